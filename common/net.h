@@ -1,0 +1,79 @@
+/* Addresses and stream sockets with deadlines.
+ *
+ * Every blocking function takes a deadline and returns 0, or a negative errno:
+ * -ETIMEDOUT when the deadline passed, -ECONNRESET when the peer closed.  Any
+ * thread; one thread at a time for one direction of one socket. */
+#ifndef RSWAP_NET_H
+#define RSWAP_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "reason.h"
+
+/* "HOST", "HOST:PORT", "[V6]:PORT", "V6" as they were written, taken apart. */
+struct net_name {
+	char host[254];
+	uint16_t port;
+};
+
+/* A resolved address. */
+struct net_addr {
+	struct sockaddr_storage storage;
+	socklen_t length;
+};
+
+/* For messages: "10.0.0.1:10909", "[::1]:10909", "/run/x.sock". */
+struct net_text {
+	char text[112];
+};
+
+/* Takes TEXT apart; DEFAULT_PORT where it names none.  Port 0 is allowed. On
+ * failure WHY says what is wrong, without naming the option. */
+bool net_name_parse(const char *text, uint16_t default_port,
+		    struct net_name *name, struct reason *why);
+struct net_text net_name_format(const struct net_name *name);
+
+/* Looks NAME up; the first stream address wins.  Blocks as the resolver does:
+ * only at start and on reconnect. */
+int net_resolve(const struct net_name *name, struct net_addr *addr,
+		struct reason *why);
+struct net_text net_addr_format(const struct net_addr *addr);
+uint16_t net_addr_port(const struct net_addr *addr);
+void net_addr_set_port(struct net_addr *addr, uint16_t port);
+
+/* The local or remote end of a connected socket. */
+bool net_local_addr(int fd, struct net_addr *addr);
+bool net_peer_addr(int fd, struct net_addr *addr);
+
+/* All sockets made here are close-on-exec. */
+
+/* A connected stream socket (blocking, TCP_NODELAY), or a negative errno. */
+int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
+		struct reason *why);
+
+/* A listening socket (non-blocking), or a negative errno. */
+int net_listen(const struct net_addr *addr, struct reason *why);
+
+/* The same for a Unix stream socket at PATH.  net_listen_unix removes a socket
+ * that nobody listens on any more, refuses where somebody does or where PATH is
+ * something else, and makes the new one mode 0600. */
+int net_connect_unix(const char *path, struct reason *why);
+int net_listen_unix(const char *path, struct reason *why);
+
+/* What every TCP socket of rswap gets: TCP_NODELAY, keep-alive, and
+ * TCP_USER_TIMEOUT of TIMEOUT_NS so that a vanished host ends the connection.
+ */
+void net_tune(int fd, uint64_t timeout_ns);
+
+/* Sends or receives exactly what is asked for. The socket may be blocking or
+ * not: these never block in the socket call itself. */
+int net_send_all(int fd, const void *buf, size_t bytes, uint64_t deadline_ns);
+int net_recv_all(int fd, void *buf, size_t bytes, uint64_t deadline_ns);
+
+/* Waits until FD is ready for EVENTS (poll(2)). */
+int net_wait(int fd, short events, uint64_t deadline_ns);
+
+#endif

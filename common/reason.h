@@ -1,0 +1,24 @@
+/* Why something failed, in words, for the one line that a user gets. */
+#ifndef RSWAP_REASON_H
+#define RSWAP_REASON_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Owned by the caller, usually on its stack.  Functions that take one fill it
+ * when they fail and leave it alone otherwise. */
+struct reason {
+	char text[256];
+};
+
+__attribute__((format(printf, 2, 3))) static inline void
+reason_set(struct reason *why, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why->text, sizeof why->text, format, args);
+	va_end(args);
+}
+
+#endif

@@ -1,0 +1,308 @@
+/* The wire: every byte that a plugin and a memory server exchange.
+ *
+ * All integers are little-endian; all structs are laid out without padding
+ * (asserted below), so a message is its struct.  docs/protocol.md tells the
+ * same in prose and is the reference for other implementations.
+ *
+ * One TCP port takes two kinds of connection.  The first message decides:
+ *
+ *   HELLO  -> a control connection:  HELLO WELCOME [OPEN OPENED
+ *             { LANE TOKEN | ALLOC SLAB | FREE FREED | FENCE FENCED |
+ *               PING PONG } * BYE]
+ *   JOIN   -> a TCP lane: JOIN JOINED, then data requests and replies
+ *
+ * An RDMA lane carries the JOIN message as the private data of its rdma_cm
+ * connection request instead, and no data frame ever: pages move by one-sided
+ * READ and WRITE.
+ *
+ * Any request on a control connection may be answered by ERROR, with the
+ * request's cookie.
+ */
+#ifndef RSWAP_WIRE_H
+#define RSWAP_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_MAGIC	  0x50575352u /* "RSWP" */
+#define WIRE_VERSION	  1
+#define WIRE_DEFAULT_PORT 10909
+
+#define WIRE_TOKEN_BYTES       16
+#define WIRE_INCARNATION_BYTES 16
+#define WIRE_NAME_BYTES	       64
+#define WIRE_ERROR_TEXT_BYTES  124
+
+/* The largest body of any control message. */
+#define WIRE_BODY_MAX 128
+
+enum wire_type {
+	WIRE_HELLO = 1,
+	WIRE_WELCOME = 2,
+	WIRE_OPEN = 3,
+	WIRE_OPENED = 4,
+	WIRE_LANE = 5,
+	WIRE_TOKEN = 6,
+	WIRE_JOIN = 7,
+	WIRE_JOINED = 8,
+	WIRE_ALLOC = 9,
+	WIRE_SLAB = 10,
+	WIRE_FREE = 11,
+	WIRE_FREED = 12,
+	WIRE_FENCE = 13,
+	WIRE_FENCED = 14,
+	WIRE_PING = 15,
+	WIRE_PONG = 16,
+	WIRE_BYE = 17,
+	WIRE_ERROR = 18,
+	WIRE_TYPE_END
+};
+
+/* Bits of wire_welcome.transports; wire_open.transport is exactly one. */
+#define WIRE_TRANSPORT_TCP  1u
+#define WIRE_TRANSPORT_RDMA 2u
+
+/* wire_error.code */
+enum wire_error_code {
+	WIRE_E_VERSION = 1,   /* this protocol version is not spoken here */
+	WIRE_E_PROTOCOL = 2,  /* a message that is malformed or out of place */
+	WIRE_E_NO_MEMORY = 3, /* no slab can be handed out now */
+	WIRE_E_NO_SLAB = 4,   /* that slab is not this session's */
+	WIRE_E_TRANSPORT = 5, /* that transport is not served here */
+	WIRE_E_TOKEN = 6,     /* that token joins nothing */
+	WIRE_E_LIMIT = 7,     /* too many lanes or sessions */
+	WIRE_E_INTERNAL = 8,  /* the server could not; its log says why */
+};
+
+struct wire_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	uint32_t body_bytes;
+	uint32_t cookie; /* a reply carries its request's */
+};
+
+/* First on a control connection. */
+struct wire_hello {
+	uint64_t features;	    /* none defined: 0 */
+	char name[WIRE_NAME_BYTES]; /* who asks, for logs; NUL-terminated */
+};
+
+struct wire_welcome {
+	uint8_t incarnation[WIRE_INCARNATION_BYTES]; /* drawn at start */
+	uint64_t features;			     /* none defined: 0 */
+	uint64_t slab_bytes;
+	uint64_t total_bytes; /* what the server may hand out */
+	uint64_t free_bytes;  /* of that, not handed out */
+	uint32_t transports;  /* WIRE_TRANSPORT_ bits */
+	uint32_t max_lanes;   /* of one session */
+	uint16_t rdma_port;   /* rdma_cm port, 0 without RDMA */
+	uint16_t reserved[3];
+};
+
+struct wire_open {
+	uint64_t size_bytes; /* the device's, for the server's status */
+	uint32_t lanes;	     /* how many will join, 1 to max_lanes */
+	uint32_t transport;  /* of every lane of this session */
+};
+
+struct wire_opened {
+	uint64_t session;
+	uint64_t free_bytes;
+};
+
+/* LANE has no body: it asks for the token of one more lane. */
+
+struct wire_token {
+	uint64_t session;
+	uint32_t lane; /* the server's number for it, for logs */
+	uint32_t reserved;
+	uint8_t token[WIRE_TOKEN_BYTES]; /* joins once */
+};
+
+/* First on a lane.  Same fields as wire_token. */
+struct wire_join {
+	uint64_t session;
+	uint32_t lane;
+	uint32_t reserved;
+	uint8_t token[WIRE_TOKEN_BYTES];
+};
+
+struct wire_joined {
+	uint32_t lane;
+	uint32_t reserved;
+};
+
+struct wire_alloc {
+	uint64_t label; /* the client's slab number, for the server's status */
+};
+
+struct wire_slab {
+	uint64_t label;	  /* as asked */
+	uint64_t address; /* RDMA: of the slab's first byte; TCP: 0 */
+	uint64_t bytes;
+	uint64_t free_bytes;
+	uint32_t slab; /* names it in data requests and FREE */
+	uint32_t rkey; /* RDMA; TCP: 0 */
+};
+
+struct wire_free {
+	uint32_t slab;
+	uint32_t reserved;
+};
+
+struct wire_freed {
+	uint64_t free_bytes;
+};
+
+/* FENCE has no body.  FENCED says: every lane that had joined before is
+ * closed, no byte that was sent on one will reach a slab any more, and no
+ * token that was issued before joins anything. */
+struct wire_fenced {
+	uint32_t lanes_closed;
+	uint32_t reserved;
+};
+
+/* PING has no body. */
+
+struct wire_pong {
+	uint64_t total_bytes;
+	uint64_t free_bytes;
+	uint32_t session_slabs;
+	uint32_t session_lanes;
+};
+
+/* BYE has no body and no reply: the session and its slabs are given back. */
+
+struct wire_error {
+	uint32_t code;
+	char text[WIRE_ERROR_TEXT_BYTES]; /* NUL-terminated, one line */
+};
+
+/* --- a TCP lane's frames, one each way per run of pages --- */
+
+#define WIRE_DATA_MAGIC	 0x44575352u /* "RSWD" */
+#define WIRE_REPLY_MAGIC 0x52575352u /* "RSWR" */
+
+/* The most bytes that one frame moves. */
+#define WIRE_DATA_MAX_BYTES (32u << 20)
+
+enum wire_data_op {
+	WIRE_READ = 1,
+	WIRE_WRITE = 2,
+};
+
+/* Followed by `bytes` of payload for a WRITE. */
+struct wire_data_request {
+	uint32_t magic;
+	uint16_t op;
+	uint16_t reserved;
+	uint32_t slab;
+	uint32_t bytes; /* above 0, and within the slab */
+	uint64_t offset;
+	uint64_t cookie;
+};
+
+/* Followed by `bytes` of payload for a READ that succeeded.  Replies come in
+ * the order of the requests.  After one with another status than 0 the server
+ * closes the lane. */
+struct wire_data_reply {
+	uint32_t magic;
+	uint32_t status; /* 0, or an enum wire_error_code */
+	uint32_t bytes;	 /* of payload; 0 for a WRITE */
+	uint32_t reserved;
+	uint64_t cookie;
+};
+
+_Static_assert(sizeof(struct wire_header) == 16, "wire_header");
+_Static_assert(sizeof(struct wire_hello) == 72, "wire_hello");
+_Static_assert(sizeof(struct wire_welcome) == 64, "wire_welcome");
+_Static_assert(sizeof(struct wire_open) == 16, "wire_open");
+_Static_assert(sizeof(struct wire_opened) == 16, "wire_opened");
+_Static_assert(sizeof(struct wire_token) == 32, "wire_token");
+_Static_assert(sizeof(struct wire_join) == 32, "wire_join");
+_Static_assert(sizeof(struct wire_joined) == 8, "wire_joined");
+_Static_assert(sizeof(struct wire_alloc) == 8, "wire_alloc");
+_Static_assert(sizeof(struct wire_slab) == 40, "wire_slab");
+_Static_assert(sizeof(struct wire_free) == 8, "wire_free");
+_Static_assert(sizeof(struct wire_freed) == 8, "wire_freed");
+_Static_assert(sizeof(struct wire_fenced) == 8, "wire_fenced");
+_Static_assert(sizeof(struct wire_pong) == 24, "wire_pong");
+_Static_assert(sizeof(struct wire_error) == 128, "wire_error");
+_Static_assert(sizeof(struct wire_data_request) == 32, "wire_data_request");
+_Static_assert(sizeof(struct wire_data_reply) == 24, "wire_data_reply");
+/* JOIN has to fit an rdma_cm connection request: 56 bytes (rdma_connect(3)) */
+_Static_assert(sizeof(struct wire_header) + sizeof(struct wire_join) <= 56,
+	       "JOIN as private data");
+
+/* A control message in host byte order: what the rest of the program sees. */
+struct wire_message {
+	uint16_t type; /* enum wire_type */
+	uint32_t cookie;
+	union {
+		struct wire_hello hello;
+		struct wire_welcome welcome;
+		struct wire_open open;
+		struct wire_opened opened;
+		struct wire_token token;
+		struct wire_join join;
+		struct wire_joined joined;
+		struct wire_alloc alloc;
+		struct wire_slab slab;
+		struct wire_free free;
+		struct wire_freed freed;
+		struct wire_fenced fenced;
+		struct wire_pong pong;
+		struct wire_error error;
+	};
+};
+
+/* The most bytes that an encoded control message has. */
+#define WIRE_MESSAGE_MAX (sizeof(struct wire_header) + WIRE_BODY_MAX)
+
+/* All functions below are pure: any thread, no allocation. */
+
+/* The body's size of a message type, or -1 for a type that does not exist. */
+int wire_body_bytes(uint16_t type);
+
+/* "HELLO" and so on; "unknown" for a type that does not exist. */
+const char *wire_type_name(uint16_t type);
+
+/* Writes MESSAGE as it travels to BUF (at least WIRE_MESSAGE_MAX bytes) and
+ * returns how many bytes that are.  The type must exist. */
+size_t wire_encode(const struct wire_message *message, void *buf);
+
+/* What wire_decode_header and wire_decode find. */
+enum wire_verdict {
+	WIRE_OK = 0,
+	WIRE_BAD_MAGIC,	  /* not this protocol at all */
+	WIRE_BAD_VERSION, /* this protocol, another version */
+	WIRE_BAD_TYPE,	  /* no such type, or one not of this direction */
+	WIRE_BAD_LENGTH,  /* a body that is not the type's */
+	WIRE_BAD_FIELD,	  /* a field's value that no peer may send */
+};
+
+const char *wire_verdict_text(enum wire_verdict verdict);
+
+/* Reads a header of sizeof(struct wire_header) bytes into host byte order and
+ * checks it.  On WIRE_BAD_VERSION the header is filled as well, so that its
+ * version can be told. */
+enum wire_verdict wire_decode_header(const void *buf, struct wire_header *h);
+
+/* Reads the body that belongs to a header that wire_decode_header found good,
+ * and checks every field that can be checked without context. */
+enum wire_verdict wire_decode_body(const struct wire_header *h,
+				   const void *body,
+				   struct wire_message *message);
+
+/* Data frames: host struct to wire bytes and back.  Decoding checks magic, op,
+ * reserved fields, and 0 < bytes <= WIRE_DATA_MAX_BYTES for requests; whether
+ * the range lies within the slab is the caller's to check. */
+void wire_encode_request(const struct wire_data_request *host, void *buf);
+enum wire_verdict wire_decode_request(const void *buf,
+				      struct wire_data_request *host);
+void wire_encode_reply(const struct wire_data_reply *host, void *buf);
+enum wire_verdict wire_decode_reply(const void *buf,
+				    struct wire_data_reply *host);
+
+#endif

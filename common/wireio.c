@@ -1,0 +1,93 @@
+#include "wireio.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net.h"
+
+int wire_send(int fd, const struct wire_message *message, uint64_t deadline_ns,
+	      struct reason *why)
+{
+	char buf[WIRE_MESSAGE_MAX];
+	size_t bytes = wire_encode(message, buf);
+	int rc = net_send_all(fd, buf, bytes, deadline_ns);
+
+	if (rc)
+		reason_set(why, "sending %s: %s", wire_type_name(message->type),
+			   strerror(-rc));
+	return rc;
+}
+
+static int refuse(const struct wire_header *h, enum wire_verdict verdict,
+		  struct reason *why)
+{
+	if (verdict == WIRE_BAD_VERSION)
+		reason_set(why,
+			   "it speaks version %u of the protocol, this is "
+			   "version %u",
+			   h->version, WIRE_VERSION);
+	else
+		reason_set(why, "it sent %s", wire_verdict_text(verdict));
+	return -EPROTO;
+}
+
+int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
+	      struct reason *why)
+{
+	char buf[WIRE_MESSAGE_MAX];
+	struct wire_header h;
+	enum wire_verdict verdict;
+	int rc = net_recv_all(fd, buf, sizeof h, deadline_ns);
+
+	if (rc) {
+		reason_set(why, "waiting for a message: %s", strerror(-rc));
+		return rc;
+	}
+	verdict = wire_decode_header(buf, &h);
+	if (verdict != WIRE_OK)
+		return refuse(&h, verdict, why);
+	rc = net_recv_all(fd, buf, h.body_bytes, deadline_ns);
+	if (rc) {
+		reason_set(why, "in the middle of %s: %s",
+			   wire_type_name(h.type), strerror(-rc));
+		return rc;
+	}
+	verdict = wire_decode_body(&h, buf, message);
+	return verdict == WIRE_OK ? 0 : refuse(&h, verdict, why);
+}
+
+int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
+	      struct wire_message *reply, uint64_t deadline_ns,
+	      struct reason *why)
+{
+	int rc = wire_send(fd, request, deadline_ns, why);
+
+	if (!rc)
+		rc = wire_recv(fd, reply, deadline_ns, why);
+	if (rc)
+		return rc;
+	if (reply->type == WIRE_ERROR) {
+		reason_set(why, "%s", reply->error.text);
+		return -EREMOTEIO;
+	}
+	if (reply->type != reply_type || reply->cookie != request->cookie) {
+		reason_set(why, "it answered %s with %s",
+			   wire_type_name(request->type),
+			   wire_type_name(reply->type));
+		return -EPROTO;
+	}
+	return 0;
+}
+
+void wire_hello_fill(struct wire_message *hello, const char *program)
+{
+	char host[32] = "";
+
+	gethostname(host, sizeof host - 1);
+	memset(hello, 0, sizeof *hello);
+	hello->type = WIRE_HELLO;
+	snprintf(hello->hello.name, sizeof hello->hello.name, "%s@%s/%d",
+		 program, host, (int)getpid());
+}

@@ -1,0 +1,30 @@
+/* Control messages over a stream socket, one at a time, with deadlines. */
+#ifndef RSWAP_WIREIO_H
+#define RSWAP_WIREIO_H
+
+#include <stdint.h>
+
+#include "reason.h"
+#include "wire.h"
+
+/* Sends MESSAGE.  0 or a negative errno as net_send_all gives it. */
+int wire_send(int fd, const struct wire_message *message, uint64_t deadline_ns,
+	      struct reason *why);
+
+/* Receives one message of any type.  0, or a negative errno: -EPROTO for what
+ * is not a message of this protocol version, else as net_recv_all gives it. */
+int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
+	      struct reason *why);
+
+/* Sends REQUEST, and receives its reply, which has to be of type REPLY_TYPE and
+ * carry the request's cookie.  0, or a negative errno: -EREMOTEIO when the
+ * server answered ERROR (REPLY then holds it, WHY its text), -EPROTO for a
+ * reply that is none; else as wire_send and wire_recv. */
+int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
+	      struct wire_message *reply, uint64_t deadline_ns,
+	      struct reason *why);
+
+/* Fills a HELLO that names this program and host. */
+void wire_hello_fill(struct wire_message *hello, const char *program);
+
+#endif
