@@ -1,0 +1,85 @@
+/* The RDMA transport: a link is a reliable-connected queue pair, a transfer one
+ * one-sided READ or WRITE.  Plain verbs and rdma_cm; any rdma-core provider.
+ *
+ *   channel   a bounce buffer, and per device ("domain") a protection domain,
+ *             the buffer's memory region, a completion queue and its channel
+ *     link    an rdma_cm id with its queue pair, on one of these domains
+ *
+ * Completions.  The transfers of a submit that go to one link are posted as one
+ * chain, and only the last is signalled: a queue pair completes in order, so
+ * its completion stands for all.  A transfer that fails completes in any case,
+ * and puts the queue pair into the error state, where every later one is
+ * flushed and completes as well.  So after an error, as many completions follow
+ * as transfers stand behind the failed one (ibv_poll_cq(3),
+ * ibv_post_send(3)).
+ *
+ * A deadline that passes puts the link's queue pair into the error state and
+ * waits for the flush: only then may the bounce buffer be used again.  Should a
+ * device not flush, the channel is closed to further use ("stuck") until the
+ * link is closed, which destroys the queue pair.
+ */
+#ifndef RSWAP_RDMA_H
+#define RSWAP_RDMA_H
+
+#include <infiniband/verbs.h>
+#include <rdma/rdma_cma.h>
+#include <stdatomic.h>
+
+#include "transport.h"
+
+/* Devices that one channel can reach servers through. */
+#define MAX_DOMAINS 4
+
+struct rdma_domain {
+	struct ibv_context *verbs;
+	struct ibv_pd *pd;
+	struct ibv_mr *mr;
+	struct ibv_comp_channel *events;
+	struct ibv_cq *cq;
+	unsigned unacked; /* events got and not yet acknowledged */
+};
+
+struct rdma_channel {
+	struct channel base;
+	uint64_t spin_ns;
+	char *buffer;
+	size_t buffer_bytes;
+	struct rdma_domain domains[MAX_DOMAINS];
+	atomic_uint n_domains; /* grows; a domain is whole before it counts */
+	atomic_uint stuck;     /* links whose queue pair did not flush */
+
+	/* The submit in flight. */
+	uint32_t round; /* tells its completions from older ones */
+	struct ibv_send_wr wr[TRANSPORT_MAX_XFERS];
+	struct ibv_sge sge[TRANSPORT_MAX_XFERS];
+};
+
+struct rdma_link {
+	struct link base;
+	struct rdma_domain *domain;
+	struct rdma_event_channel *cm_events;
+	struct rdma_cm_id *id;
+	bool stuck;
+};
+
+static inline struct rdma_channel *rdma_channel(struct channel *channel)
+{
+	return (struct rdma_channel *)channel;
+}
+
+static inline struct rdma_link *rdma_link(struct link *link)
+{
+	return (struct rdma_link *)link;
+}
+
+/* The ops, as transport.h tells them. rdma_connect.c: */
+bool rdma_available(struct reason *why);
+int rdma_channel_create(const struct channel_config *config,
+			struct channel **channel, struct reason *why);
+void rdma_channel_destroy(struct channel *channel);
+int rdma_link_connect(struct channel *channel, const struct link_target *target,
+		      uint64_t deadline_ns, struct link **out,
+		      struct reason *why);
+void rdma_link_close(struct link *link);
+
+#endif

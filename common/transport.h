@@ -1,0 +1,138 @@
+/* What moves bytes between a lane and a slab: the ops that every transport
+ * gives, and what each promises.  Nothing above this header asks which
+ * transport it is.
+ *
+ *   lane (plugin/lane.h)
+ *     one channel per transport in use   what a lane needs of a transport:
+ *                                        RDMA: registered bounce buffer, CQ
+ *       one link per server              RDMA: queue pair; TCP: socket
+ *
+ * Threads: a channel and its links are used by one thread at a time, the one
+ * that holds the lane, except for link_connect, link_abort and link_close as
+ * told there.  A channel carries one set of transfers at a time.
+ */
+#ifndef RSWAP_TRANSPORT_H
+#define RSWAP_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net.h"
+#include "reason.h"
+#include "wire.h"
+
+/* The most transfers that one submit takes. */
+#define TRANSPORT_MAX_XFERS 64
+
+struct transport_ops;
+
+/* What every transport's channel and link begin with. */
+struct channel {
+	const struct transport_ops *ops;
+};
+struct link {
+	const struct transport_ops *ops;
+	struct channel *channel;
+};
+
+/* Where a slab is, as the server told (wire_slab). */
+struct remote_slab {
+	uint64_t address;
+	uint32_t slab;
+	uint32_t rkey;
+};
+
+enum xfer_op { XFER_READ, XFER_WRITE };
+
+/* One contiguous run between memory and a slab. */
+struct xfer {
+	struct link *link;
+	enum xfer_op op;
+	uint32_t bytes;
+	struct remote_slab remote;
+	uint64_t offset_bytes; /* within the slab */
+	void *buf; /* the caller's; stays valid until wait returns */
+
+	/* Set by submit and wait: -EINPROGRESS until the transfer is over, 0
+	 * when the bytes have arrived on the other side (WRITE) or in BUF
+	 * (READ), another negative errno when it failed: -ETIMEDOUT, any
+	 * connection error (the link is broken; nothing is known of the
+	 * bytes), or -EREMOTEIO (the server refused; repeating won't help). */
+	int status;
+};
+
+struct channel_config {
+	/* The most bytes that the transfers of one submit have together. */
+	uint32_t buffer_bytes;
+	/* How long a wait spins before it sleeps; 0: not at all. */
+	uint64_t spin_ns;
+};
+
+struct link_target {
+	struct net_addr addr;  /* of the server's control connection */
+	uint16_t rdma_port;    /* as wire_welcome told */
+	struct wire_join join; /* the token that this link joins with */
+	uint64_t timeout_ns;   /* a silent host is dead after this long */
+};
+
+struct transport_ops {
+	const char *name;  /* "tcp", "rdma" */
+	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
+
+	/* Whether this machine has what the transport needs.  WHY says what is
+	 * missing. */
+	bool (*available)(struct reason *why);
+
+	/* Allocates and registers what a channel needs.  May take long; never
+	 * on the I/O path.  0 or a negative errno. */
+	int (*channel_create)(const struct channel_config *config,
+			      struct channel **channel, struct reason *why);
+	/* All links are closed. */
+	void (*channel_destroy)(struct channel *channel);
+
+	/* Connects to a server and joins its session.  Called by the session's
+	 * thread; may run beside submit and wait on other links of the channel
+	 * (a request to another server goes on while this one is rebuilt). */
+	int (*link_connect)(struct channel *channel,
+			    const struct link_target *target,
+			    uint64_t deadline_ns, struct link **link,
+			    struct reason *why);
+	/* Makes every transfer in flight on LINK, and every later one, fail
+	 * soon.  Any thread, beside submit and wait; not beside link_close.
+	 * May be called again. */
+	void (*link_abort)(struct link *link);
+	/* Frees LINK.  No transfer of it is in flight, none comes any more. */
+	void (*link_close)(struct link *link);
+
+	/* Starts all N transfers (at most TRANSPORT_MAX_XFERS), on any links of
+	 * this channel, in one go.  Transfers on one link are carried out in
+	 * no promised order.  Allocates nothing.  May wait for room to send,
+	 * until DEADLINE_NS.  Failures show in status. */
+	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
+		       uint64_t deadline_ns);
+	/* Returns when none of the N is in progress any more and nothing will
+	 * touch their buffers: after DEADLINE_NS it aborts their links and
+	 * gives them -ETIMEDOUT.  What the network has seen of a failed WRITE
+	 * is unknown until the server has fenced the link (WIRE_FENCE). */
+	void (*wait)(struct channel *channel, struct xfer *xfers, size_t n,
+		     uint64_t deadline_ns);
+};
+
+/* For transports: whether xfers[I] is the first one on its link. */
+bool transport_leads_link(const struct xfer *xfers, size_t i);
+/* Aborts LINK and gives its transfers that are in progress the status RC. */
+void transport_fail_link(struct link *link, struct xfer *xfers, size_t n,
+			 int rc);
+
+extern const struct transport_ops transport_tcp;
+extern const struct transport_ops transport_rdma;
+
+/* In order of preference, NULL at the end. */
+extern const struct transport_ops *const transports[];
+
+/* The one of that name or wire bit, or NULL. */
+const struct transport_ops *transport_by_name(const char *name);
+const struct transport_ops *transport_by_bit(uint32_t wire_bit);
+
+#endif
