@@ -1,0 +1,295 @@
+#include "config.h"
+
+#include <getopt.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "size.h"
+#include "wire.h"
+
+#define MIB		 (1ull << 20)
+#define SLAB_MIN_BYTES	 (1 * MIB)
+#define SLAB_MAX_BYTES	 (1024 * MIB)
+#define SLAB_BYTES	 (64 * MIB)
+#define MEMORY_MAX_BYTES (1ull << 50)
+#define THREADS_MAX	 256
+#define THREADS_GUESS	 8
+#define SESSIONS_MAX	 4096
+#define STOCK_MAX	 1024
+
+enum option_id {
+	OPT_MEMORY = 256,
+	OPT_LISTEN,
+	OPT_TRANSPORT,
+	OPT_SLAB_SIZE,
+	OPT_HUGEPAGES,
+	OPT_THREADS,
+	OPT_MAX_SESSIONS,
+	OPT_STOCK,
+	OPT_PORT_FILE,
+	OPT_PIDFILE,
+	OPT_CONTROL,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+static const struct option options[] = {
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "transport", required_argument, NULL, OPT_TRANSPORT },
+	{ "slab-size", required_argument, NULL, OPT_SLAB_SIZE },
+	{ "hugepages", no_argument, NULL, OPT_HUGEPAGES },
+	{ "threads", required_argument, NULL, OPT_THREADS },
+	{ "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
+	{ "stock", required_argument, NULL, OPT_STOCK },
+	{ "port-file", required_argument, NULL, OPT_PORT_FILE },
+	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char usage[] =
+	"Usage: rswap-memserver --memory=SIZE [OPTION]...\n"
+	"Hands out this machine's memory as swap space for other machines.\n"
+	"\n"
+	"  --memory=SIZE         what it may hand out (K, M, G, T); required\n"
+	"  --listen=HOST[:PORT]  where to listen, repeatable; port 0 picks a\n"
+	"                        free one (default 127.0.0.1:10909)\n"
+	"  --transport=auto|rdma|tcp\n"
+	"                        auto: RDMA where a listening address belongs\n"
+	"                        to an RDMA device, and TCP always (default);\n"
+	"                        rdma: refuse to start without RDMA\n"
+	"  --slab-size=SIZE      unit of handing out: a power of two from 1M\n"
+	"                        to 1G (default 64M)\n"
+	"  --hugepages           slabs of huge pages\n"
+	"  --threads=N           threads for TCP lanes (default: one per CPU,\n"
+	"                        at most 8)\n"
+	"  --max-sessions=N      sessions at a time (default 256)\n"
+	"  --stock=N             slabs kept ready, 0 for none (default 2)\n"
+	"  --port-file=FILE      write the ports there, one in a line, in the\n"
+	"                        order of --listen\n"
+	"  --pidfile=FILE        write the process id there\n"
+	"  --control=PATH        Unix socket that tells the status\n"
+	"  --help                show this and exit\n"
+	"  --version             show the version and exit\n";
+
+void config_usage(FILE *out)
+{
+	fputs(usage, out);
+}
+
+const char *config_transport_name(enum config_transport transport)
+{
+	static const char *const names[] = { [CONFIG_AUTO] = "auto",
+					     [CONFIG_RDMA] = "rdma",
+					     [CONFIG_TCP] = "tcp" };
+
+	return names[transport];
+}
+
+static const char *option_name(int id)
+{
+	for (const struct option *o = options; o->name; o++) {
+		if (o->val == id)
+			return o->name;
+	}
+	return "?";
+}
+
+static bool wrong(struct reason *why, int id, const char *value,
+		  const char *allowed)
+{
+	reason_set(why, "--%s=%.100s: must be %s", option_name(id), value,
+		   allowed);
+	return false;
+}
+
+static bool set_listen(struct config *config, const char *value,
+		       struct reason *why)
+{
+	struct reason detail;
+
+	if (config->listen_count == CONFIG_LISTEN_MAX) {
+		reason_set(why, "--listen=%.100s: at most %d are allowed",
+			   value, CONFIG_LISTEN_MAX);
+		return false;
+	}
+	if (!net_name_parse(value, WIRE_DEFAULT_PORT,
+			    &config->listen[config->listen_count], &detail)) {
+		reason_set(why,
+			   "--listen=%.80s: %.80s; must be HOST, HOST:PORT or "
+			   "[IPV6]:PORT",
+			   value, detail.text);
+		return false;
+	}
+	config->listen_count++;
+	return true;
+}
+
+static bool set_transport(struct config *config, const char *value,
+			  struct reason *why)
+{
+	for (enum config_transport t = CONFIG_AUTO; t <= CONFIG_TCP; t++) {
+		if (!strcmp(value, config_transport_name(t))) {
+			config->transport = t;
+			return true;
+		}
+	}
+	return wrong(why, OPT_TRANSPORT, value, "auto, rdma or tcp");
+}
+
+static bool set_memory(struct config *config, const char *value,
+		       struct reason *why)
+{
+	if (size_parse(value, &config->memory_asked_bytes) &&
+	    config->memory_asked_bytes > 0 &&
+	    config->memory_asked_bytes <= MEMORY_MAX_BYTES)
+		return true;
+	return wrong(why, OPT_MEMORY, value,
+		     "a size from one slab to 1024T, as 512M or 64G");
+}
+
+static bool set_slab_size(struct config *config, const char *value,
+			  struct reason *why)
+{
+	uint64_t bytes;
+
+	if (size_parse(value, &bytes) && bytes >= SLAB_MIN_BYTES &&
+	    bytes <= SLAB_MAX_BYTES && (bytes & (bytes - 1)) == 0) {
+		config->slab_bytes = bytes;
+		return true;
+	}
+	return wrong(why, OPT_SLAB_SIZE, value, "a power of two from 1M to 1G");
+}
+
+static bool set_number(unsigned *n, int id, const char *value, unsigned min,
+		       unsigned max, struct reason *why)
+{
+	char allowed[64];
+	uint64_t number;
+
+	if (number_parse(value, min, max, &number)) {
+		*n = (unsigned)number;
+		return true;
+	}
+	snprintf(allowed, sizeof allowed, "a number from %u to %u", min, max);
+	return wrong(why, id, value, allowed);
+}
+
+static bool set_path(const char **path, int id, const char *value,
+		     struct reason *why)
+{
+	*path = value;
+	return value[0] || wrong(why, id, value, "the path of a file");
+}
+
+static bool set_option(struct config *config, int id, const char *value,
+		       struct reason *why)
+{
+	switch (id) {
+	case OPT_MEMORY:
+		return set_memory(config, value, why);
+	case OPT_LISTEN:
+		return set_listen(config, value, why);
+	case OPT_TRANSPORT:
+		return set_transport(config, value, why);
+	case OPT_SLAB_SIZE:
+		return set_slab_size(config, value, why);
+	case OPT_HUGEPAGES:
+		config->hugepages = true;
+		return true;
+	case OPT_THREADS:
+		return set_number(&config->threads, id, value, 1, THREADS_MAX,
+				  why);
+	case OPT_MAX_SESSIONS:
+		return set_number(&config->max_sessions, id, value, 1,
+				  SESSIONS_MAX, why);
+	case OPT_STOCK:
+		return set_number(&config->stock, id, value, 0, STOCK_MAX, why);
+	case OPT_PORT_FILE:
+		return set_path(&config->port_file, id, value, why);
+	case OPT_PIDFILE:
+		return set_path(&config->pidfile, id, value, why);
+	default:
+		return set_path(&config->control, id, value, why);
+	}
+}
+
+static bool check_memory(struct config *config, struct reason *why)
+{
+	if (!config->memory_asked_bytes) {
+		reason_set(why, "--memory=SIZE is required: how much memory to "
+				"hand out, as 512M or 64G");
+		return false;
+	}
+	config->memory_bytes =
+		config->memory_asked_bytes & ~(config->slab_bytes - 1);
+	if (config->memory_bytes)
+		return true;
+	reason_set(why, "--memory=%s: must be at least one slab (%s)",
+		   size_format(config->memory_asked_bytes).text,
+		   size_format(config->slab_bytes).text);
+	return false;
+}
+
+static void set_defaults(struct config *config)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*config = (struct config){
+		.slab_bytes = SLAB_BYTES,
+		.transport = CONFIG_AUTO,
+		.threads = cpus < 1		  ? 1
+			   : cpus > THREADS_GUESS ? THREADS_GUESS
+						  : (unsigned)cpus,
+		.max_sessions = 256,
+		.stock = 2,
+	};
+}
+
+/* What getopt_long could not take: it names the option in argv. */
+static void not_taken(int got, char **argv, struct reason *why)
+{
+	const char *word = argv[optind - 1];
+
+	if (got == ':')
+		reason_set(why, "%.100s: needs a value (see --help)", word);
+	else if (optopt >= OPT_MEMORY)
+		reason_set(why, "%.100s: takes no value", word);
+	else
+		reason_set(why, "%.100s: no such option (see --help)", word);
+}
+
+enum config_verdict config_parse(int argc, char **argv, struct config *config,
+				 struct reason *why)
+{
+	int got;
+
+	set_defaults(config);
+	optind = 0; /* glibc: start afresh */
+	opterr = 0;
+	while ((got = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (got == OPT_HELP)
+			return CONFIG_HELP;
+		if (got == OPT_VERSION)
+			return CONFIG_VERSION;
+		if (got == '?' || got == ':') {
+			not_taken(got, argv, why);
+			return CONFIG_WRONG;
+		}
+		if (!set_option(config, got, optarg, why))
+			return CONFIG_WRONG;
+	}
+	if (optind < argc) {
+		reason_set(why, "%.100s: takes options only (see --help)",
+			   argv[optind]);
+		return CONFIG_WRONG;
+	}
+	if (!check_memory(config, why))
+		return CONFIG_WRONG;
+	if (!config->listen_count && !set_listen(config, "127.0.0.1", why))
+		return CONFIG_WRONG;
+	return CONFIG_RUN;
+}

@@ -1,0 +1,54 @@
+/* The command line, checked. */
+#ifndef RSWAP_MEMSERVER_CONFIG_H
+#define RSWAP_MEMSERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "net.h"
+#include "reason.h"
+
+#define CONFIG_LISTEN_MAX 16
+
+enum config_transport {
+	CONFIG_AUTO, /* RDMA where an address has it, TCP always */
+	CONFIG_RDMA, /* RDMA lanes only; refuse to start without */
+	CONFIG_TCP,  /* RDMA is never touched */
+};
+
+/* The strings belong to argv. */
+struct config {
+	uint64_t memory_asked_bytes; /* as written */
+	uint64_t memory_bytes;	     /* in whole slabs */
+	uint64_t slab_bytes;
+	struct net_name listen[CONFIG_LISTEN_MAX];
+	unsigned listen_count; /* 1 or more */
+	enum config_transport transport;
+	bool hugepages;
+	unsigned threads; /* of TCP lanes */
+	unsigned max_sessions;
+	unsigned stock; /* slabs kept ready */
+	const char *port_file;
+	const char *pidfile;
+	const char *control;
+};
+
+enum config_verdict {
+	CONFIG_RUN,
+	CONFIG_HELP,	/* --help was asked for */
+	CONFIG_VERSION, /* --version was asked for */
+	CONFIG_WRONG,	/* WHY names option, value, and what is allowed */
+};
+
+/* Reads all options, and nothing else: no file, no name service.  Uses getopt
+ * and with it its global state: one thread, but any number of times. */
+enum config_verdict config_parse(int argc, char **argv, struct config *config,
+				 struct reason *why);
+
+void config_usage(FILE *out);
+
+/* "auto", "rdma" or "tcp" */
+const char *config_transport_name(enum config_transport transport);
+
+#endif

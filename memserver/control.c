@@ -1,0 +1,420 @@
+#include "control.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "conn.h"
+#include "handout.h"
+#include "lane_tcp.h"
+#include "output.h"
+#include "session.h"
+
+/* A connection has this long to say what it is, */
+#define FIRST_MESSAGE_S 10.0
+/* and a client that said HELLO to open its session. */
+#define OPEN_S 60.0
+/* A host that is silent for this long is dead. */
+#define SILENT_NS (60 * NS_PER_S)
+
+/* Connections beyond those of sessions: newcomers and probes. */
+#define NEWCOMERS_MAX 256
+
+enum control_state {
+	NEW,	 /* nothing said yet: control connection or lane */
+	GREETED, /* HELLO WELCOME */
+	OPEN,	 /* OPEN OPENED: it has a session */
+};
+
+struct control {
+	struct conn conn;
+	struct server *server;
+	struct listener *listener;
+	struct list link; /* in server->controls */
+	enum control_state state;
+	struct session *session; /* while OPEN, until it ends */
+	bool complained;	 /* the log has said why it ends */
+	struct net_text peer;
+	char name[WIRE_NAME_BYTES];
+};
+
+/* Frees C but for its socket, which is the caller's. */
+static int control_detach(struct control *c)
+{
+	int fd = conn_detach(&c->conn);
+
+	list_remove(&c->link);
+	c->server->control_count--;
+	free(c);
+	return fd;
+}
+
+static void end_session(struct control *c, const char *why)
+{
+	struct session *session = c->session;
+
+	c->session = NULL;
+	if (session)
+		session_end(session, why);
+}
+
+static void control_close(struct control *c, const char *why)
+{
+	end_session(c, why);
+	close(control_detach(c));
+}
+
+/* --- sending --- */
+
+void control_reply(struct control *c, const struct wire_message *reply)
+{
+	if (conn_send(&c->conn, reply))
+		return;
+	c->server->errors++;
+	output_peer("%s: does not read its replies", c->peer.text);
+}
+
+void control_error(struct control *c, uint32_t cookie, uint32_t code,
+		   const char *text)
+{
+	struct wire_message reply = { .type = WIRE_ERROR,
+				      .cookie = cookie,
+				      .error.code = code };
+
+	snprintf(reply.error.text, sizeof reply.error.text, "%s", text);
+	control_reply(c, &reply);
+}
+
+/* What is queued still goes out. */
+static void leave(struct control *c, const char *why)
+{
+	end_session(c, why);
+	conn_leave(&c->conn);
+}
+
+/* Says once, to the peer and in the log, what it did wrong. */
+static void show_out_as(struct control *c, uint32_t cookie, uint32_t code,
+			const char *to_peer, const char *to_log)
+{
+	c->server->errors++;
+	output_peer("%s: %s; connection closed", c->peer.text, to_log);
+	control_error(c, cookie, code, to_peer);
+	leave(c, to_log);
+}
+
+static void show_out(struct control *c, uint32_t cookie, uint32_t code,
+		     const char *text)
+{
+	show_out_as(c, cookie, code, text, text);
+}
+
+static void out_of_place(struct control *c, const struct wire_message *m)
+{
+	char text[WIRE_ERROR_TEXT_BYTES];
+
+	snprintf(text, sizeof text, "%s is out of place here",
+		 wire_type_name(m->type));
+	show_out(c, m->cookie, WIRE_E_PROTOCOL, text);
+}
+
+/* --- the messages of a control connection --- */
+
+static void on_hello(struct control *c, const struct wire_message *m)
+{
+	struct server *server = c->server;
+	struct slab_figures figures = slab_pool_figures(&server->pool);
+	struct wire_message reply = {
+		.type = WIRE_WELCOME,
+		.cookie = m->cookie,
+		.welcome = {
+			.slab_bytes = server->pool.slab_bytes,
+			.total_bytes = server->config->memory_bytes,
+			.free_bytes = figures.free_bytes,
+			.transports = c->listener->transports,
+			.max_lanes = SESSION_MAX_LANES,
+			.rdma_port = c->listener->rdma_port,
+		},
+	};
+
+	memcpy(reply.welcome.incarnation, server->incarnation,
+	       sizeof reply.welcome.incarnation);
+	memcpy(c->name, m->hello.name, sizeof c->name);
+	c->name[sizeof c->name - 1] = '\0';
+	c->state = GREETED;
+	c->conn.whole_messages = false;
+	conn_limit(&c->conn, OPEN_S);
+	control_reply(c, &reply);
+}
+
+static void on_open(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_OPENED,
+				      .cookie = m->cookie };
+	uint32_t code = 0;
+
+	if (!(m->open.transport & c->listener->transports)) {
+		show_out(c, m->cookie, WIRE_E_TRANSPORT,
+			 "that transport is not served here");
+		return;
+	}
+	if (m->open.lanes < 1 || m->open.lanes > SESSION_MAX_LANES) {
+		show_out(c, m->cookie, WIRE_E_LIMIT,
+			 "that number of lanes is not served here");
+		return;
+	}
+	c->session =
+		session_open(c->server, c, c->name, &c->peer, &m->open, &code);
+	if (!c->session) {
+		c->server->refused++;
+		show_out(c, m->cookie, code,
+			 code == WIRE_E_LIMIT
+				 ? "there are too many sessions here"
+				 : "the server is out of memory");
+		return;
+	}
+	c->state = OPEN;
+	conn_limit(&c->conn, -1.);
+	reply.opened.session = c->session->key;
+	reply.opened.free_bytes =
+		slab_pool_figures(&c->server->pool).free_bytes;
+	control_reply(c, &reply);
+}
+
+static void on_lane(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_TOKEN, .cookie = m->cookie };
+	uint32_t code = session_token(c->session, &reply.token);
+
+	if (!code)
+		control_reply(c, &reply);
+	else if (code == WIRE_E_LIMIT)
+		control_error(c, m->cookie, code,
+			      "the session has all the lanes it may have");
+	else
+		control_error(c, m->cookie, code, "no token can be drawn");
+}
+
+static void on_free(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_FREED, .cookie = m->cookie };
+	uint32_t code = session_free_slab(c->session, m->free.slab);
+
+	if (code) {
+		control_error(c, m->cookie, code,
+			      "that slab is not this session's");
+		return;
+	}
+	reply.freed.free_bytes = slab_pool_figures(&c->server->pool).free_bytes;
+	control_reply(c, &reply);
+}
+
+static void on_fence(struct control *c, const struct wire_message *m)
+{
+	uint32_t code = session_fence(c->session, m->cookie);
+
+	if (code)
+		control_error(c, m->cookie, code,
+			      "the FENCE before is still under way");
+}
+
+static void on_ping(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = {
+		.type = WIRE_PONG,
+		.cookie = m->cookie,
+		.pong = {
+			.total_bytes = c->server->config->memory_bytes,
+			.free_bytes = slab_pool_figures(&c->server->pool)
+					      .free_bytes,
+			.session_slabs = c->session->slab_count,
+			.session_lanes = c->session->lane_count,
+		},
+	};
+
+	control_reply(c, &reply);
+}
+
+static void on_session_message(struct control *c, const struct wire_message *m)
+{
+	switch (m->type) {
+	case WIRE_LANE:
+		on_lane(c, m);
+		break;
+	case WIRE_ALLOC:
+		handout_slab(c->session, m->cookie, m->alloc.label);
+		break;
+	case WIRE_FREE:
+		on_free(c, m);
+		break;
+	case WIRE_FENCE:
+		on_fence(c, m);
+		break;
+	case WIRE_PING:
+		on_ping(c, m);
+		break;
+	default:
+		out_of_place(c, m);
+	}
+}
+
+/* C is still there afterwards. */
+static void on_message(struct control *c, const struct wire_message *m)
+{
+	if (m->type == WIRE_BYE && c->state != NEW)
+		leave(c, "client said BYE");
+	else if (c->state == NEW && m->type == WIRE_HELLO)
+		on_hello(c, m);
+	else if (c->state == GREETED && m->type == WIRE_OPEN)
+		on_open(c, m);
+	else if (c->state == OPEN)
+		on_session_message(c, m);
+	else
+		out_of_place(c, m);
+}
+
+/* --- what becomes a lane --- */
+
+static bool send_joined(struct control *c, const struct wire_message *join)
+{
+	struct wire_message reply = { .type = WIRE_JOINED,
+				      .cookie = join->cookie,
+				      .joined.lane = join->join.lane };
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	size_t length = wire_encode(&reply, bytes);
+
+	return send(c->conn.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+	       (ssize_t)length;
+}
+
+/* False when C is gone. */
+static bool on_join(struct control *c, const struct wire_message *m)
+{
+	struct session *session =
+		session_admit(c->server, &m->join, WIRE_TRANSPORT_TCP);
+
+	if (!session) {
+		c->server->refused++;
+		show_out(c, m->cookie, WIRE_E_TOKEN,
+			 "a lane's token joins nothing");
+		return true;
+	}
+	if (!send_joined(c, m)) {
+		session_slot_free(session, m->join.lane);
+		control_close(c, "the connection is lost");
+		return false;
+	}
+	if (tcp_lane_start(session, m->join.lane, c->conn.fd, &c->peer)) {
+		control_detach(c);
+		return false;
+	}
+	session_slot_free(session, m->join.lane);
+	show_out(c, m->cookie, WIRE_E_INTERNAL, "out of memory");
+	return true;
+}
+
+/* --- what the connection tells --- */
+
+static struct control *control_of(struct conn *conn)
+{
+	return container_of(conn, struct control, conn);
+}
+
+static bool message_cb(struct conn *conn, const struct wire_message *m)
+{
+	struct control *c = control_of(conn);
+
+	if (c->state == NEW && m->type == WIRE_JOIN)
+		return on_join(c, m);
+	on_message(c, m);
+	return true;
+}
+
+static void garbage_cb(struct conn *conn, enum wire_verdict verdict,
+		       uint32_t cookie)
+{
+	struct control *c = control_of(conn);
+	const char *text = wire_verdict_text(verdict);
+
+	if (verdict == WIRE_BAD_MAGIC) {
+		/* nobody there who would understand an answer */
+		c->server->errors++;
+		output_peer("%s: %s; connection closed", c->peer.text, text);
+		leave(c, text);
+	} else if (verdict == WIRE_BAD_VERSION) {
+		_Static_assert(WIRE_VERSION == 1, "the text below");
+		show_out_as(c, cookie, WIRE_E_VERSION,
+			    "this server speaks version 1", text);
+	} else {
+		show_out(c, cookie, WIRE_E_PROTOCOL, text);
+	}
+}
+
+static const char *timeout_cb(struct conn *conn)
+{
+	struct control *c = control_of(conn);
+
+	if (c->state == NEW) {
+		c->complained = true;
+		c->server->errors++;
+		output_peer("%s: said nothing that makes sense for %.0f "
+			    "seconds; connection closed",
+			    c->peer.text, FIRST_MESSAGE_S);
+	}
+	return "it was silent";
+}
+
+static void ended_cb(struct conn *conn, const char *why)
+{
+	struct control *c = control_of(conn);
+
+	if (c->state == NEW && !conn->leaving && !c->complained &&
+	    conn->in_bytes) {
+		c->server->errors++;
+		output_peer("%s: ended in the middle of its first message",
+			    c->peer.text);
+	}
+	control_close(c, why);
+}
+
+static const struct conn_ops control_ops = {
+	.message = message_cb,
+	.garbage = garbage_cb,
+	.timeout = timeout_cb,
+	.ended = ended_cb,
+};
+
+void control_accept(struct listener *listener, int fd)
+{
+	struct server *server = listener->server;
+	unsigned most = server->config->max_sessions + NEWCOMERS_MAX;
+	struct net_addr peer;
+	struct control *c = NULL;
+
+	if (server->control_count < most)
+		c = calloc(1, sizeof *c);
+	if (!c) {
+		server->refused++;
+		output_peer("a connection was turned away: there are %u",
+			    server->control_count);
+		close(fd);
+		return;
+	}
+	c->server = server;
+	c->listener = listener;
+	if (net_peer_addr(fd, &peer))
+		c->peer = net_addr_format(&peer);
+	net_tune(fd, SILENT_NS);
+	list_append(&server->controls, &c->link);
+	server->control_count++;
+	conn_open(&c->conn, server->loop, fd, &control_ops);
+	conn_limit(&c->conn, FIRST_MESSAGE_S);
+}
+
+void control_close_all(struct server *server, const char *why)
+{
+	list_for_each(item, &server->controls)
+	{
+		control_close(container_of(item, struct control, link), why);
+	}
+}

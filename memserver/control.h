@@ -1,0 +1,26 @@
+/* Control connections: the messages of wire.h, on the main loop, never
+ * blocking.  A connection starts here whatever it becomes; one that says JOIN
+ * is handed to a data thread. */
+#ifndef RSWAP_CONTROL_H
+#define RSWAP_CONTROL_H
+
+#include <stdint.h>
+
+#include "server.h"
+#include "wire.h"
+
+struct control;
+
+/* Takes over FD, a connection just accepted at LISTENER. */
+void control_accept(struct listener *listener, int fd);
+
+/* Sends a reply, now or when the peer reads.  A peer that doesn't is cut off:
+ * later, never in this call.  Main loop. */
+void control_reply(struct control *control, const struct wire_message *reply);
+void control_error(struct control *control, uint32_t cookie, uint32_t code,
+		   const char *text);
+
+/* Ends every control connection, and with it every session. */
+void control_close_all(struct server *server, const char *why);
+
+#endif

@@ -1,0 +1,133 @@
+#include "data_loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lane_tcp.h"
+#include "server.h"
+
+static void kick_cb(struct ev_loop *ev, ev_async *watcher, int events)
+{
+	(void)ev;
+	(void)events;
+	tcp_lanes_close_wanted(container_of(watcher, struct data_loop, kick));
+}
+
+static void stop_deliver(struct mail *mail)
+{
+	ev_break(container_of(mail, struct data_loop, stop)->ev, EVBREAK_ALL);
+}
+
+static void *data_thread(void *arg)
+{
+	struct data_loop *loop = arg;
+
+	ev_run(loop->ev, 0);
+	return NULL;
+}
+
+static void loop_close(struct data_loop *loop)
+{
+	mailbox_close(&loop->box);
+	ev_async_stop(loop->ev, &loop->kick);
+	ev_loop_destroy(loop->ev);
+}
+
+static int loop_start(struct data_loop *loop, struct server *server,
+		      unsigned number, struct reason *why)
+{
+	char name[16];
+	int err;
+
+	loop->server = server;
+	loop->stop.deliver = stop_deliver;
+	list_init(&loop->lanes);
+	loop->ev = ev_loop_new(EVFLAG_AUTO);
+	if (!loop->ev) {
+		reason_set(why, "cannot make an event loop");
+		return -ENOMEM;
+	}
+	mailbox_open(&loop->box, loop->ev);
+	ev_async_init(&loop->kick, kick_cb);
+	ev_async_start(loop->ev, &loop->kick);
+	err = pthread_create(&loop->thread, NULL, data_thread, loop);
+	if (err) {
+		reason_set(why, "cannot start a thread: %s", strerror(err));
+		loop_close(loop);
+		return -err;
+	}
+	snprintf(name, sizeof name, "lanes-%u", number % 1000);
+	pthread_setname_np(loop->thread, name);
+	return 0;
+}
+
+int data_loops_start(struct server *server, unsigned count, struct reason *why)
+{
+	struct data_loops *data = &server->data;
+
+	data->loops = aligned_alloc(_Alignof(struct data_loop),
+				    count * sizeof *data->loops);
+	if (!data->loops) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	memset(data->loops, 0, count * sizeof *data->loops);
+	for (data->count = 0; data->count < count; data->count++) {
+		int err = loop_start(&data->loops[data->count], server,
+				     data->count, why);
+
+		if (err) {
+			data_loops_stop(server);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void data_loops_stop(struct server *server)
+{
+	struct data_loops *data = &server->data;
+
+	for (unsigned i = 0; i < data->count; i++)
+		mailbox_post(&data->loops[i].box, &data->loops[i].stop);
+	for (unsigned i = 0; i < data->count; i++) {
+		pthread_join(data->loops[i].thread, NULL);
+		loop_close(&data->loops[i]);
+	}
+	free(data->loops);
+	data->loops = NULL;
+	data->count = 0;
+}
+
+struct data_loop *data_loop_choose(struct data_loops *data)
+{
+	struct data_loop *best = &data->loops[0];
+
+	for (unsigned i = 1; i < data->count; i++) {
+		if (data->loops[i].lane_count < best->lane_count)
+			best = &data->loops[i];
+	}
+	return best;
+}
+
+static uint64_t counter_read(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct data_figures data_loops_figures(const struct data_loops *data)
+{
+	struct data_figures sum = { 0 };
+
+	for (unsigned i = 0; i < data->count; i++) {
+		const struct data_counters *c = &data->loops[i].counters;
+
+		sum.reads += counter_read(&c->reads);
+		sum.writes += counter_read(&c->writes);
+		sum.read_bytes += counter_read(&c->read_bytes);
+		sum.write_bytes += counter_read(&c->write_bytes);
+		sum.errors += counter_read(&c->errors);
+	}
+	return sum;
+}

@@ -1,0 +1,18 @@
+/* Handing slabs out: from the stock at once, or by way of the preparing
+ * thread, and for RDMA with one registered slab ahead of the session's wish.
+ * Main loop. */
+#ifndef RSWAP_HANDOUT_H
+#define RSWAP_HANDOUT_H
+
+#include <stdint.h>
+
+#include "session.h"
+
+/* Replies SLAB or ERROR to an ALLOC, now or later; replies to several may come
+ * in another order than asked. */
+void handout_slab(struct session *session, uint32_t cookie, uint64_t label);
+
+/* Gets an RDMA session's next slab ready, where memory allows. */
+void handout_spare(struct session *session);
+
+#endif

@@ -1,0 +1,112 @@
+#include "lane_domain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+struct region {
+	struct ibv_mr *mr;
+	struct lane_domain *domain;
+};
+
+static void domain_free(struct lane_domain *domain)
+{
+	int err;
+
+	if (domain->cq && (err = ibv_destroy_cq(domain->cq)))
+		log_error("ibv_destroy_cq: %s", strerror(err));
+	if (domain->pd && (err = ibv_dealloc_pd(domain->pd)))
+		log_error("ibv_dealloc_pd: %s", strerror(err));
+	free(domain);
+}
+
+struct lane_domain *lane_domain_new(struct ibv_context *verbs,
+				    struct reason *why)
+{
+	struct lane_domain *domain = calloc(1, sizeof *domain);
+	struct ibv_device_attr attr;
+	const char *call = "calloc";
+	int err = ENOMEM;
+
+	if (domain) {
+		call = "ibv_query_device";
+		err = ibv_query_device(verbs, &attr);
+	}
+	if (!err) {
+		call = "ibv_alloc_pd";
+		domain->pd = ibv_alloc_pd(verbs);
+		err = domain->pd ? 0 : errno;
+	}
+	if (!err) {
+		call = "ibv_create_cq";
+		domain->cq = ibv_create_cq(verbs, 1, NULL, NULL, 0);
+		err = domain->cq ? 0 : errno;
+	}
+	if (err) {
+		reason_set(why, "%s: %s", call, strerror(err));
+		if (domain)
+			domain_free(domain);
+		return NULL;
+	}
+	domain->verbs = verbs;
+	/* as a queue pair's limit the device's is one byte in rdma_cm */
+	domain->max_reads = attr.max_qp_rd_atom > UINT8_MAX
+				    ? UINT8_MAX
+				    : (uint8_t)attr.max_qp_rd_atom;
+	atomic_init(&domain->users, 1);
+	return domain;
+}
+
+void lane_domain_put(struct lane_domain *domain)
+{
+	if (atomic_fetch_sub_explicit(&domain->users, 1,
+				      memory_order_acq_rel) == 1)
+		domain_free(domain);
+}
+
+/* Preparing thread. */
+static int unregister(void *arg)
+{
+	struct region *region = arg;
+	int err = ibv_dereg_mr(region->mr);
+
+	if (err) {
+		log_error("ibv_dereg_mr: %s", strerror(err));
+		return -err;
+	}
+	lane_domain_put(region->domain);
+	free(region);
+	return 0;
+}
+
+int lane_register(struct lane_domain *domain, struct slab *slab)
+{
+	struct region *region = malloc(sizeof *region);
+	int err = ENOMEM;
+
+	if (region) {
+		region->domain = domain;
+		region->mr = ibv_reg_mr(
+			domain->pd, slab->memory, slab->pool->slab_bytes,
+			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |
+				IBV_ACCESS_REMOTE_WRITE);
+		err = region->mr ? 0 : errno;
+	}
+	if (err) {
+		log_error("ibv_reg_mr of slab %u: %s", slab->number,
+			  strerror(err));
+		free(region);
+		return -err;
+	}
+	atomic_fetch_add_explicit(&domain->users, 1, memory_order_relaxed);
+	slab->region = region;
+	slab->unregister = unregister;
+	return 0;
+}
+
+uint32_t lane_region_rkey(const void *region)
+{
+	return ((const struct region *)region)->mr->rkey;
+}

@@ -1,0 +1,247 @@
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "lane_rdma.h"
+#include "log.h"
+#include "output.h"
+
+/* Accepted at one go, before others have their turn. */
+#define ACCEPT_BATCH 16
+/* How long to wait when there are no file descriptors. */
+#define ACCEPT_PAUSE_S 0.2
+/* How long the end may take. */
+#define STOP_S 5.0
+
+static void pause_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct listener *l = container_of(watcher, struct listener, pause);
+
+	(void)events;
+	ev_io_start(loop, &l->io);
+}
+
+/* Not for the lack of a connection, but of something to take it with. */
+static bool short_of_files(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOBUFS ||
+	       err == ENOMEM;
+}
+
+static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct listener *l = container_of(watcher, struct listener, io);
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(l->fd, NULL, NULL,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			control_accept(l, fd);
+			continue;
+		}
+		if (short_of_files(errno)) {
+			l->server->refused++;
+			output_peer("cannot accept a connection: %s",
+				    strerror(errno));
+			ev_io_stop(loop, &l->io);
+			ev_timer_set(&l->pause, ACCEPT_PAUSE_S, 0.);
+			ev_timer_start(loop, &l->pause);
+		}
+		if (errno != EINTR && errno != ECONNABORTED)
+			break;
+	}
+}
+
+/* --- listening --- */
+
+static int listen_tcp(struct listener *l, const struct net_name *name,
+		      struct reason *why)
+{
+	struct reason detail;
+	int err = net_resolve(name, &l->addr, &detail);
+
+	if (!err) {
+		l->fd = net_listen(&l->addr, &detail);
+		err = l->fd < 0 ? l->fd : 0;
+	}
+	if (err) {
+		reason_set(why, "--listen=%.80s: %.150s",
+			   net_name_format(name).text, detail.text);
+		return err;
+	}
+	net_local_addr(l->fd, &l->addr);
+	ev_io_init(&l->io, accept_cb, l->fd, EV_READ);
+	ev_init(&l->pause, pause_cb);
+	return 0;
+}
+
+/* With --transport=auto an address without RDMA is served over TCP. */
+static int listen_rdma(struct listener *l, struct reason *why)
+{
+	bool required = l->server->config->transport == CONFIG_RDMA;
+	struct reason detail;
+	int err = -ENODEV;
+
+	l->transports = required ? 0 : WIRE_TRANSPORT_TCP;
+	if (!l->server->rdma)
+		return 0;
+	err = lane_rdma_listen(l->server->rdma, &l->addr, &l->rdma_port,
+			       &detail);
+	if (!err)
+		l->transports |= WIRE_TRANSPORT_RDMA;
+	else if (required)
+		reason_set(why, "--transport=rdma: %.200s", detail.text);
+	else if (err != -ENODEV)
+		log_error("%s; serving TCP only there", detail.text);
+	return required ? err : 0;
+}
+
+static int open_rdma(struct server *server, struct reason *why)
+{
+	enum config_transport transport = server->config->transport;
+	struct reason detail;
+
+	if (transport == CONFIG_TCP)
+		return 0;
+	server->rdma = lane_rdma_open(server, &detail);
+	if (server->rdma || transport == CONFIG_AUTO)
+		return 0;
+	reason_set(why, "--transport=rdma: %.200s", detail.text);
+	return -ENODEV;
+}
+
+/* Nobody would come: what serves TCP only needs no RDMA. */
+static void drop_idle_rdma(struct server *server)
+{
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		if (server->listeners[i].rdma_port)
+			return;
+	}
+	lane_rdma_close(server->rdma);
+	server->rdma = NULL;
+}
+
+int server_listen(struct server *server, struct reason *why)
+{
+	const struct config *config = server->config;
+	int err = open_rdma(server, why);
+
+	for (unsigned i = 0; !err && i < config->listen_count; i++) {
+		struct listener *l = &server->listeners[i];
+
+		l->server = server;
+		l->fd = -1;
+		err = listen_tcp(l, &config->listen[i], why);
+		if (err)
+			break;
+		server->listener_count++;
+		err = listen_rdma(l, why);
+	}
+	if (err)
+		return err;
+	drop_idle_rdma(server);
+	for (unsigned i = 0; i < server->listener_count; i++)
+		ev_io_start(server->loop, &server->listeners[i].io);
+	return 0;
+}
+
+const char *server_transports_text(uint32_t transports)
+{
+	return transports == WIRE_TRANSPORT_TCP	   ? "tcp"
+	       : transports == WIRE_TRANSPORT_RDMA ? "rdma"
+						   : "tcp, rdma";
+}
+
+static void stop_accepting(struct server *server)
+{
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		struct listener *l = &server->listeners[i];
+
+		ev_io_stop(server->loop, &l->io);
+		ev_timer_stop(server->loop, &l->pause);
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = -1;
+	}
+}
+
+void server_unlisten(struct server *server)
+{
+	stop_accepting(server);
+	lane_rdma_close(server->rdma);
+	server->rdma = NULL;
+	server->listener_count = 0;
+}
+
+/* --- the end --- */
+
+static void stop_if_done(struct server *server)
+{
+	if (server->stopping && !server->session_count)
+		ev_break(server->loop, EVBREAK_ALL);
+}
+
+void server_session_gone(struct server *server)
+{
+	stop_if_done(server);
+}
+
+static void stop_limit_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void begin_stop(struct server *server)
+{
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	sd_notify(0, "STOPPING=1\nSTATUS=Ending sessions");
+	stop_accepting(server);
+	slab_pool_wind_up(&server->pool);
+	ev_timer_init(&server->stop_limit, stop_limit_cb, STOP_S, 0.);
+	ev_timer_start(server->loop, &server->stop_limit);
+	control_close_all(server, "the server is stopping");
+	stop_if_done(server);
+}
+
+static void term_cb(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	begin_stop(container_of(watcher, struct server, on_term));
+}
+
+static void int_cb(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	begin_stop(container_of(watcher, struct server, on_int));
+}
+
+void server_catch_signals(struct server *server)
+{
+	signal(SIGPIPE, SIG_IGN);
+	ev_signal_init(&server->on_term, term_cb, SIGTERM);
+	ev_signal_init(&server->on_int, int_cb, SIGINT);
+	ev_signal_start(server->loop, &server->on_term);
+	ev_signal_start(server->loop, &server->on_int);
+}
+
+bool server_run(struct server *server)
+{
+	ev_run(server->loop, 0);
+	ev_timer_stop(server->loop, &server->stop_limit);
+	ev_signal_stop(server->loop, &server->on_term);
+	ev_signal_stop(server->loop, &server->on_int);
+	return server->session_count == 0;
+}

@@ -1,0 +1,83 @@
+/* What the parts of the daemon share: one struct, made by main.c. */
+#ifndef RSWAP_SERVER_H
+#define RSWAP_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "data_loop.h"
+#include "list.h"
+#include "mail.h"
+#include "net.h"
+#include "slab.h"
+#include "wire.h"
+#include "work.h"
+
+struct lane_rdma;
+struct status;
+
+struct listener {
+	struct server *server;
+	struct net_addr addr; /* with the port that is in use */
+	int fd;
+	ev_io io;
+	ev_timer pause;	     /* while there are no file descriptors */
+	uint32_t transports; /* WIRE_TRANSPORT_ bits of its sessions */
+	uint16_t rdma_port;
+};
+
+/* Main loop only, but for what has its own rules. */
+struct server {
+	const struct config *config;
+	struct ev_loop *loop;
+	uint64_t start_ns;
+	uint8_t incarnation[WIRE_INCARNATION_BYTES];
+
+	struct mailbox box;    /* to the main loop */
+	struct workq preparer; /* slabs */
+	struct workq teardown; /* queue pairs */
+	struct slab_pool pool;
+	struct data_loops data;
+	struct lane_rdma *rdma; /* NULL without */
+	struct status *status;	/* NULL without */
+
+	struct listener listeners[CONFIG_LISTEN_MAX];
+	unsigned listener_count;
+
+	struct list controls;
+	unsigned control_count;
+	struct list sessions; /* those that are ending as well */
+	unsigned session_count;
+	uint32_t last_key;
+	bool stopping;
+
+	uint64_t refused; /* connections turned away */
+	uint64_t errors;  /* of peers and of this machine */
+	ev_signal on_term;
+	ev_signal on_int;
+	ev_timer stop_limit;
+};
+
+/* All for the main thread. */
+
+/* Opens every listening address of the configuration, RDMA where it is asked
+ * for and possible.  0 or a negative errno with WHY; server_unlisten in either
+ * case. */
+int server_listen(struct server *server, struct reason *why);
+void server_unlisten(struct server *server);
+
+/* "tcp, rdma" and so on; of WIRE_TRANSPORT_ bits. */
+const char *server_transports_text(uint32_t transports);
+
+/* From here on SIGTERM and SIGINT end server_run, even one yet to begin. */
+void server_catch_signals(struct server *server);
+
+/* Serves until SIGTERM or SIGINT, then ends all sessions.  True when all ended
+ * in time, so that everything may be freed. */
+bool server_run(struct server *server);
+
+/* A session is gone for good: the last one ends a server that is stopping. */
+void server_session_gone(struct server *server);
+
+#endif

@@ -1,0 +1,399 @@
+#include "slab.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "host.h"
+#include "log.h"
+#include "size.h"
+
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static void stock_fill_run(struct work *work);
+
+/* --- memory of one slab --- */
+
+static void give_memory_back(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+
+	if (!pool->hugepages)
+		munlock(slab->memory, pool->slab_bytes);
+	/* Failing would leave one session's bytes for the next one. */
+	if (madvise(slab->memory, pool->slab_bytes, MADV_DONTNEED) < 0) {
+		log_error("cannot give slab %u back (%s): zeroing it",
+			  slab->number, strerror(errno));
+		memset(slab->memory, 0, pool->slab_bytes);
+	}
+}
+
+/* MADV_POPULATE_WRITE reports what a plain touch would turn into a signal.
+ * mlock(2) populates as well, where the kernel is too old for it. */
+static int populate(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+	bool populated = madvise(slab->memory, pool->slab_bytes,
+				 MADV_POPULATE_WRITE) == 0;
+	int err = 0;
+
+	if (!populated && errno != EINVAL)
+		err = -errno;
+	else if ((!populated || !pool->hugepages) &&
+		 mlock(slab->memory, pool->slab_bytes) < 0)
+		err = -errno;
+	if (err)
+		give_memory_back(slab);
+	return err;
+}
+
+/* One line when memory begins to be refused, and one when it comes again. */
+static void tell_shortage(struct slab_pool *pool, int err)
+{
+	bool now_short = err != 0;
+
+	if (pool->short_of_memory == now_short)
+		return;
+	pool->short_of_memory = now_short;
+	if (now_short)
+		log_error("cannot populate a slab of %s: %s; clients are "
+			  "refused until that changes",
+			  size_format(pool->slab_bytes).text, strerror(-err));
+	else
+		log_notice("slabs can be populated again");
+}
+
+static int prepare(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+	int err = -ENOMEM;
+
+	if (pool->hugepages || host_has_memory(pool->slab_bytes))
+		err = populate(slab);
+	tell_shortage(pool, err);
+	return err ? -ENOMEM : 0;
+}
+
+/* --- the pool --- */
+
+/* Aligned to slabs, so that transparent huge pages fit. */
+static int reserve(struct slab_pool *pool, struct reason *why)
+{
+	uint64_t bytes = pool->count * pool->slab_bytes;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	uintptr_t start;
+
+	if (pool->hugepages)
+		flags |= MAP_HUGETLB; /* reserves the huge pages as well */
+	else
+		flags |= MAP_NORESERVE;
+	pool->mapped_bytes = bytes + (pool->hugepages ? 0 : pool->slab_bytes);
+	pool->mapped = mmap(NULL, pool->mapped_bytes, PROT_READ | PROT_WRITE,
+			    flags, -1, 0);
+	if (pool->mapped == MAP_FAILED) {
+		int err = errno;
+
+		reason_set(why, "cannot reserve %s of %s: %s",
+			   size_format(bytes).text,
+			   pool->hugepages ? "huge pages" : "address space",
+			   strerror(err));
+		return -err;
+	}
+	start = (uintptr_t)pool->mapped;
+	if (!pool->hugepages)
+		start = (start + pool->slab_bytes - 1) &
+			~(uintptr_t)(pool->slab_bytes - 1);
+	pool->base = (uint8_t *)start;
+	/* Other machines' pages have no place in a core dump. */
+	madvise(pool->base, bytes, MADV_DONTDUMP);
+	if (!pool->hugepages)
+		madvise(pool->base, bytes, MADV_HUGEPAGE);
+	return 0;
+}
+
+int slab_pool_open(struct slab_pool *pool,
+		   const struct slab_pool_config *config,
+		   struct workq *preparer, struct reason *why)
+{
+	uint64_t count = config->memory_bytes / config->slab_bytes;
+	int err;
+
+	if (count > UINT32_MAX - 1) {
+		reason_set(why, "too many slabs: use a larger --slab-size");
+		return -EINVAL;
+	}
+	*pool = (struct slab_pool){
+		.slab_bytes = config->slab_bytes,
+		.count = (uint32_t)count,
+		.hugepages = config->hugepages,
+		.stock_target = config->stock,
+		.preparer = preparer,
+		.fill = { .run = stock_fill_run },
+	};
+	pool->slabs = calloc(pool->count, sizeof *pool->slabs);
+	if (!pool->slabs) {
+		reason_set(why, "no memory for the table of slabs");
+		return -ENOMEM;
+	}
+	err = reserve(pool, why);
+	if (err) {
+		free(pool->slabs);
+		return err;
+	}
+	pthread_mutex_init(&pool->lock, NULL);
+	return 0;
+}
+
+void slab_pool_wind_up(struct slab_pool *pool)
+{
+	atomic_store_explicit(&pool->closing, true, memory_order_relaxed);
+}
+
+void slab_pool_close(struct slab_pool *pool)
+{
+	munmap(pool->mapped, pool->mapped_bytes);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->slabs);
+}
+
+/* Under pool->lock. */
+static bool has_empty(const struct slab_pool *pool)
+{
+	return pool->empty || pool->touched < pool->count;
+}
+
+static void release_run(struct work *work);
+
+static struct slab *take_empty(struct slab_pool *pool)
+{
+	struct slab *slab;
+	bool fresh = false;
+
+	pthread_mutex_lock(&pool->lock);
+	slab = pool->empty;
+	if (slab) {
+		pool->empty = slab->next;
+	} else if (pool->touched < pool->count) {
+		slab = &pool->slabs[pool->touched];
+		slab->number = pool->touched++;
+		fresh = true;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (fresh) {
+		slab->pool = pool;
+		slab->memory = pool->base + slab->number * pool->slab_bytes;
+		slab->release.run = release_run;
+		list_init(&slab->owned);
+	}
+	return slab;
+}
+
+static void put_empty(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	slab->next = pool->empty;
+	pool->empty = slab;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+struct slab *slab_take_ready(struct slab_pool *pool)
+{
+	struct slab *slab;
+
+	pthread_mutex_lock(&pool->lock);
+	slab = pool->stock;
+	if (slab) {
+		pool->stock = slab->next;
+		pool->stocked--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (slab)
+		slab_stock_fill(pool);
+	return slab;
+}
+
+/* A newly populated slab. */
+static int take_fresh(struct slab_pool *pool, struct slab **taken)
+{
+	struct slab *slab = take_empty(pool);
+	int err;
+
+	if (!slab)
+		return -ENOSPC;
+	err = prepare(slab);
+	if (err) {
+		put_empty(slab);
+		return err;
+	}
+	*taken = slab;
+	return 0;
+}
+
+int slab_take(struct slab_pool *pool, struct slab **slab)
+{
+	*slab = slab_take_ready(pool);
+	return *slab ? 0 : take_fresh(pool, slab);
+}
+
+/* Somebody may still reach it from outside: nobody else may have it. */
+static void keep_for_good(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+
+	log_error("slab %u stays registered: it is not handed out again",
+		  slab->number);
+	pthread_mutex_lock(&pool->lock);
+	pool->owned++;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Work without `done`: the slab is the pool's again as soon as this says so. */
+static void release_run(struct work *work)
+{
+	struct slab *slab = container_of(work, struct slab, release);
+	struct slab_pool *pool = slab->pool;
+
+	if (slab->region && slab->unregister(slab->region) < 0) {
+		keep_for_good(slab);
+		return;
+	}
+	slab->region = NULL;
+	if (atomic_load_explicit(&pool->closing, memory_order_relaxed))
+		return; /* all goes at once, with the process */
+	give_memory_back(slab);
+	put_empty(slab);
+	slab_stock_fill(pool);
+}
+
+void slab_put_back(struct slab *slab)
+{
+	workq_submit(slab->pool->preparer, &slab->release);
+}
+
+/* --- the stock --- */
+
+/* One slab at a time, so that work which somebody waits for gets in between.
+ * Where memory is short it is not tried again before something changes. */
+static void stock_fill_run(struct work *work)
+{
+	struct slab_pool *pool = container_of(work, struct slab_pool, fill);
+	struct slab *slab = NULL;
+	int err = take_fresh(pool, &slab);
+
+	pthread_mutex_lock(&pool->lock);
+	if (slab) {
+		slab->next = pool->stock;
+		pool->stock = slab;
+		pool->stocked++;
+	}
+	pool->filling = false;
+	pthread_mutex_unlock(&pool->lock);
+	if (!err)
+		slab_stock_fill(pool);
+}
+
+void slab_stock_fill(struct slab_pool *pool)
+{
+	bool fill;
+
+	pthread_mutex_lock(&pool->lock);
+	fill = !pool->closing && !pool->filling &&
+	       pool->stocked < pool->stock_target && has_empty(pool);
+	if (fill)
+		pool->filling = true;
+	pthread_mutex_unlock(&pool->lock);
+	if (fill)
+		workq_submit(pool->preparer, &pool->fill);
+}
+
+/* --- owning and holding --- */
+
+#define OWNER_SHIFT 32
+#define USERS_MASK  UINT32_MAX
+
+void slab_own(struct slab *slab, uint32_t owner)
+{
+	struct slab_pool *pool = slab->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->owned++;
+	pthread_mutex_unlock(&pool->lock);
+	/* release: the zeros are there before anybody can hold it */
+	atomic_store_explicit(&slab->hold, (uint64_t)owner << OWNER_SHIFT,
+			      memory_order_release);
+}
+
+/* Queued first: what is counted as free can be had by work queued later. */
+static void unowned(struct slab *slab)
+{
+	struct slab_pool *pool = slab->pool;
+
+	slab_put_back(slab);
+	pthread_mutex_lock(&pool->lock);
+	pool->owned--;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void slab_disown(struct slab *slab)
+{
+	uint64_t before = atomic_fetch_and_explicit(&slab->hold, USERS_MASK,
+						    memory_order_acq_rel);
+
+	if ((before & USERS_MASK) == 0)
+		unowned(slab);
+}
+
+struct slab *slab_hold(struct slab_pool *pool, uint32_t number, uint32_t owner)
+{
+	struct slab *slab;
+	uint64_t hold;
+
+	if (number >= pool->count)
+		return NULL;
+	slab = &pool->slabs[number];
+	hold = atomic_load_explicit(&slab->hold, memory_order_relaxed);
+	do {
+		if (hold >> OWNER_SHIFT != owner)
+			return NULL;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&slab->hold, &hold, hold + 1, memory_order_acquire,
+		memory_order_relaxed));
+	return slab;
+}
+
+void slab_drop(struct slab *slab)
+{
+	/* release: what this user did to the bytes comes before their end */
+	if (atomic_fetch_sub_explicit(&slab->hold, 1, memory_order_acq_rel) ==
+	    1)
+		unowned(slab); /* no owner, and this was the last user */
+}
+
+struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner)
+{
+	if (number >= pool->count ||
+	    atomic_load_explicit(&pool->slabs[number].hold,
+				 memory_order_relaxed) >>
+			    OWNER_SHIFT !=
+		    owner)
+		return NULL;
+	return &pool->slabs[number];
+}
+
+struct slab_figures slab_pool_figures(struct slab_pool *pool)
+{
+	struct slab_figures figures = { .total = pool->count };
+
+	pthread_mutex_lock(&pool->lock);
+	figures.used = pool->owned;
+	figures.stock = pool->stocked;
+	pthread_mutex_unlock(&pool->lock);
+	figures.free_bytes =
+		(uint64_t)(figures.total - figures.used) * pool->slab_bytes;
+	return figures;
+}

@@ -1,0 +1,258 @@
+#include "status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctlsock.h"
+#include "host.h"
+#include "session.h"
+
+#define CLIENT_NS (2 * NS_PER_S)
+
+/* `lock` protects wanted, answered and closed; the status thread asks, the main
+ * loop answers, status_stop closes. */
+struct status {
+	struct server *server;
+	int listen_fd;
+	int stop_fd;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	struct mail mail;
+	bool answered;
+	bool closed;
+	char *text; /* NULL: out of memory */
+	size_t text_bytes;
+};
+
+/* --- the answer, on the main loop --- */
+
+static void put_server(const struct server *server, FILE *out)
+{
+	const struct config *config = server->config;
+	uint64_t up_ns = clock_now_ns() - server->start_ns;
+
+	fprintf(out,
+		"role memserver\nversion %s\npid %ld\nuptime_s %" PRIu64 "\n",
+		RSWAP_VERSION, (long)getpid(), (uint64_t)(up_ns / NS_PER_S));
+	fputs("incarnation ", out);
+	for (unsigned i = 0; i < sizeof server->incarnation; i++)
+		fprintf(out, "%02x", server->incarnation[i]);
+	fputc('\n', out);
+	for (unsigned i = 0; i < server->listener_count; i++)
+		fprintf(out, "listen.%u %s\n", i,
+			net_addr_format(&server->listeners[i].addr).text);
+	fprintf(out, "transports %s\n",
+		config->transport == CONFIG_RDMA ? "rdma"
+		: server->rdma			 ? "tcp,rdma"
+						 : "tcp");
+}
+
+static void put_memory(struct server *server, FILE *out)
+{
+	struct slab_figures slabs = slab_pool_figures(&server->pool);
+
+	fprintf(out, "memory_bytes %" PRIu64 "\nslab_bytes %" PRIu64 "\n",
+		server->config->memory_bytes, server->pool.slab_bytes);
+	fprintf(out, "slabs_total %u\nslabs_used %u\nslabs_stock %u\n",
+		slabs.total, slabs.used, slabs.stock);
+	fprintf(out, "free_bytes %" PRIu64 "\nrss_bytes %" PRIu64 "\n",
+		slabs.free_bytes, host_rss_bytes());
+}
+
+static void put_session(const struct session *s, unsigned n, FILE *out)
+{
+	fprintf(out, "session.%u.id %u\n", n, s->key);
+	fprintf(out, "session.%u.name %s\n", n, s->name);
+	fprintf(out, "session.%u.peer %s\n", n, s->peer.text);
+	fprintf(out, "session.%u.transport %s\n", n,
+		s->transport == WIRE_TRANSPORT_RDMA ? "rdma" : "tcp");
+	fprintf(out, "session.%u.size_bytes %" PRIu64 "\n", n, s->size_bytes);
+	fprintf(out, "session.%u.slabs %u\n", n, s->slab_count);
+	fprintf(out, "session.%u.lanes %u\n", n, s->lane_count);
+}
+
+static void put_sessions(const struct server *server, FILE *out)
+{
+	unsigned lanes = 0;
+	unsigned n = 0;
+
+	fprintf(out, "sessions %u\n", server->session_count);
+	list_for_each(item, &server->sessions)
+	{
+		const struct session *session =
+			container_of(item, struct session, link);
+
+		lanes += session->lane_count;
+		put_session(session, n++, out);
+	}
+	fprintf(out, "lanes %u\n", lanes);
+}
+
+static uint64_t cpu_us(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) *
+		       1000000 +
+	       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static void put_work(const struct server *server, FILE *out)
+{
+	struct data_figures data = data_loops_figures(&server->data);
+
+	fprintf(out, "reads %" PRIu64 "\nwrites %" PRIu64 "\n", data.reads,
+		data.writes);
+	fprintf(out, "read_bytes %" PRIu64 "\nwrite_bytes %" PRIu64 "\n",
+		data.read_bytes, data.write_bytes);
+	if (server->rdma) /* the figures above are those of TCP lanes */
+		fputs("rdma_one_sided yes\n", out);
+	fprintf(out, "errors %" PRIu64 "\nconnections_refused %" PRIu64 "\n",
+		server->errors + data.errors, server->refused);
+	fprintf(out, "cpu_us %" PRIu64 "\n", cpu_us());
+}
+
+static void fill_in(struct mail *mail)
+{
+	struct status *status = container_of(mail, struct status, mail);
+	FILE *out;
+
+	pthread_mutex_lock(&status->lock);
+	out = open_memstream(&status->text, &status->text_bytes);
+	if (out) {
+		put_server(status->server, out);
+		put_memory(status->server, out);
+		put_sessions(status->server, out);
+		put_work(status->server, out);
+		if (fclose(out) != 0) {
+			free(status->text);
+			status->text = NULL;
+		}
+	}
+	status->answered = true;
+	pthread_cond_signal(&status->change);
+	pthread_mutex_unlock(&status->lock);
+}
+
+/* --- the status thread --- */
+
+static bool answer(const char *command, FILE *out, void *arg)
+{
+	struct status *status = arg;
+
+	if (strcmp(command, "status") != 0)
+		return false;
+	pthread_mutex_lock(&status->lock);
+	status->answered = false;
+	status->text = NULL;
+	if (!status->closed) {
+		mailbox_post(&status->server->box, &status->mail);
+		while (!status->answered && !status->closed)
+			pthread_cond_wait(&status->change, &status->lock);
+	}
+	if (status->answered && status->text)
+		fputs(status->text, out);
+	else
+		fputs("error the server is stopping or out of memory\n", out);
+	free(status->text);
+	status->text = NULL;
+	pthread_mutex_unlock(&status->lock);
+	return true;
+}
+
+static void *status_thread(void *arg)
+{
+	struct status *status = arg;
+	struct pollfd fds[] = {
+		{ .fd = status->listen_fd, .events = POLLIN },
+		{ .fd = status->stop_fd, .events = POLLIN },
+	};
+
+	while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
+		if (fds[1].revents)
+			break;
+		if (fds[0].revents)
+			ctlsock_serve_one(status->listen_fd, answer, status,
+					  clock_now_ns() + CLIENT_NS);
+	}
+	return NULL;
+}
+
+static void status_free(struct status *status)
+{
+	if (status->listen_fd >= 0) {
+		close(status->listen_fd);
+		unlink(status->server->config->control);
+	}
+	if (status->stop_fd >= 0)
+		close(status->stop_fd);
+	pthread_cond_destroy(&status->change);
+	pthread_mutex_destroy(&status->lock);
+	free(status);
+}
+
+int status_start(struct server *server, struct reason *why)
+{
+	struct status *status = calloc(1, sizeof *status);
+	struct reason detail;
+	int err;
+
+	if (!status) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	status->server = server;
+	status->mail.deliver = fill_in;
+	pthread_mutex_init(&status->lock, NULL);
+	pthread_cond_init(&status->change, NULL);
+	status->stop_fd = eventfd(0, EFD_CLOEXEC);
+	status->listen_fd = net_listen_unix(server->config->control, &detail);
+	if (status->listen_fd < 0) {
+		err = status->listen_fd;
+		reason_set(why, "--control=%.100s: %.140s",
+			   server->config->control, detail.text);
+		status_free(status);
+		return err;
+	}
+	err = status->stop_fd < 0 ? errno
+				  : pthread_create(&status->thread, NULL,
+						   status_thread, status);
+	if (err) {
+		reason_set(why, "cannot start a thread: %s", strerror(err));
+		status_free(status);
+		return -err;
+	}
+	pthread_setname_np(status->thread, "status");
+	server->status = status;
+	return 0;
+}
+
+void status_stop(struct server *server)
+{
+	struct status *status = server->status;
+
+	if (!status)
+		return;
+	pthread_mutex_lock(&status->lock);
+	status->closed = true;
+	pthread_cond_signal(&status->change);
+	pthread_mutex_unlock(&status->lock);
+	eventfd_write(status->stop_fd, 1);
+	pthread_join(status->thread, NULL);
+	/* a question that came too late to be answered */
+	mailbox_deliver(&server->box);
+	free(status->text);
+	server->status = NULL;
+	status_free(status);
+}

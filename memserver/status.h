@@ -1,0 +1,16 @@
+/* What the control socket tells ("key value" lines, ctlsock.h).  A thread of
+ * its own talks to the clients; the main loop only fills in the answer. */
+#ifndef RSWAP_STATUS_H
+#define RSWAP_STATUS_H
+
+#include "reason.h"
+#include "server.h"
+
+/* Listens at config->control.  Sets server->status.  0 or a negative errno. */
+int status_start(struct server *server, struct reason *why);
+
+/* Waits for the client being served, at most as long as it may take.  The main
+ * loop need not run.  Nothing to do where it never started. */
+void status_stop(struct server *server);
+
+#endif
