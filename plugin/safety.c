@@ -1,0 +1,225 @@
+#include "safety.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* linux/prctl.h since 5.6; older headers lack it. */
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+/* Above ordinary threads, below what an administrator gives hard real-time
+ * work; what `chrt -r 10` sets. */
+#define REALTIME_PRIORITY 10
+
+/* A thread's stack is locked whole, and there is one per request in flight.
+ * nbdkit's workers use a few KiB, and this plugin's session threads less than
+ * 20: resolver and rdma_cm included.  ThreadSanitizer has more there itself. */
+#ifdef __SANITIZE_THREAD__
+#define STACK_BYTES (2u << 20)
+#else
+#define STACK_BYTES (128u << 10)
+#endif
+
+/* An anonymous mapping above this is no part of the I/O path: nbdkit has 192 MB
+ * of static buffers, for requests that this plugin never lets it use them for.
+ * The engine's own big mappings are made later, and locked as they are made. */
+#define ANONYMOUS_MAX_BYTES (8u << 20)
+
+static const struct {
+	const char *name, *remedy;
+} settings[SAFETY_SETTINGS] = {
+	[SAFETY_IO_FLUSHER] = { "io_flusher",
+				"reclaim may wait for itself; run as root with "
+				"CAP_SYS_RESOURCE on Linux 5.6 or later" },
+	[SAFETY_REALTIME] = { "realtime",
+			      "the machine may hang when memory runs out; run "
+			      "with CAP_SYS_NICE or RLIMIT_RTPRIO 10" },
+	[SAFETY_LOCKED] = { "locked",
+			    "this process may be swapped out to itself; run "
+			    "with CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK" },
+	[SAFETY_OOM] = { "oom",
+			 "the OOM killer may choose this process, and every "
+			 "page goes with it; run with CAP_SYS_RESOURCE" },
+};
+
+const char *safety_name(enum safety_setting setting)
+{
+	return settings[setting].name;
+}
+
+const char *safety_remedy(enum safety_setting setting)
+{
+	return settings[setting].remedy;
+}
+
+void safety_prepare(void)
+{
+	pthread_attr_t attr;
+
+	/* One arena, grown by brk and never given back: what safety_apply
+	 * populates serves all later allocations. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, -1);
+	if (!pthread_attr_init(&attr)) {
+		if (!pthread_attr_setstacksize(&attr, STACK_BYTES))
+			pthread_setattr_default_np(&attr);
+		pthread_attr_destroy(&attr);
+	}
+}
+
+static void record(struct safety *safety, enum safety_setting setting,
+		   const char *call, int error)
+{
+	safety->setting[setting].holds = error == 0;
+	if (error)
+		reason_set(&safety->setting[setting].why, "%s: %s", call,
+			   strerror(error));
+}
+
+static int write_oom_score(void)
+{
+	static const char never[] = "-1000";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, never, sizeof never - 1) < 0)
+		rc = errno;
+	close(fd);
+	return rc;
+}
+
+/* --- locking --- */
+
+struct mapping {
+	char *start;
+	size_t bytes;
+	bool readable, file, heap;
+};
+
+/* A line of /proc/self/maps (proc(5)). */
+static bool parse_mapping(const char *line, struct mapping *m)
+{
+	uint64_t start, end, inode;
+	char mode[5];
+	int path_at = 0;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n",
+		   &start, &end, mode, &inode, &path_at) != 4)
+		return false;
+	m->start = (char *)(uintptr_t)start;
+	m->bytes = end - start;
+	m->readable = mode[0] == 'r';
+	m->file = inode != 0;
+	m->heap = path_at && !strncmp(line + path_at, "[heap]", 6);
+	/* The kernel's own pages cannot be locked and need not be. */
+	return !path_at || strncmp(line + path_at, "[v", 2);
+}
+
+/* Whether a mapping can be touched on the I/O path. */
+static bool wanted(const struct mapping *m)
+{
+	if (!m->readable)
+		return false; /* guard pages */
+	return m->file || m->heap || m->bytes <= ANONYMOUS_MAX_BYTES;
+}
+
+/* Makes the heap as large as it will ever be, for ordinary requests. */
+static int grow_heap(uint64_t bytes)
+{
+	char *p = malloc(bytes);
+
+	if (!p)
+		return ENOMEM;
+	memset(p, 1, bytes);
+	/* The compiler may not drop what is stored and never read. */
+	__asm__ volatile("" : : "r"(p) : "memory");
+	free(p);
+	return 0;
+}
+
+/* mlock(2) also populates.  Reading /proc/self/maps while locking is safe:
+ * locking may split a mapping's line, but moves none. */
+static int lock_mappings(void)
+{
+	static char line[512];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int rc = 0;
+
+	if (!maps)
+		return errno;
+	while (!rc && fgets(line, sizeof line, maps)) {
+		struct mapping m;
+
+		if (parse_mapping(line, &m) && wanted(&m) &&
+		    mlock(m.start, m.bytes))
+			rc = errno;
+	}
+	fclose(maps);
+	return rc;
+}
+
+static int lock_memory(uint64_t heap_bytes)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	/* A sanitizer's shadow memory is terabytes of address space. */
+	(void)heap_bytes;
+	(void)grow_heap;
+	(void)lock_mappings;
+	return ENOTSUP;
+#else
+	int rc = grow_heap(heap_bytes);
+
+	if (!rc)
+		rc = lock_mappings();
+	/* What comes later, the engine's memory and threads' stacks, is locked
+	 * and populated as it is made. */
+	if (!rc && mlockall(MCL_FUTURE))
+		rc = errno;
+	return rc;
+#endif
+}
+
+void safety_apply(struct safety *safety, uint64_t heap_bytes)
+{
+	struct sched_param param = { .sched_priority = REALTIME_PRIORITY };
+
+	/* nbdkit -f (1.32) asks for a SIGTERM when its parent ends: with the
+	 * shell or the tool that attached the device, every page would go. */
+	prctl(PR_SET_PDEATHSIG, 0);
+	record(safety, SAFETY_OOM, "writing oom_score_adj", write_oom_score());
+	record(safety, SAFETY_IO_FLUSHER, "prctl(PR_SET_IO_FLUSHER)",
+	       prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? errno : 0);
+	record(safety, SAFETY_REALTIME, "sched_setscheduler(SCHED_RR)",
+	       sched_setscheduler(0, SCHED_RR, &param) ? errno : 0);
+	record(safety, SAFETY_LOCKED, "locking memory",
+	       lock_memory(heap_bytes));
+}
+
+uint64_t safety_locked_bytes(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[128];
+	uint64_t kib = 0;
+
+	if (!status)
+		return 0;
+	while (fgets(line, sizeof line, status)) {
+		if (sscanf(line, "VmLck: %" SCNu64, &kib) == 1)
+			break;
+	}
+	fclose(status);
+	return kib << 10;
+}

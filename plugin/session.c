@@ -1,0 +1,296 @@
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "size.h"
+#include "wireio.h"
+
+/* How often an idle session asks whether its server is there, and gives back
+ * empty slabs. */
+#define TICK_NS NS_PER_S
+
+/* Pauses between attempts to reach a server that is down. */
+#define BACKOFF_MIN_NS (250 * NS_PER_MS)
+#define BACKOFF_MAX_NS (5 * NS_PER_S)
+
+/* What a session is given to say goodbye before its connection is cut. */
+#define STOP_NS (2 * NS_PER_S)
+
+/* Sleeps until woken, FD (if any) is readable, or DEADLINE_NS. True when FD is
+ * readable. */
+static bool nap(struct peer *peer, int fd, uint64_t deadline_ns)
+{
+	struct pollfd p[2] = { { .fd = peer->wake_fd, .events = POLLIN },
+			       { .fd = fd, .events = POLLIN } };
+	uint64_t count;
+
+	if (poll(p, 2, clock_left_ms(deadline_ns)) <= 0)
+		return false;
+	if (p[0].revents)
+		(void)!read(peer->wake_fd, &count, sizeof count);
+	return p[1].revents;
+}
+
+static int ping(struct peer *peer, struct reason *why)
+{
+	struct wire_message request = { .type = WIRE_PING }, reply;
+	int rc = session_call(peer, &request, WIRE_PONG, &reply, why);
+
+	if (!rc) {
+		atomic_store(&peer->free_bytes, reply.pong.free_bytes);
+		atomic_store(&peer->total_bytes, reply.pong.total_bytes);
+	}
+	return rc;
+}
+
+static int fence(struct peer *peer, struct reason *why)
+{
+	struct wire_message request = { .type = WIRE_FENCE }, reply;
+
+	return session_call(peer, &request, WIRE_FENCED, &reply, why);
+}
+
+/* From BROKEN: fenced, lanes rebuilt, UP.  A lane that does not come back is
+ * tried again as long as the control connection answers: the server still holds
+ * every page.  The requests that wait have deadlines of their own. */
+static int recover(struct peer *peer, struct reason *why)
+{
+	log_error("server %s: %s; rebuilding its lanes", peer->text.text,
+		  peer->broken_why.text);
+	session_close_lanes(peer);
+	for (;;) {
+		int rc = fence(peer, why);
+
+		if (rc)
+			return rc;
+		rc = session_build_lanes(peer, why);
+		if (!rc)
+			break;
+		if (atomic_load(&peer->stopping))
+			return rc;
+		nap(peer, -1, clock_now_ns() + BACKOFF_MIN_NS);
+	}
+	atomic_fetch_add(&peer->recoveries, 1);
+	peer_set_state(peer, PEER_UP);
+	log_notice("server %s: lanes rebuilt", peer->text.text);
+	return 0;
+}
+
+/* What there is to do now, except for the control connection's own events.
+ * BROKEN first: only what comes after the fence may be put into a slab that is
+ * freed and allocated anew. */
+static int do_work(struct peer *peer, bool tick, struct reason *why)
+{
+	int rc = 0;
+
+	if (peer_state(peer) == PEER_BROKEN)
+		rc = recover(peer, why);
+	if (!rc)
+		rc = session_alloc_slabs(peer, why);
+	if (!rc && tick)
+		rc = session_free_slabs(peer, why);
+	if (!rc && tick)
+		rc = ping(peer, why);
+	return rc;
+}
+
+/* The server sends nothing unasked: what is readable now is the end of the
+ * connection, or a breach of the protocol. */
+static void read_unasked(struct peer *peer, struct reason *why)
+{
+	struct wire_message message;
+
+	if (!wire_recv(peer->fd, &message, clock_now_ns() + NS_PER_S, why))
+		reason_set(why, "it sent %s unasked",
+			   wire_type_name(message.type));
+}
+
+/* Runs an open session until it fails (false, WHY) or is to stop (true). */
+static bool serve(struct peer *peer, struct reason *why)
+{
+	uint64_t next_tick_ns = clock_now_ns() + TICK_NS;
+
+	while (!atomic_load(&peer->stopping)) {
+		bool tick;
+
+		if (nap(peer, peer->fd, next_tick_ns)) {
+			read_unasked(peer, why);
+			return false;
+		}
+		tick = clock_left_ns(next_tick_ns) == 0;
+		if (tick)
+			next_tick_ns = clock_now_ns() + TICK_NS;
+		if (do_work(peer, tick, why))
+			return false;
+	}
+	return true;
+}
+
+/* From UP or BROKEN to DOWN.  The slabs first: a request finds them closing,
+ * and waits there until they are gone, rather than for this server. */
+static void go_down(struct peer *peer, const char *why)
+{
+	peer_break(peer, why);
+	session_shut_slabs(peer);
+	peer_set_state(peer, PEER_DOWN);
+	session_refuse_slabs(peer);
+	session_close_lanes(peer);
+}
+
+/* The session is gone, and the server's slabs with it. */
+static void lose(struct peer *peer, const struct reason *why)
+{
+	uint32_t slabs = atomic_load(&peer->slabs);
+	int64_t lost;
+
+	go_down(peer, why->text);
+	session_close(peer);
+	lost = session_lose_slabs(peer);
+	atomic_store(&peer->free_bytes, 0);
+	atomic_fetch_add(&peer->engine->counters.pages_lost, (uint64_t)lost);
+	log_error("server %s is lost: %s; %lld pages in %u slab%s are gone: "
+		  "reading these ends with an I/O error",
+		  peer->text.text, why->text, (long long)lost, slabs,
+		  slabs == 1 ? "" : "s");
+}
+
+/* The plugin ends.  Requests that still come or wait find their pages lost. */
+static void leave(struct peer *peer)
+{
+	struct wire_message bye = { .type = WIRE_BYE };
+	struct reason why;
+
+	go_down(peer, "the plugin ends");
+	wire_send(peer->fd, &bye, clock_now_ns() + NS_PER_S, &why);
+	session_close(peer);
+	session_lose_slabs(peer);
+}
+
+/* Tells session_wait_first how the first attempt went. */
+static void report_first(struct peer *peer, int rc, const struct reason *why)
+{
+	pthread_mutex_lock(&peer->lock);
+	if (!peer->first_over) {
+		peer->first_over = true;
+		peer->first_status = rc;
+		if (rc)
+			peer->first_why = *why;
+		pthread_cond_broadcast(&peer->changed);
+	}
+	pthread_mutex_unlock(&peer->lock);
+}
+
+/* Opens the session, or says once why it cannot be. */
+static bool open_or_complain(struct peer *peer)
+{
+	struct reason why = { "" };
+	int rc = session_open(peer, &why);
+
+	if (!rc) {
+		peer_set_state(peer, PEER_UP);
+		if (atomic_fetch_add(&peer->sessions, 1) > 0)
+			log_notice("server %s: a new session over %s, %s free",
+				   peer->text.text,
+				   atomic_load(&peer->transport)->name,
+				   size_format(atomic_load(&peer->free_bytes))
+					   .text);
+		peer->complained = false;
+	} else if (!peer->complained && peer->first_over) {
+		log_error("server %s: %s; trying again", peer->text.text,
+			  why.text);
+		peer->complained = true;
+	}
+	report_first(peer, rc, &why);
+	return !rc;
+}
+
+static void *session_main(void *arg)
+{
+	struct peer *peer = arg;
+	uint64_t backoff_ns = BACKOFF_MIN_NS;
+
+	while (!atomic_load(&peer->stopping)) {
+		struct reason why = { "" };
+
+		if (!open_or_complain(peer)) {
+			nap(peer, -1, clock_now_ns() + backoff_ns);
+			backoff_ns *= 2;
+			if (backoff_ns > BACKOFF_MAX_NS)
+				backoff_ns = BACKOFF_MAX_NS;
+			continue;
+		}
+		backoff_ns = BACKOFF_MIN_NS;
+		if (serve(peer, &why))
+			leave(peer);
+		else
+			lose(peer, &why);
+	}
+	return NULL;
+}
+
+int session_start(struct peer *peer, struct reason *why)
+{
+	int rc = pthread_create(&peer->thread, NULL, session_main, peer);
+
+	if (rc) {
+		reason_set(why, "a session's thread: %s", strerror(rc));
+		return -rc;
+	}
+	peer->has_thread = true;
+	return 0;
+}
+
+int session_wait_first(struct peer *peer, uint64_t deadline_ns,
+		       struct reason *why)
+{
+	struct timespec until = clock_timespec(deadline_ns);
+	int rc = 0;
+
+	pthread_mutex_lock(&peer->lock);
+	while (!peer->first_over && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&peer->changed, &peer->lock,
+					    &until);
+	if (peer->first_over) {
+		rc = peer->first_status;
+		*why = peer->first_why;
+	} else {
+		rc = -ETIMEDOUT;
+		reason_set(why, "no session until the deadline");
+	}
+	pthread_mutex_unlock(&peer->lock);
+	return rc;
+}
+
+void session_ask_to_stop(struct peer *peer)
+{
+	atomic_store(&peer->stopping, true);
+	peer_wake(peer);
+}
+
+void session_stop(struct peer *peer)
+{
+	struct timespec until;
+
+	if (!peer->has_thread)
+		return;
+	session_ask_to_stop(peer);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(STOP_NS / NS_PER_S);
+	if (pthread_timedjoin_np(peer->thread, NULL, &until)) {
+		/* It waits for an answer: that ends here. */
+		pthread_mutex_lock(&peer->lock);
+		if (peer->fd >= 0)
+			shutdown(peer->fd, SHUT_RDWR);
+		pthread_mutex_unlock(&peer->lock);
+		pthread_join(peer->thread, NULL);
+	}
+	peer->has_thread = false;
+}

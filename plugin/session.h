@@ -1,0 +1,60 @@
+/* The session with one memory server: the control connection and the thread
+ * that runs it.  All of this is off the I/O path.
+ *
+ *   session.c       the thread: open, serve, recover, lose
+ *   session_open.c  connecting, HELLO to OPENED, building lanes
+ *   session_slab.c  the slabs that the peer holds: allocate, free, lose
+ */
+#ifndef RSWAP_SESSION_H
+#define RSWAP_SESSION_H
+
+#include "engine.h"
+#include "peer.h"
+
+/* Starts the thread.  0 or a negative errno. */
+int session_start(struct peer *peer, struct reason *why);
+/* Waits until the first attempt to open the session is over: 0 when the peer is
+ * UP, -ETIMEDOUT, or the errno that WHY tells of. */
+int session_wait_first(struct peer *peer, uint64_t deadline_ns,
+		       struct reason *why);
+/* Has the session end, and returns at once. */
+void session_ask_to_stop(struct peer *peer);
+/* Says BYE, closes all links and ends the thread, within a few seconds. */
+void session_stop(struct peer *peer);
+
+/* Asks the server of NAME for its WELCOME, and leaves. */
+int session_probe(const struct net_name *name, uint64_t deadline_ns,
+		  struct wire_welcome *welcome, struct reason *why);
+
+/* Whether a server that told WELCOME can serve TRANSPORT (NULL: any) from this
+ * machine. */
+bool session_can_use(const struct wire_welcome *welcome,
+		     const struct transport_ops *transport, struct reason *why);
+
+/* --- between the files named above; the session's thread only --- */
+
+/* A call on the control connection, within the request timeout. */
+int session_call(struct peer *peer, struct wire_message *request,
+		 uint16_t reply_type, struct wire_message *reply,
+		 struct reason *why);
+/* Connects, opens a session, builds all lanes.  On failure nothing is left. */
+int session_open(struct peer *peer, struct reason *why);
+/* Builds all lanes anew; none is left on failure. */
+int session_build_lanes(struct peer *peer, struct reason *why);
+/* Aborts and closes all links, once no request uses one any more. */
+void session_close_lanes(struct peer *peer);
+void session_close(struct peer *peer);
+
+/* Allocates what was asked for.  A negative errno where the connection failed;
+ * nothing is left asked then. */
+int session_alloc_slabs(struct peer *peer, struct reason *why);
+/* Refuses everything that was asked for. */
+void session_refuse_slabs(struct peer *peer);
+/* Frees the slabs that hold no page any more. */
+int session_free_slabs(struct peer *peer, struct reason *why);
+/* Stops requests from entering any slab of this peer. */
+void session_shut_slabs(struct peer *peer);
+/* Makes their pages LOST and them UNMAPPED; how many pages that were. */
+int64_t session_lose_slabs(struct peer *peer);
+
+#endif

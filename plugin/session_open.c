@@ -1,0 +1,252 @@
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "wireio.h"
+
+#define BUSY_POLL_NS (NS_PER_MS / 2)
+
+static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
+		 struct reason *why)
+{
+	struct wire_message request, reply;
+	int rc;
+
+	wire_hello_fill(&request, "nbdkit-rswap");
+	rc = wire_call(fd, &request, WIRE_WELCOME, &reply, deadline_ns, why);
+	if (!rc)
+		*welcome = reply.welcome;
+	return rc;
+}
+
+/* A connected control connection, or a negative errno. */
+static int connect_to(const struct net_name *name, struct net_addr *addr,
+		      uint64_t deadline_ns, struct reason *why)
+{
+	int rc = net_resolve(name, addr, why);
+
+	return rc ? rc : net_connect(addr, deadline_ns, why);
+}
+
+int session_probe(const struct net_name *name, uint64_t deadline_ns,
+		  struct wire_welcome *welcome, struct reason *why)
+{
+	struct net_addr addr;
+	int fd = connect_to(name, &addr, deadline_ns, why), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = hello(fd, deadline_ns, welcome, why);
+	close(fd);
+	return rc;
+}
+
+bool session_can_use(const struct wire_welcome *welcome,
+		     const struct transport_ops *transport, struct reason *why)
+{
+	if (!transport)
+		return true; /* every server takes TCP lanes or says so */
+	if (!(welcome->transports & transport->wire_bit)) {
+		reason_set(why, "the server does not offer transport=%s",
+			   transport->name);
+		return false;
+	}
+	return transport->available(why);
+}
+
+int session_call(struct peer *peer, struct wire_message *request,
+		 uint16_t reply_type, struct wire_message *reply,
+		 struct reason *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+
+	request->cookie = ++peer->next_cookie;
+	return wire_call(peer->fd, request, reply_type, reply, deadline_ns,
+			 why);
+}
+
+void session_close(struct peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	if (peer->fd >= 0)
+		close(peer->fd);
+	peer->fd = -1;
+	pthread_mutex_unlock(&peer->lock);
+}
+
+static int connect_control(struct peer *peer, struct wire_welcome *welcome,
+			   struct reason *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+	int fd = connect_to(&peer->name, &peer->addr, deadline_ns, why);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	net_tune(fd, peer->engine->config.timeout_ns);
+	rc = hello(fd, deadline_ns, welcome, why);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	pthread_mutex_lock(&peer->lock);
+	peer->fd = fd;
+	pthread_mutex_unlock(&peer->lock);
+	return 0;
+}
+
+static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
+			 struct reason *why)
+{
+	const struct engine *engine = peer->engine;
+
+	if (welcome->slab_bytes != engine->slabs.geometry.slab_bytes) {
+		reason_set(
+			why,
+			"its slabs have %llu bytes, those of this device "
+			"have %llu",
+			(unsigned long long)welcome->slab_bytes,
+			(unsigned long long)engine->slabs.geometry.slab_bytes);
+		return -EINVAL;
+	}
+	if (welcome->max_lanes < engine->config.lanes) {
+		reason_set(why, "it allows %u lanes, lanes=%u is asked for",
+			   welcome->max_lanes, engine->config.lanes);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int open_session(struct peer *peer, const struct wire_welcome *welcome,
+			const struct transport_ops *transport,
+			struct reason *why)
+{
+	const struct engine_config *config = &peer->engine->config;
+	struct wire_message request = { .type = WIRE_OPEN }, reply;
+	int rc;
+
+	request.open = (struct wire_open){ .size_bytes = config->size_bytes,
+					   .lanes = config->lanes,
+					   .transport = transport->wire_bit };
+	rc = session_call(peer, &request, WIRE_OPENED, &reply, why);
+	if (rc)
+		return rc;
+	memcpy(peer->incarnation, welcome->incarnation,
+	       sizeof peer->incarnation);
+	peer->rdma_port = welcome->rdma_port;
+	peer->session = reply.opened.session;
+	atomic_store(&peer->transport, transport);
+	atomic_store(&peer->total_bytes, welcome->total_bytes);
+	atomic_store(&peer->free_bytes, reply.opened.free_bytes);
+	return 0;
+}
+
+static int build_lane(struct peer *peer, struct lane *lane, struct reason *why)
+{
+	const struct transport_ops *transport = atomic_load(&peer->transport);
+	struct engine *engine = peer->engine;
+	struct link_target target = { .addr = peer->addr,
+				      .rdma_port = peer->rdma_port,
+				      .timeout_ns = engine->config.timeout_ns };
+	struct wire_message request = { .type = WIRE_LANE }, reply;
+	struct channel *channel;
+	int rc = session_call(peer, &request, WIRE_TOKEN, &reply, why);
+
+	if (rc)
+		return rc;
+	target.join.session = reply.token.session;
+	target.join.lane = reply.token.lane;
+	memcpy(target.join.token, reply.token.token, sizeof target.join.token);
+	rc = lane_channel(&engine->lanes, lane, transport, &channel, why);
+	if (rc)
+		return rc;
+	return transport->link_connect(
+		channel, &target, clock_now_ns() + engine->config.timeout_ns,
+		&lane->links[peer->index].link, why);
+}
+
+int session_build_lanes(struct peer *peer, struct reason *why)
+{
+	struct lane_pool *pool = &peer->engine->lanes;
+
+	for (uint32_t i = 0; i < pool->n; i++) {
+		int rc = atomic_load(&peer->stopping) ? -ECANCELED : 0;
+
+		if (!rc)
+			rc = build_lane(peer, &pool->lanes[i], why);
+
+		if (rc) {
+			lane_links_close(pool, peer->index);
+			return rc;
+		}
+	}
+	lane_links_up(pool, peer->index);
+	return 0;
+}
+
+void session_close_lanes(struct peer *peer)
+{
+	struct lane_pool *pool = &peer->engine->lanes;
+
+	lane_links_break(pool, peer->index);
+	/* Bounded by the requests' own deadlines; aborted, they end at once. */
+	while (lane_links_busy(pool, peer->index)) {
+		struct timespec pause = clock_timespec(BUSY_POLL_NS);
+
+		nanosleep(&pause, NULL);
+	}
+	lane_links_close(pool, peer->index);
+}
+
+/* With one transport: connected, opened, lanes built, or nothing left. */
+static int open_with(struct peer *peer, const struct transport_ops *transport,
+		     bool *offered, struct reason *why)
+{
+	struct wire_welcome welcome;
+	int rc = connect_control(peer, &welcome, why);
+
+	if (rc)
+		return rc;
+	rc = check_welcome(peer, &welcome, why);
+	if (!rc) {
+		*offered = session_can_use(&welcome, transport, why);
+		rc = *offered ? 0 : -EPROTONOSUPPORT;
+	}
+	if (!rc)
+		rc = open_session(peer, &welcome, transport, why);
+	if (!rc)
+		rc = session_build_lanes(peer, why);
+	if (rc)
+		session_close(peer);
+	return rc;
+}
+
+int session_open(struct peer *peer, struct reason *why)
+{
+	const struct transport_ops *asked = peer->engine->config.transport;
+	int rc = -EPROTONOSUPPORT;
+
+	for (size_t i = 0; transports[i]; i++) {
+		bool offered = false;
+
+		if (asked && asked != transports[i])
+			continue;
+		if (atomic_load(&peer->stopping))
+			return -ECANCELED;
+		rc = open_with(peer, transports[i], &offered, why);
+		if (!rc)
+			return 0;
+		/* Only a transport that is offered and then fails is worth a
+		 * word, and only where another one may do. */
+		if (offered && !asked && transports[i + 1])
+			log_notice("server %s: %s: %s; trying %s",
+				   peer->text.text, transports[i]->name,
+				   why->text, transports[i + 1]->name);
+	}
+	return rc;
+}

@@ -1,0 +1,203 @@
+#include "status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctlsock.h"
+#include "net.h"
+
+/* What a client is given to ask and to take its answer. */
+#define CLIENT_NS (2 * NS_PER_S)
+
+static void put(FILE *out, const char *key, uint64_t value)
+{
+	fprintf(out, "%s %" PRIu64 "\n", key, value);
+}
+
+struct slab_sums {
+	uint64_t live;
+	int64_t present_pages;
+};
+
+static struct slab_sums sum_slabs(const struct slab_table *table)
+{
+	struct slab_sums sums = { 0 };
+
+	for (uint64_t i = 0; i < table->n; i++) {
+		sums.live += slab_state(&table->slabs[i]) == SLAB_LIVE;
+		sums.present_pages +=
+			atomic_load(&table->slabs[i].present_pages);
+	}
+	return sums;
+}
+
+static void put_device(const struct engine *e, FILE *out)
+{
+	struct slab_sums sums = sum_slabs(&e->slabs);
+
+	put(out, "size_bytes", e->config.size_bytes);
+	put(out, "page_bytes", PAGE_BYTES);
+	put(out, "pages_present", (uint64_t)sums.present_pages);
+	put(out, "pages_lost", (uint64_t)atomic_load(&e->pages.lost));
+	put(out, "pages_lost_ever", atomic_load(&e->counters.pages_lost));
+	put(out, "slab_bytes", e->slabs.geometry.slab_bytes);
+	put(out, "slabs", e->slabs.n);
+	put(out, "slabs_live", sums.live);
+}
+
+static void put_requests(const struct engine *e, FILE *out)
+{
+	struct {
+		uint64_t reads, writes, read_bytes, write_bytes, retries;
+	} sum = { 0 };
+
+	for (uint32_t i = 0; i < e->lanes.n; i++) {
+		const struct lane_counters *c = &e->lanes.lanes[i].counters;
+
+		sum.reads += atomic_load(&c->reads);
+		sum.writes += atomic_load(&c->writes);
+		sum.read_bytes += atomic_load(&c->read_bytes);
+		sum.write_bytes += atomic_load(&c->write_bytes);
+		sum.retries += atomic_load(&c->retries);
+	}
+	put(out, "reads", sum.reads + atomic_load(&e->counters.local_reads));
+	put(out, "writes", sum.writes + atomic_load(&e->counters.local_writes));
+	put(out, "zeroes", atomic_load(&e->counters.zeroes));
+	put(out, "trims", atomic_load(&e->counters.trims));
+	put(out, "zero_pages", atomic_load(&e->counters.zero_pages));
+	put(out, "local_reads", atomic_load(&e->counters.local_reads));
+	put(out, "local_writes", atomic_load(&e->counters.local_writes));
+	put(out, "read_bytes", sum.read_bytes);
+	put(out, "write_bytes", sum.write_bytes);
+	put(out, "errors", atomic_load(&e->counters.errors));
+	put(out, "retries", sum.retries);
+}
+
+static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, "%02x", bytes[i]);
+	fputc('\n', out);
+}
+
+static void put_peer(const struct peer *p, FILE *out)
+{
+	const struct transport_ops *transport = atomic_load(&p->transport);
+	uint32_t sessions = atomic_load(&p->sessions);
+	unsigned i = p->index;
+
+	fprintf(out, "server.%u.address %s\n", i, p->text.text);
+	fprintf(out, "server.%u.state %s\n", i, peer_state_name(peer_state(p)));
+	fprintf(out, "server.%u.transport %s\n", i,
+		transport ? transport->name : "none");
+	fprintf(out, "server.%u.slabs %u\n", i, atomic_load(&p->slabs));
+	fprintf(out, "server.%u.free_bytes %" PRIu64 "\n", i,
+		atomic_load(&p->free_bytes));
+	fprintf(out, "server.%u.total_bytes %" PRIu64 "\n", i,
+		atomic_load(&p->total_bytes));
+	fprintf(out, "server.%u.reconnects %u\n", i,
+		sessions ? sessions - 1 : 0);
+	fprintf(out, "server.%u.recoveries %u\n", i,
+		atomic_load(&p->recoveries));
+	fprintf(out, "server.%u.incarnation ", i);
+	put_hex(out, p->incarnation, sizeof p->incarnation);
+}
+
+static void put_safety(const struct safety *safety, FILE *out)
+{
+	for (int i = 0; i < SAFETY_SETTINGS; i++)
+		fprintf(out, "safety.%s %s%s%s\n",
+			safety_name((enum safety_setting)i),
+			safety->setting[i].holds ? "yes" : "no",
+			safety->setting[i].holds ? "" : " ",
+			safety->setting[i].why.text);
+}
+
+static bool answer(const char *command, FILE *out, void *arg)
+{
+	const struct status_server *server = arg;
+	const struct engine *e = server->engine;
+
+	if (strcmp(command, "status"))
+		return false;
+	fprintf(out, "role plugin\nversion %s\n", RSWAP_VERSION);
+	put(out, "pid", (uint64_t)getpid());
+	put(out, "uptime_s", (clock_now_ns() - e->start_ns) / NS_PER_S);
+	put_device(e, out);
+	put(out, "lanes", e->lanes.n);
+	put(out, "lane_bytes", e->lanes.channel_config.buffer_bytes);
+	put_requests(e, out);
+	for (uint32_t i = 0; i < e->config.n_servers; i++)
+		put_peer(&e->peers[i], out);
+	put_safety(server->safety, out);
+	put(out, "locked_bytes", safety_locked_bytes());
+	return true;
+}
+
+static void *status_main(void *arg)
+{
+	struct status_server *server = arg;
+	struct pollfd p[2] = { { .fd = server->stop_fd, .events = POLLIN },
+			       { .fd = server->listen_fd, .events = POLLIN } };
+
+	while (poll(p, 2, -1) < 0 || !p[0].revents) {
+		if (p[1].revents)
+			ctlsock_serve_one(server->listen_fd, answer, server,
+					  clock_now_ns() + CLIENT_NS);
+	}
+	return NULL;
+}
+
+int status_listen(struct status_server *server, const char *path,
+		  struct reason *why)
+{
+	*server = (struct status_server){ .path = path };
+	server->listen_fd = net_listen_unix(path, why);
+	if (server->listen_fd < 0)
+		return server->listen_fd;
+	server->listening = true;
+	return 0;
+}
+
+int status_start(struct status_server *server, const struct engine *engine,
+		 const struct safety *safety, struct reason *why)
+{
+	int rc;
+
+	server->engine = engine;
+	server->safety = safety;
+	server->stop_fd = eventfd(0, EFD_CLOEXEC);
+	rc = server->stop_fd < 0 ? errno
+				 : pthread_create(&server->thread, NULL,
+						  status_main, server);
+	if (rc) {
+		reason_set(why, "the control socket's thread: %s",
+			   strerror(rc));
+		if (server->stop_fd >= 0)
+			close(server->stop_fd);
+	}
+	server->running = rc == 0;
+	return -rc;
+}
+
+void status_stop(struct status_server *server)
+{
+	uint64_t one = 1;
+
+	if (server->running) {
+		(void)!write(server->stop_fd, &one, sizeof one);
+		pthread_join(server->thread, NULL);
+		close(server->stop_fd);
+	}
+	if (server->listening) {
+		unlink(server->path);
+		close(server->listen_fd);
+	}
+	server->running = server->listening = false;
+}
