@@ -1,0 +1,211 @@
+#include "attach.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "cmd.h"
+#include "detach.h"
+#include "nbddev.h"
+#include "nbdkit.h"
+#include "net.h"
+#include "options.h"
+#include "run.h"
+#include "size.h"
+#include "wire.h"
+
+static struct attach args = {
+	.transport = "auto",
+	.lanes = 16,
+	.connections = 2,
+	.timeout_s = 30,
+	.priority = 100,
+};
+
+static const struct option_spec options[] = {
+	{ .name = "size",
+	  .metavar = "SIZE",
+	  .kind = OPTION_SIZE,
+	  .help = "size of the swap device (K, M, G or T)",
+	  .min = 1 << 20,
+	  .max = 64ull << 40,
+	  .out.number = &args.size_bytes },
+	{ .name = "device",
+	  .metavar = "/dev/nbdN",
+	  .kind = OPTION_TEXT,
+	  .help = "which nbd device (default: a free one)",
+	  .out.text = &args.device },
+	{ .name = "name",
+	  .metavar = "NAME",
+	  .kind = OPTION_TEXT,
+	  .help = "name for detach and status (default: nbdN)",
+	  .out.text = &args.name },
+	{ .name = "transport",
+	  .metavar = "auto|rdma|tcp",
+	  .kind = OPTION_CHOICE,
+	  .choices = "auto|rdma|tcp",
+	  .help = "how pages travel (default auto)",
+	  .out.text = &args.transport },
+	{ .name = "lanes",
+	  .metavar = "N",
+	  .kind = OPTION_NUMBER,
+	  .help = "requests on the way at a time (default 16)",
+	  .min = 1,
+	  .max = 256,
+	  .out.number = &args.lanes },
+	{ .name = "connections",
+	  .metavar = "N",
+	  .kind = OPTION_NUMBER,
+	  .help = "between kernel and nbdkit (default 2)",
+	  .min = 1,
+	  .max = 16,
+	  .out.number = &args.connections },
+	{ .name = "timeout",
+	  .metavar = "SECONDS",
+	  .kind = OPTION_NUMBER,
+	  .help = "deadline of a request (default 30)",
+	  .min = 1,
+	  .max = 600,
+	  .out.number = &args.timeout_s },
+	{ .name = "priority",
+	  .metavar = "N",
+	  .kind = OPTION_NUMBER,
+	  .help = "swap priority, higher goes first (default 100)",
+	  .min = 0,
+	  .max = 32767,
+	  .out.number = &args.priority },
+	{ .name = "plugin",
+	  .metavar = "PATH",
+	  .kind = OPTION_TEXT,
+	  .help = "the plugin, or its name (default rswap)",
+	  .out.text = &args.plugin },
+	{ .name = "strict",
+	  .kind = OPTION_FLAG,
+	  .help = "refuse to run without every swap safety setting",
+	  .out.flag = &args.strict },
+	{ .name = "foreground",
+	  .kind = OPTION_FLAG,
+	  .help = "stay, and detach on Ctrl-C or SIGTERM",
+	  .out.flag = &args.foreground },
+	{ .name = NULL },
+};
+
+static const struct usage usage = {
+	.synopsis = "attach SERVER... --size=SIZE [OPTION]...",
+	.about = "Swap to the memory of each SERVER (HOST[:PORT]), through a "
+		 "kernel nbd device.",
+	.options = options,
+};
+
+static void check_servers(void)
+{
+	if (args.n_servers == 0)
+		options_die(&usage, "a SERVER is missing; allowed is "
+				    "HOST[:PORT], one or more");
+	if (args.n_servers > ATTACH_SERVERS_MAX)
+		options_die(&usage, "%d servers; allowed are 1 to %d",
+			    args.n_servers, ATTACH_SERVERS_MAX);
+	for (int i = 0; i < args.n_servers; i++) {
+		struct net_name name;
+		struct reason why;
+
+		if (!net_name_parse(args.servers[i], WIRE_DEFAULT_PORT, &name,
+				    &why))
+			options_die(&usage,
+				    "SERVER %s: %s; allowed is "
+				    "HOST[:PORT]",
+				    args.servers[i], why.text);
+		if (name.port == 0)
+			options_die(&usage,
+				    "SERVER %s: allowed is a PORT from "
+				    "1 to 65535",
+				    args.servers[i]);
+	}
+}
+
+static void check_args(void)
+{
+	check_servers();
+	if (!args.size_bytes)
+		options_die(&usage, "--size is missing; allowed is --size=SIZE "
+				    "with K, M, G or T");
+	if (args.size_bytes % 4096)
+		options_die(&usage,
+			    "--size=%s: allowed is a multiple of 4096 "
+			    "bytes",
+			    size_format(args.size_bytes).text);
+	if (args.device && nbddev_number(args.device) < 0)
+		options_die(&usage,
+			    "--device=%s: allowed is /dev/nbd0 to "
+			    "/dev/nbd%d",
+			    args.device, NBDDEV_MAX - 1);
+	if (args.name && !statedir_name_ok(args.name))
+		options_die(&usage,
+			    "--name=%s: allowed are 1 to %d letters, "
+			    "digits and . _ -, no dot in front",
+			    args.name, STATE_NAME_MAX);
+}
+
+/* nbdkit runs in the root directory: a path has to say where it starts. */
+static const char *plugin_path(const char *plugin)
+{
+	char *path;
+
+	if (!strchr(plugin, '/'))
+		return plugin;
+	path = realpath(plugin, NULL);
+	if (!path)
+		options_die(&usage,
+			    "--plugin=%s: no such file; allowed is a "
+			    "plugin's path, or its name",
+			    plugin);
+	return path;
+}
+
+/* Until a signal asks for the end, or nbdkit makes one. */
+static int stay(void)
+{
+	struct reason why;
+
+	printf("%s stays until Ctrl-C\n", args.state.name);
+	while (!run_interrupted()) {
+		if (waitpid(args.state.pid, NULL, WNOHANG) == args.state.pid) {
+			fprintf(stderr,
+				"rswapctl attach: nbdkit has ended; "
+				"what was swapped to %s is lost\n",
+				args.state.device);
+			return EXIT_FAILED;
+		}
+		run_pause(200);
+	}
+	run_forget_signals();
+	if (detach_state(&args.state, false,
+			 clock_now_ns() + DETACH_DEFAULT_S * NS_PER_S,
+			 &why) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "rswapctl attach: %s is still attached: %s\n",
+		args.state.name, why.text);
+	return EXIT_FAILED;
+}
+
+int cmd_attach(int argc, char **argv)
+{
+	args.plugin = nbdkit_default_plugin();
+	args.n_servers = options_parse(&usage, argc, argv);
+	args.servers = argv;
+	check_args();
+	args.plugin = plugin_path(args.plugin);
+	if (geteuid() != 0)
+		options_die(&usage, "only root can attach a swap device");
+	run_catch_signals();
+	if (attach_run(&args) < 0)
+		return EXIT_FAILED;
+	printf("%s: swapping %s to %s; end it with: rswapctl detach %s\n",
+	       args.state.device, size_format(args.size_bytes).text,
+	       args.state.servers, args.state.name);
+	return args.foreground ? stay() : EXIT_OK;
+}

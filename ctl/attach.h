@@ -1,0 +1,39 @@
+/* attach: what the command line asks for, and the steps that do it. */
+#ifndef RSWAPCTL_ATTACH_H
+#define RSWAPCTL_ATTACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "reason.h"
+#include "statedir.h"
+
+#define ATTACH_SERVERS_MAX 64
+
+struct attach {
+	/* from the command line, unchanged by the steps */
+	char **servers;
+	int n_servers;
+	uint64_t size_bytes;
+	const char *device; /* NULL: a free one */
+	const char *name;   /* NULL: the device's */
+	const char *plugin;
+	const char *transport;
+	uint64_t lanes;
+	uint64_t connections;
+	uint64_t timeout_s;
+	uint64_t priority;
+	bool strict;
+	bool foreground;
+
+	/* made by the steps */
+	int lock_fd;	    /* statedir_lock, until the device is connected */
+	int number;	    /* of the nbd device */
+	struct state state; /* as saved */
+};
+
+/* Carries out every step, telling of each; where one fails, says so and undoes
+ * those before it, the last one first.  0 or -1. */
+int attach_run(struct attach *a);
+
+#endif

@@ -1,0 +1,18 @@
+/* The sub-commands of rswapctl.  Each gets its own arguments, argv[0] being its
+ * name, and returns the exit status. rswapctl is a single thread. */
+#ifndef RSWAPCTL_CMD_H
+#define RSWAPCTL_CMD_H
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,    /* bad arguments, or something didn't work */
+	EXIT_NOTHING = 2,   /* status: nothing is running */
+	EXIT_NO_ANSWER = 3, /* status: something runs and doesn't answer */
+};
+
+int cmd_attach(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+#endif

@@ -1,0 +1,30 @@
+/* doctor: a list of checks, each of which prints its findings. */
+#ifndef RSWAPCTL_DOCTOR_H
+#define RSWAPCTL_DOCTOR_H
+
+enum finding {
+	FOUND_OK,
+	FOUND_WARN, /* works, but worse, or not everything */
+	FOUND_FAIL, /* rswap can't work, or not safely */
+};
+
+/* One line: the finding, WHAT was looked at, how it is, and after "->" REMEDY,
+ * what to do (NULL: nothing). */
+__attribute__((format(printf, 4, 5))) void doctor_tell(enum finding finding,
+						       const char *what,
+						       const char *remedy,
+						       const char *format, ...);
+
+/* The checks of this machine (doctor_local.c). */
+void doctor_modules(void);
+void doctor_nbd(void);
+void doctor_rdma(void);
+void doctor_limits(void);
+void doctor_scheduling(void);
+void doctor_memory(void);
+void doctor_tools(const char *plugin);
+
+/* Greets a memory server as a plugin does, and looks at its answer. */
+void doctor_server(const char *server);
+
+#endif

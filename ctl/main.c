@@ -1,0 +1,75 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "attach", cmd_attach, "swap to one or more memory servers" },
+	{ "detach", cmd_detach, "stop swapping, disconnect, stop the plugin" },
+	{ "status", cmd_status, "show running plugins and the memory server" },
+	{ "doctor", cmd_doctor,
+	  "check this machine, and servers, for trouble" },
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_help(void)
+{
+	puts("Usage: rswapctl COMMAND [ARGUMENT]...\n"
+	     "Swap to another machine's memory: set it up, look at it, end "
+	     "it.\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].help);
+	puts("\n  --help     show this and exit\n"
+	     "  --version  show the version and exit\n\n"
+	     "\"rswapctl COMMAND --help\" tells more; so does rswapctl(8).");
+}
+
+/* The tools used are in the sbin directories, which the PATH of an ordinary
+ * user and of a bare environment lack. */
+static void extend_path(void)
+{
+	const char *path = getenv("PATH");
+	char longer[4096];
+
+	snprintf(longer, sizeof longer,
+		 "%s%s/usr/local/sbin:/usr/local/bin:"
+		 "/usr/sbin:/usr/bin:/sbin:/bin",
+		 path ? path : "", path && *path ? ":" : "");
+	setenv("PATH", longer, 1);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	/* progress is read while it is made, also through a pipe */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	extend_path();
+	/* tools' messages are shown, and one of them is looked at */
+	setenv("LC_ALL", "C", 1);
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (!strcmp(commands[i].name, name))
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	if (!strcmp(name, "--help")) {
+		print_help();
+		return EXIT_OK;
+	}
+	if (!strcmp(name, "--version")) {
+		puts("rswapctl " RSWAP_VERSION);
+		return EXIT_OK;
+	}
+	if (argc < 2)
+		fprintf(stderr, "rswapctl: a command is missing");
+	else
+		fprintf(stderr, "rswapctl: %s: no such command", name);
+	fprintf(stderr, "; allowed are attach, detach, status, doctor, "
+			"--help, --version\n");
+	return EXIT_FAILED;
+}

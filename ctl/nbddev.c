@@ -1,0 +1,155 @@
+#include "nbddev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "run.h"
+#include "size.h"
+
+/* What a swap device's queue gets, under /sys/block/nbdN/. */
+static const struct {
+	const char *file;
+	const char *value;
+} queue_settings[] = {
+	/* Swap I/O is merged and ordered by the swap code; a scheduler only
+	 * adds a lock and holds reads back behind writes. */
+	{ "queue/scheduler", "none" },
+	/* No seeks: lets swap spread over clusters as on a flash disk. */
+	{ "queue/rotational", "0" },
+	/* Swap times are no entropy worth a lock per request. */
+	{ "queue/add_random", "0" },
+};
+
+struct sys_path {
+	char text[80];
+};
+
+static struct sys_path sys_path(int number, const char *file)
+{
+	struct sys_path path;
+
+	snprintf(path.text, sizeof path.text, "/sys/block/nbd%d%s%s", number,
+		 *file ? "/" : "", file);
+	return path;
+}
+
+int nbddev_number(const char *path)
+{
+	uint64_t n;
+
+	if (strncmp(path, "/dev/nbd", 8) != 0 ||
+	    !number_parse(path + 8, 0, NBDDEV_MAX - 1, &n))
+		return -1;
+	return (int)n;
+}
+
+bool nbddev_exists(int number)
+{
+	return access(sys_path(number, "").text, F_OK) == 0;
+}
+
+bool nbddev_connected(int number)
+{
+	return access(sys_path(number, "pid").text, F_OK) == 0;
+}
+
+uint64_t nbddev_size_bytes(int number)
+{
+	FILE *f = fopen(sys_path(number, "size").text, "re");
+	uint64_t sectors = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%" SCNu64, &sectors) != 1)
+		sectors = 0;
+	fclose(f);
+	return sectors * 512;
+}
+
+int nbddev_find_free(void)
+{
+	for (int n = 0; n < NBDDEV_MAX; n++) {
+		if (nbddev_exists(n) && !nbddev_connected(n) &&
+		    nbddev_size_bytes(n) == 0)
+			return n;
+	}
+	return -1;
+}
+
+int nbddev_count(void)
+{
+	int count = 0;
+
+	for (int n = 0; n < NBDDEV_MAX; n++)
+		count += nbddev_exists(n);
+	return count;
+}
+
+int nbddev_load(uint64_t deadline_ns, struct reason *why)
+{
+	/* no partitions: nobody partitions swap, and scanning for them reads
+	 * the device before it is set up */
+	const char *const argv[] = { "modprobe", "nbd", "nbds_max=16",
+				     "max_part=0", NULL };
+
+	if (nbddev_count() > 0)
+		return 0;
+	if (run_must(argv, deadline_ns, why) < 0)
+		return -1;
+	while (nbddev_count() == 0 && clock_left_ns(deadline_ns))
+		run_pause(20);
+	if (nbddev_count() > 0)
+		return 0;
+	reason_set(why, "module nbd is loaded, but there is no /dev/nbd0");
+	return -1;
+}
+
+bool nbddev_wait(int number, bool connected, uint64_t deadline_ns)
+{
+	while (nbddev_connected(number) != connected ||
+	       (nbddev_size_bytes(number) > 0) != connected) {
+		if (run_interrupted() || !clock_left_ns(deadline_ns))
+			return false;
+		run_pause(10);
+	}
+	return true;
+}
+
+static bool write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return false;
+	n = write(fd, value, strlen(value));
+	err = errno;
+	close(fd);
+	errno = err;
+	return n == (ssize_t)strlen(value);
+}
+
+bool nbddev_tune(int number, struct reason *why)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof queue_settings / sizeof queue_settings[0];
+	     i++) {
+		struct sys_path path = sys_path(number, queue_settings[i].file);
+
+		/* not every kernel has every file */
+		if (write_file(path.text, queue_settings[i].value) ||
+		    errno == ENOENT)
+			continue;
+		reason_set(why, "%s: %s: %s", path.text,
+			   queue_settings[i].value, strerror(errno));
+		ok = false;
+	}
+	return ok;
+}

@@ -1,0 +1,40 @@
+/* The kernel's nbd devices, as sysfs shows them. */
+#ifndef RSWAPCTL_NBDDEV_H
+#define RSWAPCTL_NBDDEV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "reason.h"
+
+/* The most devices that are looked through for a free one. */
+#define NBDDEV_MAX 1024
+
+/* The N of "/dev/nbdN" (a whole device, no partition), or -1. */
+int nbddev_number(const char *path);
+
+/* Whether the kernel has such a device at all. */
+bool nbddev_exists(int number);
+
+/* Whether it is connected; a device that doesn't exist isn't. */
+bool nbddev_connected(int number);
+
+uint64_t nbddev_size_bytes(int number);
+
+/* The first device that is neither connected nor has a size, or -1. */
+int nbddev_find_free(void);
+
+/* How many there are. */
+int nbddev_count(void);
+
+/* Loads the module if the kernel has no nbd device yet. 0 or -1. */
+int nbddev_load(uint64_t deadline_ns, struct reason *why);
+
+/* Waits until the device is CONNECTED (or not) and has a size (or none). */
+bool nbddev_wait(int number, bool connected, uint64_t deadline_ns);
+
+/* Sets the block queue as swap wants it: a kernel that refuses a setting is
+ * not an error, just slower; WHY tells of the last one refused, and false. */
+bool nbddev_tune(int number, struct reason *why);
+
+#endif

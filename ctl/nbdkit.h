@@ -1,0 +1,31 @@
+/* nbdkit with the rswap plugin: started, waited for, stopped. */
+#ifndef RSWAPCTL_NBDKIT_H
+#define RSWAPCTL_NBDKIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "reason.h"
+
+/* The plugin that nbdkit loads: a name or a path. RSWAP_PLUGIN, or "rswap". */
+const char *nbdkit_default_plugin(void);
+
+/* Starts ARGV in a session of its own, with the limits and the environment that
+ * swapping needs.  Standard error goes to the file LOG, or where rswapctl's
+ * goes if LOG is NULL.  The pid, or -1. */
+pid_t nbdkit_start(char *const argv[], const char *log, struct reason *why);
+
+/* Waits until nbdkit answers on its socket as an NBD server does, which is when
+ * the plugin is ready too.  0 or -1: it exited, or the deadline passed. */
+int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
+		      struct reason *why);
+
+/* SIGTERM, and SIGKILL when that didn't end it in time. PID need not be a child
+ * of this process.  False if it is still there after both. */
+bool nbdkit_stop(pid_t pid, uint64_t deadline_ns);
+
+/* Prints the last lines of LOG, each after INDENT. */
+void nbdkit_show_log(const char *log, const char *indent);
+
+#endif

@@ -1,0 +1,274 @@
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	interrupted = sig;
+}
+
+void run_catch_signals(void)
+{
+	/* no SA_RESTART: a wait has to end */
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+bool run_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+void run_forget_signals(void)
+{
+	interrupted = 0;
+}
+
+void run_pause(unsigned ms)
+{
+	struct timespec t = clock_timespec(ms * NS_PER_MS);
+
+	nanosleep(&t, NULL);
+}
+
+char *run_last_line(char *text)
+{
+	size_t end = strlen(text);
+	char *line;
+
+	while (end && (text[end - 1] == '\n' || text[end - 1] == ' '))
+		end--;
+	text[end] = '\0';
+	line = strrchr(text, '\n');
+	return line ? line + 1 : text;
+}
+
+bool run_find(const char *name, char *where, size_t size)
+{
+	const char *path = getenv("PATH");
+
+	while (path && *path) {
+		size_t length = strcspn(path, ":");
+		int n = snprintf(where, size, "%.*s/%s", (int)length, path,
+				 name);
+
+		if (n > 0 && (size_t)n < size && access(where, X_OK) == 0)
+			return true;
+		path += length;
+		path += *path == ':';
+	}
+	return false;
+}
+
+/* In the child: never returns. Errors travel back over FAIL_FD. */
+static void exec_tool(const char *const argv[], int out_fd, int fail_fd)
+{
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ssize_t n;
+
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	dup2(null_fd, STDIN_FILENO);
+	dup2(out_fd, STDOUT_FILENO);
+	dup2(out_fd, STDERR_FILENO);
+	/* execvp's prototype is older than const; it changes nothing */
+	execvp(argv[0], (char *const *)argv);
+	n = write(fail_fd, &errno, sizeof errno);
+	_exit(n < 0 ? 126 : 127);
+}
+
+/* Starts the tool; *OUT_FD is the end to read its output from. */
+static pid_t start_tool(const char *const argv[], int *out_fd,
+			struct reason *why)
+{
+	int out[2], fail[2];
+	int err = 0;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(fail, O_CLOEXEC) < 0 ||
+	    (pid = fork()) < 0) {
+		reason_set(why, "%s: can't be started: %s", argv[0],
+			   strerror(errno));
+		return -1;
+	}
+	if (pid == 0)
+		exec_tool(argv, out[1], fail[1]);
+	close(out[1]);
+	close(fail[1]);
+	if (read(fail[0], &err, sizeof err) != sizeof err)
+		err = 0;
+	close(fail[0]);
+	if (err) {
+		waitpid(pid, NULL, 0);
+		close(out[0]);
+		reason_set(why, "%s: %s", argv[0],
+			   err == ENOENT ? "not installed" : strerror(err));
+		return -1;
+	}
+	*out_fd = out[0];
+	fcntl(*out_fd, F_SETFL, O_NONBLOCK);
+	return pid;
+}
+
+/* Keeps the end of the output where it doesn't fit. */
+struct tail {
+	char *text;
+	size_t size, have;
+};
+
+static void tail_add(struct tail *tail, const char *bytes, size_t n)
+{
+	if (!tail->text)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (tail->have == tail->size - 1) {
+			size_t half = tail->size / 2;
+
+			memmove(tail->text, tail->text + half,
+				tail->have - half);
+			tail->have -= half;
+		}
+		tail->text[tail->have++] = bytes[i];
+	}
+	tail->text[tail->have] = '\0';
+}
+
+static void drain(int fd, struct tail *tail)
+{
+	char bytes[1024];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof bytes)) > 0)
+		tail_add(tail, bytes, (size_t)n);
+}
+
+/* Waits for the tool's end rather than for the end of its output: what it left
+ * running (nbd-client does) may hold that open. */
+static bool wait_tool(pid_t pid, int out_fd, struct tail *tail,
+		      uint64_t deadline_ns, int *status)
+{
+	for (;;) {
+		struct pollfd p = { .fd = out_fd, .events = POLLIN };
+		pid_t done = waitpid(pid, status, WNOHANG);
+
+		drain(out_fd, tail);
+		if (done == pid)
+			return true;
+		if (interrupted || !clock_left_ns(deadline_ns))
+			return false;
+		/* a closed pipe is always ready: then just look again */
+		if (poll(&p, 1, 10) > 0 && !(p.revents & POLLIN))
+			run_pause(10);
+	}
+}
+
+int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
+	     size_t size, struct reason *why)
+{
+	struct tail tail = { .text = output, .size = size };
+	int out_fd = -1;
+	int status = 0;
+	pid_t pid;
+
+	if (output)
+		*output = '\0';
+	pid = start_tool(argv, &out_fd, why);
+	if (pid < 0)
+		return -1;
+	if (!wait_tool(pid, out_fd, &tail, deadline_ns, &status)) {
+		kill(pid, SIGKILL);
+		/* not for ever: a process in the kernel's hands (mkswap on a
+		 * dead device) dies only when the kernel lets go of it */
+		for (int i = 0; i < 100 && waitpid(pid, NULL, WNOHANG) == 0;
+		     i++)
+			run_pause(10);
+		close(out_fd);
+		reason_set(why, "%s: %s", argv[0],
+			   interrupted ? "interrupted"
+				       : "not done within its deadline");
+		return -1;
+	}
+	close(out_fd);
+	if (WIFSIGNALED(status)) {
+		reason_set(why, "%s: killed by signal %d", argv[0],
+			   WTERMSIG(status));
+		return -1;
+	}
+	return WEXITSTATUS(status);
+}
+
+int run_must(const char *const argv[], uint64_t deadline_ns, struct reason *why)
+{
+	char output[2048];
+	int status = run_tool(argv, deadline_ns, output, sizeof output, why);
+	char *line = run_last_line(output);
+
+	if (status < 0)
+		return -1;
+	if (status > 0) {
+		/* the tools put their name first */
+		if (!*line)
+			reason_set(why, "%s: exit status %d", argv[0], status);
+		else if (strstr(line, argv[0]))
+			reason_set(why, "%s", line);
+		else
+			reason_set(why, "%s: %s", argv[0], line);
+		return -1;
+	}
+	return 0;
+}
+
+/* Field 22 and field 3 of /proc/PID/stat; the name before them may hold spaces
+ * and parentheses. */
+static bool read_stat(pid_t pid, char *state, unsigned long long *start)
+{
+	char path[40], text[1024];
+	const char *after;
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	return after && sscanf(after,
+			       ") %c %*d %*d %*d %*d %*d %*u %*u %*u "
+			       "%*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			       state, start) == 2;
+}
+
+bool run_alive(pid_t pid)
+{
+	unsigned long long start;
+	char state;
+
+	return read_stat(pid, &state, &start) && state != 'Z' && state != 'X';
+}
+
+uint64_t run_start_time(pid_t pid)
+{
+	unsigned long long start;
+	char state;
+
+	return read_stat(pid, &state, &start) ? start : 0;
+}

@@ -1,0 +1,47 @@
+/* Child processes with a deadline.  No shell is involved. */
+#ifndef RSWAPCTL_RUN_H
+#define RSWAPCTL_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "reason.h"
+
+/* From here on SIGINT, SIGTERM and SIGHUP don't end rswapctl, but what it waits
+ * for, so that it can undo what it has done. */
+void run_catch_signals(void);
+/* Whether one came; and forgets it. */
+bool run_interrupted(void);
+void run_forget_signals(void);
+
+/* Runs argv[0] (looked up in PATH), standard input empty, output and errors
+ * collected into OUTPUT (SIZE bytes, NUL-terminated, its end where it is too
+ * long; NULL throws it away).  Returns the exit status, or -1 with WHY where it
+ * didn't start, was killed, or was not done by DEADLINE_NS (it is killed). */
+int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
+	     size_t size, struct reason *why);
+
+/* The same for a tool that has to succeed: 0, or -1 with WHY made of the tool's
+ * name and last line. */
+int run_must(const char *const argv[], uint64_t deadline_ns,
+	     struct reason *why);
+
+/* Whether PATH has an executable NAME; WHERE (SIZE bytes) takes its path. */
+bool run_find(const char *name, char *where, size_t size);
+
+/* The last line of TEXT that isn't empty, in place. */
+char *run_last_line(char *text);
+
+/* Sleeps for MS milliseconds, less when a signal comes. */
+void run_pause(unsigned ms);
+
+/* Whether a process PID exists that is not a zombie. */
+bool run_alive(pid_t pid);
+
+/* When process PID started, in clock ticks since boot; 0 if it doesn't exist.
+ * With the pid it names one process for good. */
+uint64_t run_start_time(pid_t pid);
+
+#endif

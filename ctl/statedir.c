@@ -1,0 +1,216 @@
+#include "statedir.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctlsock.h"
+#include "nbddev.h"
+#include "run.h"
+
+const char *statedir_root(void)
+{
+	const char *root = getenv("RSWAP_RUN_DIR");
+
+	return root && *root ? root : "/run/rswap";
+}
+
+bool statedir_name_ok(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (!length || length > STATE_NAME_MAX || name[0] == '.')
+		return false;
+	for (const char *p = name; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
+			return false;
+	}
+	return true;
+}
+
+struct state_path statedir_path(const char *name, const char *file)
+{
+	struct state_path path;
+
+	snprintf(path.text, sizeof path.text, "%s/%s%s%s", statedir_root(),
+		 name, *file ? "/" : "", file);
+	return path;
+}
+
+/* A directory of an earlier life is in use as long as either end of its device
+ * is. */
+static bool in_use(const char *name, struct reason *why)
+{
+	struct state state;
+	struct reason ignored;
+	int number;
+
+	if (statedir_load(name, &state, &ignored) < 0)
+		return false;
+	number = nbddev_number(state.device);
+	if (statedir_running(&state))
+		reason_set(why,
+			   "%s is attached already (%s, nbdkit is process "
+			   "%d)",
+			   name, state.device, (int)state.pid);
+	else if (number >= 0 && nbddev_connected(number))
+		reason_set(why,
+			   "%s is still connected to %s, though its "
+			   "nbdkit is gone; run rswapctl detach %s",
+			   name, state.device, name);
+	else
+		return false;
+	return true;
+}
+
+int statedir_create(const char *name, struct reason *why)
+{
+	struct state_path dir = statedir_path(name, "");
+
+	if (strlen(dir.text) + strlen("/control.sock") >= STATE_PATH_MAX) {
+		reason_set(why, "%s: too long for a socket's path", dir.text);
+		return -1;
+	}
+	if (mkdir(statedir_root(), 0755) < 0 && errno != EEXIST) {
+		reason_set(why, "%s: %s", statedir_root(), strerror(errno));
+		return -1;
+	}
+	if (in_use(name, why))
+		return -1;
+	statedir_remove(name);
+	if (mkdir(dir.text, 0700) < 0) {
+		reason_set(why, "%s: %s", dir.text, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+void statedir_remove(const char *name)
+{
+	static const char *const files[] = { "nbd.sock",   "control.sock",
+					     "nbdkit.pid", "log",
+					     "state",	   "state.new" };
+
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+		unlink(statedir_path(name, files[i]).text);
+	rmdir(statedir_path(name, "").text);
+}
+
+int statedir_save(const struct state *state, struct reason *why)
+{
+	struct state_path path = statedir_path(state->name, "state");
+	struct state_path new = statedir_path(state->name, "state.new");
+	FILE *f = fopen(new.text, "we");
+	bool ok = f != NULL;
+
+	if (f) {
+		fprintf(f,
+			"device %s\nsize_bytes %" PRIu64 "\npid %d\n"
+			"start %" PRIu64 "\nservers %s\n",
+			state->device, state->size_bytes, (int)state->pid,
+			state->start, state->servers);
+		ok = !ferror(f);
+		ok = fclose(f) == 0 && ok;
+	}
+	if (ok && rename(new.text, path.text) == 0)
+		return 0;
+	reason_set(why, "%s: %s", path.text, strerror(errno));
+	return -1;
+}
+
+int statedir_load(const char *name, struct state *state, struct reason *why)
+{
+	struct state_path path = statedir_path(name, "state");
+	FILE *f = fopen(path.text, "re");
+	char text[2048], value[32];
+	size_t n;
+
+	*state = (struct state){ 0 };
+	snprintf(state->name, sizeof state->name, "%s", name);
+	if (!f) {
+		reason_set(why, "%s: %s", path.text, strerror(errno));
+		return -1;
+	}
+	n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	ctlsock_value(text, "servers", state->servers, sizeof state->servers);
+	if (ctlsock_value(text, "size_bytes", value, sizeof value))
+		state->size_bytes = strtoull(value, NULL, 10);
+	if (ctlsock_value(text, "pid", value, sizeof value))
+		state->pid = (pid_t)strtol(value, NULL, 10);
+	if (ctlsock_value(text, "start", value, sizeof value))
+		state->start = strtoull(value, NULL, 10);
+	if (!ctlsock_value(text, "device", state->device,
+			   sizeof state->device)) {
+		reason_set(why, "%s: names no device", path.text);
+		return -1;
+	}
+	return 0;
+}
+
+bool statedir_running(const struct state *state)
+{
+	return state->pid > 0 && run_alive(state->pid) &&
+	       run_start_time(state->pid) == state->start;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+int statedir_list(char names[][STATE_NAME_MAX + 1], int max)
+{
+	DIR *dir = opendir(statedir_root());
+	struct dirent *entry;
+	int n = 0;
+
+	if (!dir)
+		return 0;
+	while (n < max && (entry = readdir(dir))) {
+		struct stat st;
+
+		if (!statedir_name_ok(entry->d_name) ||
+		    stat(statedir_path(entry->d_name, "").text, &st) < 0 ||
+		    !S_ISDIR(st.st_mode))
+			continue;
+		/* it fits: its name is ok */
+		strcpy(names[n++], entry->d_name);
+	}
+	closedir(dir);
+	qsort(names, (size_t)n, sizeof names[0], by_name);
+	return n;
+}
+
+int statedir_lock(uint64_t deadline_ns, struct reason *why)
+{
+	struct state_path path = statedir_path(".lock", "");
+	int fd;
+
+	mkdir(statedir_root(), 0755);
+	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		reason_set(why, "%s: %s", path.text, strerror(errno));
+		return -1;
+	}
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (run_interrupted() || !clock_left_ns(deadline_ns)) {
+			reason_set(why, "%s: another rswapctl holds it",
+				   path.text);
+			close(fd);
+			return -1;
+		}
+		run_pause(50);
+	}
+	return fd;
+}

@@ -1,0 +1,64 @@
+/* /run/rswap/NAME: what rswapctl knows of one attached swap device.
+ *
+ *   nbd.sock      between the kernel and nbdkit
+ *   control.sock  the plugin's control socket
+ *   nbdkit.pid    written by nbdkit
+ *   log           nbdkit's standard error
+ *   state         "key value" lines, written by attach
+ */
+#ifndef RSWAPCTL_STATEDIR_H
+#define RSWAPCTL_STATEDIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "reason.h"
+
+#define STATE_NAME_MAX 32
+#define STATE_PATH_MAX 100 /* a Unix socket's path has to fit 108 bytes */
+
+struct state {
+	char name[STATE_NAME_MAX + 1];
+	char device[32];
+	uint64_t size_bytes;
+	pid_t pid;	/* of nbdkit; 0 as long as it hasn't been started */
+	uint64_t start; /* run_start_time of it */
+	char servers[1024];
+};
+
+struct state_path {
+	char text[STATE_PATH_MAX];
+};
+
+/* /run/rswap, or what RSWAP_RUN_DIR says. */
+const char *statedir_root(void);
+
+/* 1 to STATE_NAME_MAX of A-Z a-z 0-9 . _ - and no dot in front. */
+bool statedir_name_ok(const char *name);
+
+/* FILE in the directory of NAME; "" gives the directory. */
+struct state_path statedir_path(const char *name, const char *file);
+
+/* Makes the directory, and removes what a dead nbdkit left in it; refuses one
+ * that is in use. 0 or -1. */
+int statedir_create(const char *name, struct reason *why);
+
+/* Removes the directory and what is in it. */
+void statedir_remove(const char *name);
+
+/* 0 or -1. */
+int statedir_save(const struct state *state, struct reason *why);
+int statedir_load(const char *name, struct state *state, struct reason *why);
+
+/* Whether the nbdkit that this state tells of is still running. */
+bool statedir_running(const struct state *state);
+
+/* The names of all directories, in order, at most MAX; how many. */
+int statedir_list(char names[][STATE_NAME_MAX + 1], int max);
+
+/* A lock over choosing and connecting a device, so that two attaches don't take
+ * the same.  A file descriptor to close when done, or -1. */
+int statedir_lock(uint64_t deadline_ns, struct reason *why);
+
+#endif

@@ -1,0 +1,54 @@
+#include "swapinfo.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool swapinfo_read(const char *device, struct swap_usage *usage)
+{
+	FILE *f = fopen("/proc/swaps", "re");
+	char real[PATH_MAX];
+	char line[PATH_MAX + 128];
+	char name[PATH_MAX];
+	uint64_t size_kb, used_kb;
+
+	*usage = (struct swap_usage){ 0 };
+	if (!f)
+		return false;
+	if (!realpath(device, real))
+		snprintf(real, sizeof real, "%s", device);
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%4095s %*s %" SCNu64 " %" SCNu64, name,
+			   &size_kb, &used_kb) != 3)
+			continue; /* the heading */
+		if (!strcmp(name, real)) {
+			usage->active = true;
+			usage->used_bytes = used_kb * 1024;
+		} else if (size_kb > used_kb) {
+			usage->other_free_bytes += (size_kb - used_kb) * 1024;
+		}
+	}
+	fclose(f);
+	return true;
+}
+
+uint64_t meminfo_bytes(const char *key)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	size_t length = strlen(key);
+	uint64_t kb = 0;
+	char line[128];
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof line, f)) {
+		if (strncmp(line, key, length) == 0 && line[length] == ':') {
+			sscanf(line + length + 1, "%" SCNu64, &kb);
+			break;
+		}
+	}
+	fclose(f);
+	return kb * 1024;
+}

@@ -1,0 +1,21 @@
+/* /proc/swaps and /proc/meminfo. */
+#ifndef RSWAPCTL_SWAPINFO_H
+#define RSWAPCTL_SWAPINFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct swap_usage {
+	bool active;		   /* the device is a swap device now */
+	uint64_t used_bytes;	   /* of it */
+	uint64_t other_free_bytes; /* of all other swap devices and files */
+};
+
+/* How swap stands on DEVICE (a path, symbolic links are followed). False if
+ * /proc/swaps can't be read. */
+bool swapinfo_read(const char *device, struct swap_usage *usage);
+
+/* A line of /proc/meminfo ("MemAvailable") in bytes; 0 if there is none. */
+uint64_t meminfo_bytes(const char *key);
+
+#endif
