@@ -1,0 +1,275 @@
+/* plugin/config.c, with stand-ins for what it uses of nbdkit. */
+#include "config.h"
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+static char message[512];
+static unsigned messages;
+
+void nbdkit_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof message, format, args);
+	va_end(args);
+	messages++;
+}
+
+char *nbdkit_absolute_path(const char *path)
+{
+	char *absolute = NULL;
+
+	if (!*path) {
+		nbdkit_error("cannot convert null or empty path to an "
+			     "absolute path");
+		return NULL;
+	}
+	if (asprintf(&absolute, "%s%s", *path == '/' ? "" : "/cwd/", path) < 0)
+		return NULL;
+	return absolute;
+}
+
+static struct config config;
+
+static int clear_config(void **state)
+{
+	(void)state;
+	config = (struct config){ 0 };
+	messages = 0;
+	message[0] = '\0';
+	return 0;
+}
+
+static int end_config(void **state)
+{
+	(void)state;
+	config_free(&config);
+	return 0;
+}
+
+static void take(const char *key, const char *value)
+{
+	assert_int_equal(config_key(&config, key, value), 0);
+	assert_int_equal(messages, 0);
+}
+
+/* A value that must be refused by one message that names key and value, and
+ * contains ALLOWED. */
+static void refuse(const char *key, const char *value, const char *allowed)
+{
+	char named[64];
+
+	messages = 0;
+	assert_int_equal(config_key(&config, key, value), -1);
+	assert_int_equal(messages, 1);
+	snprintf(named, sizeof named, "%s=%s", key, value);
+	assert_contains(message, named);
+	assert_contains(message, allowed);
+}
+
+static void every_key_is_taken(void **state)
+{
+	(void)state;
+	take("server", "10.0.0.1");
+	take("server", "[::1]:7000");
+	take("size", "64G");
+	take("transport", "tcp");
+	take("lanes", "8");
+	take("spin", "15");
+	take("timeout", "5");
+	take("control", "rswap.sock");
+	take("strict", "true");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.n_servers, 2);
+	assert_string_equal(config.engine.servers[0].host, "10.0.0.1");
+	assert_int_equal(config.engine.servers[0].port, WIRE_DEFAULT_PORT);
+	assert_string_equal(config.engine.servers[1].host, "::1");
+	assert_int_equal(config.engine.servers[1].port, 7000);
+	assert_int_equal(config.engine.size_bytes, UINT64_C(64) << 30);
+	assert_ptr_equal(config.engine.transport, &transport_tcp);
+	assert_int_equal(config.engine.lanes, 8);
+	assert_int_equal(config.engine.spin_ns, 15000);
+	assert_int_equal(config.engine.timeout_ns, UINT64_C(5000000000));
+	assert_string_equal(config.control_path, "/cwd/rswap.sock");
+	assert_true(config.strict);
+}
+
+static void two_keys_are_enough(void **state)
+{
+	(void)state;
+	take("server", "memory1");
+	take("size", "4096");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(messages, 0);
+	assert_null(config.engine.transport);
+	assert_int_equal(config.engine.lanes, 16);
+	assert_int_equal(config.engine.timeout_ns, UINT64_C(30000000000));
+	assert_null(config.control_path);
+	assert_false(config.strict);
+}
+
+static void the_limits_themselves_are_allowed(void **state)
+{
+	static const struct {
+		const char *key, *value;
+	} good[] = {
+		{ "size", "1024T" },	 { "lanes", "1" },
+		{ "lanes", "256" },	 { "spin", "0" },
+		{ "spin", "1000" },	 { "spin", "auto" },
+		{ "timeout", "1" },	 { "timeout", "600" },
+		{ "transport", "auto" }, { "transport", "rdma" },
+		{ "strict", "false" },	 { "control", "/run/x.sock" },
+		{ "server", "h:65535" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++)
+		take(good[i].key, good[i].value);
+}
+
+static void a_wrong_value_is_told_with_what_is_allowed(void **state)
+{
+	static const struct {
+		const char *key, *value, *allowed;
+	} bad[] = {
+		{ "server", "", "HOST[:PORT]" },
+		{ "server", "host:", "HOST[:PORT]" },
+		{ "server", "host:0", "1 to 65535" },
+		{ "server", "host:65536", "1 to 65535" },
+		{ "server", "[::1", "HOST[:PORT]" },
+		{ "size", "", "multiple of 4096" },
+		{ "size", "0", "multiple of 4096" },
+		{ "size", "4097", "multiple of 4096" },
+		{ "size", "-4096", "multiple of 4096" },
+		{ "size", "64GB", "multiple of 4096" },
+		{ "size", "1025T", "at most 1024T" },
+		{ "size", "99999999999999999999", "at most 1024T" },
+		{ "transport", "", "auto, rdma or tcp" },
+		{ "transport", "TCP", "auto, rdma or tcp" },
+		{ "transport", "roce", "auto, rdma or tcp" },
+		{ "lanes", "", "1 to 256" },
+		{ "lanes", "0", "1 to 256" },
+		{ "lanes", "257", "1 to 256" },
+		{ "lanes", "4K", "1 to 256" },
+		{ "spin", "", "0 to 1000" },
+		{ "spin", "1001", "0 to 1000" },
+		{ "spin", "AUTO", "0 to 1000" },
+		{ "timeout", "0", "1 to 600" },
+		{ "timeout", "601", "1 to 600" },
+		{ "timeout", "30s", "1 to 600" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++)
+		refuse(bad[i].key, bad[i].value, bad[i].allowed);
+}
+
+static void a_wrong_boolean_is_told_in_one_message(void **state)
+{
+	(void)state;
+	refuse("strict", "maybe", "boolean");
+}
+
+static void every_word_for_yes_and_no_is_taken(void **state)
+{
+	static const char *const words[][2] = { { "0", "1" },
+						{ "false", "true" },
+						{ "off", "on" } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++) {
+		take("strict", words[i][1]);
+		assert_true(config.strict);
+		take("strict", words[i][0]);
+		assert_false(config.strict);
+	}
+}
+
+static void an_empty_control_path_is_told_in_one_message(void **state)
+{
+	(void)state;
+	refuse("control", "", "path");
+}
+
+static void an_unknown_key_is_told_with_those_that_exist(void **state)
+{
+	static const char *const keys[] = { "server",  "size",	"transport",
+					    "lanes",   "spin",	"timeout",
+					    "control", "strict" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(keys); i++)
+		refuse("sever", "10.0.0.1", keys[i]);
+	refuse("", "", "no such key");
+}
+
+static void a_refused_server_does_not_count(void **state)
+{
+	(void)state;
+	take("server", "memory1");
+	refuse("server", "memory2:0", "HOST[:PORT]");
+	assert_int_equal(config.engine.n_servers, 1);
+}
+
+static void the_last_control_path_holds(void **state)
+{
+	(void)state;
+	take("control", "/run/a");
+	take("control", "/run/b");
+	assert_string_equal(config.control_path, "/run/b");
+}
+
+static void a_missing_key_is_told_with_an_example(void **state)
+{
+	(void)state;
+	take("size", "64G");
+	assert_int_equal(config_complete(&config), -1);
+	assert_int_equal(messages, 1);
+	assert_contains(message, "server=HOST[:PORT]");
+	config.engine.size_bytes = 0;
+	messages = 0;
+	take("server", "memory1");
+	assert_int_equal(config_complete(&config), -1);
+	assert_int_equal(messages, 1);
+	assert_contains(message, "size=SIZE");
+}
+
+static void the_help_names_every_key(void **state)
+{
+	static const char *const keys[] = { "server=",	"size=",  "transport=",
+					    "lanes=",	"spin=",  "timeout=",
+					    "control=", "strict=" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(keys); i++)
+		assert_contains(config_help, keys[i]);
+}
+
+#define with_config(test)                                                      \
+	cmocka_unit_test_setup_teardown(test, clear_config, end_config)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_config(every_key_is_taken),
+		with_config(two_keys_are_enough),
+		with_config(the_limits_themselves_are_allowed),
+		with_config(a_wrong_value_is_told_with_what_is_allowed),
+		with_config(a_wrong_boolean_is_told_in_one_message),
+		with_config(every_word_for_yes_and_no_is_taken),
+		with_config(an_empty_control_path_is_told_in_one_message),
+		with_config(an_unknown_key_is_told_with_those_that_exist),
+		with_config(a_refused_server_does_not_count),
+		with_config(the_last_control_path_holds),
+		with_config(a_missing_key_is_told_with_an_example),
+		with_config(the_help_names_every_key),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,357 @@
+#include "fake_servers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "session.h"
+
+struct fake_servers fake;
+
+static struct fake_link *fake_link(struct link *link)
+{
+	return (struct fake_link *)link;
+}
+
+/* --- the transport --- */
+
+static void log_xfer(const struct xfer *x)
+{
+	struct fake_sent *sent = &fake.sent[fake.n_sent++ % FAKE_LOG_MAX];
+
+	*sent = (struct fake_sent){ .op = x->op,
+				    .server = fake_link(x->link)->server,
+				    .bytes = x->bytes,
+				    .offset_bytes = x->offset_bytes,
+				    .submit = fake.submits,
+				    .address = (uint32_t)x->remote.address };
+}
+
+static void fake_submit(struct channel *channel, struct xfer *xfers, size_t n,
+			uint64_t deadline_ns)
+{
+	(void)deadline_ns;
+	pthread_mutex_lock(&fake.lock);
+	fake.submits++;
+	for (size_t i = 0; i < n; i++) {
+		if (xfers[i].link->channel != channel)
+			abort();
+		xfers[i].status = -EINPROGRESS;
+		log_xfer(&xfers[i]);
+	}
+	pthread_mutex_unlock(&fake.lock);
+}
+
+/* The status that the test wants for X, or 0. */
+static int fault_of(const struct xfer *x)
+{
+	struct fake_fault *f = &fake.fault;
+
+	if (atomic_load(&fake_link(x->link)->aborted))
+		return -ECONNRESET;
+	if (fake.fault_permille &&
+	    random_next(&fake.seed) % 1000 < fake.fault_permille)
+		return -ECONNRESET;
+	if (f->times == 0 || f->server != fake_link(x->link)->server)
+		return 0;
+	if (f->skip > 0) {
+		f->skip--;
+		return 0;
+	}
+	f->times--;
+	return f->status;
+}
+
+/* How many bytes move: all, or by turns nothing, half or all. */
+static size_t bytes_moved(const struct xfer *x)
+{
+	return x->status == 0 ? x->bytes
+			      : x->bytes / 2 * (random_next(&fake.seed) % 3);
+}
+
+static void move(const struct xfer *x)
+{
+	char *stored = fake.slabs[x->remote.address] + x->offset_bytes;
+
+	if (x->offset_bytes + x->bytes > FAKE_SLAB_BYTES)
+		abort();
+	if (x->op == XFER_WRITE) {
+		memcpy(stored, x->buf, bytes_moved(x));
+	} else {
+		/* A read that fails leaves rubbish. */
+		memset(x->buf, 0x5a, x->bytes);
+		memcpy(x->buf, stored, bytes_moved(x));
+	}
+}
+
+static void fake_wait(struct channel *channel, struct xfer *xfers, size_t n,
+		      uint64_t deadline_ns)
+{
+	(void)channel;
+	(void)deadline_ns;
+	pthread_mutex_lock(&fake.lock);
+	if (fake.waits++ == 0)
+		fake.submits_at_first_wait = fake.submits;
+	for (size_t i = 0; i < n; i++) {
+		xfers[i].status = fault_of(&xfers[i]);
+		move(&xfers[i]);
+		if (xfers[i].status)
+			atomic_store(&fake_link(xfers[i].link)->aborted, true);
+	}
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void fake_abort(struct link *link)
+{
+	atomic_store(&fake_link(link)->aborted, true);
+}
+
+static void fake_close(struct link *link)
+{
+	free(link);
+}
+
+static void fake_channel_destroy(struct channel *channel)
+{
+	free(channel);
+}
+
+static const struct transport_ops fake_ops = {
+	.name = "fake",
+	.channel_destroy = fake_channel_destroy,
+	.link_abort = fake_abort,
+	.link_close = fake_close,
+	.submit = fake_submit,
+	.wait = fake_wait,
+};
+
+/* --- what a session does --- */
+
+void fake_link_up(uint32_t server)
+{
+	struct lane_pool *pool = &fake.engine.lanes;
+
+	for (uint32_t i = 0; i < pool->n; i++) {
+		struct lane *lane = &pool->lanes[i];
+		struct fake_link *link = calloc(1, sizeof *link);
+
+		link->base.ops = &fake_ops;
+		link->base.channel = lane->channels[server % 2];
+		link->server = server;
+		lane->links[server].link = &link->base;
+	}
+	lane_links_up(pool, server);
+}
+
+void fake_unlink(uint32_t server)
+{
+	session_close_lanes(&fake.engine.peers[server]);
+}
+
+void fake_repair(uint32_t server)
+{
+	fake_unlink(server);
+	fake_link_up(server);
+	peer_set_state(&fake.engine.peers[server], PEER_UP);
+}
+
+void fake_lose(uint32_t server)
+{
+	struct peer *peer = &fake.engine.peers[server];
+
+	peer_break(peer, "the test loses it");
+	session_shut_slabs(peer);
+	peer_set_state(peer, PEER_DOWN);
+	session_refuse_slabs(peer);
+	session_close_lanes(peer);
+	session_lose_slabs(peer);
+}
+
+/* A slab that holds nothing, as a server gives it out. */
+static struct remote_slab new_slab(void)
+{
+	struct remote_slab remote;
+
+	pthread_mutex_lock(&fake.lock);
+	if (fake.n_slabs == COUNT(fake.slabs))
+		abort();
+	fake.slabs[fake.n_slabs] = calloc(1, FAKE_SLAB_BYTES);
+	remote = (struct remote_slab){ .address = fake.n_slabs,
+				       .slab = fake.n_slabs };
+	fake.n_slabs++;
+	pthread_mutex_unlock(&fake.lock);
+	return remote;
+}
+
+void fake_answer_asks(uint32_t server)
+{
+	struct slab_table *table = &fake.engine.slabs;
+	struct peer *peer = &fake.engine.peers[server];
+	struct slab *slab;
+
+	while ((slab = peer_next_ask(peer))) {
+		if (atomic_load(&fake.sessions[server].full)) {
+			atomic_store(&peer->free_bytes, 0);
+			slab_cancel_alloc(table, slab);
+		} else {
+			struct remote_slab remote = new_slab();
+
+			slab_finish_alloc(table, slab, server, &remote);
+		}
+	}
+}
+
+static void *session_thread(void *arg)
+{
+	struct fake_session *s = arg;
+	struct pollfd p = { .fd = s->peer->wake_fd, .events = POLLIN };
+
+	while (!atomic_load(&s->stop)) {
+		uint64_t count;
+
+		if (poll(&p, 1, 5) > 0)
+			(void)!read(p.fd, &count, sizeof count);
+		if (peer_state(s->peer) == PEER_BROKEN &&
+		    !atomic_load(&s->no_repair))
+			fake_repair(s->peer->index);
+		fake_answer_asks(s->peer->index);
+	}
+	return NULL;
+}
+
+void fake_session_start(uint32_t server)
+{
+	struct fake_session *s = &fake.sessions[server];
+
+	s->peer = &fake.engine.peers[server];
+	s->runs = true;
+	s->thread = thread_start(session_thread, s);
+}
+
+void fake_map_slab(uint64_t slab, uint32_t server)
+{
+	struct slab_table *table = &fake.engine.slabs;
+	struct remote_slab remote = new_slab();
+
+	assert_true(slab_begin_alloc(&table->slabs[slab]));
+	slab_finish_alloc(table, &table->slabs[slab], server, &remote);
+}
+
+/* --- life --- */
+
+static void make_channels(struct lane_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->n; i++) {
+		for (int t = 0; t < LANE_TRANSPORTS; t++) {
+			struct channel *channel = calloc(1, sizeof *channel);
+
+			channel->ops = &fake_ops;
+			pool->lanes[i].channels[t] = channel;
+		}
+	}
+}
+
+void fake_start(uint32_t servers, uint32_t lanes, uint64_t timeout_ms)
+{
+	struct engine_config config = { .servers = fake.names,
+					.n_servers = servers,
+					.size_bytes = FAKE_PAGES * PAGE_BYTES,
+					.lanes = lanes,
+					.timeout_ns = timeout_ms * NS_PER_MS };
+	struct reason why;
+
+	memset(&fake, 0, sizeof fake);
+	pthread_mutex_init(&fake.lock, NULL);
+	quiet_log();
+	for (uint32_t i = 0; i < servers; i++)
+		snprintf(fake.names[i].host, sizeof fake.names[i].host,
+			 "server%u", i);
+	assert_int_equal(
+		engine_create(&fake.engine, &config, FAKE_SLAB_BYTES, &why), 0);
+	make_channels(&fake.engine.lanes);
+	for (uint32_t i = 0; i < servers; i++) {
+		struct peer *peer = &fake.engine.peers[i];
+
+		atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
+		fake_link_up(i);
+		peer_set_state(peer, PEER_UP);
+	}
+}
+
+void fake_stop(void)
+{
+	for (uint32_t i = 0; i < fake.engine.config.n_servers; i++) {
+		struct fake_session *s = &fake.sessions[i];
+
+		if (s->runs) {
+			atomic_store(&s->stop, true);
+			peer_wake(s->peer);
+			thread_end(s->thread);
+		}
+		fake_unlink(i);
+	}
+	assert_true(lane_pool_close(&fake.engine.lanes, after_ms(0)));
+	engine_destroy(&fake.engine);
+	for (uint32_t i = 0; i < fake.n_slabs; i++)
+		free(fake.slabs[i]);
+	pthread_mutex_destroy(&fake.lock);
+}
+
+void fake_clear_log(void)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.n_sent = 0;
+	fake.submits = fake.waits = fake.submits_at_first_wait = 0;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+/* --- pages --- */
+
+const char *fake_stored(uint64_t page)
+{
+	const struct slab_table *table = &fake.engine.slabs;
+	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
+
+	return fake.slabs[slab->remote.address] +
+	       slab_offset_of_page(table, page);
+}
+
+void fake_fill(char *buf, uint64_t page, uint64_t n, uint64_t version)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t seed = (page + i) << 32 | version;
+		uint64_t *words = (uint64_t *)(void *)(buf + i * PAGE_BYTES);
+
+		for (size_t j = 0; j < PAGE_BYTES / sizeof *words; j++)
+			words[j] = random_next(&seed);
+	}
+}
+
+int fake_read(char *buf, uint64_t page, uint64_t n)
+{
+	return engine_read(&fake.engine, buf, n * PAGE_BYTES,
+			   page * PAGE_BYTES);
+}
+
+int fake_write(const char *buf, uint64_t page, uint64_t n)
+{
+	return engine_write(&fake.engine, buf, n * PAGE_BYTES,
+			    page * PAGE_BYTES);
+}
+
+void assert_counts_right(void)
+{
+	const struct slab_table *table = &fake.engine.slabs;
+
+	for (uint64_t i = 0; i < table->n; i++) {
+		int present = 0;
+
+		for (uint64_t j = 0; j < FAKE_SLAB_PAGES; j++)
+			present += pagemap_get(&fake.engine.pages,
+					       i * FAKE_SLAB_PAGES + j) ==
+				   PAGE_PRESENT;
+		assert_int_equal(atomic_load(&table->slabs[i].present_pages),
+				 present);
+	}
+}

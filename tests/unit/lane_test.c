@@ -1,0 +1,394 @@
+#include "lane.h"
+#include "support.h"
+
+#include <sched.h>
+
+#define LANES 4
+#define PEERS 2
+
+static struct lane_pool pool;
+
+static void make_pool_of(uint32_t n)
+{
+	const struct channel_config config = { .buffer_bytes = 4096 };
+	struct reason why;
+
+	assert_int_equal(lane_pool_create(&pool, n, PEERS, &config, &why), 0);
+}
+
+static int make_pool(void **state)
+{
+	(void)state;
+	make_pool_of(LANES);
+	return 0;
+}
+
+static int end_pool(void **state)
+{
+	(void)state;
+	lane_pool_destroy(&pool);
+	return 0;
+}
+
+static struct lane *get_now(enum lane_use use)
+{
+	return lane_get(&pool, use, after_ms(0));
+}
+
+static void lanes_come_last_in_first_out(void **state)
+{
+	struct lane *a = get_now(LANE_READ), *b = get_now(LANE_READ);
+
+	(void)state;
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_ptr_not_equal(a, b);
+	lane_put(&pool, a, LANE_READ);
+	lane_put(&pool, b, LANE_READ);
+	assert_ptr_equal(get_now(LANE_READ), b);
+	assert_ptr_equal(get_now(LANE_READ), a);
+	lane_put(&pool, a, LANE_READ);
+	assert_ptr_equal(get_now(LANE_WRITE), a);
+}
+
+static void reads_may_take_every_lane(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LANES; i++)
+		assert_non_null(get_now(LANE_READ));
+	assert_null(get_now(LANE_READ));
+	assert_null(get_now(LANE_WRITE));
+}
+
+/* How many lanes of N writes get before they have to wait. */
+static uint32_t writers_of(uint32_t n)
+{
+	uint32_t writers = 0;
+
+	make_pool_of(n);
+	while (get_now(LANE_WRITE))
+		writers++;
+	lane_pool_destroy(&pool);
+	return writers;
+}
+
+static void writes_leave_lanes_to_reads(void **state)
+{
+	static const struct {
+		uint32_t lanes, writers;
+	} expected[] = { { 1, 1 }, { 2, 1 },   { 3, 2 },    { 4, 3 },
+			 { 8, 6 }, { 16, 12 }, { 256, 192 } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(expected); i++)
+		assert_int_equal(writers_of(expected[i].lanes),
+				 expected[i].writers);
+}
+
+static void waiting_ends_at_the_deadline(void **state)
+{
+	uint64_t until_ns = after_ms(30);
+
+	(void)state;
+	for (int i = 0; i < LANES; i++)
+		get_now(LANE_READ);
+	assert_null(lane_get(&pool, LANE_READ, until_ns));
+	assert_int_equal(clock_left_ns(until_ns), 0);
+	assert_null(lane_get(&pool, LANE_WRITE, after_ms(1)));
+	assert_int_equal(pool.read_waiters, 0);
+	assert_int_equal(pool.write_waiters, 0);
+}
+
+/* --- a thread that waits for a lane --- */
+
+struct waiter {
+	enum lane_use use;
+	struct lane *lane;
+	pthread_t thread;
+};
+
+static void *wait_for_lane(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->lane = lane_get(&pool, w->use, after_ms(LONG_MS));
+	return NULL;
+}
+
+static uint32_t waiting(enum lane_use use)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&pool.lock);
+	n = use == LANE_READ ? pool.read_waiters : pool.write_waiters;
+	pthread_mutex_unlock(&pool.lock);
+	return n;
+}
+
+/* Starts one, and returns when it is asleep. */
+static void start_waiter(struct waiter *w, enum lane_use use)
+{
+	uint32_t before = waiting(use);
+
+	*w = (struct waiter){ .use = use };
+	w->thread = thread_start(wait_for_lane, w);
+	while (waiting(use) == before)
+		sleep_ms(1);
+}
+
+static void a_read_passes_the_writes_that_wait(void **state)
+{
+	struct waiter writer;
+	struct lane *held = NULL;
+
+	(void)state;
+	for (uint32_t i = 0; i < pool.max_writers; i++)
+		held = get_now(LANE_WRITE);
+	start_waiter(&writer, LANE_WRITE);
+	assert_non_null(get_now(LANE_READ));
+	assert_int_equal(waiting(LANE_WRITE), 1);
+	lane_put(&pool, held, LANE_WRITE);
+	thread_end(writer.thread);
+	assert_ptr_equal(writer.lane, held);
+}
+
+static void a_reads_lane_does_not_go_to_a_write_too_many(void **state)
+{
+	struct lane *read = get_now(LANE_READ), *held = NULL;
+	struct waiter writer;
+
+	(void)state;
+	for (uint32_t i = 0; i < pool.max_writers; i++)
+		held = get_now(LANE_WRITE);
+	start_waiter(&writer, LANE_WRITE);
+	lane_put(&pool, read, LANE_READ);
+	sleep_ms(10);
+	assert_int_equal(waiting(LANE_WRITE), 1);
+	lane_put(&pool, held, LANE_WRITE);
+	thread_end(writer.thread);
+	assert_non_null(writer.lane);
+}
+
+static void one_lane_each_for_a_read_and_a_write_that_wait(void **state)
+{
+	struct lane *held[LANES];
+	struct waiter reader, writer;
+
+	(void)state;
+	for (int i = 0; i < LANES; i++)
+		held[i] = get_now(LANE_READ);
+	start_waiter(&writer, LANE_WRITE);
+	start_waiter(&reader, LANE_READ);
+	lane_put(&pool, held[0], LANE_READ);
+	lane_put(&pool, held[1], LANE_READ);
+	thread_end(writer.thread);
+	thread_end(reader.thread);
+	assert_non_null(writer.lane);
+	assert_non_null(reader.lane);
+	assert_ptr_not_equal(writer.lane, reader.lane);
+}
+
+/* --- closing --- */
+
+static void closing_wakes_who_waits_with_nothing(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+	struct waiter reader, writer;
+	struct lane *held[LANES];
+
+	(void)state;
+	for (int i = 0; i < LANES; i++)
+		held[i] = get_now(LANE_READ);
+	start_waiter(&reader, LANE_READ);
+	start_waiter(&writer, LANE_WRITE);
+	assert_false(lane_pool_close(&pool, after_ms(10)));
+	thread_end(reader.thread);
+	thread_end(writer.thread);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	assert_null(reader.lane);
+	assert_null(writer.lane);
+	for (int i = 0; i < LANES; i++)
+		lane_put(&pool, held[i], LANE_READ);
+	assert_true(lane_pool_close(&pool, after_ms(0)));
+	assert_null(get_now(LANE_READ));
+	assert_null(get_now(LANE_WRITE));
+}
+
+static void *put_after_a_while(void *arg)
+{
+	sleep_ms(20);
+	lane_put(&pool, arg, LANE_WRITE);
+	return NULL;
+}
+
+static void closing_waits_for_lanes_to_come_home(void **state)
+{
+	pthread_t thread = thread_start(put_after_a_while, get_now(LANE_WRITE));
+
+	(void)state;
+	assert_true(lane_pool_close(&pool, after_ms(LONG_MS)));
+	thread_end(thread);
+}
+
+/* --- links --- */
+
+static unsigned aborts, closes;
+
+static void count_abort(struct link *link)
+{
+	(void)link;
+	aborts++;
+}
+
+static void count_close(struct link *link)
+{
+	(void)link;
+	closes++;
+}
+
+static const struct transport_ops counting_ops = {
+	.link_abort = count_abort,
+	.link_close = count_close,
+};
+
+static void a_link_is_held_only_while_it_is_up(void **state)
+{
+	struct lane *lane = get_now(LANE_READ);
+
+	(void)state;
+	assert_false(lane_link_hold(lane, 1));
+	lane_links_up(&pool, 1);
+	assert_false(lane_link_hold(lane, 0));
+	assert_true(lane_link_hold(lane, 1));
+	assert_true(lane_link_hold(lane, 1));
+	assert_true(lane_links_busy(&pool, 1));
+	assert_false(lane_links_busy(&pool, 0));
+	lane_links_release(&pool, lane);
+	assert_false(lane_links_busy(&pool, 1));
+	assert_true(lane_link_hold(lane, 1));
+}
+
+static void a_broken_link_stays_busy_until_it_is_released(void **state)
+{
+	struct lane *lane = get_now(LANE_READ);
+
+	(void)state;
+	lane_links_up(&pool, 0);
+	assert_true(lane_link_hold(lane, 0));
+	lane_links_break(&pool, 0);
+	assert_true(lane_links_busy(&pool, 0));
+	lane_links_release(&pool, lane);
+	assert_false(lane_links_busy(&pool, 0));
+	assert_false(lane_link_hold(lane, 0));
+}
+
+static void
+breaking_aborts_and_closing_closes_the_links_of_one_peer(void **state)
+{
+	static struct link links[PEERS][LANES];
+
+	(void)state;
+	aborts = closes = 0;
+	for (int peer = 0; peer < PEERS; peer++) {
+		for (int i = 0; i < LANES; i++) {
+			links[peer][i].ops = &counting_ops;
+			pool.lanes[i].links[peer].link = &links[peer][i];
+		}
+	}
+	lane_links_break(&pool, 1);
+	assert_int_equal(aborts, LANES);
+	lane_links_close(&pool, 1);
+	assert_int_equal(closes, LANES);
+	assert_null(pool.lanes[0].links[1].link);
+	assert_non_null(pool.lanes[0].links[0].link);
+}
+
+/* --- many threads --- */
+
+#define THREADS 8
+#define ROUNDS	2000
+
+struct hammer {
+	uint64_t seed;
+	_Atomic int *writers;
+	_Atomic unsigned *wrong;
+};
+
+/* Holds LANE for a moment, alone: a data race where another thread does. */
+static void use_lane(struct lane *lane, _Atomic unsigned *wrong)
+{
+	if (lane->n_runs != 0)
+		atomic_fetch_add(wrong, 1);
+	lane->n_runs++;
+	sched_yield();
+	lane->n_runs--;
+}
+
+static void *get_and_put(void *arg)
+{
+	struct hammer *h = arg;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		enum lane_use use =
+			random_next(&h->seed) % 3 ? LANE_WRITE : LANE_READ;
+		struct lane *lane = lane_get(&pool, use, after_ms(LONG_MS));
+
+		if (!lane) {
+			atomic_fetch_add(h->wrong, 1);
+			break;
+		}
+		if (use == LANE_WRITE &&
+		    atomic_fetch_add(h->writers, 1) >= (int)pool.max_writers)
+			atomic_fetch_add(h->wrong, 1);
+		use_lane(lane, h->wrong);
+		if (use == LANE_WRITE)
+			atomic_fetch_sub(h->writers, 1);
+		lane_put(&pool, lane, use);
+	}
+	return NULL;
+}
+
+static void a_lane_is_one_threads_and_writers_keep_their_limit(void **state)
+{
+	_Atomic int writers = 0;
+	_Atomic unsigned wrong = 0;
+	struct hammer h[THREADS];
+	pthread_t threads[THREADS];
+	uint64_t seed = random_seed();
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++) {
+		h[i] = (struct hammer){ random_next(&seed), &writers, &wrong };
+		threads[i] = thread_start(get_and_put, &h[i]);
+	}
+	for (int i = 0; i < THREADS; i++)
+		thread_end(threads[i]);
+	assert_int_equal(atomic_load(&wrong), 0);
+	assert_int_equal(pool.n_free, LANES);
+	assert_int_equal(pool.n_writers, 0);
+}
+
+#define with_pool(test)                                                        \
+	cmocka_unit_test_setup_teardown(test, make_pool, end_pool)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_pool(lanes_come_last_in_first_out),
+		with_pool(reads_may_take_every_lane),
+		cmocka_unit_test(writes_leave_lanes_to_reads),
+		with_pool(waiting_ends_at_the_deadline),
+		with_pool(a_read_passes_the_writes_that_wait),
+		with_pool(a_reads_lane_does_not_go_to_a_write_too_many),
+		with_pool(one_lane_each_for_a_read_and_a_write_that_wait),
+		with_pool(closing_wakes_who_waits_with_nothing),
+		with_pool(closing_waits_for_lanes_to_come_home),
+		with_pool(a_link_is_held_only_while_it_is_up),
+		with_pool(a_broken_link_stays_busy_until_it_is_released),
+		with_pool(
+			breaking_aborts_and_closing_closes_the_links_of_one_peer),
+		with_pool(a_lane_is_one_threads_and_writers_keep_their_limit),
+	};
+
+	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
+}

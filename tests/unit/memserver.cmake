@@ -1,0 +1,17 @@
+# The memory server: its modules, and the whole daemon over TCP.
+foreach(name config host conn session)
+  rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
+endforeach()
+foreach(name slab work)
+  rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
+endforeach()
+
+foreach(name daemon stress)
+  add_executable(memserver_${name} memserver_${name}.c memserver_client.c)
+  target_link_libraries(memserver_${name} PRIVATE unit-support)
+  add_dependencies(memserver_${name} rswap-memserver)
+  add_test(NAME unit/memserver_${name}
+    COMMAND memserver_${name} $<TARGET_FILE:rswap-memserver>)
+  set_tests_properties(unit/memserver_${name} PROPERTIES
+    LABELS "unit;concurrent" TIMEOUT 120)
+endforeach()

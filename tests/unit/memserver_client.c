@@ -1,0 +1,330 @@
+#include "memserver_client.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "ctlsock.h"
+#include "net.h"
+
+#define PATIENCE_NS (20 * NS_PER_S)
+
+static uint64_t soon(void)
+{
+	return clock_now_ns() + PATIENCE_NS;
+}
+
+/* --- the daemon --- */
+
+static uint16_t await_port(struct daemon *d)
+{
+	uint64_t deadline_ns = soon();
+	unsigned port = 0;
+
+	while (!port && clock_left_ns(deadline_ns)) {
+		FILE *file = fopen(d->port_file, "r");
+
+		assert_int_equal(waitpid(d->pid, NULL, WNOHANG), 0);
+		if (file) {
+			assert_int_equal(fscanf(file, "%u", &port), 1);
+			fclose(file);
+		}
+		usleep(10000);
+	}
+	assert_in_range(port, 1, 65535);
+	return (uint16_t)port;
+}
+
+void daemon_start(struct daemon *d, const char *program, const char *option1,
+		  const char *option2, const char *option3, const char *option4)
+{
+	char port_option[100];
+	char pid_option[100];
+	char control_option[100];
+
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(d->dir, sizeof d->dir, "%.40s/memserver.XXXXXX",
+		 tmp && *tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(d->dir));
+	snprintf(d->port_file, sizeof d->port_file, "%s/port", d->dir);
+	snprintf(d->control, sizeof d->control, "%s/control", d->dir);
+	snprintf(d->pidfile, sizeof d->pidfile, "%s/pid", d->dir);
+	snprintf(port_option, sizeof port_option, "--port-file=%s",
+		 d->port_file);
+	snprintf(pid_option, sizeof pid_option, "--pidfile=%s", d->pidfile);
+	snprintf(control_option, sizeof control_option, "--control=%s",
+		 d->control);
+	d->pid = fork();
+	assert_true(d->pid >= 0);
+	if (d->pid == 0) {
+		/* a test that aborts leaves nothing behind */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, program, "--listen=127.0.0.1:0",
+		      "--transport=tcp", port_option, pid_option,
+		      control_option, option1, option2, option3, option4, NULL);
+		_exit(127);
+	}
+	d->port = await_port(d);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	int status;
+
+	assert_int_equal(kill(d->pid, SIGTERM), 0);
+	assert_int_equal(waitpid(d->pid, &status, 0), d->pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* fails where a file was left */
+	assert_int_equal(rmdir(d->dir), 0);
+}
+
+uint64_t daemon_status(struct daemon *d, const char *key)
+{
+	static char answer[1 << 20];
+	char value[64];
+	struct reason why;
+
+	if (ctlsock_ask(d->control, "status", answer, sizeof answer, soon(),
+			&why) < 0)
+		fail_msg("status: %s", why.text);
+	assert_non_null(ctlsock_value(answer, key, value, sizeof value));
+	return strtoull(value, NULL, 10);
+}
+
+static bool becomes(struct daemon *d, const char *key, uint64_t min,
+		    uint64_t max)
+{
+	uint64_t deadline_ns = clock_now_ns() + 5 * NS_PER_S;
+	uint64_t now = daemon_status(d, key);
+
+	while ((now < min || now > max) && clock_left_ns(deadline_ns)) {
+		usleep(20000);
+		now = daemon_status(d, key);
+	}
+	return now >= min && now <= max;
+}
+
+bool daemon_becomes(struct daemon *d, const char *key, uint64_t value)
+{
+	return becomes(d, key, value, value);
+}
+
+bool daemon_falls(struct daemon *d, const char *key, uint64_t value)
+{
+	return becomes(d, key, 0, value);
+}
+
+/* --- the control connection --- */
+
+int raw_connect(const struct daemon *d)
+{
+	struct net_name name = { .host = "127.0.0.1", .port = d->port };
+	struct net_addr addr;
+	struct reason why;
+	int fd;
+
+	assert_int_equal(net_resolve(&name, &addr, &why), 0);
+	fd = net_connect(&addr, soon(), &why);
+	if (fd < 0)
+		fail_msg("%s", why.text);
+	return fd;
+}
+
+bool send_bytes(int fd, const void *buf, size_t bytes)
+{
+	return net_send_all(fd, buf, bytes, soon()) == 0;
+}
+
+bool recv_bytes(int fd, void *buf, size_t bytes)
+{
+	return net_recv_all(fd, buf, bytes, soon()) == 0;
+}
+
+static bool recv_message(int fd, struct wire_message *m)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	struct wire_header h;
+
+	if (!recv_bytes(fd, bytes, sizeof h))
+		return false;
+	assert_int_equal(wire_decode_header(bytes, &h), WIRE_OK);
+	if (!recv_bytes(fd, bytes + sizeof h, h.body_bytes))
+		return false;
+	assert_int_equal(wire_decode_body(&h, bytes + sizeof h, m), WIRE_OK);
+	return true;
+}
+
+void client_send(struct client *c, struct wire_message *m)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+
+	m->cookie = ++c->cookie;
+	assert_true(send_bytes(c->fd, bytes, wire_encode(m, bytes)));
+}
+
+struct wire_message client_ask(struct client *c, struct wire_message m)
+{
+	struct wire_message reply;
+
+	client_send(c, &m);
+	assert_true(recv_message(c->fd, &reply));
+	assert_int_equal(reply.cookie, m.cookie);
+	return reply;
+}
+
+uint32_t error_of(const struct wire_message *reply)
+{
+	return reply->type == WIRE_ERROR ? reply->error.code : 0;
+}
+
+void client_open(struct client *c, const struct daemon *d)
+{
+	struct wire_message m = { .type = WIRE_HELLO };
+	struct wire_message open = {
+		.type = WIRE_OPEN,
+		.open = { .size_bytes = 1 << 30,
+			  .lanes = 4,
+			  .transport = WIRE_TRANSPORT_TCP },
+	};
+
+	*c = (struct client){ .daemon = d, .fd = raw_connect(d) };
+	strcpy(m.hello.name, "test");
+	m = client_ask(c, m);
+	assert_int_equal(m.type, WIRE_WELCOME);
+	c->welcome = m.welcome;
+	m = client_ask(c, open);
+	assert_int_equal(m.type, WIRE_OPENED);
+	c->session = m.opened.session;
+}
+
+void client_close(struct client *c)
+{
+	close(c->fd);
+	c->fd = -1;
+}
+
+bool client_alloc(struct client *c, uint32_t *slab)
+{
+	struct wire_message m = { .type = WIRE_ALLOC, .alloc.label = 5 };
+
+	m = client_ask(c, m);
+	if (m.type == WIRE_ERROR)
+		assert_int_equal(m.error.code, WIRE_E_NO_MEMORY);
+	else
+		assert_int_equal(m.type, WIRE_SLAB);
+	*slab = m.slab.slab;
+	return m.type == WIRE_SLAB;
+}
+
+struct wire_message client_free(struct client *c, uint32_t slab)
+{
+	struct wire_message m = { .type = WIRE_FREE, .free.slab = slab };
+
+	return client_ask(c, m);
+}
+
+struct wire_message client_token(struct client *c)
+{
+	struct wire_message m = { .type = WIRE_LANE };
+
+	m = client_ask(c, m);
+	assert_int_equal(m.type, WIRE_TOKEN);
+	return m;
+}
+
+/* --- lanes --- */
+
+int lane_join(const struct daemon *d, const struct wire_token *token)
+{
+	struct wire_message m = { .type = WIRE_JOIN };
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	int fd = raw_connect(d);
+
+	m.join.session = token->session;
+	m.join.lane = token->lane;
+	memcpy(m.join.token, token->token, sizeof m.join.token);
+	assert_true(send_bytes(fd, bytes, wire_encode(&m, bytes)));
+	assert_true(recv_message(fd, &m));
+	if (m.type == WIRE_JOINED)
+		return fd;
+	assert_int_equal(error_of(&m), WIRE_E_TOKEN);
+	close(fd);
+	return -1;
+}
+
+int lane_open(struct client *c)
+{
+	struct wire_message token = client_token(c);
+	int fd = lane_join(c->daemon, &token.token);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+bool lane_request(int fd, uint16_t op, uint32_t slab, uint64_t offset,
+		  uint32_t bytes, uint64_t cookie)
+{
+	struct wire_data_request request = {
+		.magic = WIRE_DATA_MAGIC,
+		.op = op,
+		.slab = slab,
+		.bytes = bytes,
+		.offset = offset,
+		.cookie = cookie,
+	};
+	uint8_t frame[sizeof request];
+
+	wire_encode_request(&request, frame);
+	return send_bytes(fd, frame, sizeof frame);
+}
+
+bool lane_reply(int fd, struct wire_data_reply *reply)
+{
+	uint8_t frame[sizeof *reply];
+
+	if (!recv_bytes(fd, frame, sizeof frame))
+		return false;
+	assert_int_equal(wire_decode_reply(frame, reply), WIRE_OK);
+	return true;
+}
+
+int lane_write(int fd, uint32_t slab, uint64_t offset, const void *buf,
+	       uint32_t bytes)
+{
+	struct wire_data_reply reply;
+
+	if (!lane_request(fd, WIRE_WRITE, slab, offset, bytes, 11) ||
+	    !send_bytes(fd, buf, bytes) || !lane_reply(fd, &reply))
+		return -1;
+	assert_int_equal(reply.bytes, 0);
+	if (!reply.status)
+		assert_int_equal(reply.cookie, 11);
+	return (int)reply.status;
+}
+
+int lane_read(int fd, uint32_t slab, uint64_t offset, void *buf, uint32_t bytes)
+{
+	struct wire_data_reply reply;
+
+	if (!lane_request(fd, WIRE_READ, slab, offset, bytes, 12) ||
+	    !lane_reply(fd, &reply))
+		return -1;
+	assert_int_equal(reply.cookie, 12);
+	if (reply.status)
+		return (int)reply.status;
+	assert_int_equal(reply.bytes, bytes);
+	return recv_bytes(fd, buf, bytes) ? 0 : -1;
+}

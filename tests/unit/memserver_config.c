@@ -1,0 +1,164 @@
+/* The memory server's options: what is taken, and the one line that each wrong
+ * one gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+
+#define ARGS_MAX 24
+
+static struct config config;
+static struct reason why;
+
+/* Parses the words given, up to a NULL. */
+static enum config_verdict parse(const char *first, ...)
+{
+	static char program[] = "rswap-memserver";
+	char *argv[ARGS_MAX] = { program };
+	int argc = 1;
+	va_list args;
+
+	va_start(args, first);
+	for (const char *word = first; word; word = va_arg(args, const char *))
+		argv[argc++] = strdup(word);
+	va_end(args);
+
+	enum config_verdict verdict = config_parse(argc, argv, &config, &why);
+
+	while (argc > 1)
+		free(argv[--argc]);
+	return verdict;
+}
+
+static void defaults(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory=1G", NULL), CONFIG_RUN);
+	assert_int_equal(config.memory_bytes, 1ull << 30);
+	assert_int_equal(config.slab_bytes, 64 << 20);
+	assert_int_equal(config.transport, CONFIG_AUTO);
+	assert_int_equal(config.listen_count, 1);
+	assert_string_equal(config.listen[0].host, "127.0.0.1");
+	assert_int_equal(config.listen[0].port, 10909);
+	assert_int_equal(config.max_sessions, 256);
+	assert_int_equal(config.stock, 2);
+	assert_true(config.threads >= 1);
+	assert_false(config.hugepages);
+	assert_null(config.control);
+}
+
+static void everything(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory", "100M", "--slab-size=16m",
+			       "--listen=10.0.0.1", "--listen=[::1]:0",
+			       "--transport=tcp", "--hugepages", "--threads=3",
+			       "--max-sessions=7", "--stock=0",
+			       "--port-file=ports", NULL),
+			 CONFIG_RUN);
+	assert_int_equal(config.memory_asked_bytes, 100 << 20);
+	assert_int_equal(config.memory_bytes, 96 << 20);
+	assert_int_equal(config.listen_count, 2);
+	assert_string_equal(config.listen[1].host, "::1");
+	assert_int_equal(config.listen[1].port, 0);
+	assert_int_equal(config.transport, CONFIG_TCP);
+	assert_true(config.hugepages);
+	assert_int_equal(config.threads, 3);
+	assert_int_equal(config.max_sessions, 7);
+	assert_int_equal(config.stock, 0);
+}
+
+static void slab_size_may_come_last(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory=8M", "--slab-size=4M", NULL),
+			 CONFIG_RUN);
+	assert_int_equal(config.memory_bytes, 8 << 20);
+}
+
+static void help_and_version(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--help", NULL), CONFIG_HELP);
+	assert_int_equal(parse("--version", NULL), CONFIG_VERSION);
+}
+
+/* The line names the option, and the value where there is one. */
+static void assert_refused(const char *word, const char *says)
+{
+	assert_int_equal(parse("--memory=1G", word, NULL), CONFIG_WRONG);
+	if (!strstr(why.text, says))
+		fail_msg("%s: \"%s\" does not say \"%s\"", word, why.text,
+			 says);
+	if (!strstr(why.text, word))
+		fail_msg("%s: not in \"%s\"", word, why.text);
+	assert_null(strchr(why.text, '\n'));
+}
+
+static void wrong_values(void **state)
+{
+	(void)state;
+	assert_refused("--memory=0", "a size");
+	assert_refused("--memory=", "a size");
+	assert_refused("--memory=12X", "a size");
+	assert_refused("--memory=2000T", "a size");
+	assert_refused("--slab-size=3M", "power of two from 1M to 1G");
+	assert_refused("--slab-size=512K", "power of two from 1M to 1G");
+	assert_refused("--slab-size=2G", "power of two from 1M to 1G");
+	assert_refused("--transport=ib", "auto, rdma or tcp");
+	assert_refused("--threads=0", "from 1 to 256");
+	assert_refused("--threads=many", "from 1 to 256");
+	assert_refused("--max-sessions=0", "a number from 1");
+	assert_refused("--stock=-1", "a number from 0");
+	assert_refused("--listen=", "HOST");
+	assert_refused("--listen=h:70000", "HOST");
+	assert_refused("--port-file=", "path");
+	assert_refused("--pidfile=", "path");
+	assert_refused("--control=", "path");
+	assert_refused("--hugepages=yes", "no value");
+	assert_refused("--nonsense", "no such option");
+	assert_refused("word", "options only");
+	assert_refused("--listen", "needs a value");
+}
+
+static void memory_must_be_given_and_enough(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(NULL), CONFIG_WRONG);
+	assert_non_null(strstr(why.text, "--memory"));
+	assert_int_equal(parse("--memory=63M", NULL), CONFIG_WRONG);
+	assert_non_null(strstr(why.text, "at least one slab (64M)"));
+}
+
+static void too_many_addresses(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory=1G", "--listen=a", "--listen=b",
+			       "--listen=c", "--listen=d", "--listen=e",
+			       "--listen=f", "--listen=g", "--listen=h",
+			       "--listen=i", "--listen=j", "--listen=k",
+			       "--listen=l", "--listen=m", "--listen=n",
+			       "--listen=o", "--listen=p", "--listen=q", NULL),
+			 CONFIG_WRONG);
+	assert_non_null(strstr(why.text, "--listen=q: at most 16"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(slab_size_may_come_last),
+		cmocka_unit_test(help_and_version),
+		cmocka_unit_test(wrong_values),
+		cmocka_unit_test(memory_must_be_given_and_enough),
+		cmocka_unit_test(too_many_addresses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

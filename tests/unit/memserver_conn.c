@@ -1,0 +1,242 @@
+/* Message connections over a socket pair: bytes in any portions, garbage, a
+ * peer that does not read. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conn.h"
+
+static struct ev_loop *loop;
+static struct conn conn;
+static int peer;
+static unsigned messages;
+static unsigned last_type;
+static enum wire_verdict verdict;
+static const char *ended;
+
+static bool on_message(struct conn *c, const struct wire_message *m)
+{
+	(void)c;
+	messages++;
+	last_type = m->type;
+	return true;
+}
+
+static void on_garbage(struct conn *c, enum wire_verdict v, uint32_t cookie)
+{
+	(void)cookie;
+	verdict = v;
+	conn_leave(c);
+}
+
+static const char *on_timeout(struct conn *c)
+{
+	(void)c;
+	return "timeout";
+}
+
+static void on_ended(struct conn *c, const char *why)
+{
+	ended = why;
+	close(conn_detach(c));
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static const struct conn_ops ops = { .message = on_message,
+				     .garbage = on_garbage,
+				     .timeout = on_timeout,
+				     .ended = on_ended };
+
+static int setup(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	messages = 0;
+	verdict = WIRE_OK;
+	ended = NULL;
+	loop = ev_loop_new(EVFLAG_AUTO);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
+		return -1;
+	peer = fds[1];
+	memset(&conn, 0, sizeof conn);
+	conn_open(&conn, loop, fds[0], &ops);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (!ended)
+		close(conn_detach(&conn));
+	if (peer >= 0)
+		close(peer);
+	ev_loop_destroy(loop);
+	return 0;
+}
+
+/* Lets the connection do what it can do now. */
+static void turn(void)
+{
+	for (int i = 0; i < 8 && !ended; i++)
+		ev_run(loop, EVRUN_NOWAIT);
+}
+
+static size_t hello(uint8_t *bytes)
+{
+	struct wire_message m = { .type = WIRE_HELLO };
+
+	strcpy(m.hello.name, "test");
+	return wire_encode(&m, bytes);
+}
+
+static void put(const void *bytes, size_t n)
+{
+	assert_int_equal(send(peer, bytes, n, MSG_NOSIGNAL), n);
+}
+
+static void takes_bytes_one_by_one(void **state)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	size_t n = hello(bytes);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(messages, 0);
+		put(bytes + i, 1);
+		turn();
+	}
+	assert_int_equal(messages, 1);
+	assert_int_equal(last_type, WIRE_HELLO);
+}
+
+static void takes_several_at_a_time(void **state)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	size_t n = hello(bytes);
+
+	(void)state;
+	conn.whole_messages = false;
+	for (int i = 0; i < 200; i++)
+		put(bytes, n);
+	while (messages < 200)
+		ev_run(loop, EVRUN_ONCE);
+	assert_int_equal(messages, 200);
+}
+
+static void leaves_what_follows_in_the_socket(void **state)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	char rest[8] = "";
+	size_t n = hello(bytes);
+
+	(void)state;
+	put(bytes, n);
+	put("follows", 7);
+	ev_run(loop, EVRUN_ONCE); /* the header */
+	ev_run(loop, EVRUN_ONCE); /* and the body */
+	assert_int_equal(messages, 1);
+	assert_int_equal(recv(conn.fd, rest, sizeof rest, 0), 7);
+	assert_string_equal(rest, "follows");
+}
+
+/* The end of the stream, and not a reset, tells the peer. */
+static void shows_garbage_out(void **state)
+{
+	char byte;
+
+	(void)state;
+	put("GET / HTTP/1.1\r\nHost: example\r\n\r\n", 33);
+	turn();
+	assert_int_equal(verdict, WIRE_BAD_MAGIC);
+	assert_int_equal(recv(peer, &byte, 1, 0), 0);
+	assert_null(ended);
+	put("more", 4);
+	close(peer);
+	peer = -1;
+	ev_run(loop, 0);
+	assert_non_null(ended);
+}
+
+static void says_what_is_wrong(const void *bytes, size_t n,
+			       enum wire_verdict expected)
+{
+	setup(NULL);
+	put(bytes, n);
+	turn();
+	assert_int_equal(verdict, expected);
+	assert_int_equal(messages, 0);
+	teardown(NULL);
+}
+
+static void tells_garbage_apart(void **state)
+{
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	size_t n = hello(bytes);
+
+	(void)state;
+	bytes[4] = 2;
+	says_what_is_wrong(bytes, n, WIRE_BAD_VERSION);
+	bytes[4] = 1;
+	bytes[6] = 99;
+	says_what_is_wrong(bytes, n, WIRE_BAD_TYPE);
+	bytes[6] = WIRE_HELLO;
+	bytes[8]++;
+	says_what_is_wrong(bytes, n, WIRE_BAD_LENGTH);
+	bytes[8]--;
+	memset(bytes + 16 + 8, 'x', WIRE_NAME_BYTES);
+	says_what_is_wrong(bytes, n, WIRE_BAD_FIELD);
+}
+
+static void cuts_off_who_does_not_read(void **state)
+{
+	struct wire_message m = { .type = WIRE_PING };
+	unsigned sent = 0;
+
+	(void)state;
+	while (conn_send(&conn, &m))
+		assert_true(sent++ < 1000000);
+	assert_null(ended); /* not within the call */
+	assert_true(conn_send(&conn, &m));
+	ev_run(loop, 0);
+	assert_string_equal(ended, "it does not read its replies");
+}
+
+static void keeps_its_limit(void **state)
+{
+	(void)state;
+	conn_limit(&conn, 0.05);
+	ev_run(loop, 0);
+	assert_string_equal(ended, "timeout");
+}
+
+static void tells_the_end(void **state)
+{
+	(void)state;
+	close(peer);
+	peer = -1;
+	ev_run(loop, 0);
+	assert_non_null(ended);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(takes_bytes_one_by_one),
+		TEST(takes_several_at_a_time),
+		TEST(leaves_what_follows_in_the_socket),
+		TEST(shows_garbage_out),
+		cmocka_unit_test(tells_garbage_apart),
+		TEST(cuts_off_who_does_not_read),
+		TEST(keeps_its_limit),
+		TEST(tells_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

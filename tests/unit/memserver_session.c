@@ -1,0 +1,344 @@
+/* Sessions with lanes and a control connection that only note what they are
+ * told: tokens, fences, and the order in which a session ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control.h"
+#include "handout.h"
+#include "server.h"
+#include "session.h"
+
+#define SLAB (1ull << 20)
+
+/* --- in place of control.c --- */
+
+static struct wire_message last_reply;
+static unsigned replies;
+
+void control_reply(struct control *control, const struct wire_message *reply)
+{
+	assert_non_null(control);
+	last_reply = *reply;
+	replies++;
+}
+
+void control_error(struct control *control, uint32_t cookie, uint32_t code,
+		   const char *text)
+{
+	struct wire_message m = { .type = WIRE_ERROR,
+				  .cookie = cookie,
+				  .error.code = code };
+
+	assert_non_null(text);
+	control_reply(control, &m);
+}
+
+void control_accept(struct listener *listener, int fd)
+{
+	(void)listener;
+	(void)fd;
+}
+
+void control_close_all(struct server *server, const char *why)
+{
+	(void)server;
+	(void)why;
+}
+
+/* --- a server of four slabs --- */
+
+static struct config config;
+static struct server server;
+static struct net_text peer = { "peer" };
+static char nobody;
+
+/* Only its address is looked at. */
+static struct control *some_control(void)
+{
+	return (struct control *)&nobody;
+}
+
+static int setup(void **state)
+{
+	struct slab_pool_config pool = { .memory_bytes = 4 * SLAB,
+					 .slab_bytes = SLAB };
+	struct reason why;
+
+	(void)state;
+	config = (struct config){ .max_sessions = 3 };
+	memset(&server, 0, sizeof server);
+	server.config = &config;
+	list_init(&server.sessions);
+	list_init(&server.controls);
+	server.loop = ev_loop_new(EVFLAG_AUTO);
+	mailbox_open(&server.box, server.loop);
+	replies = 0;
+	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why) < 0)
+		return -1;
+	return workq_start(&server.preparer, "preparer", &server.box, &why);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	workq_stop(&server.preparer);
+	slab_pool_close(&server.pool);
+	mailbox_close(&server.box);
+	ev_loop_destroy(server.loop);
+	return 0;
+}
+
+static struct session *open_session(uint32_t transport)
+{
+	struct wire_open open = { .size_bytes = 4 * SLAB,
+				  .lanes = 4,
+				  .transport = transport };
+	uint32_t code = 0;
+
+	return session_open(&server, some_control(), "n a\tm", &peer, &open,
+			    &code);
+}
+
+static void await_replies(unsigned n)
+{
+	while (replies < n)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+static struct wire_join join_of(struct session *session)
+{
+	struct wire_token token;
+	struct wire_join join;
+
+	assert_int_equal(session_token(session, &token), 0);
+	join = (struct wire_join){ .session = token.session,
+				   .lane = token.lane };
+	memcpy(join.token, token.token, sizeof join.token);
+	return join;
+}
+
+static unsigned closed;
+
+static void close_lane(struct lane *lane)
+{
+	(void)lane;
+	closed++;
+}
+
+static void join_lane(struct session *session, struct lane *lane)
+{
+	struct wire_join join = join_of(session);
+
+	*lane = (struct lane){ .close = close_lane };
+	assert_ptr_equal(session_admit(&server, &join, session->transport),
+			 session);
+	session_lane_joined(session, join.lane, lane);
+}
+
+/* --- the tests --- */
+
+static void tokens_join_once(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_join join = join_of(session);
+	struct wire_join other = join;
+
+	(void)state;
+	assert_string_equal(session->name, "n a_m");
+	other.token[15] ^= 1;
+	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	other = join;
+	other.lane++;
+	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	other.lane = SESSION_MAX_LANES;
+	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	other = join;
+	other.session++;
+	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	assert_null(session_admit(&server, &join, WIRE_TRANSPORT_RDMA));
+	assert_ptr_equal(session_admit(&server, &join, WIRE_TRANSPORT_TCP),
+			 session);
+	assert_null(session_admit(&server, &join, WIRE_TRANSPORT_TCP));
+	session_slot_free(session, join.lane);
+	session_end(session, "test");
+	assert_int_equal(server.session_count, 0);
+}
+
+static void lanes_and_sessions_are_limited(void **state)
+{
+	struct session *sessions[3];
+	struct wire_token token;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		sessions[i] = open_session(WIRE_TRANSPORT_TCP);
+	assert_null(open_session(WIRE_TRANSPORT_TCP));
+	for (int i = 0; i < SESSION_MAX_LANES; i++)
+		join_of(sessions[0]);
+	assert_int_equal(session_token(sessions[0], &token), WIRE_E_LIMIT);
+	for (int i = 0; i < 3; i++)
+		session_end(sessions[i], "test");
+}
+
+static void fence_waits_for_every_lane(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_join unused = join_of(session);
+	struct lane lanes[3];
+	struct lane later;
+
+	(void)state;
+	closed = 0;
+	for (int i = 0; i < 3; i++)
+		join_lane(session, &lanes[i]);
+	assert_int_equal(session_fence(session, 42), 0);
+	assert_int_equal(closed, 3);
+	assert_int_equal(session_fence(session, 43), WIRE_E_LIMIT);
+	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
+	/* a lane of the time after the fence is none of its business */
+	join_lane(session, &later);
+	session_lane_gone(&lanes[1]);
+	session_lane_close(&later);
+	session_lane_gone(&later);
+	session_lane_gone(&lanes[0]);
+	assert_int_equal(replies, 0);
+	session_lane_gone(&lanes[2]);
+	assert_int_equal(replies, 1);
+	assert_int_equal(last_reply.type, WIRE_FENCED);
+	assert_int_equal(last_reply.cookie, 42);
+	assert_int_equal(last_reply.fenced.lanes_closed, 3);
+	assert_int_equal(session_fence(session, 44), 0);
+	assert_int_equal(replies, 2);
+	assert_int_equal(last_reply.fenced.lanes_closed, 0);
+	session_end(session, "test");
+}
+
+static void keeps_slabs_until_lanes_are_gone(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct lane lane;
+
+	(void)state;
+	closed = 0;
+	join_lane(session, &lane);
+	handout_slab(session, 1, 0);
+	handout_slab(session, 2, 1);
+	await_replies(2);
+	session_end(session, "test");
+	assert_int_equal(closed, 1);
+	assert_int_equal(server.session_count, 1);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
+	session_lane_gone(&lane);
+	assert_int_equal(server.session_count, 0);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+}
+
+static void ends_while_a_slab_is_on_its_way(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+
+	(void)state;
+	handout_slab(session, 1, 0);
+	session_end(session, "test");
+	assert_int_equal(server.session_count, 1);
+	while (server.session_count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(replies, 0);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+}
+
+static void frees_only_its_own(void **state)
+{
+	struct session *mine = open_session(WIRE_TRANSPORT_TCP);
+	struct session *other = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t number;
+
+	(void)state;
+	handout_slab(mine, 9, 77);
+	await_replies(1);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_int_equal(last_reply.cookie, 9);
+	assert_int_equal(last_reply.slab.label, 77);
+	assert_int_equal(last_reply.slab.bytes, SLAB);
+	assert_int_equal(last_reply.slab.free_bytes, 3 * SLAB);
+	number = last_reply.slab.slab;
+	assert_int_equal(session_free_slab(other, number), WIRE_E_NO_SLAB);
+	assert_int_equal(session_free_slab(mine, 1000), WIRE_E_NO_SLAB);
+	assert_int_equal(session_free_slab(mine, number), 0);
+	assert_int_equal(session_free_slab(mine, number), WIRE_E_NO_SLAB);
+	session_end(mine, "test");
+	session_end(other, "test");
+}
+
+static void refuses_what_it_has_not(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		handout_slab(session, i, i);
+	await_replies(5);
+	assert_int_equal(last_reply.type, WIRE_ERROR);
+	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
+	assert_int_equal(session->slab_count, 4);
+	session_end(session, "test");
+}
+
+static void rdma_needs_a_lane_before_a_slab(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_RDMA);
+
+	(void)state;
+	handout_slab(session, 1, 0);
+	assert_int_equal(replies, 1);
+	assert_int_equal(last_reply.error.code, WIRE_E_PROTOCOL);
+	session_end(session, "test");
+}
+
+/* A spare of one session must not stand in the way of another's need. */
+static void takes_a_spare_back(void **state)
+{
+	struct session *rich = open_session(WIRE_TRANSPORT_RDMA);
+	struct session *poor = open_session(WIRE_TRANSPORT_TCP);
+
+	(void)state;
+	handout_slab(poor, 0, 0);
+	await_replies(1);
+	rich->spare = slab_find(&server.pool, last_reply.slab.slab, poor->key);
+	/* as the preparing thread would have left it: nobody's */
+	list_remove(&rich->spare->owned);
+	poor->slab_count--;
+	rich->spare->hold = 0;
+	server.pool.owned--;
+	for (unsigned i = 1; i <= 4; i++)
+		handout_slab(poor, i, i);
+	await_replies(5);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_null(rich->spare);
+	assert_int_equal(poor->slab_count, 4);
+	session_end(rich, "test");
+	session_end(poor, "test");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(tokens_join_once),
+		TEST(lanes_and_sessions_are_limited),
+		TEST(fence_waits_for_every_lane),
+		TEST(keeps_slabs_until_lanes_are_gone),
+		TEST(ends_while_a_slab_is_on_its_way),
+		TEST(frees_only_its_own),
+		TEST(refuses_what_it_has_not),
+		TEST(rdma_needs_a_lane_before_a_slab),
+		TEST(takes_a_spare_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

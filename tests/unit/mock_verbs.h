@@ -1,0 +1,67 @@
+/* Stand-ins for the functions of libibverbs and librdmacm that the RDMA
+ * transport calls: a device without a network.  A work request is carried out
+ * by a copy, to and from the memory that its remote address names.
+ *
+ * Any call can be made to fail, and everything that is made is counted, so that
+ * a test sees what was not given back. */
+#ifndef RSWAP_TEST_MOCK_VERBS_H
+#define RSWAP_TEST_MOCK_VERBS_H
+
+#include "rdma.h"
+#include "support.h"
+
+#define MOCK_DEVICES 5
+
+/* What comes of a step of connecting; all zero: what should. */
+struct mock_answer {
+	bool silent;
+	bool other; /* EVENT instead */
+	enum rdma_cm_event_type event;
+	int status;
+	const void *private_data;
+	uint8_t private_data_bytes;
+};
+
+enum mock_step { MOCK_ADDR, MOCK_ROUTE, MOCK_CONNECT, MOCK_STEPS };
+
+struct mock_verbs {
+	/* Once FAIL_AFTER calls of it went well, the call of that name fails,
+	 * for as long as FAIL is set. */
+	const char *fail;
+	int fail_errno;
+	unsigned fail_after;
+
+	struct mock_answer answer[MOCK_STEPS];
+	unsigned device;    /* that the next address is reached through */
+	bool no_devices;    /* in the list of them */
+	bool hold;	    /* work waits for mock_finish */
+	bool finish_on_arm; /* held work is done just before arming */
+	bool no_flush;	    /* the error state ends nothing */
+	unsigned bad_at;    /* of the work to come, counted from 1: it */
+	enum ibv_wc_status bad_status; /* ends with this; 0: none does */
+
+	/* What exists. */
+	int lists, cm_channels, ids, cm_events, qps, pds, mrs, channels, cqs;
+	/* What may not be: something freed under its user, an event that is
+	 * not acknowledged. */
+	unsigned wrong;
+
+	/* What was asked for. */
+	struct rdma_conn_param param;
+	char private_data[256];
+	struct sockaddr_storage addr;
+	struct ibv_qp_init_attr qp_attr;
+	int cq_entries, mr_access;
+	unsigned posts, last_chain, signalled, to_error;
+};
+
+extern struct mock_verbs mock;
+
+/* All as new. */
+void mock_reset(void);
+/* Carries out all work that is held.  Any thread. */
+void mock_finish(void);
+/* Asserts that everything was given back, and nothing done wrong. */
+void assert_nothing_left(void);
+
+#endif

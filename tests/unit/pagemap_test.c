@@ -1,0 +1,183 @@
+#include "pagemap.h"
+#include "support.h"
+
+#define PAGES 1000
+
+static struct pagemap map;
+
+static int make_map(void **state)
+{
+	struct reason why;
+
+	(void)state;
+	return pagemap_create(&map, PAGES, &why);
+}
+
+static int end_map(void **state)
+{
+	(void)state;
+	pagemap_destroy(&map);
+	return 0;
+}
+
+static void all_pages_begin_absent(void **state)
+{
+	(void)state;
+	assert_int_equal(map.pages, PAGES);
+	for (uint64_t i = 0; i < PAGES; i++)
+		assert_int_equal(pagemap_get(&map, i), PAGE_ABSENT);
+	assert_int_equal(pagemap_run(&map, 0, PAGES), PAGES);
+}
+
+static void set_tells_how_many_became_or_ceased_to_be_present(void **state)
+{
+	(void)state;
+	assert_int_equal(pagemap_set(&map, 10, 5, PAGE_PRESENT), 5);
+	assert_int_equal(pagemap_set(&map, 12, 5, PAGE_PRESENT), 2);
+	assert_int_equal(pagemap_set(&map, 10, 7, PAGE_PRESENT), 0);
+	assert_int_equal(pagemap_set(&map, 0, PAGES, PAGE_ABSENT), -7);
+	assert_int_equal(pagemap_set(&map, 0, PAGES, PAGE_ABSENT), 0);
+}
+
+static void set_touches_only_its_range(void **state)
+{
+	(void)state;
+	pagemap_set(&map, 10, 5, PAGE_PRESENT);
+	for (uint64_t i = 0; i < PAGES; i++)
+		assert_int_equal(pagemap_get(&map, i), i >= 10 && i < 15
+							       ? PAGE_PRESENT
+							       : PAGE_ABSENT);
+}
+
+static void only_present_pages_are_lost(void **state)
+{
+	(void)state;
+	pagemap_set(&map, 10, 5, PAGE_PRESENT);
+	assert_int_equal(pagemap_lose(&map, 0, 12), 2);
+	assert_int_equal(pagemap_get(&map, 9), PAGE_ABSENT);
+	assert_int_equal(pagemap_get(&map, 10), PAGE_LOST);
+	assert_int_equal(pagemap_get(&map, 11), PAGE_LOST);
+	assert_int_equal(pagemap_get(&map, 12), PAGE_PRESENT);
+	assert_int_equal(pagemap_lose(&map, 0, 12), 0);
+	assert_int_equal(atomic_load(&map.lost), 2);
+}
+
+static void a_lost_page_comes_back_by_a_write_or_a_trim(void **state)
+{
+	(void)state;
+	pagemap_set(&map, 0, 4, PAGE_PRESENT);
+	pagemap_lose(&map, 0, 4);
+	assert_int_equal(pagemap_set(&map, 0, 1, PAGE_PRESENT), 1);
+	assert_int_equal(atomic_load(&map.lost), 3);
+	assert_int_equal(pagemap_set(&map, 1, 2, PAGE_ABSENT), 0);
+	assert_int_equal(atomic_load(&map.lost), 1);
+	assert_int_equal(pagemap_get(&map, 0), PAGE_PRESENT);
+	assert_int_equal(pagemap_get(&map, 1), PAGE_ABSENT);
+	assert_int_equal(pagemap_get(&map, 3), PAGE_LOST);
+}
+
+static void a_run_ends_where_the_state_changes(void **state)
+{
+	(void)state;
+	pagemap_set(&map, 10, 5, PAGE_PRESENT);
+	assert_int_equal(pagemap_run(&map, 0, PAGES), 10);
+	assert_int_equal(pagemap_run(&map, 0, 4), 4);
+	assert_int_equal(pagemap_run(&map, 10, PAGES - 10), 5);
+	assert_int_equal(pagemap_run(&map, 14, PAGES - 14), 1);
+	assert_int_equal(pagemap_run(&map, 15, PAGES - 15), PAGES - 15);
+	assert_int_equal(pagemap_run(&map, 0, 0), 0);
+}
+
+static void nothing_set_is_nothing_changed(void **state)
+{
+	(void)state;
+	assert_int_equal(pagemap_set(&map, 5, 0, PAGE_PRESENT), 0);
+	assert_int_equal(pagemap_get(&map, 5), PAGE_ABSENT);
+}
+
+/* --- several threads on the same pages --- */
+
+#define THREADS 4
+#define ROUNDS	300000
+#define FEW	4 /* pages, so that they meet */
+
+struct changer {
+	pthread_barrier_t *begin;
+	uint64_t seed;
+	int64_t present; /* the sum of what it was told */
+};
+
+static void *change_pages(void *arg)
+{
+	struct changer *c = arg;
+
+	pthread_barrier_wait(c->begin);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t page = random_next(&c->seed) % FEW;
+		uint64_t n = random_next(&c->seed) % (FEW - page) + 1;
+
+		switch (random_next(&c->seed) % 3) {
+		case 0:
+			c->present += pagemap_set(&map, page, n, PAGE_PRESENT);
+			break;
+		case 1:
+			c->present += pagemap_set(&map, page, n, PAGE_ABSENT);
+			break;
+		case 2:
+			c->present -= pagemap_lose(&map, page, n);
+			break;
+		}
+	}
+	return NULL;
+}
+
+static int64_t count_state(enum page_state wanted)
+{
+	int64_t n = 0;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		n += pagemap_get(&map, i) == wanted;
+	return n;
+}
+
+static void what_all_threads_are_told_sums_up(void **state)
+{
+	struct changer changers[THREADS] = { 0 };
+	pthread_t threads[THREADS];
+	uint64_t seed = random_seed();
+	pthread_barrier_t begin;
+	int64_t present = 0;
+
+	(void)state;
+	pthread_barrier_init(&begin, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++) {
+		changers[i].begin = &begin;
+		changers[i].seed = random_next(&seed);
+		threads[i] = thread_start(change_pages, &changers[i]);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		thread_end(threads[i]);
+		present += changers[i].present;
+	}
+	pthread_barrier_destroy(&begin);
+	assert_int_equal(count_state(PAGE_PRESENT), present);
+	assert_int_equal(count_state(PAGE_LOST), atomic_load(&map.lost));
+}
+
+#define with_map(test) cmocka_unit_test_setup_teardown(test, make_map, end_map)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_map(all_pages_begin_absent),
+		with_map(set_tells_how_many_became_or_ceased_to_be_present),
+		with_map(set_touches_only_its_range),
+		with_map(only_present_pages_are_lost),
+		with_map(a_lost_page_comes_back_by_a_write_or_a_trim),
+		with_map(a_run_ends_where_the_state_changes),
+		with_map(nothing_set_is_nothing_changed),
+		with_map(what_all_threads_are_told_sums_up),
+	};
+
+	return cmocka_run_group_tests_name("pagemap", tests, NULL, NULL);
+}

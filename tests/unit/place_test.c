@@ -1,0 +1,265 @@
+#include "place.h"
+
+#include "fake_servers.h"
+#include "support.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#define SERVERS 4
+
+static int start(void **state)
+{
+	(void)state;
+	fake_start(SERVERS, 2, 1000);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	fake_stop();
+	return 0;
+}
+
+static void set_free(uint32_t server, uint64_t slabs)
+{
+	atomic_store(&fake.engine.peers[server].free_bytes,
+		     slabs * FAKE_SLAB_BYTES);
+}
+
+static void set_state(uint32_t server, enum peer_state state)
+{
+	peer_set_state(&fake.engine.peers[server], state);
+}
+
+/* Walks to the end and expects ORDER, as digits. */
+static void assert_order(const char *order)
+{
+	struct place_walk walk = { 0 };
+	char got[SERVERS + 2] = "";
+	struct peer *peer;
+
+	while (strlen(got) <= SERVERS &&
+	       (peer = place_next(&fake.engine, &walk)))
+		got[strlen(got)] = (char)('0' + peer->index);
+	assert_string_equal(got, order);
+	assert_null(place_next(&fake.engine, &walk));
+}
+
+static void the_one_with_the_most_memory_comes_first(void **state)
+{
+	(void)state;
+	set_free(0, 5);
+	set_free(1, 7);
+	set_free(2, 3);
+	set_free(3, 9);
+	assert_order("3102");
+}
+
+static void equals_come_in_the_order_of_the_configuration(void **state)
+{
+	(void)state;
+	assert_order("0123");
+	set_free(2, 1 << 20);
+	assert_order("2013");
+}
+
+static void
+one_that_is_down_is_left_out_and_a_broken_one_comes_last(void **state)
+{
+	(void)state;
+	set_state(0, PEER_DOWN);
+	set_state(2, PEER_BROKEN);
+	set_free(2, 1 << 20);
+	assert_order("132");
+}
+
+static void one_without_room_for_a_slab_is_left_out(void **state)
+{
+	(void)state;
+	set_free(1, 0);
+	atomic_store(&fake.engine.peers[3].free_bytes, FAKE_SLAB_BYTES - 1);
+	set_free(0, 1);
+	assert_order("20");
+	set_free(0, 0);
+	set_free(2, 0);
+	assert_order("");
+}
+
+static void a_walk_ends_though_the_figures_change(void **state)
+{
+	struct place_walk walk = { 0 };
+	uint64_t seed = random_seed();
+	int steps = 0;
+
+	(void)state;
+	while (place_next(&fake.engine, &walk)) {
+		for (uint32_t i = 0; i < SERVERS; i++)
+			set_free(i, random_next(&seed) % 10);
+		assert_true(++steps < 100);
+	}
+}
+
+/* --- a slab for somebody --- */
+
+static struct slab *slab_at(uint64_t i)
+{
+	return &fake.engine.slabs.slabs[i];
+}
+
+static int place(uint64_t slab, uint64_t ms)
+{
+	return place_slab(&fake.engine, slab_at(slab), after_ms(ms));
+}
+
+static void a_live_slab_needs_nothing(void **state)
+{
+	(void)state;
+	fake_map_slab(3, 1);
+	assert_int_equal(place(3, 0), 0);
+	assert_int_equal(slab_at(3)->peer, 1);
+}
+
+static void a_new_slab_goes_where_most_memory_is(void **state)
+{
+	(void)state;
+	set_free(2, 1 << 20);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	assert_int_equal(place(0, LONG_MS), 0);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_LIVE);
+	assert_int_equal(slab_at(0)->peer, 2);
+}
+
+static void the_next_one_is_asked_where_one_refuses(void **state)
+{
+	(void)state;
+	atomic_store(&fake.sessions[0].full, true);
+	atomic_store(&fake.sessions[1].full, true);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	assert_int_equal(place(0, LONG_MS), 0);
+	assert_int_equal(slab_at(0)->peer, 2);
+}
+
+static void all_full_is_told_from_nobody_there(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < SERVERS; i++) {
+		atomic_store(&fake.sessions[i].full, true);
+		fake_session_start(i);
+	}
+	assert_int_equal(place(0, LONG_MS), -ENOSPC);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		set_state(i, PEER_DOWN);
+	assert_int_equal(place(0, LONG_MS), -EIO);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
+}
+
+static void
+a_session_that_does_not_answer_is_waited_for_until_the_deadline(void **state)
+{
+	struct slab *asked;
+
+	(void)state;
+	assert_int_equal(place(5, 20), -ETIMEDOUT);
+	assert_int_equal(slab_state(slab_at(5)), SLAB_ALLOCATING);
+	asked = peer_next_ask(&fake.engine.peers[0]);
+	assert_ptr_equal(asked, slab_at(5));
+	assert_null(peer_next_ask(&fake.engine.peers[0]));
+	slab_cancel_alloc(&fake.engine.slabs, asked);
+}
+
+static void *place_first(void *arg)
+{
+	*(int *)arg = place(0, LONG_MS);
+	return NULL;
+}
+
+/* Waits until the session of the server with most memory is asked. */
+static struct slab *await_ask(void)
+{
+	struct slab *asked;
+
+	while (!(asked = peer_next_ask(&fake.engine.peers[0])))
+		sched_yield();
+	return asked;
+}
+
+/* Allocated, and freed as it was empty, before who asked for it got to run:
+ * with one server only, that was told as no space. */
+static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
+{
+	pthread_t thread;
+	struct slab *asked;
+	int rc = -1;
+
+	(void)state;
+	for (uint32_t i = 1; i < SERVERS; i++)
+		set_state(i, PEER_DOWN);
+	thread = thread_start(place_first, &rc);
+	asked = await_ask();
+	atomic_fetch_add(&asked->generation, 1);
+	slab_cancel_alloc(&fake.engine.slabs, asked);
+	assert_ptr_equal(await_ask(), asked);
+	slab_finish_alloc(&fake.engine.slabs, asked, 0,
+			  &(struct remote_slab){ 0 });
+	thread_end(thread);
+	assert_int_equal(rc, 0);
+}
+
+#define THREADS 6
+
+static _Atomic unsigned failed;
+
+static void *place_all(void *arg)
+{
+	(void)arg;
+	for (uint64_t i = 0; i < FAKE_SLABS; i++) {
+		if (place(i, LONG_MS))
+			atomic_fetch_add(&failed, 1);
+	}
+	return NULL;
+}
+
+static void many_that_want_a_slab_get_one(void **state)
+{
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	for (int i = 0; i < THREADS; i++)
+		threads[i] = thread_start(place_all, NULL);
+	for (int i = 0; i < THREADS; i++)
+		thread_end(threads[i]);
+	assert_int_equal(atomic_load(&failed), 0);
+	assert_int_equal(fake.n_slabs, FAKE_SLABS);
+}
+
+#define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_servers(the_one_with_the_most_memory_comes_first),
+		with_servers(equals_come_in_the_order_of_the_configuration),
+		with_servers(
+			one_that_is_down_is_left_out_and_a_broken_one_comes_last),
+		with_servers(one_without_room_for_a_slab_is_left_out),
+		with_servers(a_walk_ends_though_the_figures_change),
+		with_servers(a_live_slab_needs_nothing),
+		with_servers(a_new_slab_goes_where_most_memory_is),
+		with_servers(the_next_one_is_asked_where_one_refuses),
+		with_servers(all_full_is_told_from_nobody_there),
+		with_servers(
+			a_session_that_does_not_answer_is_waited_for_until_the_deadline),
+		with_servers(
+			a_slab_that_is_gone_before_it_was_seen_is_no_refusal),
+		with_servers(many_that_want_a_slab_get_one),
+	};
+
+	return cmocka_run_group_tests_name("place", tests, NULL, NULL);
+}

@@ -1,0 +1,536 @@
+/* The RDMA transport's transfers, over mocked verbs. */
+#include "mock_verbs.h"
+#include "support.h"
+
+#include <errno.h>
+
+#define N     5
+#define BYTES 4096u
+#define LINKS 2
+
+static const struct transport_ops *const rdma = &transport_rdma;
+
+static struct channel *channel;
+static struct link *links[LINKS];
+static struct xfer xfers[TRANSPORT_MAX_XFERS];
+static char sent[TRANSPORT_MAX_XFERS * BYTES];
+static char got[TRANSPORT_MAX_XFERS * BYTES];
+static char remote[TRANSPORT_MAX_XFERS * BYTES];
+
+static void make_channel(uint64_t spin_ns)
+{
+	const struct channel_config config = { .buffer_bytes = sizeof got,
+					       .spin_ns = spin_ns };
+	struct reason why;
+
+	assert_int_equal(rdma->channel_create(&config, &channel, &why), 0);
+}
+
+static void connect_link(int i)
+{
+	struct link_target target = { .timeout_ns = NS_PER_S };
+	struct reason why;
+
+	target.addr.storage.ss_family = AF_INET;
+	assert_int_equal(rdma->link_connect(channel, &target, after_ms(LONG_MS),
+					    &links[i], &why),
+			 0);
+}
+
+static int start(void **state)
+{
+	uint64_t seed = 9;
+
+	(void)state;
+	mock_reset();
+	random_fill(&seed, sent, sizeof sent);
+	random_fill(&seed, remote, sizeof remote);
+	memset(got, 0xee, sizeof got);
+	make_channel(0);
+	for (int i = 0; i < LINKS; i++)
+		connect_link(i);
+	return 0;
+}
+
+static void close_link(int i)
+{
+	if (links[i])
+		rdma->link_close(links[i]);
+	links[i] = NULL;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LINKS; i++)
+		close_link(i);
+	rdma->channel_destroy(channel);
+	assert_nothing_left();
+	return 0;
+}
+
+/* N transfers of BYTES between REMOTE and SENT or GOT through link 0. */
+static void plan(enum xfer_op op, size_t n)
+{
+	char *buf = op == XFER_READ ? got : sent;
+
+	for (size_t i = 0; i < n; i++) {
+		xfers[i] = (struct xfer){ .link = links[0],
+					  .op = op,
+					  .bytes = BYTES,
+					  .offset_bytes = i * BYTES,
+					  .buf = buf + i * BYTES };
+		xfers[i].remote.address = (uintptr_t)remote;
+	}
+}
+
+/* The same, by turns through both links. */
+static void plan_both(enum xfer_op op, size_t n)
+{
+	plan(op, n);
+	for (size_t i = 0; i < n; i++)
+		xfers[i].link = links[i % LINKS];
+}
+
+static void carry_out(size_t n, uint64_t ms)
+{
+	uint64_t deadline_ns = after_ms(ms);
+
+	rdma->submit(channel, xfers, n, deadline_ns);
+	rdma->wait(channel, xfers, n, deadline_ns);
+}
+
+static void assert_statuses(size_t from, size_t to, int status)
+{
+	for (size_t i = from; i < to; i++)
+		assert_int_equal(xfers[i].status, status);
+}
+
+static void assert_untouched(size_t from, size_t to)
+{
+	for (size_t i = from * BYTES; i < to * BYTES; i++)
+		assert_int_equal((unsigned char)got[i], 0xee);
+}
+
+/* --- good --- */
+
+static void a_set_goes_in_one_post_with_only_the_last_signalled(void **state)
+{
+	(void)state;
+	plan(XFER_WRITE, N);
+	carry_out(N, LONG_MS);
+	assert_int_equal(mock.posts, 1);
+	assert_int_equal(mock.last_chain, N);
+	assert_int_equal(mock.signalled, 1);
+}
+
+static void one_success_settles_them_all(void **state)
+{
+	(void)state;
+	plan(XFER_WRITE, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(remote, sent, N * BYTES);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	assert_untouched(N, N + 1);
+}
+
+static void the_most_transfers_go_at_once(void **state)
+{
+	const size_t n = TRANSPORT_MAX_XFERS;
+
+	(void)state;
+	plan_both(XFER_READ, n);
+	carry_out(n, LONG_MS);
+	assert_statuses(0, n, 0);
+	assert_memory_equal(got, remote, n * BYTES);
+	assert_int_equal(mock.posts, LINKS);
+}
+
+static void a_write_sends_what_was_there_at_submit(void **state)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+	char before[BYTES];
+
+	(void)state;
+	memcpy(before, sent, BYTES);
+	mock.hold = true;
+	plan(XFER_WRITE, 1);
+	rdma->submit(channel, xfers, 1, deadline_ns);
+	assert_int_equal(xfers[0].status, -EINPROGRESS);
+	memset(sent, 0, BYTES);
+	mock_finish();
+	rdma->wait(channel, xfers, 1, deadline_ns);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(remote, before, BYTES);
+}
+
+static void links_on_two_devices_work_in_one_set(void **state)
+{
+	(void)state;
+	close_link(1);
+	mock.device = 1;
+	connect_link(1);
+	plan_both(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+	assert_int_equal(mock.cqs, 2);
+}
+
+static void a_channel_that_spins_does_the_same(void **state)
+{
+	(void)state;
+	((struct rdma_channel *)channel)->spin_ns = NS_PER_MS;
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+/* --- sleeping --- */
+
+static void *finish_after_a_while(void *arg)
+{
+	(void)arg;
+	sleep_ms(30);
+	mock_finish();
+	return NULL;
+}
+
+static void a_completion_wakes_the_sleeper(void **state)
+{
+	(void)state;
+	mock.hold = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_t thread;
+		uint64_t begin_ns = clock_now_ns();
+
+		plan_both(XFER_READ, N);
+		thread = thread_start(finish_after_a_while, NULL);
+		carry_out(N, 2 * LONG_MS);
+		thread_end(thread);
+		assert_statuses(0, N, 0);
+		assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	}
+}
+
+static void a_completion_before_arming_is_not_missed(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	mock.hold = mock.finish_on_arm = true;
+	plan(XFER_READ, N);
+	carry_out(N, 2 * LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+}
+
+static void *abort_after_a_while(void *arg)
+{
+	sleep_ms(30);
+	rdma->link_abort(arg);
+	rdma->link_abort(arg);
+	return NULL;
+}
+
+static void an_abort_wakes_the_sleeper(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	mock.hold = true;
+	plan(XFER_READ, N);
+	thread = thread_start(abort_after_a_while, links[0]);
+	carry_out(N, 2 * LONG_MS);
+	thread_end(thread);
+	assert_statuses(0, N, -ECONNABORTED);
+	assert_untouched(0, N);
+}
+
+/* --- completions that failed --- */
+
+static void fail_work(unsigned at, enum ibv_wc_status status)
+{
+	mock.bad_at = at;
+	mock.bad_status = status;
+}
+
+static void an_error_in_the_middle_flushes_what_stands_behind(void **state)
+{
+	(void)state;
+	plan(XFER_READ, N);
+	fail_work(3, IBV_WC_RETRY_EXC_ERR);
+	carry_out(N, LONG_MS);
+	/* The first two were good, but unsignalled: not to be told. */
+	assert_statuses(0, 3, -ECONNRESET);
+	assert_statuses(3, N, -ECONNABORTED);
+	assert_untouched(0, N);
+}
+
+static void more_may_fail_than_one_poll_brings(void **state)
+{
+	const size_t n = TRANSPORT_MAX_XFERS;
+
+	(void)state;
+	plan(XFER_WRITE, n);
+	fail_work(1, IBV_WC_RETRY_EXC_ERR);
+	carry_out(n, LONG_MS);
+	assert_statuses(0, 1, -ECONNRESET);
+	assert_statuses(1, n, -ECONNABORTED);
+}
+
+static void a_refusal_by_the_server_is_told_apart(void **state)
+{
+	static const struct {
+		enum ibv_wc_status status;
+		int rc;
+	} told[] = {
+		{ IBV_WC_REM_ACCESS_ERR, -EREMOTEIO },
+		{ IBV_WC_REM_INV_REQ_ERR, -EREMOTEIO },
+		{ IBV_WC_REM_OP_ERR, -EREMOTEIO },
+		{ IBV_WC_WR_FLUSH_ERR, -ECONNABORTED },
+		{ IBV_WC_RETRY_EXC_ERR, -ECONNRESET },
+		{ IBV_WC_RNR_RETRY_EXC_ERR, -ECONNRESET },
+		{ IBV_WC_LOC_PROT_ERR, -ECONNRESET },
+		{ IBV_WC_FATAL_ERR, -ECONNRESET },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(told); i++) {
+		plan(XFER_READ, 1);
+		fail_work(1, told[i].status);
+		carry_out(1, LONG_MS);
+		assert_statuses(0, 1, told[i].rc);
+		close_link(0);
+		connect_link(0);
+	}
+}
+
+static void one_links_failure_leaves_the_other_alone(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, N);
+	fail_work(1, IBV_WC_REM_ACCESS_ERR);
+	carry_out(N, LONG_MS);
+	assert_int_equal(xfers[0].status, -EREMOTEIO);
+	assert_int_equal(xfers[2].status, -ECONNABORTED);
+	assert_int_equal(xfers[4].status, -ECONNABORTED);
+	assert_int_equal(xfers[1].status, 0);
+	assert_int_equal(xfers[3].status, 0);
+	assert_memory_equal(got + BYTES, remote + BYTES, BYTES);
+	assert_untouched(0, 1);
+	assert_untouched(2, 3);
+}
+
+/* --- deadlines --- */
+
+static void a_deadline_flushes_the_queue_pair(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	mock.hold = true;
+	plan(XFER_READ, N);
+	carry_out(N, 50);
+	assert_statuses(0, N, -ETIMEDOUT);
+	assert_true(mock.to_error > 0);
+	assert_true(clock_now_ns() - begin_ns >= 50 * NS_PER_MS);
+	assert_untouched(0, N);
+	/* The other link is as good as ever. */
+	mock.hold = false;
+	plan(XFER_READ, N);
+	for (int i = 0; i < N; i++)
+		xfers[i].link = links[1];
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+static void a_deadline_spares_the_link_that_was_done(void **state)
+{
+	uint64_t deadline_ns = after_ms(50);
+
+	(void)state;
+	plan_both(XFER_READ, N);
+	mock.hold = true;
+	rdma->submit(channel, xfers, N, deadline_ns);
+	rdma->link_abort(links[1]); /* which is over at once, by this */
+	rdma->wait(channel, xfers, N, deadline_ns);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(xfers[i].status,
+				 i % 2 ? -ECONNABORTED : -ETIMEDOUT);
+}
+
+/* What is left of link 0 when its device does not flush. */
+static void get_stuck(void)
+{
+	mock.hold = mock.no_flush = true;
+	plan(XFER_READ, N);
+	carry_out(N, 20);
+	assert_statuses(0, N, -ETIMEDOUT);
+	mock.posts = 0;
+}
+
+static void assert_channel_closed(void)
+{
+	plan_both(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, -ECONNABORTED);
+	assert_int_equal(mock.posts, 0);
+}
+
+static void a_device_that_does_not_flush_closes_the_channel(void **state)
+{
+	(void)state;
+	get_stuck();
+	assert_channel_closed();
+
+	/* Now it flushes after all: completions of an earlier submit, which
+	 * say nothing of the transfers that come. */
+	mock.hold = mock.no_flush = false;
+	mock_finish();
+	assert_channel_closed();
+	close_link(0);
+	connect_link(0);
+	plan_both(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+/* --- calls that fail --- */
+
+static void fail_call(const char *call, unsigned after, int error)
+{
+	mock.fail = call;
+	mock.fail_after = after;
+	mock.fail_errno = error;
+}
+
+static void ibv_post_send__ENOMEM_at_the_first(void **state)
+{
+	(void)state;
+	fail_call("ibv_post_send", 0, ENOMEM);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, -ENOMEM);
+	assert_int_equal(mock.to_error, 1);
+	assert_untouched(0, N);
+	/* Nothing of it was posted: the channel goes on. */
+	mock.fail = NULL;
+	plan(XFER_READ, N);
+	for (int i = 0; i < N; i++)
+		xfers[i].link = links[1];
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+}
+
+static void ibv_post_send__ENOMEM_in_the_middle(void **state)
+{
+	(void)state;
+	mock.hold = true;
+	fail_call("ibv_post_send", 2, ENOMEM);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, -ENOMEM);
+	assert_int_equal(mock.to_error, 1);
+	assert_untouched(0, N);
+	/* Two were posted, and may still use the buffer. */
+	mock.fail = NULL;
+	mock.hold = false;
+	mock.posts = 0;
+	assert_channel_closed();
+	close_link(0);
+	connect_link(0);
+	plan_both(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+static void ibv_post_send__EINVAL_on_one_link_of_two(void **state)
+{
+	(void)state;
+	/* Link 0's chain has three, link 1's two. */
+	fail_call("ibv_post_send", 3, EINVAL);
+	plan_both(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(xfers[i].status, i % 2 ? -EINVAL : 0);
+}
+
+static void ibv_req_notify_cq__EIO(void **state)
+{
+	(void)state;
+	mock.hold = true;
+	fail_call("ibv_req_notify_cq", 0, EIO);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, -EIO);
+	assert_untouched(0, N);
+}
+
+static void ibv_get_cq_event__EAGAIN(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	mock.hold = true;
+	fail_call("ibv_get_cq_event", 0, EAGAIN);
+	plan(XFER_READ, N);
+	thread = thread_start(finish_after_a_while, NULL);
+	carry_out(N, LONG_MS);
+	thread_end(thread);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+static void ibv_poll_cq__EIO(void **state)
+{
+	(void)state;
+	fail_call("ibv_poll_cq", 0, EIO);
+	plan(XFER_READ, N);
+	carry_out(N, 20);
+	assert_statuses(0, N, -ETIMEDOUT);
+	assert_untouched(0, N);
+	mock.fail = NULL;
+	mock.posts = 0;
+	assert_channel_closed();
+}
+
+#define with_links(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_links(a_set_goes_in_one_post_with_only_the_last_signalled),
+		with_links(one_success_settles_them_all),
+		with_links(the_most_transfers_go_at_once),
+		with_links(a_write_sends_what_was_there_at_submit),
+		with_links(links_on_two_devices_work_in_one_set),
+		with_links(a_channel_that_spins_does_the_same),
+		with_links(a_completion_wakes_the_sleeper),
+		with_links(a_completion_before_arming_is_not_missed),
+		with_links(an_abort_wakes_the_sleeper),
+		with_links(an_error_in_the_middle_flushes_what_stands_behind),
+		with_links(more_may_fail_than_one_poll_brings),
+		with_links(a_refusal_by_the_server_is_told_apart),
+		with_links(one_links_failure_leaves_the_other_alone),
+		with_links(a_deadline_flushes_the_queue_pair),
+		with_links(a_deadline_spares_the_link_that_was_done),
+		with_links(a_device_that_does_not_flush_closes_the_channel),
+		with_links(ibv_post_send__ENOMEM_at_the_first),
+		with_links(ibv_post_send__ENOMEM_in_the_middle),
+		with_links(ibv_post_send__EINVAL_on_one_link_of_two),
+		with_links(ibv_req_notify_cq__EIO),
+		with_links(ibv_get_cq_event__EAGAIN),
+		with_links(ibv_poll_cq__EIO),
+	};
+
+	return cmocka_run_group_tests_name("rdma transfers", tests, NULL, NULL);
+}

@@ -1,0 +1,427 @@
+#include "tcp_server.h"
+#include "support.h"
+#include "transport.h"
+
+#include <errno.h>
+
+#define N     5
+#define BYTES 8192u
+
+static const struct transport_ops *const tcp = &transport_tcp;
+
+static struct channel *channel;
+static struct link *links[TCP_LANES_MAX];
+static struct xfer xfers[TRANSPORT_MAX_XFERS];
+static char sent[TRANSPORT_MAX_XFERS * BYTES];
+static char got[TRANSPORT_MAX_XFERS * BYTES];
+
+static int connect_link(struct link **link, uint64_t ms, struct reason *why)
+{
+	struct link_target target = { .addr = tcp_server.addr,
+				      .timeout_ns = LONG_MS * NS_PER_MS };
+
+	target.join.session = 7;
+	target.join.lane = 3;
+	memset(target.join.token, 0xab, sizeof target.join.token);
+	return tcp->link_connect(channel, &target, after_ms(ms), link, why);
+}
+
+static void make_channel(uint64_t spin_ns)
+{
+	const struct channel_config config = { .buffer_bytes = sizeof got,
+					       .spin_ns = spin_ns };
+	struct reason why;
+
+	assert_int_equal(tcp->channel_create(&config, &channel, &why), 0);
+}
+
+/* A server that behaves so after that many answers, and N_LINKS links. */
+static void start(enum tcp_behaviour behaviour, unsigned after, int n_links)
+{
+	uint64_t seed = 5;
+
+	random_fill(&seed, sent, sizeof sent);
+	memset(got, 0xee, sizeof got);
+	tcp_server_start(behaviour, after);
+	make_channel(0);
+	for (int i = 0; i < n_links; i++) {
+		struct reason why;
+
+		assert_int_equal(connect_link(&links[i], LONG_MS, &why), 0);
+	}
+}
+
+static void stop(void)
+{
+	for (int i = 0; i < TCP_LANES_MAX; i++) {
+		if (links[i])
+			tcp->link_close(links[i]);
+		links[i] = NULL;
+	}
+	tcp->channel_destroy(channel);
+	tcp_server_stop();
+}
+
+/* Transfer I of a set: BYTES of SENT or GOT, to slab 0 through one link. */
+static void plan(enum xfer_op op, size_t n)
+{
+	char *buf = op == XFER_READ ? got : sent;
+
+	for (size_t i = 0; i < n; i++)
+		xfers[i] = (struct xfer){ .link = links[0],
+					  .op = op,
+					  .bytes = BYTES,
+					  .offset_bytes = i * BYTES,
+					  .buf = buf + i * BYTES };
+}
+
+static void carry_out(size_t n, uint64_t ms)
+{
+	uint64_t deadline_ns = after_ms(ms);
+
+	tcp->submit(channel, xfers, n, deadline_ns);
+	tcp->wait(channel, xfers, n, deadline_ns);
+}
+
+static void assert_statuses(size_t from, size_t to, int status)
+{
+	for (size_t i = from; i < to; i++)
+		assert_int_equal(xfers[i].status, status);
+}
+
+/* --- joining --- */
+
+static void a_link_joins_with_its_token(void **state)
+{
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	assert_ptr_equal(links[0]->ops, tcp);
+	assert_ptr_equal(links[0]->channel, channel);
+	assert_int_equal(tcp_server.joined.session, 7);
+	assert_int_equal(tcp_server.joined.lane, 3);
+	assert_int_equal(tcp_server.joined.token[15], 0xab);
+	stop();
+}
+
+static void assert_join_fails(enum tcp_behaviour behaviour, uint64_t ms,
+			      int status, const char *told)
+{
+	struct reason why = { "" };
+	struct link *link;
+
+	start(behaviour, 0, 0);
+	assert_int_equal(connect_link(&link, ms, &why), status);
+	assert_contains(why.text, told);
+	stop();
+}
+
+static void a_join_that_fails_tells_why(void **state)
+{
+	(void)state;
+	assert_join_fails(TCP_JOIN_REFUSED, LONG_MS, -EREMOTEIO,
+			  "that token joins nothing");
+	assert_join_fails(TCP_JOIN_CLOSED, LONG_MS, -ECONNRESET, "reset");
+	assert_join_fails(TCP_JOIN_SILENT, 50, -ETIMEDOUT, "timed out");
+	assert_join_fails(TCP_JOIN_WRONG, LONG_MS, -EPROTO, "PONG");
+}
+
+static void nobody_listening_is_told(void **state)
+{
+	struct reason why = { "" };
+	struct link *link;
+
+	(void)state;
+	start(TCP_GOOD, 0, 0);
+	tcp_server_stop();
+	assert_int_equal(connect_link(&link, LONG_MS, &why), -ECONNREFUSED);
+	assert_contains(why.text, "127.0.0.1:");
+	tcp->channel_destroy(channel);
+}
+
+/* --- good transfers --- */
+
+static void writes_arrive_and_reads_bring_them_back(void **state)
+{
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	plan(XFER_WRITE, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(tcp_server.store[0], sent, N * BYTES);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	assert_int_equal((unsigned char)got[N * BYTES], 0xee);
+	stop();
+}
+
+static void the_most_transfers_go_at_once(void **state)
+{
+	const size_t n = TRANSPORT_MAX_XFERS;
+
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	plan(XFER_WRITE, n);
+	carry_out(n, LONG_MS);
+	assert_statuses(0, n, 0);
+	plan(XFER_READ, n);
+	carry_out(n, LONG_MS);
+	assert_statuses(0, n, 0);
+	assert_memory_equal(got, sent, n * BYTES);
+	stop();
+}
+
+/* Reads and writes by turns, and the two links by turns. */
+static void plan_mixed(size_t n)
+{
+	plan(XFER_READ, n);
+	for (size_t i = 0; i < n; i++) {
+		xfers[i].link = links[i / 2 % 2];
+		if (i % 2) {
+			xfers[i].op = XFER_WRITE;
+			xfers[i].buf = sent + i * BYTES;
+			xfers[i].remote.slab = 1;
+		}
+	}
+}
+
+static void two_links_work_in_one_set(void **state)
+{
+	const size_t n = 9;
+
+	(void)state;
+	start(TCP_GOOD, 0, 2);
+	memcpy(tcp_server.store[0], sent, sizeof sent);
+	plan_mixed(n);
+	carry_out(n, LONG_MS);
+	assert_statuses(0, n, 0);
+	for (size_t i = 0; i < n; i++)
+		assert_memory_equal(i % 2 ? tcp_server.store[1] + i * BYTES
+					  : got + i * BYTES,
+				    sent + i * BYTES, BYTES);
+	stop();
+}
+
+static void a_channel_that_spins_does_the_same(void **state)
+{
+	(void)state;
+	start(TCP_GOOD, 0, 0);
+	tcp->channel_destroy(channel);
+	make_channel(NS_PER_MS);
+	assert_int_equal(
+		connect_link(&links[0], LONG_MS, &(struct reason){ "" }), 0);
+	plan(XFER_WRITE, N);
+	carry_out(N, LONG_MS);
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	stop();
+}
+
+static void one_transfer_may_be_large(void **state)
+{
+	static char large[TCP_SLAB_BYTES];
+	uint64_t seed = 3;
+
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	random_fill(&seed, large, sizeof large);
+	plan(XFER_WRITE, 1);
+	xfers[0].buf = large;
+	xfers[0].bytes = sizeof large;
+	carry_out(1, LONG_MS);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(tcp_server.store[0], large, sizeof large);
+	xfers[0].op = XFER_READ;
+	memset(large, 0, sizeof large);
+	carry_out(1, LONG_MS);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(tcp_server.store[0], large, sizeof large);
+	stop();
+}
+
+/* --- answers that are none: two good ones, then what BEHAVIOUR does --- */
+
+/* What the third and the later transfers get. */
+static void assert_third_fails(enum tcp_behaviour behaviour, enum xfer_op op,
+			       uint64_t ms, int third, int later)
+{
+	start(behaviour, 2, 1);
+	memcpy(tcp_server.store[0], sent, sizeof sent);
+	plan(op, N);
+	carry_out(N, ms);
+	assert_statuses(0, 2, 0);
+	assert_statuses(2, 3, third);
+	assert_statuses(3, N, later);
+	if (op == XFER_READ)
+		assert_memory_equal(got, sent, 2 * BYTES);
+	/* The link is of no use any more. */
+	carry_out(N, LONG_MS);
+	for (size_t i = 0; i < N; i++)
+		assert_true(xfers[i].status < 0);
+	stop();
+}
+
+static void assert_third_fails_both_ways(enum tcp_behaviour behaviour,
+					 uint64_t ms, int third, int later)
+{
+	assert_third_fails(behaviour, XFER_READ, ms, third, later);
+	assert_third_fails(behaviour, XFER_WRITE, ms, third, later);
+}
+
+static void an_error_status_is_a_refusal_and_ends_the_link(void **state)
+{
+	(void)state;
+	assert_third_fails_both_ways(TCP_STATUS, LONG_MS, -EREMOTEIO,
+				     -ECONNRESET);
+}
+
+static void a_wrong_cookie_is_a_protocol_error(void **state)
+{
+	(void)state;
+	assert_third_fails_both_ways(TCP_COOKIE, LONG_MS, -EPROTO, -EPROTO);
+}
+
+static void a_wrong_magic_is_a_protocol_error(void **state)
+{
+	(void)state;
+	assert_third_fails_both_ways(TCP_MAGIC, LONG_MS, -EPROTO, -EPROTO);
+}
+
+static void a_wrong_byte_count_is_a_protocol_error(void **state)
+{
+	(void)state;
+	assert_third_fails_both_ways(TCP_COUNT, LONG_MS, -EPROTO, -EPROTO);
+}
+
+static void a_truncated_reply_is_a_broken_connection(void **state)
+{
+	(void)state;
+	assert_third_fails_both_ways(TCP_TRUNCATED, LONG_MS, -ECONNRESET,
+				     -ECONNRESET);
+}
+
+static void a_read_that_brings_half_of_it_is_a_broken_connection(void **state)
+{
+	(void)state;
+	assert_third_fails(TCP_SHORT, XFER_READ, LONG_MS, -ECONNRESET,
+			   -ECONNRESET);
+}
+
+static void a_close_is_a_broken_connection(void **state)
+{
+	(void)state;
+	assert_third_fails(TCP_CLOSED, XFER_READ, LONG_MS, -ECONNRESET,
+			   -ECONNRESET);
+}
+
+static void silence_ends_at_the_deadline(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	assert_third_fails_both_ways(TCP_SILENT, 60, -ETIMEDOUT, -ETIMEDOUT);
+	assert_true(clock_now_ns() - begin_ns >= 120 * NS_PER_MS);
+}
+
+static void a_server_that_takes_nothing_ends_at_the_deadline(void **state)
+{
+	static char large[TCP_SLAB_BYTES * 4];
+
+	(void)state;
+	start(TCP_DEAF, 0, 1);
+	plan(XFER_WRITE, 2);
+	xfers[0].buf = large;
+	xfers[0].bytes = sizeof large;
+	carry_out(2, 60);
+	assert_statuses(0, 2, -ETIMEDOUT);
+	stop();
+}
+
+static void one_links_failure_leaves_the_other_alone(void **state)
+{
+	const size_t n = 8;
+
+	(void)state;
+	tcp_server.only_lane = 1;
+	start(TCP_STATUS, 0, 2);
+	memcpy(tcp_server.store[0], sent, sizeof sent);
+	plan_mixed(n);
+	carry_out(n, LONG_MS);
+	assert_int_equal(xfers[0].status, -EREMOTEIO);
+	for (size_t i = 1; i < n; i++)
+		assert_int_equal(xfers[i].status, i / 2 % 2 ? 0 : -ECONNRESET);
+	stop();
+}
+
+/* --- abort --- */
+
+static void *abort_after_a_while(void *arg)
+{
+	sleep_ms(30);
+	tcp->link_abort(arg);
+	tcp->link_abort(arg);
+	return NULL;
+}
+
+static void an_abort_wakes_a_wait(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+	pthread_t thread;
+
+	(void)state;
+	start(TCP_SILENT, 0, 1);
+	thread = thread_start(abort_after_a_while, links[0]);
+	plan(XFER_READ, N);
+	carry_out(N, 2 * LONG_MS);
+	thread_end(thread);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	assert_statuses(0, N, -ECONNRESET);
+	stop();
+}
+
+static void an_aborted_link_carries_nothing(void **state)
+{
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	tcp->link_abort(links[0]);
+	plan(XFER_WRITE, N);
+	carry_out(N, LONG_MS);
+	for (size_t i = 0; i < N; i++)
+		assert_true(xfers[i].status < 0 &&
+			    xfers[i].status != -EINPROGRESS);
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_link_joins_with_its_token),
+		cmocka_unit_test(a_join_that_fails_tells_why),
+		cmocka_unit_test(nobody_listening_is_told),
+		cmocka_unit_test(writes_arrive_and_reads_bring_them_back),
+		cmocka_unit_test(the_most_transfers_go_at_once),
+		cmocka_unit_test(two_links_work_in_one_set),
+		cmocka_unit_test(a_channel_that_spins_does_the_same),
+		cmocka_unit_test(one_transfer_may_be_large),
+		cmocka_unit_test(
+			an_error_status_is_a_refusal_and_ends_the_link),
+		cmocka_unit_test(a_wrong_cookie_is_a_protocol_error),
+		cmocka_unit_test(a_wrong_magic_is_a_protocol_error),
+		cmocka_unit_test(a_wrong_byte_count_is_a_protocol_error),
+		cmocka_unit_test(a_truncated_reply_is_a_broken_connection),
+		cmocka_unit_test(
+			a_read_that_brings_half_of_it_is_a_broken_connection),
+		cmocka_unit_test(a_close_is_a_broken_connection),
+		cmocka_unit_test(silence_ends_at_the_deadline),
+		cmocka_unit_test(
+			a_server_that_takes_nothing_ends_at_the_deadline),
+		cmocka_unit_test(one_links_failure_leaves_the_other_alone),
+		cmocka_unit_test(an_abort_wakes_a_wait),
+		cmocka_unit_test(an_aborted_link_carries_nothing),
+	};
+
+	return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
+}
