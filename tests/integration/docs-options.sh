@@ -1,0 +1,71 @@
+#!/bin/bash
+# The options in --help are those in the man pages, both ways.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
+build=${RSWAP_BUILD:-$src/build}
+man=$src/docs/man
+ctl=$build/ctl/rswapctl
+memserver=$build/memserver/rswap-memserver
+plugin=$build/plugin/nbdkit-rswap-plugin.so
+failed=0
+
+# "  --size=SIZE  ..." at the start of a line
+help_options() {
+	sed -nE 's/^ *--([a-z][a-z-]*).*/\1/p' | sort -u
+}
+
+# =item B<--size>=I<SIZE>
+man_options() {
+	sed -nE 's/^=item B<--([a-z][a-z-]*)>.*/\1/p' | sort -u
+}
+
+# The lines of a page between a heading and the next one.
+section() { # PAGE HEADING
+	awk -v heading="$2" '
+		/^=head[12] / { inside = ($0 == heading); next }
+		inside' "$man/$1.pod"
+}
+
+compare() { # WHAT HELP MAN
+	if [ -z "$2" ]; then
+		echo "$1: --help shows no options"
+		failed=1
+	elif ! diff <(echo "$2") <(echo "$3"); then
+		echo "$1: --help (<) and the man page (>) differ"
+		failed=1
+	fi
+}
+
+compare "rswapctl" "$("$ctl" --help | help_options)" \
+	"$(section rswapctl '=head1 OPTIONS' | man_options)"
+for command in attach detach status doctor; do
+	compare "rswapctl $command" \
+		"$("$ctl" "$command" --help | help_options)" \
+		"$(section rswapctl "=head2 $command" | man_options)"
+done
+
+compare "rswap-memserver" "$("$memserver" --help | help_options)" \
+	"$(man_options <"$man/rswap-memserver.pod")"
+
+# "[server=]HOST[:PORT]  ..." and =item B<server=>I<HOST[:PORT]>
+compare "nbdkit-rswap-plugin" \
+	"$(nbdkit "$plugin" --help |
+		sed -nE 's/^ *\[?([a-z]+)=.*/\1/p' | sort -u)" \
+	"$(sed -nE 's/^=item B<([a-z]+)=>.*/\1/p' \
+		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
+
+# and all that is documented is also in the commands' synopses
+for command in attach detach status doctor; do
+	for option in $(section rswapctl "=head2 $command" | man_options); do
+		[ "$option" = help ] && continue
+		if ! section rswapctl '=head1 SYNOPSIS' |
+			grep -q -e "--$option\>"; then
+			echo "rswapctl(8): --$option isn't in the synopsis"
+			failed=1
+		fi
+	done
+done
+
+exit "$failed"

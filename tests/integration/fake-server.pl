@@ -1,0 +1,40 @@
+# fake-server.pl HOW: listens, prints its port, and treats each connection
+#   version  as a server of another protocol version would
+#   error    with an ERROR message
+#   garbage  with bytes of another protocol
+#   silent   with silence
+#   hangup   by closing it at once
+#   half     with half a message, and then silence
+#   slabs    with a slab size that cannot be
+use strict;
+use warnings;
+use FindBin;
+BEGIN { require "$FindBin::Bin/wire.pl" }
+
+my %how = (
+	version => sub { message(WELCOME, 'x' x 64, version => 2) },
+	error => sub { message(ERROR, pack 'V a124', 8, 'out of order today') },
+	garbage => sub { "220 mail.example.com ESMTP\r\n" },
+	silent => sub { '' },
+	hangup => sub { },
+	half => sub { substr message(WELCOME, 'x' x 64), 0, 20 },
+	slabs => sub { message(WELCOME, pack('a16 Q<4 V V v4', 'i', 0, 12345,
+		1 << 40, 1 << 40, TCP, 256, 0, 0, 0, 0), cookie => $_[0]) },
+);
+my $answer = $how{$ARGV[0]} or die "fake-server.pl: how?\n";
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
+	Listen => 5, Proto => 'tcp') or die "cannot listen: $!\n";
+my @kept;
+
+$| = 1;
+print $listener->sockport, "\n";
+while (my $s = $listener->accept) {
+	my $cookie = 7;
+	if ($ARGV[0] ne 'hangup') {
+		my $hello = get($s, 16 + 72);
+		$cookie = unpack 'x12 V', $hello if length $hello >= 16;
+	}
+	my @bytes = $answer->($cookie);
+	put($s, $bytes[0]) if @bytes;
+	push @kept, $s if @bytes;
+}

@@ -1,0 +1,324 @@
+# What the integration tests share; they source it first.  A test has a
+# directory of its own ($dir), starts real servers and real nbdkits by a name of
+# its choice, and leaves nothing behind.
+#
+# Exit status: 0 passed, 77 skipped, anything else failed.
+# shellcheck shell=bash
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
+build=${RSWAP_BUILD:-$src/build}
+sanitizer=${RSWAP_SANITIZER:-}
+memserver=$build/memserver/rswap-memserver
+plugin=$build/plugin/nbdkit-rswap-plugin.so
+programs=$build/tests/integration
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/rswap.XXXXXX")
+declare -A pid port
+
+say() {
+	echo "$(basename "$0"): $*"
+}
+
+fail() {
+	say "FAILED: $*" >&2
+	exit 1
+}
+
+skip() {
+	say "skipped: $*"
+	exit 77
+}
+
+# requires COMMAND...: skips the test where it fails
+requires() {
+	"$@" >/dev/null 2>&1 || skip "needs: $*"
+}
+
+# --- sanitizers ---
+
+# A sanitized plugin wants its runtime in nbdkit, which isn't sanitized.
+preload=
+case $sanitizer in
+asan)
+	preload="$(gcc -print-file-name=libasan.so) $programs/preload.so"
+	export UBSAN_OPTIONS=print_stacktrace=1
+	export ASAN_OPTIONS=detect_stack_use_after_return=1
+	export LSAN_OPTIONS=suppressions=$src/tests/lsan.supp:print_suppressions=0
+	slow=3
+	;;
+tsan)
+	preload="$(gcc -print-file-name=libtsan.so) $programs/preload.so"
+	export TSAN_OPTIONS=suppressions=$src/tests/tsan.supp:print_suppressions=0
+	slow=5
+	# its shadow memory has no place for addresses that are all too random
+	if [ -z "${RSWAP_NOT_RANDOM:-}" ]; then
+		rmdir "$dir"
+		RSWAP_NOT_RANDOM=1 exec setarch -R "$BASH" "$0" "$@"
+	fi
+	;;
+*)
+	slow=1
+	;;
+esac
+
+sanitizer_reports() {
+	grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|Sanitizer:DEADLYSIGNAL' \
+		"$dir"/*.log 2>/dev/null
+}
+
+# --- the end ---
+
+alive() { # NAME
+	! gone "${pid[$1]}"
+}
+
+# Ends NAME with a signal and waits until it is gone; its exit status.
+stop() { # NAME [SIGNAL]
+	local name=$1 signal=${2:-TERM} status=0 process=${pid[$1]}
+	unset "pid[$name]"
+	kill "-$signal" "$process" 2>/dev/null || true
+	if ! wait_for 15 gone "$process"; then
+		say "$name does not end on SIG$signal" >&2
+		kill -KILL "$process"
+	fi
+	wait "$process" 2>/dev/null || status=$?
+	return "$status"
+}
+
+# A process that has ended and wasn't waited for is gone too.
+gone() { # PID
+	local state
+	state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) || return 0
+	[ -z "$state" ] || [ "$state" = Z ]
+}
+
+show_logs() {
+	local log name
+	for name in "${!pid[@]}"; do
+		[ -S "$dir/$name.ctl" ] || continue
+		echo "--- status of $name"
+		ask "$name" || true
+	done >&2
+	for log in "$dir"/*.log; do
+		[ -s "$log" ] || continue
+		echo "--- $(basename "$log")"
+		tail -n "${1:-40}" "$log"
+	done >&2
+}
+
+cleanup() {
+	local status=$? name
+	trap - EXIT
+	set +e
+	if [ "$status" = 0 ]; then
+		# nbdkits first, as an administrator would
+		for name in "${!pid[@]}"; do
+			[ ! -e "$dir/$name.sock" ] || end_well "$name"
+		done
+		for name in "${!pid[@]}"; do
+			end_well "$name"
+		done
+	else
+		for name in "${!pid[@]}"; do
+			kill -CONT "${pid[$name]}" 2>/dev/null
+		done
+		[ "$status" = 77 ] || show_logs
+		for name in "${!pid[@]}"; do
+			kill -KILL "${pid[$name]}" 2>/dev/null
+		done
+	fi
+	wait 2>/dev/null
+	if [ "$status" != 77 ] && sanitizer_reports >/dev/null; then
+		say "sanitizer reports" >&2
+		show_logs 100
+		status=1
+	fi
+	rm -rf "$dir"
+	exit "$status"
+}
+
+# What a test has left running has to end as it should: sets status.
+end_well() { # NAME
+	local ended=0
+	stop "$1" || ended=$?
+	[ "$ended" = 0 ] && return
+	say "$1: exit status $ended after SIGTERM" >&2
+	status=1
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+# --- waiting ---
+
+# wait_for SECONDS COMMAND...: until it succeeds; false when it never does
+wait_for() {
+	local end=$((SECONDS + $1 * slow + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# expect SECONDS COMMAND...: the same, and fails the test
+expect() {
+	wait_for "$@" || fail "not within $1 seconds: ${*:2}"
+}
+
+# --- servers and plugins ---
+
+# start_server NAME OPTION...: listens on a free port, or, after it was stopped,
+# on the one it had
+start_server() {
+	local name=$1
+	shift
+	rm -f "$dir/$name.port"
+	"$memserver" --listen="127.0.0.1:${port[$name]:-0}" \
+		--port-file="$dir/$name.port" --control="$dir/$name.ctl" "$@" \
+		>>"$dir/$name.log" 2>&1 &
+	pid[$name]=$!
+	expect 10 test -s "$dir/$name.port"
+	port[$name]=$(head -n 1 "$dir/$name.port")
+}
+
+# The command line of nbdkit with the plugin, as an array.
+nbdkit_command() {
+	nbdkit=(nbdkit -f)
+	if [ "$preload" ]; then
+		nbdkit=(env LD_PRELOAD="$preload" nbdkit -f)
+	fi
+}
+
+# start_plugin NAME [-OPTION...] KEY=VALUE...: options are nbdkit's own, each one
+# word
+start_plugin() {
+	local name=$1 options=()
+	shift
+	while [[ ${1:-} == -* ]]; do
+		options+=("$1")
+		shift
+	done
+	rm -f "$dir/$name.sock" # nbdkit leaves it behind
+	nbdkit_command
+	"${nbdkit[@]}" -U "$dir/$name.sock" "${options[@]}" "$plugin" \
+		control="$dir/$name.ctl" "$@" >>"$dir/$name.log" 2>&1 &
+	pid[$name]=$!
+	expect 20 serves_or_ended "$name"
+	alive "$name" || fail "$name does not start"
+}
+
+serves_or_ended() { # NAME
+	gone "${pid[$1]}" || ask "$1" >/dev/null
+}
+
+server() { # NAME: its address
+	echo "127.0.0.1:${port[$1]}"
+}
+
+uri() { # NAME
+	echo "nbd+unix:///?socket=$dir/$1.sock"
+}
+
+# --- what they tell ---
+
+# Everything that the control socket of NAME tells.
+ask() { # NAME
+	perl -MIO::Socket::UNIX -e '
+		alarm shift;
+		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+		print $s "status\n";
+		$s->flush;
+		my $n = 0;
+		while (<$s>) { print; $n++ }
+		exit($n ? 0 : 1)' $((10 * slow)) "$dir/$1.ctl"
+}
+
+value() { # NAME KEY
+	local answer
+	answer=$(ask "$1") || fail "$1 does not answer on its control socket"
+	awk -v key="$2" '$1 == key { sub(/^[^ ]* /, ""); print; found = 1 }
+		END { exit !found }' <<<"$answer" ||
+		fail "the status of $1 has no $2"
+}
+
+# is NAME KEY OPERATOR NUMBER, as in: is a slabs_used -gt 3
+is() {
+	test "$(value "$1" "$2")" "$3" "$4"
+}
+
+# the same, and fails the test
+expect_value() {
+	local now
+	now=$(value "$1" "$2")
+	test "$now" "$3" "$4" || fail "$1: $2 is $now, and not $3 $4"
+}
+
+# --- what they say ---
+
+# has FILE TEXT: a line has it (no pattern)
+has() {
+	grep -qF -e "$2" "$1"
+}
+
+# How many lines have it.
+lines_with() { # FILE TEXT
+	grep -cF -e "$2" "$1" || true
+}
+
+# expect_line FILE WORD...: some line has them all
+expect_line() {
+	local file=$1 found word
+	found=$(cat "$file")
+	shift
+	for word; do
+		found=$(grep -F -e "$word" <<<"$found") ||
+			fail "no line of $(basename "$file") has: $*"
+	done
+}
+
+# expect_one_line FILE WORD...: there is one line only, and it has them all
+expect_one_line() {
+	[ "$(wc -l <"$1")" = 1 ] ||
+		fail "not one line: $(cat "$1") (wanted: ${*:2})"
+	expect_line "$@"
+}
+
+# --- requests ---
+
+# Carries out requests by req.c; one line of result for each.
+req() { # NAME REQUEST...
+	timeout $((60 * slow)) "$programs/req" "$(uri "$1")" "${@:2}"
+}
+
+# expect_req NAME "RESULT" REQUEST: that is the result
+expect_req() {
+	local result
+	result=$(req "$1" "$3" 2>&1) || true
+	[ "$result" = "$2" ] || fail "$3 on $1: \"$result\", expected \"$2\""
+}
+
+# Verified random requests by shadow.c.
+shadow() { # NAME OPTION...
+	timeout $((60 * slow)) "$programs/shadow" "${@:2}" "$(uri "$1")"
+}
+
+# The same in the background, as the process SHADOW, with a log, until it is told
+# to end or its time is over.
+start_shadow() { # SHADOW NAME OPTION...
+	rm -f "$dir/$1.end"
+	shadow "${@:2}" --seconds=$((50 * slow)) --until="$dir/$1.end" \
+		>"$dir/$1.log" 2>&1 &
+	pid[$1]=$!
+}
+
+# Ends it, and wants it to have found nothing wrong.
+finish_shadow() { # SHADOW
+	local status=0
+	touch "$dir/$1.end"
+	wait "${pid[$1]}" || status=$?
+	unset "pid[$1]"
+	[ "$status" = 0 ] || fail "$1: exit status $status"
+	tail -n 1 "$dir/$1.log"
+}

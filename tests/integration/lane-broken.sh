@@ -1,0 +1,36 @@
+#!/bin/bash
+# The lanes' connections break, again and again, with requests half done, while
+# the control connection lives: the lanes are fenced and rebuilt, the requests
+# repeated, and the client notices nothing.  What was under way on the old lanes
+# arrives late; it must not be written any more.
+. "$(dirname "$0")/functions.sh"
+
+start_server s --memory=64M --slab-size=1M
+perl "$here/proxy.pl" "${port[s]}" >"$dir/proxy.port" 2>"$dir/proxy.log" &
+pid[proxy]=$!
+expect 5 test -s "$dir/proxy.port"
+start_plugin p "127.0.0.1:$(cat "$dir/proxy.port")" size=16M timeout=10
+
+# few pages, so that each is written again while an old write is on its way
+start_shadow load p --size=2M --connections=4 --depth=8 --max=64K \
+	--no-trims
+sleep 0.5
+for i in 1 2 3 4 5; do
+	kill -USR1 "${pid[proxy]}"
+	expect 5 is p server.0.recoveries -ge "$i"
+	sleep 1
+done
+finish_shadow load
+recoveries=$(value p server.0.recoveries)
+say "$recoveries recoveries, $(value p retries) requests repeated"
+[ "$recoveries" -ge 5 ] || fail "$recoveries recoveries"
+expect_value p retries -gt 0
+expect_value p errors -eq 0
+expect_value p pages_lost_ever -eq 0
+expect_value p server.0.reconnects -eq 0
+expect_value s sessions -eq 1
+expect_value s lanes -eq 16
+[ "$(lines_with "$dir/p.log" "lanes rebuilt")" = "$recoveries" ] ||
+	fail "not one line for each"
+stop p
+stop proxy KILL || true

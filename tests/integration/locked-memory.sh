@@ -1,0 +1,40 @@
+#!/bin/bash
+# How much the plugin locks in memory for a device of 64 GiB with 16 lanes: it
+# must be under 48 MB; and nbdkit's own --swap works with it.
+. "$(dirname "$0")/functions.sh"
+
+[ -z "$sanitizer" ] || skip "a sanitizer's memory cannot be locked"
+start_server s --memory=64G --stock=0
+start_plugin p "$(server s)" size=64G lanes=16
+[ "$(value p safety.locked)" = yes ] || skip "$(value p safety.locked)"
+
+locked_kib() { # NAME
+	awk '$1 == "VmLck:" { print $2 }' "/proc/${pid[$1]}/status"
+}
+
+before=$(locked_kib p)
+shadow p --seconds=2 --size=64M --max=128K --connections=2 --trim-at-end
+during=$(locked_kib p)
+say "locked: $before kB at start, $during kB after requests"
+[ "$before" -gt 16384 ] || fail "less than the page map alone"
+[ "$during" -lt $((48000000 / 1024)) ] || fail "not under 48 MB"
+# all that it has written to is locked: heap, tables, stacks of its threads
+start_shadow load p --size=64M --max=128K --connections=2
+sleep 1
+loose=$(awk '/^[0-9a-f]+-[0-9a-f]+ / { writable = $2 ~ /^rw/ }
+	$1 == "Rss:" { rss = $2 }
+	$1 == "Locked:" && writable { loose += rss - $2 }
+	END { print loose + 0 }' "/proc/${pid[p]}/smaps")
+finish_shadow load >/dev/null
+say "$loose kB written to and not locked"
+[ "$loose" -le 256 ] || fail "not all that it writes to is locked"
+# and it tells so
+expect_value p locked_bytes -ge $((before * 1024))
+expect_value p locked_bytes -lt 48000000
+[ "$(value p locked_bytes)" = $((during * 1024)) ] || fail "locked_bytes"
+stop p
+
+start_plugin p --swap "$(server s)" size=1G lanes=4
+[ "$(locked_kib p)" -gt 1024 ] || fail "nothing is locked with --swap"
+shadow p --seconds=1 --size=64M --max=128K --connections=2
+expect_value p errors -eq 0

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Once warm, requests take no page fault in any thread of nbdkit, minor or major.
+. "$(dirname "$0")/functions.sh"
+
+[ -z "$sanitizer" ] || skip "a sanitizer's memory is not locked"
+start_server s --memory=128M --slab-size=4M
+start_plugin p "$(server s)" size=64M
+[ "$(value p safety.locked)" = yes ] || skip "$(value p safety.locked)"
+
+# One line for each thread: id, minor faults, major faults.
+faults() {
+	cat "/proc/${pid[p]}/task"/*/stat |
+		perl -ne '/^(\d+) \((.*)\) (.*)/ or next; my @f = split " ", $3;
+			print "$1 ($2) $f[7] $f[9]\n"' | sort
+}
+
+start_shadow load p --max=128K --connections=2 --depth=8
+sleep 2
+faults >"$dir/warm"
+writes=$(value p writes)
+sleep 3
+faults >"$dir/later"
+more=$(($(value p writes) - writes))
+finish_shadow load
+[ "$(wc -l <"$dir/warm")" -gt 30 ] || fail "where are the threads?"
+[ "$more" -gt 1000 ] || fail "only $more writes"
+# the thread that answers on the control socket is no part of it
+diff "$dir/warm" "$dir/later" || fail "page faults during $more writes"
+say "$more writes and as many reads, and no page fault in" \
+	"$(wc -l <"$dir/warm") threads"

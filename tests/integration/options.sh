@@ -1,0 +1,187 @@
+#!/bin/bash
+# Wrong options and values of plugin and server, and what is missing on the
+# machine: exit status 1, and one line that says what and what is allowed.
+. "$(dirname "$0")/functions.sh"
+
+start_server s --memory=64M --slab-size=1M
+address=$(server s)
+wrong_answers=0
+
+# All that is wrong is told, before the test fails.
+fail() {
+	say "$*" >&2
+	wrong_answers=$((wrong_answers + 1))
+}
+
+# plugin "WORD..." ARGUMENT...: a line with these words, and nothing else
+plugin() {
+	local words status=0
+	read -ra words <<<"$1"
+	shift
+	rm -f "$dir/p.sock" # nbdkit leaves it behind
+	nbdkit_command
+	timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/p.sock" "$plugin" "$@" \
+		>"$dir/out" 2>"$dir/err" || status=$?
+	[ "$status" = 1 ] ||
+		fail "plugin $*: exit status $status, $(cat "$dir/err")"
+	expect_one_line "$dir/err" "${words[@]}"
+}
+
+plugin "lanes=0 1 to 256" "$address" size=32M lanes=0
+for wrong in 257 -1 x 4x "" 99999999999999999999; do
+	plugin "lanes=$wrong 1 256" "$address" size=32M lanes="$wrong"
+done
+for wrong in 0 abc 4097 -4096 1X "" 1025T 4K4 18446744073709551616 0x; do
+	plugin "size=$wrong 4096 1024T" "$address" size="$wrong"
+done
+for wrong in udp "" RDMA tcp,rdma; do
+	plugin "transport=$wrong auto rdma tcp" "$address" size=32M \
+		transport="$wrong"
+done
+for wrong in -1 1001 fast "" 1.5; do
+	plugin "spin=$wrong auto 0 1000" "$address" size=32M spin="$wrong"
+done
+for wrong in 0 601 -1 soon ""; do
+	plugin "timeout=$wrong 1 600" "$address" size=32M timeout="$wrong"
+done
+for wrong in maybe 2 ""; do
+	plugin "strict=$wrong 1 0" "$address" size=32M strict="$wrong"
+done
+for wrong in "" localhost:0 localhost:65536 localhost:x localhost: "[::1" \
+	:10909; do
+	plugin "server=$wrong HOST[:PORT]" server="$wrong" size=32M
+done
+plugin "control=$dir/none/c" "$address" size=32M control="$dir/none/c"
+plugin "control=$dir/err" "$address" size=32M control="$dir/err"
+plugin "control= path" "$address" size=32M control=
+plugin "colour=blue no such key server size lanes" "$address" size=32M \
+	colour=blue
+plugin "server missing HOST" size=32M
+plugin "size missing SIZE" "$address"
+
+# all that was wrong before a server was asked; now it is
+expect_value s sessions -eq 0
+plugin "server=127.0.0.1:1 refused" 127.0.0.1:1 size=32M timeout=2
+plugin "server=127.0.0.1:1 refused" "$address" 127.0.0.1:1 size=32M timeout=2
+plugin "server=no.such.host.invalid:10909" no.such.host.invalid size=32M \
+	timeout=2
+plugin "size=65M 68157440 64M 67108864" "$address" size=65M
+start_server t --memory=64M --slab-size=2M
+plugin "server=$(server t) slabs 2M 1M same" "$address" "$(server t)" size=32M
+start_server u --memory=32M --slab-size=1M
+plugin "size=97M 101711872 96M 100663296" "$address" "$(server u)" size=97M
+if [ -z "$(ls /sys/class/infiniband 2>/dev/null)" ]; then
+	plugin "server=$address transport=rdma" "$address" size=32M \
+		transport=rdma
+fi
+
+# strict=1 where a setting is refused
+if setpriv --bounding-set -sys_resource true 2>/dev/null; then
+	status=0
+	nbdkit_command
+	rm -f "$dir/p.sock"
+	timeout $((20 * slow)) setpriv --bounding-set -sys_resource \
+		"${nbdkit[@]}" -U "$dir/p.sock" "$plugin" "$address" size=32M \
+		strict=1 >"$dir/out" 2>"$dir/err" || status=$?
+	[ "$status" = 1 ] || fail "strict=1: exit status $status"
+	expect_line "$dir/err" io_flusher CAP_SYS_RESOURCE refused
+	expect_line "$dir/err" strict=1 refuses
+	expect_value s sessions -eq 0
+	# and without it, the same lines, once, and it serves
+	rm -f "$dir/p.sock"
+	start_plugin p "$address" size=32M
+	expect_req p zeros read:0:4096
+	stop p
+fi
+
+# server "WORD..." OPTION...
+server_refuses() {
+	local words status=0
+	read -ra words <<<"$1"
+	shift
+	timeout $((20 * slow)) "$memserver" "$@" >"$dir/out" 2>"$dir/err" ||
+		status=$?
+	[ "$status" = 1 ] ||
+		fail "server $*: exit status $status, $(cat "$dir/err")"
+	expect_one_line "$dir/err" "${words[@]}"
+}
+
+here=--listen=127.0.0.1:0
+for wrong in 0 abc -1 "" 1X 1025T; do
+	server_refuses "--memory=$wrong 1024T" "$here" --memory="$wrong"
+done
+server_refuses "--memory= least 64M" "$here" --memory=32M
+server_refuses "--memory=SIZE required" "$here"
+for wrong in 0 512K 2G 3M abc ""; do
+	server_refuses "--slab-size=$wrong power two 1M 1G" "$here" \
+		--memory=1G --slab-size="$wrong"
+done
+for wrong in udp ""; do
+	server_refuses "--transport=$wrong auto rdma tcp" "$here" --memory=1G \
+		--transport="$wrong"
+done
+for wrong in 0 257 x ""; do
+	server_refuses "--threads=$wrong 1 256" "$here" --memory=1G \
+		--threads="$wrong"
+done
+for wrong in 0 4097 x; do
+	server_refuses "--max-sessions=$wrong 1 4096" "$here" --memory=1G \
+		--max-sessions="$wrong"
+done
+for wrong in -1 1025 x; do
+	server_refuses "--stock=$wrong 0 1024" "$here" --memory=1G \
+		--stock="$wrong"
+done
+for wrong in "" 127.0.0.1:65536 127.0.0.1:x "[::1" :1; do
+	server_refuses "--listen=$wrong HOST PORT" --memory=1G \
+		--listen="$wrong"
+done
+# an address of nobody here (TEST-NET-1), and one that is taken
+server_refuses "192.0.2.1" --memory=1G --listen=192.0.2.1:0
+server_refuses "$address in use" --memory=1G --listen="$address"
+for option in port-file pidfile control; do
+	server_refuses "--$option=" "$here" --memory=1G --"$option"=
+	server_refuses "--$option=$dir/none/x No such file" "$here" \
+		--memory=1G --"$option=$dir/none/x"
+done
+server_refuses "--colour" "$here" --memory=1G --colour=blue
+server_refuses "--memory value" "$here" --memory
+server_refuses "--hugepages value" "$here" --memory=1G --hugepages=yes
+server_refuses "extra" "$here" --memory=1G extra
+if [ -z "$(ls /sys/class/infiniband 2>/dev/null)" ]; then
+	server_refuses "--transport=rdma" "$here" --memory=1G --transport=rdma
+fi
+if grep -q '^HugePages_Total: *0$' /proc/meminfo; then
+	server_refuses "--hugepages vm.nr_hugepages" "$here" --memory=1G \
+		--hugepages
+fi
+
+# A limit of locked memory below --memory; root may lock anything.
+chmod 755 "$dir"
+cp "$memserver" "$dir/memserver"
+limited=(prlimit --memlock=65536:65536)
+if [ "$(id -u)" = 0 ]; then
+	limited+=(setpriv --reuid=65534 --clear-groups --inh-caps=-all)
+fi
+if "${limited[@]}" "$dir/memserver" --version >/dev/null 2>&1; then
+	status=0
+	timeout $((20 * slow)) "${limited[@]}" "$dir/memserver" "$here" \
+		--memory=1G >"$dir/out" 2>"$dir/err" || status=$?
+	[ "$status" = 1 ] || fail "memlock: exit status $status"
+	expect_one_line "$dir/err" --memory=1G 64K 1G LimitMEMLOCK \
+		"ulimit -l 1048576" limits.conf
+else
+	say "the limit of locked memory cannot be tried here"
+fi
+
+# --help and --version
+"$memserver" --help | grep -q -e --memory=SIZE || fail "no --help"
+"$memserver" --version | grep -qE '^rswap-memserver [0-9]' || fail "no version"
+nbdkit_command
+"${nbdkit[@]}" "$plugin" --help | grep -q size=SIZE || fail "no --help"
+"${nbdkit[@]}" "$plugin" --dump-plugin >"$dir/dump"
+for key in rswap_version=0 rswap_protocol=1 rswap_transports= \
+	rswap_rdma_device= "rswap_keys=server size"; do
+	expect_line "$dir/dump" "$key"
+done
+[ "$wrong_answers" = 0 ]

@@ -1,0 +1,33 @@
+#!/bin/bash
+# kill -9 of nbdkit: the server takes its slabs back within seconds, and another
+# plugin on the same server notices nothing.
+. "$(dirname "$0")/functions.sh"
+
+start_server s --memory=128M --slab-size=1M
+start_plugin other "$(server s)" size=8M lanes=4
+start_shadow load other --connections=2
+
+for round in 1 2 3; do
+	start_plugin p "$(server s)" size=64M
+	expect_req p ok write:32M:32M:3
+	# and requests in flight when it ends, all of them writes half done
+	shadow p --seconds=20 --size=32M >/dev/null 2>&1 &
+	sleep 0.7
+	expect_value s sessions -eq 2
+	expect_value s slabs_used -ge 32
+	rss=$(value s rss_bytes)
+	stop p KILL || true
+	expect 5 is s sessions -eq 1
+	expect 5 is s slabs_used -le 8
+	rm -f "$dir/p.sock" "$dir/p.ctl"
+	wait $! || true
+	[ "$sanitizer" ] || expect 5 is s rss_bytes -lt $((rss - (20 << 20)))
+	say "round $round: slabs are back"
+done
+finish_shadow load
+alive s || fail "the server is gone"
+expect_value other errors -eq 0
+expect_value other server.0.reconnects -eq 0
+expect_value other server.0.recoveries -eq 0
+expect_req other ok trim:0:8M
+expect 5 is s slabs_used -eq 0

@@ -1,0 +1,54 @@
+#!/bin/bash
+# A server that does not answer, but is there: requests wait for it, end with EIO
+# at their deadline, and never with wrong data, then nor afterwards.
+. "$(dirname "$0")/functions.sh"
+
+start_server s --memory=64M --slab-size=1M
+start_plugin p "$(server s)" size=32M timeout=3 lanes=4
+expect_req p ok write:0:16M:3
+
+# Shorter than the deadline: nothing but a delay.
+kill -STOP "${pid[s]}"
+(sleep 1; kill -CONT "${pid[s]}") &
+expect_req p "stamp 3" read:0:16M
+expect_value p errors -eq 0
+
+# Longer: EIO at the deadline, for all at once.
+kill -STOP "${pid[s]}"
+begin=$(date +%s%3N)
+for i in 1 2 3 4 5 6; do
+	req p "read:${i}M:4096" >"$dir/read.$i" &
+	readers+=($!)
+	req p "write:$((i + 8))M:4096:4" >"$dir/write.$i" &
+	readers+=($!)
+done
+expect_req p zeros read:20M:1M # needs no server
+wait "${readers[@]}"
+took=$(($(date +%s%3N) - begin))
+say "EIO after $took ms"
+[ "$took" -ge 2500 ] || fail "before the deadline"
+[ "$took" -le $((3000 + 3000 * slow)) ] || fail "long after the deadline"
+grep -qvx EIO "$dir"/read.? "$dir"/write.? &&
+	fail "something else than EIO: $(cat "$dir"/read.? "$dir"/write.?)"
+errors=$(value p errors)
+# one line of it, and not one for each
+expect 10 has "$dir/p.log" "$(server s)"
+[ "$(grep -c "$(server s).*\(no answer\|is lost\|rebuilding\)" "$dir/p.log")" -le 2 ] ||
+	fail "a line for each request"
+
+# Back again: what is read is right, or is an error.
+kill -CONT "${pid[s]}"
+expect_up() { [ "$(value p server.0.state)" = up ]; }
+expect 20 expect_up
+written() { [ "$(req p write:20M:1M:5)" = ok ]; }
+expect 10 written
+expect_req p "stamp 5" read:20M:1M
+result=$(req p scan:8M:8M)
+say "afterwards: $result"
+sed 's/stamp [34] x[0-9]*//; s/EIO x[0-9]*//; s/, //' <<<"$result" |
+	grep -q . && fail "something else than what was written, or EIO"
+expect_req p ok write:0:32M:6
+expect_req p "stamp 6" read:0:32M
+expect_value p pages_lost -eq 0
+# and each request that failed was counted
+[ "$errors" -ge 12 ] || fail "12 requests failed, $errors errors counted"
