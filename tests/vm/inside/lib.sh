@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# Functions for scripts that run inside a guest (see ../README.md).  Source it
+# after set -euo pipefail.
+
+: "${RSWAP_SRC:?is set by tests/vm/guest}"
+: "${RSWAP_BUILD:=$RSWAP_SRC/build}"
+
+die()
+{
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+say()
+{
+	echo "[$(cut -d' ' -f1 /proc/uptime)] $*"
+}
+
+# await SECONDS COMMAND ARGS...: until the command succeeds, but no longer.
+await()
+{
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$deadline" ] || return 1
+		sleep 0.2
+	done
+}
+
+load_modules()
+{
+	local module
+	for module in "$@"; do
+		modprobe "$module" || die "modprobe $module"
+	done
+}
+
+rxe_active()
+{
+	rdma link show rxe0/1 2>/dev/null | grep -q 'state ACTIVE'
+}
+
+# rxe_up [NETDEV]: a soft-RoCE device rxe0, with the programs' interfaces to
+# it (uverbs, rdma_cm), ready for connections.
+rxe_up()
+{
+	load_modules rdma_rxe ib_uverbs rdma_ucm
+	rdma link add rxe0 type rxe netdev "${1:-eth0}"
+	await 20 rxe_active || die "rxe0 does not become active"
+}
+
+nbd_up()
+{
+	load_modules nbd
+	await 10 test -b /dev/nbd0 || die "there is no /dev/nbd0"
+}
+
+# make_cgroup NAME BYTES: processes in it have that much memory, and swap.
+make_cgroup()
+{
+	local dir=/sys/fs/cgroup/$1
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p "$dir"
+	echo "$2" >"$dir/memory.max"
+}
+
+# run_in_cgroup NAME COMMAND ARGS...
+run_in_cgroup()
+(
+	echo "$BASHPID" >"/sys/fs/cgroup/$1/cgroup.procs"
+	shift
+	exec "$@"
+)
+
+# vmstat_value NAME, for instance pswpin.
+vmstat_value()
+{
+	awk -v name="$1" '$1 == name { print $2 }' /proc/vmstat
+}
+
+# result_value KEY FILE: the value in a file of key=value lines.
+result_value()
+{
+	sed -n "s/^$1=//p" "$2"
+}
+
+# Fails where the kernel's log tells of a hang, a kill or a lost page.  An
+# allocation that failed is told, and no more: the kernel goes on without it.
+kernel_log_clean()
+{
+	local bad='blocked for more than|oom-kill|Out of memory|BUG:|Oops'
+	bad+='|soft lockup|detected stall|Call Trace|I/O error'
+	bad+='|[Rr]ead-error on swap|[Ww]rite-error on swap|Possible stuck request'
+	local benign='page allocation failure'
+	local log
+	log=$(dmesg)
+	grep -E "$benign" <<<"$log" | sed 's/^/warning: /' || true
+	log=$(sed "/$benign/,/Mem-Info/d" <<<"$log")
+	! grep -E "$bad" <<<"$log" || die "the kernel's log is not clean"
+}

@@ -1,0 +1,59 @@
+#!/bin/bash
+# A whole guest runs out of memory: a program whose working set is more than
+# twice the guest's memory, for a while, with every page checked, and its swap
+# in the memory of the other guest of a pair.  nbdkit's own nbd plugin hangs the
+# guest for good here.
+#
+#	rswap-oom.sh TRANSPORT [SIZE [SECONDS]]
+set -euo pipefail
+
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+. "$here/rswap-lib.sh"
+
+transport=${1:?rdma or tcp}
+size=${2:-1200M}
+seconds=${3:-90}
+results=/run/pagecheck.results
+
+# faults FIELD: of all threads of nbdkit; 10 minor, 12 major (proc(5), stat).
+faults()
+{
+	local stat sum=0
+	for stat in /proc/"$(plugin_pid)"/task/*/stat; do
+		sum=$((sum + $(awk -v field="$1" '{ print $field }' "$stat")))
+	done
+	echo "$sum"
+}
+
+# Everything was touched and locked before, so there is no major fault, and
+# minor ones at most where the kernel moved a page itself: a few in many
+# thousands of requests.
+check_faults()
+{
+	local minor=$(($(faults 10) - minor_before))
+	local major=$(($(faults 12) - major_before))
+	say "page faults of nbdkit's threads while it swapped:" \
+		"$minor minor, $major major"
+	[ "$major" = 0 ] && [ "$minor" -le 10 ] ||
+		die "nbdkit faulted while it swapped"
+}
+
+attach "$transport" 1600M 10.77.0.1
+say "swapping: $(free -m | awk '/^Mem/ { print $2 }') MB of memory, $size used"
+{
+	"$RSWAP_BUILD/tests/pagecheck" --size="$size" --passes=0 \
+		--seconds="$seconds" --progress | tee "$results"
+} &
+sleep 20
+minor_before=$(faults 10)
+major_before=$(faults 12)
+wait $! || die "the program ended with status $?"
+check_faults
+[ "$(result_value mismatches "$results")" = 0 ] || die "pages are wrong"
+"$rswapctl" status
+[ "$(status_value errors)" = 0 ] || die "requests failed"
+kernel_log_clean
+detach
+kernel_log_clean
+say "done: every page came back over $transport"

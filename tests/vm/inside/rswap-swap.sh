@@ -1,0 +1,56 @@
+#!/bin/bash
+# Swap to rswap within one guest: a memory server, nbdkit with the plugin, the
+# kernel's nbd device, and a program whose memory exceeds its cgroup's limit
+# several times, with every page checked.
+#
+#	rswap-swap.sh TRANSPORT [SIZE [LIMIT]]
+set -euo pipefail
+
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+. "$here/rswap-lib.sh"
+
+transport=${1:?rdma or tcp}
+size=${2:-300M}
+limit=${3:-100M}
+address=10.77.0.1
+results=/run/pagecheck.results
+
+check_results()
+{
+	local out in carried
+	out=$(result_value pswpout "$results")
+	in=$(result_value pswpin "$results")
+	[ "$out" -gt 50000 ] || die "only $out pages were swapped out"
+	[ "$in" -gt 50000 ] || die "only $in pages were swapped in"
+	carried=$(status_value server.0.transport)
+	[ "$carried" = "$transport" ] || die "carried by $carried"
+	[ "$(status_value errors)" = 0 ] || die "$(status_value errors) requests failed"
+}
+
+# What was swapped is trimmed when the program ends, but for what the kernel
+# keeps in its per-processor caches of swap slots.
+check_trimmed()
+{
+	await 20 trimmed ||
+		die "$(status_value pages_present) pages are still present"
+}
+
+trimmed()
+{
+	[ "$(status_value pages_present)" -lt 8192 ]
+}
+
+start_memserver "$transport" "$address" 1G
+attach "$transport" 1G "$address"
+make_cgroup limited "$limit"
+run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size="$size" \
+	--random=20000 --progress | tee "$results"
+check_results
+say "the memory server's own figures:"
+"$rswapctl" status --server="$memserver_control"
+check_trimmed
+detach
+stop_memserver
+kernel_log_clean
+say "done: every page came back over $transport"
