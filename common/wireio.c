@@ -29,7 +29,8 @@ static int refuse(const struct wire_header *h, enum wire_verdict verdict,
 			   "version %u",
 			   h->version, WIRE_VERSION);
 	else
-		reason_set(why, "it sent %s", wire_verdict_text(verdict));
+		reason_set(why, "what it sent is %s",
+			   wire_verdict_text(verdict));
 	return -EPROTO;
 }
 

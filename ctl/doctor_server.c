@@ -1,42 +1,14 @@
 #include "doctor.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "net.h"
 #include "size.h"
-#include "wire.h"
+#include "wireio.h"
 
 #define SERVER_NS (5 * NS_PER_S)
-
-/* 0, a negative errno, or an enum wire_verdict; PEER_VERSION is the server's
- * when it is another one. */
-static int greet(int fd, uint64_t deadline_ns, struct wire_message *welcome,
-		 unsigned *peer_version)
-{
-	struct wire_message hello = { .type = WIRE_HELLO, .cookie = 1 };
-	uint8_t buf[WIRE_MESSAGE_MAX];
-	struct wire_header header;
-	enum wire_verdict verdict;
-	int err;
-
-	snprintf(hello.hello.name, sizeof hello.hello.name, "rswapctl doctor");
-	err = net_send_all(fd, buf, wire_encode(&hello, buf), deadline_ns);
-	if (!err)
-		err = net_recv_all(fd, buf, sizeof header, deadline_ns);
-	if (err)
-		return err;
-	verdict = wire_decode_header(buf, &header);
-	*peer_version =
-		verdict == WIRE_BAD_VERSION ? header.version : WIRE_VERSION;
-	if (verdict != WIRE_OK)
-		return (int)verdict;
-	err = net_recv_all(fd, buf, header.body_bytes, deadline_ns);
-	return err ? err : (int)wire_decode_body(&header, buf, welcome);
-}
 
 static void tell_welcome(const char *server, const struct wire_welcome *w)
 {
@@ -54,41 +26,35 @@ static void tell_welcome(const char *server, const struct wire_welcome *w)
 		    rdma && tcp ? " and " : "", tcp ? "tcp" : "");
 }
 
-static void tell_answer(const char *server, int result, unsigned peer_version,
-			const struct wire_message *m)
+/* Asks for the WELCOME; what comes instead says in WHY what it is. */
+static void greet(const char *server, int fd, uint64_t deadline_ns)
 {
-	if (result < 0)
+	struct wire_message hello, welcome;
+	struct reason why;
+	int rc;
+
+	wire_hello_fill(&hello, "rswapctl-doctor");
+	rc = wire_call(fd, &hello, WIRE_WELCOME, &welcome, deadline_ns, &why);
+	if (!rc)
+		tell_welcome(server, &welcome.welcome);
+	else if (rc == -EPROTO)
+		doctor_tell(FOUND_FAIL, server,
+			    "check the port, and that both machines have the "
+			    "same version of rswap",
+			    "not a memory server of this version: %s",
+			    why.text);
+	else if (rc == -EREMOTEIO)
+		doctor_tell(FOUND_FAIL, server, "see the server's log",
+			    "refuses: %s", why.text);
+	else
 		doctor_tell(FOUND_FAIL, server,
 			    "is a rswap-memserver listening there?",
-			    "connected, but no greeting: %s",
-			    strerror(-result));
-	else if (result == WIRE_BAD_VERSION)
-		doctor_tell(FOUND_FAIL, server,
-			    "install the same version on both machines",
-			    "speaks protocol version %u, this is %d",
-			    peer_version, WIRE_VERSION);
-	else if (result != WIRE_OK)
-		doctor_tell(FOUND_FAIL, server,
-			    "something else listens there: check the port",
-			    "not a memory server: %s",
-			    wire_verdict_text((enum wire_verdict)result));
-	else if (m->type == WIRE_ERROR)
-		doctor_tell(FOUND_FAIL, server, "see the server's log",
-			    "refuses: %s", m->error.text);
-	else if (m->type != WIRE_WELCOME)
-		doctor_tell(FOUND_FAIL, server,
-			    "install the same version on both machines",
-			    "answers %s instead of WELCOME",
-			    wire_type_name(m->type));
-	else
-		tell_welcome(server, &m->welcome);
+			    "connected, but no greeting: %s", why.text);
 }
 
 void doctor_server(const char *server)
 {
 	uint64_t deadline_ns = clock_now_ns() + SERVER_NS;
-	unsigned peer_version = WIRE_VERSION;
-	struct wire_message answer = { 0 };
 	struct net_name name;
 	struct net_addr addr;
 	struct reason why;
@@ -108,7 +74,6 @@ void doctor_server(const char *server)
 			    "%s", why.text);
 		return;
 	}
-	tell_answer(server, greet(fd, deadline_ns, &answer, &peer_version),
-		    peer_version, &answer);
+	greet(server, fd, deadline_ns);
 	close(fd);
 }
