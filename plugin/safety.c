@@ -31,9 +31,10 @@
 #define STACK_BYTES (128u << 10)
 #endif
 
-/* An anonymous mapping above this is no part of the I/O path: nbdkit has 192 MB
- * of static buffers, for requests that this plugin never lets it use them for.
- * The engine's own big mappings are made later, and locked as they are made. */
+/* Of an anonymous mapping above this only what was touched is part of the I/O
+ * path: nbdkit's .bss is 192 MB of buffers, for requests that this plugin never
+ * lets it use them for, and a few variables that every request reads.  The
+ * engine's own big mappings are made later, and locked as they are made. */
 #define ANONYMOUS_MAX_BYTES (8u << 20)
 
 static const struct {
@@ -128,12 +129,36 @@ static bool parse_mapping(const char *line, struct mapping *m)
 	return !path_at || strncmp(line + path_at, "[v", 2);
 }
 
-/* Whether a mapping can be touched on the I/O path. */
-static bool wanted(const struct mapping *m)
+/* Locks the pages of a mapping that are in memory. */
+static int lock_touched(const struct mapping *m)
+{
+	static unsigned char present[ANONYMOUS_MAX_BYTES / 4096];
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t at = 0; at < m->bytes; at += ANONYMOUS_MAX_BYTES) {
+		size_t bytes = m->bytes - at;
+
+		if (bytes > ANONYMOUS_MAX_BYTES)
+			bytes = ANONYMOUS_MAX_BYTES;
+		if (mincore(m->start + at, bytes, present))
+			return errno;
+		for (size_t i = 0; i < bytes / page_bytes; i++) {
+			if (present[i] & 1 &&
+			    mlock(m->start + at + i * page_bytes, page_bytes))
+				return errno;
+		}
+	}
+	return 0;
+}
+
+/* mlock(2) also populates. */
+static int lock_mapping(const struct mapping *m)
 {
 	if (!m->readable)
-		return false; /* guard pages */
-	return m->file || m->heap || m->bytes <= ANONYMOUS_MAX_BYTES;
+		return 0; /* guard pages */
+	if (!m->file && !m->heap && m->bytes > ANONYMOUS_MAX_BYTES)
+		return lock_touched(m);
+	return mlock(m->start, m->bytes) ? errno : 0;
 }
 
 /* Makes the heap as large as it will ever be, for ordinary requests. */
@@ -150,8 +175,8 @@ static int grow_heap(uint64_t bytes)
 	return 0;
 }
 
-/* mlock(2) also populates.  Reading /proc/self/maps while locking is safe:
- * locking may split a mapping's line, but moves none. */
+/* Reading /proc/self/maps while locking is safe: locking may split a mapping's
+ * line, but moves none. */
 static int lock_mappings(void)
 {
 	static char line[512];
@@ -163,9 +188,8 @@ static int lock_mappings(void)
 	while (!rc && fgets(line, sizeof line, maps)) {
 		struct mapping m;
 
-		if (parse_mapping(line, &m) && wanted(&m) &&
-		    mlock(m.start, m.bytes))
-			rc = errno;
+		if (parse_mapping(line, &m))
+			rc = lock_mapping(&m);
 	}
 	fclose(maps);
 	return rc;
