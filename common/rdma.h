@@ -77,6 +77,7 @@ bool rdma_available(struct reason *why);
 int rdma_channel_create(const struct channel_config *config,
 			struct channel **channel, struct reason *why);
 void rdma_channel_destroy(struct channel *channel);
+uint32_t rdma_connections(uint32_t lanes);
 int rdma_link_connect(struct channel *channel, const struct link_target *target,
 		      uint64_t deadline_ns, struct link **out,
 		      struct reason *why);

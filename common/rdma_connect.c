@@ -259,11 +259,10 @@ static int connect_queue_pair(struct rdma_link *link,
 			      const struct link_target *target,
 			      uint64_t deadline_ns, struct reason *why)
 {
-	struct wire_message join = { .type = WIRE_JOIN, .join = target->join };
+	struct wire_message join = { .type = WIRE_JOIN };
 	char private_data[WIRE_MESSAGE_MAX];
 	struct rdma_conn_param param = {
 		.private_data = private_data,
-		.private_data_len = (uint8_t)wire_encode(&join, private_data),
 		/* The most that rdma_cm's 3-bit fields take: a link whose
 		 * packets are lost is retried by the device first. */
 		.retry_count = 7,
@@ -271,13 +270,21 @@ static int connect_queue_pair(struct rdma_link *link,
 	};
 	int rc = read_depth(link->id->verbs, &param.initiator_depth, why);
 
+	if (!rc)
+		rc = target->new_token(target->owner, &join.join, why);
 	if (rc)
 		return rc;
+	param.private_data_len = (uint8_t)wire_encode(&join, private_data);
 	if (rdma_connect(link->id, &param)) {
 		reason_set(why, "rdma_connect: %s", strerror(errno));
 		return -errno;
 	}
 	return cm_expect(link, RDMA_CM_EVENT_ESTABLISHED, deadline_ns, why);
+}
+
+uint32_t rdma_connections(uint32_t lanes)
+{
+	return lanes;
 }
 
 void rdma_link_close(struct link *base)

@@ -282,6 +282,7 @@ const struct transport_ops transport_rdma = {
 	.available = rdma_available,
 	.channel_create = rdma_channel_create,
 	.channel_destroy = rdma_channel_destroy,
+	.connections = rdma_connections,
 	.link_connect = rdma_link_connect,
 	.link_abort = rdma_link_abort,
 	.link_close = rdma_link_close,

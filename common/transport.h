@@ -69,11 +69,21 @@ struct channel_config {
 	uint64_t spin_ns;
 };
 
+/* What the links of all lanes to one server have in common; the transport's
+ * own.  Made with the first link, gone with the last. */
+struct link_group;
+
 struct link_target {
-	struct net_addr addr;  /* of the server's control connection */
-	uint16_t rdma_port;    /* as wire_welcome told */
-	struct wire_join join; /* the token that this link joins with */
-	uint64_t timeout_ns;   /* a silent host is dead after this long */
+	struct net_addr addr; /* of the server's control connection */
+	uint16_t rdma_port;   /* as wire_welcome told */
+	uint32_t lane;	      /* whose link it is, of so many */
+	uint32_t lanes;
+	uint64_t timeout_ns;	   /* a silent host is dead after this long */
+	struct link_group **group; /* NULL before the first link */
+	/* Asks the server for a token for one more connection. */
+	int (*new_token)(void *owner, struct wire_join *token,
+			 struct reason *why);
+	void *owner;
 };
 
 struct transport_ops {
@@ -84,6 +94,9 @@ struct transport_ops {
 	 * missing. */
 	bool (*available)(struct reason *why);
 
+	/* How many connections (tokens) the links of LANES lanes have. */
+	uint32_t (*connections)(uint32_t lanes);
+
 	/* Allocates and registers what a channel needs.  May take long; never
 	 * on the I/O path.  0 or a negative errno. */
 	int (*channel_create)(const struct channel_config *config,
@@ -91,16 +104,18 @@ struct transport_ops {
 	/* All links are closed. */
 	void (*channel_destroy)(struct channel *channel);
 
-	/* Connects to a server and joins its session.  Called by the session's
-	 * thread; may run beside submit and wait on other links of the channel
-	 * (a request to another server goes on while this one is rebuilt). */
+	/* Connects to a server and joins its session, where the group has no
+	 * connection for this lane yet.  Called by the session's thread; may
+	 * run beside submit and wait on other links of the channel (a request
+	 * to another server goes on while this one is rebuilt). */
 	int (*link_connect)(struct channel *channel,
 			    const struct link_target *target,
 			    uint64_t deadline_ns, struct link **link,
 			    struct reason *why);
 	/* Makes every transfer in flight on LINK, and every later one, fail
-	 * soon.  Any thread, beside submit and wait; not beside link_close.
-	 * May be called again. */
+	 * soon; those of other links of its group may fail too.  Any thread,
+	 * beside submit and wait; not beside link_close.  May be called again.
+	 */
 	void (*link_abort)(struct link *link);
 	/* Frees LINK.  No transfer of it is in flight, none comes any more. */
 	void (*link_close)(struct link *link);

@@ -70,6 +70,7 @@ struct peer {
 	struct net_addr addr;
 	uint16_t rdma_port;
 	uint64_t session;
+	struct link_group *links;
 	uint32_t next_cookie;
 	bool complained; /* of not reaching it, since it went down */
 };

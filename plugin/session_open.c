@@ -100,7 +100,14 @@ static int connect_control(struct peer *peer, struct wire_welcome *welcome,
 	return 0;
 }
 
+static uint32_t connections(const struct peer *peer,
+			    const struct transport_ops *transport)
+{
+	return transport->connections(peer->engine->config.lanes);
+}
+
 static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
+			 const struct transport_ops *transport,
 			 struct reason *why)
 {
 	const struct engine *engine = peer->engine;
@@ -114,9 +121,10 @@ static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
 			(unsigned long long)engine->slabs.geometry.slab_bytes);
 		return -EINVAL;
 	}
-	if (welcome->max_lanes < engine->config.lanes) {
-		reason_set(why, "it allows %u lanes, lanes=%u is asked for",
-			   welcome->max_lanes, engine->config.lanes);
+	if (welcome->max_lanes < connections(peer, transport)) {
+		reason_set(why, "it allows %u lanes, lanes=%u needs %u",
+			   welcome->max_lanes, engine->config.lanes,
+			   connections(peer, transport));
 		return -EINVAL;
 	}
 	return 0;
@@ -130,9 +138,10 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 	struct wire_message request = { .type = WIRE_OPEN }, reply;
 	int rc;
 
-	request.open = (struct wire_open){ .size_bytes = config->size_bytes,
-					   .lanes = config->lanes,
-					   .transport = transport->wire_bit };
+	request.open =
+		(struct wire_open){ .size_bytes = config->size_bytes,
+				    .lanes = connections(peer, transport),
+				    .transport = transport->wire_bit };
 	rc = session_call(peer, &request, WIRE_OPENED, &reply, why);
 	if (rc)
 		return rc;
@@ -146,23 +155,35 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 	return 0;
 }
 
-static int build_lane(struct peer *peer, struct lane *lane, struct reason *why)
+static int new_token(void *peer, struct wire_join *token, struct reason *why)
 {
-	const struct transport_ops *transport = atomic_load(&peer->transport);
-	struct engine *engine = peer->engine;
-	struct link_target target = { .addr = peer->addr,
-				      .rdma_port = peer->rdma_port,
-				      .timeout_ns = engine->config.timeout_ns };
 	struct wire_message request = { .type = WIRE_LANE }, reply;
-	struct channel *channel;
 	int rc = session_call(peer, &request, WIRE_TOKEN, &reply, why);
 
 	if (rc)
 		return rc;
-	target.join.session = reply.token.session;
-	target.join.lane = reply.token.lane;
-	memcpy(target.join.token, reply.token.token, sizeof target.join.token);
-	rc = lane_channel(&engine->lanes, lane, transport, &channel, why);
+	*token = (struct wire_join){ .session = reply.token.session,
+				     .lane = reply.token.lane };
+	memcpy(token->token, reply.token.token, sizeof token->token);
+	return 0;
+}
+
+static int build_lane(struct peer *peer, uint32_t i, struct reason *why)
+{
+	const struct transport_ops *transport = atomic_load(&peer->transport);
+	struct engine *engine = peer->engine;
+	struct lane *lane = &engine->lanes.lanes[i];
+	struct link_target target = { .addr = peer->addr,
+				      .rdma_port = peer->rdma_port,
+				      .lane = i,
+				      .lanes = engine->lanes.n,
+				      .timeout_ns = engine->config.timeout_ns,
+				      .group = &peer->links,
+				      .new_token = new_token,
+				      .owner = peer };
+	struct channel *channel;
+	int rc = lane_channel(&engine->lanes, lane, transport, &channel, why);
+
 	if (rc)
 		return rc;
 	return transport->link_connect(
@@ -178,7 +199,7 @@ int session_build_lanes(struct peer *peer, struct reason *why)
 		int rc = atomic_load(&peer->stopping) ? -ECANCELED : 0;
 
 		if (!rc)
-			rc = build_lane(peer, &pool->lanes[i], why);
+			rc = build_lane(peer, i, why);
 
 		if (rc) {
 			lane_links_close(pool, peer->index);
@@ -212,7 +233,7 @@ static int open_with(struct peer *peer, const struct transport_ops *transport,
 
 	if (rc)
 		return rc;
-	rc = check_welcome(peer, &welcome, why);
+	rc = check_welcome(peer, &welcome, transport, why);
 	if (!rc) {
 		*offered = session_can_use(&welcome, transport, why);
 		rc = *offered ? 0 : -EPROTONOSUPPORT;

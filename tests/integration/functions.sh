@@ -287,6 +287,15 @@ expect_one_line() {
 
 # --- requests ---
 
+# How many TCP connections a plugin of so many lanes has to a server: pairs, as
+# common/tcp.c says.
+tcp_connections() { # LANES
+	local pairs=$(($(nproc) / 4))
+	[ "$pairs" -le 4 ] || pairs=4
+	[ "$pairs" -le "$1" ] || pairs=$1
+	echo $((2 * (pairs > 0 ? pairs : 1)))
+}
+
 # Carries out requests by req.c; one line of result for each.
 req() { # NAME REQUEST...
 	timeout $((60 * slow)) "$programs/req" "$(uri "$1")" "${@:2}"

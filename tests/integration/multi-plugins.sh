@@ -3,12 +3,14 @@
 . "$(dirname "$0")/functions.sh"
 
 start_server s --memory=128M --slab-size=1M --threads=2
+lanes=0
 for n in 1 2 3 4; do
+	lanes=$((lanes + $(tcp_connections $n)))
 	start_plugin "p$n" "$(server s)" size=16M lanes=$n
 	expect_req "p$n" ok "write:8M:8M:$((n * 8))"
 done
 expect_value s sessions -eq 4
-expect_value s lanes -eq 10
+expect_value s lanes -eq $lanes
 for n in 1 2 3 4; do
 	start_shadow "load$n" "p$n" --size=8M --connections=2 \
 		--depth=2

@@ -34,16 +34,14 @@ static int stop(void **state)
 static int connect_within(uint64_t ms)
 {
 	struct link_target target = { .rdma_port = 4711,
-				      .timeout_ns = NS_PER_S };
+				      .timeout_ns = NS_PER_S,
+				      .new_token = test_token };
 	struct sockaddr_in *sin = (struct sockaddr_in *)&target.addr.storage;
 
 	sin->sin_family = AF_INET;
 	sin->sin_port = htons(10909);
 	sin->sin_addr.s_addr = htonl(0x0a000001);
 	target.addr.length = sizeof *sin;
-	target.join.session = 7;
-	target.join.lane = 3;
-	memset(target.join.token, 0xab, sizeof target.join.token);
 	return rdma->link_connect(channel, &target, after_ms(ms), &link_, &why);
 }
 

@@ -28,7 +28,8 @@ static void make_channel(uint64_t spin_ns)
 
 static void connect_link(int i)
 {
-	struct link_target target = { .timeout_ns = NS_PER_S };
+	struct link_target target = { .timeout_ns = NS_PER_S,
+				      .new_token = test_token };
 	struct reason why;
 
 	target.addr.storage.ss_family = AF_INET;

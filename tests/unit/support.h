@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "reason.h"
+#include "wire.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -39,6 +40,9 @@ void thread_end(pthread_t thread);
 
 /* Fails unless HAYSTACK contains NEEDLE, and shows both. */
 void assert_contains(const char *haystack, const char *needle);
+
+/* A link's new_token (transport.h): always session 7, lane 3. */
+int test_token(void *owner, struct wire_join *token, struct reason *why);
 
 /* From here on log lines go nowhere: failures are provoked. */
 void quiet_log(void);

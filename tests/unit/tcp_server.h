@@ -8,7 +8,7 @@
 #include "wire.h"
 
 #define TCP_SLAB_BYTES (4u << 20)
-#define TCP_LANES_MAX  2
+#define TCP_LANES_MAX  4
 
 enum tcp_behaviour {
 	TCP_GOOD,
@@ -36,12 +36,13 @@ struct tcp_lane {
 	pthread_t thread;
 	unsigned answered;
 	bool misbehaves;
+	char bounce[TCP_SLAB_BYTES];
 };
 
 struct tcp_server {
 	enum tcp_behaviour behaviour;
 	unsigned after;
-	unsigned only_lane; /* 1 or 2: the one that misbehaves; 0: all */
+	unsigned only_lane; /* 1 and up: the one that misbehaves; 0: all */
 
 	struct net_addr addr;
 	int listener;
@@ -50,6 +51,7 @@ struct tcp_server {
 	size_t n_lanes;
 	struct wire_join joined; /* the last */
 	atomic_bool stop;
+	pthread_mutex_t store_lock;
 	char store[2][TCP_SLAB_BYTES]; /* slabs 0 and 1 */
 };
 

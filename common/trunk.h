@@ -1,0 +1,100 @@
+/* A trunk: a TCP connection to a memory server that many lanes share, so that
+ * under load several requests leave in one sendmsg, several replies come in one
+ * recvmsg, and one futex call wakes all whose replies came.
+ *
+ * There is no thread of its own.  Ops wait in one list, in the order in which
+ * they are sent and answered:
+ *
+ *   head                     unsent
+ *     op -- op -- op -- op -- op -- op
+ *     \______ sent _______/  \_ queued _/
+ *
+ * Two roles go round among the threads that have ops in it:
+ *
+ *   sender   gathers what is queued and sends it.  Whoever submits takes the
+ *            role if it is free, and the leader after every receive.  At most
+ *            TRUNK_BATCHES sends may be unanswered: what is submitted
+ *            meanwhile is queued, and leaves together.  So the less the
+ *            network and the server keep up, the larger the batches; a lone
+ *            request leaves at once.
+ *   leader   receives, matches replies with the head of the list, copies pages
+ *            to where they belong, and wakes their owners.  Any waiting thread
+ *            takes the role if it is free; one whose own ops are done hands it
+ *            to another that waits.
+ *
+ * Neither role is held while asleep for anything but this socket's bytes, and
+ * sends never block: bytes that the socket does not take are left over (stuck)
+ * and the leader polls for room too.
+ *
+ * A trunk dies once, and stays dead: the socket is shut down, and whoever lets
+ * go of the last role fails every op ("bury").  Until then buffers may be
+ * touched; so a thread whose deadline has passed kills the trunk and waits for
+ * the burial, which is near.
+ *
+ * Wake-ups: an op's owner is a waiter, with a bit.  Sleepers compare `seq`,
+ * which changes after every change that matters to them and before the wake; so
+ * a change between looking and sleeping is never missed.  A waiter stores
+ * `waiting` and then tries for the leader's role; a leader lets go of the role
+ * and then looks at `waiting`.  All are seq_cst, so that one of the two sees
+ * the other.
+ *
+ * Locks: `lock` guards the list and the sender's role, is held for a few
+ * instructions, and is a leaf.
+ */
+#ifndef RSWAP_TRUNK_H
+#define RSWAP_TRUNK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net.h"
+#include "reason.h"
+#include "transport.h"
+#include "wire.h"
+
+struct trunk;
+
+/* A thread that waits for ops on one trunk; one set of ops at a time. */
+struct trunk_waiter {
+	_Atomic uint32_t left; /* ops that are not settled */
+	_Atomic bool waiting;
+	uint32_t bit; /* of a futex bit set; others may have it too */
+};
+
+/* A transfer on its way.  The submitter's until trunk_submit, and again once it
+ * is settled. */
+struct trunk_op {
+	struct trunk_op *next;
+	struct xfer *xfer;
+	struct trunk_waiter *waiter;
+	uint64_t cookie;
+	const uint8_t *payload; /* the leader's: what came, not yet copied */
+	int verdict;		/* the leader's: what its reply said */
+	bool ends_batch;
+	struct wire_data_request frame;
+};
+
+/* Connects and joins.  0 or a negative errno.  TIMEOUT_NS: a silent host is
+ * dead after this long. */
+int trunk_open(const struct net_addr *addr, const struct wire_join *token,
+	       uint64_t timeout_ns, uint64_t deadline_ns, struct trunk **trunk,
+	       struct reason *why);
+/* Nobody uses it any more. */
+void trunk_close(struct trunk *trunk);
+
+/* Kills the trunk: everything in it and everything later fails with
+ * -ECONNRESET.  Any thread; again is allowed. */
+void trunk_abort(struct trunk *trunk);
+
+/* Queues a chain of N ops of one waiter, and sends what may be sent.  Their
+ * xfers' status becomes -EINPROGRESS, or why the trunk is dead. */
+void trunk_submit(struct trunk *trunk, struct trunk_waiter *waiter,
+		  struct trunk_op *first, struct trunk_op *last, uint32_t n);
+
+/* Returns when all of the waiter's ops are settled; at DEADLINE_NS by killing
+ * the trunk, and then false.  A leader spins SPIN_NS before it sleeps. */
+bool trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
+		uint64_t deadline_ns, uint64_t spin_ns);
+
+#endif

@@ -1,0 +1,275 @@
+/* Several lanes on the trunks of one server, each with a thread of its own. */
+#include "tcp_server.h"
+#include "support.h"
+#include "transport.h"
+
+#include <errno.h>
+
+#define LANES	    6
+#define REGION	    (TCP_SLAB_BYTES / LANES / 4096 * 4096)
+#define ROUNDS	    150
+#define XFERS	    8
+#define LARGE_BYTES (128u << 10)
+
+static const struct transport_ops *const tcp = &transport_tcp;
+
+/* A lane, and what its thread saw. */
+struct worker {
+	uint32_t lane;
+	struct channel *channel;
+	struct link *link;
+	struct xfer xfers[XFERS];
+	uint64_t seed;
+	uint64_t deadline_ms;
+	unsigned wrong, failed, timed_out, done;
+	char data[REGION], got[REGION];
+};
+
+static struct worker workers[LANES];
+static struct link_group *group;
+static atomic_bool stop_now;
+
+static void connect_all(enum tcp_behaviour behaviour, unsigned after,
+			uint64_t spin_ns)
+{
+	const struct channel_config config = { .buffer_bytes = REGION,
+					       .spin_ns = spin_ns };
+	struct reason why;
+
+	tcp_server_start(behaviour, after);
+	atomic_store(&stop_now, false);
+	for (uint32_t i = 0; i < LANES; i++) {
+		struct worker *w = &workers[i];
+		struct link_target target = { .addr = tcp_server.addr,
+					      .lane = i,
+					      .lanes = 1, /* one pair */
+					      .timeout_ns = NS_PER_S * 20,
+					      .group = &group,
+					      .new_token = test_token };
+
+		memset(w, 0, sizeof *w);
+		w->lane = i;
+		w->seed = i + 1;
+		w->deadline_ms = LONG_MS;
+		assert_int_equal(
+			tcp->channel_create(&config, &w->channel, &why), 0);
+		assert_int_equal(tcp->link_connect(w->channel, &target,
+						   after_ms(LONG_MS), &w->link,
+						   &why),
+				 0);
+	}
+}
+
+static void close_all(void)
+{
+	for (size_t i = 0; i < LANES; i++) {
+		tcp->link_close(workers[i].link);
+		tcp->channel_destroy(workers[i].channel);
+	}
+	assert_null(group);
+	tcp_server_stop();
+}
+
+/* Up to XFERS ranges of the lane's region, that do not overlap.  How many. */
+static size_t plan(struct worker *w, enum xfer_op op)
+{
+	uint64_t at = random_next(&w->seed) % 16 * 4096;
+	size_t n = 1 + random_next(&w->seed) % XFERS, i;
+
+	for (i = 0; i < n; i++) {
+		uint32_t bytes = random_next(&w->seed) % 8 ? 4096 : LARGE_BYTES;
+
+		if (at + bytes > REGION)
+			break;
+		w->xfers[i] = (struct xfer){
+			.link = w->link,
+			.op = op,
+			.bytes = bytes,
+			.offset_bytes = w->lane * REGION + at,
+			.buf = (op == XFER_READ ? w->got : w->data) + at,
+		};
+		at += bytes + random_next(&w->seed) % 4 * 4096;
+	}
+	return i;
+}
+
+/* False where a transfer failed. */
+static bool carry_out(struct worker *w, size_t n)
+{
+	uint64_t deadline_ns = after_ms(w->deadline_ms);
+	bool good = true;
+
+	tcp->submit(w->channel, w->xfers, n, deadline_ns);
+	tcp->wait(w->channel, w->xfers, n, deadline_ns);
+	for (size_t i = 0; i < n; i++) {
+		int status = w->xfers[i].status;
+
+		good = good && status == 0;
+		w->wrong += status > 0 || status == -EINPROGRESS;
+		w->timed_out += status == -ETIMEDOUT;
+	}
+	return good;
+}
+
+static bool round_trip(struct worker *w)
+{
+	size_t n = plan(w, XFER_WRITE);
+
+	for (size_t i = 0; i < n; i++)
+		random_fill(&w->seed, w->xfers[i].buf, w->xfers[i].bytes);
+	if (!carry_out(w, n))
+		return false;
+	n = plan(w, XFER_READ);
+	if (!carry_out(w, n))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = w->xfers[i].offset_bytes - w->lane * REGION;
+
+		w->wrong += memcmp(w->got + at, w->data + at,
+				   w->xfers[i].bytes) != 0;
+	}
+	return true;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < ROUNDS && !atomic_load(&stop_now); i++) {
+		if (!round_trip(w)) {
+			w->failed++;
+			break;
+		}
+		w->done++;
+	}
+	return NULL;
+}
+
+static void work_all(void)
+{
+	pthread_t threads[LANES];
+
+	/* As the workers believe it to be at first. */
+	memset(tcp_server.store, 0, sizeof tcp_server.store);
+	for (size_t i = 0; i < LANES; i++)
+		threads[i] = thread_start(work, &workers[i]);
+	for (size_t i = 0; i < LANES; i++)
+		thread_end(threads[i]);
+}
+
+static void all_lanes_share_a_pair_of_connections(void **state)
+{
+	(void)state;
+	connect_all(TCP_GOOD, 0, 0);
+	work_all();
+	assert_int_equal(tcp_server.n_lanes, 2);
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		assert_int_equal(workers[i].done, ROUNDS);
+	}
+	close_all();
+}
+
+static void spinning_leaders_do_the_same(void **state)
+{
+	(void)state;
+	connect_all(TCP_GOOD, 0, 20 * NS_PER_US);
+	work_all();
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		assert_int_equal(workers[i].done, ROUNDS);
+	}
+	close_all();
+}
+
+/* Whatever the server does in the middle, every transfer of every lane ends,
+ * and none that is told to be good is wrong. */
+static void assert_all_end(enum tcp_behaviour behaviour, uint64_t deadline_ms)
+{
+	connect_all(behaviour, 100, 0);
+	for (size_t i = 0; i < LANES; i++)
+		workers[i].deadline_ms = deadline_ms;
+	work_all();
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		assert_int_equal(workers[i].failed, 1);
+	}
+	close_all();
+}
+
+static void a_failure_ends_the_transfers_of_all_lanes(void **state)
+{
+	(void)state;
+	assert_all_end(TCP_CLOSED, LONG_MS);
+	assert_all_end(TCP_TRUNCATED, LONG_MS);
+	assert_all_end(TCP_SHORT, LONG_MS);
+	assert_all_end(TCP_STATUS, LONG_MS);
+	assert_all_end(TCP_COOKIE, LONG_MS);
+}
+
+static void silence_ends_the_transfers_of_all_lanes(void **state)
+{
+	(void)state;
+	assert_all_end(TCP_SILENT, 100);
+	assert_all_end(TCP_DEAF, 100);
+}
+
+/* The first lane whose deadline passes is told so; the others lose their
+ * connection, long before their own deadline. */
+static void one_lanes_deadline_ends_the_trunk(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+	unsigned timed_out = 0;
+
+	(void)state;
+	connect_all(TCP_SILENT, 100, 0);
+	for (size_t i = 0; i < LANES; i++)
+		workers[i].deadline_ms = i == 2 ? 50 : LONG_MS;
+	work_all();
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		timed_out += workers[i].timed_out > 0;
+	}
+	assert_int_equal(timed_out, 1);
+	assert_true(workers[2].timed_out > 0);
+	close_all();
+}
+
+static void *abort_soon(void *arg)
+{
+	sleep_ms(30);
+	tcp->link_abort(arg);
+	atomic_store(&stop_now, true);
+	return NULL;
+}
+
+static void an_abort_ends_the_transfers_of_all_lanes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		pthread_t thread;
+
+		connect_all(TCP_GOOD, 0, 0);
+		thread = thread_start(abort_soon, workers[3].link);
+		work_all();
+		thread_end(thread);
+		for (size_t j = 0; j < LANES; j++)
+			assert_int_equal(workers[j].wrong, 0);
+		close_all();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_lanes_share_a_pair_of_connections),
+		cmocka_unit_test(spinning_leaders_do_the_same),
+		cmocka_unit_test(a_failure_ends_the_transfers_of_all_lanes),
+		cmocka_unit_test(silence_ends_the_transfers_of_all_lanes),
+		cmocka_unit_test(one_lanes_deadline_ends_the_trunk),
+		cmocka_unit_test(an_abort_ends_the_transfers_of_all_lanes),
+	};
+
+	return cmocka_run_group_tests_name("trunk", tests, NULL, NULL);
+}
