@@ -13,6 +13,8 @@
 
 struct mock_verbs mock;
 
+/* Guards what threads share: the counts, the ids, and what a test asks for
+ * later.  Never held while a test's own function runs. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct work {
@@ -63,7 +65,22 @@ static bool fails(const char *name)
 
 static void must(bool condition)
 {
-	mock.wrong += !condition;
+	if (!condition)
+		atomic_fetch_add(&mock.wrong, 1);
+}
+
+/* Changes one of the counts, of what exists or of who uses it. */
+static void add(int *count, int n)
+{
+	pthread_mutex_lock(&lock);
+	*count += n;
+	pthread_mutex_unlock(&lock);
+}
+
+/* The handle of what is made here is how many use it. */
+static void use(uint32_t *handle, int n)
+{
+	add((int *)handle, n);
 }
 
 static void *make(size_t bytes, int *count)
@@ -72,13 +89,13 @@ static void *make(size_t bytes, int *count)
 
 	if (!object)
 		abort();
-	++*count;
+	add(count, 1);
 	return object;
 }
 
 static void unmake(void *object, int *count)
 {
-	--*count;
+	add(count, -1);
 	free(object);
 }
 
@@ -292,6 +309,8 @@ struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 {
 	struct ibv_pd *pd;
 
+	if (mock.in_alloc_pd)
+		mock.in_alloc_pd();
 	if (fails("ibv_alloc_pd"))
 		return NULL;
 	pd = make(sizeof *pd, &mock.pds);
@@ -314,10 +333,12 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
 	if (fails("ibv_reg_mr"))
 		return NULL;
 	must((uintptr_t)addr % 4096 == 0);
-	mock.mr_access = access;
 	mr = make(sizeof *mr, &mock.mrs);
 	*mr = (struct ibv_mr){ .pd = pd, .addr = addr, .length = length };
-	pd->handle++; /* here: how many use it */
+	pthread_mutex_lock(&lock);
+	mock.mr_access = access;
+	pthread_mutex_unlock(&lock);
+	use(&pd->handle, 1);
 	return mr;
 }
 
@@ -331,7 +352,7 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length,
 
 int ibv_dereg_mr(struct ibv_mr *mr)
 {
-	mr->pd->handle--;
+	use(&mr->pd->handle, -1);
 	unmake(mr, &mock.mrs);
 	return 0;
 }
@@ -370,8 +391,10 @@ struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries,
 				  .channel = channel,
 				  .cq_context = cq_context,
 				  .cqe = entries };
-	channel->refcnt++;
+	add(&channel->refcnt, 1);
+	pthread_mutex_lock(&lock);
 	mock.cq_entries = entries;
+	pthread_mutex_unlock(&lock);
 	return &cq->cq;
 }
 
@@ -381,7 +404,7 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 
 	must(ibv->handle == 0);
 	must(cq->events == cq->acked); /* it would hang */
-	ibv->channel->refcnt--;
+	add(&ibv->channel->refcnt, -1);
 	unmake(cq, &mock.cqs);
 	return 0;
 }
@@ -426,8 +449,10 @@ struct rdma_event_channel *rdma_create_event_channel(void)
 
 void rdma_destroy_event_channel(struct rdma_event_channel *channel)
 {
+	pthread_mutex_lock(&lock);
 	for (struct mock_id *m = all_ids; m; m = m->next)
 		must(m->id.channel != channel);
+	pthread_mutex_unlock(&lock);
 	close(channel->fd);
 	unmake(channel, &mock.cm_channels);
 }
@@ -480,7 +505,9 @@ int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *src,
 	if (fails("rdma_resolve_addr"))
 		return -1;
 	must(timeout_ms > 0);
+	pthread_mutex_lock(&lock);
 	memcpy(&mock.addr, dst, sizeof(struct sockaddr_in));
+	pthread_mutex_unlock(&lock);
 	id->verbs = &contexts[mock.device];
 	answer(id, MOCK_ADDR);
 	return 0;
@@ -502,35 +529,51 @@ int rdma_create_qp(struct rdma_cm_id *id, struct ibv_pd *pd,
 
 	if (fails("rdma_create_qp"))
 		return -1;
+	pthread_mutex_lock(&lock);
 	mock.qp_attr = *attr;
-	mock.qps++;
+	pthread_mutex_unlock(&lock);
+	add(&mock.qps, 1);
 	m->qp = (struct ibv_qp){ .context = id->verbs,
 				 .qp_context = m,
 				 .pd = pd,
 				 .send_cq = attr->send_cq,
 				 .qp_num = 17 };
-	pd->handle++;
-	attr->send_cq->handle++; /* here: how many use it */
+	use(&pd->handle, 1);
+	use(&attr->send_cq->handle, 1);
 	id->qp = &m->qp;
 	return 0;
 }
 
 void rdma_destroy_qp(struct rdma_cm_id *id)
 {
-	id->qp->pd->handle--;
-	id->qp->send_cq->handle--;
+	use(&id->qp->pd->handle, -1);
+	use(&id->qp->send_cq->handle, -1);
 	id->qp = NULL;
-	mock.qps--;
+	add(&mock.qps, -1);
 }
 
 int rdma_connect(struct rdma_cm_id *id, struct rdma_conn_param *param)
 {
 	if (fails("rdma_connect"))
 		return -1;
+	pthread_mutex_lock(&lock);
 	mock.param = *param;
 	memcpy(mock.private_data, param->private_data, param->private_data_len);
+	pthread_mutex_unlock(&lock);
 	answer(id, MOCK_CONNECT);
 	return 0;
+}
+
+static struct mock_id *id_of_channel(const struct rdma_event_channel *channel)
+{
+	struct mock_id *m;
+
+	pthread_mutex_lock(&lock);
+	m = all_ids;
+	while (m->id.channel != channel)
+		m = m->next;
+	pthread_mutex_unlock(&lock);
+	return m;
 }
 
 int rdma_get_cm_event(struct rdma_event_channel *channel,
@@ -541,15 +584,14 @@ int rdma_get_cm_event(struct rdma_event_channel *channel,
 		RDMA_CM_EVENT_ROUTE_RESOLVED,
 		RDMA_CM_EVENT_ESTABLISHED,
 	};
-	struct mock_id *m = all_ids;
 	const struct mock_answer *a;
 	struct mock_event *e;
+	struct mock_id *m;
 
 	if (fails("rdma_get_cm_event"))
 		return -1;
 	take_signal(channel->fd);
-	while (m->id.channel != channel)
-		m = m->next;
+	m = id_of_channel(channel);
 	a = &mock.answer[m->step];
 	e = make(sizeof *e, &mock.cm_events);
 	e->event.id = &m->id;

@@ -31,6 +31,9 @@ struct mock_verbs {
 	int fail_errno;
 	unsigned fail_after;
 
+	/* Called by ibv_alloc_pd, on the caller's thread. */
+	void (*in_alloc_pd)(void);
+
 	struct mock_answer answer[MOCK_STEPS];
 	unsigned device;    /* that the next address is reached through */
 	bool no_devices;    /* in the list of them */
@@ -44,7 +47,7 @@ struct mock_verbs {
 	int lists, cm_channels, ids, cm_events, qps, pds, mrs, channels, cqs;
 	/* What may not be: something freed under its user, an event that is
 	 * not acknowledged. */
-	unsigned wrong;
+	atomic_uint wrong;
 
 	/* What was asked for. */
 	struct rdma_conn_param param;
