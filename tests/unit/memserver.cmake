@@ -1,10 +1,16 @@
 # The memory server: its modules, and the whole daemon over TCP.
-foreach(name config host conn session)
+foreach(name config host conn)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
+rswap_unit_test(memserver_session SOURCES fake_control.c
+  LIBRARIES rswap-memserver-core)
 foreach(name slab work)
   rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
 endforeach()
+# Its verbs are stand-ins, which the linker finds before those of the libraries.
+rswap_unit_test(memserver_rdma CONCURRENT
+  SOURCES fake_control.c mock_verbs.c mock_cm.c
+  LIBRARIES rswap-memserver-core)
 
 foreach(name daemon stress)
   add_executable(memserver_${name} memserver_${name}.c memserver_client.c)

@@ -8,60 +8,18 @@
 
 #include <cmocka.h>
 
-#include "control.h"
+#include "fake_control.h"
 #include "handout.h"
 #include "server.h"
 #include "session.h"
 
 #define SLAB (1ull << 20)
 
-/* --- in place of control.c --- */
-
-static struct wire_message last_reply;
-static unsigned replies;
-
-void control_reply(struct control *control, const struct wire_message *reply)
-{
-	assert_non_null(control);
-	last_reply = *reply;
-	replies++;
-}
-
-void control_error(struct control *control, uint32_t cookie, uint32_t code,
-		   const char *text)
-{
-	struct wire_message m = { .type = WIRE_ERROR,
-				  .cookie = cookie,
-				  .error.code = code };
-
-	assert_non_null(text);
-	control_reply(control, &m);
-}
-
-void control_accept(struct listener *listener, int fd)
-{
-	(void)listener;
-	(void)fd;
-}
-
-void control_close_all(struct server *server, const char *why)
-{
-	(void)server;
-	(void)why;
-}
-
 /* --- a server of four slabs --- */
 
 static struct config config;
 static struct server server;
 static struct net_text peer = { "peer" };
-static char nobody;
-
-/* Only its address is looked at. */
-static struct control *some_control(void)
-{
-	return (struct control *)&nobody;
-}
 
 static int setup(void **state)
 {

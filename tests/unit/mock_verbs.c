@@ -1,6 +1,7 @@
-#include "mock_verbs.h"
+#include "mock_inside.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -9,29 +10,9 @@
 #undef ibv_get_device_list
 #undef ibv_reg_mr
 
-#define WORK_MAX 256
-
 struct mock_verbs mock;
 
-/* Guards what threads share: the counts, the ids, and what a test asks for
- * later.  Never held while a test's own function runs. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-struct work {
-	struct ibv_send_wr wr;
-	struct ibv_sge sge;
-};
-
-/* A connection's id and its queue pair. */
-struct mock_id {
-	struct rdma_cm_id id; /* first */
-	struct ibv_qp qp;
-	bool in_error;
-	struct work work[WORK_MAX];
-	size_t n_work;
-	enum mock_step step; /* whose answer comes next */
-	struct mock_id *next;
-};
+pthread_mutex_t mock_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct mock_cq {
 	struct ibv_cq cq; /* first */
@@ -41,79 +22,9 @@ struct mock_cq {
 	unsigned events, acked;
 };
 
-struct mock_event {
-	struct rdma_cm_event event; /* first */
-	char private_data[256];
-};
-
 static struct ibv_device devices[MOCK_DEVICES];
-static struct ibv_context contexts[MOCK_DEVICES];
-static struct mock_id *all_ids;
-
-/* Whether this call of NAME is to fail; errno is set then. */
-static bool fails(const char *name)
-{
-	if (!mock.fail || strcmp(mock.fail, name) != 0)
-		return false;
-	if (mock.fail_after > 0) {
-		mock.fail_after--;
-		return false;
-	}
-	errno = mock.fail_errno;
-	return true;
-}
-
-static void must(bool condition)
-{
-	if (!condition)
-		atomic_fetch_add(&mock.wrong, 1);
-}
-
-/* Changes one of the counts, of what exists or of who uses it. */
-static void add(int *count, int n)
-{
-	pthread_mutex_lock(&lock);
-	*count += n;
-	pthread_mutex_unlock(&lock);
-}
-
-/* The handle of what is made here is how many use it. */
-static void use(uint32_t *handle, int n)
-{
-	add((int *)handle, n);
-}
-
-static void *make(size_t bytes, int *count)
-{
-	void *object = calloc(1, bytes);
-
-	if (!object)
-		abort();
-	add(count, 1);
-	return object;
-}
-
-static void unmake(void *object, int *count)
-{
-	add(count, -1);
-	free(object);
-}
-
-static void signal_fd(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof one) != sizeof one)
-		abort();
-}
-
-static void take_signal(int fd)
-{
-	uint64_t one;
-
-	if (read(fd, &one, sizeof one) != sizeof one)
-		abort();
-}
+struct ibv_context mock_contexts[MOCK_DEVICES];
+struct mock_id *mock_ids;
 
 /* --- work --- */
 
@@ -175,15 +86,15 @@ static void finish(struct mock_id *m)
 
 static void finish_all(void)
 {
-	for (struct mock_id *m = all_ids; m; m = m->next)
+	for (struct mock_id *m = mock_ids; m; m = m->next)
 		finish(m);
 }
 
 void mock_finish(void)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	finish_all();
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 }
 
 static void take_work(struct mock_id *m, const struct ibv_send_wr *wr)
@@ -205,7 +116,7 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr,
 	struct mock_id *m = id_of_qp(qp);
 	int rc = 0;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	mock.posts++;
 	mock.last_chain = 0;
 	for (; wr; wr = wr->next) {
@@ -218,7 +129,7 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr,
 	}
 	if ((!mock.hold || m->in_error) && !mock.no_flush)
 		finish(m);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return rc;
 }
 
@@ -227,16 +138,16 @@ static int poll_cq(struct ibv_cq *ibv, int n, struct ibv_wc *wc)
 	struct mock_cq *cq = (struct mock_cq *)ibv;
 	size_t got;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	got = cq->n_wc < (size_t)n ? cq->n_wc : (size_t)n;
 	if (fails("ibv_poll_cq")) {
-		pthread_mutex_unlock(&lock);
+		pthread_mutex_unlock(&mock_lock);
 		return -1;
 	}
 	memcpy(wc, cq->wc, got * sizeof *wc);
 	cq->n_wc -= got;
 	memmove(cq->wc, cq->wc + got, cq->n_wc * sizeof *wc);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return (int)got;
 }
 
@@ -245,7 +156,7 @@ static int req_notify_cq(struct ibv_cq *ibv, int solicited_only)
 	struct mock_cq *cq = (struct mock_cq *)ibv;
 	int rc = 0;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	must(!solicited_only);
 	if (fails("ibv_req_notify_cq")) {
 		rc = mock.fail_errno;
@@ -254,7 +165,7 @@ static int req_notify_cq(struct ibv_cq *ibv, int solicited_only)
 			finish_all();
 		cq->armed = true;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return rc;
 }
 
@@ -262,13 +173,13 @@ int ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 {
 	struct mock_id *m = id_of_qp(qp);
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	must(mask == IBV_QP_STATE && attr->qp_state == IBV_QPS_ERR);
 	mock.to_error++;
 	m->in_error = true;
 	if (!mock.no_flush)
 		finish(m);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return 0;
 }
 
@@ -301,7 +212,7 @@ int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *attr)
 {
 	(void)context;
 	memset(attr, 0, sizeof *attr);
-	attr->max_qp_init_rd_atom = 16;
+	attr->max_qp_init_rd_atom = attr->max_qp_rd_atom = MOCK_READS;
 	return fails("ibv_query_device") ? mock.fail_errno : 0;
 }
 
@@ -334,10 +245,12 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
 		return NULL;
 	must((uintptr_t)addr % 4096 == 0);
 	mr = make(sizeof *mr, &mock.mrs);
-	*mr = (struct ibv_mr){ .pd = pd, .addr = addr, .length = length };
-	pthread_mutex_lock(&lock);
+	*mr = (struct ibv_mr){
+		.pd = pd, .addr = addr, .length = length, .rkey = MOCK_RKEY
+	};
+	pthread_mutex_lock(&mock_lock);
 	mock.mr_access = access;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	use(&pd->handle, 1);
 	return mr;
 }
@@ -352,6 +265,8 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length,
 
 int ibv_dereg_mr(struct ibv_mr *mr)
 {
+	if (fails("ibv_dereg_mr"))
+		return mock.fail_errno;
 	use(&mr->pd->handle, -1);
 	unmake(mr, &mock.mrs);
 	return 0;
@@ -391,10 +306,11 @@ struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries,
 				  .channel = channel,
 				  .cq_context = cq_context,
 				  .cqe = entries };
-	add(&channel->refcnt, 1);
-	pthread_mutex_lock(&lock);
+	if (channel)
+		add(&channel->refcnt, 1);
+	pthread_mutex_lock(&mock_lock);
 	mock.cq_entries = entries;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	return &cq->cq;
 }
 
@@ -404,7 +320,8 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 
 	must(ibv->handle == 0);
 	must(cq->events == cq->acked); /* it would hang */
-	add(&ibv->channel->refcnt, -1);
+	if (ibv->channel)
+		add(&ibv->channel->refcnt, -1);
 	unmake(cq, &mock.cqs);
 	return 0;
 }
@@ -412,16 +329,16 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 int ibv_get_cq_event(struct ibv_comp_channel *channel, struct ibv_cq **cq,
 		     void **cq_context)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&mock_lock);
 	if (fails("ibv_get_cq_event")) {
 		mock.fail = NULL; /* once */
-		pthread_mutex_unlock(&lock);
+		pthread_mutex_unlock(&mock_lock);
 		return -1;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&mock_lock);
 	take_signal(channel->fd);
 	*cq_context = NULL;
-	for (struct mock_id *m = all_ids; m; m = m->next) {
+	for (struct mock_id *m = mock_ids; m; m = m->next) {
 		if (m->id.qp && m->qp.send_cq->channel == channel)
 			*cq = m->qp.send_cq;
 	}
@@ -434,201 +351,6 @@ void ibv_ack_cq_events(struct ibv_cq *cq, unsigned n)
 	((struct mock_cq *)cq)->acked += n;
 }
 
-/* --- the connection manager --- */
-
-struct rdma_event_channel *rdma_create_event_channel(void)
-{
-	struct rdma_event_channel *channel;
-
-	if (fails("rdma_create_event_channel"))
-		return NULL;
-	channel = make(sizeof *channel, &mock.cm_channels);
-	channel->fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
-	return channel;
-}
-
-void rdma_destroy_event_channel(struct rdma_event_channel *channel)
-{
-	pthread_mutex_lock(&lock);
-	for (struct mock_id *m = all_ids; m; m = m->next)
-		must(m->id.channel != channel);
-	pthread_mutex_unlock(&lock);
-	close(channel->fd);
-	unmake(channel, &mock.cm_channels);
-}
-
-int rdma_create_id(struct rdma_event_channel *channel, struct rdma_cm_id **id,
-		   void *context, enum rdma_port_space ps)
-{
-	struct mock_id *m;
-
-	if (fails("rdma_create_id"))
-		return -1;
-	must(ps == RDMA_PS_TCP);
-	m = make(sizeof *m, &mock.ids);
-	m->id.channel = channel;
-	m->id.context = context;
-	pthread_mutex_lock(&lock);
-	m->next = all_ids;
-	all_ids = m;
-	pthread_mutex_unlock(&lock);
-	*id = &m->id;
-	return 0;
-}
-
-int rdma_destroy_id(struct rdma_cm_id *id)
-{
-	struct mock_id **at = &all_ids;
-
-	must(!id->qp && mock.cm_events == 0); /* it would leak, or hang */
-	pthread_mutex_lock(&lock);
-	while (*at != (struct mock_id *)id)
-		at = &(*at)->next;
-	*at = (*at)->next;
-	pthread_mutex_unlock(&lock);
-	unmake(id, &mock.ids);
-	return 0;
-}
-
-/* The answer to STEP is on its way. */
-static void answer(struct rdma_cm_id *id, enum mock_step step)
-{
-	((struct mock_id *)id)->step = step;
-	if (!mock.answer[step].silent)
-		signal_fd(id->channel->fd);
-}
-
-int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *src,
-		      struct sockaddr *dst, int timeout_ms)
-{
-	(void)src;
-	if (fails("rdma_resolve_addr"))
-		return -1;
-	must(timeout_ms > 0);
-	pthread_mutex_lock(&lock);
-	memcpy(&mock.addr, dst, sizeof(struct sockaddr_in));
-	pthread_mutex_unlock(&lock);
-	id->verbs = &contexts[mock.device];
-	answer(id, MOCK_ADDR);
-	return 0;
-}
-
-int rdma_resolve_route(struct rdma_cm_id *id, int timeout_ms)
-{
-	if (fails("rdma_resolve_route"))
-		return -1;
-	must(timeout_ms > 0);
-	answer(id, MOCK_ROUTE);
-	return 0;
-}
-
-int rdma_create_qp(struct rdma_cm_id *id, struct ibv_pd *pd,
-		   struct ibv_qp_init_attr *attr)
-{
-	struct mock_id *m = (struct mock_id *)id;
-
-	if (fails("rdma_create_qp"))
-		return -1;
-	pthread_mutex_lock(&lock);
-	mock.qp_attr = *attr;
-	pthread_mutex_unlock(&lock);
-	add(&mock.qps, 1);
-	m->qp = (struct ibv_qp){ .context = id->verbs,
-				 .qp_context = m,
-				 .pd = pd,
-				 .send_cq = attr->send_cq,
-				 .qp_num = 17 };
-	use(&pd->handle, 1);
-	use(&attr->send_cq->handle, 1);
-	id->qp = &m->qp;
-	return 0;
-}
-
-void rdma_destroy_qp(struct rdma_cm_id *id)
-{
-	use(&id->qp->pd->handle, -1);
-	use(&id->qp->send_cq->handle, -1);
-	id->qp = NULL;
-	add(&mock.qps, -1);
-}
-
-int rdma_connect(struct rdma_cm_id *id, struct rdma_conn_param *param)
-{
-	if (fails("rdma_connect"))
-		return -1;
-	pthread_mutex_lock(&lock);
-	mock.param = *param;
-	memcpy(mock.private_data, param->private_data, param->private_data_len);
-	pthread_mutex_unlock(&lock);
-	answer(id, MOCK_CONNECT);
-	return 0;
-}
-
-static struct mock_id *id_of_channel(const struct rdma_event_channel *channel)
-{
-	struct mock_id *m;
-
-	pthread_mutex_lock(&lock);
-	m = all_ids;
-	while (m->id.channel != channel)
-		m = m->next;
-	pthread_mutex_unlock(&lock);
-	return m;
-}
-
-int rdma_get_cm_event(struct rdma_event_channel *channel,
-		      struct rdma_cm_event **event)
-{
-	static const enum rdma_cm_event_type good[MOCK_STEPS] = {
-		RDMA_CM_EVENT_ADDR_RESOLVED,
-		RDMA_CM_EVENT_ROUTE_RESOLVED,
-		RDMA_CM_EVENT_ESTABLISHED,
-	};
-	const struct mock_answer *a;
-	struct mock_event *e;
-	struct mock_id *m;
-
-	if (fails("rdma_get_cm_event"))
-		return -1;
-	take_signal(channel->fd);
-	m = id_of_channel(channel);
-	a = &mock.answer[m->step];
-	e = make(sizeof *e, &mock.cm_events);
-	e->event.id = &m->id;
-	e->event.event = a->other ? a->event : good[m->step];
-	e->event.status = a->status;
-	if (a->private_data)
-		memcpy(e->private_data, a->private_data, a->private_data_bytes);
-	e->event.param.conn.private_data = e->private_data;
-	e->event.param.conn.private_data_len = a->private_data_bytes;
-	*event = &e->event;
-	return 0;
-}
-
-int rdma_ack_cm_event(struct rdma_cm_event *event)
-{
-	unmake(event, &mock.cm_events);
-	return 0;
-}
-
-const char *rdma_event_str(enum rdma_cm_event_type event)
-{
-	switch (event) {
-	case RDMA_CM_EVENT_ADDR_RESOLVED:
-		return "RDMA_CM_EVENT_ADDR_RESOLVED";
-	case RDMA_CM_EVENT_ROUTE_RESOLVED:
-		return "RDMA_CM_EVENT_ROUTE_RESOLVED";
-	case RDMA_CM_EVENT_ESTABLISHED:
-		return "RDMA_CM_EVENT_ESTABLISHED";
-	case RDMA_CM_EVENT_UNREACHABLE:
-		return "RDMA_CM_EVENT_UNREACHABLE";
-	case RDMA_CM_EVENT_ADDR_ERROR:
-		return "RDMA_CM_EVENT_ADDR_ERROR";
-	default:
-		return "UNKNOWN EVENT";
-	}
-}
-
 /* --- the test's side --- */
 
 void mock_reset(void)
@@ -636,10 +358,10 @@ void mock_reset(void)
 	memset(&mock, 0, sizeof mock);
 	for (unsigned i = 0; i < MOCK_DEVICES; i++) {
 		snprintf(devices[i].name, sizeof devices[i].name, "mock%u", i);
-		contexts[i].device = &devices[i];
-		contexts[i].ops.post_send = post_send;
-		contexts[i].ops.poll_cq = poll_cq;
-		contexts[i].ops.req_notify_cq = req_notify_cq;
+		mock_contexts[i].device = &devices[i];
+		mock_contexts[i].ops.post_send = post_send;
+		mock_contexts[i].ops.poll_cq = poll_cq;
+		mock_contexts[i].ops.req_notify_cq = req_notify_cq;
 	}
 }
 

@@ -1,16 +1,22 @@
 /* Stand-ins for the functions of libibverbs and librdmacm that the RDMA
- * transport calls: a device without a network.  A work request is carried out
- * by a copy, to and from the memory that its remote address names.
+ * transport and the memory server call: a device without a network.  A work
+ * request is carried out by a copy, to and from the memory that its remote
+ * address names.
  *
  * Any call can be made to fail, and everything that is made is counted, so that
  * a test sees what was not given back. */
 #ifndef RSWAP_TEST_MOCK_VERBS_H
 #define RSWAP_TEST_MOCK_VERBS_H
 
-#include "rdma.h"
 #include "support.h"
 
+#include <infiniband/verbs.h>
+#include <rdma/rdma_cma.h>
+
 #define MOCK_DEVICES 5
+#define MOCK_READS   16 /* at a time, each way, that a device can */
+#define MOCK_RKEY    0x5eed
+#define MOCK_PORT    4711 /* of a listener */
 
 /* What comes of a step of connecting; all zero: what should. */
 struct mock_answer {
@@ -22,7 +28,14 @@ struct mock_answer {
 	uint8_t private_data_bytes;
 };
 
-enum mock_step { MOCK_ADDR, MOCK_ROUTE, MOCK_CONNECT, MOCK_STEPS };
+enum mock_step {
+	MOCK_ADDR,
+	MOCK_ROUTE,
+	MOCK_CONNECT,
+	MOCK_REQUEST, /* a client connects to the listener */
+	MOCK_HANG_UP, /* a client that was accepted goes */
+	MOCK_STEPS
+};
 
 struct mock_verbs {
 	/* Once FAIL_AFTER calls of it went well, the call of that name fails,
@@ -56,6 +69,13 @@ struct mock_verbs {
 	struct ibv_qp_init_attr qp_attr;
 	int cq_entries, mr_access;
 	unsigned posts, last_chain, signalled, to_error;
+
+	/* The server's side. */
+	struct rdma_cm_id *listener;
+	struct rdma_cm_id *accepted; /* the last */
+	unsigned accepts, rejects;
+	char refusal[256]; /* the private data of the last rejection */
+	uint8_t refusal_bytes;
 };
 
 extern struct mock_verbs mock;
@@ -64,6 +84,10 @@ extern struct mock_verbs mock;
 void mock_reset(void);
 /* Carries out all work that is held.  Any thread. */
 void mock_finish(void);
+/* A client comes in at the listener, on mock.device, and sends DATA with its
+ * request; the client that was accepted last goes. */
+void mock_request(const void *data, uint8_t bytes);
+void mock_hang_up(void);
 /* Asserts that everything was given back, and nothing done wrong. */
 void assert_nothing_left(void);
 

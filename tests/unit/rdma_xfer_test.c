@@ -1,5 +1,6 @@
 /* The RDMA transport's transfers, over mocked verbs. */
 #include "mock_verbs.h"
+#include "rdma.h"
 #include "support.h"
 
 #include <errno.h>

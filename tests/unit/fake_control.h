@@ -1,0 +1,15 @@
+/* In place of the memory server's control.c: connections that only note what
+ * they are told to send. */
+#ifndef RSWAP_TEST_FAKE_CONTROL_H
+#define RSWAP_TEST_FAKE_CONTROL_H
+
+#include "control.h"
+
+/* How many replies there were, and the last of them. */
+extern unsigned replies;
+extern struct wire_message last_reply;
+
+/* A connection; of several nobody can tell which is which. */
+struct control *some_control(void);
+
+#endif

@@ -1,0 +1,401 @@
+/* The memory server's RDMA lanes and registered slabs, over mocked verbs: what
+ * a client is told when a call fails, and that nothing is left of it. */
+#include "fake_control.h"
+#include "handout.h"
+#include "lane_rdma.h"
+#include "mock_verbs.h"
+#include "server.h"
+#include "session.h"
+#include "support.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define SLAB  (1ull << 20)
+#define SLABS 4
+
+/* --- a server --- */
+
+static struct config config;
+static struct server server;
+static struct session *session;
+static ev_timer patience;
+
+static void lose_patience(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	ev_break(loop, EVBREAK_ONE);
+}
+
+/* Runs the main loop until *COUNTER is VALUE, but not for ever. */
+static void await(const unsigned *counter, unsigned value)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+
+	ev_timer_init(&patience, lose_patience, LONG_MS / 1000., 0.);
+	ev_timer_start(server.loop, &patience);
+	while (*counter != value && clock_left_ns(deadline_ns))
+		ev_run(server.loop, EVRUN_ONCE);
+	ev_timer_stop(server.loop, &patience);
+	assert_int_equal(*counter, value);
+}
+
+static int open_listener(struct reason *why)
+{
+	struct net_addr addr = { .length = sizeof(struct sockaddr_in) };
+	uint16_t port = 0;
+	int rc;
+
+	addr.storage.ss_family = AF_INET;
+	server.rdma = lane_rdma_open(&server, why);
+	if (!server.rdma)
+		return -ENODEV;
+	rc = lane_rdma_listen(server.rdma, &addr, &port, why);
+	if (!rc)
+		assert_int_equal(port, MOCK_PORT);
+	return rc;
+}
+
+static void open_session(void)
+{
+	const struct wire_open open = { .size_bytes = SLABS * SLAB,
+					.lanes = 4,
+					.transport = WIRE_TRANSPORT_RDMA };
+	const struct net_text peer = { "peer" };
+	uint32_t code = 0;
+
+	session = session_open(&server, some_control(), "test", &peer, &open,
+			       &code);
+	assert_non_null(session);
+}
+
+static int start(void **state)
+{
+	const struct slab_pool_config pool = { .memory_bytes = SLABS * SLAB,
+					       .slab_bytes = SLAB };
+	struct reason why;
+
+	(void)state;
+	mock_reset();
+	quiet_log();
+	config = (struct config){ .max_sessions = 3 };
+	memset(&server, 0, sizeof server);
+	server.config = &config;
+	list_init(&server.sessions);
+	list_init(&server.controls);
+	server.loop = ev_loop_new(EVFLAG_AUTO);
+	mailbox_open(&server.box, server.loop);
+	replies = 0;
+	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why) ||
+	    workq_start(&server.preparer, "preparer", &server.box, &why) ||
+	    workq_start(&server.teardown, "teardown", &server.box, &why) ||
+	    open_listener(&why))
+		return -1;
+	open_session();
+	return 0;
+}
+
+static void end_session(void)
+{
+	session_end(session, "test");
+	await(&server.session_count, 0);
+}
+
+/* Everything ends well, whatever the test did. */
+static int stop(void **state)
+{
+	(void)state;
+	end_session();
+	workq_stop(&server.teardown);
+	workq_stop(&server.preparer);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+	lane_rdma_close(server.rdma);
+	slab_pool_close(&server.pool);
+	mailbox_close(&server.box);
+	ev_loop_destroy(server.loop);
+	assert_nothing_left();
+	return 0;
+}
+
+/* --- a client --- */
+
+static void request_lane(void)
+{
+	struct wire_message m = { .type = WIRE_JOIN, .cookie = 7 };
+	char join[WIRE_MESSAGE_MAX];
+	struct wire_token token;
+
+	assert_int_equal(session_token(session, &token), 0);
+	m.join = (struct wire_join){ .session = token.session,
+				     .lane = token.lane };
+	memcpy(m.join.token, token.token, sizeof m.join.token);
+	mock_request(join, (uint8_t)wire_encode(&m, join));
+}
+
+static void join_lane(void)
+{
+	unsigned before = mock.accepts;
+
+	request_lane();
+	await(&mock.accepts, before + 1);
+}
+
+static unsigned slots_taken(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < SESSION_MAX_LANES; i++)
+		n += session->slots[i].state != SLOT_FREE;
+	return n;
+}
+
+/* The next lane is refused with an ERROR of CODE that contains TOLD, and there
+ * are as many as before. */
+static void assert_refused(uint32_t code, const char *told)
+{
+	unsigned before = mock.rejects, lanes = session->lane_count;
+	struct wire_message m;
+	struct wire_header h;
+
+	request_lane();
+	await(&mock.rejects, before + 1);
+	assert_int_equal(wire_decode_header(mock.refusal, &h), WIRE_OK);
+	assert_int_equal(mock.refusal_bytes, sizeof h + h.body_bytes);
+	assert_int_equal(wire_decode_body(&h, mock.refusal + sizeof h, &m),
+			 WIRE_OK);
+	assert_int_equal(m.type, WIRE_ERROR);
+	assert_int_equal(m.error.code, code);
+	assert_contains(m.error.text, told);
+	assert_int_equal(session->lane_count, lanes);
+	assert_int_equal(slots_taken(), lanes);
+	assert_int_equal(mock.ids, 1 + lanes); /* 1: the listener */
+	assert_int_equal(mock.qps, lanes);
+}
+
+static void ask_for_slab(void)
+{
+	unsigned before = replies;
+
+	handout_slab(session, 3, 0);
+	await(&replies, before + 1);
+	assert_int_equal(last_reply.cookie, 3);
+}
+
+static void assert_slab(void)
+{
+	ask_for_slab();
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_int_not_equal(last_reply.slab.address, 0);
+	assert_int_equal(last_reply.slab.rkey, MOCK_RKEY);
+}
+
+static void assert_no_slab(uint32_t code)
+{
+	ask_for_slab();
+	assert_int_equal(last_reply.type, WIRE_ERROR);
+	assert_int_equal(last_reply.error.code, code);
+	assert_int_not_equal(last_reply.error.text[0], '\0');
+}
+
+static void fail_call(const char *call, int error)
+{
+	mock.fail = call;
+	mock.fail_errno = error;
+}
+
+/* --- good --- */
+
+static void lanes_share_a_domain_and_slabs_are_registered(void **state)
+{
+	(void)state;
+	join_lane();
+	join_lane();
+	assert_int_equal(mock.pds, 1);
+	assert_int_equal(mock.cqs, 1);
+	assert_int_equal(mock.qps, 2);
+	assert_int_equal(mock.param.responder_resources, MOCK_READS);
+	assert_slab();
+	assert_int_equal(mock.mr_access, IBV_ACCESS_LOCAL_WRITE |
+						 IBV_ACCESS_REMOTE_READ |
+						 IBV_ACCESS_REMOTE_WRITE);
+	mock_hang_up();
+	await(&session->lane_count, 1);
+}
+
+static void a_lane_on_another_device_is_refused(void **state)
+{
+	(void)state;
+	join_lane();
+	mock.device = 1;
+	assert_refused(WIRE_E_INTERNAL, "came in on device mock1");
+	mock.device = 0;
+	join_lane();
+}
+
+/* --- calls that fail when a lane joins --- */
+
+/* As its session's first lane, and as a later one where the call is made for
+ * that as well; then lanes and slabs are had as ever. */
+static void assert_join_fails(const char *call, int error, bool later)
+{
+	for (int i = 0; i <= later; i++) {
+		fail_call(call, error);
+		assert_refused(WIRE_E_INTERNAL, call);
+		assert_refused(WIRE_E_INTERNAL, strerror(error));
+		mock.fail = NULL;
+		join_lane();
+	}
+	assert_int_equal(server.errors, later ? 4 : 2);
+	assert_slab();
+}
+
+#define FAILING_JOIN(call, error, later)                                       \
+	static void call##__##error(void **state)                              \
+	{                                                                      \
+		(void)state;                                                   \
+		assert_join_fails(#call, error, later);                        \
+	}
+
+FAILING_JOIN(ibv_query_device, EPERM, false)
+FAILING_JOIN(ibv_alloc_pd, ENOMEM, false)
+FAILING_JOIN(ibv_create_cq, ENOSPC, false)
+FAILING_JOIN(rdma_create_qp, ENOMEM, true)
+FAILING_JOIN(rdma_accept, EINVAL, true)
+
+/* --- calls that fail for a slab --- */
+
+static void ibv_reg_mr__EPERM(void **state)
+{
+	(void)state;
+	join_lane();
+	fail_call("ibv_reg_mr", EPERM);
+	assert_no_slab(WIRE_E_INTERNAL);
+	assert_no_slab(WIRE_E_INTERNAL);
+	assert_int_equal(session->grants, 0);
+	mock.fail = NULL;
+	/* None has gone: all can be had. */
+	for (int i = 0; i < SLABS; i++)
+		assert_slab();
+	assert_int_equal(mock.mrs, SLABS);
+}
+
+static void ibv_reg_mr__ENOMEM(void **state)
+{
+	(void)state;
+	join_lane();
+	fail_call("ibv_reg_mr", ENOMEM);
+	assert_no_slab(WIRE_E_NO_MEMORY);
+	mock.fail = NULL;
+	assert_slab();
+}
+
+/* Nobody waits for a spare, so nobody is told. */
+static void ibv_reg_mr__ENOMEM_for_a_spare(void **state)
+{
+	(void)state;
+	config.stock = 1;
+	fail_call("ibv_reg_mr", ENOMEM);
+	join_lane();
+	assert_true(session->spare_coming);
+	await(&session->grants, 0);
+	assert_null(session->spare);
+	assert_false(session->spare_coming);
+	assert_int_equal(replies, 0);
+	mock.fail = NULL;
+	/* The next one comes behind a slab that is asked for. */
+	assert_slab();
+	await(&session->grants, 0);
+	assert_non_null(session->spare);
+	for (int i = 1; i < SLABS; i++)
+		assert_slab();
+}
+
+static void a_session_may_end_while_registering_fails(void **state)
+{
+	(void)state;
+	join_lane();
+	fail_call("ibv_reg_mr", EPERM);
+	handout_slab(session, 3, 0);
+	end_session();
+	assert_int_equal(replies, 0);
+	mock.fail = NULL;
+	open_session();
+}
+
+/* Somebody could still reach it: it is nobody's from then on. */
+static void ibv_dereg_mr__EBUSY(void **state)
+{
+	struct slab *slab;
+
+	(void)state;
+	join_lane();
+	assert_slab();
+	slab = &server.pool.slabs[last_reply.slab.slab];
+	fail_call("ibv_dereg_mr", EBUSY);
+	assert_int_equal(session_free_slab(session, slab->number), 0);
+	for (int i = 1; i < SLABS; i++) {
+		assert_slab();
+		assert_int_not_equal(last_reply.slab.slab, slab->number);
+	}
+	assert_no_slab(WIRE_E_NO_MEMORY);
+	assert_int_equal(slab_pool_figures(&server.pool).used, SLABS);
+	mock.fail = NULL;
+	/* What the server never does. */
+	slab_put_back(slab);
+	server.pool.owned--;
+}
+
+/* --- calls that fail when the server starts --- */
+
+static void assert_listening_fails(const char *call, int error)
+{
+	struct lane_rdma *good = server.rdma;
+	struct reason why = { "" };
+
+	fail_call(call, error);
+	assert_true(open_listener(&why) < 0);
+	assert_contains(why.text, strerror(error));
+	mock.fail = NULL;
+	lane_rdma_close(server.rdma);
+	server.rdma = good;
+}
+
+#define FAILING_LISTENER(call, error)                                          \
+	static void call##__##error(void **state)                              \
+	{                                                                      \
+		(void)state;                                                   \
+		assert_listening_fails(#call, error);                          \
+	}
+
+FAILING_LISTENER(rdma_create_event_channel, ENODEV)
+FAILING_LISTENER(rdma_create_id, ENOMEM)
+FAILING_LISTENER(rdma_bind_addr, EADDRINUSE)
+FAILING_LISTENER(rdma_listen, EADDRINUSE)
+
+#define with_server(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_server(lanes_share_a_domain_and_slabs_are_registered),
+		with_server(a_lane_on_another_device_is_refused),
+		with_server(ibv_query_device__EPERM),
+		with_server(ibv_alloc_pd__ENOMEM),
+		with_server(ibv_create_cq__ENOSPC),
+		with_server(rdma_create_qp__ENOMEM),
+		with_server(rdma_accept__EINVAL),
+		with_server(ibv_reg_mr__EPERM),
+		with_server(ibv_reg_mr__ENOMEM),
+		with_server(ibv_reg_mr__ENOMEM_for_a_spare),
+		with_server(a_session_may_end_while_registering_fails),
+		with_server(ibv_dereg_mr__EBUSY),
+		with_server(rdma_create_event_channel__ENODEV),
+		with_server(rdma_create_id__ENOMEM),
+		with_server(rdma_bind_addr__EADDRINUSE),
+		with_server(rdma_listen__EADDRINUSE),
+	};
+
+	return cmocka_run_group_tests_name("memory server over RDMA", tests,
+					   NULL, NULL);
+}
