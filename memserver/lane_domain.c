@@ -11,6 +11,13 @@ struct region {
 	struct lane_domain *domain;
 };
 
+/* Of a verbs call that has just returned NULL: not every provider sets errno.
+ */
+static int null_error(void)
+{
+	return errno ? errno : EIO;
+}
+
 static void domain_free(struct lane_domain *domain)
 {
 	int err;
@@ -37,12 +44,12 @@ struct lane_domain *lane_domain_new(struct ibv_context *verbs,
 	if (!err) {
 		call = "ibv_alloc_pd";
 		domain->pd = ibv_alloc_pd(verbs);
-		err = domain->pd ? 0 : errno;
+		err = domain->pd ? 0 : null_error();
 	}
 	if (!err) {
 		call = "ibv_create_cq";
 		domain->cq = ibv_create_cq(verbs, 1, NULL, NULL, 0);
-		err = domain->cq ? 0 : errno;
+		err = domain->cq ? 0 : null_error();
 	}
 	if (err) {
 		reason_set(why, "%s: %s", call, strerror(err));
@@ -92,7 +99,7 @@ int lane_register(struct lane_domain *domain, struct slab *slab)
 			domain->pd, slab->memory, slab->pool->slab_bytes,
 			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |
 				IBV_ACCESS_REMOTE_WRITE);
-		err = region->mr ? 0 : errno;
+		err = region->mr ? 0 : null_error();
 	}
 	if (err) {
 		log_error("ibv_reg_mr of slab %u: %s", slab->number,

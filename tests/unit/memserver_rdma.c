@@ -263,6 +263,30 @@ FAILING_JOIN(ibv_create_cq, ENOSPC, false)
 FAILING_JOIN(rdma_create_qp, ENOMEM, true)
 FAILING_JOIN(rdma_accept, EINVAL, true)
 
+/* --- calls that fail and do not say why --- */
+
+/* libibverbs promises a NULL, but no errno with it. */
+static void a_join_may_fail_without_an_errno(void **state)
+{
+	(void)state;
+	fail_call("ibv_alloc_pd", 0);
+	assert_refused(WIRE_E_INTERNAL, "ibv_alloc_pd");
+	fail_call("ibv_create_cq", 0);
+	assert_refused(WIRE_E_INTERNAL, "ibv_create_cq");
+	mock.fail = NULL;
+	join_lane();
+}
+
+static void registering_may_fail_without_an_errno(void **state)
+{
+	(void)state;
+	join_lane();
+	fail_call("ibv_reg_mr", 0);
+	assert_no_slab(WIRE_E_INTERNAL);
+	mock.fail = NULL;
+	assert_slab();
+}
+
 /* --- calls that fail for a slab --- */
 
 static void ibv_reg_mr__EPERM(void **state)
@@ -385,6 +409,8 @@ int main(void)
 		with_server(ibv_create_cq__ENOSPC),
 		with_server(rdma_create_qp__ENOMEM),
 		with_server(rdma_accept__EINVAL),
+		with_server(a_join_may_fail_without_an_errno),
+		with_server(registering_may_fail_without_an_errno),
 		with_server(ibv_reg_mr__EPERM),
 		with_server(ibv_reg_mr__ENOMEM),
 		with_server(ibv_reg_mr__ENOMEM_for_a_spare),
