@@ -102,6 +102,40 @@ static int write_oom_score(void)
 	return rc;
 }
 
+/* Leaves the lower half of the processors that this process may use, where
+ * there are two, to everything else.  A real-time thread preempts whoever wakes
+ * it: the client after every single request that it sends, and soft-RoCE or the
+ * server's side between any two.  Beside each other they hand over many
+ * requests at a time (docs/performance.md has the figures). */
+static void leave_processors(void)
+{
+	cpu_set_t set;
+	int n, leave;
+
+	if (sched_getaffinity(0, sizeof set, &set))
+		return;
+	n = CPU_COUNT(&set);
+	leave = n / 2;
+	for (int cpu = 0; leave > 0 && cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &set)) {
+			CPU_CLR(cpu, &set);
+			leave--;
+		}
+	}
+	sched_setaffinity(0, sizeof set, &set);
+}
+
+/* 0 or an errno. */
+static int become_realtime(void)
+{
+	struct sched_param param = { .sched_priority = REALTIME_PRIORITY };
+
+	if (sched_setscheduler(0, SCHED_RR, &param))
+		return errno;
+	leave_processors();
+	return 0;
+}
+
 /* --- locking --- */
 
 struct mapping {
@@ -218,8 +252,6 @@ static int lock_memory(uint64_t heap_bytes)
 
 void safety_apply(struct safety *safety, uint64_t heap_bytes)
 {
-	struct sched_param param = { .sched_priority = REALTIME_PRIORITY };
-
 	/* nbdkit -f (1.32) asks for a SIGTERM when its parent ends: with the
 	 * shell or the tool that attached the device, every page would go. */
 	prctl(PR_SET_PDEATHSIG, 0);
@@ -227,7 +259,7 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes)
 	record(safety, SAFETY_IO_FLUSHER, "prctl(PR_SET_IO_FLUSHER)",
 	       prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? errno : 0);
 	record(safety, SAFETY_REALTIME, "sched_setscheduler(SCHED_RR)",
-	       sched_setscheduler(0, SCHED_RR, &param) ? errno : 0);
+	       become_realtime());
 	record(safety, SAFETY_LOCKED, "locking memory",
 	       lock_memory(heap_bytes));
 }

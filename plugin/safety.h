@@ -5,7 +5,8 @@
  *   io_flusher  prctl(PR_SET_IO_FLUSHER): allocations in the kernel for this
  *               thread do not start I/O, which would wait for this thread
  *   realtime    SCHED_RR: the page allocator lets real-time tasks below the
- *               watermark, and nothing ordinary runs before them
+ *               watermark, and nothing ordinary runs before them; on half of
+ *               the processors, so that what feeds them runs beside them
  *   locked      everything that the I/O path touches is in memory and locked
  *   (parent)    the end of the parent process ends this one no more
  *   oom         oom_score_adj -1000: never the OOM killer's victim
