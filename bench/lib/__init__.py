@@ -1,0 +1,1 @@
+"""What the suites of bench/run share, one idea in each module."""

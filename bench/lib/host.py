@@ -1,0 +1,96 @@
+"""bench/run host: fio's nbd engine on this machine, over TCP."""
+
+from lib import control, fio, rounds
+from lib.local import Bed
+from lib.samples import Point
+
+TITLES = {
+    "rswap-tcp": "rswap over TCP",
+    "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory",
+    "memory-tcp": "nbdkit memory over TCP, one hop",
+    "memory-unix": "nbdkit memory over a Unix socket: the floor",
+}
+SIZE = "256M"
+LANES = 32
+SETUP_S = 15
+STARTUP_S = 0.7  # of a fio
+
+
+def grid(options):
+    """(mode, block bytes, depth, connections)"""
+    if options.smoke:
+        return [("randread", 4096, 32, 1), ("mix", 4096, 4, 4)]
+    modes = list(fio.MODES)
+    if options.quick:
+        return [(m, 4096, d, 1) for m in modes for d in (1, 32)]
+    small = [(m, 4096, d, c) for c in (1, 4) for m in modes
+             for d in (1, 4, 16, 32, 64)]
+    large = [(m, b, d, 1) for b in (32768, 131072) for m in modes
+             for d in (1, 16)]
+    return small + large
+
+
+def point_name(mode, block_bytes, depth, connections):
+    return f"{mode} {fio.BLOCKS[block_bytes]} d{depth} c{connections} "
+
+
+def points(options, targets):
+    found = []
+    for mode, block_bytes, depth, connections in grid(options):
+        def run(system, m=mode, b=block_bytes, d=depth, c=connections):
+            return fio.measure(targets[system], m, b, d, c, SIZE,
+                               options.seconds)
+        name = point_name(mode, block_bytes, depth, connections)
+        if options.wants(name):
+            found.append(Point(
+                name.strip(),
+                {"mode": mode, "block_bytes": block_bytes, "depth": depth,
+                 "connections": connections},
+                options.seconds + STARTUP_S, run))
+    return found
+
+
+def start(bed, systems):
+    """Starts what the systems need; how fio reaches each."""
+    targets = {name: fio.nbd_target(bed.socket(name)) for name in TITLES}
+    if "rswap-tcp" in systems:
+        bed.start_memserver("memserver", "1G", "--transport=tcp")
+        bed.start_rswap("rswap-tcp", [f"127.0.0.1:{bed.port('memserver')}"],
+                        SIZE, f"lanes={LANES}", "transport=tcp")
+    if "memory-unix" in systems:
+        bed.start_nbdkit("memory-unix", "memory", SIZE)
+    if "memory-tcp" in systems:
+        port = bed.start_nbdkit_tcp("memory-tcp", "memory", SIZE)
+        targets["memory-tcp"] = fio.nbd_tcp_target(port)
+    if "two-hop" in systems:
+        port = bed.start_nbdkit_tcp("second-hop", "memory", SIZE)
+        bed.start_nbdkit("two-hop", "nbd", "hostname=127.0.0.1",
+                         f"port={port}")
+    return targets
+
+
+def verify(bed, systems, targets, options):
+    if "rswap-tcp" not in systems:
+        return {}
+    fio.verify("rswap-tcp", targets["rswap-tcp"],
+               "16M" if options.smoke else "128M")
+    status = bed.status("rswap-tcp")
+    control.check_errors("rswap-tcp", status, "tcp")
+    return {"rswap-tcp": {"fio": "crc32c of random writes: all right",
+                          "errors": int(status["errors"]),
+                          "retries": int(status["retries"])}}
+
+
+def measure(options):
+    systems = rounds.choose(options, TITLES)
+    with Bed() as bed:
+        rounds.announce("host", points(options, dict.fromkeys(TITLES)),
+                        systems, options, SETUP_S)
+        targets = start(bed, systems)
+        verify(bed, systems, targets, options)
+        for system in systems:
+            fio.fill(targets[system], SIZE)
+        samples = rounds.measure(points(options, targets), systems,
+                                 options.rounds)
+        verified = verify(bed, systems, targets, options)
+    return samples, verified

@@ -1,0 +1,127 @@
+"""Programs that run while others are measured, and what they cost."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from lib.errors import Failed
+
+
+def await_true(seconds, condition, what):
+    """Until the condition holds; what is said where it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(f"waited {seconds} seconds in vain: {what}")
+        time.sleep(0.02)
+
+
+def accepts(path):
+    """Does somebody listen on this Unix socket?"""
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def accepts_tcp(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run(command, **options):
+    """A program that has to succeed; what it printed."""
+    done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, check=False, **options)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Failed(f"{Path(str(command[0])).name} ended with status "
+                     f"{done.returncode}: {said[-1] if said else 'said nothing'}")
+    return done.stdout
+
+
+class Process:
+    """One program in the background, with a log."""
+
+    def __init__(self, name, command, log, env=None):
+        self.name = name
+        self.log = Path(log)
+        with open(self.log, "wb") as out:
+            self.child = subprocess.Popen(
+                [str(c) for c in command], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=out, env={**os.environ, **(env or {})})
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def await_ready(self, condition, seconds=60):
+        """Until the condition holds, or the program has ended."""
+        await_true(seconds,
+                   lambda: self.child.poll() is not None or condition(),
+                   f"{self.name} does not become ready")
+        if self.child.poll() is not None:
+            said = self.log.read_text(errors="replace").strip().splitlines()
+            raise Failed(f"{self.name} ended: "
+                         f"{said[-1] if said else 'said nothing'}")
+
+    def cpu_s(self):
+        return cpu_s(self.pid)
+
+    def status_kib(self, key):
+        return status_kib(self.pid, key)
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(15)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+class Processes:
+    """All of them; they end in the order opposite to that of their start."""
+
+    def __init__(self):
+        self.running = []
+
+    def start(self, name, command, log, env=None):
+        process = Process(name, command, log, env)
+        self.running.append(process)
+        return process
+
+    def stop(self, process):
+        self.running.remove(process)
+        process.stop()
+
+    def stop_all(self):
+        while self.running:
+            self.running.pop().stop()
+
+
+def cpu_s(pid):
+    """CPU seconds of all threads of a process, ended ones too, in nanosecond
+    steps: the clock that clock_getcpuclockid(3) gives for the process."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def status_kib(pid, key):
+    """VmRSS, VmLck and so on."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise Failed(f"/proc/{pid}/status has no {key}")

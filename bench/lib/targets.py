@@ -1,0 +1,112 @@
+"""What rswap is to reach, beside what was measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Target:
+    measure: str
+    at_least: float
+    aim: float
+    value: object  # None: not measured
+    at_most: bool = False
+    unit: str = ""
+
+    def verdict(self):
+        if self.value is None:
+            return "not measured"
+
+        def reached(limit):
+            return (self.value <= limit if self.at_most
+                    else self.value >= limit)
+        if self.aim is not None and reached(self.aim):
+            return "aim reached"
+        return "reached" if reached(self.at_least) else "not reached"
+
+    def dump(self):
+        return {"measure": self.measure, "measured": self.value,
+                "limit": self.at_least, "aim": self.aim, "unit": self.unit,
+                "at_most": self.at_most, "verdict": self.verdict()}
+
+
+def ratio(samples, metric, of, to, **fields):
+    a = samples.median(metric, of, **fields)
+    b = samples.median(metric, to, **fields)
+    return a / b if a is not None and b else None
+
+
+def host(samples):
+    rows = [(1, "two-hop", "two-hop nbdkit", 1.3, 1.6),
+            (32, "two-hop", "two-hop nbdkit", 2.2, 3.0),
+            (32, "memory-unix", "nbdkit memory on a Unix socket", 0.45, 0.6)]
+    return [
+        Target(f"{mode}, TCP, 4 KiB, depth {depth}: rswap / {title}, IOPS",
+               at_least, aim,
+               ratio(samples, "iops", "rswap-tcp", other, mode=mode,
+                     block_bytes=4096, depth=depth, connections=1))
+        for depth, other, title, at_least, aim in rows
+        for mode in ("randread", "randwrite", "mix")]
+
+
+def vm(samples):
+    found = [
+        Target(f"block device, {mode}, 4 KiB, depth {depth}: rswap rdma / "
+               "NVMe-oF RDMA, IOPS", 1.0, 1.3,
+               ratio(samples, "iops", "rswap-rdma", "nvme-rdma", mode=mode,
+                     block_bytes=4096, depth=depth))
+        for depth in (1, 32) for mode in ("randread", "randwrite")]
+    phases = [("fill_pages_per_s", "fill", 1.2, 1.5),
+              ("read_pages_per_s", "read in order", 1.1, 1.3),
+              ("random_touches_per_s", "random touches", 1.0, 1.2)]
+    limit = {"workload": "pages", "limit_percent": 33}
+    for metric, title, at_least, aim in phases:
+        found.append(Target(
+            f"swap, {title}: rswap rdma / NVMe-oF RDMA", at_least, aim,
+            ratio(samples, metric, "rswap-rdma", "nvme-rdma", **limit)))
+    for metric, title, _, _ in phases:
+        found.append(Target(
+            f"swap, {title}: rswap rdma / nbd -> nbdkit memory", 0.7, 0.85,
+            ratio(samples, metric, "rswap-rdma", "nbd-memory", **limit)))
+    return found
+
+
+def over_raw(samples, operation):
+    """(rswap - nbdkit memory) / raw verbs"""
+    values = [samples.median("p50_us", system, latency=operation)
+              for system in ("rswap-rdma", "nbd-memory", "verbs")]
+    if None in values or not values[2]:
+        return None
+    return (values[0] - values[1]) / values[2]
+
+
+def raw(samples):
+    found = [
+        Target(f"one {operation} through libnbd minus the same through nbdkit "
+               f"memory, over raw ib_{operation}_lat", 1.3, 1.1,
+               over_raw(samples, operation), at_most=True)
+        for operation in ("read", "write")]
+    for operation in ("read", "write"):
+        found.append(Target(
+            f"memory server CPU per million {operation}s over RDMA", 0.1, None,
+            samples.median("memserver_cpu_s_per_million", "rswap-rdma",
+                           cost=operation), at_most=True, unit="s"))
+    found.append(Target(
+        "p99 of reads at depth 1 while 32 writes are in flight, over p99 "
+        "alone", 2, 1.3,
+        samples.median("p99_ratio", "rswap-rdma", busy="32 writes"),
+        at_most=True))
+    return found
+
+
+def scale(samples):
+    tib = {"size_bytes": 1 << 40}
+    memory = samples.median("beyond_lanes_percent", "rswap-tcp", **tib)
+    start = samples.median("start_s", "rswap-tcp", **tib)
+    return [
+        Target("plugin memory beyond its lane buffers, of a size of 1 TiB",
+               0.05, None, memory, at_most=True, unit="%"),
+        Target("start, size 1 TiB", 1, None, start, at_most=True, unit="s")]
+
+
+def of_suite(suite, samples):
+    return {"host": host, "vm": vm, "raw": raw, "scale": scale}[suite](samples)

@@ -1,0 +1,84 @@
+"""bench/run: options, one suite, its results."""
+
+import subprocess
+import sys
+import time
+
+from lib import machine, options, plot, report, rounds
+from lib.errors import Failed, Rejected
+from lib.paths import BUILD, SRC, require_built
+
+
+def install_packages(suite):
+    groups = ["build", "run", "test", "bench"]
+    if suite in ("vm", "raw"):
+        groups.append("vm")
+    done = subprocess.run(
+        ["bash", "-c", '. scripts/packages.sh; install_packages packages.txt '
+         '"$@" >&2', "bash", *groups], cwd=SRC, check=False)
+    if done.returncode:
+        raise Failed("the packages of packages.txt could not be installed")
+
+
+def build():
+    """What is not built is built; what is, is taken as it is."""
+    if BUILD.exists():
+        return
+    rounds.say("building")
+    for command in (["cmake", "-S", SRC, "-B", BUILD],
+                    ["cmake", "--build", BUILD, "-j"]):
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            raise Failed("the build failed")
+
+
+def suite_of(name):
+    if name == "host":
+        from lib import host as suite
+    elif name == "vm":
+        from lib import vm as suite
+    elif name == "raw":
+        from lib import raw as suite
+    else:
+        from lib import scale as suite
+    return suite
+
+
+def run(chosen):
+    install_packages(chosen.suite)
+    build()
+    require_built()
+    suite = suite_of(chosen.suite)
+    if chosen.inside:
+        suite.inside(chosen)
+        return
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    report.clear(chosen.out)
+    start, where = time.monotonic(), machine.describe()
+    samples, verified = suite.measure(chosen)
+    results = report.compose(chosen, suite.TITLES, where,
+                             time.monotonic() - start, samples, verified)
+    plot.write_all(chosen.out, results)
+    report.write(chosen.out, results)
+    print(report.markdown(results))
+    rounds.say(f"all of it is in {chosen.out}")
+
+
+def main():
+    if "--help" in sys.argv[1:]:
+        print(options.USAGE)
+        return 0
+    try:
+        run(options.parse(sys.argv[1:]))
+    except Rejected as error:
+        rounds.say(f"bench/run: results rejected: {error}")
+        return 1
+    except (options.Wrong, Failed) as error:
+        rounds.say(f"bench/run: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+sys.exit(main())
