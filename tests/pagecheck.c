@@ -14,12 +14,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define PAGE_BYTES 4096
@@ -40,6 +42,7 @@ struct options {
 	uint64_t random_ns;	 /* 0: no limit but the number */
 	uint64_t passes;
 	uint64_t write_percent;
+	double zipf; /* 0: each page as often as any other */
 	uint64_t seed;
 	bool progress;
 };
@@ -47,6 +50,18 @@ struct options {
 struct swap_counters {
 	uint64_t in_pages;
 	uint64_t out_pages;
+};
+
+/* Counts by latency. */
+struct histogram {
+	uint32_t bucket[BUCKETS];
+	uint64_t count;
+};
+
+/* Zipf's distribution of ranks 0 to pages - 1, by the method of Gray et al.,
+ * "Quickly generating billion-record synthetic databases". */
+struct zipf {
+	double exponent, zeta, alpha, eta;
 };
 
 struct check {
@@ -58,7 +73,10 @@ struct check {
 	uint64_t next_progress_ns;
 	struct swap_counters at_start;
 	uint64_t start_ns;
-	uint32_t latency[BUCKETS];
+	struct zipf zipf;
+	struct histogram touches;
+	struct histogram faults; /* touches that had to wait for swap */
+	uint64_t major_faults;	 /* of this thread, so far */
 };
 
 static uint64_t now_ns(void)
@@ -251,31 +269,90 @@ static uint64_t bucket_ns(unsigned int bucket)
 	       1;
 }
 
-/* permille of the touches took no longer, in microseconds. */
-static double latency_us(const struct check *c, uint64_t touches,
-			 uint64_t permille)
+static void count_latency(struct histogram *h, uint64_t ns)
 {
-	uint64_t wanted = (touches * permille + 999) / 1000;
+	h->bucket[bucket_of(ns)]++;
+	h->count++;
+}
+
+/* permille of them took no longer, in microseconds. */
+static double latency_us(const struct histogram *h, uint64_t permille)
+{
+	uint64_t wanted = (h->count * permille + 999) / 1000;
 	uint64_t seen = 0;
 
-	for (unsigned int b = 0; b < BUCKETS && touches; b++) {
-		seen += c->latency[b];
+	for (unsigned int b = 0; b < BUCKETS && h->count; b++) {
+		seen += h->bucket[b];
 		if (seen >= wanted)
 			return (double)bucket_ns(b) / 1000;
 	}
 	return 0;
 }
 
+/* Whether this thread had to wait for swap since it was last asked. */
+static bool faulted(struct check *c)
+{
+	struct rusage usage;
+	uint64_t before = c->major_faults;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	c->major_faults = (uint64_t)usage.ru_majflt;
+	return c->major_faults != before;
+}
+
 /* Timed is the fault, not the check of the page that it brings. */
 static void touch_page(struct check *c, uint64_t page, bool rewrite)
 {
-	uint64_t start = now_ns();
+	uint64_t start, ns;
 
+	faulted(c);
+	start = now_ns();
 	(void)*(volatile uint64_t *)page_address(c, page);
-	c->latency[bucket_of(now_ns() - start)]++;
+	ns = now_ns() - start;
+	count_latency(&c->touches, ns);
+	if (faulted(c))
+		count_latency(&c->faults, ns);
 	verify_page(c, page);
 	if (rewrite)
 		write_page(c, page);
+}
+
+static void zipf_prepare(struct zipf *z, double exponent, uint64_t pages)
+{
+	double two = 1 + pow(0.5, exponent);
+
+	z->exponent = exponent;
+	for (uint64_t i = 1; i <= pages; i++)
+		z->zeta += pow(1 / (double)i, exponent);
+	z->alpha = 1 / (1 - exponent);
+	z->eta = (1 - pow(2 / (double)pages, 1 - exponent)) /
+		 (1 - two / z->zeta);
+}
+
+/* part is from 0 to less than 1. */
+static uint64_t zipf_rank(const struct zipf *z, uint64_t pages, double part)
+{
+	uint64_t rank;
+
+	if (part * z->zeta < 1)
+		return 0;
+	if (part * z->zeta < 1 + pow(0.5, z->exponent))
+		return 1;
+	rank = (uint64_t)((double)pages *
+			  pow(z->eta * part - z->eta + 1, z->alpha));
+	return rank < pages ? rank : pages - 1;
+}
+
+/* Pages of neighbouring ranks lie far from each other, or readahead would
+ * bring them. */
+static uint64_t random_page(const struct check *c, uint64_t random)
+{
+	double part = (double)(random >> 11) / (double)(UINT64_C(1) << 53);
+
+	if (c->opt.zipf <= 0)
+		return random % c->pages;
+	return zipf_rank(&c->zipf, c->pages, part) * UINT64_C(2654435761) %
+	       c->pages;
 }
 
 static bool random_done(const struct options *opt, uint64_t touches,
@@ -298,7 +375,7 @@ static uint64_t touch_at_random(struct check *c, uint64_t *ns)
 		return 0;
 	while (!random_done(opt, touches, start)) {
 		random = xorshift(random);
-		touch_page(c, mix(random) % c->pages,
+		touch_page(c, random_page(c, mix(random)),
 			   (random >> 20) % 100 < opt->write_percent);
 		touches++;
 		progress(c, "random touch", touches, opt->random_touches);
@@ -344,6 +421,21 @@ static void print_rate(const char *key, uint64_t count, uint64_t ns)
 	printf("%s=%.0f\n", key, rate(count, ns));
 }
 
+static void print_latency(const char *key, const struct histogram *h)
+{
+	static const struct {
+		const char *name;
+		uint64_t permille;
+	} wanted[] = {
+		{ "p10", 100 }, { "p25", 250 }, { "p50", 500 }, { "p75", 750 },
+		{ "p90", 900 }, { "p95", 950 }, { "p99", 990 }, { "p999", 999 },
+	};
+
+	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+		printf("%s_%s_us=%.1f\n", key, wanted[i].name,
+		       latency_us(h, wanted[i].permille));
+}
+
 static void print_results(const struct check *c, uint64_t fill_ns,
 			  uint64_t read_ns, uint64_t touches,
 			  uint64_t random_ns)
@@ -356,9 +448,9 @@ static void print_results(const struct check *c, uint64_t fill_ns,
 	print_rate("read_pages_per_s", c->pages * c->opt.passes, read_ns);
 	printf("random_touches=%" PRIu64 "\n", touches);
 	print_rate("random_touches_per_s", touches, random_ns);
-	printf("random_touch_p50_us=%.1f\n", latency_us(c, touches, 500));
-	printf("random_touch_p99_us=%.1f\n", latency_us(c, touches, 990));
-	printf("random_touch_p999_us=%.1f\n", latency_us(c, touches, 999));
+	print_latency("random_touch", &c->touches);
+	printf("faults=%" PRIu64 "\n", c->faults.count);
+	print_latency("fault", &c->faults);
 	printf("verified_pages=%" PRIu64 "\nmismatches=0\n", c->verified_pages);
 	printf("pswpout=%" PRIu64 "\n", swapped.out_pages);
 	printf("pswpin=%" PRIu64 "\n", swapped.in_pages);
@@ -372,6 +464,8 @@ static void run(struct check *c)
 
 	c->pages = c->opt.size_bytes / PAGE_BYTES;
 	allocate(c);
+	if (c->opt.zipf > 0)
+		zipf_prepare(&c->zipf, c->opt.zipf, c->pages);
 	c->at_start = read_swap_counters();
 	c->start_ns = now_ns();
 	c->next_progress_ns = c->start_ns + NS_PER_S;
@@ -403,6 +497,16 @@ static uint64_t parse_count(const char *option, const char *text, uint64_t min,
 
 	if (*end)
 		die("--%s: not a number", option);
+	return value;
+}
+
+static double parse_zipf(const char *option, const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !(value > 0 && value < 1))
+		die("--%s: allowed is a number above 0 and below 1", option);
 	return value;
 }
 
@@ -442,6 +546,9 @@ static void usage(FILE *out)
 	      "  --passes=N          reads of all pages in order (default 1)\n"
 	      "  --write-percent=P   random touches that rewrite their page\n"
 	      "                      (default 20)\n"
+	      "  --zipf=S            random touches follow Zipf's law with "
+	      "this\n"
+	      "                      exponent, above 0 and below 1\n"
 	      "  --seed=N            (default 1)\n"
 	      "  --progress          a line a second on stderr\n"
 	      "  --help\n"
@@ -470,6 +577,9 @@ static void set_option(struct options *opt, int key, const char *name)
 	case 'w':
 		opt->write_percent = parse_count(name, optarg, 0, 100);
 		break;
+	case 'z':
+		opt->zipf = parse_zipf(name, optarg);
+		break;
 	case 'e':
 		opt->seed = parse_count(name, optarg, 0, UINT64_MAX);
 		break;
@@ -493,6 +603,7 @@ static void parse_options(struct options *opt, int argc, char **argv)
 		{ "seconds", required_argument, NULL, 't' },
 		{ "passes", required_argument, NULL, 'p' },
 		{ "write-percent", required_argument, NULL, 'w' },
+		{ "zipf", required_argument, NULL, 'z' },
 		{ "seed", required_argument, NULL, 'e' },
 		{ "progress", no_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' },
