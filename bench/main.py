@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from lib import machine, options, plot, report, rounds
+from lib import options, plot, report, rounds
 from lib.errors import Failed, Rejected
 from lib.paths import BUILD, SRC, require_built
 
@@ -45,19 +45,19 @@ def suite_of(name):
 
 
 def run(chosen):
-    install_packages(chosen.suite)
-    build()
-    require_built()
     suite = suite_of(chosen.suite)
     if chosen.inside:
         suite.inside(chosen)
         return
+    install_packages(chosen.suite)
+    build()
+    require_built()
     chosen.out.mkdir(parents=True, exist_ok=True)
     report.clear(chosen.out)
-    start, where = time.monotonic(), machine.describe()
-    samples, verified = suite.measure(chosen)
-    results = report.compose(chosen, suite.TITLES, where,
-                             time.monotonic() - start, samples, verified)
+    start = time.monotonic()
+    run_of_it = suite.measure(chosen)
+    results = report.compose(chosen, suite.TITLES, run_of_it,
+                             time.monotonic() - start)
     plot.write_all(chosen.out, results)
     report.write(chosen.out, results)
     print(report.markdown(results))

@@ -39,16 +39,16 @@ def run(arguments, env=None):
     return json.loads(done.stdout[done.stdout.index("{"):])
 
 
-def merged_percentiles(job):
+def latency_us(job):
     """Of the reads, or of the writes where there are no reads: in a mix it is
     the reads that somebody waits for."""
     side = job["read"] if job["read"]["total_ios"] else job["write"]
-    found = side["clat_ns"].get("percentile", {})
+    found = side["lat_ns"].get("percentile", {})
     return {f"{float(p):g}": ns / 1000 for p, ns in found.items()}
 
 
 def outcome(job):
-    percentiles = merged_percentiles(job)
+    percentiles = latency_us(job)
     metrics = {"iops": job["read"]["iops"] + job["write"]["iops"]}
     for p in ("50", "99", "99.9"):
         metrics[f"p{p}_us"] = percentiles.get(p, 0)
@@ -61,6 +61,7 @@ def measure(target, mode, block_bytes, depth, connections, size, seconds):
         "--name=bench", *target, *MODES[mode], f"--bs={block_bytes}",
         f"--size={size}", f"--iodepth={depth}", f"--numjobs={connections}",
         "--group_reporting", "--time_based", f"--runtime={seconds}",
+        "--lat_percentiles=1", "--clat_percentiles=0",
         "--percentile_list=" + ":".join(map(str, PERCENTILES))])
     return outcome(result["jobs"][0])
 

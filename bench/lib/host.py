@@ -1,8 +1,8 @@
 """bench/run host: fio's nbd engine on this machine, over TCP."""
 
-from lib import control, fio, rounds
+from lib import control, fio, machine, rounds
 from lib.local import Bed
-from lib.samples import Point
+from lib.samples import Point, Run
 
 TITLES = {
     "rswap-tcp": "rswap over TCP",
@@ -82,7 +82,7 @@ def verify(bed, systems, targets, options):
 
 
 def measure(options):
-    systems = rounds.choose(options, TITLES)
+    systems, where = rounds.choose(options, TITLES), machine.describe()
     with Bed() as bed:
         rounds.announce("host", points(options, dict.fromkeys(TITLES)),
                         systems, options, SETUP_S)
@@ -93,4 +93,4 @@ def measure(options):
         samples = rounds.measure(points(options, targets), systems,
                                  options.rounds)
         verified = verify(bed, systems, targets, options)
-    return samples, verified
+    return Run(samples, verified, where)

@@ -30,11 +30,12 @@ class Bed:
         process.await_ready(condition)
         return process
 
-    def start_memserver(self, name, memory, *options, address="127.0.0.1"):
-        """Returns the process; its port is read by port()."""
+    def start_memserver(self, name, memory, *options, address="127.0.0.1",
+                        port=0):
+        """Returns the process; a port that is left to it, port() tells."""
         port_file = self.path(f"{name}.port")
         return self.start(
-            name, [MEMSERVER, f"--memory={memory}", f"--listen={address}:0",
+            name, [MEMSERVER, f"--memory={memory}", f"--listen={address}:{port}",
                    f"--port-file={port_file}",
                    f"--control={self.path(name + '.control')}", *options],
             lambda: port_file.exists() and port_file.read_text().strip())

@@ -26,8 +26,8 @@ def version(*command):
     return (done.stdout or done.stderr).strip().splitlines()[0]
 
 
-def describe():
-    return {"kernel": platform.release(), "cpu": cpu_model(),
+def describe(where="On the machine itself"):
+    return {"where": where, "kernel": platform.release(), "cpu": cpu_model(),
             "cpus": os.cpu_count(), "memory_bytes": memory_bytes(),
             "load_before": os.getloadavg()[0],
             "fio": version("fio", "--version"),

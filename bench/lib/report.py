@@ -24,15 +24,15 @@ def clear(out):
             path.unlink()
 
 
-def compose(options, titles, machine, seconds, samples, verified):
+def compose(options, titles, run, seconds):
     return {
         "suite": options.suite, "rounds": options.rounds,
         "seconds_each": options.seconds, "quick": options.quick,
         "smoke": options.smoke, "took_s": round(seconds, 1),
-        "machine": machine, "systems": titles, "verified": verified,
-        **samples.dump(),
+        "machine": run.machine, "systems": titles, "verified": run.verified,
+        **run.samples.dump(),
         "targets": [t.dump()
-                    for t in targets.of_suite(options.suite, samples)]}
+                    for t in targets.of_suite(options.suite, run.samples)]}
 
 
 def figure(value):
@@ -95,7 +95,7 @@ def markdown(results):
 {results['rounds']} rounds of {results['seconds_each']} seconds each; the \
 systems take turns within a round. Median (lowest..highest).
 
-{machine['cpus']} x {machine['cpu']}, Linux {machine['kernel']}, \
+{machine['where']}: {machine['cpus']} x {machine['cpu']}, Linux {machine['kernel']}, \
 {machine['fio']}, {machine['nbdkit']}; load {machine['load_before']:.1f} \
 before the start.
 

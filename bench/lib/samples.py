@@ -79,3 +79,11 @@ class Samples:
         for entry in dumped["latency_us"]:
             samples.latency[entry["point"], entry["system"]] = entry["samples"]
         return samples
+
+
+@dataclass
+class Run:
+    """What a suite gives."""
+    samples: Samples
+    verified: dict  # by system: what was found to be right
+    machine: dict   # where

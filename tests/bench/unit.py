@@ -1,16 +1,39 @@
 """What bench/run computes, and what it rejects."""
 
 import sys
+import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
-from lib import control, options, plot, report, rounds, targets  # noqa: E402
-from lib.errors import Rejected  # noqa: E402
+from inside import workloads  # noqa: E402
+from lib import control, guest, options, plot, report  # noqa: E402
+from lib import rounds, targets  # noqa: E402
+from lib.errors import Failed, Rejected  # noqa: E402
 from lib.samples import Outcome, Point, Samples  # noqa: E402
 
 GOOD = {"errors": "0", "pages_lost_ever": "0", "server.0.transport": "tcp"}
+
+
+class NoCgroup:
+    """In its place where there is no root and no cgroup2."""
+
+    def __init__(self, name):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def limit(self, limit_bytes):
+        pass
+
+    def command(self, *command):
+        return list(map(str, command))
 
 
 def samples_of(values):
@@ -45,6 +68,48 @@ class Rejects(unittest.TestCase):
     def test_another_transport(self):
         self.assertIn("over rdma", self.rejected(**{
             "server.0.transport": "rdma"}))
+
+
+class RejectsInGuests(unittest.TestCase):
+    """Programs that swap, with somebody in their place who found errors."""
+
+    def run_pagecheck(self, script):
+        with tempfile.TemporaryDirectory() as d, \
+                mock.patch.object(workloads, "Cgroup", NoCgroup), \
+                mock.patch.object(workloads, "PAGECHECK", f"{d}/pagecheck"):
+            program = Path(d, "pagecheck")
+            program.write_text("#!/bin/sh\n" + script)
+            program.chmod(0o755)
+            return workloads.pagecheck("rswap-rdma", 1 << 20, 50)
+
+    def test_good(self):
+        self.assertEqual(self.run_pagecheck("echo faults=7; "
+                                            "echo mismatches=0")["faults"], 7)
+
+    def test_wrong_page(self):
+        with self.assertRaisesRegex(Rejected, "rswap-rdma: .*page 3 gen"):
+            self.run_pagecheck("echo mismatches=1; "
+                               "echo pagecheck: page 3 generation 1 >&2; "
+                               "exit 1")
+
+    def test_killed(self):
+        with self.assertRaises(Rejected):
+            self.run_pagecheck("kill -9 $$")
+
+    def test_rejected_in_the_guest_is_rejected_here(self):
+        with tempfile.TemporaryDirectory() as d:
+            def reject():
+                raise Rejected("wrong page")
+            with mock.patch.object(guest, "SHARE", Path(d)), \
+                    self.assertRaises(Rejected):
+                guest.inside(reject)
+            with self.assertRaisesRegex(Rejected, "wrong page"):
+                guest.result_of(Path(d), 1)
+
+    def test_a_guest_that_died(self):
+        with tempfile.TemporaryDirectory() as d, \
+                self.assertRaisesRegex(Failed, "status 125"):
+            guest.result_of(Path(d), 125)
 
 
 class Computes(unittest.TestCase):

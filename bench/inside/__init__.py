@@ -1,0 +1,1 @@
+"""What runs in a guest of tests/vm."""
