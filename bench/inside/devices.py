@@ -6,7 +6,7 @@ from pathlib import Path
 from inside.shell import call, write
 from lib.errors import Failed
 from lib.paths import PLUGIN, RSWAPCTL
-from lib.processes import accepts, await_true, run
+from lib.processes import await_true, greets, run
 
 SERVER = "10.77.0.1"
 NVMET = Path("/sys/kernel/config/nvmet")
@@ -112,7 +112,7 @@ def connect_nbd_memory(bed, size_bytes):
     bed.start("nbd-memory",
               ["nbdkit", "-f", "--swap", "-U", bed.socket("nbd-memory"),
                "memory", str(size_bytes)],
-              lambda: accepts(bed.socket("nbd-memory")))
+              lambda: greets(str(bed.socket("nbd-memory"))))
     run(["nbd-client", "-unix", bed.socket("nbd-memory"), device,
          "-block-size", "4096", "-connections", "2"])
     queue_setting(device, "scheduler", "none")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib import control
 from lib.paths import MEMSERVER, NBDKIT, PLUGIN
-from lib.processes import Processes, accepts, accepts_tcp, free_port
+from lib.processes import Processes, free_port, greets
 
 
 class Bed:
@@ -52,19 +52,19 @@ class Bed:
             name, [NBDKIT, "-f", "-t", threads, "-U", self.socket(name),
                    PLUGIN, *(f"server={s}" for s in servers), f"size={size}",
                    f"control={self.path(name + '.control')}", *keys],
-            lambda: accepts(self.socket(name)))
+            lambda: greets(str(self.socket(name))))
 
     def start_nbdkit(self, name, *arguments, threads=32):
         return self.start(
             name, ["nbdkit", "-f", "-t", threads, "-U", self.socket(name),
                    *arguments],
-            lambda: accepts(self.socket(name)))
+            lambda: greets(str(self.socket(name))))
 
     def start_nbdkit_tcp(self, name, *arguments, threads=32):
         port = free_port()
         self.start(name, ["nbdkit", "-f", "-t", threads, "-i", "127.0.0.1",
                           "-p", port, *arguments],
-                   lambda: accepts_tcp(port))
+                   lambda: greets(("127.0.0.1", port)))
         return port
 
     def status(self, name):

@@ -121,8 +121,8 @@ def scale_plots(results):
                         f"{text(metric)} against {text(x)}", text(x),
                         text(metric), "set logscale x 2", "set yrange [0:]")
         yield from line_plots(results, {
-            "start_s", "iops", "cpu_s_per_million", "locked_bytes"}, x, (),
-            make)
+            "start_s", "iops", "plugin_cpu_s_per_million",
+            "server_cpu_s_per_million", "locked_bytes"}, x, (), make)
 
 
 def write_all(out, results):

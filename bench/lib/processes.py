@@ -16,22 +16,27 @@ def await_true(seconds, condition, what):
     while not condition():
         if time.monotonic() > deadline:
             raise Failed(f"waited {seconds} seconds in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def accepts(path):
     """Does somebody listen on this Unix socket?"""
     with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
+
+
+def greets(address):
+    """Is there an NBD server, and does it serve?  nbdkit listens before its
+    plugin is ready, so the greeting is what counts."""
+    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
+    with socket.socket(family) as s:
+        s.settimeout(60)
+        if s.connect_ex(address) != 0:
+            return False
         try:
-            s.connect(str(path))
+            return s.recv(8) == b"NBDMAGIC"
         except OSError:
             return False
-    return True
-
-
-def accepts_tcp(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port():
