@@ -115,6 +115,8 @@ def connect_nbd_memory(bed, size_bytes):
               lambda: greets(str(bed.socket("nbd-memory"))))
     run(["nbd-client", "-unix", bed.socket("nbd-memory"), device,
          "-block-size", "4096", "-connections", "2"])
+    # nbdkit would wait for the kernel
+    bed.before_end.append(lambda: run(["nbd-client", "-d", device]))
     queue_setting(device, "scheduler", "none")
     return device
 

@@ -13,11 +13,14 @@ class Bed:
     def __init__(self):
         self.dir = Path(tempfile.mkdtemp(prefix="rswap-bench."))
         self.processes = Processes()
+        self.before_end = []  # called first
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
+        for action in reversed(self.before_end):
+            action()
         self.processes.stop_all()
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -42,8 +42,8 @@ class Scale:
 FULL = Scale(tuple(fio.MODES), (1, 4, 16, 32, 64), (75, 50, 33, 25),
              (100, 75, 50, 25))
 QUICK = Scale(("randread", "randwrite"), (1, 32), (33,), (50,))
-SMOKE = Scale(("randread",), (1,), (33,), (50,), 128 * MIB, 16 * MIB,
-              12 * MIB, 6 * MIB, 200, 500)
+SMOKE = Scale(("randread",), (1,), (33,), (50,), 64 * MIB, 8 * MIB, 8 * MIB,
+              3 * MIB, 100, 300)
 
 
 def scale(options):
