@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from lib import control
+from lib.errors import Failed, Rejected
 from lib.paths import MEMSERVER, NBDKIT, PLUGIN
 from lib.processes import Processes, free_port, greets
 
@@ -18,7 +19,15 @@ class Bed:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
+        died = self.processes.died()
+        self.end()
+        # the cause of what came out as an error of a request
+        if (died and isinstance(error, (Failed, Rejected))
+                and died not in str(error)):
+            raise kind(f"{died}; {error}")
+
+    def end(self):
         for action in reversed(self.before_end):
             action()
         self.processes.stop_all()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +18,10 @@ def await_true(seconds, condition, what):
         if time.monotonic() > deadline:
             raise Failed(f"waited {seconds} seconds in vain: {what}")
         time.sleep(0.005)
+
+
+# The flags "fixed newstyle" and "no zeroes", and the option to end it all.
+FAREWELL = struct.pack(">I8sII", 3, b"IHAVEOPT", 2, 0)
 
 
 def accepts(path):
@@ -34,9 +39,11 @@ def greets(address):
         if s.connect_ex(address) != 0:
             return False
         try:
-            return s.recv(8) == b"NBDMAGIC"
+            greeting = s.recv(18)
+            s.sendall(FAREWELL)
         except OSError:
             return False
+    return greeting.startswith(b"NBDMAGIC")
 
 
 def free_port():
@@ -78,9 +85,12 @@ class Process:
                    lambda: self.child.poll() is not None or condition(),
                    f"{self.name} does not become ready")
         if self.child.poll() is not None:
-            said = self.log.read_text(errors="replace").strip().splitlines()
-            raise Failed(f"{self.name} ended: "
-                         f"{said[-1] if said else 'said nothing'}")
+            raise Failed(self.epitaph())
+
+    def epitaph(self):
+        said = self.log.read_text(errors="replace").strip().splitlines()
+        return (f"{self.name} ended with status {self.child.returncode}: "
+                f"{said[-1] if said else 'said nothing'}")
 
     def cpu_s(self):
         return cpu_s(self.pid)
@@ -112,6 +122,13 @@ class Processes:
     def stop(self, process):
         self.running.remove(process)
         process.stop()
+
+    def died(self):
+        """What one that has ended by itself said last; empty if none has."""
+        for process in self.running:
+            if process.child.poll() is not None:
+                return process.epitaph()
+        return ""
 
     def stop_all(self):
         while self.running:
