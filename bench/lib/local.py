@@ -47,8 +47,8 @@ class Bed:
         """Returns the process; a port that is left to it, port() tells."""
         port_file = self.path(f"{name}.port")
         return self.start(
-            name, [MEMSERVER, f"--memory={memory}", f"--listen={address}:{port}",
-                   f"--port-file={port_file}",
+            name, [MEMSERVER, f"--memory={memory}",
+                   f"--listen={address}:{port}", f"--port-file={port_file}",
                    f"--control={self.path(name + '.control')}", *options],
             lambda: port_file.exists() and port_file.read_text().strip())
 

@@ -58,7 +58,8 @@ class Options:
 
 def number(name, text, low, high):
     if not re.fullmatch("[0-9]+", text) or not low <= int(text) <= high:
-        raise Wrong(f"--{name}={text}: allowed is a number from {low} to {high}")
+        raise Wrong(f"--{name}={text}: allowed is a number from {low} to "
+                    f"{high}")
     return int(text)
 
 

@@ -52,15 +52,23 @@ def free_port():
         return s.getsockname()[1]
 
 
+def last_line(*texts):
+    """Of the first text that has one."""
+    for text in texts:
+        if text.strip():
+            return text.strip().splitlines()[-1]
+    return "said nothing"
+
+
 def run(command, **options):
     """A program that has to succeed; what it printed."""
     done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, check=False, **options)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise Failed(f"{Path(str(command[0])).name} ended with status "
-                     f"{done.returncode}: {said[-1] if said else 'said nothing'}")
+                     f"{done.returncode}: "
+                     f"{last_line(done.stderr, done.stdout)}")
     return done.stdout
 
 
@@ -88,9 +96,8 @@ class Process:
             raise Failed(self.epitaph())
 
     def epitaph(self):
-        said = self.log.read_text(errors="replace").strip().splitlines()
         return (f"{self.name} ended with status {self.child.returncode}: "
-                f"{said[-1] if said else 'said nothing'}")
+                f"{last_line(self.log.read_text(errors='replace'))}")
 
     def cpu_s(self):
         return cpu_s(self.pid)

@@ -95,7 +95,8 @@ def markdown(results):
 {results['rounds']} rounds of {results['seconds_each']} seconds each; the \
 systems take turns within a round. Median (lowest..highest).
 
-{machine['where']}: {machine['cpus']} x {machine['cpu']}, Linux {machine['kernel']}, \
+{machine['where']}: {machine['cpus']} x {machine['cpu']}, \
+Linux {machine['kernel']}, \
 {machine['fio']}, {machine['nbdkit']}; load {machine['load_before']:.1f} \
 before the start.
 

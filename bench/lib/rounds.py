@@ -44,7 +44,8 @@ def rotated(systems, round_number):
 
 def headline(outcome):
     metric, value = next(iter(outcome.metrics.items()))
-    return f"{metric} {value:,.4g}" if value < 1000 else f"{metric} {value:,.0f}"
+    return f"{metric} " + (f"{value:,.0f}" if value >= 1000
+                           else f"{value:.4g}")
 
 
 def measure(points, systems, rounds):

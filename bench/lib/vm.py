@@ -21,7 +21,7 @@ TITLES = {
 }
 MIB = 1 << 20
 SETUP_S = 90
-FIO_STARTUP_S = 4  # in an emulated guest
+FIO_STARTUP_S = 2  # in an emulated guest
 
 
 @dataclass
