@@ -1,19 +1,18 @@
-"""Programs that swap: pagecheck, redis under redis-benchmark, sort.  Each knows
+"""Programs that swap: pagecheck, redis under redis-benchmark, sqlite.  Each knows
 whether what it read back is what it wrote."""
 
 import hashlib
-import json
-import os
 import random
 import subprocess
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from inside.shell import Cgroup
 from lib.errors import Failed, Rejected
 from lib.paths import PAGECHECK
-from lib.processes import Process, accepts, run
+from lib.processes import Process, accepts, await_true, run
 from lib.samples import Outcome
 
 TMP = Path("/run/tmp")
@@ -160,48 +159,83 @@ def redis(system, size_bytes, percent, requests, check):
     return Outcome(metrics)
 
 
-# --- sort ---
+# --- sqlite ---
 
-def sort_data(size_bytes):
-    path = TMP / f"sort-{size_bytes}"
-    if not path.exists():
-        rng = random.Random(2)
-        with open(path, "w", encoding="ascii") as f:
-            for _ in range(size_bytes // 64):
-                f.write(rng.randbytes(24).hex() + " fifteen bytes.\n")
-    return path
+BODY_BYTES = 300
+ROW_BYTES = 360  # with all that sqlite adds
 
 
-def run_sort(group, path):
-    """Seconds, and the checksum of what it gave.  All in memory: -S."""
-    start = time.monotonic()
-    with subprocess.Popen(
-            group.command("sort", "--parallel=1", "-S",
-                          str(8 * path.stat().st_size), path),
-            stdout=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"}) as child:
-        checksum = hashlib.file_digest(child.stdout, "md5").hexdigest()
-    if child.returncode:
-        raise Failed(f"sort ended with status {child.returncode}")
-    return time.monotonic() - start, checksum
+@cache
+def sqlite_data(size_bytes, queries):
+    """Two scripts for sqlite3, which fills a table and which asks for rows of
+    it, and the checksum of the answer."""
+    load, ask = TMP / f"load-{size_bytes}.sql", TMP / f"ask-{size_bytes}.sql"
+    rng = random.Random(2)
+    rows = [(rng.randbytes(8).hex(), rng.randbytes(BODY_BYTES // 2).hex())
+            for _ in range(size_bytes // ROW_BYTES)]
+    chosen = [rng.choice(rows) for _ in range(queries)]
+    with open(load, "w", encoding="ascii") as f:
+        f.write("CREATE TABLE t (name TEXT, body TEXT);\nBEGIN;\n")
+        for name, body in rows:
+            f.write(f"INSERT INTO t VALUES ('{name}', '{body}');\n")
+        f.write("COMMIT;\nCREATE INDEX by_name ON t (name);\n")
+    with open(ask, "w", encoding="ascii") as f:
+        for name, _ in chosen:
+            f.write(f"SELECT body FROM t WHERE name = '{name}';\n")
+    answer = "".join(body + "\n" for _, body in chosen).encode()
+    return load, ask, hashlib.md5(answer).hexdigest()
 
 
-def sort_reference(path):
-    """Without a limit: its working set, and what it has to give."""
-    kept = path.with_suffix(".reference")
-    if not kept.exists():
-        with Cgroup("sort-free") as group:
-            _, checksum = run_sort(group, path)
-            kept.write_text(json.dumps([group.peak_bytes(), checksum]))
-    return json.loads(kept.read_text())
+class Sqlite:
+    """sqlite3 with a database in memory.  A file that it opens for output is
+    the sign that it has done all before; the one before is complete then."""
+
+    def __init__(self, group):
+        self.child = subprocess.Popen(
+            group.command("sqlite3", "-batch", ":memory:"),
+            stdin=subprocess.PIPE, text=True)
+        self.outputs = 0
+
+    def output(self, number):
+        return TMP / f"sqlite.{self.child.pid}.{number}"
+
+    def read(self, script):
+        """Runs a script, waits for its end; its output is a file."""
+        this, after = self.output(self.outputs), self.output(self.outputs + 1)
+        self.outputs += 1
+        self.child.stdin.write(f".output {this}\n.read {script}\n"
+                               f".output {after}\n")
+        self.child.stdin.flush()
+        await_true(3600,
+                   lambda: after.exists() or self.child.poll() is not None,
+                   f"sqlite3 does not finish {script.name}")
+        if self.child.poll() is not None:
+            raise Failed(f"sqlite3 ended with status {self.child.returncode}")
+        return this
+
+    def end(self):
+        """At once: at an orderly end it would touch all that it has."""
+        self.child.kill()
+        self.child.wait()
+        self.child.stdin.close()
+        for number in range(self.outputs + 1):
+            self.output(number).unlink(missing_ok=True)
 
 
-def sort(system, size_bytes, percent):
+def sqlite(system, size_bytes, percent, queries):
     """(c)"""
-    path = sort_data(size_bytes)
-    peak_bytes, wanted = sort_reference(path)
-    with Cgroup("sort") as group:
-        group.limit(peak_bytes * percent // 100)
-        seconds, checksum = run_sort(group, path)
+    load, ask, wanted = sqlite_data(size_bytes, queries)
+    with Cgroup("sqlite") as group:
+        program = Sqlite(group)
+        try:
+            program.read(load)
+            group.limit(group.used_bytes() * percent // 100)
+            start = time.monotonic()
+            answer = program.read(ask)
+            seconds = time.monotonic() - start
+            checksum = hashlib.md5(answer.read_bytes()).hexdigest()
+        finally:
+            program.end()
     if checksum != wanted:
-        raise Rejected(f"{system}: sort gave something else")
-    return Outcome({"sort_s": seconds})
+        raise Rejected(f"{system}: sqlite gave something else")
+    return Outcome({"queries_per_s": queries / seconds})

@@ -15,7 +15,7 @@ Measures rswap beside what a user would pick instead, the systems in turn.
 
   host     fio on this machine, over TCP
   vm       in a virtual machine, over soft-RoCE: fio on the block device, and
-           swapping: page faults, redis, sort
+           swapping: page faults, redis, sqlite
   raw      in a virtual machine: one request beside ib_read_lat, CPU seconds
            per page, reads while writes are in flight
   scale    many sessions, many servers, large devices, on this machine

@@ -110,7 +110,7 @@ def limit_plots(results):
                     "memory limit, % of the working set", text(metric),
                     "set yrange [0:]", "set xrange [*:*] reverse")
     return line_plots(results, {"swap_pages_per_s", "requests_per_s",
-                                "random_touches_per_s", "sort_s"},
+                                "random_touches_per_s", "queries_per_s"},
                       "limit_percent", ("workload",), make)
 
 

@@ -95,9 +95,10 @@ def program_points(size, devices):
                          lambda system, percent=percent: workloads.redis(
                              system, size.program_bytes, percent,
                              size.requests, system.startswith("rswap-")))
-        yield swap_point("sort", percent, seconds, devices,
-                         lambda system, percent=percent: workloads.sort(
-                             system, size.program_bytes, percent))
+        yield swap_point("sqlite", percent, seconds, devices,
+                         lambda system, percent=percent: workloads.sqlite(
+                             system, size.program_bytes, percent,
+                             size.requests // 4))
 
 
 def points(options, devices):
@@ -106,7 +107,7 @@ def points(options, devices):
              *pages_points(size, devices), *program_points(size, devices)]
     if options.smoke:  # a real program on each takes its time
         for point in found:
-            if point.fields.get("workload") in ("redis", "sort", "zipf"):
+            if point.fields.get("workload") in ("redis", "sqlite", "zipf"):
                 point.systems = ("rswap-rdma",)
     return [p for p in found if options.wants(p.name)]
 
