@@ -38,8 +38,8 @@ struct trunk {
 	pthread_mutex_t lock;
 	struct trunk_op *head, **tail;
 	struct trunk_op *unsent;
-	unsigned batches; /* unanswered sends */
-	bool sending;	  /* a thread has the sender's role */
+	unsigned batches;     /* unanswered sends */
+	_Atomic bool sending; /* a thread has its role; written under lock */
 
 	_Atomic int dead;     /* why, or 0; written under lock */
 	_Atomic bool stuck;   /* bytes are left over; written under lock */
@@ -97,7 +97,8 @@ static void die(struct trunk *t, int why)
 {
 	if (t->dead)
 		return;
-	t->dead = why;
+	/* The kernel's own time-out is no request's deadline. */
+	t->dead = why == -ETIMEDOUT ? -ECONNRESET : why;
 	shutdown(t->fd, SHUT_RDWR);
 }
 
@@ -223,8 +224,8 @@ static void pump(struct trunk *t)
 		pthread_mutex_unlock(&t->lock);
 		rc = send_out(t);
 		pthread_mutex_lock(&t->lock);
-		t->sending = false;
 		t->stuck = rc == -EAGAIN;
+		t->sending = false;
 		if (t->stuck)
 			return;
 		if (rc)
@@ -302,9 +303,24 @@ static ssize_t receive_spinning(struct trunk *t, struct msghdr *msg,
 	return got;
 }
 
-/* Receives once: as much as there is, or waits for it up to a tick.  0,
- * -EAGAIN, or why the trunk is dead. */
-static int receive(struct trunk *t, uint64_t spin_ns)
+/* Before a receive while something is or may become stuck: whether there is
+ * something to receive, and not only room to send. */
+static bool await_either(struct trunk *t)
+{
+	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+	int ms = 1; /* the sender is about to be done, or stuck */
+
+	if (t->stuck) {
+		p.events |= POLLOUT;
+		ms = TICK_NS / NS_PER_MS;
+	}
+	poll(&p, 1, ms);
+	return p.revents & ~POLLOUT;
+}
+
+/* Receives once: as much as there is, or waits for it up to a tick, unless it
+ * only drains.  0, -EAGAIN, or why the trunk is dead. */
+static int receive(struct trunk *t, uint64_t spin_ns, bool drain)
 {
 	struct iovec iov[2];
 	struct msghdr msg = { .msg_iov = iov,
@@ -312,11 +328,10 @@ static int receive(struct trunk *t, uint64_t spin_ns)
 	ssize_t got = -1;
 
 	errno = EAGAIN;
-	if (t->stuck) {
-		struct pollfd p = { .fd = t->fd, .events = POLLIN | POLLOUT };
-
-		poll(&p, 1, TICK_NS / NS_PER_MS);
-		if (!(p.revents & ~POLLOUT))
+	if (drain) {
+		got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
+	} else if (t->stuck || t->sending) {
+		if (!await_either(t))
 			return -EAGAIN;
 		got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
 	} else {
@@ -446,12 +461,19 @@ static uint32_t next_leader(const struct trunk *t,
 	return 0;
 }
 
+/* Lets go of the role.  Under the lock.  Whom to wake. */
+static uint32_t let_go(struct trunk *t, const struct trunk_waiter *self)
+{
+	atomic_store(&t->leading, false);
+	return t->dead ? bury(t) : next_leader(t, self);
+}
+
 /* One receive and all that follows from it.  True while the role is kept. */
 static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
-		      uint64_t deadline_ns, uint64_t spin_ns)
+		      uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	struct trunk_op *chain = NULL;
-	int rc = receive(t, spin_ns);
+	int rc = receive(t, spin_ns, drain);
 	uint32_t bits = 0;
 	bool done;
 
@@ -465,38 +487,59 @@ static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
 	if (rc && rc != -EAGAIN)
 		die(t, rc);
 	pump(t);
+	/* Drop by drop is no answer in time either. */
 	done = atomic_load(&self->left) == 0 || t->dead ||
-	       (rc == -EAGAIN && clock_left_ns(deadline_ns) == 0);
-	if (done) {
-		atomic_store(&t->leading, false);
-		bits |= t->dead ? bury(t) : next_leader(t, self);
-	}
+	       (drain ? rc == -EAGAIN : clock_left_ns(deadline_ns) == 0);
+	if (done)
+		bits |= let_go(t, self);
 	pthread_mutex_unlock(&t->lock);
 	wake(t, bits);
 	return !done;
 }
 
+static void lead(struct trunk *t, const struct trunk_waiter *self,
+		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
+{
+	uint32_t bits;
+
+	/* The role may have come free with the end of one's own ops. */
+	if (atomic_load(&self->left) == 0) {
+		pthread_mutex_lock(&t->lock);
+		bits = let_go(t, self);
+		pthread_mutex_unlock(&t->lock);
+		wake(t, bits);
+		return;
+	}
+	while (lead_once(t, self, deadline_ns, spin_ns, drain))
+		;
+}
+
 bool trunk_wait(struct trunk *t, struct trunk_waiter *self,
 		uint64_t deadline_ns, uint64_t spin_ns)
 {
-	bool in_time = true;
+	bool in_time = true, drained = false;
 
 	atomic_store(&self->waiting, true);
 	for (;;) {
 		uint32_t seq = atomic_load(&t->seq);
+		bool late = in_time && clock_left_ns(deadline_ns) == 0;
 
 		if (atomic_load(&self->left) == 0)
 			break;
-		if (in_time && clock_left_ns(deadline_ns) == 0) {
+		if (late && drained) {
 			in_time = false;
 			trunk_abort(t);
-		} else if (t->dead || atomic_exchange(&t->leading, true)) {
+		} else if (!t->dead && !atomic_exchange(&t->leading, true)) {
+			/* Late, perhaps for having waited for another server:
+			 * the answers may have been here for long. */
+			lead(t, self, deadline_ns, spin_ns, late);
+			drained = late;
+		} else if (late) {
+			drained = true; /* by the one who leads */
+		} else {
 			sleep_until(t, seq, self->bit,
 				    in_time ? deadline_ns
 					    : clock_now_ns() + TICK_NS);
-		} else {
-			while (lead_once(t, self, deadline_ns, spin_ns))
-				;
 		}
 	}
 	atomic_store(&self->waiting, false);

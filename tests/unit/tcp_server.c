@@ -27,6 +27,20 @@ static bool sulk(void)
 	return false;
 }
 
+/* A good reply and a payload without end in sight. */
+static bool drip(int fd, const struct wire_data_reply *reply)
+{
+	unsigned char buf[sizeof *reply];
+
+	wire_encode_reply(reply, buf);
+	for (size_t i = 0; !atomic_load(&s->stop); i++) {
+		if (!answer(fd, i < sizeof buf ? &buf[i] : buf, 1))
+			break;
+		sleep_ms(20);
+	}
+	return false;
+}
+
 /* A reply as the behaviour wants it.  True where the lane goes on. */
 static bool misbehave(int fd, const struct wire_data_request *request,
 		      struct wire_data_reply reply)
@@ -53,6 +67,8 @@ static bool misbehave(int fd, const struct wire_data_request *request,
 		break;
 	case TCP_SHORT:
 		break;
+	case TCP_DRIP:
+		return drip(fd, &reply);
 	case TCP_SILENT:
 	case TCP_DEAF:
 		return sulk();

@@ -28,6 +28,7 @@ enum tcp_behaviour {
 	TCP_SHORT,     /* a reply, and half of what was read */
 	TCP_CLOSED,
 	TCP_SILENT,
+	TCP_DRIP, /* a byte every now and then */
 	TCP_DEAF, /* does not even receive */
 };
 

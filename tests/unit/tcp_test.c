@@ -358,6 +358,40 @@ static void one_connections_failure_leaves_the_others_alone(void **state)
 	stop();
 }
 
+/* The second link's answers have come long before anybody looks at them: they
+ * count, and its connection lives on. */
+static void a_silent_server_does_not_cost_another_its_connection(void **state)
+{
+	(void)state;
+	tcp_server.only_lane = 1; /* the first link's READs */
+	start(TCP_SILENT, 0, 2);
+	memcpy(tcp_server.store[0], sent, sizeof sent);
+	plan(XFER_READ, 4);
+	xfers[2].link = xfers[3].link = links[1];
+	carry_out(4, 100);
+	assert_statuses(0, 2, -ETIMEDOUT);
+	assert_statuses(2, 4, 0);
+	assert_memory_equal(got + 2 * BYTES, sent + 2 * BYTES, 2 * BYTES);
+	plan(XFER_READ, 1);
+	xfers[0].link = links[1];
+	carry_out(1, LONG_MS);
+	assert_statuses(0, 1, 0);
+	stop();
+}
+
+static void drop_by_drop_ends_at_the_deadline(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	start(TCP_DRIP, 0, 1);
+	plan(XFER_READ, 1);
+	carry_out(1, 100);
+	assert_statuses(0, 1, -ETIMEDOUT);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	stop();
+}
+
 /* --- abort --- */
 
 static void *abort_after_a_while(void *arg)
@@ -422,6 +456,9 @@ int main(void)
 			a_server_that_takes_nothing_ends_at_the_deadline),
 		cmocka_unit_test(
 			one_connections_failure_leaves_the_others_alone),
+		cmocka_unit_test(
+			a_silent_server_does_not_cost_another_its_connection),
+		cmocka_unit_test(drop_by_drop_ends_at_the_deadline),
 		cmocka_unit_test(an_abort_wakes_a_wait),
 		cmocka_unit_test(an_aborted_link_carries_nothing),
 	};
