@@ -24,7 +24,8 @@
  *
  * Neither role is held while asleep for anything but this socket's bytes, and
  * sends never block: bytes that the socket does not take are left over (stuck)
- * and the leader polls for room too.
+ * and the leader polls for room too.  An answer to a request that is not wholly
+ * sent is not told from a good one; no server of ours gives such.
  *
  * A trunk dies once, and stays dead: the socket is shut down, and whoever lets
  * go of the last role fails every op ("bury").  Until then buffers may be
@@ -88,12 +89,14 @@ void trunk_close(struct trunk *trunk);
 void trunk_abort(struct trunk *trunk);
 
 /* Queues a chain of N ops of one waiter, and sends what may be sent.  Their
- * xfers' status becomes -EINPROGRESS, or why the trunk is dead. */
+ * xfers' status is -EINPROGRESS already; it becomes why the trunk is dead,
+ * where it is. */
 void trunk_submit(struct trunk *trunk, struct trunk_waiter *waiter,
 		  struct trunk_op *first, struct trunk_op *last, uint32_t n);
 
-/* Returns when all of the waiter's ops are settled; at DEADLINE_NS by killing
- * the trunk, and then false.  A leader spins SPIN_NS before it sleeps. */
+/* Returns when all of the waiter's ops are settled; after DEADLINE_NS, where
+ * what has come does not settle them, by killing the trunk, and then false.  A
+ * leader spins SPIN_NS before it sleeps. */
 bool trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
 		uint64_t deadline_ns, uint64_t spin_ns);
 
