@@ -137,6 +137,9 @@ static void *work(void *arg)
 
 	for (unsigned i = 0; i < ROUNDS && !atomic_load(&stop_now); i++) {
 		if (!round_trip(w)) {
+			/* As the session does: READs and WRITEs have a trunk
+			 * each, and one's failure says nothing to the other. */
+			tcp->link_abort(w->link);
 			w->failed++;
 			break;
 		}
