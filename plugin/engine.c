@@ -14,32 +14,56 @@
 
 /* --- before anything is opened --- */
 
+/* One server under two names would be counted twice, and be taken for two
+ * places.  WELCOMES: of the servers up to I. */
+static int refuse_same(const struct engine_config *config,
+		       const struct wire_welcome *welcomes, uint32_t i,
+		       struct reason *why)
+{
+	for (uint32_t k = 0; k < i; k++) {
+		if (memcmp(welcomes[k].incarnation, welcomes[i].incarnation,
+			   sizeof welcomes[i].incarnation))
+			continue;
+		reason_set(why,
+			   "server=%s and server=%s are the same memory "
+			   "server: each may be given once",
+			   net_name_format(&config->servers[k]).text,
+			   net_name_format(&config->servers[i]).text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int probe_server(const struct engine_config *config, uint32_t i,
-			uint64_t deadline_ns, uint64_t *slab_bytes,
-			uint64_t *free_bytes, struct reason *why)
+			uint64_t deadline_ns, struct wire_welcome *welcomes,
+			uint64_t *slab_bytes, uint64_t *free_bytes,
+			struct reason *why)
 {
 	struct net_text text = net_name_format(&config->servers[i]);
-	struct wire_welcome welcome;
+	struct wire_welcome *welcome = &welcomes[i];
 	struct reason inner;
-	int rc = session_probe(&config->servers[i], deadline_ns, &welcome,
+	int rc = session_probe(&config->servers[i], deadline_ns, welcome,
 			       &inner);
 
-	if (!rc && !session_can_use(&welcome, config->transport, &inner))
+	if (!rc && !session_can_use(welcome, config->transport, &inner))
 		rc = -EPROTONOSUPPORT;
 	if (rc) {
 		reason_set(why, "server=%s: %s", text.text, inner.text);
 		return rc;
 	}
-	if (i > 0 && welcome.slab_bytes != *slab_bytes) {
+	rc = refuse_same(config, welcomes, i, why);
+	if (rc)
+		return rc;
+	if (i > 0 && welcome->slab_bytes != *slab_bytes) {
 		reason_set(why,
 			   "server=%s has slabs of %s, the servers before it "
 			   "have %s: all must have the same",
-			   text.text, size_format(welcome.slab_bytes).text,
+			   text.text, size_format(welcome->slab_bytes).text,
 			   size_format(*slab_bytes).text);
 		return -EINVAL;
 	}
-	*slab_bytes = welcome.slab_bytes;
-	*free_bytes += welcome.free_bytes;
+	*slab_bytes = welcome->slab_bytes;
+	*free_bytes += welcome->free_bytes;
 	return 0;
 }
 
@@ -47,15 +71,21 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		 struct reason *why)
 {
 	uint64_t deadline_ns = clock_now_ns() + config->timeout_ns;
+	struct wire_welcome *welcomes =
+		calloc(config->n_servers, sizeof *welcomes);
 	uint64_t free_bytes = 0;
+	int rc = 0;
 
-	for (uint32_t i = 0; i < config->n_servers; i++) {
-		int rc = probe_server(config, i, deadline_ns, slab_bytes,
-				      &free_bytes, why);
-
-		if (rc)
-			return rc;
+	if (!welcomes) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
 	}
+	for (uint32_t i = 0; i < config->n_servers && !rc; i++)
+		rc = probe_server(config, i, deadline_ns, welcomes, slab_bytes,
+				  &free_bytes, why);
+	free(welcomes);
+	if (rc)
+		return rc;
 	if (free_bytes >= config->size_bytes)
 		return 0;
 	reason_set(why,

@@ -66,6 +66,15 @@ plugin "server=127.0.0.1:1 refused" "$address" 127.0.0.1:1 size=32M timeout=2
 plugin "server=no.such.host.invalid:10909" no.such.host.invalid size=32M \
 	timeout=2
 plugin "size=65M 68157440 64M 67108864" "$address" size=65M
+# one server twice, under the same address, another name, or another port
+plugin "server=$address same memory server once" "$address" "$address" size=96M
+plugin "server=$address server=localhost:${port[s]} same memory server once" \
+	"$address" "localhost:${port[s]}" size=32M
+start_server two --memory=64M --slab-size=1M --listen=127.0.0.1:0
+plugin "server=127.0.0.1:$(head -n 1 "$dir/two.port") same once
+	server=127.0.0.1:$(tail -n 1 "$dir/two.port")" \
+	"$address" "127.0.0.1:$(head -n 1 "$dir/two.port")" \
+	"127.0.0.1:$(tail -n 1 "$dir/two.port")" size=32M
 start_server t --memory=64M --slab-size=2M
 plugin "server=$(server t) slabs 2M 1M same" "$address" "$(server t)" size=32M
 start_server u --memory=32M --slab-size=1M
