@@ -72,6 +72,7 @@ refused "host:0 65535" attach host:0 --size=1G
 refused ":10909" attach :10909 --size=1G
 
 refused "--timeout=0 86400" detach --timeout=0
+refused "--if-attached=1 without" detach --if-attached=1
 refused "--force=x without" detach --force=x
 refused "--all nbd0" detach nbd0 --all
 refused "nbd1" detach nbd0 nbd1
@@ -83,5 +84,16 @@ refused "a..:b" status a..:b
 
 refused "--plugin= empty" doctor --plugin=
 refused "--frob" doctor --frob
+
+# nothing to do is no error where that is asked for
+if [ "$(id -u)" = 0 ]; then
+	refused "nothing attached" detach
+	refused "none attached" detach none
+	for words in "" none; do
+		# shellcheck disable=SC2086
+		[ -z "$("$ctl" detach --if-attached $words 2>&1)" ] ||
+			complain "detach --if-attached $words: not silent"
+	done
+fi
 
 exit "$failed"
