@@ -49,6 +49,9 @@ struct peer {
 	_Atomic uint32_t recoveries;		  /* BROKEN to UP, ever */
 	const struct transport_ops *_Atomic transport; /* of the session */
 
+	/* On the control connection, last; 0: never. */
+	_Atomic uint64_t answered_ns;
+
 	/* Guards asks, changes of state, and fd's lifetime; a leaf. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

@@ -64,10 +64,13 @@ int session_call(struct peer *peer, struct wire_message *request,
 		 struct reason *why)
 {
 	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+	int rc;
 
 	request->cookie = ++peer->next_cookie;
-	return wire_call(peer->fd, request, reply_type, reply, deadline_ns,
-			 why);
+	rc = wire_call(peer->fd, request, reply_type, reply, deadline_ns, why);
+	if (!rc || rc == -EREMOTEIO) /* refused: also an answer */
+		atomic_store(&peer->answered_ns, clock_now_ns());
+	return rc;
 }
 
 void session_close(struct peer *peer)

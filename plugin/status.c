@@ -90,10 +90,14 @@ static void put_peer(const struct peer *p, FILE *out)
 {
 	const struct transport_ops *transport = atomic_load(&p->transport);
 	uint32_t sessions = atomic_load(&p->sessions);
+	uint64_t answered_ns = atomic_load(&p->answered_ns);
 	unsigned i = p->index;
 
 	fprintf(out, "server.%u.address %s\n", i, p->text.text);
 	fprintf(out, "server.%u.state %s\n", i, peer_state_name(peer_state(p)));
+	if (answered_ns)
+		fprintf(out, "server.%u.answered_ms %" PRIu64 "\n", i,
+			(uint64_t)((clock_now_ns() - answered_ns) / NS_PER_MS));
 	fprintf(out, "server.%u.transport %s\n", i,
 		transport ? transport->name : "none");
 	fprintf(out, "server.%u.slabs %u\n", i, atomic_load(&p->slabs));

@@ -35,7 +35,7 @@ refused() { # "WORD..." ARGUMENT...
 	return 0
 }
 
-refused "command attach"
+refused "command attach check"
 refused "frobnicate attach" frobnicate
 refused "--frob" --frob
 
@@ -81,6 +81,9 @@ refused "--frob" detach --frob
 refused "--server value" status --server
 refused "--raw=1 without" status --raw=1
 refused "a..:b" status a..:b
+
+refused "--frob" check --frob
+refused "a..:b NAME SOCKET" check a..:b
 
 refused "--plugin= empty" doctor --plugin=
 refused "--frob" doctor --frob

@@ -125,7 +125,7 @@ for setting in io_flusher realtime locked oom; do
 		die "$setting: $(status_value safety.$setting \
 			/run/rswap/far/control.sock)"
 done
-#rswapctl check || die "rswapctl check is not content"
+rswapctl check || die "rswapctl check is not content"
 
 say "a service puts pages out; the instance is stopped meanwhile"
 start_program 15
