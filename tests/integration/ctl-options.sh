@@ -85,6 +85,7 @@ refused "a..:b" status a..:b
 refused "--frob" check --frob
 refused "a..:b NAME SOCKET" check a..:b
 
+refused "--role=client server|compute|both" doctor --role=client
 refused "--plugin= empty" doctor --plugin=
 refused "--frob" doctor --frob
 
