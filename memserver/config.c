@@ -54,9 +54,12 @@ static const char usage[] =
 	"Usage: rswap-memserver --memory=SIZE [OPTION]...\n"
 	"Hands out this machine's memory as swap space for other machines.\n"
 	"\n"
-	"  --memory=SIZE         what it may hand out (K, M, G, T); required\n"
+	"  --memory=SIZE         what it may hand out, one slab to 1024T (K, "
+	"M,\n"
+	"                        G, T); required\n"
 	"  --listen=HOST[:PORT]  where to listen, repeatable; port 0 picks a\n"
-	"                        free one (default 127.0.0.1:10909)\n"
+	"                        free one (default 127.0.0.1:10909); at most\n"
+	"                        16 times\n"
 	"  --transport=auto|rdma|tcp\n"
 	"                        auto: RDMA where a listening address belongs\n"
 	"                        to an RDMA device, and TCP always (default);\n"
@@ -64,10 +67,11 @@ static const char usage[] =
 	"  --slab-size=SIZE      unit of handing out: a power of two from 1M\n"
 	"                        to 1G (default 64M)\n"
 	"  --hugepages           slabs of huge pages\n"
-	"  --threads=N           threads for TCP lanes (default: one per CPU,\n"
-	"                        at most 8)\n"
-	"  --max-sessions=N      sessions at a time (default 256)\n"
-	"  --stock=N             slabs kept ready, 0 for none (default 2)\n"
+	"  --threads=N           threads for TCP lanes, 1 to 256 (default: "
+	"one\n"
+	"                        per CPU, at most 8)\n"
+	"  --max-sessions=N      sessions at a time, 1 to 4096 (default 256)\n"
+	"  --stock=N             slabs kept ready, 0 to 1024 (default 2)\n"
 	"  --port-file=FILE      write the ports there, one in a line, in the\n"
 	"                        order of --listen\n"
 	"  --pidfile=FILE        write the process id there\n"
@@ -249,6 +253,19 @@ static void set_defaults(struct config *config)
 	};
 }
 
+static void no_such_option(const char *word, struct reason *why)
+{
+	size_t used;
+
+	reason_set(why, "%.40s: no such option; allowed are", word);
+	used = strlen(why->text);
+	for (const struct option *o = options;
+	     o->name && used < sizeof why->text; o++)
+		used += (size_t)snprintf(why->text + used,
+					 sizeof why->text - used, "%s --%s",
+					 o == options ? "" : ",", o->name);
+}
+
 /* What getopt_long could not take: it names the option in argv. */
 static void not_taken(int got, char **argv, struct reason *why)
 {
@@ -259,7 +276,7 @@ static void not_taken(int got, char **argv, struct reason *why)
 	else if (optopt >= OPT_MEMORY)
 		reason_set(why, "%.100s: takes no value", word);
 	else
-		reason_set(why, "%.100s: no such option (see --help)", word);
+		no_such_option(word, why);
 }
 
 enum config_verdict config_parse(int argc, char **argv, struct config *config,

@@ -64,7 +64,7 @@ refused "--name=.. letters" attach host --size=1G --name=..
 refused "--plugin=/no/such no such file" attach host --size=1G \
 	--plugin=/no/such
 refused "--strict=1 without" attach host --size=1G --strict=1
-refused "--frob" attach host --size=1G --frob
+refused "--frob --size --foreground --help" attach host --size=1G --frob
 refused "--siz" attach host --siz=1G
 refused "-s" attach host -s 1G
 refused "host:99999" attach host:99999 --size=1G
@@ -76,18 +76,18 @@ refused "--if-attached=1 without" detach --if-attached=1
 refused "--force=x without" detach --force=x
 refused "--all nbd0" detach nbd0 --all
 refused "nbd1" detach nbd0 nbd1
-refused "--frob" detach --frob
+refused "--frob --force --help" detach --frob
 
 refused "--server value" status --server
 refused "--raw=1 without" status --raw=1
 refused "a..:b" status a..:b
 
-refused "--frob" check --frob
+refused "--frob --help" check --frob
 refused "a..:b NAME SOCKET" check a..:b
 
 refused "--role=client server|compute|both" doctor --role=client
 refused "--plugin= empty" doctor --plugin=
-refused "--frob" doctor --frob
+refused "--frob --role --plugin --help" doctor --frob
 
 # nothing to do is no error where that is asked for
 if [ "$(id -u)" = 0 ]; then

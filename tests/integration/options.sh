@@ -153,7 +153,9 @@ for option in port-file pidfile control; do
 	server_refuses "--$option=$dir/none/x No such file" "$here" \
 		--memory=1G --"$option=$dir/none/x"
 done
-server_refuses "--colour" "$here" --memory=1G --colour=blue
+server_refuses "--colour=blue allowed --memory --listen --stock --help --version" \
+	"$here" --memory=1G --colour=blue
+server_refuses "-m allowed --memory" "$here" -m 1G
 server_refuses "--memory value" "$here" --memory
 server_refuses "--hugepages value" "$here" --memory=1G --hugepages=yes
 server_refuses "extra" "$here" --memory=1G extra
