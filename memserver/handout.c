@@ -94,7 +94,9 @@ static void grant_failed(struct grant *grant)
 		       "all memory is handed out");
 	else if (grant->err == -ENOMEM)
 		refuse(session, grant->cookie, WIRE_E_NO_MEMORY,
-		       "the machine is short of memory");
+		       "its machine is short of memory, or its limit of locked "
+		       "memory (LimitMEMLOCK=) is reached; its log says "
+		       "which");
 	else
 		refuse(session, grant->cookie, WIRE_E_INTERNAL,
 		       "a slab cannot be registered; the server's log says "
