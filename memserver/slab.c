@@ -96,7 +96,7 @@ static int reserve(struct slab_pool *pool, struct reason *why)
 	if (pool->mapped == MAP_FAILED) {
 		int err = errno;
 
-		reason_set(why, "cannot reserve %s of %s: %s",
+		reason_set(why, "--memory=%s: cannot reserve as much %s: %s",
 			   size_format(bytes).text,
 			   pool->hugepages ? "huge pages" : "address space",
 			   strerror(err));

@@ -61,6 +61,7 @@ refused "--connections=17 16" attach host --size=1G --connections=17
 refused "--priority=32768 32767" attach host --size=1G --priority=32768
 refused "--name=a/b letters" attach host --size=1G --name=a/b
 refused "--name=.. letters" attach host --size=1G --name=..
+refused "--name=-x letters dash" attach host --size=1G --name=-x
 refused "--plugin=/no/such no such file" attach host --size=1G \
 	--plugin=/no/such
 refused "--strict=1 without" attach host --size=1G --strict=1

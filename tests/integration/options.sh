@@ -120,6 +120,9 @@ for wrong in 0 abc -1 "" 1X 1025T; do
 	server_refuses "--memory=$wrong 1024T" "$here" --memory="$wrong"
 done
 server_refuses "--memory= least 64M" "$here" --memory=32M
+# more than an address can tell
+server_refuses "--memory=1024T cannot reserve address space" "$here" \
+	--memory=1024T
 server_refuses "--memory=SIZE required" "$here"
 for wrong in 0 512K 2G 3M abc ""; do
 	server_refuses "--slab-size=$wrong power two 1M 1G" "$here" \
