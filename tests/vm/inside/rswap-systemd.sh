@@ -94,7 +94,13 @@ start_program()
 say "installing"
 cmake --install "$RSWAP_BUILD" --prefix /usr >/dev/null
 systemctl daemon-reload
-[ "$transport" = tcp ] || rxe_up
+# The device alone: what else RDMA needs is loaded on demand, also for a daemon
+# without privileges.
+if [ "$transport" = rdma ]; then
+	load_modules rdma_rxe
+	rdma link add rxe0 type rxe netdev eth0
+	await 20 rxe_active || die "rxe0 does not become active"
+fi
 echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport\"" \
 	>/etc/default/rswap-memserver
 mkdir -p /etc/rswap
