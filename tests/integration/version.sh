@@ -32,6 +32,31 @@ refused hangup "reset"
 refused half "timed out"
 refused slabs "field"
 
+# Nobody even refuses: a listener whose queue is full drops what comes, as an
+# address of no machine does.
+perl -MIO::Socket::INET -e '
+	my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1,
+		Proto => "tcp") or die;
+	my @fill = map { IO::Socket::INET->new(PeerAddr => "127.0.0.1",
+		PeerPort => $l->sockport, Blocking => 0) } 1 .. 8;
+	$| = 1;
+	print $l->sockport, "\n";
+	sleep 100' >"$dir/full.port" &
+pid[full]=$!
+expect 5 test -s "$dir/full.port"
+begin=$SECONDS
+status=0
+nbdkit_command
+timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/full.sock" "$plugin" \
+	"127.0.0.1:$(cat "$dir/full.port")" size=32M timeout=2 \
+	>"$dir/out" 2>"$dir/err" || status=$?
+[ "$status" = 1 ] || fail "no answer: exit status $status, $(cat "$dir/err")"
+expect_one_line "$dir/err" "server=127.0.0.1:$(cat "$dir/full.port")" \
+	"timed out"
+[ $((SECONDS - begin)) -le $((4 * slow)) ] ||
+	fail "no answer: given up after $((SECONDS - begin)) seconds"
+stop full KILL || true
+
 # The server says which version it speaks, and stays.
 start_server s --memory=64M --slab-size=1M
 for version in 0 2 65535; do
