@@ -342,9 +342,11 @@ static void garbage_cb(struct conn *conn, enum wire_verdict verdict,
 		output_peer("%s: %s; connection closed", c->peer.text, text);
 		leave(c, text);
 	} else if (verdict == WIRE_BAD_VERSION) {
-		_Static_assert(WIRE_VERSION == 1, "the text below");
-		show_out_as(c, cookie, WIRE_E_VERSION,
-			    "this server speaks version 1", text);
+		char speaks[64];
+
+		snprintf(speaks, sizeof speaks, "this server speaks version %d",
+			 WIRE_VERSION);
+		show_out_as(c, cookie, WIRE_E_VERSION, speaks, text);
 	} else {
 		show_out(c, cookie, WIRE_E_PROTOCOL, text);
 	}

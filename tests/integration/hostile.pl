@@ -140,14 +140,14 @@ first('half a header', substr(message(HELLO, hello_body()), 0, 9),
 	hang_up => 1);
 first('half a HELLO', substr(message(HELLO, hello_body()), 0, 40),
 	hang_up => 1);
-first('another version', message(HELLO, hello_body(), version => 2),
+first('another version', message(HELLO, hello_body(), version => 1),
 	error => E_VERSION);
 first('version 0', message(HELLO, hello_body(), version => 0),
 	error => E_VERSION);
 first("type $_", message($_, ''), error => E_PROTOCOL)
-	for 0, 19, 255, 65535, LANE, PING;
-first('WELCOME', message(WELCOME, pack('a16 Q<4 V V v4', 'x', 0, 1 << 20,
-	1 << 30, 1 << 30, 1, 16, 0, 0, 0, 0)), error => E_PROTOCOL);
+	for 0, 22, 255, 65535, LANE, PING;
+first('WELCOME', message(WELCOME, pack('a16 Q<4 V V v4 a32', 'x', 0,
+	1 << 20, 1 << 30, 1 << 30, 1, 16, 0, 0, 0, 0, '')), error => E_PROTOCOL);
 first('ALLOC', message(ALLOC, pack 'Q<', 0), error => E_PROTOCOL);
 first('a huge body', message(HELLO, hello_body(), bytes => 0xffffffff),
 	error => E_PROTOCOL);
@@ -175,7 +175,7 @@ feed_loris();
 
 in_session('OPEN again', message(OPEN, pack 'Q< V V', 1 << 20, 4, TCP),
 	error => E_PROTOCOL);
-in_session('an answer', message(PONG, pack 'Q<2 V2', 0, 0, 0, 0),
+in_session('an answer', message(PONG, pack 'Q<2 V4', 0, 0, 0, 0, 0, 0),
 	error => E_PROTOCOL);
 in_session('JOIN on a control connection', message(JOIN, join_body(1, 0,
 	'x' x 16)), error => E_PROTOCOL);

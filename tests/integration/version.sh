@@ -24,7 +24,7 @@ refused() {
 	stop fake KILL || true
 }
 
-refused version "version 2 version 1"
+refused version "version 3 version 2"
 refused error "out of order today"
 refused garbage "not the rswap protocol"
 refused silent "timed out"
@@ -34,7 +34,7 @@ refused slabs "field"
 
 # The server says which version it speaks, and stays.
 start_server s --memory=64M --slab-size=1M
-for version in 0 2 65535; do
+for version in 0 1 65535; do
 	perl -e '
 		require "$ARGV[0]/wire.pl";
 		my $s = connect_to($ARGV[1]);
@@ -46,7 +46,7 @@ for version in 0 2 65535; do
 		print "open\n" if length get($s, 1);' \
 		"$here" "${port[s]}" "$version" >"$dir/answer"
 	expect_one_line "$dir/answer" "type 18 cookie 77 code 1" \
-		"text this server speaks version 1"
+		"text this server speaks version 2"
 done
 [ "$(lines_with "$dir/s.log" "version of the rswap protocol")" = 3 ] ||
 	fail "not one line for each"
