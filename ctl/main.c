@@ -14,6 +14,8 @@ static const struct command {
 	{ "status", cmd_status, "show running plugins and the memory server" },
 	{ "doctor", cmd_doctor,
 	  "check this machine, and servers, for trouble" },
+	{ "drain", cmd_drain,
+	  "have the memory server's clients move elsewhere" },
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -70,6 +72,6 @@ int main(int argc, char **argv)
 	else
 		fprintf(stderr, "rswapctl: %s: no such command", name);
 	fprintf(stderr, "; allowed are attach, detach, status, doctor, "
-			"--help, --version\n");
+			"drain, --help, --version\n");
 	return EXIT_FAILED;
 }

@@ -16,6 +16,8 @@
 #define THREADS_GUESS	 8
 #define SESSIONS_MAX	 4096
 #define STOCK_MAX	 1024
+#define GRACE_S		 60
+#define GRACE_MAX_S	 3600
 
 enum option_id {
 	OPT_MEMORY = 256,
@@ -26,6 +28,9 @@ enum option_id {
 	OPT_THREADS,
 	OPT_MAX_SESSIONS,
 	OPT_STOCK,
+	OPT_GRACE,
+	OPT_RECLAIM,
+	OPT_ZONE,
 	OPT_PORT_FILE,
 	OPT_PIDFILE,
 	OPT_CONTROL,
@@ -42,6 +47,9 @@ static const struct option options[] = {
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
 	{ "stock", required_argument, NULL, OPT_STOCK },
+	{ "grace", required_argument, NULL, OPT_GRACE },
+	{ "reclaim", required_argument, NULL, OPT_RECLAIM },
+	{ "zone", required_argument, NULL, OPT_ZONE },
 	{ "port-file", required_argument, NULL, OPT_PORT_FILE },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
 	{ "control", required_argument, NULL, OPT_CONTROL },
@@ -68,10 +76,20 @@ static const char usage[] =
 	"                        at most 8)\n"
 	"  --max-sessions=N      sessions at a time (default 256)\n"
 	"  --stock=N             slabs kept ready, 0 for none (default 2)\n"
+	"  --grace=SECONDS       keep the memory of a client whose connection "
+	"is\n"
+	"                        lost for that long, 0 to 3600 (default 60)\n"
+	"  --reclaim=PERCENT     ask clients for memory back while this "
+	"machine's\n"
+	"                        memory pressure is above that; 0: never\n"
+	"                        (default)\n"
+	"  --zone=NAME           what fails together with this server, as a "
+	"rack\n"
 	"  --port-file=FILE      write the ports there, one in a line, in the\n"
 	"                        order of --listen\n"
 	"  --pidfile=FILE        write the process id there\n"
-	"  --control=PATH        Unix socket that tells the status\n"
+	"  --control=PATH        Unix socket that tells the status, and "
+	"drains\n"
 	"  --help                show this and exit\n"
 	"  --version             show the version and exit\n";
 
@@ -178,6 +196,21 @@ static bool set_number(unsigned *n, int id, const char *value, unsigned min,
 	return wrong(why, id, value, allowed);
 }
 
+static bool set_zone(struct config *config, const char *value,
+		     struct reason *why)
+{
+	size_t length = strlen(value);
+	bool printable = true;
+
+	for (size_t i = 0; i < length; i++)
+		printable = printable && value[i] >= ' ' && value[i] <= '~';
+	if (length < 1 || length >= sizeof config->zone || !printable)
+		return wrong(why, OPT_ZONE, value,
+			     "1 to 31 printable characters");
+	memcpy(config->zone, value, length + 1);
+	return true;
+}
+
 static bool set_path(const char **path, int id, const char *value,
 		     struct reason *why)
 {
@@ -208,6 +241,14 @@ static bool set_option(struct config *config, int id, const char *value,
 				  SESSIONS_MAX, why);
 	case OPT_STOCK:
 		return set_number(&config->stock, id, value, 0, STOCK_MAX, why);
+	case OPT_GRACE:
+		return set_number(&config->grace_s, id, value, 0, GRACE_MAX_S,
+				  why);
+	case OPT_RECLAIM:
+		return set_number(&config->reclaim_percent, id, value, 0, 100,
+				  why);
+	case OPT_ZONE:
+		return set_zone(config, value, why);
 	case OPT_PORT_FILE:
 		return set_path(&config->port_file, id, value, why);
 	case OPT_PIDFILE:
@@ -246,6 +287,8 @@ static void set_defaults(struct config *config)
 						  : (unsigned)cpus,
 		.max_sessions = 256,
 		.stock = 2,
+		.grace_s = GRACE_S,
+		.psi_path = "/proc/pressure/memory",
 	};
 }
 

@@ -81,6 +81,12 @@ refused "--server value" status --server
 refused "--raw=1 without" status --raw=1
 refused "a..:b" status a..:b
 
+refused "--control= empty" drain --control=
+refused "--control value" drain --control
+refused "--undo=1 without" drain --undo=1
+refused "word options" drain word
+refused "--control=$dir/none No such file" drain --control="$dir/none"
+
 refused "--plugin= empty" doctor --plugin=
 refused "--frob" doctor --frob
 

@@ -40,7 +40,7 @@ compare() { # WHAT HELP MAN
 
 compare "rswapctl" "$("$ctl" --help | help_options)" \
 	"$(section rswapctl '=head1 OPTIONS' | man_options)"
-for command in attach detach status doctor; do
+for command in attach detach status doctor drain; do
 	compare "rswapctl $command" \
 		"$("$ctl" "$command" --help | help_options)" \
 		"$(section rswapctl "=head2 $command" | man_options)"
@@ -57,7 +57,7 @@ compare "nbdkit-rswap-plugin" \
 		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
 
 # and all that is documented is also in the commands' synopses
-for command in attach detach status doctor; do
+for command in attach detach status doctor drain; do
 	for option in $(section rswapctl "=head2 $command" | man_options); do
 		[ "$option" = help ] && continue
 		if ! section rswapctl '=head1 SYNOPSIS' |

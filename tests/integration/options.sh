@@ -132,6 +132,22 @@ for wrong in -1 1025 x; do
 	server_refuses "--stock=$wrong 0 1024" "$here" --memory=1G \
 		--stock="$wrong"
 done
+for wrong in -1 3601 x; do
+	server_refuses "--grace=$wrong 0 3600" "$here" --memory=1G \
+		--grace="$wrong"
+done
+for wrong in -1 101 x; do
+	server_refuses "--reclaim=$wrong 0 100" "$here" --memory=1G \
+		--reclaim="$wrong"
+done
+for wrong in "" 12345678901234567890123456789012 $'a\tb' é; do
+	server_refuses "--zone=$wrong 1 31 printable" "$here" --memory=1G \
+		--zone="$wrong"
+done
+if ! head -n 1 /proc/pressure/memory >/dev/null 2>&1; then
+	server_refuses "--reclaim=10 /proc/pressure/memory psi=1" "$here" \
+		--memory=1G --reclaim=10
+fi
 for wrong in "" 127.0.0.1:65536 127.0.0.1:x "[::1" :1; do
 	server_refuses "--listen=$wrong HOST PORT" --memory=1G \
 		--listen="$wrong"

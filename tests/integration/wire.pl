@@ -96,9 +96,20 @@ sub session {
 	my ($port, %open) = @_;
 	my $control = connect_to($port);
 	call($control, HELLO, hello_body(), WELCOME);
-	my ($id) = unpack 'Q<', call($control, OPEN, pack('Q< V V',
-		$open{size} // 1 << 30, $open{lanes} // 4, TCP), OPENED);
-	return { control => $control, session => $id, port => $port };
+	my ($id, undef, $token) = unpack 'Q<2 a16', call($control, OPEN,
+		pack('Q< V V', $open{size} // 1 << 30, $open{lanes} // 4, TCP),
+		OPENED);
+	return { control => $control, session => $id, port => $port,
+		token => $token, label => 0 };
+}
+
+sub resume_body { return pack 'Q< a16', $_[0]{session}, $_[0]{token} }
+
+# Ends the session, so that nothing of it stays.
+sub bye {
+	my ($session) = @_;
+	put($session->{control}, message(BYE, ''));
+	close $session->{control};
 }
 
 # (session, lane, token)
@@ -123,7 +134,7 @@ sub lane {
 sub alloc {
 	my ($session) = @_;
 	return (unpack 'Q<4 V', call($session->{control}, ALLOC,
-		pack('Q<', 0), SLAB))[4];
+		pack('Q<', $session->{label}++), SLAB))[4];
 }
 
 sub data_request {
