@@ -61,6 +61,12 @@ void peer_wake(struct peer *peer)
 	(void)!write(peer->wake_fd, &one, sizeof one);
 }
 
+void peer_set_release(struct peer *peer, uint32_t slabs)
+{
+	if (atomic_exchange(&peer->release_slabs, slabs) != slabs)
+		peer_wake(peer);
+}
+
 void peer_set_state(struct peer *peer, enum peer_state state)
 {
 	pthread_mutex_lock(&peer->lock);

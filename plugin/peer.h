@@ -3,14 +3,21 @@
  *   DOWN --session opened, lanes built--> UP
  *   UP   --a transfer failed-----------> BROKEN    (any thread)
  *   UP   --control connection failed---> BROKEN    (its session's thread)
- *   BROKEN --fenced, lanes rebuilt-----> UP
- *   BROKEN --control connection failed-> DOWN
+ *   BROKEN --fenced, or resumed; lanes rebuilt--> UP
+ *   BROKEN --lost----------------------> DOWN
  *
- * BROKEN: requests to this server wait.  The session's thread aborts all links,
- * waits until no request uses one, has the server fence them (WIRE_FENCE: no
- * byte that was sent on one reaches a slab any more), and builds new ones; then
- * the requests are repeated.  Without the fence a repeated WRITE could be
- * overtaken by its own first copy.
+ * BROKEN: requests to this server wait, within their own deadlines.  The
+ * session's thread aborts all links, waits until no request uses one, has the
+ * server fence them (WIRE_FENCE: no byte that was sent on one reaches a slab
+ * any more), and builds new ones; then the requests are repeated.  Without the
+ * fence a repeated WRITE could be overtaken by its own first copy.
+ *
+ * Where the control connection has failed too, the thread connects again, with
+ * growing pauses, and takes the session up (WIRE_RESUME, which implies the
+ * fence).  Both may fail and be begun again any number of times.  It is lost
+ *   - when the server has another incarnation or does not know the session;
+ *   - when the server was not reached for its grace time and 5 seconds;
+ *   - at the first failure, where it holds no slab of this plugin.
  *
  * DOWN: what the server held is lost (its session's slabs go with the session).
  * Before this state is entered every slab of the peer is CLOSING, so that no
@@ -47,6 +54,9 @@ struct peer {
 	_Atomic uint32_t slabs;			  /* held there */
 	_Atomic uint32_t sessions;		  /* opened, ever */
 	_Atomic uint32_t recoveries;		  /* BROKEN to UP, ever */
+	/* How many slabs the server asks to be given back (WIRE_RELEASE_ALL:
+	 * all); it counts them down itself. */
+	_Atomic uint32_t release_slabs;
 	const struct transport_ops *_Atomic transport; /* of the session */
 
 	/* Guards asks, changes of state, and fd's lifetime; a leaf. */
@@ -57,8 +67,9 @@ struct peer {
 	struct reason broken_why;
 	struct reason first_why; /* why the first open failed */
 	int first_status;
-	bool first_over; /* the first open succeeded or failed */
-	int fd;		 /* the control connection, or -1 */
+	bool first_over;	    /* the first open succeeded or failed */
+	int fd;			    /* the control connection, or -1 */
+	char zone[WIRE_ZONE_BYTES]; /* of the session's server; under lock */
 
 	int wake_fd; /* eventfd: asks, BROKEN or stopping */
 	atomic_bool stopping;
@@ -70,6 +81,9 @@ struct peer {
 	struct net_addr addr;
 	uint16_t rdma_port;
 	uint64_t session;
+	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
+	uint32_t grace_ms;
+	uint64_t lost_ns; /* since when there is no connection; 0: there is */
 	struct link_group *links;
 	uint32_t next_cookie;
 	bool complained; /* of not reaching it, since it went down */
@@ -97,6 +111,10 @@ int peer_wait(struct peer *peer, uint64_t deadline_ns);
  * session makes it LIVE, or UNMAPPED where the server has no room or
  * goes.  False where the peer is DOWN. */
 bool peer_ask_slab(struct peer *peer, struct slab *slab);
+
+/* Notes what the server asks for, and wakes the session's thread where that is
+ * something else than before. */
+void peer_set_release(struct peer *peer, uint32_t slabs);
 
 /* Has the session's thread look at what there is to do.  Any thread. */
 void peer_wake(struct peer *peer);

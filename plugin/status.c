@@ -86,7 +86,18 @@ static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
 	fputc('\n', out);
 }
 
-static void put_peer(const struct peer *p, FILE *out)
+static void put_zone(struct peer *p, FILE *out)
+{
+	char zone[WIRE_ZONE_BYTES];
+
+	pthread_mutex_lock(&p->lock);
+	memcpy(zone, p->zone, sizeof zone);
+	pthread_mutex_unlock(&p->lock);
+	if (zone[0])
+		fprintf(out, "server.%u.zone %s\n", p->index, zone);
+}
+
+static void put_peer(struct peer *p, FILE *out)
 {
 	const struct transport_ops *transport = atomic_load(&p->transport);
 	uint32_t sessions = atomic_load(&p->sessions);
@@ -101,6 +112,9 @@ static void put_peer(const struct peer *p, FILE *out)
 		atomic_load(&p->free_bytes));
 	fprintf(out, "server.%u.total_bytes %" PRIu64 "\n", i,
 		atomic_load(&p->total_bytes));
+	fprintf(out, "server.%u.release_slabs %u\n", i,
+		atomic_load(&p->release_slabs));
+	put_zone(p, out);
 	fprintf(out, "server.%u.reconnects %u\n", i,
 		sessions ? sessions - 1 : 0);
 	fprintf(out, "server.%u.recoveries %u\n", i,
