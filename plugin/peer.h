@@ -17,7 +17,7 @@
  * fence).  Both may fail and be begun again any number of times.  It is lost
  *   - when the server has another incarnation or does not know the session;
  *   - when the server was not reached for its grace time and 5 seconds;
- *   - at the first failure, where it holds no slab of this plugin.
+ *   - or for the request timeout, where it holds no slab of this plugin.
  *
  * DOWN: what the server held is lost (its session's slabs go with the session).
  * Before this state is entered every slab of the peer is CLOSING, so that no

@@ -67,12 +67,13 @@ static int fence(struct peer *peer, struct reason *why)
 /* Whether there is nothing to wait for any more, without a connection. */
 static bool is_lost(const struct peer *peer)
 {
-	uint64_t grace_ns = peer->grace_ms * NS_PER_MS + GRACE_EXTRA_NS;
+	uint64_t wait_ns = peer->grace_ms * NS_PER_MS + GRACE_EXTRA_NS;
+	uint64_t timeout_ns = peer->engine->config.timeout_ns;
 
-	if (peer->fd >= 0)
-		return false;
-	return atomic_load(&peer->slabs) == 0 ||
-	       clock_left_ns(peer->lost_ns + grace_ns) == 0;
+	/* Then only requests wait, that would be the first to use it. */
+	if (atomic_load(&peer->slabs) == 0 && wait_ns > timeout_ns)
+		wait_ns = timeout_ns;
+	return peer->fd < 0 && clock_left_ns(peer->lost_ns + wait_ns) == 0;
 }
 
 /* One attempt. */

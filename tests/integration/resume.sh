@@ -2,18 +2,8 @@
 # The network between plugin and server goes, control connections as well, and
 # comes back; or either side is silent for longer than the other one waits.  The
 # session is resumed with all that it has, requests wait and are repeated, and the
-# client notices nothing.  Only when the grace time is over is anything lost.
+# client notices nothing.
 . "$(dirname "$0")/functions.sh"
-
-# A network from plugins to the server NAME, as the process NET, on one port.
-network() { # NET NAME
-	rm -f "$dir/$1.port"
-	perl "$here/proxy.pl" "${port[$2]}" ${port[$1]:+"${port[$1]}"} \
-		>"$dir/$1.port" 2>>"$dir/$1.log" &
-	pid[$1]=$!
-	expect 5 test -s "$dir/$1.port"
-	port[$1]=$(cat "$dir/$1.port")
-}
 
 state() { # PLUGIN STATE: of its server
 	[ "$(value "$1" server.0.state)" = "$2" ]
@@ -81,40 +71,3 @@ stop p || fail "exit status $?"
 kill -CONT "${pid[s]}"
 stop net KILL || true
 stop s KILL || true
-
-# The server has given the session up when the plugin comes back.
-start_server t --memory=64M --slab-size=1M --grace=1
-network tnet t
-start_plugin q "$(server tnet)" size=16M timeout=2
-expect_req q ok write:0:4M:3
-stop tnet KILL || true
-expect 10 is t sessions -eq 0
-expect_line "$dir/t.log" "disconnected" "4 slabs"
-expect_line "$dir/t.log" "given up" "4 slabs back"
-state q recovering || fail "it is $(value q server.0.state)"
-expect_value q pages_lost -eq 0
-network tnet t
-expect 10 is q server.0.reconnects -eq 1
-expect_line "$dir/q.log" "is lost" "no such session" "1024 pages in 4 slabs"
-expect_value q pages_lost -eq 1024
-expect_req q EIO read:0:4M
-expect_req q ok write:0:4M:4
-expect_req q "stamp 4" read:0:4M
-
-# Nobody comes back in time.
-stop tnet KILL || true
-expect 15 state q down
-expect_value q pages_lost -eq 1024
-[ "$(lines_with "$dir/q.log" "is lost")" = 2 ] || fail "not one line for each"
-network tnet t
-expect 10 state q up
-expect_req q ok write:0:4M:5
-
-# One that was restarted knows nothing: no need to wait.
-stop t KILL || true
-start_server t --memory=64M --slab-size=1M --grace=600
-expect 15 is q server.0.reconnects -eq 3
-expect_line "$dir/q.log" "is lost" "it was restarted"
-expect_req q EIO read:0:4M
-stop q
-stop tnet KILL || true
