@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -228,6 +229,23 @@ static void a_label_has_one_slab(void **state)
 	session_end(other, "test");
 }
 
+/* The same where a slab is ready, and none has to be waited for. */
+static void a_label_has_one_of_the_stock(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t slab = alloc(session, 5);
+
+	(void)state;
+	server.pool.stock_target = 1;
+	slab_stock_fill(&server.pool);
+	while (!slab_pool_figures(&server.pool).stock)
+		usleep(1000);
+	assert_int_equal(alloc(session, 5), slab);
+	assert_int_equal(slab_pool_figures(&server.pool).stock, 1);
+	assert_int_equal(session->slab_count, 1);
+	session_end(session, "test");
+}
+
 /* The answer to an ALLOC is nobody's on the next connection; the slab is there
  * for whoever asks again. */
 static void an_answer_on_its_way_is_asked_for_again(void **state)
@@ -298,6 +316,7 @@ int main(void)
 		TEST(is_given_up_when_the_time_is_over),
 		TEST(ends_at_once_where_nothing_is_to_be_kept),
 		TEST(a_label_has_one_slab),
+		TEST(a_label_has_one_of_the_stock),
 		TEST(an_answer_on_its_way_is_asked_for_again),
 		TEST(who_holds_nothing_gives_way),
 	};

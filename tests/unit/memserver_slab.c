@@ -354,6 +354,9 @@ static void finds_what_a_label_has(void **state)
 	assert_ptr_equal(slab_find_label(&pool, 7, 5), mine);
 	assert_ptr_equal(slab_find_label(&pool, 8, 5), other);
 	assert_null(slab_find_label(&pool, 7, 6));
+	/* whatever chains they share */
+	for (uint32_t owner = 9; owner < 1000; owner++)
+		assert_null(slab_find_label(&pool, owner, 5));
 	slab_disown(mine);
 	assert_null(slab_find_label(&pool, 7, 5));
 	assert_ptr_equal(slab_find_label(&pool, 8, 5), other);
