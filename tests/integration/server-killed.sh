@@ -6,7 +6,8 @@
 options=(--memory=64M --slab-size=1M --grace=1)
 start_server a "${options[@]}"
 start_server b "${options[@]}"
-start_plugin p "$(server a)" "$(server b)" size=48M timeout=5 lanes=8
+start_plugin p "$(server a)" "$(server b)" size=48M timeout=$((5 * slow)) \
+	lanes=8
 
 # 0 to 16M: random load; 16M to 40M: written now, and left alone;
 # 40M to 48M: new afterwards
