@@ -253,19 +253,29 @@ static bool aligned(const char *what, uint32_t count, uint64_t offset)
 static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 		       uint32_t flags)
 {
+	int rc;
+
 	(void)flags;
 	if (!aligned("read", count, offset))
 		return -1;
-	return result(engine_read(handle, buf, count, offset));
+	safety_request_begin();
+	rc = engine_read(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
 }
 
 static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 			uint64_t offset, uint32_t flags)
 {
+	int rc;
+
 	(void)flags;
 	if (!aligned("write", count, offset))
 		return -1;
-	return result(engine_write(handle, buf, count, offset));
+	safety_request_begin();
+	rc = engine_write(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
 }
 
 /* Every acknowledged write is where it is going to be. */

@@ -5,8 +5,9 @@
  *   io_flusher  prctl(PR_SET_IO_FLUSHER): allocations in the kernel for this
  *               thread do not start I/O, which would wait for this thread
  *   realtime    SCHED_RR: the page allocator lets real-time tasks below the
- *               watermark, and nothing ordinary runs before them; on half of
- *               the processors, so that what feeds them runs beside them
+ *               watermark, and nothing ordinary runs before them; under load
+ *               on half of the processors, so that what feeds them runs beside
+ *               them
  *   locked      everything that the I/O path touches is in memory and locked
  *   (parent)    the end of the parent process ends this one no more
  *   oom         oom_score_adj -1000: never the OOM killer's victim
@@ -50,6 +51,11 @@ void safety_prepare(void);
  * made.  HEAP_BYTES: what the heap keeps ready, populated, for
  * the buffers of requests.  Never fails; SAFETY tells. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
+
+/* Around each request, by the thread that serves it: what decides on which
+ * processors real-time threads run. */
+void safety_request_begin(void);
+void safety_request_end(void);
 
 /* VmLck of this process. */
 uint64_t safety_locked_bytes(void);
