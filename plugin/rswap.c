@@ -258,7 +258,7 @@ static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 	(void)flags;
 	if (!aligned("read", count, offset))
 		return -1;
-	safety_request_begin();
+	safety_request_begin(false);
 	rc = engine_read(handle, buf, count, offset);
 	safety_request_end();
 	return result(rc);
@@ -272,7 +272,7 @@ static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 	(void)flags;
 	if (!aligned("write", count, offset))
 		return -1;
-	safety_request_begin();
+	safety_request_begin(true);
 	rc = engine_write(handle, buf, count, offset);
 	safety_request_end();
 	return result(rc);

@@ -100,6 +100,10 @@ static void record(struct safety *safety, enum safety_setting setting,
  * over together, and a thread that runs where it is woken spares the wake-up of
  * an idle processor.  docs/performance.md has the figures of both.
  *
+ * In a crowd a write also stands back behind reads, which somebody waits for:
+ * its thread's priority is one less.  Otherwise a read would have its turn on
+ * the processor after all of the writes that are ready to run.
+ *
  * Each thread moves itself, at its next request. */
 
 /* Requests in flight that make a crowd.  It is over after CALM_FOR requests
@@ -120,6 +124,9 @@ static struct {
 /* Whether this thread is on half of the processors.  In the threads' static
  * block, as a plugin's own would be allocated at the first use. */
 static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
+/* Whether its priority is that of a writer in a crowd. */
+static _Thread_local bool stands_back
+	__attribute__((tls_model("initial-exec")));
 
 static void find_processors(void)
 {
@@ -158,15 +165,34 @@ static bool crowded(uint32_t n)
 	return now;
 }
 
-void safety_request_begin(void)
+static void move(bool confine)
 {
-	bool confine = crowded(++processors.in_flight);
-
-	if (confine == confined || !processors.may_move)
-		return;
 	sched_setaffinity(0, sizeof(cpu_set_t),
 			  confine ? &processors.half : &processors.all);
 	confined = confine;
+}
+
+/* Behind those that serve reads, or back beside them. */
+static void stand_back(bool back)
+{
+	struct sched_param param = {
+		.sched_priority = REALTIME_PRIORITY - back,
+	};
+
+	sched_setparam(0, &param);
+	stands_back = back;
+}
+
+void safety_request_begin(bool write)
+{
+	bool crowd = crowded(++processors.in_flight);
+
+	if (!processors.may_move)
+		return;
+	if (crowd != confined)
+		move(crowd);
+	if (write != stands_back && (crowd || !write))
+		stand_back(write);
 }
 
 void safety_request_end(void)

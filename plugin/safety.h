@@ -7,7 +7,7 @@
  *   realtime    SCHED_RR: the page allocator lets real-time tasks below the
  *               watermark, and nothing ordinary runs before them; under load
  *               on half of the processors, so that what feeds them runs beside
- *               them
+ *               them, and writes behind reads
  *   locked      everything that the I/O path touches is in memory and locked
  *   (parent)    the end of the parent process ends this one no more
  *   oom         oom_score_adj -1000: never the OOM killer's victim
@@ -52,9 +52,9 @@ void safety_prepare(void);
  * the buffers of requests.  Never fails; SAFETY tells. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
-/* Around each request, by the thread that serves it: what decides on which
- * processors real-time threads run. */
-void safety_request_begin(void);
+/* Around each read and write, by the thread that serves it: what decides where
+ * and at which priority real-time threads run. */
+void safety_request_begin(bool write);
 void safety_request_end(void);
 
 /* VmLck of this process. */
