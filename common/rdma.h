@@ -30,6 +30,7 @@
 #include <rdma/rdma_cma.h>
 #include <stdatomic.h>
 
+#include "spin.h"
 #include "transport.h"
 
 /* Devices that one channel can reach servers through. */
@@ -47,6 +48,7 @@ struct rdma_domain {
 struct rdma_channel {
 	struct channel base;
 	uint64_t spin_ns;
+	struct spin spin;
 	char *buffer;
 	size_t buffer_bytes;
 	struct rdma_domain domains[MAX_DOMAINS];

@@ -280,14 +280,30 @@ static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 	return rc;
 }
 
+/* Polls for as long as it pays, until WANT of the N are over. */
+static void spin(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
+		 size_t want, uint64_t deadline_ns)
+{
+	uint64_t until_ns = clock_now_ns() + rdma->spin_ns;
+	bool over;
+
+	if (until_ns > deadline_ns)
+		return;
+	do {
+		poll_domains(rdma);
+		over = transport_over(xfers, n) >= want;
+	} while (!over && clock_now_ns() < until_ns);
+	spin_learn(&rdma->spin, over);
+}
+
 /* Returns when WANT of the N are over: 0, or a negative errno when waiting any
  * longer is of no use. */
 static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 		 size_t want, uint64_t deadline_ns)
 {
-	uint64_t spin_until =
-		rdma->spin_ns ? clock_now_ns() + rdma->spin_ns : 0;
-
+	if (rdma->spin_ns && transport_over(xfers, n) < want &&
+	    spin_pays(&rdma->spin))
+		spin(rdma, xfers, n, want, deadline_ns);
 	while (transport_over(xfers, n) < want) {
 		int rc;
 
@@ -295,8 +311,6 @@ static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 			continue;
 		if (clock_left_ns(deadline_ns) == 0)
 			return -ETIMEDOUT;
-		if (spin_until && clock_now_ns() < spin_until)
-			continue;
 		rc = sleep_for_event(rdma, deadline_ns);
 		if (rc && rc != -ETIMEDOUT)
 			return rc;

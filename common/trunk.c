@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "spin.h"
 #include "wireio.h"
 
 /* How often a receive that waits looks at its deadline. */
@@ -54,6 +55,7 @@ struct trunk {
 	struct trunk_op *filling; /* the head, whose payload comes in */
 	char *fill_at;
 	uint32_t fill_left;
+	struct spin spin;
 	uint32_t in_at, in_end;
 	uint8_t in[IN_BYTES];
 };
@@ -292,12 +294,13 @@ static void received(struct trunk *t, size_t bytes)
 static ssize_t receive_spinning(struct trunk *t, struct msghdr *msg,
 				uint64_t spin_ns)
 {
-	uint64_t until = spin_ns ? clock_now_ns() + spin_ns : 0;
-	ssize_t got = -1;
+	uint64_t until_ns = clock_now_ns() + spin_ns;
+	ssize_t got;
 
-	errno = EAGAIN;
-	while (got < 0 && errno == EAGAIN && clock_now_ns() < until)
+	do {
 		got = recvmsg(t->fd, msg, MSG_DONTWAIT);
+	} while (got < 0 && errno == EAGAIN && clock_now_ns() < until_ns);
+	spin_learn(&t->spin, got >= 0);
 	return got;
 }
 
@@ -325,7 +328,7 @@ static ssize_t receive_message(struct trunk *t, struct msghdr *msg,
 		ssize_t got = -1;
 
 		errno = EAGAIN;
-		if (spin_ns)
+		if (spin_ns && spin_pays(&t->spin))
 			got = receive_spinning(t, msg, spin_ns);
 		if (got >= 0 || errno != EAGAIN)
 			return got;
