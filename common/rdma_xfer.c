@@ -366,6 +366,7 @@ static void rdma_wait(struct channel *channel, struct xfer *xfers, size_t n,
 const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
+	.apart = true, /* as soft-RoCE had it: docs/performance.md */
 	.available = rdma_available,
 	.channel_create = rdma_channel_create,
 	.channel_destroy = rdma_channel_destroy,

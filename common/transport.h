@@ -92,6 +92,9 @@ struct link_target {
 struct transport_ops {
 	const char *name;  /* "tcp", "rdma" */
 	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
+	/* Whether real-time threads that wait for it had better be on other
+	 * processors than everything else, even for one transfer at a time. */
+	bool apart;
 
 	/* Whether this machine has what the transport needs.  WHY says what is
 	 * missing. */

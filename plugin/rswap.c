@@ -136,6 +136,17 @@ static void tell_start(void)
 		   safety_locked_bytes() >> 10);
 }
 
+static void stay_apart(void)
+{
+	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
+		const struct transport_ops *transport =
+			atomic_load(&engine.peers[i].transport);
+
+		if (transport && transport->apart)
+			safety_stay_apart();
+	}
+}
+
 /* Before any thread of the engine or of nbdkit's connections exists: they
  * inherit what safety_apply sets. */
 static int rswap_after_fork(void)
@@ -158,6 +169,7 @@ static int rswap_after_fork(void)
 		nbdkit_error("%s", why.text);
 		return -1;
 	}
+	stay_apart();
 	tell_start();
 	return 0;
 }

@@ -115,6 +115,7 @@ static void record(struct safety *safety, enum safety_setting setting,
 static struct {
 	cpu_set_t all, half;
 	bool may_move;
+	_Atomic bool apart; /* also without a crowd */
 
 	_Atomic uint32_t in_flight;
 	_Atomic uint32_t calm; /* requests since the last crowd */
@@ -186,13 +187,19 @@ static void stand_back(bool back)
 void safety_request_begin(bool write)
 {
 	bool crowd = crowded(++processors.in_flight);
+	bool confine = crowd || processors.apart;
 
 	if (!processors.may_move)
 		return;
-	if (crowd != confined)
-		move(crowd);
+	if (confine != confined)
+		move(confine);
 	if (write != stands_back && (crowd || !write))
 		stand_back(write);
+}
+
+void safety_stay_apart(void)
+{
+	processors.apart = true;
 }
 
 void safety_request_end(void)

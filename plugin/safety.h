@@ -56,6 +56,8 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes);
  * and at which priority real-time threads run. */
 void safety_request_begin(bool write);
 void safety_request_end(void);
+/* From now on they leave half of the processors whatever is in flight. */
+void safety_stay_apart(void);
 
 /* VmLck of this process. */
 uint64_t safety_locked_bytes(void);
