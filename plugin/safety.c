@@ -101,8 +101,9 @@ static void record(struct safety *safety, enum safety_setting setting,
  * an idle processor.  docs/performance.md has the figures of both.
  *
  * In a crowd a write also stands back behind reads, which somebody waits for:
- * its thread's priority is one less.  Otherwise a read would have its turn on
- * the processor after all of the writes that are ready to run.
+ * the priority of a thread that serves writes is one less.  Otherwise a read
+ * would have its turn on the processor after all of the writes that are ready
+ * to run.
  *
  * Each thread moves itself, at its next request. */
 
@@ -111,6 +112,11 @@ static void record(struct safety *safety, enum safety_setting setting,
 #define CROWD	 4
 #define CALM	 2
 #define CALM_FOR 256
+
+/* A thread changes its priority after so many requests in a row of the other
+ * kind: where reads and writes come mixed, the calls would cost more than they
+ * bring. */
+#define KIND_FOR 8
 
 static struct {
 	cpu_set_t all, half;
@@ -127,6 +133,10 @@ static struct {
 static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
 /* Whether its priority is that of a writer in a crowd. */
 static _Thread_local bool stands_back
+	__attribute__((tls_model("initial-exec")));
+
+/* Requests in a row that would rather have had the other priority. */
+static _Thread_local uint8_t misplaced
 	__attribute__((tls_model("initial-exec")));
 
 static void find_processors(void)
@@ -182,6 +192,7 @@ static void stand_back(bool back)
 
 	sched_setparam(0, &param);
 	stands_back = back;
+	misplaced = 0;
 }
 
 void safety_request_begin(bool write)
@@ -193,7 +204,9 @@ void safety_request_begin(bool write)
 		return;
 	if (confine != confined)
 		move(confine);
-	if (write != stands_back && (crowd || !write))
+	if (write == stands_back || (write && !crowd))
+		misplaced = 0;
+	else if (++misplaced == KIND_FOR)
 		stand_back(write);
 }
 
