@@ -5,6 +5,8 @@
 # run anywhere.
 . "$(dirname "$0")/functions.sh"
 
+requires fio --enghelp=nbd
+
 start_server s --memory=64M
 start_plugin p "$(server s)" size=32M
 [ "$(value p safety.realtime)" = yes ] || skip "$(value p safety.realtime)"
