@@ -32,8 +32,8 @@
 #include "transport.h"
 
 /* The most pages that a request moves through a lane in one go; larger requests
- * go in pieces.  As many as xfers, so a piece can always be planned. */
-#define LANE_PAGES TRANSPORT_MAX_XFERS
+ * go in pieces.  No more than xfers, so a piece can always be planned. */
+#define LANE_PAGES 64
 
 #define LINK_UP	  1u
 #define LINK_BUSY 2u
