@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -11,6 +13,7 @@
 #include "clock.h"
 #include "config.h"
 #include "engine.h"
+#include "lifecycle.h"
 #include "log.h"
 #include "safety.h"
 #include "size.h"
@@ -32,7 +35,6 @@ static struct engine engine;
 static struct safety safety;
 static struct status_server status_server;
 static uint64_t slab_bytes;
-static atomic_uint connections;
 static atomic_bool told_of_alignment;
 
 static void log_line(enum log_level level, const char *line)
@@ -136,6 +138,21 @@ static void tell_start(void)
 		   safety_locked_bytes() >> 10);
 }
 
+/* With clients attached.  The servers get told; memory is left to the end of
+ * the process. */
+static void end_by_force(void)
+{
+	log_notice("ending at once, open connections: %u", lifecycle_clients());
+	status_stop(&status_server);
+	engine_stop(&engine);
+	_exit(EXIT_SUCCESS);
+}
+
+static const struct lifecycle_ops lifecycle_ops = {
+	.shut_down = nbdkit_shutdown,
+	.force = end_by_force,
+};
+
 /* Before any thread of the engine or of nbdkit's connections exists: they
  * inherit what safety_apply sets. */
 static int rswap_after_fork(void)
@@ -154,6 +171,9 @@ static int rswap_after_fork(void)
 				  &why);
 	if (!rc && config.control_path)
 		rc = status_start(&status_server, &engine, &safety, &why);
+	/* nbdkit has its own handlers by now. */
+	if (!rc)
+		rc = lifecycle_begin(&lifecycle_ops, &why);
 	if (rc) {
 		nbdkit_error("%s", why.text);
 		return -1;
@@ -164,10 +184,11 @@ static int rswap_after_fork(void)
 
 static void rswap_unload(void)
 {
+	lifecycle_end();
 	status_stop(&status_server);
 	/* With a client attached, nbdkit's threads may still be in requests:
 	 * then its memory is left to the end of the process. */
-	if (engine_stop(&engine) && atomic_load(&connections) == 0)
+	if (engine_stop(&engine) && lifecycle_clients() == 0)
 		engine_destroy(&engine);
 	config_free(&config);
 }
@@ -177,14 +198,17 @@ static void rswap_unload(void)
 static void *rswap_open(int readonly)
 {
 	(void)readonly;
-	atomic_fetch_add(&connections, 1);
-	return &engine;
+	if (lifecycle_client_opens())
+		return &engine;
+	nbdkit_error("no new client is served: this nbdkit was asked to end, "
+		     "and does when its last one goes");
+	return NULL;
 }
 
 static void rswap_close(void *handle)
 {
 	(void)handle;
-	atomic_fetch_sub(&connections, 1);
+	lifecycle_client_closed();
 }
 
 static int64_t rswap_get_size(void *handle)
@@ -229,8 +253,10 @@ static int rswap_can_fast_zero(void *handle)
 /* Of errno values NBD passes on only a few, EIO and ENOSPC among them. */
 static int result(int rc)
 {
-	if (rc)
+	if (rc) {
+		lifecycle_hold();
 		nbdkit_set_error(-rc);
+	}
 	return rc ? -1 : 0;
 }
 
