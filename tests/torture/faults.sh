@@ -24,11 +24,17 @@ undo_kill() { start_memserver "$1"; }
 begin_stop() { kill -STOP "${pid[$1]}"; }
 undo_stop() { kill -CONT "${pid[$1]}"; }
 
-begin_restart() {
-	stop "$1" || fail "$1: exit status $? after SIGTERM"
+# As an administrator does it: it may take the time that its clients need to
+# move what they have there.
+begin_restart() { kill "${pid[$1]}"; }
+undo_restart() {
+	local status=0
+	wait_for 60 gone "${pid[$1]}" ||
+		fail "$1 does not leave within 60 seconds after SIGTERM"
+	wait "${pid[$1]}" || status=$?
+	[ "$status" = 0 ] || fail "$1: exit status $status after SIGTERM"
 	start_memserver "$1"
 }
-undo_restart() { :; }
 
 begin_flap() { ip -n "$prefix-$1" link set eth0 down; }
 undo_flap() { ip -n "$prefix-$1" link set eth0 up; }

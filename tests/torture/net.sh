@@ -29,6 +29,10 @@ net_create() {
 	out=$(ip -n "$hub" link add br0 type bridge 2>&1) ||
 		skip "no bridge: $out"
 	ip -n "$hub" link set br0 up
+	# Without a name it lasts as long as somebody is in it: so that all can
+	# end as they should, when the names are gone.
+	(in_ns hub sleep infinity) &
+	disown
 }
 
 # net_join NAME NUMBER: 10.210.0.NUMBER is in the namespace of that name

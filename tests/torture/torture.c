@@ -326,12 +326,15 @@ static void check_hung(struct worker *workers)
 static void tell_interval(void)
 {
 	struct latency l;
+	struct timespec t;
 
+	clock_gettime(CLOCK_REALTIME, &t);
 	latency_take(&interval_reads, &l);
-	printf("interval s=%.1f reads=%" PRIu64 " p50_us=%" PRIu64
+	printf("interval s=%.1f at=%.3f reads=%" PRIu64 " p50_us=%" PRIu64
 	       " p99_us=%" PRIu64 " max_us=%" PRIu64 " failed=%" PRIu64 "\n",
-	       seconds(), latency_count(&l), latency_us(&l, 50),
-	       latency_us(&l, 99), l.max_ns / 1000,
+	       seconds(), (double)t.tv_sec + (double)t.tv_nsec / NS,
+	       latency_count(&l), latency_us(&l, 50), latency_us(&l, 99),
+	       l.max_ns / 1000,
 	       atomic_load(&failed[READ]) + atomic_load(&failed[WRITE]));
 	fflush(stdout);
 }
