@@ -3,6 +3,7 @@
 #ifndef RSWAP_CLOCK_H
 #define RSWAP_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -39,6 +40,24 @@ static inline struct timespec clock_timespec(uint64_t ns)
 {
 	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
 				  .tv_nsec = (long)(ns % NS_PER_S) };
+}
+
+/* A condition whose timed waits are on this clock. */
+static inline void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+static inline void clock_sleep_ns(uint64_t ns)
+{
+	struct timespec pause = clock_timespec(ns);
+
+	nanosleep(&pause, NULL);
 }
 
 #endif

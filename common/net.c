@@ -145,12 +145,12 @@ bool net_peer_addr(int fd, struct net_addr *addr)
 			    &addr->length);
 }
 
-int net_wait(int fd, short events, uint64_t deadline_ns)
+int net_poll(struct pollfd *fds, unsigned n, uint64_t deadline_ns)
 {
-	struct pollfd p = { .fd = fd, .events = events };
-
 	for (;;) {
-		int rc = poll(&p, 1, clock_left_ms(deadline_ns));
+		struct timespec left =
+			clock_timespec(clock_left_ns(deadline_ns));
+		int rc = ppoll(fds, n, &left, NULL);
 
 		if (rc > 0)
 			return 0;
@@ -159,6 +159,13 @@ int net_wait(int fd, short events, uint64_t deadline_ns)
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+int net_wait(int fd, short events, uint64_t deadline_ns)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return net_poll(&p, 1, deadline_ns);
 }
 
 static bool set_blocking(int fd, bool blocking)

@@ -73,6 +73,9 @@ void net_tune(int fd, uint64_t timeout_ns);
 int net_send_all(int fd, const void *buf, size_t bytes, uint64_t deadline_ns);
 int net_recv_all(int fd, void *buf, size_t bytes, uint64_t deadline_ns);
 
+/* Waits until one of the N is ready, as poll(2) does: 0. */
+struct pollfd;
+int net_poll(struct pollfd *fds, unsigned n, uint64_t deadline_ns);
 /* Waits until FD is ready for EVENTS (poll(2)). */
 int net_wait(int fd, short events, uint64_t deadline_ns);
 

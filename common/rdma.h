@@ -5,6 +5,11 @@
  *             the buffer's memory region, a completion queue and its channel
  *     link    an rdma_cm id with its queue pair, on one of these domains
  *
+ * Room.  A transfer has a slot, with its work request, and its part of the
+ * bounce buffer.  Both are given out in order and taken back all at once, when
+ * nothing is in flight; so on one link the order of slots is the order in which
+ * transfers complete, also those of several submits.
+ *
  * Completions.  The transfers of a submit that go to one link are posted as one
  * chain, and only the last is signalled: a queue pair completes in order, so
  * its completion stands for all.  A transfer that fails completes in any case,
@@ -25,6 +30,7 @@
 #include <rdma/rdma_cma.h>
 #include <stdatomic.h>
 
+#include "spin.h"
 #include "transport.h"
 
 /* Devices that one channel can reach servers through. */
@@ -42,14 +48,18 @@ struct rdma_domain {
 struct rdma_channel {
 	struct channel base;
 	uint64_t spin_ns;
+	struct spin spin;
 	char *buffer;
 	size_t buffer_bytes;
 	struct rdma_domain domains[MAX_DOMAINS];
 	atomic_uint n_domains; /* grows; a domain is whole before it counts */
 	atomic_uint stuck;     /* links whose queue pair did not flush */
 
-	/* The submit in flight. */
-	uint32_t round; /* tells its completions from older ones */
+	/* What is in flight, by slot; its holder's. */
+	uint32_t round; /* of the last submit; tells old completions */
+	size_t used, used_bytes;
+	size_t in_flight;
+	struct xfer *xfers[TRANSPORT_MAX_XFERS]; /* NULL: over */
 	struct ibv_send_wr wr[TRANSPORT_MAX_XFERS];
 	struct ibv_sge sge[TRANSPORT_MAX_XFERS];
 };

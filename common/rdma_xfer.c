@@ -20,11 +20,6 @@ static void rdma_link_abort(struct link *link)
 	ibv_modify_qp(rdma_link(link)->id->qp, &attr, IBV_QP_STATE);
 }
 
-static uint64_t wr_id(const struct rdma_channel *rdma, size_t i)
-{
-	return (uint64_t)rdma->round << 32 | i;
-}
-
 /* Closes the channel until LINK is closed: nobody can tell any more when the
  * device stops to use the buffer. */
 static void give_up(struct rdma_link *link)
@@ -35,21 +30,70 @@ static void give_up(struct rdma_link *link)
 	}
 }
 
-/* Makes the work request of xfers[I], whose bytes stand at BOUNCE. */
-static struct ibv_send_wr *build_wr(struct rdma_channel *rdma,
-				    const struct xfer *x, size_t i,
-				    char *bounce)
+static bool in_progress(const struct xfer *x)
+{
+	return x->status == -EINPROGRESS;
+}
+
+/* Gives the transfer in slot I back, with STATUS. */
+static void settle(struct rdma_channel *rdma, size_t i, int status)
+{
+	struct xfer *x = rdma->xfers[i];
+
+	rdma->xfers[i] = NULL;
+	rdma->in_flight--;
+	if (x->op == XFER_READ && status == 0)
+		memcpy(x->buf, (void *)(uintptr_t)rdma->sge[i].addr, x->bytes);
+	x->status = status;
+}
+
+/* Gives those of the set back that are on LINK and in progress. */
+static void settle_set(struct rdma_channel *rdma, const struct rdma_link *link,
+		       const struct xfer *xfers, size_t n, int status)
+{
+	for (size_t i = 0; i < rdma->used; i++) {
+		const struct xfer *x = rdma->xfers[i];
+
+		if (x && x->link == &link->base && x >= xfers && x < xfers + n)
+			settle(rdma, i, status);
+	}
+}
+
+/* --- submit --- */
+
+/* Whether the set has room; a channel that is idle takes all of it back. */
+static bool has_room(struct rdma_channel *rdma, const struct xfer *xfers,
+		     size_t n)
+{
+	size_t bytes = 0;
+
+	if (rdma->in_flight == 0)
+		rdma->used = rdma->used_bytes = 0;
+	for (size_t i = 0; i < n; i++)
+		bytes += xfers[i].bytes;
+	return n <= TRANSPORT_MAX_XFERS - rdma->used &&
+	       bytes <= rdma->buffer_bytes - rdma->used_bytes;
+}
+
+/* Gives X the next slot, and makes its work request. */
+static void take_slot(struct rdma_channel *rdma, struct xfer *x)
 {
 	const struct rdma_link *link = (const struct rdma_link *)x->link;
+	char *bounce = rdma->buffer + rdma->used_bytes;
+	size_t i = rdma->used++;
 	struct ibv_send_wr *wr = &rdma->wr[i];
 
+	x->status = -EINPROGRESS;
+	rdma->xfers[i] = x;
+	rdma->in_flight++;
+	rdma->used_bytes += x->bytes;
 	if (x->op == XFER_WRITE)
 		memcpy(bounce, x->buf, x->bytes);
 	rdma->sge[i] = (struct ibv_sge){ .addr = (uintptr_t)bounce,
 					 .length = x->bytes,
 					 .lkey = link->domain->mr->lkey };
 	*wr = (struct ibv_send_wr){
-		.wr_id = wr_id(rdma, i),
+		.wr_id = (uint64_t)rdma->round << 32 | i,
 		.sg_list = &rdma->sge[i],
 		.num_sge = 1,
 		.opcode = x->op == XFER_READ ? IBV_WR_RDMA_READ
@@ -57,76 +101,88 @@ static struct ibv_send_wr *build_wr(struct rdma_channel *rdma,
 	};
 	wr->wr.rdma.remote_addr = x->remote.address + x->offset_bytes;
 	wr->wr.rdma.rkey = x->remote.rkey;
-	return wr;
 }
 
-/* Chains the work requests of all transfers on the link of xfers[FIRST] and
- * posts them at once. */
-static void post_link(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
-		      size_t first)
+/* Chains the work requests of all transfers from xfers[FIRST] on that are on
+ * its link, and posts them at once.  WR is that of the first of the set. */
+static void post_link(struct rdma_channel *rdma, struct ibv_send_wr *wr,
+		      struct xfer *xfers, size_t n, size_t first)
 {
 	struct rdma_link *link = rdma_link(xfers[first].link);
-	struct ibv_send_wr *last = &rdma->wr[first], *bad;
+	struct ibv_send_wr *last = &wr[first], *bad;
 	int rc;
 
 	for (size_t i = first + 1; i < n; i++) {
 		if (xfers[i].link == &link->base) {
-			last->next = &rdma->wr[i];
-			last = &rdma->wr[i];
+			last->next = &wr[i];
+			last = &wr[i];
 		}
 	}
 	last->send_flags = IBV_SEND_SIGNALED;
-	rc = ibv_post_send(link->id->qp, &rdma->wr[first], &bad);
+	rc = ibv_post_send(link->id->qp, &wr[first], &bad);
 	if (!rc)
 		return;
 	/* What stands before BAD was posted, unsignalled: when it is over
 	 * cannot be told. */
-	if (bad != &rdma->wr[first])
+	if (bad != &wr[first])
 		give_up(link);
-	transport_fail_link(&link->base, xfers, n, rc > 0 ? -rc : -EIO);
+	rdma_link_abort(&link->base);
+	settle_set(rdma, link, xfers, n, rc > 0 ? -rc : -EIO);
+}
+
+static void fail_all(struct xfer *xfers, size_t n, int status)
+{
+	for (size_t i = 0; i < n; i++)
+		xfers[i].status = status;
+}
+
+/* Whether xfers[I] is the first one on its link. */
+static bool leads_link(const struct xfer *xfers, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (xfers[j].link == xfers[i].link)
+			return false;
+	}
+	return true;
 }
 
 static void rdma_submit(struct channel *channel, struct xfer *xfers, size_t n,
 			uint64_t deadline_ns)
 {
 	struct rdma_channel *rdma = rdma_channel(channel);
-	char *bounce = rdma->buffer;
+	struct ibv_send_wr *wr;
 
 	(void)deadline_ns;
-	rdma->round++;
+	/* Not even the bounce buffer may be written to: a WRITE that did not
+	 * flush could carry those bytes to its own slab. */
 	if (atomic_load(&rdma->stuck)) {
-		/* Not even the bounce buffer may be written to: a WRITE that
-		 * did not flush could carry those bytes to its own slab. */
-		for (size_t i = 0; i < n; i++)
-			xfers[i].status = -ECONNABORTED;
+		fail_all(xfers, n, -ECONNABORTED);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		xfers[i].status = -EINPROGRESS;
-		build_wr(rdma, &xfers[i], i, bounce);
-		bounce += xfers[i].bytes;
+	if (!has_room(rdma, xfers, n)) {
+		fail_all(xfers, n, -ENOBUFS);
+		return;
 	}
+	rdma->round++;
+	wr = &rdma->wr[rdma->used];
+	for (size_t i = 0; i < n; i++)
+		take_slot(rdma, &xfers[i]);
 	for (size_t i = 0; i < n; i++) {
-		if (xfers[i].status == -EINPROGRESS &&
-		    transport_leads_link(xfers, i))
-			post_link(rdma, xfers, n, i);
+		if (leads_link(xfers, i))
+			post_link(rdma, wr, xfers, n, i);
 	}
 }
 
-/* The completion of xfers[I] stands for every earlier one on its link: gives
- * them STATUS, and the bytes of a READ that succeeded to their reader. */
-static void settle_until(struct rdma_channel *rdma, struct xfer *xfers,
-			 size_t i, int status)
-{
-	for (size_t j = 0; j <= i; j++) {
-		struct xfer *x = &xfers[j];
+/* --- completions --- */
 
-		if (x->link != xfers[i].link || x->status != -EINPROGRESS)
-			continue;
-		if (x->op == XFER_READ && status == 0)
-			memcpy(x->buf, (void *)(uintptr_t)rdma->sge[j].addr,
-			       x->bytes);
-		x->status = status;
+/* The completion of slot LAST stands for every earlier one on its link. */
+static void settle_until(struct rdma_channel *rdma, size_t last, int status)
+{
+	const struct link *link = rdma->xfers[last]->link;
+
+	for (size_t i = 0; i <= last; i++) {
+		if (rdma->xfers[i] && rdma->xfers[i]->link == link)
+			settle(rdma, i, status);
 	}
 }
 
@@ -147,40 +203,40 @@ static int status_of(enum ibv_wc_status status)
 }
 
 /* On a failed completion only wr_id, status, qp_num and vendor_err hold. */
-static void complete(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
-		     const struct ibv_wc *wc)
+static void complete(struct rdma_channel *rdma, const struct ibv_wc *wc)
 {
 	size_t i = (uint32_t)wc->wr_id;
 
-	if (wc->wr_id >> 32 != rdma->round || i >= n)
+	if (i >= rdma->used || !rdma->xfers[i] ||
+	    rdma->wr[i].wr_id != wc->wr_id)
 		return; /* of an earlier, stuck submit */
 	/* The earlier ones of a failed transfer had succeeded, unsignalled; to
 	 * fail them too costs a repetition and spares a special case. */
-	settle_until(rdma, xfers, i, status_of(wc->status));
-}
-
-static bool any_in_progress(const struct rdma_domain *d,
-			    const struct xfer *xfers, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (xfers[i].status == -EINPROGRESS &&
-		    rdma_link(xfers[i].link)->domain == d)
-			return true;
-	}
-	return false;
+	settle_until(rdma, i, status_of(wc->status));
 }
 
 /* Takes what completions there are.  False when there were none. */
-static bool poll_domain(struct rdma_channel *rdma, struct rdma_domain *d,
-			struct xfer *xfers, size_t n)
+static bool poll_domain(struct rdma_channel *rdma, struct rdma_domain *d)
 {
 	struct ibv_wc wc[POLL_BATCH];
 	int got = ibv_poll_cq(d->cq, POLL_BATCH, wc);
 
 	for (int i = 0; i < got; i++)
-		complete(rdma, xfers, n, &wc[i]);
+		complete(rdma, &wc[i]);
 	return got > 0;
 }
+
+static bool poll_domains(struct rdma_channel *rdma)
+{
+	unsigned n_domains = atomic_load(&rdma->n_domains);
+	bool got = false;
+
+	for (unsigned i = 0; i < n_domains; i++)
+		got |= poll_domain(rdma, &rdma->domains[i]);
+	return got;
+}
+
+/* --- waiting --- */
 
 /* Takes one event off the completion channel.  Acknowledging takes a mutex in
  * libibverbs, so that is left for later (ibv_get_cq_event(3)). */
@@ -199,60 +255,87 @@ static void take_event(struct rdma_domain *d)
 
 /* Sleeps until a completion comes.  Armed first and polled once more, as one
  * that came in between makes no event. */
-static int sleep_domain(struct rdma_channel *rdma, struct rdma_domain *d,
-			struct xfer *xfers, size_t n, uint64_t deadline_ns)
+static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 {
-	int rc = ibv_req_notify_cq(d->cq, 0);
+	unsigned n_domains = atomic_load(&rdma->n_domains);
+	struct pollfd fds[MAX_DOMAINS];
+	int rc;
 
-	if (rc)
-		return -rc;
-	if (poll_domain(rdma, d, xfers, n))
+	for (unsigned i = 0; i < n_domains; i++) {
+		struct rdma_domain *d = &rdma->domains[i];
+
+		rc = ibv_req_notify_cq(d->cq, 0);
+		if (rc)
+			return -rc;
+		fds[i] = (struct pollfd){ .fd = d->events->fd,
+					  .events = POLLIN };
+	}
+	if (poll_domains(rdma))
 		return 0;
-	rc = net_wait(d->events->fd, POLLIN, deadline_ns);
-	if (!rc)
-		take_event(d);
+	rc = net_poll(fds, n_domains, deadline_ns);
+	for (unsigned i = 0; i < n_domains && !rc; i++) {
+		if (fds[i].revents)
+			take_event(&rdma->domains[i]);
+	}
 	return rc;
 }
 
-/* Returns when none of the transfers in domain D is in progress: 0, or a
- * negative errno when waiting any longer is of no use. */
-static int wait_domain(struct rdma_channel *rdma, struct rdma_domain *d,
-		       struct xfer *xfers, size_t n, uint64_t deadline_ns)
+/* Polls for as long as it pays, until WANT of the N are over. */
+static void spin(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
+		 size_t want, uint64_t deadline_ns)
 {
-	uint64_t spin_until =
-		rdma->spin_ns ? clock_now_ns() + rdma->spin_ns : 0;
+	uint64_t until_ns = clock_now_ns() + rdma->spin_ns;
+	bool over;
 
-	while (any_in_progress(d, xfers, n)) {
+	if (until_ns > deadline_ns)
+		return;
+	do {
+		poll_domains(rdma);
+		over = transport_over(xfers, n) >= want;
+	} while (!over && clock_now_ns() < until_ns);
+	spin_learn(&rdma->spin, over);
+}
+
+/* Returns when WANT of the N are over: 0, or a negative errno when waiting any
+ * longer is of no use. */
+static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
+		 size_t want, uint64_t deadline_ns)
+{
+	if (rdma->spin_ns && transport_over(xfers, n) < want &&
+	    spin_pays(&rdma->spin))
+		spin(rdma, xfers, n, want, deadline_ns);
+	while (transport_over(xfers, n) < want) {
 		int rc;
 
-		if (poll_domain(rdma, d, xfers, n))
+		if (poll_domains(rdma))
 			continue;
-		if (spin_until && clock_now_ns() < spin_until)
-			continue;
-		rc = sleep_domain(rdma, d, xfers, n, deadline_ns);
-		if (rc)
+		if (clock_left_ns(deadline_ns) == 0)
+			return -ETIMEDOUT;
+		rc = sleep_for_event(rdma, deadline_ns);
+		if (rc && rc != -ETIMEDOUT)
 			return rc;
 	}
 	return 0;
 }
 
-/* After a deadline: aborts what is still in progress in domain D and waits for
- * the flush.  RC becomes the status of what was aborted. */
-static void flush_domain(struct rdma_channel *rdma, struct rdma_domain *d,
-			 struct xfer *xfers, size_t n, int rc)
+/* Aborts what is still in progress and waits for the flush.  RC becomes the
+ * status of what was aborted. */
+static void flush(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
+		  int rc)
 {
 	bool late[TRANSPORT_MAX_XFERS];
 
 	for (size_t i = 0; i < n; i++) {
-		late[i] = xfers[i].status == -EINPROGRESS &&
-			  rdma_link(xfers[i].link)->domain == d;
+		late[i] = in_progress(&xfers[i]);
 		if (late[i])
 			rdma_link_abort(xfers[i].link);
 	}
-	if (wait_domain(rdma, d, xfers, n, clock_now_ns() + FLUSH_NS)) {
-		for (size_t i = 0; i < n; i++) {
-			if (late[i] && xfers[i].status == -EINPROGRESS)
-				give_up(rdma_link(xfers[i].link));
+	await(rdma, xfers, n, n, clock_now_ns() + FLUSH_NS);
+	for (size_t i = 0; i < n; i++) {
+		if (in_progress(&xfers[i])) {
+			give_up(rdma_link(xfers[i].link));
+			settle_set(rdma, rdma_link(xfers[i].link), xfers, n,
+				   rc);
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -261,24 +344,29 @@ static void flush_domain(struct rdma_channel *rdma, struct rdma_domain *d,
 	}
 }
 
+static size_t rdma_wait_until(struct channel *channel, struct xfer *xfers,
+			      size_t n, size_t want, uint64_t deadline_ns)
+{
+	struct rdma_channel *rdma = rdma_channel(channel);
+	int rc = await(rdma, xfers, n, want, deadline_ns);
+
+	/* Nobody could wait for these any more. */
+	if (rc && rc != -ETIMEDOUT)
+		flush(rdma, xfers, n, rc);
+	return transport_over(xfers, n);
+}
+
 static void rdma_wait(struct channel *channel, struct xfer *xfers, size_t n,
 		      uint64_t deadline_ns)
 {
-	struct rdma_channel *rdma = rdma_channel(channel);
-	unsigned n_domains = atomic_load(&rdma->n_domains);
-
-	for (unsigned i = 0; i < n_domains; i++) {
-		struct rdma_domain *d = &rdma->domains[i];
-		int rc = wait_domain(rdma, d, xfers, n, deadline_ns);
-
-		if (rc)
-			flush_domain(rdma, d, xfers, n, rc);
-	}
+	if (rdma_wait_until(channel, xfers, n, n, deadline_ns) < n)
+		flush(rdma_channel(channel), xfers, n, -ETIMEDOUT);
 }
 
 const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
+	.apart = true, /* as soft-RoCE had it: docs/performance.md */
 	.available = rdma_available,
 	.channel_create = rdma_channel_create,
 	.channel_destroy = rdma_channel_destroy,
@@ -287,5 +375,6 @@ const struct transport_ops transport_rdma = {
 	.link_abort = rdma_link_abort,
 	.link_close = rdma_link_close,
 	.submit = rdma_submit,
+	.wait_until = rdma_wait_until,
 	.wait = rdma_wait,
 };

@@ -12,8 +12,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "transport.h"
 #include "trunk.h"
+
+/* A wait for the first of several trunks looks at each for this long, at first
+ * and at most. */
+#define SLICE_NS     (50 * NS_PER_US)
+#define SLICE_MAX_NS (800 * NS_PER_US)
 
 #define PAIRS_MAX	    4u
 #define PROCESSORS_PER_PAIR 4u
@@ -21,6 +27,7 @@
 struct link_group {
 	struct link_group **home; /* where the session keeps it */
 	uint32_t links;
+	struct tcp_link *closed;	    /* freed with the group */
 	struct trunk *trunks[PAIRS_MAX][2]; /* [pair][enum xfer_op] */
 };
 
@@ -30,6 +37,7 @@ struct tcp_link {
 	struct trunk **trunks;		/* [enum xfer_op], a pair */
 	struct trunk_waiter waiters[2]; /* [enum xfer_op] */
 	uint64_t next_cookie;
+	struct tcp_link *next_closed;
 };
 
 struct tcp_channel {
@@ -111,6 +119,12 @@ static void group_put(struct link_group *group)
 				trunk_close(group->trunks[i][op]);
 		}
 	}
+	while (group->closed) {
+		struct tcp_link *link = group->closed;
+
+		group->closed = link->next_closed;
+		free(link);
+	}
 	*group->home = NULL;
 	free(group);
 }
@@ -179,20 +193,29 @@ static void tcp_link_abort(struct link *link)
 	trunk_abort(tcp_link(link)->trunks[XFER_WRITE]);
 }
 
-static void tcp_link_close(struct link *link)
+/* Another lane's thread may still look at its waiters (trunk.h). */
+static void tcp_link_close(struct link *base)
 {
-	group_put(tcp_link(link)->group);
-	free(link);
+	struct tcp_link *link = tcp_link(base);
+	struct link_group *group = link->group;
+
+	link->next_closed = group->closed;
+	group->closed = link;
+	group_put(group);
 }
 
 /* --- transfers --- */
+
+static bool same_trunk(const struct xfer *a, const struct xfer *b)
+{
+	return a->link == b->link && a->op == b->op;
+}
 
 /* Whether xfers[I] is the first on its trunk. */
 static bool leads_trunk(const struct xfer *xfers, size_t i)
 {
 	for (size_t j = 0; j < i; j++) {
-		if (xfers[j].link == xfers[i].link &&
-		    xfers[j].op == xfers[i].op)
+		if (same_trunk(&xfers[j], &xfers[i]))
 			return false;
 	}
 	return true;
@@ -209,6 +232,7 @@ static void fill_op(struct trunk_op *op, struct tcp_link *link, struct xfer *x)
 		.cookie = link->next_cookie++,
 	};
 
+	op->busy = true;
 	op->xfer = x;
 	op->waiter = &link->waiters[x->op];
 	op->cookie = request.cookie;
@@ -217,68 +241,174 @@ static void fill_op(struct trunk_op *op, struct tcp_link *link, struct xfer *x)
 	wire_encode_request(&request, &op->frame);
 }
 
-/* All of a set's transfers that share a trunk with xfers[FIRST]. */
+/* The first op from *AT on that is free, or NULL. */
+static struct trunk_op *free_op(struct tcp_channel *tcp, size_t *at)
+{
+	while (*at < TRANSPORT_MAX_XFERS) {
+		struct trunk_op *op = &tcp->ops[(*at)++];
+
+		if (!op->busy)
+			return op;
+	}
+	return NULL;
+}
+
+/* All of a set's transfers that share a trunk with xfers[FIRST].  *AT: where to
+ * look for free ops. */
 static void submit_trunk(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
-			 size_t first)
+			 size_t first, size_t *at)
 {
 	struct tcp_link *link = tcp_link(xfers[first].link);
-	enum xfer_op op = xfers[first].op;
-	struct trunk_op *last = NULL;
-	uint32_t count = 0;
+	struct trunk_op *head = NULL, **tail = &head, *last = NULL;
 
 	for (size_t i = first; i < n; i++) {
-		if (xfers[i].link != &link->base || xfers[i].op != op)
+		struct trunk_op *op;
+
+		if (!same_trunk(&xfers[i], &xfers[first]))
 			continue;
-		fill_op(&tcp->ops[i], link, &xfers[i]);
-		if (last)
-			last->next = &tcp->ops[i];
-		last = &tcp->ops[i];
-		last->next = NULL;
-		count++;
+		op = free_op(tcp, at);
+		if (!op) {
+			xfers[i].status = -ENOBUFS;
+			continue;
+		}
+		fill_op(op, link, &xfers[i]);
+		*tail = last = op;
+		tail = &op->next;
 	}
-	trunk_submit(link->trunks[op], &link->waiters[op], &tcp->ops[first],
-		     last, count);
+	if (last)
+		trunk_submit(link->trunks[xfers[first].op], head, last);
 }
 
 static void tcp_submit(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns)
 {
 	struct tcp_channel *tcp = (struct tcp_channel *)channel;
+	size_t at = 0;
 
 	(void)deadline_ns; /* nothing is waited for here */
 	for (size_t i = 0; i < n; i++)
 		xfers[i].status = -EINPROGRESS;
 	for (size_t i = 0; i < n; i++) {
 		if (leads_trunk(xfers, i))
-			submit_trunk(tcp, xfers, n, i);
+			submit_trunk(tcp, xfers, n, i, &at);
 	}
 }
 
-/* What the deadline has cut short is told as that, whatever the trunk died of
- * in the end. */
-static void time_out(struct xfer *xfers, size_t n, size_t first)
+/* How many of xfers[I] and those behind it are in progress on its trunk. */
+static size_t in_progress(const struct xfer *xfers, size_t n, size_t i)
 {
-	for (size_t i = first; i < n; i++) {
-		if (xfers[i].link == xfers[first].link &&
-		    xfers[i].op == xfers[first].op &&
-		    xfers[i].status == -ECONNRESET)
-			xfers[i].status = -ETIMEDOUT;
+	size_t count = 0;
+
+	for (size_t j = i; j < n; j++)
+		count += same_trunk(&xfers[j], &xfers[i]) &&
+			 xfers[j].status == -EINPROGRESS;
+	return count;
+}
+
+/* Waits on the trunk of xfers[I] until WANT of the N are over, or all that are
+ * on this one. */
+static void wait_trunk(const struct tcp_channel *tcp, const struct xfer *xfers,
+		       size_t n, size_t i, size_t want, uint64_t deadline_ns)
+{
+	struct tcp_link *link = tcp_link(xfers[i].link);
+	enum xfer_op op = xfers[i].op;
+	/* In this order, as what ends in between must not be counted twice:
+	 * the wait would be for other trunks' transfers. */
+	size_t over = transport_over(xfers, n);
+	size_t here = in_progress(xfers, n, i);
+
+	if (here == 0)
+		return;
+	if (want > over + here)
+		want = over + here;
+	trunk_wait(link->trunks[op], &link->waiters[op], xfers, n, want,
+		   deadline_ns, tcp->spin_ns);
+}
+
+/* Waits on each trunk in turn, for SLICE_NS at most, as long as fewer than WANT
+ * are over. */
+static void wait_in_turn(const struct tcp_channel *tcp,
+			 const struct xfer *xfers, size_t n, size_t want,
+			 uint64_t deadline_ns, uint64_t slice_ns)
+{
+	for (size_t i = 0; i < n && transport_over(xfers, n) < want; i++) {
+		uint64_t until_ns = deadline_ns;
+
+		if (!leads_trunk(xfers, i))
+			continue;
+		if (slice_ns < clock_left_ns(deadline_ns))
+			until_ns = clock_now_ns() + slice_ns;
+		wait_trunk(tcp, xfers, n, i, want, until_ns);
+	}
+}
+
+/* Whether those in progress share a trunk. */
+static bool on_one_trunk(const struct xfer *xfers, size_t n)
+{
+	const struct xfer *first = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (xfers[i].status != -EINPROGRESS)
+			continue;
+		if (!first)
+			first = &xfers[i];
+		if (!same_trunk(&xfers[i], first))
+			return false;
+	}
+	return true;
+}
+
+static uint64_t longer(uint64_t slice_ns)
+{
+	if (slice_ns == 0)
+		return SLICE_NS;
+	return slice_ns < SLICE_MAX_NS ? 2 * slice_ns : slice_ns;
+}
+
+static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
+			     size_t n, size_t want, uint64_t deadline_ns)
+{
+	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
+	/* Where any of several will do, one of them may be silent. */
+	bool any = want < n && !on_one_trunk(xfers, n);
+	uint64_t slice_ns = 0; /* at first, only looks */
+
+	while (transport_over(xfers, n) < want) {
+		bool late = clock_left_ns(deadline_ns) == 0;
+
+		wait_in_turn(tcp, xfers, n, want, deadline_ns,
+			     any ? slice_ns : UINT64_MAX);
+		if (late)
+			break;
+		slice_ns = longer(slice_ns);
+	}
+	return transport_over(xfers, n);
+}
+
+/* Kills the trunk of xfers[I], and waits for what is on it to be over.  That is
+ * told as too late, whatever the trunk died of in the end. */
+static void cut_short(const struct tcp_channel *tcp, struct xfer *xfers,
+		      size_t n, size_t i)
+{
+	trunk_abort(tcp_link(xfers[i].link)->trunks[xfers[i].op]);
+	while (in_progress(xfers, n, i) > 0)
+		wait_trunk(tcp, xfers, n, i, n, clock_now_ns() + NS_PER_S);
+	for (size_t j = i; j < n; j++) {
+		if (same_trunk(&xfers[j], &xfers[i]) &&
+		    xfers[j].status == -ECONNRESET)
+			xfers[j].status = -ETIMEDOUT;
 	}
 }
 
 static void tcp_wait(struct channel *channel, struct xfer *xfers, size_t n,
 		     uint64_t deadline_ns)
 {
-	struct tcp_channel *tcp = (struct tcp_channel *)channel;
+	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
 
+	tcp_wait_until(channel, xfers, n, n, deadline_ns);
 	for (size_t i = 0; i < n; i++) {
-		struct tcp_link *link = tcp_link(xfers[i].link);
-		enum xfer_op op = xfers[i].op;
-
-		if (leads_trunk(xfers, i) &&
-		    !trunk_wait(link->trunks[op], &link->waiters[op],
-				deadline_ns, tcp->spin_ns))
-			time_out(xfers, n, i);
+		if (leads_trunk(xfers, i) && in_progress(xfers, n, i) > 0)
+			cut_short(tcp, xfers, n, i);
 	}
 }
 
@@ -293,5 +423,6 @@ const struct transport_ops transport_tcp = {
 	.link_abort = tcp_link_abort,
 	.link_close = tcp_link_close,
 	.submit = tcp_submit,
+	.wait_until = tcp_wait_until,
 	.wait = tcp_wait,
 };

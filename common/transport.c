@@ -27,21 +27,11 @@ const struct transport_ops *transport_by_bit(uint32_t wire_bit)
 	return NULL;
 }
 
-bool transport_leads_link(const struct xfer *xfers, size_t i)
+size_t transport_over(const struct xfer *xfers, size_t n)
 {
-	for (size_t j = 0; j < i; j++) {
-		if (xfers[j].link == xfers[i].link)
-			return false;
-	}
-	return true;
-}
+	size_t over = 0;
 
-void transport_fail_link(struct link *link, struct xfer *xfers, size_t n,
-			 int rc)
-{
-	link->ops->link_abort(link);
-	for (size_t i = 0; i < n; i++) {
-		if (xfers[i].link == link && xfers[i].status == -EINPROGRESS)
-			xfers[i].status = rc;
-	}
+	for (size_t i = 0; i < n; i++)
+		over += xfers[i].status != -EINPROGRESS;
+	return over;
 }

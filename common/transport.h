@@ -9,11 +9,12 @@
  *
  * Threads: a channel and its links are used by one thread at a time, the one
  * that holds the lane, except for link_connect, link_abort and link_close as
- * told there.  A channel carries one set of transfers at a time.
+ * told there.  A transfer may be over by the doing of another channel's thread.
  */
 #ifndef RSWAP_TRANSPORT_H
 #define RSWAP_TRANSPORT_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,8 +23,8 @@
 #include "reason.h"
 #include "wire.h"
 
-/* The most transfers that one submit takes. */
-#define TRANSPORT_MAX_XFERS 64
+/* The most transfers that a channel carries at a time. */
+#define TRANSPORT_MAX_XFERS 128
 
 struct transport_ops;
 
@@ -52,18 +53,20 @@ struct xfer {
 	uint32_t bytes;
 	struct remote_slab remote;
 	uint64_t offset_bytes; /* within the slab */
-	void *buf; /* the caller's; stays valid until wait returns */
+	void *buf;	       /* the caller's */
 
 	/* Set by submit and wait: -EINPROGRESS until the transfer is over, 0
 	 * when the bytes have arrived on the other side (WRITE) or in BUF
 	 * (READ), another negative errno when it failed: -ETIMEDOUT, any
 	 * connection error (the link is broken; nothing is known of the
-	 * bytes), or -EREMOTEIO (the server refused; repeating won't help). */
-	int status;
+	 * bytes), or -EREMOTEIO (the server refused; repeating won't help).
+	 * From submit until it is over the transfer and its BUF stay where they
+	 * are; from then on nothing touches them. */
+	_Atomic int status;
 };
 
 struct channel_config {
-	/* The most bytes that the transfers of one submit have together. */
+	/* The most bytes that its transfers have together, at a time. */
 	uint32_t buffer_bytes;
 	/* How long a wait spins before it sleeps; 0: not at all. */
 	uint64_t spin_ns;
@@ -89,6 +92,9 @@ struct link_target {
 struct transport_ops {
 	const char *name;  /* "tcp", "rdma" */
 	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
+	/* Whether real-time threads that wait for it had better be on other
+	 * processors than everything else, even for one transfer at a time. */
+	bool apart;
 
 	/* Whether this machine has what the transport needs.  WHY says what is
 	 * missing. */
@@ -120,25 +126,32 @@ struct transport_ops {
 	/* Frees LINK.  No transfer of it is in flight, none comes any more. */
 	void (*link_close)(struct link *link);
 
-	/* Starts all N transfers (at most TRANSPORT_MAX_XFERS), on any links of
-	 * this channel, in one go.  Transfers on one link are carried out in
-	 * no promised order.  Allocates nothing.  May wait for room to send,
-	 * until DEADLINE_NS.  Failures show in status. */
+	/* Starts all N transfers, on any links of this channel, in one go.
+	 * Transfers on one link are carried out in no promised order.
+	 * Allocates nothing.  May wait for room to send, until DEADLINE_NS.
+	 * Failures show in status.
+	 *
+	 * Earlier ones may still be in progress: TRANSPORT_MAX_XFERS and
+	 * buffer_bytes are for all that were submitted since none was.  Beyond
+	 * that, nothing is sent and the status is -ENOBUFS. */
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
-	/* Returns when none of the N is in progress any more and nothing will
-	 * touch their buffers: after DEADLINE_NS it aborts their links and
-	 * gives them -ETIMEDOUT.  What the network has seen of a failed WRITE
-	 * is unknown until the server has fenced the link (WIRE_FENCE). */
+	/* Returns when at least WANT of the N are over, or DEADLINE_NS has
+	 * passed (0: only looks), and then how many are.  Aborts nothing.  The
+	 * N may be any of the channel's, of several submits too; others are
+	 * carried on meanwhile. */
+	size_t (*wait_until)(struct channel *channel, struct xfer *xfers,
+			     size_t n, size_t want, uint64_t deadline_ns);
+	/* Returns when none of the N is in progress any more: after DEADLINE_NS
+	 * it aborts their links and gives them -ETIMEDOUT.  What the network
+	 * has seen of a failed WRITE is unknown until the server has fenced the
+	 * link (WIRE_FENCE). */
 	void (*wait)(struct channel *channel, struct xfer *xfers, size_t n,
 		     uint64_t deadline_ns);
 };
 
-/* For transports: whether xfers[I] is the first one on its link. */
-bool transport_leads_link(const struct xfer *xfers, size_t i);
-/* Aborts LINK and gives its transfers that are in progress the status RC. */
-void transport_fail_link(struct link *link, struct xfer *xfers, size_t n,
-			 int rc);
+/* How many of the N are over. */
+size_t transport_over(const struct xfer *xfers, size_t n);
 
 extern const struct transport_ops transport_tcp;
 extern const struct transport_ops transport_rdma;

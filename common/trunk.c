@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "spin.h"
 #include "wireio.h"
 
 /* How often a receive that waits looks at its deadline. */
@@ -54,6 +55,7 @@ struct trunk {
 	struct trunk_op *filling; /* the head, whose payload comes in */
 	char *fill_at;
 	uint32_t fill_left;
+	struct spin spin;
 	uint32_t in_at, in_end;
 	uint8_t in[IN_BYTES];
 };
@@ -78,16 +80,17 @@ static void wake(struct trunk *t, uint32_t bits)
 		NULL, bits);
 }
 
-/* Gives OP back to its owner.  The bit to wake the owner by, where this was the
- * last: then everything of the owner's may be gone when this returns.  One
- * thread settles at a time, the leader or who buries. */
+/* Gives OP back to its owner.  The bit to wake the owner by, where it lacks no
+ * more.  One thread settles at a time, the leader or who buries. */
 static uint32_t settle(struct trunk_op *op, int status)
 {
 	struct trunk_waiter *w = op->waiter;
-	uint32_t bit = w->bit;
+	struct xfer *x = op->xfer;
 
-	op->xfer->status = status;
-	return atomic_fetch_sub(&w->left, 1) == 1 ? bit : 0;
+	op->busy = false;
+	x->status = status;
+	/* Both may be used anew already, or be gone. */
+	return atomic_fetch_sub(&w->left, 1) == 1 && w->waiting ? w->bit : 0;
 }
 
 /* --- death --- */
@@ -233,17 +236,16 @@ static void pump(struct trunk *t)
 	}
 }
 
-void trunk_submit(struct trunk *t, struct trunk_waiter *waiter,
-		  struct trunk_op *first, struct trunk_op *last, uint32_t n)
+void trunk_submit(struct trunk *t, struct trunk_op *first,
+		  struct trunk_op *last)
 {
 	uint32_t bits;
 	int dead;
 
-	atomic_store(&waiter->left, n);
+	last->next = NULL;
 	pthread_mutex_lock(&t->lock);
 	dead = t->dead;
 	if (!dead) {
-		last->next = NULL;
 		*t->tail = first;
 		t->tail = &last->next;
 		if (!t->unsent)
@@ -252,13 +254,11 @@ void trunk_submit(struct trunk *t, struct trunk_waiter *waiter,
 	}
 	bits = bury(t);
 	pthread_mutex_unlock(&t->lock);
-	if (bits)
-		wake(t, bits);
-	if (!dead)
-		return;
-	atomic_store(&waiter->left, 0);
-	for (struct trunk_op *op = first; op; op = op->next)
+	wake(t, bits);
+	for (struct trunk_op *op = dead ? first : NULL; op; op = op->next) {
 		op->xfer->status = dead;
+		op->busy = false;
+	}
 }
 
 /* --- receiving --- */
@@ -294,52 +294,66 @@ static void received(struct trunk *t, size_t bytes)
 static ssize_t receive_spinning(struct trunk *t, struct msghdr *msg,
 				uint64_t spin_ns)
 {
-	uint64_t until = spin_ns ? clock_now_ns() + spin_ns : 0;
-	ssize_t got = -1;
+	uint64_t until_ns = clock_now_ns() + spin_ns;
+	ssize_t got;
 
-	errno = EAGAIN;
-	while (got < 0 && errno == EAGAIN && clock_now_ns() < until)
+	do {
 		got = recvmsg(t->fd, msg, MSG_DONTWAIT);
+	} while (got < 0 && errno == EAGAIN && clock_now_ns() < until_ns);
+	spin_learn(&t->spin, got >= 0);
 	return got;
 }
 
-/* Before a receive while something is or may become stuck: whether there is
- * something to receive, and not only room to send. */
-static bool await_either(struct trunk *t)
+/* Waits, for a tick at most, until there may be something to receive; or, with
+ * what is stuck, room to send.  False where there is nothing to receive. */
+static bool await_input(struct trunk *t, uint64_t deadline_ns)
 {
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
-	int ms = 1; /* the sender is about to be done, or stuck */
+	/* The sender is about to be done, or stuck. */
+	uint64_t tick_ns = t->sending ? NS_PER_MS : TICK_NS;
+	uint64_t until_ns = clock_now_ns() + tick_ns;
 
-	if (t->stuck) {
+	if (t->stuck)
 		p.events |= POLLOUT;
-		ms = TICK_NS / NS_PER_MS;
-	}
-	poll(&p, 1, ms);
-	return p.revents & ~POLLOUT;
+	if (until_ns > deadline_ns)
+		until_ns = deadline_ns;
+	return !net_poll(&p, 1, until_ns) && p.revents & ~POLLOUT;
 }
 
-/* Receives once: as much as there is, or waits for it up to a tick, unless it
- * only drains.  0, -EAGAIN, or why the trunk is dead. */
-static int receive(struct trunk *t, uint64_t spin_ns, bool drain)
+/* recvmsg; where nothing is there it waits for it up to a tick. */
+static ssize_t receive_message(struct trunk *t, struct msghdr *msg,
+			       uint64_t deadline_ns, uint64_t spin_ns)
+{
+	if (!t->stuck && !t->sending) {
+		ssize_t got = -1;
+
+		errno = EAGAIN;
+		if (spin_ns && spin_pays(&t->spin))
+			got = receive_spinning(t, msg, spin_ns);
+		if (got >= 0 || errno != EAGAIN)
+			return got;
+		if (clock_left_ns(deadline_ns) >= TICK_NS)
+			return recvmsg(t->fd, msg, 0);
+	}
+	/* recvmsg waits neither for room to send, nor for less than a tick. */
+	if (!await_input(t, deadline_ns)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return recvmsg(t->fd, msg, MSG_DONTWAIT);
+}
+
+/* Receives once: as much as there is, and waits for it unless it only drains.
+ * 0, -EAGAIN, or why the trunk is dead. */
+static int receive(struct trunk *t, uint64_t deadline_ns, uint64_t spin_ns,
+		   bool drain)
 {
 	struct iovec iov[2];
 	struct msghdr msg = { .msg_iov = iov,
 			      .msg_iovlen = receive_room(t, iov) };
-	ssize_t got = -1;
+	ssize_t got = drain ? recvmsg(t->fd, &msg, MSG_DONTWAIT)
+			    : receive_message(t, &msg, deadline_ns, spin_ns);
 
-	errno = EAGAIN;
-	if (drain) {
-		got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
-	} else if (t->stuck || t->sending) {
-		if (!await_either(t))
-			return -EAGAIN;
-		got = recvmsg(t->fd, &msg, MSG_DONTWAIT);
-	} else {
-		if (spin_ns)
-			got = receive_spinning(t, &msg, spin_ns);
-		if (got < 0 && errno == EAGAIN)
-			got = recvmsg(t->fd, &msg, 0);
-	}
 	if (got > 0) {
 		received(t, (size_t)got);
 		return 0;
@@ -449,14 +463,21 @@ static uint32_t settle_chain(struct trunk_op *op,
 
 /* --- leading --- */
 
+static bool lacks(const struct trunk_waiter *w)
+{
+	return atomic_load(&w->left) > 0;
+}
+
 /* Somebody who waits, to lead next; who does not wait yet finds the role free
  * by itself.  Under the lock, after the role was let go. */
 static uint32_t next_leader(const struct trunk *t,
 			    const struct trunk_waiter *self)
 {
 	for (struct trunk_op *op = t->head; op; op = op->next) {
-		if (op->waiter != self && atomic_load(&op->waiter->waiting))
-			return op->waiter->bit;
+		const struct trunk_waiter *w = op->waiter;
+
+		if (w != self && atomic_load(&w->waiting) && lacks(w))
+			return w->bit;
 	}
 	return 0;
 }
@@ -468,12 +489,23 @@ static uint32_t let_go(struct trunk *t, const struct trunk_waiter *self)
 	return t->dead ? bury(t) : next_leader(t, self);
 }
 
+/* Lets go of the role that came with nothing to do. */
+static void pass_on(struct trunk *t, const struct trunk_waiter *self)
+{
+	uint32_t bits;
+
+	pthread_mutex_lock(&t->lock);
+	bits = let_go(t, self);
+	pthread_mutex_unlock(&t->lock);
+	wake(t, bits);
+}
+
 /* One receive and all that follows from it.  True while the role is kept. */
 static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
 		      uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	struct trunk_op *chain = NULL;
-	int rc = receive(t, spin_ns, drain);
+	int rc = receive(t, deadline_ns, spin_ns, drain);
 	uint32_t bits = 0;
 	bool done;
 
@@ -488,7 +520,7 @@ static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
 		die(t, rc);
 	pump(t);
 	/* Drop by drop is no answer in time either. */
-	done = atomic_load(&self->left) == 0 || t->dead ||
+	done = !lacks(self) || t->dead ||
 	       (drain ? rc == -EAGAIN : clock_left_ns(deadline_ns) == 0);
 	if (done)
 		bits |= let_go(t, self);
@@ -500,36 +532,45 @@ static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
 static void lead(struct trunk *t, const struct trunk_waiter *self,
 		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
-	uint32_t bits;
-
 	/* The role may have come free with the end of one's own ops. */
-	if (atomic_load(&self->left) == 0) {
-		pthread_mutex_lock(&t->lock);
-		bits = let_go(t, self);
-		pthread_mutex_unlock(&t->lock);
-		wake(t, bits);
+	if (!lacks(self)) {
+		pass_on(t, self);
 		return;
 	}
 	while (lead_once(t, self, deadline_ns, spin_ns, drain))
 		;
 }
 
-bool trunk_wait(struct trunk *t, struct trunk_waiter *self,
+/* Stores what is wanting, for those who settle it.  False where nothing is. */
+static bool want_more(struct trunk_waiter *self, const struct xfer *xfers,
+		      size_t n, size_t want)
+{
+	size_t over = transport_over(xfers, n), before;
+
+	do {
+		if (over >= want)
+			return false;
+		before = over;
+		atomic_store(&self->left, (int32_t)(want - over));
+		over = transport_over(xfers, n);
+	} while (over != before);
+	return true;
+}
+
+void trunk_wait(struct trunk *t, struct trunk_waiter *self,
+		const struct xfer *xfers, size_t n, size_t want,
 		uint64_t deadline_ns, uint64_t spin_ns)
 {
-	bool in_time = true, drained = false;
+	bool drained = false;
 
 	atomic_store(&self->waiting, true);
 	for (;;) {
 		uint32_t seq = atomic_load(&t->seq);
-		bool late = in_time && clock_left_ns(deadline_ns) == 0;
+		bool late = clock_left_ns(deadline_ns) == 0;
 
-		if (atomic_load(&self->left) == 0)
+		if (!want_more(self, xfers, n, want) || (late && drained))
 			break;
-		if (late && drained) {
-			in_time = false;
-			trunk_abort(t);
-		} else if (!t->dead && !atomic_exchange(&t->leading, true)) {
+		if (!t->dead && !atomic_exchange(&t->leading, true)) {
 			/* Late, perhaps for having waited for another server:
 			 * the answers may have been here for long. */
 			lead(t, self, deadline_ns, spin_ns, late);
@@ -537,13 +578,13 @@ bool trunk_wait(struct trunk *t, struct trunk_waiter *self,
 		} else if (late) {
 			drained = true; /* by the one who leads */
 		} else {
-			sleep_until(t, seq, self->bit,
-				    in_time ? deadline_ns
-					    : clock_now_ns() + TICK_NS);
+			sleep_until(t, seq, self->bit, deadline_ns);
 		}
 	}
 	atomic_store(&self->waiting, false);
-	return in_time;
+	/* Who still lacks some may have been chosen to lead. */
+	if (lacks(self) && !atomic_exchange(&t->leading, true))
+		pass_on(t, self);
 }
 
 /* --- beginning and end --- */

@@ -29,15 +29,22 @@
  *
  * A trunk dies once, and stays dead: the socket is shut down, and whoever lets
  * go of the last role fails every op ("bury").  Until then buffers may be
- * touched; so a thread whose deadline has passed kills the trunk and waits for
- * the burial, which is near.
+ * touched; so who has to be rid of its ops kills the trunk and waits for the
+ * burial, which is near.
+ *
+ * An op is settled by whoever leads: it is its owner's again, then its xfer
+ * gets its status, then its waiter is told.  An owner may wait for some of its
+ * ops only, and leave others in the list.
  *
  * Wake-ups: an op's owner is a waiter, with a bit.  Sleepers compare `seq`,
  * which changes after every change that matters to them and before the wake; so
- * a change between looking and sleeping is never missed.  A waiter stores
- * `waiting` and then tries for the leader's role; a leader lets go of the role
- * and then looks at `waiting`.  All are seq_cst, so that one of the two sees
- * the other.
+ * a change between looking and sleeping is never missed.  Before it sleeps, a
+ * waiter stores how many ops it lacks (`left`) and then counts them again; who
+ * settles one stores its status and then takes one off `left`, and wakes at the
+ * last.  So none is missed; one that the waiter did not lack may wake it early.
+ * A waiter stores `waiting` and `left` and then tries for the leader's role; a
+ * leader lets go of the role and then looks at both.  All are seq_cst, so that
+ * one of the two sees the other.
  *
  * Locks: `lock` guards the list and the sender's role, is held for a few
  * instructions, and is a leaf.
@@ -56,16 +63,18 @@
 
 struct trunk;
 
-/* A thread that waits for ops on one trunk; one set of ops at a time. */
+/* A thread that waits for ops on one trunk.  Lives as long as the trunk:
+ * another thread may still look at it when all of its ops are over. */
 struct trunk_waiter {
-	_Atomic uint32_t left; /* ops that are not settled */
+	_Atomic int32_t left; /* ops that it lacks; at most 0: none */
 	_Atomic bool waiting;
 	uint32_t bit; /* of a futex bit set; others may have it too */
 };
 
 /* A transfer on its way.  The submitter's until trunk_submit, and again once it
- * is settled. */
+ * is not BUSY. */
 struct trunk_op {
+	_Atomic bool busy;
 	struct trunk_op *next;
 	struct xfer *xfer;
 	struct trunk_waiter *waiter;
@@ -88,16 +97,17 @@ void trunk_close(struct trunk *trunk);
  * -ECONNRESET.  Any thread; again is allowed. */
 void trunk_abort(struct trunk *trunk);
 
-/* Queues a chain of N ops of one waiter, and sends what may be sent.  Their
+/* Queues a chain of ops, and sends what may be sent.  They are busy and their
  * xfers' status is -EINPROGRESS already; it becomes why the trunk is dead,
  * where it is. */
-void trunk_submit(struct trunk *trunk, struct trunk_waiter *waiter,
-		  struct trunk_op *first, struct trunk_op *last, uint32_t n);
+void trunk_submit(struct trunk *trunk, struct trunk_op *first,
+		  struct trunk_op *last);
 
-/* Returns when all of the waiter's ops are settled; after DEADLINE_NS, where
- * what has come does not settle them, by killing the trunk, and then false.  A
- * leader spins SPIN_NS before it sleeps. */
-bool trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
+/* Returns when at least WANT of the N xfers are over, or DEADLINE_NS has passed
+ * and what had come by then is settled.  As many as are wanting have to be ops
+ * of WAITER on this trunk.  A leader spins SPIN_NS before it sleeps. */
+void trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
+		const struct xfer *xfers, size_t n, size_t want,
 		uint64_t deadline_ns, uint64_t spin_ns);
 
 #endif

@@ -27,6 +27,9 @@ static const struct {
 	[WIRE_PONG] = { "PONG", sizeof(struct wire_pong) },
 	[WIRE_BYE] = { "BYE", 0 },
 	[WIRE_ERROR] = { "ERROR", sizeof(struct wire_error) },
+	[WIRE_RESUME] = { "RESUME", sizeof(struct wire_resume) },
+	[WIRE_RESUMED] = { "RESUMED", sizeof(struct wire_resumed) },
+	[WIRE_RELEASE] = { "RELEASE", sizeof(struct wire_release) },
 };
 
 int wire_body_bytes(uint16_t type)
@@ -84,6 +87,22 @@ static void swap_welcome(struct wire_welcome *w)
 	SWAP16(w->rdma_port);
 }
 
+static void swap_opened(struct wire_opened *o)
+{
+	SWAP64(o->session);
+	SWAP64(o->free_bytes);
+	SWAP32(o->grace_ms);
+	SWAP32(o->reserved);
+}
+
+static void swap_resumed(struct wire_resumed *r)
+{
+	SWAP64(r->session);
+	SWAP64(r->free_bytes);
+	SWAP32(r->slabs);
+	SWAP32(r->reserved);
+}
+
 static void swap_slab(struct wire_slab *s)
 {
 	SWAP64(s->label);
@@ -100,6 +119,8 @@ static void swap_pong(struct wire_pong *p)
 	SWAP64(p->free_bytes);
 	SWAP32(p->session_slabs);
 	SWAP32(p->session_lanes);
+	SWAP32(p->release_slabs);
+	SWAP32(p->reserved);
 }
 
 static void swap_body(struct wire_message *m)
@@ -117,8 +138,7 @@ static void swap_body(struct wire_message *m)
 		SWAP32(m->open.transport);
 		break;
 	case WIRE_OPENED:
-		SWAP64(m->opened.session);
-		SWAP64(m->opened.free_bytes);
+		swap_opened(&m->opened);
 		break;
 	case WIRE_TOKEN:
 	case WIRE_JOIN:
@@ -152,6 +172,16 @@ static void swap_body(struct wire_message *m)
 		break;
 	case WIRE_ERROR:
 		SWAP32(m->error.code);
+		break;
+	case WIRE_RESUME:
+		SWAP64(m->resume.session);
+		break;
+	case WIRE_RESUMED:
+		swap_resumed(&m->resumed);
+		break;
+	case WIRE_RELEASE:
+		SWAP32(m->release.slabs);
+		SWAP32(m->release.reason);
 		break;
 	case WIRE_LANE:
 	case WIRE_FENCE:
@@ -229,10 +259,21 @@ static bool fields_ok(const struct wire_message *m)
 		       m->welcome.slab_bytes >= 1u << 20 &&
 		       m->welcome.slab_bytes <= 1u << 30 &&
 		       m->welcome.transports &&
-		       !(m->welcome.transports & ~both);
+		       !(m->welcome.transports & ~both) &&
+		       text_ok(m->welcome.zone, sizeof m->welcome.zone);
 	case WIRE_OPEN:
 		return m->open.lanes > 0 && power_of_two(m->open.transport) &&
 		       !(m->open.transport & ~both);
+	case WIRE_OPENED:
+		return m->opened.reserved == 0;
+	case WIRE_RESUMED:
+		return m->resumed.reserved == 0;
+	case WIRE_PONG:
+		return m->pong.reserved == 0;
+	case WIRE_RELEASE:
+		return m->cookie == 0 &&
+		       (m->release.reason == WIRE_RELEASE_DRAIN ||
+			m->release.reason == WIRE_RELEASE_PRESSURE);
 	case WIRE_TOKEN:
 	case WIRE_JOIN:
 		return m->join.reserved == 0;

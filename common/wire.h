@@ -6,9 +6,10 @@
  *
  * One TCP port takes two kinds of connection.  The first message decides:
  *
- *   HELLO  -> a control connection:  HELLO WELCOME [OPEN OPENED
+ *   HELLO  -> a control connection:  HELLO WELCOME
+ *             [OPEN OPENED | RESUME RESUMED]
  *             { LANE TOKEN | ALLOC SLAB | FREE FREED | FENCE FENCED |
- *               PING PONG } * BYE]
+ *               PING PONG } * BYE
  *   JOIN   -> a TCP lane: JOIN JOINED, then data requests and replies
  *
  * An RDMA lane carries the JOIN message as the private data of its rdma_cm
@@ -16,7 +17,8 @@
  * READ and WRITE.
  *
  * Any request on a control connection may be answered by ERROR, with the
- * request's cookie.
+ * request's cookie.  RELEASE alone comes unasked, with cookie 0: anywhere
+ * behind OPENED or RESUMED, also between a request and its reply.
  */
 #ifndef RSWAP_WIRE_H
 #define RSWAP_WIRE_H
@@ -25,12 +27,13 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC	  0x50575352u /* "RSWP" */
-#define WIRE_VERSION	  1
+#define WIRE_VERSION	  2
 #define WIRE_DEFAULT_PORT 10909
 
 #define WIRE_TOKEN_BYTES       16
 #define WIRE_INCARNATION_BYTES 16
 #define WIRE_NAME_BYTES	       64
+#define WIRE_ZONE_BYTES	       32
 #define WIRE_ERROR_TEXT_BYTES  124
 
 /* The largest body of any control message. */
@@ -55,6 +58,9 @@ enum wire_type {
 	WIRE_PONG = 16,
 	WIRE_BYE = 17,
 	WIRE_ERROR = 18,
+	WIRE_RESUME = 19,
+	WIRE_RESUMED = 20,
+	WIRE_RELEASE = 21,
 	WIRE_TYPE_END
 };
 
@@ -64,14 +70,15 @@ enum wire_type {
 
 /* wire_error.code */
 enum wire_error_code {
-	WIRE_E_VERSION = 1,   /* this protocol version is not spoken here */
-	WIRE_E_PROTOCOL = 2,  /* a message that is malformed or out of place */
-	WIRE_E_NO_MEMORY = 3, /* no slab can be handed out now */
-	WIRE_E_NO_SLAB = 4,   /* that slab is not this session's */
-	WIRE_E_TRANSPORT = 5, /* that transport is not served here */
-	WIRE_E_TOKEN = 6,     /* that token joins nothing */
-	WIRE_E_LIMIT = 7,     /* too many lanes or sessions */
-	WIRE_E_INTERNAL = 8,  /* the server could not; its log says why */
+	WIRE_E_VERSION = 1,    /* this protocol version is not spoken here */
+	WIRE_E_PROTOCOL = 2,   /* a message that is malformed or out of place */
+	WIRE_E_NO_MEMORY = 3,  /* no slab can be handed out now */
+	WIRE_E_NO_SLAB = 4,    /* that slab is not this session's */
+	WIRE_E_TRANSPORT = 5,  /* that transport is not served here */
+	WIRE_E_TOKEN = 6,      /* that token joins nothing */
+	WIRE_E_LIMIT = 7,      /* too many lanes or sessions */
+	WIRE_E_INTERNAL = 8,   /* the server could not; its log says why */
+	WIRE_E_NO_SESSION = 9, /* there is nothing that this would resume */
 };
 
 struct wire_header {
@@ -98,6 +105,9 @@ struct wire_welcome {
 	uint32_t max_lanes;   /* of one session */
 	uint16_t rdma_port;   /* rdma_cm port, 0 without RDMA */
 	uint16_t reserved[3];
+	/* What fails together with this server (a rack, a power feed); empty
+	 * where nobody said. NUL-terminated. */
+	char zone[WIRE_ZONE_BYTES];
 };
 
 struct wire_open {
@@ -109,6 +119,26 @@ struct wire_open {
 struct wire_opened {
 	uint64_t session;
 	uint64_t free_bytes;
+	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it, any number of times */
+	/* How long the session outlives its control connection; 0: not at all.
+	 */
+	uint32_t grace_ms;
+	uint32_t reserved;
+};
+
+/* In the place of OPEN: takes a session up whose control connection was lost,
+ * or is believed to be alive still.  It implies FENCE: RESUMED comes when every
+ * lane that had joined before is closed. */
+struct wire_resume {
+	uint64_t session;
+	uint8_t token[WIRE_TOKEN_BYTES];
+};
+
+struct wire_resumed {
+	uint64_t session;
+	uint64_t free_bytes;
+	uint32_t slabs; /* that the session holds */
+	uint32_t reserved;
 };
 
 /* LANE has no body: it asks for the token of one more lane. */
@@ -133,8 +163,10 @@ struct wire_joined {
 	uint32_t reserved;
 };
 
+/* A label that the session holds a slab for already is answered with that slab:
+ * the first answer may have been lost with its connection. */
 struct wire_alloc {
-	uint64_t label; /* the client's slab number, for the server's status */
+	uint64_t label; /* the client's number for it */
 };
 
 struct wire_slab {
@@ -170,6 +202,24 @@ struct wire_pong {
 	uint64_t free_bytes;
 	uint32_t session_slabs;
 	uint32_t session_lanes;
+	/* How many slabs the session is still asked to give back, or
+	 * WIRE_RELEASE_ALL: so that one which resumed hears of it. */
+	uint32_t release_slabs;
+	uint32_t reserved;
+};
+
+enum wire_release_reason {
+	WIRE_RELEASE_DRAIN = 1,	   /* the server is to be emptied */
+	WIRE_RELEASE_PRESSURE = 2, /* its machine is short of memory */
+};
+
+#define WIRE_RELEASE_ALL UINT32_MAX
+
+/* From the server, unasked: move what SLABS slabs hold elsewhere and FREE them.
+ * 0 takes the wish back.  It replaces the one before, and counts from now. */
+struct wire_release {
+	uint32_t slabs;	 /* or WIRE_RELEASE_ALL */
+	uint32_t reason; /* enum wire_release_reason */
 };
 
 /* BYE has no body and no reply: the session and its slabs are given back. */
@@ -216,9 +266,11 @@ struct wire_data_reply {
 
 _Static_assert(sizeof(struct wire_header) == 16, "wire_header");
 _Static_assert(sizeof(struct wire_hello) == 72, "wire_hello");
-_Static_assert(sizeof(struct wire_welcome) == 64, "wire_welcome");
+_Static_assert(sizeof(struct wire_welcome) == 96, "wire_welcome");
 _Static_assert(sizeof(struct wire_open) == 16, "wire_open");
-_Static_assert(sizeof(struct wire_opened) == 16, "wire_opened");
+_Static_assert(sizeof(struct wire_opened) == 40, "wire_opened");
+_Static_assert(sizeof(struct wire_resume) == 24, "wire_resume");
+_Static_assert(sizeof(struct wire_resumed) == 24, "wire_resumed");
 _Static_assert(sizeof(struct wire_token) == 32, "wire_token");
 _Static_assert(sizeof(struct wire_join) == 32, "wire_join");
 _Static_assert(sizeof(struct wire_joined) == 8, "wire_joined");
@@ -227,7 +279,8 @@ _Static_assert(sizeof(struct wire_slab) == 40, "wire_slab");
 _Static_assert(sizeof(struct wire_free) == 8, "wire_free");
 _Static_assert(sizeof(struct wire_freed) == 8, "wire_freed");
 _Static_assert(sizeof(struct wire_fenced) == 8, "wire_fenced");
-_Static_assert(sizeof(struct wire_pong) == 24, "wire_pong");
+_Static_assert(sizeof(struct wire_pong) == 32, "wire_pong");
+_Static_assert(sizeof(struct wire_release) == 8, "wire_release");
 _Static_assert(sizeof(struct wire_error) == 128, "wire_error");
 _Static_assert(sizeof(struct wire_data_request) == 32, "wire_data_request");
 _Static_assert(sizeof(struct wire_data_reply) == 24, "wire_data_reply");
@@ -244,6 +297,8 @@ struct wire_message {
 		struct wire_welcome welcome;
 		struct wire_open open;
 		struct wire_opened opened;
+		struct wire_resume resume;
+		struct wire_resumed resumed;
 		struct wire_token token;
 		struct wire_join join;
 		struct wire_joined joined;
@@ -253,6 +308,7 @@ struct wire_message {
 		struct wire_freed freed;
 		struct wire_fenced fenced;
 		struct wire_pong pong;
+		struct wire_release release;
 		struct wire_error error;
 	};
 };

@@ -67,8 +67,12 @@ int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 
 	if (!rc)
 		rc = wire_recv(fd, reply, deadline_ns, why);
-	if (rc)
-		return rc;
+	return rc ? rc : wire_check_reply(request, reply_type, reply, why);
+}
+
+int wire_check_reply(const struct wire_message *request, uint16_t reply_type,
+		     const struct wire_message *reply, struct reason *why)
+{
 	if (reply->type == WIRE_ERROR) {
 		reason_set(why, "%s", reply->error.text);
 		return -EREMOTEIO;

@@ -24,6 +24,11 @@ int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 	      struct wire_message *reply, uint64_t deadline_ns,
 	      struct reason *why);
 
+/* The second half of it, for a REPLY that was received: whether it answers
+ * REQUEST. */
+int wire_check_reply(const struct wire_message *request, uint16_t reply_type,
+		     const struct wire_message *reply, struct reason *why);
+
 /* Fills a HELLO that names this program and host. */
 void wire_hello_fill(struct wire_message *hello, const char *program);
 

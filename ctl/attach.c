@@ -146,7 +146,7 @@ static void check_args(void)
 	if (args.name && !statedir_name_ok(args.name))
 		options_die(&usage,
 			    "--name=%s: allowed are 1 to %d letters, "
-			    "digits and . _ -, no dot in front",
+			    "digits and . _ -, no dot or dash in front",
 			    args.name, STATE_NAME_MAX);
 }
 

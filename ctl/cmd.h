@@ -8,11 +8,16 @@ enum exit_status {
 	EXIT_FAILED = 1,    /* bad arguments, or something didn't work */
 	EXIT_NOTHING = 2,   /* status: nothing is running */
 	EXIT_NO_ANSWER = 3, /* status: something runs and doesn't answer */
+	EXIT_TROUBLE = 4,   /* status: lost pages, or a server isn't up */
+	EXIT_DEGRADED = 1,  /* check */
+	EXIT_BAD = 2,	    /* check: pages are lost, or it isn't running */
 };
 
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 #endif

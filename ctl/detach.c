@@ -24,6 +24,7 @@
 static struct {
 	bool all;
 	bool force;
+	bool if_attached;
 	uint64_t timeout_s;
 } args = { .timeout_s = DETACH_DEFAULT_S };
 
@@ -36,6 +37,10 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_FLAG,
 	  .help = "even if memory may not hold what comes back",
 	  .out.flag = &args.force },
+	{ .name = "if-attached",
+	  .kind = OPTION_FLAG,
+	  .help = "nothing to detach is no error",
+	  .out.flag = &args.if_attached },
 	{ .name = "timeout",
 	  .metavar = "SECONDS",
 	  .kind = OPTION_NUMBER,
@@ -197,6 +202,8 @@ static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 /* Without a word: only where there is nothing to choose. */
 static const char *only_name(char names[][STATE_NAME_MAX + 1], int n)
 {
+	if (n == 0 && args.if_attached)
+		return NULL;
 	if (n == 0)
 		options_die(&usage, "nothing is attached");
 	if (n > 1)
@@ -231,6 +238,8 @@ int cmd_detach(int argc, char **argv)
 		return ok ? EXIT_OK : EXIT_FAILED;
 	}
 	name = words ? find_name(argv[0], names, n) : only_name(names, n);
+	if (!name && args.if_attached)
+		return EXIT_OK;
 	if (!name)
 		options_die(&usage,
 			    "%s: no such device is attached; allowed "

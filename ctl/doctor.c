@@ -3,18 +3,33 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "nbdkit.h"
 #include "options.h"
 
+/* What a machine is to be: each finding concerns one of these or both. */
+enum role { ROLE_SERVER, ROLE_COMPUTE, N_ROLES };
+
+#define SERVES (1u << ROLE_SERVER)
+#define SWAPS  (1u << ROLE_COMPUTE)
+
 static struct {
 	const char *plugin;
+	const char *role;
 } args;
 
-static bool failed;
+static unsigned failures[N_ROLES];
+static unsigned concerned; /* roles, of the check that runs */
 
 static const struct option_spec options[] = {
+	{ .name = "role",
+	  .metavar = "server|compute|both",
+	  .kind = OPTION_CHOICE,
+	  .choices = "server|compute|both",
+	  .help = "serve memory, swap, or both",
+	  .out.text = &args.role },
 	{ .name = "plugin",
 	  .metavar = "PATH",
 	  .kind = OPTION_TEXT,
@@ -25,9 +40,10 @@ static const struct option_spec options[] = {
 
 static const struct usage usage = {
 	.synopsis = "doctor [SERVER]... [OPTION]...",
-	.about = "Check whether this machine can swap through rswap, and "
-		 "reach each SERVER\n(HOST[:PORT]); say what to do.  Exit "
-		 "status 1 if something fails.",
+	.about = "Check whether this machine can serve memory, or swap through "
+		 "rswap and reach each\nSERVER (HOST[:PORT]); say what to do.  "
+		 "Exit status 1 if it can't do what --role says\n(default: "
+		 "compute with a SERVER; else it is enough to be fit for one).",
 	.options = options,
 };
 
@@ -37,7 +53,8 @@ void doctor_tell(enum finding finding, const char *what, const char *remedy,
 	static const char *const words[] = { "ok", "warn", "FAIL" };
 	va_list ap;
 
-	failed = failed || finding == FOUND_FAIL;
+	for (int role = 0; role < N_ROLES && finding == FOUND_FAIL; role++)
+		failures[role] += concerned >> role & 1;
 	printf("%-5s %-22s ", words[finding], what);
 	va_start(ap, format);
 	vprintf(format, ap);
@@ -47,20 +64,75 @@ void doctor_tell(enum finding finding, const char *what, const char *remedy,
 	putchar('\n');
 }
 
+static void check_tools(void)
+{
+	doctor_tools(args.plugin);
+}
+
+static const struct {
+	unsigned roles; /* that it concerns */
+	void (*run)(void);
+} checks[] = {
+	{ SWAPS, doctor_nbd },
+	{ SERVES | SWAPS, doctor_rdma },
+	{ SERVES | SWAPS, doctor_limits },
+	{ SWAPS, doctor_scheduling },
+	{ SWAPS, doctor_memory },
+	{ SWAPS, check_tools },
+};
+
+static void run_checks(unsigned roles, char **servers, int n_servers)
+{
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+		concerned = checks[i].roles & roles;
+		if (concerned)
+			checks[i].run();
+	}
+	concerned = roles;
+	for (int i = 0; i < n_servers; i++)
+		doctor_server(servers[i]);
+}
+
+static void tell_verdict(enum role role)
+{
+	static const char *const to_do[] = { "serve memory",
+					     "swap through rswap" };
+	unsigned n = failures[role];
+
+	if (n)
+		printf("this machine can't %s, or not safely: %u failure%s\n",
+		       to_do[role], n, n == 1 ? "" : "s");
+	else
+		printf("this machine can %s\n", to_do[role]);
+}
+
+static unsigned asked_roles(int n_servers)
+{
+	if (!args.role)
+		return n_servers ? SWAPS : SERVES | SWAPS;
+	if (!strcmp(args.role, "server"))
+		return SERVES;
+	return strcmp(args.role, "both") ? SWAPS : SERVES | SWAPS;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
 	int servers;
+	unsigned roles, unfit = 0;
 
 	args.plugin = nbdkit_default_plugin();
 	servers = options_parse(&usage, argc, argv);
-	doctor_modules();
-	doctor_nbd();
-	doctor_rdma();
-	doctor_limits();
-	doctor_scheduling();
-	doctor_memory();
-	doctor_tools(args.plugin);
-	for (int i = 0; i < servers; i++)
-		doctor_server(argv[i]);
-	return failed ? EXIT_FAILED : EXIT_OK;
+	roles = asked_roles(servers);
+	run_checks(roles, argv, servers);
+	for (int role = 0; role < N_ROLES; role++) {
+		if (!(roles >> role & 1))
+			continue;
+		tell_verdict((enum role)role);
+		if (failures[role])
+			unfit |= 1u << role;
+	}
+	/* Nobody said what it is to be: fit for one will do. */
+	if (!args.role && !servers)
+		return unfit == roles ? EXIT_FAILED : EXIT_OK;
+	return unfit ? EXIT_FAILED : EXIT_OK;
 }

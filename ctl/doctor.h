@@ -16,7 +16,6 @@ __attribute__((format(printf, 4, 5))) void doctor_tell(enum finding finding,
 						       const char *format, ...);
 
 /* The checks of this machine (doctor_local.c). */
-void doctor_modules(void);
 void doctor_nbd(void);
 void doctor_rdma(void);
 void doctor_limits(void);

@@ -75,44 +75,34 @@ static bool module_available(const char *name)
 	return run_tool(argv, clock_now_ns() + TOOL_NS, NULL, 0, &ignored) == 0;
 }
 
-static const struct {
-	const char *name;
-	enum finding missing;
-	const char *remedy;
-} modules[] = {
-	{ "nbd", FOUND_FAIL,
-	  "use a kernel that has nbd (Debian's linux-image-amd64 does)" },
-	{ "rdma_cm", FOUND_WARN, "needed for transport=rdma only" },
-	{ "ib_uverbs", FOUND_WARN, "needed for transport=rdma only" },
-	{ "rdma_rxe", FOUND_OK, "only for trying RDMA without RDMA hardware" },
-};
-
-void doctor_modules(void)
+static void tell_module(const char *name, enum finding missing,
+			const char *remedy)
 {
-	for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
-		char what[32];
+	char what[32];
 
-		snprintf(what, sizeof what, "module %s", modules[i].name);
-		if (module_loaded(modules[i].name))
-			doctor_tell(FOUND_OK, what, NULL, "loaded");
-		else if (module_available(modules[i].name))
-			doctor_tell(FOUND_OK, what, NULL,
-				    "there, not loaded yet");
-		else
-			doctor_tell(modules[i].missing, what, modules[i].remedy,
-				    "not there");
-	}
+	snprintf(what, sizeof what, "module %s", name);
+	if (module_loaded(name))
+		doctor_tell(FOUND_OK, what, NULL, "loaded");
+	else if (module_available(name))
+		doctor_tell(FOUND_OK, what, NULL, "there, not loaded yet");
+	else
+		doctor_tell(missing, what, remedy, "not there");
 }
+
+/* --- nbd --- */
 
 void doctor_nbd(void)
 {
 	int count = nbddev_count();
 
-	if (count == 0)
-		doctor_tell(module_available("nbd") ? FOUND_OK : FOUND_FAIL,
-			    "nbd devices", "rswapctl attach loads the module",
-			    "none yet");
-	else if (nbddev_find_free() < 0)
+	/* A kernel that has nbd built in may have no module to show. */
+	if (count == 0) {
+		tell_module("nbd", FOUND_FAIL,
+			    "use a kernel that has nbd (Debian's "
+			    "linux-image-amd64 does)");
+		return;
+	}
+	if (nbddev_find_free() < 0)
 		doctor_tell(FOUND_FAIL, "nbd devices",
 			    "detach one, or load nbd with a larger nbds_max",
 			    "all %d are in use", count);
@@ -122,7 +112,7 @@ void doctor_nbd(void)
 			    nbddev_find_free());
 }
 
-/* --- RDMA devices --- */
+/* --- RDMA --- */
 
 /* One line for each port of a device. */
 static void tell_ports(const char *device)
@@ -153,10 +143,15 @@ static void tell_ports(const char *device)
 
 void doctor_rdma(void)
 {
+	static const char remedy[] = "needed for transport=rdma only";
 	DIR *dir = opendir("/sys/class/infiniband");
 	struct dirent *entry;
 	int devices = 0;
 
+	tell_module("ib_uverbs", FOUND_WARN, remedy);
+	tell_module("rdma_ucm", FOUND_WARN, remedy);
+	tell_module("rdma_rxe", FOUND_OK,
+		    "only for trying RDMA without RDMA hardware");
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -167,9 +162,11 @@ void doctor_rdma(void)
 		closedir(dir);
 	if (devices == 0)
 		doctor_tell(FOUND_WARN, "RDMA devices",
-			    "pages will travel over TCP; for a trial without "
-			    "hardware: rdma link add rxe0 type rxe netdev "
-			    "DEVICE",
+			    module_available("rdma_rxe")
+				    ? "pages will travel over TCP; for a trial "
+				      "without hardware: rdma link add rxe0 "
+				      "type rxe netdev DEVICE"
+				    : "pages will travel over TCP",
 			    "none");
 }
 
@@ -196,7 +193,7 @@ void doctor_limits(void)
 		doctor_tell(FOUND_OK, "OOM score", NULL, "can be lowered");
 	else
 		doctor_tell(FOUND_WARN, "OOM score", "grant CAP_SYS_RESOURCE",
-			    "the plugin can't be spared by the OOM killer");
+			    "rswap can't be spared by the OOM killer");
 }
 
 static void check_io_flusher(void)

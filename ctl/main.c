@@ -12,8 +12,11 @@ static const struct command {
 	{ "attach", cmd_attach, "swap to one or more memory servers" },
 	{ "detach", cmd_detach, "stop swapping, disconnect, stop the plugin" },
 	{ "status", cmd_status, "show running plugins and the memory server" },
+	{ "check", cmd_check, "tell what is wrong, for monitoring" },
 	{ "doctor", cmd_doctor,
 	  "check this machine, and servers, for trouble" },
+	{ "drain", cmd_drain,
+	  "have the memory server's clients move elsewhere" },
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -69,7 +72,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "rswapctl: a command is missing");
 	else
 		fprintf(stderr, "rswapctl: %s: no such command", name);
-	fprintf(stderr, "; allowed are attach, detach, status, doctor, "
-			"--help, --version\n");
+	fprintf(stderr, "; allowed are ");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(stderr, "%s, ", commands[i].name);
+	fprintf(stderr, "--help, --version\n");
 	return EXIT_FAILED;
 }

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,11 +21,34 @@
  * top to bottom: 8 MiB of it for each request in flight. */
 #define STACK_BYTES (256u << 10)
 
+/* Beside this program, where the prefix of both is one that nbdkit does not
+ * look into: PREFIX/sbin/rswapctl, PREFIX/lib/nbdkit/plugins.  NULL: not there,
+ * so nbdkit has it. */
+static const char *plugin_in_prefix(void)
+{
+	static const char below[] = "lib/nbdkit/plugins/nbdkit-rswap-plugin.so";
+	static char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	for (int up = 0; up < 2 && n > 0; up++) {
+		while (n > 0 && path[--n] != '/')
+			;
+	}
+	if (n < 0 || (size_t)n + 1 + sizeof below > sizeof path)
+		return NULL;
+	memcpy(path + n, "/", 1);
+	memcpy(path + n + 1, below, sizeof below);
+	return access(path, R_OK) == 0 ? path : NULL;
+}
+
 const char *nbdkit_default_plugin(void)
 {
 	const char *plugin = getenv("RSWAP_PLUGIN");
 
-	return plugin && *plugin ? plugin : "rswap";
+	if (plugin && *plugin)
+		return plugin;
+	plugin = plugin_in_prefix();
+	return plugin ? plugin : "rswap";
 }
 
 /* What may be refused (containers); the plugin tells what it is short of. */

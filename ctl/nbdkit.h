@@ -8,7 +8,8 @@
 
 #include "reason.h"
 
-/* The plugin that nbdkit loads: a name or a path. RSWAP_PLUGIN, or "rswap". */
+/* The plugin that nbdkit loads, a name or a path: RSWAP_PLUGIN, or the one in
+ * rswapctl's own prefix, or "rswap", which nbdkit looks for.  Static. */
 const char *nbdkit_default_plugin(void);
 
 /* Starts ARGV in a session of its own, with the limits and the environment that

@@ -22,6 +22,16 @@ void options_die(const struct usage *usage, const char *format, ...)
 	exit(EXIT_FAILED);
 }
 
+/* What is allowed, where the metavar doesn't tell. */
+static void print_range(const struct option_spec *o)
+{
+	if (o->kind == OPTION_NUMBER)
+		printf(", %" PRIu64 " to %" PRIu64, o->min, o->max);
+	else if (o->kind == OPTION_SIZE)
+		printf(", %s to %s", size_format(o->min).text,
+		       size_format(o->max).text);
+}
+
 static void print_help(const struct usage *usage)
 {
 	printf("Usage: rswapctl %s\n%s\n\n", usage->synopsis, usage->about);
@@ -30,7 +40,9 @@ static void print_help(const struct usage *usage)
 
 		snprintf(left, sizeof left, "--%s%s%s", o->name,
 			 o->metavar ? "=" : "", o->metavar ? o->metavar : "");
-		printf("  %-28s %s\n", left, o->help);
+		printf("  %-28s %s", left, o->help);
+		print_range(o);
+		putchar('\n');
 	}
 	printf("  %-28s %s\n", "--help", "show this and exit");
 }
@@ -44,6 +56,20 @@ static const struct option_spec *find(const struct usage *usage,
 			return o;
 	}
 	return NULL;
+}
+
+__attribute__((noreturn)) static void no_such_option(const struct usage *usage,
+						     const char *word)
+{
+	char allowed[512] = "";
+	size_t used = 0;
+
+	for (const struct option_spec *o = usage->options;
+	     o->name && used < sizeof allowed; o++)
+		used += (size_t)snprintf(allowed + used, sizeof allowed - used,
+					 "--%s, ", o->name);
+	options_die(usage, "%s: no such option; allowed are %s--help", word,
+		    allowed);
 }
 
 /* Whether VALUE is one of "a|b|c". */
@@ -122,10 +148,7 @@ static int take_option(const struct usage *usage, char **arg)
 		exit(EXIT_OK);
 	}
 	if (!is_long || !o)
-		options_die(usage,
-			    "%s: no such option; allowed are those in "
-			    "--help",
-			    *arg);
+		no_such_option(usage, *arg);
 	if (o->kind == OPTION_FLAG) {
 		if (value)
 			options_die(usage,

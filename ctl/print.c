@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctlsock.h"
+#include "health.h"
 
 /* A value, or something rounded for people. */
 struct word {
@@ -75,17 +76,32 @@ static struct word indexed_bytes(const char *answer, const char *group, int i,
 	return bytes(answer, name);
 }
 
+/* "0.4 s ago" */
+static struct word answered(const char *a, int i)
+{
+	struct word w = indexed(a, "server", i, "answered_ms");
+
+	if (strcmp(w.text, "-")) {
+		double s = strtod(w.text, NULL) / 1000;
+
+		snprintf(w.text, sizeof w.text, "%.1f s ago", s);
+	}
+	return w;
+}
+
 static void print_servers(const char *a)
 {
-	printf("  %-24s %-12s %-9s %6s %10s %10s %10s\n", "SERVER", "STATE",
-	       "TRANSPORT", "SLABS", "FREE", "TOTAL", "RECONNECTS");
+	printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s\n", "SERVER",
+	       "STATE", "ANSWERED", "TRANSPORT", "SLABS", "FREE", "TOTAL",
+	       "RECONNECTS");
 	for (int i = 0;; i++) {
 		struct word address = indexed(a, "server", i, "address");
 
 		if (!strcmp(address.text, "-"))
 			return;
-		printf("  %-24s %-12s %-9s %6s %10s %10s %10s\n", address.text,
-		       indexed(a, "server", i, "state").text,
+		printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s\n",
+		       address.text, health_server_state(a, i),
+		       answered(a, i).text,
 		       indexed(a, "server", i, "transport").text,
 		       indexed(a, "server", i, "slabs").text,
 		       indexed_bytes(a, "server", i, "free_bytes").text,

@@ -28,7 +28,8 @@ bool statedir_name_ok(const char *name)
 {
 	size_t length = strlen(name);
 
-	if (!length || length > STATE_NAME_MAX || name[0] == '.')
+	if (!length || length > STATE_NAME_MAX || name[0] == '.' ||
+	    name[0] == '-')
 		return false;
 	for (const char *p = name; *p; p++) {
 		if (!isalnum((unsigned char)*p) && !strchr("._-", *p))

@@ -34,7 +34,7 @@ struct state_path {
 /* /run/rswap, or what RSWAP_RUN_DIR says. */
 const char *statedir_root(void);
 
-/* 1 to STATE_NAME_MAX of A-Z a-z 0-9 . _ - and no dot in front. */
+/* 1 to STATE_NAME_MAX of A-Z a-z 0-9 . _ - and no dot or dash in front. */
 bool statedir_name_ok(const char *name);
 
 /* FILE in the directory of NAME; "" gives the directory. */

@@ -1,18 +1,12 @@
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "clock.h"
 #include "cmd.h"
 #include "ctlsock.h"
+#include "health.h"
 #include "options.h"
 #include "print.h"
-#include "statedir.h"
-
-#define ALL_MAX 256
-/* Each is on this machine: one that takes longer is stuck. */
-#define ANSWER_NS      (5 * NS_PER_S)
-#define DEFAULT_SERVER "/run/rswap-memserver/control.sock"
+#include "targets.h"
 
 static struct {
 	const char *server;
@@ -23,7 +17,7 @@ static const struct option_spec options[] = {
 	{ .name = "server",
 	  .metavar = "SOCKET",
 	  .kind = OPTION_TEXT,
-	  .help = "memory server (default " DEFAULT_SERVER ")",
+	  .help = "memory server (default " TARGETS_DEFAULT_SERVER ")",
 	  .out.text = &args.server },
 	{ .name = "raw",
 	  .kind = OPTION_FLAG,
@@ -36,100 +30,63 @@ static const struct usage usage = {
 	.synopsis = "status [NAME|SOCKET]... [OPTION]...",
 	.about = "Show running plugins and the memory server of this machine: "
 		 "all, or those named.\nExit status: 0 all is up, 2 nothing "
-		 "is running, 3 something doesn't answer.",
+		 "is running, 3 something doesn't answer,\n4 pages are lost "
+		 "or a server isn't up.",
 	.options = options,
 };
 
-/* What has been shown so far. */
-static struct {
-	int up;
-	int silent;
-} seen;
-
-static void print_answer(const char *answer, const char *name,
-			 const char *device, const char *socket)
+static void print_answer(const char *answer, const struct target *target)
 {
 	char role[16];
 
-	if (seen.up + seen.silent > 1)
-		putchar('\n');
 	if (args.raw)
-		printf("socket %s\n%s", socket, answer);
+		printf("socket %s\n%s", target->socket, answer);
 	else if (!ctlsock_value(answer, "role", role, sizeof role))
-		printf("%s: neither a plugin nor a memory server\n", socket);
+		printf("%s: neither a plugin nor a memory server\n",
+		       target->socket);
 	else if (!strcmp(role, "memserver"))
-		print_memserver(answer, socket);
+		print_memserver(answer, target->socket);
 	else
-		print_plugin(answer, name, device);
+		print_plugin(answer, target->name,
+			     target->device ? target->device : "no nbd device");
 }
 
-static void show(const char *name, const char *device, const char *socket)
+static enum exit_status show(const struct target *target)
 {
-	/* more than the largest answer that a server gives */
-	static char answer[512 * 1024];
 	struct reason why;
+	const char *answer = target_ask(target, &why);
 
-	if (ctlsock_ask(socket, "status", answer, sizeof answer,
-			clock_now_ns() + ANSWER_NS, &why) < 0) {
-		seen.silent++;
+	if (!answer) {
 		fprintf(stderr, "rswapctl status: %s does not answer: %s\n",
-			name, why.text);
-		return;
+			target->name, why.text);
+		return EXIT_NO_ANSWER;
 	}
-	seen.up++;
-	print_answer(answer, name, device, socket);
+	print_answer(answer, target);
+	return health_serves(answer) ? EXIT_OK : EXIT_TROUBLE;
 }
 
-static void show_name(const char *name)
+/* What does not answer is worse than what has trouble. */
+static enum exit_status worse(enum exit_status a, enum exit_status b)
 {
-	struct state_path socket = statedir_path(name, "control.sock");
-	struct reason ignored;
-	struct state state;
-
-	if (statedir_load(name, &state, &ignored) < 0)
-		snprintf(state.device, sizeof state.device, "no nbd device");
-	show(name, state.device, socket.text);
-}
-
-static void show_word(const char *word)
-{
-	if (strchr(word, '/'))
-		show(word, "no nbd device", word);
-	else if (statedir_name_ok(word))
-		show_name(word);
-	else
-		options_die(&usage,
-			    "%s: allowed is a NAME, or the path of a "
-			    "SOCKET",
-			    word);
-}
-
-static void show_all(void)
-{
-	static char names[ALL_MAX][STATE_NAME_MAX + 1];
-	int n = statedir_list(names, ALL_MAX);
-
-	for (int i = 0; i < n; i++)
-		show_name(names[i]);
+	if (a == EXIT_NO_ANSWER || b == EXIT_NO_ANSWER)
+		return EXIT_NO_ANSWER;
+	return a == EXIT_OK ? b : a;
 }
 
 int cmd_status(int argc, char **argv)
 {
+	static struct target targets[TARGETS_MAX];
 	int words = options_parse(&usage, argc, argv);
+	int n = targets_find(&usage, argv, words, args.server, targets);
+	enum exit_status status = EXIT_OK;
 
-	for (int i = 0; i < words; i++)
-		show_word(argv[i]);
-	if (words == 0)
-		show_all();
-	/* one that isn't there need not be; one that was asked for must */
-	if (args.server)
-		show("memory server", "", args.server);
-	else if (words == 0 && access(DEFAULT_SERVER, F_OK) == 0)
-		show("memory server", "", DEFAULT_SERVER);
-	if (seen.silent)
-		return EXIT_NO_ANSWER;
-	if (seen.up)
-		return EXIT_OK;
+	for (int i = 0; i < n; i++) {
+		if (i)
+			putchar('\n');
+		status = worse(status, show(&targets[i]));
+	}
+	if (n)
+		return status;
 	fprintf(stderr, "rswapctl status: nothing is running\n");
 	return EXIT_NOTHING;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct swap_usage {
 	bool active;		   /* the device is a swap device now */
@@ -14,6 +15,9 @@ struct swap_usage {
 /* How swap stands on DEVICE (a path, symbolic links are followed). False if
  * /proc/swaps can't be read. */
 bool swapinfo_read(const char *device, struct swap_usage *usage);
+
+/* The same from a stream as /proc/swaps; DEVICE is without symbolic links. */
+void swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage);
 
 /* A line of /proc/meminfo ("MemAvailable") in bytes; 0 if there is none. */
 uint64_t meminfo_bytes(const char *key);

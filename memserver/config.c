@@ -16,6 +16,8 @@
 #define THREADS_GUESS	 8
 #define SESSIONS_MAX	 4096
 #define STOCK_MAX	 1024
+#define GRACE_S		 60
+#define GRACE_MAX_S	 3600
 
 enum option_id {
 	OPT_MEMORY = 256,
@@ -26,6 +28,9 @@ enum option_id {
 	OPT_THREADS,
 	OPT_MAX_SESSIONS,
 	OPT_STOCK,
+	OPT_GRACE,
+	OPT_RECLAIM,
+	OPT_ZONE,
 	OPT_PORT_FILE,
 	OPT_PIDFILE,
 	OPT_CONTROL,
@@ -42,6 +47,9 @@ static const struct option options[] = {
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
 	{ "stock", required_argument, NULL, OPT_STOCK },
+	{ "grace", required_argument, NULL, OPT_GRACE },
+	{ "reclaim", required_argument, NULL, OPT_RECLAIM },
+	{ "zone", required_argument, NULL, OPT_ZONE },
 	{ "port-file", required_argument, NULL, OPT_PORT_FILE },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
 	{ "control", required_argument, NULL, OPT_CONTROL },
@@ -54,9 +62,12 @@ static const char usage[] =
 	"Usage: rswap-memserver --memory=SIZE [OPTION]...\n"
 	"Hands out this machine's memory as swap space for other machines.\n"
 	"\n"
-	"  --memory=SIZE         what it may hand out (K, M, G, T); required\n"
+	"  --memory=SIZE         what it may hand out, one slab to 1024T (K, "
+	"M,\n"
+	"                        G, T); required\n"
 	"  --listen=HOST[:PORT]  where to listen, repeatable; port 0 picks a\n"
-	"                        free one (default 127.0.0.1:10909)\n"
+	"                        free one (default 127.0.0.1:10909); at most\n"
+	"                        16 times\n"
 	"  --transport=auto|rdma|tcp\n"
 	"                        auto: RDMA where a listening address belongs\n"
 	"                        to an RDMA device, and TCP always (default);\n"
@@ -64,14 +75,25 @@ static const char usage[] =
 	"  --slab-size=SIZE      unit of handing out: a power of two from 1M\n"
 	"                        to 1G (default 64M)\n"
 	"  --hugepages           slabs of huge pages\n"
-	"  --threads=N           threads for TCP lanes (default: one per CPU,\n"
-	"                        at most 8)\n"
-	"  --max-sessions=N      sessions at a time (default 256)\n"
-	"  --stock=N             slabs kept ready, 0 for none (default 2)\n"
+	"  --threads=N           threads for TCP lanes, 1 to 256 (default: "
+	"one\n"
+	"                        per CPU, at most 8)\n"
+	"  --max-sessions=N      sessions at a time, 1 to 4096 (default 256)\n"
+	"  --stock=N             slabs kept ready, 0 to 1024 (default 2)\n"
+	"  --grace=SECONDS       keep the memory of a client whose connection "
+	"is\n"
+	"                        lost for that long, 0 to 3600 (default 60)\n"
+	"  --reclaim=PERCENT     ask clients for memory back while this "
+	"machine's\n"
+	"                        memory pressure is above that; 0: never\n"
+	"                        (default)\n"
+	"  --zone=NAME           what fails together with this server, as a "
+	"rack\n"
 	"  --port-file=FILE      write the ports there, one in a line, in the\n"
 	"                        order of --listen\n"
 	"  --pidfile=FILE        write the process id there\n"
-	"  --control=PATH        Unix socket that tells the status\n"
+	"  --control=PATH        Unix socket that tells the status, and "
+	"drains\n"
 	"  --help                show this and exit\n"
 	"  --version             show the version and exit\n";
 
@@ -178,6 +200,21 @@ static bool set_number(unsigned *n, int id, const char *value, unsigned min,
 	return wrong(why, id, value, allowed);
 }
 
+static bool set_zone(struct config *config, const char *value,
+		     struct reason *why)
+{
+	size_t length = strlen(value);
+	bool printable = true;
+
+	for (size_t i = 0; i < length; i++)
+		printable = printable && value[i] >= ' ' && value[i] <= '~';
+	if (length < 1 || length >= sizeof config->zone || !printable)
+		return wrong(why, OPT_ZONE, value,
+			     "1 to 31 printable characters");
+	memcpy(config->zone, value, length + 1);
+	return true;
+}
+
 static bool set_path(const char **path, int id, const char *value,
 		     struct reason *why)
 {
@@ -208,6 +245,14 @@ static bool set_option(struct config *config, int id, const char *value,
 				  SESSIONS_MAX, why);
 	case OPT_STOCK:
 		return set_number(&config->stock, id, value, 0, STOCK_MAX, why);
+	case OPT_GRACE:
+		return set_number(&config->grace_s, id, value, 0, GRACE_MAX_S,
+				  why);
+	case OPT_RECLAIM:
+		return set_number(&config->reclaim_percent, id, value, 0, 100,
+				  why);
+	case OPT_ZONE:
+		return set_zone(config, value, why);
 	case OPT_PORT_FILE:
 		return set_path(&config->port_file, id, value, why);
 	case OPT_PIDFILE:
@@ -246,7 +291,22 @@ static void set_defaults(struct config *config)
 						  : (unsigned)cpus,
 		.max_sessions = 256,
 		.stock = 2,
+		.grace_s = GRACE_S,
+		.psi_path = "/proc/pressure/memory",
 	};
+}
+
+static void no_such_option(const char *word, struct reason *why)
+{
+	size_t used;
+
+	reason_set(why, "%.40s: no such option; allowed are", word);
+	used = strlen(why->text);
+	for (const struct option *o = options;
+	     o->name && used < sizeof why->text; o++)
+		used += (size_t)snprintf(why->text + used,
+					 sizeof why->text - used, "%s --%s",
+					 o == options ? "" : ",", o->name);
 }
 
 /* What getopt_long could not take: it names the option in argv. */
@@ -259,7 +319,7 @@ static void not_taken(int got, char **argv, struct reason *why)
 	else if (optopt >= OPT_MEMORY)
 		reason_set(why, "%.100s: takes no value", word);
 	else
-		reason_set(why, "%.100s: no such option (see --help)", word);
+		no_such_option(word, why);
 }
 
 enum config_verdict config_parse(int argc, char **argv, struct config *config,

@@ -8,6 +8,7 @@
 
 #include "net.h"
 #include "reason.h"
+#include "wire.h"
 
 #define CONFIG_LISTEN_MAX 16
 
@@ -28,7 +29,11 @@ struct config {
 	bool hugepages;
 	unsigned threads; /* of TCP lanes */
 	unsigned max_sessions;
-	unsigned stock; /* slabs kept ready */
+	unsigned stock;	  /* slabs kept ready */
+	unsigned grace_s; /* a session outlives its control connection */
+	unsigned reclaim_percent;   /* of memory pressure; 0: never mind */
+	const char *psi_path;	    /* where the kernel tells that */
+	char zone[WIRE_ZONE_BYTES]; /* may be empty */
 	const char *port_file;
 	const char *pidfile;
 	const char *control;

@@ -9,6 +9,7 @@
 #include "handout.h"
 #include "lane_tcp.h"
 #include "output.h"
+#include "release.h"
 #include "session.h"
 
 /* A connection has this long to say what it is, */
@@ -24,7 +25,7 @@
 enum control_state {
 	NEW,	 /* nothing said yet: control connection or lane */
 	GREETED, /* HELLO WELCOME */
-	OPEN,	 /* OPEN OPENED: it has a session */
+	OPEN,	 /* OPEN or RESUME: it has a session */
 };
 
 struct control {
@@ -33,7 +34,7 @@ struct control {
 	struct listener *listener;
 	struct list link; /* in server->controls */
 	enum control_state state;
-	struct session *session; /* while OPEN, until it ends */
+	struct session *session; /* while OPEN, until either ends */
 	bool complained;	 /* the log has said why it ends */
 	struct net_text peer;
 	char name[WIRE_NAME_BYTES];
@@ -61,7 +62,11 @@ static void end_session(struct control *c, const char *why)
 
 static void control_close(struct control *c, const char *why)
 {
-	end_session(c, why);
+	struct session *session = c->session;
+
+	c->session = NULL;
+	if (session)
+		session_lost(session, why);
 	close(control_detach(c));
 }
 
@@ -90,6 +95,12 @@ void control_error(struct control *c, uint32_t cookie, uint32_t code,
 static void leave(struct control *c, const char *why)
 {
 	end_session(c, why);
+	conn_leave(&c->conn);
+}
+
+void control_abandon(struct control *c)
+{
+	c->session = NULL;
 	conn_leave(&c->conn);
 }
 
@@ -123,14 +134,13 @@ static void out_of_place(struct control *c, const struct wire_message *m)
 static void on_hello(struct control *c, const struct wire_message *m)
 {
 	struct server *server = c->server;
-	struct slab_figures figures = slab_pool_figures(&server->pool);
 	struct wire_message reply = {
 		.type = WIRE_WELCOME,
 		.cookie = m->cookie,
 		.welcome = {
 			.slab_bytes = server->pool.slab_bytes,
 			.total_bytes = server->config->memory_bytes,
-			.free_bytes = figures.free_bytes,
+			.free_bytes = release_free_bytes(server),
 			.transports = c->listener->transports,
 			.max_lanes = SESSION_MAX_LANES,
 			.rdma_port = c->listener->rdma_port,
@@ -139,6 +149,8 @@ static void on_hello(struct control *c, const struct wire_message *m)
 
 	memcpy(reply.welcome.incarnation, server->incarnation,
 	       sizeof reply.welcome.incarnation);
+	memcpy(reply.welcome.zone, server->config->zone,
+	       sizeof reply.welcome.zone);
 	memcpy(c->name, m->hello.name, sizeof c->name);
 	c->name[sizeof c->name - 1] = '\0';
 	c->state = GREETED;
@@ -176,9 +188,29 @@ static void on_open(struct control *c, const struct wire_message *m)
 	c->state = OPEN;
 	conn_limit(&c->conn, -1.);
 	reply.opened.session = c->session->key;
-	reply.opened.free_bytes =
-		slab_pool_figures(&c->server->pool).free_bytes;
+	reply.opened.free_bytes = release_free_bytes(c->server);
+	reply.opened.grace_ms = c->server->config->grace_s * 1000;
+	memcpy(reply.opened.token, c->session->token,
+	       sizeof reply.opened.token);
 	control_reply(c, &reply);
+	release_tell(c->session);
+}
+
+/* RESUMED comes when the lanes are gone. */
+static void on_resume(struct control *c, const struct wire_message *m)
+{
+	struct session *session =
+		session_resume(c->server, c, &c->peer, &m->resume, m->cookie);
+
+	if (!session) {
+		c->server->refused++;
+		show_out(c, m->cookie, WIRE_E_NO_SESSION,
+			 "there is no such session to resume");
+		return;
+	}
+	c->session = session;
+	c->state = OPEN;
+	conn_limit(&c->conn, -1.);
 }
 
 static void on_lane(struct control *c, const struct wire_message *m)
@@ -205,7 +237,7 @@ static void on_free(struct control *c, const struct wire_message *m)
 			      "that slab is not this session's");
 		return;
 	}
-	reply.freed.free_bytes = slab_pool_figures(&c->server->pool).free_bytes;
+	reply.freed.free_bytes = release_free_bytes(c->server);
 	control_reply(c, &reply);
 }
 
@@ -225,10 +257,10 @@ static void on_ping(struct control *c, const struct wire_message *m)
 		.cookie = m->cookie,
 		.pong = {
 			.total_bytes = c->server->config->memory_bytes,
-			.free_bytes = slab_pool_figures(&c->server->pool)
-					      .free_bytes,
+			.free_bytes = release_free_bytes(c->server),
 			.session_slabs = c->session->slab_count,
 			.session_lanes = c->session->lane_count,
+			.release_slabs = c->session->release_slabs,
 		},
 	};
 
@@ -267,6 +299,8 @@ static void on_message(struct control *c, const struct wire_message *m)
 		on_hello(c, m);
 	else if (c->state == GREETED && m->type == WIRE_OPEN)
 		on_open(c, m);
+	else if (c->state == GREETED && m->type == WIRE_RESUME)
+		on_resume(c, m);
 	else if (c->state == OPEN)
 		on_session_message(c, m);
 	else
@@ -342,9 +376,11 @@ static void garbage_cb(struct conn *conn, enum wire_verdict verdict,
 		output_peer("%s: %s; connection closed", c->peer.text, text);
 		leave(c, text);
 	} else if (verdict == WIRE_BAD_VERSION) {
-		_Static_assert(WIRE_VERSION == 1, "the text below");
-		show_out_as(c, cookie, WIRE_E_VERSION,
-			    "this server speaks version 1", text);
+		char speaks[64];
+
+		snprintf(speaks, sizeof speaks, "this server speaks version %d",
+			 WIRE_VERSION);
+		show_out_as(c, cookie, WIRE_E_VERSION, speaks, text);
 	} else {
 		show_out(c, cookie, WIRE_E_PROTOCOL, text);
 	}

@@ -20,7 +20,10 @@ void control_reply(struct control *control, const struct wire_message *reply);
 void control_error(struct control *control, uint32_t cookie, uint32_t code,
 		   const char *text);
 
-/* Ends every control connection, and with it every session. */
+/* Its session goes on without it: sends what is queued, and ends. */
+void control_abandon(struct control *control);
+
+/* Ends every control connection. */
 void control_close_all(struct server *server, const char *why);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "control.h"
 #include "lane_rdma.h"
+#include "release.h"
 #include "server.h"
 
 /* Of one session, under way at a time. */
@@ -17,31 +18,36 @@ struct grant {
 	struct lane_domain *domain; /* what to register with, or NULL */
 	bool spare;		    /* nobody waits for it */
 	bool repeated;		    /* after what was being given back */
+	uint32_t connection;	    /* that asked */
 	uint32_t cookie;
 	uint64_t label;
 	struct slab *slab;
 	int err;
 };
 
-static void refuse(struct session *session, uint32_t cookie, uint32_t code,
-		   const char *text)
+/* No answer outlives the connection that asked: on the next one its cookie
+ * would be another question's. */
+static bool heard(const struct session *session, uint32_t connection)
 {
-	if (session->control)
+	return session->control && session->connection == connection;
+}
+
+static void refuse(struct session *session, uint32_t connection,
+		   uint32_t cookie, uint32_t code, const char *text)
+{
+	if (heard(session, connection))
 		control_error(session->control, cookie, code, text);
 }
 
-static void deliver(struct session *session, struct slab *slab, uint32_t cookie,
-		    uint64_t label)
+static void answer(struct session *session, const struct slab *slab,
+		   uint32_t cookie)
 {
 	struct wire_message reply = { .type = WIRE_SLAB, .cookie = cookie };
 
-	slab_own(slab, session->key);
-	list_append(&session->slabs, &slab->owned);
-	session->slab_count++;
 	reply.slab = (struct wire_slab){
-		.label = label,
+		.label = slab->label,
 		.bytes = slab->pool->slab_bytes,
-		.free_bytes = slab_pool_figures(slab->pool).free_bytes,
+		.free_bytes = release_free_bytes(session->server),
 		.slab = slab->number,
 	};
 	if (slab->region) {
@@ -49,6 +55,17 @@ static void deliver(struct session *session, struct slab *slab, uint32_t cookie,
 		reply.slab.rkey = lane_region_rkey(slab->region);
 	}
 	control_reply(session->control, &reply);
+}
+
+/* A client that is gone meanwhile asks again, by the label. */
+static void deliver(struct session *session, struct slab *slab,
+		    uint32_t connection, uint32_t cookie, uint64_t label)
+{
+	slab_own(slab, session->key, label);
+	list_append(&session->slabs, &slab->owned);
+	session->slab_count++;
+	if (heard(session, connection))
+		answer(session, slab, cookie);
 }
 
 /* A spare of some session goes back, so that the memory is there for one that
@@ -85,20 +102,66 @@ static void grant_run(struct work *work)
 
 static void grant_failed(struct grant *grant)
 {
-	struct session *session = grant->session;
+	const char *text = "a slab cannot be registered; the server's log says "
+			   "why";
+	uint32_t code = WIRE_E_INTERNAL;
 
 	if (grant->spare)
 		return;
+	if (grant->err == -ENOSPC || grant->err == -ENOMEM)
+		code = WIRE_E_NO_MEMORY;
 	if (grant->err == -ENOSPC)
-		refuse(session, grant->cookie, WIRE_E_NO_MEMORY,
-		       "all memory is handed out");
+		text = "all memory is handed out";
 	else if (grant->err == -ENOMEM)
-		refuse(session, grant->cookie, WIRE_E_NO_MEMORY,
-		       "the machine is short of memory");
+		text = "its machine is short of memory, or its limit of locked "
+		       "memory (LimitMEMLOCK=) is reached; its log says "
+		       "which";
+	refuse(grant->session, grant->connection, grant->cookie, code, text);
+}
+
+/* What was on its way when the server began to drain comes too late. */
+static void withhold(struct grant *grant)
+{
+	slab_put_back(grant->slab);
+	if (!grant->spare)
+		refuse(grant->session, grant->connection, grant->cookie,
+		       WIRE_E_NO_MEMORY,
+		       release_refusal(grant->session->server));
+}
+
+/* The same was asked for twice, and has come. */
+static bool came_before(struct grant *grant)
+{
+	struct session *session = grant->session;
+	struct slab *held = slab_find_label(&session->server->pool,
+					    session->key, grant->label);
+
+	if (grant->spare || !held)
+		return false;
+	if (grant->slab)
+		slab_put_back(grant->slab);
+	if (heard(session, grant->connection))
+		answer(session, held, grant->cookie);
+	return true;
+}
+
+static void conclude(struct grant *grant)
+{
+	struct session *session = grant->session;
+
+	if (came_before(grant))
+		return;
+	if (!grant->slab)
+		grant_failed(grant);
+	else if (session->state == SESSION_ENDING)
+		slab_put_back(grant->slab);
+	else if (release_refusal(session->server))
+		withhold(grant);
+	else if (grant->spare)
+		session->spare = grant->slab;
 	else
-		refuse(session, grant->cookie, WIRE_E_INTERNAL,
-		       "a slab cannot be registered; the server's log says "
-		       "why");
+		deliver(session, grant->slab, grant->connection, grant->cookie,
+			grant->label);
 }
 
 static void grant_done(struct work *work)
@@ -108,7 +171,7 @@ static void grant_done(struct work *work)
 	struct server *server = session->server;
 
 	/* It overtook what other sessions gave back; now it comes after. */
-	if (grant->err && !grant->spare && session->control &&
+	if (grant->err && !grant->spare && session->state != SESSION_ENDING &&
 	    (reclaim_spare(server) || !grant->repeated)) {
 		grant->repeated = true;
 		workq_submit(&server->preparer, work);
@@ -117,15 +180,8 @@ static void grant_done(struct work *work)
 	session->grants--;
 	if (grant->spare)
 		session->spare_coming = false;
-	if (grant->slab && !session->control)
-		slab_put_back(grant->slab);
-	else if (grant->slab && grant->spare)
-		session->spare = grant->slab;
-	else if (grant->slab)
-		deliver(session, grant->slab, grant->cookie, grant->label);
-	else
-		grant_failed(grant);
-	if (!grant->err && !grant->spare && session->control)
+	conclude(grant);
+	if (!grant->err && !grant->spare)
 		handout_spare(session);
 	free(grant);
 	session_settle(session);
@@ -141,6 +197,7 @@ static struct grant *grant_new(struct session *session)
 	grant->work.done = grant_done;
 	grant->session = session;
 	grant->domain = session->domain;
+	grant->connection = session->connection;
 	session->grants++;
 	return grant;
 }
@@ -150,13 +207,14 @@ static void grant_slab(struct session *session, uint32_t cookie, uint64_t label)
 	struct grant *grant = NULL;
 
 	if (session->grants >= GRANTS_MAX) {
-		refuse(session, cookie, WIRE_E_LIMIT,
+		refuse(session, session->connection, cookie, WIRE_E_LIMIT,
 		       "too many slabs asked for at a time");
 		return;
 	}
 	grant = grant_new(session);
 	if (!grant) {
-		refuse(session, cookie, WIRE_E_INTERNAL, "out of memory");
+		refuse(session, session->connection, cookie, WIRE_E_INTERNAL,
+		       "out of memory");
 		return;
 	}
 	grant->cookie = cookie;
@@ -168,12 +226,23 @@ static void grant_slab(struct session *session, uint32_t cookie, uint64_t label)
 
 void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
 {
-	struct slab *slab;
+	struct server *server = session->server;
+	const char *refusal = release_refusal(server);
+	struct slab *slab = slab_find_label(&server->pool, session->key, label);
 
+	if (slab) {
+		answer(session, slab, cookie);
+		return;
+	}
+	if (refusal) {
+		refuse(session, session->connection, cookie, WIRE_E_NO_MEMORY,
+		       refusal);
+		return;
+	}
 	if (session->transport == WIRE_TRANSPORT_TCP) {
-		slab = slab_take_ready(&session->server->pool);
+		slab = slab_take_ready(&server->pool);
 	} else if (!session->domain) {
-		refuse(session, cookie, WIRE_E_PROTOCOL,
+		refuse(session, session->connection, cookie, WIRE_E_PROTOCOL,
 		       "the first lane has to join before a slab is allocated");
 		return;
 	} else {
@@ -184,7 +253,7 @@ void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
 		grant_slab(session, cookie, label);
 		return;
 	}
-	deliver(session, slab, cookie, label);
+	deliver(session, slab, session->connection, cookie, label);
 	handout_spare(session);
 }
 
@@ -196,6 +265,8 @@ static bool wants_spare(const struct session *session)
 		(session->slab_count + session->grants) * slab_bytes;
 
 	return session->domain && !session->spare && !session->spare_coming &&
+	       session->state != SESSION_ENDING &&
+	       !release_refusal(session->server) &&
 	       held_bytes < session->size_bytes;
 }
 

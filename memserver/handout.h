@@ -9,7 +9,8 @@
 #include "session.h"
 
 /* Replies SLAB or ERROR to an ALLOC, now or later; replies to several may come
- * in another order than asked. */
+ * in another order than asked.  A label that the session has a slab for is
+ * answered with that one. */
 void handout_slab(struct session *session, uint32_t cookie, uint64_t label);
 
 /* Gets an RDMA session's next slab ready, where memory allows. */

@@ -102,8 +102,11 @@ int lane_register(struct lane_domain *domain, struct slab *slab)
 		err = region->mr ? 0 : null_error();
 	}
 	if (err) {
-		log_error("ibv_reg_mr of slab %u: %s", slab->number,
-			  strerror(err));
+		log_error("ibv_reg_mr of slab %u: %s%s", slab->number,
+			  strerror(err),
+			  err == ENOMEM ? ": raise the limit of locked memory "
+					  "(LimitMEMLOCK=, ulimit -l)"
+					: "");
 		free(region);
 		return -err;
 	}

@@ -12,6 +12,7 @@
 #include "host.h"
 #include "log.h"
 #include "output.h"
+#include "pressure.h"
 #include "server.h"
 #include "size.h"
 #include "status.h"
@@ -33,7 +34,7 @@ const char *__tsan_default_options(void)
 static bool check_host(const struct config *config, struct reason *why)
 {
 	return host_check_hugepages(config, why) &&
-	       host_check_memlock(config, why);
+	       host_check_memlock(config, why) && pressure_check(config, why);
 }
 
 static bool open_base(struct server *server, struct reason *why)

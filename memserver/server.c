@@ -10,11 +10,16 @@
 #include "lane_rdma.h"
 #include "log.h"
 #include "output.h"
+#include "pressure.h"
+#include "release.h"
+#include "session.h"
 
 /* Accepted at one go, before others have their turn. */
 #define ACCEPT_BATCH 16
 /* How long to wait when there are no file descriptors. */
 #define ACCEPT_PAUSE_S 0.2
+/* How often it is told what the end waits for. */
+#define TELL_S 10.0
 /* How long the end may take. */
 #define STOP_S 5.0
 
@@ -211,21 +216,78 @@ static void begin_stop(struct server *server)
 	ev_timer_init(&server->stop_limit, stop_limit_cb, STOP_S, 0.);
 	ev_timer_start(server->loop, &server->stop_limit);
 	control_close_all(server, "the server is stopping");
+	session_end_disconnected(server, "the server is stopping");
 	stop_if_done(server);
+}
+
+/* --- before the end: clients move what is theirs --- */
+
+static void tell_leaving(struct server *server)
+{
+	struct release_held held = release_held(server);
+
+	if (held.slabs == server->told_slabs)
+		return;
+	server->told_slabs = held.slabs;
+	sd_notifyf(0,
+		   "STATUS=Draining: %u slabs of %u sessions are to be moved "
+		   "away (%u are disconnected); a second SIGTERM ends at once",
+		   held.slabs, held.sessions, held.away);
+	log_notice("leaving when %u slabs of %u sessions have been moved away "
+		   "(%u are disconnected); a second SIGTERM or SIGINT ends at "
+		   "once, and what is in them is lost",
+		   held.slabs, held.sessions, held.away);
+}
+
+static void tell_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	tell_leaving(container_of(watcher, struct server, tell_timer));
+}
+
+/* Before the loop sleeps, whatever gave the last slab back. */
+static void empty_cb(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+	struct server *server =
+		container_of(watcher, struct server, empty_check);
+
+	(void)loop;
+	(void)events;
+	if (!server->stopping && !release_held(server).sessions)
+		begin_stop(server);
+}
+
+static void begin_leaving(struct server *server)
+{
+	release_drain(server, RELEASE_LEAVING);
+	ev_prepare_init(&server->empty_check, empty_cb);
+	ev_prepare_start(server->loop, &server->empty_check);
+	ev_timer_init(&server->tell_timer, tell_cb, TELL_S, TELL_S);
+	ev_timer_start(server->loop, &server->tell_timer);
+	tell_leaving(server);
+}
+
+static void asked_to_end(struct server *server)
+{
+	if (server->drain == RELEASE_LEAVING || !release_held(server).sessions)
+		begin_stop(server);
+	else
+		begin_leaving(server);
 }
 
 static void term_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)loop;
 	(void)events;
-	begin_stop(container_of(watcher, struct server, on_term));
+	asked_to_end(container_of(watcher, struct server, on_term));
 }
 
 static void int_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)loop;
 	(void)events;
-	begin_stop(container_of(watcher, struct server, on_int));
+	asked_to_end(container_of(watcher, struct server, on_int));
 }
 
 void server_catch_signals(struct server *server)
@@ -239,7 +301,13 @@ void server_catch_signals(struct server *server)
 
 bool server_run(struct server *server)
 {
+	pressure_start(server);
 	ev_run(server->loop, 0);
+	pressure_stop(server);
+	if (server->drain == RELEASE_LEAVING) {
+		ev_prepare_stop(server->loop, &server->empty_check);
+		ev_timer_stop(server->loop, &server->tell_timer);
+	}
 	ev_timer_stop(server->loop, &server->stop_limit);
 	ev_signal_stop(server->loop, &server->on_term);
 	ev_signal_stop(server->loop, &server->on_int);

@@ -52,11 +52,19 @@ struct server {
 	uint32_t last_key;
 	bool stopping;
 
+	int drain;    /* enum release_drain */
+	bool pressed; /* by memory pressure */
+	uint64_t next_ask_ns;
+	ev_timer pressure_timer;
+
 	uint64_t refused; /* connections turned away */
 	uint64_t errors;  /* of peers and of this machine */
 	ev_signal on_term;
 	ev_signal on_int;
 	ev_timer stop_limit;
+	ev_prepare empty_check; /* while RELEASE_LEAVING */
+	ev_timer tell_timer;
+	uint32_t told_slabs;
 };
 
 /* All for the main thread. */
@@ -70,10 +78,11 @@ void server_unlisten(struct server *server);
 /* "tcp, rdma" and so on; of WIRE_TRANSPORT_ bits. */
 const char *server_transports_text(uint32_t transports);
 
-/* From here on SIGTERM and SIGINT end server_run, even one yet to begin. */
+/* From here on SIGTERM and SIGINT end server_run, even one yet to begin: once
+ * no session holds a slab any more, or at the second of them. */
 void server_catch_signals(struct server *server);
 
-/* Serves until SIGTERM or SIGINT, then ends all sessions.  True when all ended
+/* Serves until a signal ends it, then ends all sessions.  True when all ended
  * in time, so that everything may be freed. */
 bool server_run(struct server *server);
 

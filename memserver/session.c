@@ -7,9 +7,11 @@
 
 #include "control.h"
 #include "handout.h"
+#include "clock.h"
 #include "lane_rdma.h"
 #include "log.h"
 #include "output.h"
+#include "release.h"
 #include "server.h"
 #include "size.h"
 
@@ -48,23 +50,84 @@ static uint32_t new_key(struct server *server)
 	return server->last_key;
 }
 
+static void set_state(struct session *session, enum session_state state)
+{
+	session->state = state;
+	session->since_ns = clock_now_ns();
+}
+
+const char *session_state_name(enum session_state state)
+{
+	static const char *const names[] = {
+		[SESSION_OPEN] = "connected",
+		[SESSION_RESUMING] = "resuming",
+		[SESSION_DISCONNECTED] = "disconnected",
+		[SESSION_ENDING] = "ending",
+	};
+
+	return names[state];
+}
+
+static bool draw(uint8_t token[WIRE_TOKEN_BYTES])
+{
+	if (getrandom(token, WIRE_TOKEN_BYTES, 0) == WIRE_TOKEN_BYTES)
+		return true;
+	log_error("cannot draw random numbers for a token");
+	return false;
+}
+
+/* Takes as long for a token that differs early as for one that differs late.
+ */
+static bool same_token(const uint8_t *a, const uint8_t *b)
+{
+	volatile uint8_t differ = 0;
+
+	for (unsigned i = 0; i < WIRE_TOKEN_BYTES; i++)
+		differ |= a[i] ^ b[i];
+	return differ == 0;
+}
+
+static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events);
+
+/* A disconnected session that holds nothing gives way to one that comes. */
+static bool make_room(struct server *server)
+{
+	unsigned most = server->config->max_sessions;
+
+	list_for_each(item, &server->sessions)
+	{
+		struct session *session =
+			container_of(item, struct session, link);
+
+		if (server->session_count < most)
+			break;
+		if (session->state == SESSION_DISCONNECTED &&
+		    !session->slab_count && !session->grants)
+			session_end(session, "to make room for another");
+	}
+	return server->session_count < most;
+}
+
 struct session *session_open(struct server *server, struct control *control,
 			     const char *name, const struct net_text *peer,
 			     const struct wire_open *open, uint32_t *code)
 {
 	struct session *session;
 
-	if (server->session_count >= server->config->max_sessions) {
+	if (!make_room(server)) {
 		*code = WIRE_E_LIMIT;
 		return NULL;
 	}
 	session = calloc(1, sizeof *session);
-	if (!session) {
+	if (!session || !draw(session->token)) {
 		*code = WIRE_E_INTERNAL;
+		free(session);
 		return NULL;
 	}
 	session->server = server;
 	session->control = control;
+	set_state(session, SESSION_OPEN);
+	ev_init(&session->grace, grace_cb);
 	session->key = new_key(server);
 	session_clean_name(name, session->name);
 	session->peer = *peer;
@@ -99,7 +162,7 @@ void session_settle(struct session *session)
 {
 	struct server *server = session->server;
 
-	if (session->control || session->lane_count)
+	if (session->state != SESSION_ENDING || session->lane_count)
 		return;
 	give_slabs_back(session);
 	if (session->grants)
@@ -129,11 +192,13 @@ static void close_lanes(struct session *session)
 	}
 }
 
-void session_end(struct session *session, const char *why)
+static void end(struct session *session, const char *how, const char *why)
 {
-	output_news("session %u: ended (%s), gives %u slab%s back",
-		    session->key, why, session->slab_count,
+	output_news("session %u: %s (%s), gives %u slab%s back", session->key,
+		    how, why, session->slab_count,
 		    session->slab_count == 1 ? "" : "s");
+	ev_timer_stop(session->server->loop, &session->grace);
+	set_state(session, SESSION_ENDING);
 	session->control = NULL;
 	session->fencing = false;
 	revoke_tokens(session);
@@ -141,23 +206,99 @@ void session_end(struct session *session, const char *why)
 	session_settle(session);
 }
 
+void session_end(struct session *session, const char *why)
+{
+	end(session, "ended", why);
+}
+
+void session_end_disconnected(struct server *server, const char *why)
+{
+	list_for_each(item, &server->sessions)
+	{
+		struct session *session =
+			container_of(item, struct session, link);
+
+		if (session->state == SESSION_DISCONNECTED)
+			session_end(session, why);
+	}
+}
+
+/* --- disconnected, and resumed --- */
+
+static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	end(container_of(watcher, struct session, grace), "given up",
+	    "not resumed in time");
+}
+
+void session_lost(struct session *session, const char *why)
+{
+	struct server *server = session->server;
+	unsigned grace_s = server->config->grace_s;
+
+	if (!grace_s || server->stopping) {
+		session_end(session, why);
+		return;
+	}
+	output_news("session %u: disconnected (%s), keeps %u slab%s for %u s",
+		    session->key, why, session->slab_count,
+		    session->slab_count == 1 ? "" : "s", grace_s);
+	set_state(session, SESSION_DISCONNECTED);
+	session->control = NULL;
+	session->fencing = false;
+	revoke_tokens(session);
+	close_lanes(session);
+	ev_timer_set(&session->grace, grace_s, 0.);
+	ev_now_update(server->loop);
+	ev_timer_start(server->loop, &session->grace);
+}
+
+static struct session *find_resumable(struct server *server,
+				      const struct wire_resume *resume)
+{
+	list_for_each(item, &server->sessions)
+	{
+		struct session *session =
+			container_of(item, struct session, link);
+
+		if (session->key == resume->session &&
+		    session->state != SESSION_ENDING)
+			return same_token(session->token, resume->token)
+				       ? session
+				       : NULL;
+	}
+	return NULL;
+}
+
+static void begin_fence(struct session *session, uint32_t cookie);
+
+struct session *session_resume(struct server *server, struct control *control,
+			       const struct net_text *peer,
+			       const struct wire_resume *resume,
+			       uint32_t cookie)
+{
+	struct session *session = find_resumable(server, resume);
+
+	if (!session)
+		return NULL;
+	output_news("session %u: resumed by %s at %s%s, with %u slab%s",
+		    session->key, session->name, peer->text,
+		    session->control ? ", in place of a connection" : "",
+		    session->slab_count, session->slab_count == 1 ? "" : "s");
+	ev_timer_stop(server->loop, &session->grace);
+	if (session->control)
+		control_abandon(session->control);
+	session->control = control;
+	session->connection++;
+	session->peer = *peer;
+	set_state(session, SESSION_RESUMING);
+	begin_fence(session, cookie);
+	return session;
+}
+
 /* --- lanes --- */
-
-static bool draw(uint8_t token[WIRE_TOKEN_BYTES])
-{
-	return getrandom(token, WIRE_TOKEN_BYTES, 0) == WIRE_TOKEN_BYTES;
-}
-
-/* Takes as long for a token that differs early as for one that differs late.
- */
-static bool same_token(const uint8_t *a, const uint8_t *b)
-{
-	volatile uint8_t differ = 0;
-
-	for (unsigned i = 0; i < WIRE_TOKEN_BYTES; i++)
-		differ |= a[i] ^ b[i];
-	return differ == 0;
-}
 
 uint32_t session_token(struct session *session, struct wire_token *token)
 {
@@ -170,10 +311,8 @@ uint32_t session_token(struct session *session, struct wire_token *token)
 	if (number == SESSION_MAX_LANES)
 		return WIRE_E_LIMIT;
 	slot = &session->slots[number];
-	if (!draw(slot->token)) {
-		log_error("cannot draw random numbers for a token");
+	if (!draw(slot->token))
 		return WIRE_E_INTERNAL;
-	}
 	slot->state = SLOT_ISSUED;
 	*token = (struct wire_token){ .session = session->key, .lane = number };
 	memcpy(token->token, slot->token, sizeof token->token);
@@ -232,6 +371,21 @@ void session_lane_close(struct lane *lane)
 	lane->close(lane);
 }
 
+static void resume_done(struct session *session)
+{
+	struct wire_message reply = {
+		.type = WIRE_RESUMED,
+		.cookie = session->fence_cookie,
+		.resumed = { .session = session->key,
+			     .free_bytes = release_free_bytes(session->server),
+			     .slabs = session->slab_count },
+	};
+
+	set_state(session, SESSION_OPEN);
+	control_reply(session->control, &reply);
+	release_tell(session);
+}
+
 static void fence_done(struct session *session)
 {
 	struct wire_message reply = {
@@ -241,7 +395,10 @@ static void fence_done(struct session *session)
 	};
 
 	session->fencing = false;
-	control_reply(session->control, &reply);
+	if (session->state == SESSION_RESUMING)
+		resume_done(session);
+	else
+		control_reply(session->control, &reply);
 }
 
 void session_lane_gone(struct lane *lane)
@@ -255,10 +412,9 @@ void session_lane_gone(struct lane *lane)
 	session_settle(session);
 }
 
-uint32_t session_fence(struct session *session, uint32_t cookie)
+/* Those that are closing already are waited for too. */
+static void begin_fence(struct session *session, uint32_t cookie)
 {
-	if (session->fencing)
-		return WIRE_E_LIMIT;
 	revoke_tokens(session);
 	session->fencing = true;
 	session->fence_cookie = cookie;
@@ -270,6 +426,13 @@ uint32_t session_fence(struct session *session, uint32_t cookie)
 	close_lanes(session);
 	if (!session->fence_left)
 		fence_done(session);
+}
+
+uint32_t session_fence(struct session *session, uint32_t cookie)
+{
+	if (session->fencing)
+		return WIRE_E_LIMIT;
+	begin_fence(session, cookie);
 	return 0;
 }
 
@@ -285,5 +448,6 @@ uint32_t session_free_slab(struct session *session, uint32_t number)
 	list_remove(&slab->owned);
 	session->slab_count--;
 	slab_disown(slab);
+	release_given_back(session);
 	return 0;
 }

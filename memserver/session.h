@@ -18,10 +18,22 @@
  * Locks, each a leaf, never two at a time: mailbox.lock, workq.lock,
  * slab_pool.lock, the line limiter's in output.c.
  *
- * How a session ends: the control connection goes (EOF, BYE, garbage); every
- * lane is told to close; when the last one is gone its slabs are disowned and
- * go back; when also the last hand-out under way has come in, the session is
- * freed.
+ * A session's states:
+ *
+ *   OPEN ----control connection lost----> DISCONNECTED
+ *   DISCONNECTED or OPEN ----RESUME-----> RESUMING
+ *   RESUMING ----all lanes gone---------> OPEN, told by RESUMED
+ *   RESUMING ----connection lost--------> DISCONNECTED
+ *   DISCONNECTED ----grace time over----> ENDING
+ *   OPEN, RESUMING ----BYE, garbage-----> ENDING
+ *
+ * When the control connection is lost, all lanes are told to close, as nobody
+ * could fence them; the slabs stay.  RESUME takes over as well from a
+ * connection that is thought alive: its client knows better.
+ *
+ * How a session ends: every lane is told to close; when the last one is gone
+ * its slabs are disowned and go back; when also the last hand-out under way has
+ * come in, the session is freed.
  */
 #ifndef RSWAP_SESSION_H
 #define RSWAP_SESSION_H
@@ -54,6 +66,13 @@ struct lane {
 	void (*close)(struct lane *lane);
 };
 
+enum session_state {
+	SESSION_OPEN,
+	SESSION_RESUMING,
+	SESSION_DISCONNECTED,
+	SESSION_ENDING,
+};
+
 enum slot_state { SLOT_FREE, SLOT_ISSUED, SLOT_JOINED };
 
 struct lane_slot {
@@ -64,9 +83,14 @@ struct lane_slot {
 
 struct session {
 	struct server *server;
-	struct list link;	 /* in server->sessions */
-	struct control *control; /* NULL once the session is ending */
-	uint32_t key;		 /* its id on the wire; never 0 */
+	struct list link; /* in server->sessions */
+	enum session_state state;
+	uint64_t since_ns;		 /* in this state */
+	struct control *control;	 /* NULL while DISCONNECTED or ENDING */
+	uint32_t connection;		 /* counts them: whose an answer is */
+	uint32_t key;			 /* its id on the wire; never 0 */
+	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
+	ev_timer grace;			 /* while DISCONNECTED */
 	char name[WIRE_NAME_BYTES];
 	struct net_text peer;
 	uint32_t transport; /* one WIRE_TRANSPORT_ bit */
@@ -79,7 +103,11 @@ struct session {
 	struct lane_slot slots[SESSION_MAX_LANES];
 	uint32_t lane_count; /* joined, and not gone yet */
 
-	bool fencing;
+	/* What it is asked to give back: release.h */
+	uint32_t release_slabs;
+	uint32_t release_reason;
+
+	bool fencing; /* for FENCE, or RESUME */
 	uint32_t fence_cookie;
 	uint32_t fence_lanes; /* that the FENCE closed */
 	uint32_t fence_left;
@@ -98,8 +126,23 @@ struct session *session_open(struct server *server, struct control *control,
 			     const char *name, const struct net_text *peer,
 			     const struct wire_open *open, uint32_t *code);
 
-/* The control connection is gone, or said BYE. */
+/* The control connection said BYE, or what no client says. */
 void session_end(struct session *session, const char *why);
+/* The control connection is gone: the session waits for RESUME, or ends where
+ * the grace time is 0 or the server is stopping. */
+void session_lost(struct session *session, const char *why);
+/* Ends those that have no control connection. */
+void session_end_disconnected(struct server *server, const char *why);
+
+/* Takes a session up, and replies RESUMED when all its lanes are gone.  A
+ * control connection that it still has is let go (control_abandon).  NULL for a
+ * session or token that is none. */
+struct session *session_resume(struct server *server, struct control *control,
+			       const struct net_text *peer,
+			       const struct wire_resume *resume,
+			       uint32_t cookie);
+
+const char *session_state_name(enum session_state state);
 
 /* Draws the token of one more lane. */
 uint32_t session_token(struct session *session, struct wire_token *token);

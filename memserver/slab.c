@@ -96,7 +96,7 @@ static int reserve(struct slab_pool *pool, struct reason *why)
 	if (pool->mapped == MAP_FAILED) {
 		int err = errno;
 
-		reason_set(why, "cannot reserve %s of %s: %s",
+		reason_set(why, "--memory=%s: cannot reserve as much %s: %s",
 			   size_format(bytes).text,
 			   pool->hugepages ? "huge pages" : "address space",
 			   strerror(err));
@@ -134,13 +134,16 @@ int slab_pool_open(struct slab_pool *pool,
 		.fill = { .run = stock_fill_run },
 	};
 	pool->slabs = calloc(pool->count, sizeof *pool->slabs);
-	if (!pool->slabs) {
+	pool->by_label = calloc(pool->count, sizeof *pool->by_label);
+	if (!pool->slabs || !pool->by_label) {
 		reason_set(why, "no memory for the table of slabs");
-		return -ENOMEM;
+		err = -ENOMEM;
+	} else {
+		err = reserve(pool, why);
 	}
-	err = reserve(pool, why);
 	if (err) {
 		free(pool->slabs);
+		free(pool->by_label);
 		return err;
 	}
 	pthread_mutex_init(&pool->lock, NULL);
@@ -157,6 +160,7 @@ void slab_pool_close(struct slab_pool *pool)
 	munmap(pool->mapped, pool->mapped_bytes);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->slabs);
+	free(pool->by_label);
 }
 
 /* Under pool->lock. */
@@ -316,10 +320,57 @@ void slab_stock_fill(struct slab_pool *pool)
 #define OWNER_SHIFT 32
 #define USERS_MASK  UINT32_MAX
 
-void slab_own(struct slab *slab, uint32_t owner)
+static uint32_t owner_of(const struct slab *slab)
+{
+	return (uint32_t)(atomic_load_explicit(&slab->hold,
+					       memory_order_relaxed) >>
+			  OWNER_SHIFT);
+}
+
+/* Clients choose labels and mostly count; sessions that have the same ones must
+ * not meet in one chain. */
+static struct slab **label_chain(struct slab_pool *pool, uint32_t owner,
+				 uint64_t label)
+{
+	uint64_t hash = (label ^ (uint64_t)owner << OWNER_SHIFT) *
+			UINT64_C(0x9e3779b97f4a7c15);
+
+	return &pool->by_label[(hash ^ hash >> 32) % pool->count];
+}
+
+struct slab *slab_find_label(struct slab_pool *pool, uint32_t owner,
+			     uint64_t label)
+{
+	struct slab *slab = *label_chain(pool, owner, label);
+
+	while (slab && (slab->label != label || owner_of(slab) != owner))
+		slab = slab->next_label;
+	return slab;
+}
+
+static void add_label(struct slab *slab, uint32_t owner, uint64_t label)
+{
+	struct slab **chain = label_chain(slab->pool, owner, label);
+
+	slab->label = label;
+	slab->next_label = *chain;
+	*chain = slab;
+}
+
+static void remove_label(struct slab *slab)
+{
+	struct slab **at = label_chain(slab->pool, owner_of(slab), slab->label);
+
+	while (*at != slab)
+		at = &(*at)->next_label;
+	*at = slab->next_label;
+}
+
+void slab_own(struct slab *slab, uint32_t owner, uint64_t label)
 {
 	struct slab_pool *pool = slab->pool;
 
+	add_label(slab, owner, label);
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
 	pthread_mutex_unlock(&pool->lock);
@@ -341,9 +392,11 @@ static void unowned(struct slab *slab)
 
 void slab_disown(struct slab *slab)
 {
-	uint64_t before = atomic_fetch_and_explicit(&slab->hold, USERS_MASK,
-						    memory_order_acq_rel);
+	uint64_t before;
 
+	remove_label(slab);
+	before = atomic_fetch_and_explicit(&slab->hold, USERS_MASK,
+					   memory_order_acq_rel);
 	if ((before & USERS_MASK) == 0)
 		unowned(slab);
 }
@@ -376,11 +429,7 @@ void slab_drop(struct slab *slab)
 
 struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner)
 {
-	if (number >= pool->count ||
-	    atomic_load_explicit(&pool->slabs[number].hold,
-				 memory_order_relaxed) >>
-			    OWNER_SHIFT !=
-		    owner)
+	if (number >= pool->count || owner_of(&pool->slabs[number]) != owner)
 		return NULL;
 	return &pool->slabs[number];
 }

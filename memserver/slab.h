@@ -42,7 +42,10 @@ struct slab {
 	uint8_t *memory;
 	uint32_t number;
 	struct slab *next; /* in the pool's lists */
-	struct list owned; /* in the session's list; main loop */
+	/* Main loop, while it is owned: */
+	struct list owned;	 /* in the session's list */
+	uint64_t label;		 /* the client's number for it */
+	struct slab *next_label; /* of the same hash */
 	/* The RDMA registration, and what ends it before the memory goes back;
 	 * NULL without.  Belongs to the owner, then to the preparing thread. */
 	void *region;
@@ -59,6 +62,7 @@ struct slab_pool {
 	uint64_t mapped_bytes;
 	uint8_t *mapped;
 	struct slab *slabs;
+	struct slab **by_label; /* hash table of the owned ones; main loop */
 	struct workq *preparer;
 
 	pthread_mutex_t lock;
@@ -108,9 +112,10 @@ void slab_put_back(struct slab *slab);
  * after a slab was taken or given back. */
 void slab_stock_fill(struct slab_pool *pool);
 
-/* Hands a taken slab to the session with key OWNER (not 0), or takes it away
- * again: it is given back once nobody holds it.  Main loop. */
-void slab_own(struct slab *slab, uint32_t owner);
+/* Hands a taken slab to the session with key OWNER (not 0), which has none of
+ * that LABEL yet, or takes it away again: it is given back once nobody holds
+ * it.  Main loop. */
+void slab_own(struct slab *slab, uint32_t owner, uint64_t label);
 void slab_disown(struct slab *slab);
 
 /* The slab with that number, held, or NULL when it isn't OWNER's.  Any thread,
@@ -118,8 +123,11 @@ void slab_disown(struct slab *slab);
 struct slab *slab_hold(struct slab_pool *pool, uint32_t number, uint32_t owner);
 void slab_drop(struct slab *slab);
 
-/* The slab with that number if it is OWNER's, not held.  Main loop. */
+/* The slab with that number if it is OWNER's, not held; the one that OWNER has
+ * under that label.  NULL without.  Main loop. */
 struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner);
+struct slab *slab_find_label(struct slab_pool *pool, uint32_t owner,
+			     uint64_t label);
 
 struct slab_figures {
 	uint32_t total;

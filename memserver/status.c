@@ -13,6 +13,8 @@
 #include "clock.h"
 #include "ctlsock.h"
 #include "host.h"
+#include "log.h"
+#include "release.h"
 #include "session.h"
 
 #define CLIENT_NS (2 * NS_PER_S)
@@ -28,6 +30,7 @@ struct status {
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	struct mail mail;
+	void (*fill)(struct server *server, FILE *out);
 	bool answered;
 	bool closed;
 	char *text; /* NULL: out of memory */
@@ -51,6 +54,10 @@ static void put_server(const struct server *server, FILE *out)
 	for (unsigned i = 0; i < server->listener_count; i++)
 		fprintf(out, "listen.%u %s\n", i,
 			net_addr_format(&server->listeners[i].addr).text);
+	fprintf(out, "state %s\n", release_state_name(server));
+	if (config->zone[0])
+		fprintf(out, "zone %s\n", config->zone);
+	fprintf(out, "grace_s %u\n", config->grace_s);
 	fprintf(out, "transports %s\n",
 		config->transport == CONFIG_RDMA ? "rdma"
 		: server->rdma			 ? "tcp,rdma"
@@ -74,6 +81,14 @@ static void put_session(const struct session *s, unsigned n, FILE *out)
 	fprintf(out, "session.%u.id %u\n", n, s->key);
 	fprintf(out, "session.%u.name %s\n", n, s->name);
 	fprintf(out, "session.%u.peer %s\n", n, s->peer.text);
+	fprintf(out, "session.%u.state %s\n", n, session_state_name(s->state));
+	fprintf(out, "session.%u.state_s %" PRIu64 "\n", n,
+		(uint64_t)((clock_now_ns() - s->since_ns) / NS_PER_S));
+	if (s->release_slabs == WIRE_RELEASE_ALL)
+		fprintf(out, "session.%u.release_slabs all\n", n);
+	else
+		fprintf(out, "session.%u.release_slabs %u\n", n,
+			s->release_slabs);
 	fprintf(out, "session.%u.transport %s\n", n,
 		s->transport == WIRE_TRANSPORT_RDMA ? "rdma" : "tcp");
 	fprintf(out, "session.%u.size_bytes %" PRIu64 "\n", n, s->size_bytes);
@@ -123,6 +138,60 @@ static void put_work(const struct server *server, FILE *out)
 	fprintf(out, "cpu_us %" PRIu64 "\n", cpu_us());
 }
 
+static void put_status(struct server *server, FILE *out)
+{
+	put_server(server, out);
+	put_memory(server, out);
+	put_sessions(server, out);
+	put_work(server, out);
+}
+
+/* --- commands, on the main loop --- */
+
+static void put_drain(struct server *server, FILE *out)
+{
+	struct release_held held = release_held(server);
+
+	fprintf(out, "state %s\nslabs %u\nsessions %u\nsessions_away %u\n",
+		release_state_name(server), held.slabs, held.sessions,
+		held.away);
+}
+
+static void drain(struct server *server, FILE *out)
+{
+	if (server->drain == RELEASE_SERVING && !server->stopping) {
+		log_notice("draining, as the control socket says: %u slabs are "
+			   "to be moved away",
+			   release_held(server).slabs);
+		release_drain(server, RELEASE_DRAINING);
+	}
+	put_drain(server, out);
+}
+
+static void undrain(struct server *server, FILE *out)
+{
+	if (server->drain == RELEASE_LEAVING || server->stopping) {
+		fputs("error the server was told to end; that is not taken "
+		      "back\n",
+		      out);
+		return;
+	}
+	if (server->drain == RELEASE_DRAINING) {
+		log_notice("serving again, as the control socket says");
+		release_drain(server, RELEASE_SERVING);
+	}
+	put_drain(server, out);
+}
+
+static const struct {
+	const char *word;
+	void (*fill)(struct server *server, FILE *out);
+} commands[] = { { "status", put_status },
+		 { "drain", drain },
+		 { "undrain", undrain } };
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
 static void fill_in(struct mail *mail)
 {
 	struct status *status = container_of(mail, struct status, mail);
@@ -131,10 +200,7 @@ static void fill_in(struct mail *mail)
 	pthread_mutex_lock(&status->lock);
 	out = open_memstream(&status->text, &status->text_bytes);
 	if (out) {
-		put_server(status->server, out);
-		put_memory(status->server, out);
-		put_sessions(status->server, out);
-		put_work(status->server, out);
+		status->fill(status->server, out);
 		if (fclose(out) != 0) {
 			free(status->text);
 			status->text = NULL;
@@ -150,10 +216,14 @@ static void fill_in(struct mail *mail)
 static bool answer(const char *command, FILE *out, void *arg)
 {
 	struct status *status = arg;
+	size_t i = 0;
 
-	if (strcmp(command, "status") != 0)
+	while (i < N_COMMANDS && strcmp(command, commands[i].word) != 0)
+		i++;
+	if (i == N_COMMANDS)
 		return false;
 	pthread_mutex_lock(&status->lock);
+	status->fill = commands[i].fill;
 	status->answered = false;
 	status->text = NULL;
 	if (!status->closed) {

@@ -1,5 +1,6 @@
-/* What the control socket tells ("key value" lines, ctlsock.h).  A thread of
- * its own talks to the clients; the main loop only fills in the answer. */
+/* What the control socket tells and takes ("status", "drain", "undrain";
+ * ctlsock.h).  A thread of its own talks to the clients; the main loop does
+ * what they ask and fills in the answer. */
 #ifndef RSWAP_STATUS_H
 #define RSWAP_STATUS_H
 

@@ -16,6 +16,7 @@
 #define SPIN_MAX_US	  1000
 #define TIMEOUT_DEFAULT_S 30
 #define TIMEOUT_MAX_S	  600
+#define REPAIR_MIN_BYTES  (UINT64_C(1) << 20)
 #define SIZE_MAX_BYTES	  (UINT64_C(1) << 50)
 
 /* A spin pays where the answer comes sooner than a sleep and a wake-up take,
@@ -33,6 +34,22 @@ const char config_help[] =
 	"                       sleeping, 0 to 1000 (default auto).\n"
 	"timeout=SECONDS        Deadline of a request, 1 to 600 (default 30).\n"
 	"control=PATH           Unix socket that rswapctl status asks.\n"
+	"replicas=N             Copies of each page, on as many servers, 1 to "
+	"4\n"
+	"                       (default 1).\n"
+	"redundancy=K+M         Instead: K shares of each page and M of "
+	"parity,\n"
+	"                       on K+M servers; any M of them may be lost.\n"
+	"                       K from 2 to 8, M from 1 to 4.\n"
+	"checksum=BOOL          Check what is read (default true).\n"
+	"fallback=PATH          A file or disk for what no server has room "
+	"for.\n"
+	"fallback-size=SIZE     How much of it (default: the disk's or file's\n"
+	"                       size; size= for a new file).\n"
+	"repair-rate=SIZE       How many bytes of pages a second are copied "
+	"at\n"
+	"                       most to repair or to move; 0: no limit\n"
+	"                       (default 128M).\n"
 	"strict=BOOL            Refuse to start where a swap safety setting\n"
 	"                       is refused (default false).";
 
@@ -131,29 +148,95 @@ static int key_control(struct config *config, const char *value)
 }
 
 /* Not nbdkit_parse_bool: it has a message of its own, without the key. */
-static int key_strict(struct config *config, const char *value)
+static int key_bool(const char *key, const char *value, bool *set)
 {
 	static const char *const words[2][3] = { { "0", "false", "off" },
 						 { "1", "true", "on" } };
 
 	for (size_t i = 0; i < 6; i++) {
 		if (!strcmp(value, words[i / 3][i % 3])) {
-			config->strict = i / 3;
+			*set = i / 3;
 			return 0;
 		}
 	}
-	return wrong("strict", value,
-		     "a boolean: 1 or 0, true or false, on or off");
+	return wrong(key, value, "a boolean: 1 or 0, true or false, on or off");
+}
+
+static int key_strict(struct config *config, const char *value)
+{
+	return key_bool("strict", value, &config->strict);
+}
+
+static int key_checksum(struct config *config, const char *value)
+{
+	return key_bool("checksum", value, &config->engine.checksum);
+}
+
+static int key_replicas(struct config *config, const char *value)
+{
+	uint64_t n;
+
+	if (!number_parse(value, 1, REDUNDANCY_MAX_COPIES, &n))
+		return wrong("replicas", value, "a number from 1 to 4");
+	config->engine.copies = (uint32_t)n;
+	return 0;
+}
+
+static int key_redundancy(struct config *config, const char *value)
+{
+	if (!redundancy_parse(value, &config->engine.data,
+			      &config->engine.parity))
+		return wrong("redundancy", value,
+			     "K+M, with K from 2 to 8 and M from 1 to 4");
+	return 0;
+}
+
+static int key_repair_rate(struct config *config, const char *value)
+{
+	uint64_t bytes;
+
+	if (!size_parse(value, &bytes) || (bytes && bytes < REPAIR_MIN_BYTES))
+		return wrong("repair-rate", value,
+			     "bytes a second with K, M, G or T behind it, at "
+			     "least 1M, or 0 for no limit");
+	config->engine.repair_bytes_per_s = bytes;
+	return 0;
+}
+
+static int key_fallback(struct config *config, const char *value)
+{
+	if (!*value)
+		return wrong("fallback", value,
+			     "the path of a file or a block device");
+	free(config->fallback_path);
+	config->fallback_path = nbdkit_absolute_path(value);
+	config->engine.fallback = config->fallback_path;
+	return config->fallback_path ? 0 : -1;
+}
+
+static int key_fallback_size(struct config *config, const char *value)
+{
+	uint64_t bytes;
+
+	if (!size_parse(value, &bytes) || bytes == 0 || bytes > SIZE_MAX_BYTES)
+		return wrong("fallback-size", value,
+			     "a number with K, M, G or T behind it, at most "
+			     "1024T");
+	config->engine.fallback_bytes = bytes;
+	return 0;
 }
 
 static const struct {
 	const char *key;
 	int (*take)(struct config *config, const char *value);
 } keys[] = {
-	{ "server", key_server },   { "size", key_size },
-	{ "lanes", key_lanes },	    { "transport", key_transport },
-	{ "spin", key_spin },	    { "timeout", key_timeout },
-	{ "control", key_control }, { "strict", key_strict },
+	{ "server", key_server },     { "size", key_size },
+	{ "lanes", key_lanes },	      { "transport", key_transport },
+	{ "spin", key_spin },	      { "timeout", key_timeout },
+	{ "control", key_control },   { "strict", key_strict },
+	{ "replicas", key_replicas }, { "redundancy", key_redundancy },
+	{ "checksum", key_checksum }, { "repair-rate", key_repair_rate },
+	{ "fallback", key_fallback }, { "fallback-size", key_fallback_size },
 };
 
 int config_key(struct config *config, const char *key, const char *value)
@@ -163,7 +246,9 @@ int config_key(struct config *config, const char *key, const char *value)
 			return keys[i].take(config, value);
 	}
 	nbdkit_error("%s=%s: there is no such key; the keys are server, size, "
-		     "transport, lanes, spin, timeout, control and strict",
+		     "transport, lanes, spin, timeout, control, replicas, "
+		     "redundancy, checksum, fallback, fallback-size, "
+		     "repair-rate and strict",
 		     key, value);
 	return -1;
 }
@@ -175,6 +260,11 @@ static unsigned cores(void)
 	return sched_getaffinity(0, sizeof set, &set)
 		       ? 1
 		       : (unsigned)CPU_COUNT(&set);
+}
+
+static uint32_t parts_of(const struct engine_config *e)
+{
+	return e->data ? e->data + e->parity : e->copies;
 }
 
 int config_complete(struct config *config)
@@ -191,6 +281,32 @@ int config_complete(struct config *config)
 			     "device, 64G for example");
 		return -1;
 	}
+	if (e->copies && e->data) {
+		nbdkit_error("replicas=%u and redundancy=%u+%u are both given: "
+			     "one of them is allowed",
+			     e->copies, e->data, e->parity);
+		return -1;
+	}
+	if (e->fallback && e->data) {
+		nbdkit_error("fallback=%s and redundancy=%u+%u are both given: "
+			     "a fallback goes with replicas only",
+			     e->fallback, e->data, e->parity);
+		return -1;
+	}
+	if (e->fallback_bytes && !e->fallback) {
+		nbdkit_error("fallback-size is given without fallback: it is "
+			     "the size of fallback=PATH");
+		return -1;
+	}
+	if (!e->copies)
+		e->copies = 1;
+	if (e->n_servers < parts_of(e)) {
+		nbdkit_error("%s needs %u servers, each for a part of a page: "
+			     "%u %s given",
+			     e->data ? "redundancy" : "replicas", parts_of(e),
+			     e->n_servers, e->n_servers == 1 ? "is" : "are");
+		return -1;
+	}
 	if (!e->lanes)
 		e->lanes = LANES_DEFAULT;
 	if (!e->timeout_ns)
@@ -204,4 +320,5 @@ void config_free(struct config *config)
 {
 	free(config->engine.servers);
 	free(config->control_path);
+	free(config->fallback_path);
 }

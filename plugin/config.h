@@ -6,10 +6,14 @@
 
 #include "engine.h"
 
+/* The default of repair-rate. */
+#define CONFIG_REPAIR_BYTES_PER_S (UINT64_C(128) << 20)
+
 struct config {
 	struct engine_config engine;
 	char *control_path; /* Unix control socket, or NULL */
-	bool strict;	    /* swap safety that is refused is fatal */
+	char *fallback_path;
+	bool strict; /* swap safety that is refused is fatal */
 	bool spin_auto;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carry.h"
 #include "clock.h"
 #include "session.h"
 #include "size.h"
@@ -12,56 +13,122 @@
 /* What requests in flight are given to end at engine_stop. */
 #define STOP_NS (5 * NS_PER_S)
 
+/* What a server is given to answer one try, at most, where another has the
+ * page. */
+#define ATTEMPT_MAX_NS (1 * NS_PER_S)
+
 /* --- before anything is opened --- */
 
+/* One server under two names would be counted twice, and be taken for two
+ * places.  WELCOMES: of the servers up to I. */
+static int refuse_same(const struct engine_config *config,
+		       const struct wire_welcome *welcomes, uint32_t i,
+		       struct reason *why)
+{
+	for (uint32_t k = 0; k < i; k++) {
+		if (memcmp(welcomes[k].incarnation, welcomes[i].incarnation,
+			   sizeof welcomes[i].incarnation))
+			continue;
+		reason_set(why,
+			   "server=%s and server=%s are the same memory "
+			   "server: each may be given once",
+			   net_name_format(&config->servers[k]).text,
+			   net_name_format(&config->servers[i]).text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int probe_server(const struct engine_config *config, uint32_t i,
-			uint64_t deadline_ns, uint64_t *slab_bytes,
-			uint64_t *free_bytes, struct reason *why)
+			uint64_t deadline_ns, struct wire_welcome *welcomes,
+			uint64_t *slab_bytes, uint64_t *free_bytes,
+			struct reason *why)
 {
 	struct net_text text = net_name_format(&config->servers[i]);
-	struct wire_welcome welcome;
+	struct wire_welcome *welcome = &welcomes[i];
 	struct reason inner;
-	int rc = session_probe(&config->servers[i], deadline_ns, &welcome,
+	int rc = session_probe(&config->servers[i], deadline_ns, welcome,
 			       &inner);
 
-	if (!rc && !session_can_use(&welcome, config->transport, &inner))
+	if (!rc && !session_can_use(welcome, config->transport, &inner))
 		rc = -EPROTONOSUPPORT;
 	if (rc) {
 		reason_set(why, "server=%s: %s", text.text, inner.text);
 		return rc;
 	}
-	if (i > 0 && welcome.slab_bytes != *slab_bytes) {
+	rc = refuse_same(config, welcomes, i, why);
+	if (rc)
+		return rc;
+	if (i > 0 && welcome->slab_bytes != *slab_bytes) {
 		reason_set(why,
 			   "server=%s has slabs of %s, the servers before it "
 			   "have %s: all must have the same",
-			   text.text, size_format(welcome.slab_bytes).text,
+			   text.text, size_format(welcome->slab_bytes).text,
 			   size_format(*slab_bytes).text);
 		return -EINVAL;
 	}
-	*slab_bytes = welcome.slab_bytes;
-	*free_bytes += welcome.free_bytes;
+	*slab_bytes = welcome->slab_bytes;
+	*free_bytes += welcome->free_bytes;
 	return 0;
 }
 
+/* What the device's pages have together in all their copies or shares. */
+static uint64_t bytes_wanted(const struct engine_config *config)
+{
+	uint64_t bytes = config->size_bytes;
+
+	return config->data
+		       ? bytes / config->data * (config->data + config->parity)
+		       : bytes * config->copies;
+}
+
+static int open_fallback(const struct engine_config *config,
+			 uint64_t slab_bytes, struct fallback *fallback,
+			 struct reason *why)
+{
+	struct fallback_config f = { .path = config->fallback,
+				     .size_bytes = config->fallback_bytes,
+				     .default_bytes = config->size_bytes,
+				     .slot_bytes = slab_bytes };
+
+	memset(fallback, 0, sizeof *fallback);
+	return config->fallback ? fallback_open(fallback, &f, why) : 0;
+}
+
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
-		 struct reason *why)
+		 struct fallback *fallback, struct reason *why)
 {
 	uint64_t deadline_ns = clock_now_ns() + config->timeout_ns;
-	uint64_t free_bytes = 0;
+	struct wire_welcome *welcomes =
+		calloc(config->n_servers, sizeof *welcomes);
+	uint64_t free_bytes = 0, wanted_bytes;
+	int rc = 0;
 
-	for (uint32_t i = 0; i < config->n_servers; i++) {
-		int rc = probe_server(config, i, deadline_ns, slab_bytes,
-				      &free_bytes, why);
-
-		if (rc)
-			return rc;
+	if (!welcomes) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
 	}
-	if (free_bytes >= config->size_bytes)
+	for (uint32_t i = 0; i < config->n_servers && !rc; i++)
+		rc = probe_server(config, i, deadline_ns, welcomes, slab_bytes,
+				  &free_bytes, why);
+	free(welcomes);
+	if (rc)
+		return rc;
+	if (open_fallback(config, *slab_bytes, fallback, why))
+		return -EIO;
+	free_bytes += fallback_total_bytes(fallback);
+	wanted_bytes = bytes_wanted(config);
+	if (free_bytes >= wanted_bytes)
 		return 0;
+	fallback_close(fallback);
 	reason_set(why,
-		   "size=%s (%" PRIu64 " bytes) is more than the server%s can "
-		   "hand out now: %s (%" PRIu64 " bytes)",
+		   "size=%s (%" PRIu64 " bytes%s%s) is more than the server%s "
+		   "can hand out now: %s (%" PRIu64 " bytes)",
 		   size_format(config->size_bytes).text, config->size_bytes,
+		   wanted_bytes > config->size_bytes ? ", in all copies " : "",
+		   wanted_bytes > config->size_bytes
+			   ? size_format(wanted_bytes).text
+			   : "",
 		   config->n_servers > 1 ? "s" : "",
 		   size_format(free_bytes).text, free_bytes);
 	return -ENOSPC;
@@ -69,11 +136,32 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 
 /* --- life --- */
 
+/* The fallback is one more, the last. */
+static uint32_t peers_of(const struct engine_config *config)
+{
+	return config->n_servers + (config->fallback != NULL);
+}
+
+static int create_local_peer(struct engine *engine, struct reason *why)
+{
+	struct peer *peer = &engine->peers[engine->n_peers];
+	struct net_name name = { .port = 0 };
+	int rc = peer_create(peer, engine, engine->n_peers, &name, why);
+
+	if (rc)
+		return rc;
+	peer->local = true;
+	snprintf(peer->text.text, sizeof peer->text.text, "fallback=%s",
+		 engine->config.fallback);
+	engine->n_peers++;
+	return 0;
+}
+
 static int create_peers(struct engine *engine, struct reason *why)
 {
 	const struct engine_config *config = &engine->config;
 
-	engine->peers = calloc(config->n_servers, sizeof *engine->peers);
+	engine->peers = calloc(peers_of(config), sizeof *engine->peers);
 	if (!engine->peers) {
 		reason_set(why, "out of memory");
 		return -ENOMEM;
@@ -82,51 +170,117 @@ static int create_peers(struct engine *engine, struct reason *why)
 		int rc = peer_create(&engine->peers[i], engine, i,
 				     &config->servers[i], why);
 
-		if (rc) {
-			while (i-- > 0)
-				peer_destroy(&engine->peers[i]);
-			free(engine->peers);
-			engine->peers = NULL;
+		if (rc)
 			return rc;
-		}
+		engine->n_peers++;
 	}
-	return 0;
+	return config->fallback ? create_local_peer(engine, why) : 0;
+}
+
+static int create_redundancy(struct engine *engine, struct reason *why)
+{
+	const struct engine_config *config = &engine->config;
+
+	return config->data
+		       ? redundancy_create_rs(&engine->redundancy, config->data,
+					      config->parity, why)
+		       : redundancy_create_copies(&engine->redundancy,
+						  config->copies, why);
+}
+
+/* For lane_reap. */
+static void give_up_late(void *owner, uint32_t peer)
+{
+	struct engine *engine = owner;
+
+	peer_break(&engine->peers[peer], carry_failure_text(-ETIMEDOUT));
+}
+
+/* There is a lane to be looked after. */
+static void parked(void *owner)
+{
+	keeper_poke(owner);
+}
+
+static int create_lanes(struct engine *engine, struct reason *why)
+{
+	const struct engine_config *config = &engine->config;
+	const struct redundancy *r = &engine->redundancy;
+	struct lane_pool_config pool = {
+		.lanes = config->lanes,
+		.peers = peers_of(config),
+		.channel = { .buffer_bytes = (uint32_t)carry_channel_bytes(r),
+			     .spin_ns = config->spin_ns },
+		.scratch_bytes = carry_scratch_bytes(r),
+		.late_ns = engine->attempt_ns,
+		.give_up = give_up_late,
+		.parked = parked,
+		.owner = engine,
+	};
+
+	return lane_pool_create(&engine->lanes, &pool, why);
 }
 
 void engine_destroy(struct engine *engine)
 {
-	for (uint32_t i = 0; engine->peers && i < engine->config.n_servers; i++)
+	keeper_destroy(engine);
+	for (uint32_t i = 0; i < engine->n_peers; i++)
 		peer_destroy(&engine->peers[i]);
 	free(engine->peers);
 	if (engine->lanes.n)
 		lane_pool_destroy(&engine->lanes);
 	slab_table_destroy(&engine->slabs);
 	pagemap_destroy(&engine->pages);
+	checksums_destroy(&engine->checksums);
+	fallback_close(&engine->fallback);
+	if (engine->redundancy.ops)
+		redundancy_destroy(&engine->redundancy);
 	memset(engine, 0, sizeof *engine);
 }
 
+/* Without another copy to turn to, all there is to do about a server that does
+ * not answer is to connect anew; with one, it is told from a slow one sooner.
+ */
+static uint64_t attempt_ns(const struct engine *engine)
+{
+	uint64_t ns = engine->config.timeout_ns / 3;
+
+	if (engine->redundancy.parts > 1 && ns > ATTEMPT_MAX_NS)
+		ns = ATTEMPT_MAX_NS;
+	return ns;
+}
+
 int engine_create(struct engine *engine, const struct engine_config *config,
-		  uint64_t slab_bytes, struct reason *why)
+		  uint64_t slab_bytes, const struct fallback *fallback,
+		  struct reason *why)
 {
 	uint64_t pages = config->size_bytes / PAGE_BYTES;
-	struct channel_config channel = { .buffer_bytes =
-						  LANE_PAGES * PAGE_BYTES,
-					  .spin_ns = config->spin_ns };
+	struct slab_geometry geometry;
 	int rc;
 
 	memset(engine, 0, sizeof *engine);
 	engine->config = *config;
+	if (fallback)
+		engine->fallback = *fallback;
 	engine->start_ns = clock_now_ns();
+	rc = create_redundancy(engine, why);
+	if (rc)
+		return rc;
+	engine->attempt_ns = attempt_ns(engine);
+	geometry = slab_geometry(slab_bytes, engine->redundancy.unit_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
+	if (!rc && config->checksum)
+		rc = checksums_create(&engine->checksums, pages, why);
 	if (!rc)
-		rc = slab_table_create(&engine->slabs, pages,
-				       slab_geometry(slab_bytes, PAGE_BYTES),
-				       why);
+		/* one more part than there are rows, for one that moves */
+		rc = slab_table_create(&engine->slabs, pages, geometry,
+				       engine->redundancy.parts + 1, why);
 	if (!rc)
-		rc = lane_pool_create(&engine->lanes, config->lanes,
-				      config->n_servers, &channel, why);
+		rc = create_lanes(engine, why);
 	if (!rc)
 		rc = create_peers(engine, why);
+	if (!rc)
+		rc = keeper_create(engine, why);
 	if (rc)
 		engine_destroy(engine);
 	return rc;
@@ -135,7 +289,7 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct reason *why)
 {
-	uint32_t n = engine->config.n_servers;
+	uint32_t n = engine->n_peers;
 
 	for (uint32_t i = 0; i < n; i++) {
 		int rc = session_start(&engine->peers[i], why);
@@ -154,20 +308,21 @@ int engine_start(struct engine *engine, uint64_t deadline_ns,
 			return rc;
 		}
 	}
-	return 0;
+	return keeper_start(engine, why);
 }
 
 bool engine_stop(struct engine *engine)
 {
 	uint64_t deadline_ns = clock_now_ns() + STOP_NS;
 
-	if (!engine->peers)
+	if (engine->n_peers == 0)
 		return true;
 	/* No new requests; those in flight end as their servers go. */
 	lane_pool_close(&engine->lanes, 0);
-	for (uint32_t i = 0; i < engine->config.n_servers; i++)
+	keeper_stop(engine);
+	for (uint32_t i = 0; i < engine->n_peers; i++)
 		session_ask_to_stop(&engine->peers[i]);
-	for (uint32_t i = 0; i < engine->config.n_servers; i++)
+	for (uint32_t i = 0; i < engine->n_peers; i++)
 		session_stop(&engine->peers[i]);
 	return lane_pool_close(&engine->lanes, deadline_ns);
 }
@@ -175,10 +330,12 @@ bool engine_stop(struct engine *engine)
 uint64_t engine_memory_bytes(const struct engine *engine)
 {
 	return engine->pages.pages * sizeof *engine->pages.state +
-	       engine->slabs.n * sizeof *engine->slabs.slabs +
+	       engine->checksums.pages * sizeof *engine->checksums.sums +
+	       engine->slabs.memory_bytes + engine->redundancy.memory_bytes +
+	       engine->lanes.scratch_bytes +
 	       (uint64_t)engine->lanes.n *
 		       (sizeof *engine->lanes.lanes +
-			engine->config.n_servers * sizeof(struct lane_link));
+			engine->n_peers * sizeof(struct lane_link));
 }
 
 /* --- pages and the counts of their slabs --- */

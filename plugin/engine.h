@@ -1,15 +1,17 @@
 /* The page engine: everything between a front end (nbdkit's callbacks) and the
  * transports.  A request travels
  *
- *   front end -> request.c -> pagemap.c -> slab.c (-> place.c -> session.c)
- *     -> lane.c -> transport
+ *   front end -> request.c -> plan.c -> pagemap.c -> slab.c (-> place.c ->
+ *     session.c) -> lane.c -> carry.c -> redundancy.h -> transport
  *
  * Threads: the front end's threads run requests, as many at a time as it likes;
  * one thread per server (session.c) runs the control connection and everything
- * that is slow: allocating slabs, building and rebuilding lanes, freeing.
+ * that is slow: allocating slabs, building and rebuilding lanes, freeing; the
+ * keeper (keeper.c) repairs and moves what slabs consist of.
  *
- * Lock order: none is needed.  Every lock here (lane pool, slab table, peer) is
- * a leaf, held for a few instructions or while asleep on its own condition.
+ * Lock order: none is needed.  Every lock here (page map, lane pool, slab
+ * table, peer, keeper) is a leaf, held for a few instructions or while asleep
+ * on its own condition.
  */
 #ifndef RSWAP_ENGINE_H
 #define RSWAP_ENGINE_H
@@ -18,11 +20,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "checksum.h"
+#include "fallback.h"
+#include "keeper.h"
 #include "lane.h"
 #include "net.h"
 #include "pagemap.h"
 #include "peer.h"
 #include "reason.h"
+#include "redundancy.h"
 #include "slab.h"
 
 struct engine_config {
@@ -33,6 +39,13 @@ struct engine_config {
 	uint32_t lanes;
 	uint64_t spin_ns;
 	uint64_t timeout_ns; /* deadline of a request */
+	/* How pages are kept: COPIES of them, or DATA + PARITY shares where
+	 * DATA is above 0. */
+	uint32_t copies, data, parity;
+	bool checksum;		     /* keep one of each page, and check */
+	const char *fallback;	     /* path of a file or disk, or NULL */
+	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
+	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
 };
 
 /* What the lanes do not count. */
@@ -41,7 +54,8 @@ struct engine_counters {
 	_Atomic uint64_t trims, zeroes;		    /* requests */
 	_Atomic uint64_t zero_pages; /* written as zeros, sent nowhere */
 	_Atomic uint64_t errors;
-	_Atomic uint64_t pages_lost; /* ever */
+	_Atomic uint64_t pages_lost;  /* ever */
+	_Atomic uint64_t wrong_reads; /* that a checksum told */
 };
 
 struct engine {
@@ -49,20 +63,28 @@ struct engine {
 	struct pagemap pages;
 	struct slab_table slabs;
 	struct lane_pool lanes;
-	struct peer *peers; /* [config.n_servers] */
+	struct redundancy redundancy;
+	struct checksums checksums; /* empty without */
+	struct fallback fallback;
+	struct keeper keeper;
+	struct peer *peers; /* [n_peers] */
+	uint32_t n_peers;
+	uint64_t attempt_ns; /* what a server is given to answer one try */
 	struct engine_counters counters;
 	uint64_t start_ns;
 };
 
 /* Asks every server whether it can serve CONFIG, without leaving anything
- * there; fills *SLAB_BYTES.  0 or a negative errno, and then one line in WHY
+ * there, and opens the fallback, which engine_create takes over; fills
+ * *SLAB_BYTES.  0 or a negative errno, and then one line in WHY
  * that names the server or the figures. */
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
-		 struct reason *why);
+		 struct fallback *fallback, struct reason *why);
 
 /* Allocates everything that a request will touch. 0 or a negative errno. */
 int engine_create(struct engine *engine, const struct engine_config *config,
-		  uint64_t slab_bytes, struct reason *why);
+		  uint64_t slab_bytes, const struct fallback *fallback,
+		  struct reason *why);
 /* Opens a session on every server and builds all lanes; fails where one server
  * cannot be had until DEADLINE_NS. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
@@ -91,6 +113,22 @@ void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);
  * not. */
 uint64_t engine_extent(const struct engine *engine, uint64_t count,
 		       uint64_t offset, bool *absent);
+
+/* What PAGE has to be when it is read again.  By its owner, before its state
+ * is set. */
+static inline void engine_keep_checksum(struct engine *engine, uint64_t page,
+					const void *bytes)
+{
+	if (engine->config.checksum)
+		checksums_set(&engine->checksums, page, checksum_page(bytes));
+}
+
+static inline bool engine_checksum_fits(const struct engine *engine,
+					uint64_t page, const void *bytes)
+{
+	return !engine->config.checksum ||
+	       checksums_get(&engine->checksums, page) == checksum_page(bytes);
+}
 
 /* Sets pages and keeps their slabs' counts.  For request.c and session.c. */
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,

@@ -3,18 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "clock.h"
-
-static void cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
 
 /* Reads keep a quarter of the lanes to themselves, and at least one, where
  * there are two. */
@@ -25,36 +16,74 @@ static uint32_t max_writers(uint32_t lanes)
 	return lanes - reserved;
 }
 
-int lane_pool_create(struct lane_pool *pool, uint32_t n, uint32_t n_peers,
-		     const struct channel_config *config, struct reason *why)
+static int make_lanes(struct lane_pool *pool)
 {
-	memset(pool, 0, sizeof *pool);
-	pool->n_peers = n_peers;
-	pool->max_writers = max_writers(n);
-	pool->channel_config = *config;
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_mutex_init(&pool->channels_lock, NULL);
-	cond_init(&pool->read_ready);
-	cond_init(&pool->write_ready);
+	uint32_t n = pool->config.lanes + 1;
+
 	pool->lanes = calloc(n, sizeof *pool->lanes);
 	if (!pool->lanes)
-		goto no_memory;
+		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		struct lane *lane = &pool->lanes[i];
 
 		pool->n++;
-		lane->links = calloc(n_peers, sizeof *lane->links);
+		lane->links = calloc(pool->config.peers, sizeof *lane->links);
 		if (!lane->links)
-			goto no_memory;
-		lane->next_free = pool->free;
-		pool->free = lane;
-		pool->n_free++;
+			return -ENOMEM;
 	}
 	return 0;
-no_memory:
-	reason_set(why, "out of memory for %u lanes", n);
-	lane_pool_destroy(pool);
-	return -ENOMEM;
+}
+
+/* Page-aligned and populated, as transports may register or read into it. */
+static int make_scratch(struct lane_pool *pool)
+{
+	uint64_t bytes = pool->config.scratch_bytes * pool->n;
+	void *p;
+
+	if (!bytes)
+		return 0;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	pool->scratch = p;
+	pool->scratch_bytes = bytes;
+	for (uint32_t i = 0; i < pool->n; i++)
+		pool->lanes[i].scratch =
+			(uint8_t *)p + i * pool->config.scratch_bytes;
+	return 0;
+}
+
+static void free_lane(struct lane_pool *pool, struct lane *lane)
+{
+	lane->next = pool->free;
+	pool->free = lane;
+	pool->n_free++;
+}
+
+int lane_pool_create(struct lane_pool *pool,
+		     const struct lane_pool_config *config, struct reason *why)
+{
+	int rc;
+
+	memset(pool, 0, sizeof *pool);
+	pool->config = *config;
+	pool->max_writers = max_writers(config->lanes);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_mutex_init(&pool->channels_lock, NULL);
+	clock_cond_init(&pool->read_ready);
+	clock_cond_init(&pool->write_ready);
+	rc = make_lanes(pool);
+	if (!rc)
+		rc = make_scratch(pool);
+	if (rc) {
+		reason_set(why, "out of memory for %u lanes", config->lanes);
+		lane_pool_destroy(pool);
+		return rc;
+	}
+	for (uint32_t i = 0; i < config->lanes; i++)
+		free_lane(pool, &pool->lanes[i]);
+	return 0;
 }
 
 void lane_pool_destroy(struct lane_pool *pool)
@@ -71,6 +100,8 @@ void lane_pool_destroy(struct lane_pool *pool)
 		free(lane->links);
 	}
 	free(pool->lanes);
+	if (pool->scratch)
+		munmap(pool->scratch, pool->scratch_bytes);
 	pthread_cond_destroy(&pool->write_ready);
 	pthread_cond_destroy(&pool->read_ready);
 	pthread_mutex_destroy(&pool->channels_lock);
@@ -85,6 +116,35 @@ static bool may_take(const struct lane_pool *pool, enum lane_use use)
 	return use == LANE_READ || pool->n_writers < pool->max_writers;
 }
 
+/* How late a transfer may be where others wait for its lane: long after a
+ * server that is merely busy would have answered. */
+#define SHORTAGE_LATE_NS (300 * NS_PER_MS)
+
+/* How long one who waits for a lane sleeps before it looks at parked ones. */
+#define REAP_NS (NS_PER_MS)
+
+/* Sleeps until a lane may have come free.  Under the lock. */
+static int await_lane(struct lane_pool *pool, pthread_cond_t *ready,
+		      uint32_t *waiters, uint64_t deadline_ns)
+{
+	uint64_t until_ns = deadline_ns;
+	struct timespec until;
+	int rc;
+
+	if (pool->parked && clock_left_ns(deadline_ns) > REAP_NS)
+		until_ns = clock_now_ns() + REAP_NS;
+	until = clock_timespec(until_ns);
+	++*waiters;
+	rc = pthread_cond_timedwait(ready, &pool->lock, &until);
+	--*waiters;
+	if (pool->parked) {
+		pthread_mutex_unlock(&pool->lock);
+		lane_reap(pool, true);
+		pthread_mutex_lock(&pool->lock);
+	}
+	return rc == ETIMEDOUT && clock_left_ns(deadline_ns) > 0 ? 0 : rc;
+}
+
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		      uint64_t deadline_ns)
 {
@@ -92,19 +152,15 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		use == LANE_READ ? &pool->read_ready : &pool->write_ready;
 	uint32_t *waiters =
 		use == LANE_READ ? &pool->read_waiters : &pool->write_waiters;
-	struct timespec until = clock_timespec(deadline_ns);
 	struct lane *lane = NULL;
 	int rc = 0;
 
 	pthread_mutex_lock(&pool->lock);
-	while (!pool->closed && !may_take(pool, use) && rc != ETIMEDOUT) {
-		++*waiters;
-		rc = pthread_cond_timedwait(ready, &pool->lock, &until);
-		--*waiters;
-	}
+	while (!pool->closed && !may_take(pool, use) && rc != ETIMEDOUT)
+		rc = await_lane(pool, ready, waiters, deadline_ns);
 	if (!pool->closed && may_take(pool, use)) {
 		lane = pool->free;
-		pool->free = lane->next_free;
+		pool->free = lane->next;
 		pool->n_free--;
 		pool->n_writers += use == LANE_WRITE;
 	}
@@ -112,30 +168,138 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 	return lane;
 }
 
-void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
+/* Wakes who waits for a lane, after the pool has got one or a writer less. */
+static void signal_waiters(struct lane_pool *pool, bool reader, bool writer)
+{
+	/* Both, as a reader that counts may already have been woken by another
+	 * put, and a writer must not be forgotten over it. */
+	if (reader)
+		pthread_cond_signal(&pool->read_ready);
+	if (writer)
+		pthread_cond_signal(&pool->write_ready);
+}
+
+static void take_back(struct lane_pool *pool, struct lane *lane, bool writer)
 {
 	bool wake_reader, wake_writer;
 
 	pthread_mutex_lock(&pool->lock);
-	lane->next_free = pool->free;
-	pool->free = lane;
-	pool->n_free++;
-	pool->n_writers -= use == LANE_WRITE;
-	/* Both, as a reader that counts may already have been woken by another
-	 * put, and a writer must not be forgotten over it. */
+	free_lane(pool, lane);
+	pool->n_writers -= writer;
 	wake_reader = pool->read_waiters;
 	wake_writer =
 		pool->write_waiters && pool->n_writers < pool->max_writers;
 	pthread_mutex_unlock(&pool->lock);
-	if (wake_reader)
-		pthread_cond_signal(&pool->read_ready);
-	if (wake_writer)
-		pthread_cond_signal(&pool->write_ready);
+	signal_waiters(pool, wake_reader, wake_writer);
+}
+
+/* --- lanes with late transfers --- */
+
+bool lane_in_flight(const struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			if (xfer_in_progress(&set->xfers[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+void lane_look(struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->wait_until(channel, set->xfers,
+						 set->submitted, set->submitted,
+						 0);
+	}
+}
+
+static void park(struct lane_pool *pool, struct lane *lane)
+{
+	pthread_mutex_lock(&pool->lock);
+	lane->next = pool->parked;
+	pool->parked = lane;
+	atomic_fetch_add(&pool->n_parked, 1);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
+{
+	if (!lane_in_flight(lane)) {
+		take_back(pool, lane, use == LANE_WRITE);
+		return;
+	}
+	lane->parked_ns = clock_now_ns();
+	park(pool, lane);
+	pool->config.parked(pool->config.owner);
+}
+
+/* Those of the lane's servers that failed, or are too late, are given up. */
+static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
+{
+	uint64_t late_ns = clock_now_ns() - lane->parked_ns;
+	bool too_late = late_ns > pool->config.late_ns ||
+			(shortage && late_ns > SHORTAGE_LATE_NS);
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct lane_tag *tag = &set->tags[i];
+			bool going = xfer_in_progress(&set->xfers[i]);
+
+			if (tag->over || (going && !too_late))
+				continue;
+			tag->over = !going;
+			if (going || xfer_status(&set->xfers[i]))
+				pool->config.give_up(pool->config.owner,
+						     tag->peer);
+		}
+	}
+}
+
+static struct lane *take_parked(struct lane_pool *pool)
+{
+	struct lane *lanes;
+
+	pthread_mutex_lock(&pool->lock);
+	lanes = pool->parked;
+	pool->parked = NULL;
+	pthread_mutex_unlock(&pool->lock);
+	return lanes;
+}
+
+void lane_reap(struct lane_pool *pool, bool shortage)
+{
+	struct lane *lane, *next;
+
+	if (atomic_load(&pool->n_parked) == 0)
+		return;
+	for (lane = take_parked(pool); lane; lane = next) {
+		next = lane->next;
+		atomic_fetch_sub(&pool->n_parked, 1);
+		lane_look(lane);
+		if (lane_in_flight(lane)) /* a look may find half a reply */
+			lane_look(lane);
+		judge_late(pool, lane, shortage);
+		lane_links_release(pool, lane);
+		if (lane_in_flight(lane))
+			park(pool, lane);
+		else
+			take_back(pool, lane, false);
+	}
 }
 
 bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
 {
-	struct timespec until = clock_timespec(deadline_ns);
+	uint32_t lanes = pool->config.lanes;
 	bool home;
 	int rc = 0;
 
@@ -144,12 +308,10 @@ bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
 	pthread_cond_broadcast(&pool->read_ready);
 	pthread_cond_broadcast(&pool->write_ready);
 	/* A lane that comes home wakes a reader: this thread is now one. */
-	pool->read_waiters++;
-	while (pool->n_free < pool->n && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&pool->read_ready, &pool->lock,
-					    &until);
-	pool->read_waiters--;
-	home = pool->n_free == pool->n;
+	while (pool->n_free < lanes && rc != ETIMEDOUT)
+		rc = await_lane(pool, &pool->read_ready, &pool->read_waiters,
+				deadline_ns);
+	home = pool->n_free == lanes;
 	pthread_mutex_unlock(&pool->lock);
 	return home;
 }
@@ -161,12 +323,12 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 	size_t t = 0;
 	int rc = 0;
 
-	while (transports[t] != transport)
-		t++;
+	while (transports[t] && transports[t] != transport)
+		t++; /* past the end: the local file's */
 	/* Sessions build their links side by side. */
 	pthread_mutex_lock(&pool->channels_lock);
 	if (!lane->channels[t])
-		rc = transport->channel_create(&pool->channel_config,
+		rc = transport->channel_create(&pool->config.channel,
 					       &lane->channels[t], why);
 	*channel = lane->channels[t];
 	pthread_mutex_unlock(&pool->channels_lock);
@@ -178,19 +340,35 @@ bool lane_link_hold(struct lane *lane, uint32_t peer)
 	struct lane_link *l = &lane->links[peer];
 	uint32_t word = LINK_UP;
 
-	if (l->held)
-		return true;
+	if (l->held) /* perhaps by a late transfer, and broken since */
+		return atomic_load(&l->word) & LINK_UP;
 	l->held = atomic_compare_exchange_strong(&l->word, &word,
 						 LINK_UP | LINK_BUSY);
 	return l->held;
 }
 
+static bool link_in_flight(const struct lane *lane, uint32_t peer)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			if (set->tags[i].peer == peer &&
+			    xfer_in_progress(&set->xfers[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
 void lane_links_release(struct lane_pool *pool, struct lane *lane)
 {
-	for (uint32_t peer = 0; peer < pool->n_peers; peer++) {
+	bool in_flight = lane_in_flight(lane);
+
+	for (uint32_t peer = 0; peer < pool->config.peers; peer++) {
 		struct lane_link *l = &lane->links[peer];
 
-		if (l->held) {
+		if (l->held && !(in_flight && link_in_flight(lane, peer))) {
 			l->held = false;
 			atomic_fetch_and(&l->word, ~LINK_BUSY);
 		}

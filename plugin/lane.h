@@ -16,29 +16,38 @@
  * The session's thread alone sets and clears UP, and closes a link only where
  * neither bit is set; the request alone sets (only where UP) and clears BUSY.
  *
- * Locks: the pool's lock guards the free list, and is held for a few
- * instructions or while asleep on a condition; a leaf.
+ * A read that was answered by another server than the one it asked first may
+ * leave transfers behind that are late: they go into the lane's own scratch
+ * memory, and the lane stays out of the free list, parked, until they are over.
+ * Whoever needs it over (lane_reap: who waits for a lane, a session that closes
+ * its links, the keeper) looks; a server that is late for too long is given up.
+ *
+ * Locks: the pool's lock guards the free and the parked list, and is held for a
+ * few instructions or while asleep on a condition; a leaf.
  */
 #ifndef RSWAP_LANE_H
 #define RSWAP_LANE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "reason.h"
+#include "redundancy.h"
 #include "slab.h"
 #include "transport.h"
 
 /* The most pages that a request moves through a lane in one go; larger requests
- * go in pieces.  As many as xfers, so a piece can always be planned. */
-#define LANE_PAGES TRANSPORT_MAX_XFERS
+ * go in pieces. */
+#define LANE_PAGES 64u
 
 #define LINK_UP	  1u
 #define LINK_BUSY 2u
 
-#define LANE_TRANSPORTS 2
+/* rdma, tcp and the local file */
+#define LANE_TRANSPORTS 3
 
 struct lane_link {
 	_Atomic uint32_t word;
@@ -46,14 +55,50 @@ struct lane_link {
 	struct link *link; /* where UP or BUSY */
 };
 
-/* A run of pages that one xfer moves. */
+/* A part of a slab, as a bit: its index among the slab's parts. */
+#define LANE_PARTS_MAX (REDUNDANCY_MAX_PARTS + 1)
+
+/* A run of pages that lie next to each other in one slab, and are held by the
+ * same parts. */
 struct lane_run {
-	struct xfer xfer;
 	struct slab *slab;
 	uint64_t page;
 	uint32_t pages;
-	bool entered; /* this request is in the slab */
-	bool unsure;  /* a WRITE that was sent, and not seen to succeed */
+	uint8_t *buf;	 /* the caller's pages */
+	uint8_t *looks;	 /* READ: the page map's bytes when it was planned */
+	bool entered;	 /* this request is in the slab */
+	bool unsure;	 /* a WRITE that was sent, and not seen to succeed */
+	uint32_t sent;	 /* parts that were asked in this try */
+	uint32_t have;	 /* of these, those that succeeded */
+	uint32_t failed; /* and those that will not */
+	uint32_t banned; /* parts not to be asked */
+	uint8_t *shares[LANE_PARTS_MAX]; /* where they are, in scratch or buf */
+};
+
+static inline int xfer_status(const struct xfer *x)
+{
+	return atomic_load_explicit(&x->status, memory_order_acquire);
+}
+
+static inline bool xfer_in_progress(const struct xfer *x)
+{
+	return xfer_status(x) == -EINPROGRESS;
+}
+
+/* Whose transfer it is. */
+struct lane_tag {
+	uint16_t run;
+	uint8_t part;
+	bool over; /* was looked at */
+	bool late; /* nobody waits for it any more */
+	uint32_t peer;
+};
+
+/* The transfers of one channel that are under way, or were. */
+struct lane_set {
+	struct xfer xfers[TRANSPORT_MAX_XFERS];
+	struct lane_tag tags[TRANSPORT_MAX_XFERS];
+	uint32_t n, submitted;
 };
 
 /* What a lane has carried; written by its holder, read by status. */
@@ -61,51 +106,95 @@ struct lane_counters {
 	_Atomic uint64_t reads, writes; /* pieces */
 	_Atomic uint64_t read_bytes, write_bytes;
 	_Atomic uint64_t retries;
+	_Atomic uint64_t hedges;
 };
 
 struct lane {
-	struct lane *next_free;
+	struct lane *next; /* in the free or the parked list */
 	struct channel *channels[LANE_TRANSPORTS]; /* by transport, or NULL */
 	struct lane_link *links;		   /* by peer */
 
 	/* The plan of the request that holds the lane. */
 	struct lane_run runs[LANE_PAGES];
-	struct xfer xfers[LANE_PAGES]; /* as submitted: by channel */
-	uint8_t run_of_xfer[LANE_PAGES];
 	size_t n_runs;
+	uint8_t looks[LANE_PAGES];
+	uint64_t owned[LANE_PAGES]; /* WRITE: pages that are this request's */
+	size_t n_owned;
+	uint32_t tries; /* of this write, that came to their end */
 
+	struct lane_set sets[LANE_TRANSPORTS];
+	uint8_t *scratch; /* [pool->scratch_bytes] */
+	uint64_t scratch_used;
+	uint32_t turn; /* of its reads, to try other servers now and then */
+
+	uint64_t parked_ns;
 	struct lane_counters counters;
 };
 
 enum lane_use { LANE_READ, LANE_WRITE };
 
+struct lane_pool_config {
+	uint32_t lanes; /* and one more, the keeper's */
+	uint32_t peers;
+	struct channel_config channel;
+	uint64_t scratch_bytes; /* of each lane; 0: none */
+	uint64_t late_ns;	/* how late a transfer may be */
+	/* Called where a lane is parked, and for a server that is late for
+	 * longer. */
+	void (*parked)(void *owner);
+	void (*give_up)(void *owner, uint32_t peer);
+	void *owner;
+};
+
 struct lane_pool {
-	uint32_t n, n_peers;
+	uint32_t n; /* all, the keeper's last */
+	struct lane_pool_config config;
 	uint32_t max_writers;
-	struct channel_config channel_config;
 	struct lane *lanes; /* [n] */
+	void *scratch;
+	uint64_t scratch_bytes; /* of all */
 
 	pthread_mutex_t channels_lock; /* sessions only, who make channels */
 
 	pthread_mutex_t lock;
 	pthread_cond_t read_ready, write_ready;
-	struct lane *free; /* last in, first out */
+	struct lane *free;   /* last in, first out */
+	struct lane *parked; /* with late transfers */
+	_Atomic uint32_t n_parked;
 	uint32_t n_free, n_writers, write_waiters, read_waiters;
 	bool closed;
 };
 
-/* Allocates N lanes with links to N_PEERS servers, all down.  0 or a negative
- * errno. */
-int lane_pool_create(struct lane_pool *pool, uint32_t n, uint32_t n_peers,
-		     const struct channel_config *config, struct reason *why);
+/* Allocates all lanes, with links that are down.  0 or a negative errno. */
+int lane_pool_create(struct lane_pool *pool,
+		     const struct lane_pool_config *config, struct reason *why);
 /* All lanes are free and all links closed. */
 void lane_pool_destroy(struct lane_pool *pool);
+
+/* The lane that is never handed out. */
+static inline struct lane *lane_of_keeper(struct lane_pool *pool)
+{
+	return &pool->lanes[pool->n - 1];
+}
 
 /* A lane for a read or a write, to be given back with the same use.  NULL when
  * none came free until DEADLINE_NS, or the pool was closed. */
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		      uint64_t deadline_ns);
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
+
+/* Frees the parked lanes whose late transfers are over, and gives up servers
+ * that are late for too long; sooner where there is a SHORTAGE of lanes.  Any
+ * thread. */
+void lane_reap(struct lane_pool *pool, bool shortage);
+
+/* Whether one more lane may be left with late transfers: half of them at most,
+ * so that a silent server does not take all. */
+static inline bool lane_may_park(const struct lane_pool *pool)
+{
+	return atomic_load_explicit(&pool->n_parked, memory_order_relaxed) <
+	       pool->config.lanes / 2;
+}
 
 /* Ends lane_get for good; true when every lane came home by DEADLINE_NS. */
 bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns);
@@ -119,8 +208,14 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 /* By the holder of the lane: takes the link to PEER for this request, if it is
  * up.  Taking it again is allowed. */
 bool lane_link_hold(struct lane *lane, uint32_t peer);
-/* Lets go of all links of the lane that are held. */
+/* Lets go of all links of the lane that are held and have no transfer in
+ * flight. */
 void lane_links_release(struct lane_pool *pool, struct lane *lane);
+
+/* By the holder of the lane: whether a transfer of it is in flight. */
+bool lane_in_flight(const struct lane *lane);
+/* Makes progress with what is in flight, without waiting. */
+void lane_look(struct lane *lane);
 
 /* By the session's thread of PEER, on all lanes: */
 void lane_links_up(struct lane_pool *pool, uint32_t peer);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "clock.h"
+
 int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
 {
 	void *state = mmap(NULL, pages, PROT_READ | PROT_WRITE,
@@ -14,15 +16,28 @@ int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
 			   (unsigned long long)pages, strerror(errno));
 		return -errno;
 	}
-	*map = (struct pagemap){ .pages = pages, .state = state };
+	memset(map, 0, sizeof *map);
+	map->pages = pages;
+	map->state = state;
+	pthread_mutex_init(&map->lock, NULL);
+	clock_cond_init(&map->freed);
 	return 0;
 }
 
 void pagemap_destroy(struct pagemap *map)
 {
-	if (map->state)
-		munmap((void *)map->state, map->pages);
-	*map = (struct pagemap){ 0 };
+	if (!map->state)
+		return;
+	munmap((void *)map->state, map->pages);
+	pthread_cond_destroy(&map->freed);
+	pthread_mutex_destroy(&map->lock);
+	memset(map, 0, sizeof *map);
+}
+
+/* STATE in the place of what OLD has, with the next sequence. */
+static uint8_t changed(uint8_t old, enum page_state state)
+{
+	return (uint8_t)(((old & ~PAGE_STATE_MASK) | state) + PAGE_SEQUENCE);
 }
 
 int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
@@ -33,15 +48,20 @@ int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
 	for (uint64_t i = page; i < page + n; i++) {
 		uint8_t old = atomic_load_explicit(&map->state[i],
 						   memory_order_relaxed);
+		enum page_state was;
 
 		/* Spares the exchange where a trim meets an absent page, which
 		 * is most of a swapon --discard. */
-		if (old == state && state == PAGE_ABSENT)
+		if ((old & PAGE_STATE_MASK) == PAGE_ABSENT &&
+		    state == PAGE_ABSENT)
 			continue;
-		old = atomic_exchange_explicit(&map->state[i], (uint8_t)state,
-					       memory_order_acq_rel);
-		present += (state == PAGE_PRESENT) - (old == PAGE_PRESENT);
-		lost += (state == PAGE_LOST) - (old == PAGE_LOST);
+		while (!atomic_compare_exchange_weak_explicit(
+			&map->state[i], &old, changed(old, state),
+			memory_order_acq_rel, memory_order_relaxed))
+			;
+		was = (enum page_state)(old & PAGE_STATE_MASK);
+		present += (state == PAGE_PRESENT) - (was == PAGE_PRESENT);
+		lost += (state == PAGE_LOST) - (was == PAGE_LOST);
 	}
 	if (lost)
 		atomic_fetch_add(&map->lost, lost);
@@ -53,14 +73,76 @@ int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n)
 	int64_t lost = 0;
 
 	for (uint64_t i = page; i < page + n; i++) {
-		uint8_t old = PAGE_PRESENT;
+		uint8_t old = atomic_load(&map->state[i]);
 
-		lost += atomic_compare_exchange_strong(&map->state[i], &old,
-						       PAGE_LOST);
+		while ((old & PAGE_STATE_MASK) == PAGE_PRESENT) {
+			if (!atomic_compare_exchange_weak(
+				    &map->state[i], &old,
+				    changed(old, PAGE_LOST)))
+				continue;
+			lost++;
+			break;
+		}
 	}
 	if (lost)
 		atomic_fetch_add(&map->lost, lost);
 	return lost;
+}
+
+/* --- ownership --- */
+
+static bool take(struct pagemap *map, uint64_t page)
+{
+	return !(atomic_fetch_or(&map->state[page], PAGE_BUSY) & PAGE_BUSY);
+}
+
+static bool is_free(struct pagemap *map, uint64_t page)
+{
+	return !(atomic_load(&map->state[page]) & PAGE_BUSY);
+}
+
+/* Waits until TRY succeeds.  A waiter counts itself and then looks; who frees a
+ * page clears its bit and then looks at the count: one of the two sees the
+ * other (both are sequentially consistent). */
+static int wait_until(struct pagemap *map, uint64_t page, uint64_t deadline_ns,
+		      bool (*try)(struct pagemap *map, uint64_t page))
+{
+	struct timespec until = clock_timespec(deadline_ns);
+	bool done;
+	int rc = 0;
+
+	pthread_mutex_lock(&map->lock);
+	atomic_fetch_add(&map->waiters, 1);
+	while (!(done = try(map, page)) && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&map->freed, &map->lock, &until);
+	atomic_fetch_sub(&map->waiters, 1);
+	pthread_mutex_unlock(&map->lock);
+	return done ? 0 : -ETIMEDOUT;
+}
+
+int pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
+{
+	if (take(map, page))
+		return 0;
+	return deadline_ns ? wait_until(map, page, deadline_ns, take)
+			   : -ETIMEDOUT;
+}
+
+void pagemap_disown(struct pagemap *map, uint64_t page)
+{
+	atomic_fetch_and(&map->state[page], (uint8_t)~PAGE_BUSY);
+	if (atomic_load(&map->waiters) == 0)
+		return;
+	pthread_mutex_lock(&map->lock);
+	pthread_cond_broadcast(&map->freed);
+	pthread_mutex_unlock(&map->lock);
+}
+
+int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
+{
+	if (is_free(map, page))
+		return 0;
+	return wait_until(map, page, deadline_ns, is_free);
 }
 
 uint64_t pagemap_run(const struct pagemap *map, uint64_t page, uint64_t n)

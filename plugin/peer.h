@@ -3,14 +3,21 @@
  *   DOWN --session opened, lanes built--> UP
  *   UP   --a transfer failed-----------> BROKEN    (any thread)
  *   UP   --control connection failed---> BROKEN    (its session's thread)
- *   BROKEN --fenced, lanes rebuilt-----> UP
- *   BROKEN --control connection failed-> DOWN
+ *   BROKEN --fenced, or resumed; lanes rebuilt--> UP
+ *   BROKEN --lost----------------------> DOWN
  *
- * BROKEN: requests to this server wait.  The session's thread aborts all links,
- * waits until no request uses one, has the server fence them (WIRE_FENCE: no
- * byte that was sent on one reaches a slab any more), and builds new ones; then
- * the requests are repeated.  Without the fence a repeated WRITE could be
- * overtaken by its own first copy.
+ * BROKEN: requests to this server wait, within their own deadlines.  The
+ * session's thread aborts all links, waits until no request uses one, has the
+ * server fence them (WIRE_FENCE: no byte that was sent on one reaches a slab
+ * any more), and builds new ones; then the requests are repeated.  Without the
+ * fence a repeated WRITE could be overtaken by its own first copy.
+ *
+ * Where the control connection has failed too, the thread connects again, with
+ * growing pauses, and takes the session up (WIRE_RESUME, which implies the
+ * fence).  Both may fail and be begun again any number of times.  It is lost
+ *   - when the server has another incarnation or does not know the session;
+ *   - when the server was not reached for its grace time and 5 seconds;
+ *   - or for the request timeout, where it holds no slab of this plugin.
  *
  * DOWN: what the server held is lost (its session's slabs go with the session).
  * Before this state is entered every slab of the peer is CLOSING, so that no
@@ -32,7 +39,7 @@
 #include "transport.h"
 
 struct engine;
-struct slab;
+struct slab_part;
 
 enum peer_state { PEER_DOWN, PEER_BROKEN, PEER_UP };
 
@@ -43,22 +50,43 @@ struct peer {
 	struct net_text text; /* of name, for messages */
 
 	_Atomic int state; /* enum peer_state; changed under lock */
+	/* When it became BROKEN last; 0 once it was found not to be back at
+	 * once. */
+	_Atomic uint64_t broken_ns;
 	_Atomic uint64_t free_bytes, total_bytes; /* as the server last told */
 	_Atomic uint32_t slabs;			  /* held there */
-	_Atomic uint32_t sessions;		  /* opened, ever */
-	_Atomic uint32_t recoveries;		  /* BROKEN to UP, ever */
+	bool local; /* the fallback: a file of this machine */
+	/* How many slabs the server asks to be given back (WIRE_RELEASE_ALL:
+	 * all). */
+	_Atomic uint32_t release_slabs;
+	uint32_t moving;	      /* the keeper's: of these, under way */
+	_Atomic uint64_t wrong_units; /* read from there, by the checksum */
+	/* How long its READs take, and how much they differ: smoothed as TCP's
+	 * round trip times (RFC 6298).  Written by any request, without a lock:
+	 * an update that is lost does no harm. */
+	_Atomic uint64_t usual_ns, deviation_ns;
+	_Atomic uint32_t sessions;		       /* opened, ever */
+	_Atomic uint32_t recoveries;		       /* BROKEN to UP, ever */
 	const struct transport_ops *_Atomic transport; /* of the session */
 
-	/* Guards asks, changes of state, and fd's lifetime; a leaf. */
+	/* On the control connection, last; 0: never. */
+	_Atomic uint64_t answered_ns;
+
+	/* Guards asks, given_back, changes of state, and fd's lifetime; a leaf.
+	 */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct slab *asks; /* ALLOCATING, first in, first out */
-	struct slab **asks_end;
+	struct slab_part *asks; /* ASKED, first in, first out */
+	struct slab_part **asks_end;
+	uint32_t *given_back; /* the server's numbers of slabs to be freed */
+	uint64_t n_given_back, max_given_back;
 	struct reason broken_why;
 	struct reason first_why; /* why the first open failed */
 	int first_status;
-	bool first_over; /* the first open succeeded or failed */
-	int fd;		 /* the control connection, or -1 */
+	bool first_over;	    /* the first open succeeded or failed */
+	int fd;			    /* the control connection, or -1 */
+	char zone[WIRE_ZONE_BYTES]; /* of the session's server; "": none;
+				     * changes under lock, while DOWN */
 
 	int wake_fd; /* eventfd: asks, BROKEN or stopping */
 	atomic_bool stopping;
@@ -70,6 +98,9 @@ struct peer {
 	struct net_addr addr;
 	uint16_t rdma_port;
 	uint64_t session;
+	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
+	uint32_t grace_ms;
+	uint64_t lost_ns; /* since when there is no connection; 0: there is */
 	struct link_group *links;
 	uint32_t next_cookie;
 	bool complained; /* of not reaching it, since it went down */
@@ -90,20 +121,48 @@ const char *peer_state_name(enum peer_state state);
  * thread; the caller holds a link to the peer, or is its session. */
 void peer_break(struct peer *peer, const char *why);
 
+/* For the session's thread: the first attempt to get it back has failed. */
+void peer_stays_away(struct peer *peer);
+
+/* Waits while the peer is BROKEN and may be back at any moment, until UNTIL_NS.
+ */
+void peer_wait_return(struct peer *peer, uint64_t until_ns);
+
 /* Waits while the peer is BROKEN.  0 or -ETIMEDOUT. */
 int peer_wait(struct peer *peer, uint64_t deadline_ns);
 
-/* Asks the session to allocate SLAB (ALLOCATING), and returns at once: the
- * session makes it LIVE, or UNMAPPED where the server has no room or
- * goes.  False where the peer is DOWN. */
-bool peer_ask_slab(struct peer *peer, struct slab *slab);
+/* Asks the session to allocate PART (ASKED), and returns at once: the session
+ * calls place_answer.  False where the peer is DOWN. */
+bool peer_ask_part(struct peer *peer, struct slab_part *part);
+
+/* Has the session free the server's slab of that number, which nobody uses any
+ * more.  Any thread. */
+void peer_give_back(struct peer *peer, uint32_t slab);
+
+/* A READ from this server took that long; or at least that long, as another
+ * server was faster.  Any thread. */
+void peer_took(struct peer *peer, uint64_t ns);
+void peer_took_at_least(struct peer *peer, uint64_t ns);
+
+/* After what time a READ from it is unusually late. */
+uint64_t peer_patience_ns(const struct peer *peer);
+
+/* Notes what the server asks for, and pokes the keeper where that is something
+ * else than before. */
+void peer_set_release(struct peer *peer, uint32_t slabs);
 
 /* Has the session's thread look at what there is to do.  Any thread. */
 void peer_wake(struct peer *peer);
 
 /* For the session's thread: sets the state and wakes who waits for it. */
 void peer_set_state(struct peer *peer, enum peer_state state);
-/* Takes the slab that was asked for first, or NULL. */
-struct slab *peer_next_ask(struct peer *peer);
+/* Takes the part that was asked for first, or NULL; puts it back as the first.
+ */
+struct slab_part *peer_next_ask(struct peer *peer);
+void peer_ask_again(struct peer *peer, struct slab_part *part);
+/* Takes a slab that was given back: false where there is none. */
+bool peer_next_given_back(struct peer *peer, uint32_t *slab);
+/* The session is gone, and these with it. */
+void peer_forget_given_back(struct peer *peer);
 
 #endif

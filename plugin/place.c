@@ -1,87 +1,237 @@
 #include "place.h"
 
 #include <errno.h>
+#include <string.h>
 
-/* The order of the walk: more free memory first, then the lower index. */
-static bool comes_after(uint64_t free_bytes, uint32_t index,
-			const struct place_walk *walk)
+#include "keeper.h"
+
+/* --- choosing --- */
+
+static bool same_zone(const struct peer *a, const struct peer *b)
 {
-	if (!walk->begun || free_bytes < walk->free_bytes)
-		return true;
-	return free_bytes == walk->free_bytes && index > walk->index;
+	return a->zone[0] && !strcmp(a->zone, b->zone);
 }
 
-/* The next one among the servers in STATE. */
-static struct peer *next_in(const struct engine *engine, enum peer_state state,
-			    struct place_walk *walk)
+/* Whether PEER may take one more part of SLAB. */
+static bool suits(const struct engine *engine, const struct slab *slab,
+		  const struct peer *peer, bool new_zone)
 {
-	uint64_t slab_bytes = engine->slabs.geometry.slab_bytes;
-	struct peer *best = NULL;
-	uint64_t best_bytes = 0;
+	if (atomic_load(&peer->free_bytes) <
+		    engine->slabs.geometry.slab_bytes ||
+	    atomic_load(&peer->release_slabs) > 0)
+		return false;
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
 
-	for (uint32_t i = 0; i < engine->config.n_servers; i++) {
-		struct peer *peer = &engine->peers[i];
-		uint64_t free_bytes = atomic_load(&peer->free_bytes);
-
-		if (peer_state(peer) != state || free_bytes < slab_bytes ||
-		    !comes_after(free_bytes, i, walk))
+		if (part_state(part) == PART_NONE)
 			continue;
-		if (!best || free_bytes > best_bytes) {
-			best = peer;
-			best_bytes = free_bytes;
-		}
+		if (part->peer == peer->index ||
+		    (new_zone && same_zone(peer, &engine->peers[part->peer])))
+			return false;
 	}
-	if (best) {
-		walk->free_bytes = best_bytes;
-		walk->index = best->index;
-		walk->begun = true;
+	return true;
+}
+
+static bool better(const struct peer *a, const struct peer *b)
+{
+	if (a->local != b->local)
+		return b->local;
+	return atomic_load(&a->free_bytes) > atomic_load(&b->free_bytes);
+}
+
+struct peer *place_pick(const struct engine *engine, const struct slab *slab,
+			enum peer_state state, bool new_zone)
+{
+	struct peer *best = NULL;
+
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
+		struct peer *peer = &engine->peers[i];
+
+		if (peer_state(peer) == state &&
+		    suits(engine, slab, peer, new_zone) &&
+		    (!best || better(peer, best)))
+			best = peer;
 	}
 	return best;
 }
 
-struct peer *place_next(const struct engine *engine, struct place_walk *walk)
+/* A remote server before the local fallback, and rather that than a zone to
+ * itself. */
+static struct peer *pick(const struct engine *engine, const struct slab *slab,
+			 enum peer_state state)
 {
-	struct peer *peer = NULL;
+	struct peer *peer = place_pick(engine, slab, state, true);
 
-	if (!walk->broken)
-		peer = next_in(engine, PEER_UP, walk);
-	if (peer)
-		return peer;
-	if (!walk->broken)
-		*walk = (struct place_walk){ .broken = true };
-	return next_in(engine, PEER_BROKEN, walk);
+	if (!peer || peer->local)
+		peer = place_pick(engine, slab, state, false);
+	return peer;
 }
 
+/* --- asking --- */
+
+/* Asks PEER, which may be gone by then, for PART as ROW. */
+static bool ask(struct slab_part *part, struct peer *peer, uint8_t row,
+		bool keepers)
+{
+	part->row = row;
+	part->peer = peer->index;
+	atomic_store(&part->keepers, keepers);
+	atomic_store(&part->state, PART_ASKED);
+	if (peer_ask_part(peer, part))
+		return true;
+	atomic_store(&part->state, PART_NONE);
+	return false;
+}
+
+struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
+				    uint8_t row)
+{
+	struct slab_part *part = slab_unused_part(&engine->slabs, slab);
+	struct peer *peer = pick(engine, slab, PEER_UP);
+
+	return part && peer && ask(part, peer, row, true) ? part : NULL;
+}
+
+/* --- allocating --- */
+
+/* The parts of the allocation under way, as bits of their rows. */
+static uint32_t rows_under_way(const struct engine *engine,
+			       const struct slab *slab)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+
+		if (part_state(part) != PART_NONE &&
+		    !atomic_load(&part->keepers))
+			rows |= 1u << part->row;
+	}
+	return rows;
+}
+
+/* One that is BROKEN is waited for only where the pages could not be kept
+ * otherwise. */
+static struct peer *pick_for_alloc(const struct engine *engine,
+				   const struct slab *slab, uint32_t rows)
+{
+	struct peer *peer = pick(engine, slab, PEER_UP);
+
+	if (!peer &&
+	    (uint32_t)__builtin_popcount(rows) < engine->redundancy.need)
+		peer = pick(engine, slab, PEER_BROKEN);
+	return peer;
+}
+
+/* Asks for every row that nobody has been asked for.  How many. */
+static uint32_t ask_missing(struct engine *engine, struct slab *slab)
+{
+	uint32_t rows = rows_under_way(engine, slab), asked = 0;
+
+	for (uint8_t row = 0; row < engine->redundancy.parts; row++) {
+		struct slab_part *part;
+		struct peer *peer;
+
+		if (rows & 1u << row)
+			continue;
+		part = slab_unused_part(&engine->slabs, slab);
+		peer = pick_for_alloc(engine, slab, rows);
+		if (!part || !peer)
+			break;
+		atomic_fetch_add(&slab->asks, 1);
+		if (!ask(part, peer, row, false)) {
+			atomic_fetch_sub(&slab->asks, 1);
+			row--; /* it went just now */
+			continue;
+		}
+		rows |= 1u << row;
+		asked++;
+	}
+	return asked;
+}
+
+/* No more can be had: LIVE with what there is, where that is enough. */
+static void finish(struct engine *engine, struct slab *slab)
+{
+	uint32_t rows = rows_under_way(engine, slab);
+	bool enough =
+		(uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		struct slab_part *part = &slab->parts[i];
+
+		if (part_state(part) != PART_GIVEN ||
+		    atomic_load(&part->keepers))
+			continue;
+		if (enough) {
+			part_mark_all_current(&engine->slabs, part);
+			atomic_store(&part->state, PART_LIVE);
+		} else {
+			place_give_back(engine, part);
+		}
+	}
+	if (!enough) {
+		slab_cancel_alloc(&engine->slabs, slab);
+		return;
+	}
+	slab_finish_alloc(&engine->slabs, slab);
+	if (rows != (1u << engine->redundancy.parts) - 1)
+		keeper_poke(engine);
+}
+
+/* By the one thread that has the allocation in hand: who began it, and later
+ * the session that gave the last answer. */
+static void go_on(struct engine *engine, struct slab *slab)
+{
+	do {
+		atomic_store(&slab->asks, 1);
+		if (ask_missing(engine, slab) == 0) {
+			finish(engine, slab);
+			return;
+		}
+	} while (atomic_fetch_sub(&slab->asks, 1) == 1);
+}
+
+void place_answer(struct engine *engine, struct slab_part *part,
+		  const struct remote_slab *remote)
+{
+	struct slab *slab = part->slab;
+	bool keepers = atomic_load(&part->keepers);
+
+	if (remote) {
+		part->remote = *remote;
+		atomic_fetch_add(&engine->peers[part->peer].slabs, 1);
+	}
+	atomic_store(&part->state, remote ? PART_GIVEN : PART_NONE);
+	if (keepers)
+		keeper_poke(engine);
+	else if (atomic_fetch_sub(&slab->asks, 1) == 1)
+		go_on(engine, slab);
+}
+
+void place_give_back(struct engine *engine, struct slab_part *part)
+{
+	struct peer *peer = &engine->peers[part->peer];
+	uint32_t slab = part->remote.slab;
+
+	atomic_store(&part->state, PART_NONE);
+	peer_give_back(peer, slab);
+}
+
+/* One that is BROKEN and was not worth waiting for says nothing of its room. */
 static bool any_server_there(const struct engine *engine)
 {
-	for (uint32_t i = 0; i < engine->config.n_servers; i++) {
-		if (peer_state(&engine->peers[i]) != PEER_DOWN)
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
+		if (peer_state(&engine->peers[i]) == PEER_UP)
 			return true;
 	}
 	return false;
 }
 
-/* The caller has won slab_begin_alloc: asks the next server, if there is one.
- * -EAGAIN: asked, wait for the slab. */
-static int ask_next(struct engine *engine, struct slab *slab,
-		    struct place_walk *walk)
-{
-	struct peer *peer;
-	int rc;
-
-	while ((peer = place_next(engine, walk))) {
-		if (peer_ask_slab(peer, slab))
-			return -EAGAIN;
-	}
-	rc = any_server_there(engine) ? -ENOSPC : -EIO;
-	slab_cancel_alloc(&engine->slabs, slab);
-	return rc;
-}
-
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
 {
 	uint32_t generation = atomic_load(&slab->generation), now;
-	struct place_walk walk = { 0 };
+	bool asked = false;
 
 	for (;;) {
 		int rc;
@@ -89,17 +239,16 @@ int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
 		if (slab_state(slab) == SLAB_LIVE)
 			return 0;
 		/* UNMAPPED again although some server took it, as it was freed
-		 * or lost before this thread got to run: that was no refusal,
-		 * and the walk begins anew. */
+		 * or lost before this thread got to run: that was no refusal.
+		 */
 		now = atomic_load(&slab->generation);
-		if (now != generation)
-			walk = (struct place_walk){ 0 };
+		if (asked && now == generation &&
+		    slab_state(slab) == SLAB_UNMAPPED)
+			return any_server_there(engine) ? -ENOSPC : -EIO;
 		generation = now;
-		if (slab_begin_alloc(slab)) {
-			rc = ask_next(engine, slab, &walk);
-			if (rc != -EAGAIN)
-				return rc;
-		}
+		if (slab_begin_alloc(slab))
+			go_on(engine, slab);
+		asked = true;
 		rc = slab_wait(&engine->slabs, slab, deadline_ns);
 		if (rc)
 			return rc;

@@ -1,26 +1,36 @@
-/* Placement: which server a new slab goes to. */
+/* Placement: which servers the parts of a slab go to. */
 #ifndef RSWAP_PLACE_H
 #define RSWAP_PLACE_H
 
 #include "engine.h"
 
-/* Walks the servers that are UP, from the one with the most free memory to the
- * one with the least, and then those that are BROKEN, where a new slab waits
- * for the recovery.  A server's figure is the one at the time of the call. */
-struct place_walk {
-	uint64_t free_bytes; /* of the last one returned */
-	uint32_t index;
-	bool begun;
-	bool broken; /* past those that are UP */
-};
-
-/* The next server that could take a slab: one that is not DOWN and has told of
- * at least SLAB_BYTES free; NULL when there is none left. */
-struct peer *place_next(const struct engine *engine, struct place_walk *walk);
+/* The server in STATE that should take a part of SLAB next: the one with the
+ * most free memory among those that have told of room for a slab, want none
+ * back, hold no part of this one, and are in another zone than those who do;
+ * where NEW_ZONE is false the zone does not matter.  The local fallback comes
+ * after all others. NULL where there is none. */
+struct peer *place_pick(const struct engine *engine, const struct slab *slab,
+			enum peer_state state, bool new_zone);
 
 /* Sees to it that SLAB is LIVE, which it may be no longer on return.  Waits for
- * it, or has it allocated, until DEADLINE_NS.  Holds nothing.  0, -ETIMEDOUT,
- * -ENOSPC (every server that is there is full) or -EIO (no server is there). */
+ * it, or has it allocated, until DEADLINE_NS.  Holds nothing.  A slab that not
+ * all parts can be found for is LIVE without them, as long as its pages can be
+ * kept: the keeper adds them.  0, -ETIMEDOUT, -ENOSPC (every server that is
+ * there is full) or -EIO (no server is there). */
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns);
+
+/* Asks a server for an unused part of a LIVE slab, to be attached by the keeper
+ * once it is GIVEN.  NULL where there is no server or no part. */
+struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
+				    uint8_t row);
+
+/* A session's answer to an ask: where the part is, or NULL where it is refused,
+ * after which the peer is not to be asked again (its free_bytes, or its state,
+ * says so). */
+void place_answer(struct engine *engine, struct slab_part *part,
+		  const struct remote_slab *remote);
+
+/* Gives a part that nobody uses back to its server, sooner or later: NONE. */
+void place_give_back(struct engine *engine, struct slab_part *part);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -11,6 +13,7 @@
 #include "clock.h"
 #include "config.h"
 #include "engine.h"
+#include "lifecycle.h"
 #include "log.h"
 #include "safety.h"
 #include "size.h"
@@ -27,12 +30,16 @@
 #define HEAP_BYTES_PER_LANE (256u << 10)
 #define HEAP_BYTES	    (2u << 20)
 
-static struct config config = { .spin_auto = true };
+static struct config config = {
+	.spin_auto = true,
+	.engine = { .checksum = true,
+		    .repair_bytes_per_s = CONFIG_REPAIR_BYTES_PER_S },
+};
 static struct engine engine;
 static struct safety safety;
 static struct status_server status_server;
 static uint64_t slab_bytes;
-static atomic_uint connections;
+static struct fallback fallback; /* until the engine has it */
 static atomic_bool told_of_alignment;
 
 static void log_line(enum log_level level, const char *line)
@@ -76,7 +83,8 @@ static void rswap_dump_plugin(void)
 	printf("rswap_protocol=%d\n", WIRE_VERSION);
 	printf("rswap_page_bytes=%u\n", PAGE_BYTES);
 	printf("rswap_keys=server size transport lanes spin timeout control "
-	       "strict\n");
+	       "replicas redundancy checksum fallback fallback-size "
+	       "repair-rate strict\n");
 	printf("rswap_transports=");
 	for (size_t i = 0; transports[i]; i++)
 		printf("%s%s", i ? " " : "", transports[i]->name);
@@ -90,7 +98,7 @@ static int rswap_get_ready(void)
 {
 	struct reason why;
 
-	if (engine_probe(&config.engine, &slab_bytes, &why)) {
+	if (engine_probe(&config.engine, &slab_bytes, &fallback, &why)) {
 		nbdkit_error("%s", why.text);
 		return -1;
 	}
@@ -136,6 +144,32 @@ static void tell_start(void)
 		   safety_locked_bytes() >> 10);
 }
 
+static void stay_apart(void)
+{
+	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
+		const struct transport_ops *transport =
+			atomic_load(&engine.peers[i].transport);
+
+		if (transport && transport->apart)
+			safety_stay_apart();
+	}
+}
+
+/* With clients attached.  The servers get told; memory is left to the end of
+ * the process. */
+static void end_by_force(void)
+{
+	log_notice("ending at once, open connections: %u", lifecycle_clients());
+	status_stop(&status_server);
+	engine_stop(&engine);
+	_exit(EXIT_SUCCESS);
+}
+
+static const struct lifecycle_ops lifecycle_ops = {
+	.shut_down = nbdkit_shutdown,
+	.force = end_by_force,
+};
+
 /* Before any thread of the engine or of nbdkit's connections exists: they
  * inherit what safety_apply sets. */
 static int rswap_after_fork(void)
@@ -147,27 +181,33 @@ static int rswap_after_fork(void)
 						   HEAP_BYTES_PER_LANE);
 	if (tell_safety())
 		return -1;
-	rc = engine_create(&engine, &config.engine, slab_bytes, &why);
+	rc = engine_create(&engine, &config.engine, slab_bytes, &fallback,
+			   &why);
 	if (!rc)
 		rc = engine_start(&engine,
 				  clock_now_ns() + config.engine.timeout_ns,
 				  &why);
 	if (!rc && config.control_path)
 		rc = status_start(&status_server, &engine, &safety, &why);
+	/* nbdkit has its own handlers by now. */
+	if (!rc)
+		rc = lifecycle_begin(&lifecycle_ops, &why);
 	if (rc) {
 		nbdkit_error("%s", why.text);
 		return -1;
 	}
+	stay_apart();
 	tell_start();
 	return 0;
 }
 
 static void rswap_unload(void)
 {
+	lifecycle_end();
 	status_stop(&status_server);
 	/* With a client attached, nbdkit's threads may still be in requests:
 	 * then its memory is left to the end of the process. */
-	if (engine_stop(&engine) && atomic_load(&connections) == 0)
+	if (engine_stop(&engine) && lifecycle_clients() == 0)
 		engine_destroy(&engine);
 	config_free(&config);
 }
@@ -177,14 +217,17 @@ static void rswap_unload(void)
 static void *rswap_open(int readonly)
 {
 	(void)readonly;
-	atomic_fetch_add(&connections, 1);
-	return &engine;
+	if (lifecycle_client_opens())
+		return &engine;
+	nbdkit_error("no new client is served: this nbdkit was asked to end, "
+		     "and does when its last one goes");
+	return NULL;
 }
 
 static void rswap_close(void *handle)
 {
 	(void)handle;
-	atomic_fetch_sub(&connections, 1);
+	lifecycle_client_closed();
 }
 
 static int64_t rswap_get_size(void *handle)
@@ -229,8 +272,10 @@ static int rswap_can_fast_zero(void *handle)
 /* Of errno values NBD passes on only a few, EIO and ENOSPC among them. */
 static int result(int rc)
 {
-	if (rc)
+	if (rc) {
+		lifecycle_hold();
 		nbdkit_set_error(-rc);
+	}
 	return rc ? -1 : 0;
 }
 
@@ -253,19 +298,29 @@ static bool aligned(const char *what, uint32_t count, uint64_t offset)
 static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 		       uint32_t flags)
 {
+	int rc;
+
 	(void)flags;
 	if (!aligned("read", count, offset))
 		return -1;
-	return result(engine_read(handle, buf, count, offset));
+	safety_request_begin(false);
+	rc = engine_read(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
 }
 
 static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 			uint64_t offset, uint32_t flags)
 {
+	int rc;
+
 	(void)flags;
 	if (!aligned("write", count, offset))
 		return -1;
-	return result(engine_write(handle, buf, count, offset));
+	safety_request_begin(true);
+	rc = engine_write(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
 }
 
 /* Every acknowledged write is where it is going to be. */

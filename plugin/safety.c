@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,136 @@ static void record(struct safety *safety, enum safety_setting setting,
 			   strerror(error));
 }
 
+/* --- processors --- */
+
+/* A real-time thread preempts whoever wakes it: the client after every single
+ * request that it sends, and soft-RoCE or the server's side between any two.
+ * So with a crowd of requests in flight its threads leave the lower half of the
+ * processors, where there are two, to everything else: beside each other they
+ * hand over many requests at a time.  With few there is nothing to be handed
+ * over together, and a thread that runs where it is woken spares the wake-up of
+ * an idle processor.  docs/performance.md has the figures of both.
+ *
+ * In a crowd a write also stands back behind reads, which somebody waits for:
+ * the priority of a thread that serves writes is one less.  Otherwise a read
+ * would have its turn on the processor after all of the writes that are ready
+ * to run.
+ *
+ * Each thread moves itself, at its next request. */
+
+/* Requests in flight that make a crowd.  It is over after CALM_FOR requests
+ * that had at most CALM in flight, with no crowd in between. */
+#define CROWD	 4
+#define CALM	 2
+#define CALM_FOR 256
+
+/* A thread changes its priority after so many requests in a row of the other
+ * kind: where reads and writes come mixed, the calls would cost more than they
+ * bring. */
+#define KIND_FOR 8
+
+static struct {
+	cpu_set_t all, half;
+	bool may_move;
+	_Atomic bool apart; /* also without a crowd */
+
+	_Atomic uint32_t in_flight;
+	_Atomic uint32_t calm; /* requests since the last crowd */
+	_Atomic bool crowded;
+} processors;
+
+/* Whether this thread is on half of the processors.  In the threads' static
+ * block, as a plugin's own would be allocated at the first use. */
+static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
+/* Whether its priority is that of a writer in a crowd. */
+static _Thread_local bool stands_back
+	__attribute__((tls_model("initial-exec")));
+
+/* Requests in a row that would rather have had the other priority. */
+static _Thread_local uint8_t misplaced
+	__attribute__((tls_model("initial-exec")));
+
+static void find_processors(void)
+{
+	int leave;
+
+	if (sched_getaffinity(0, sizeof processors.all, &processors.all))
+		return;
+	leave = CPU_COUNT(&processors.all) / 2;
+	processors.half = processors.all;
+	processors.may_move = leave > 0;
+	for (int cpu = 0; leave > 0; cpu++) {
+		if (CPU_ISSET(cpu, &processors.half)) {
+			CPU_CLR(cpu, &processors.half);
+			leave--;
+		}
+	}
+}
+
+/* With N requests in flight, this one among them. */
+static bool crowded(uint32_t n)
+{
+	bool now =
+		atomic_load_explicit(&processors.crowded, memory_order_relaxed);
+
+	if (n >= CROWD) {
+		if (!now)
+			processors.crowded = true;
+		if (processors.calm)
+			processors.calm = 0;
+		return true;
+	}
+	if (now && n <= CALM && ++processors.calm >= CALM_FOR) {
+		processors.crowded = false;
+		return false;
+	}
+	return now;
+}
+
+static void move(bool confine)
+{
+	sched_setaffinity(0, sizeof(cpu_set_t),
+			  confine ? &processors.half : &processors.all);
+	confined = confine;
+}
+
+/* Behind those that serve reads, or back beside them. */
+static void stand_back(bool back)
+{
+	struct sched_param param = {
+		.sched_priority = REALTIME_PRIORITY - back,
+	};
+
+	sched_setparam(0, &param);
+	stands_back = back;
+	misplaced = 0;
+}
+
+void safety_request_begin(bool write)
+{
+	bool crowd = crowded(++processors.in_flight);
+	bool confine = crowd || processors.apart;
+
+	if (!processors.may_move)
+		return;
+	if (confine != confined)
+		move(confine);
+	if (write == stands_back || (write && !crowd))
+		misplaced = 0;
+	else if (++misplaced == KIND_FOR)
+		stand_back(write);
+}
+
+void safety_stay_apart(void)
+{
+	processors.apart = true;
+}
+
+void safety_request_end(void)
+{
+	processors.in_flight--;
+}
+
 static int write_oom_score(void)
 {
 	static const char never[] = "-1000";
@@ -102,29 +233,6 @@ static int write_oom_score(void)
 	return rc;
 }
 
-/* Leaves the lower half of the processors that this process may use, where
- * there are two, to everything else.  A real-time thread preempts whoever wakes
- * it: the client after every single request that it sends, and soft-RoCE or the
- * server's side between any two.  Beside each other they hand over many
- * requests at a time (docs/performance.md has the figures). */
-static void leave_processors(void)
-{
-	cpu_set_t set;
-	int n, leave;
-
-	if (sched_getaffinity(0, sizeof set, &set))
-		return;
-	n = CPU_COUNT(&set);
-	leave = n / 2;
-	for (int cpu = 0; leave > 0 && cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &set)) {
-			CPU_CLR(cpu, &set);
-			leave--;
-		}
-	}
-	sched_setaffinity(0, sizeof set, &set);
-}
-
 /* 0 or an errno. */
 static int become_realtime(void)
 {
@@ -132,7 +240,7 @@ static int become_realtime(void)
 
 	if (sched_setscheduler(0, SCHED_RR, &param))
 		return errno;
-	leave_processors();
+	find_processors();
 	return 0;
 }
 

@@ -5,8 +5,9 @@
  *   io_flusher  prctl(PR_SET_IO_FLUSHER): allocations in the kernel for this
  *               thread do not start I/O, which would wait for this thread
  *   realtime    SCHED_RR: the page allocator lets real-time tasks below the
- *               watermark, and nothing ordinary runs before them; on half of
- *               the processors, so that what feeds them runs beside them
+ *               watermark, and nothing ordinary runs before them; under load
+ *               on half of the processors, so that what feeds them runs beside
+ *               them, and writes behind reads
  *   locked      everything that the I/O path touches is in memory and locked
  *   (parent)    the end of the parent process ends this one no more
  *   oom         oom_score_adj -1000: never the OOM killer's victim
@@ -50,6 +51,13 @@ void safety_prepare(void);
  * made.  HEAP_BYTES: what the heap keeps ready, populated, for
  * the buffers of requests.  Never fails; SAFETY tells. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
+
+/* Around each read and write, by the thread that serves it: what decides where
+ * and at which priority real-time threads run. */
+void safety_request_begin(bool write);
+void safety_request_end(void);
+/* From now on they leave half of the processors whatever is in flight. */
+void safety_stay_apart(void);
 
 /* VmLck of this process. */
 uint64_t safety_locked_bytes(void);

@@ -20,13 +20,16 @@
 /* Pauses between attempts to reach a server that is down. */
 #define BACKOFF_MIN_NS (250 * NS_PER_MS)
 #define BACKOFF_MAX_NS (5 * NS_PER_S)
+/* The longest of them while it may still hold this session. */
+#define HEAL_BACKOFF_MAX_NS (2 * NS_PER_S)
+
+/* The server notices the end of a connection later than this side. */
+#define GRACE_EXTRA_NS (5 * NS_PER_S)
 
 /* What a session is given to say goodbye before its connection is cut. */
 #define STOP_NS (2 * NS_PER_S)
 
-/* Sleeps until woken, FD (if any) is readable, or DEADLINE_NS. True when FD is
- * readable. */
-static bool nap(struct peer *peer, int fd, uint64_t deadline_ns)
+bool session_nap(struct peer *peer, int fd, uint64_t deadline_ns)
 {
 	struct pollfd p[2] = { { .fd = peer->wake_fd, .events = POLLIN },
 			       { .fd = fd, .events = POLLIN } };
@@ -47,6 +50,7 @@ static int ping(struct peer *peer, struct reason *why)
 	if (!rc) {
 		atomic_store(&peer->free_bytes, reply.pong.free_bytes);
 		atomic_store(&peer->total_bytes, reply.pong.total_bytes);
+		peer_set_release(peer, reply.pong.release_slabs);
 	}
 	return rc;
 }
@@ -55,32 +59,61 @@ static int fence(struct peer *peer, struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_FENCE }, reply;
 
-	return session_call(peer, &request, WIRE_FENCED, &reply, why);
+	return session_try_call(peer, &request, WIRE_FENCED, &reply, why);
 }
 
-/* From BROKEN: fenced, lanes rebuilt, UP.  A lane that does not come back is
- * tried again as long as the control connection answers: the server still holds
- * every page.  The requests that wait have deadlines of their own. */
-static int recover(struct peer *peer, struct reason *why)
+/* Whether there is nothing to wait for any more, without a connection. */
+static bool is_lost(const struct peer *peer)
 {
-	log_error("server %s: %s; rebuilding its lanes", peer->text.text,
-		  peer->broken_why.text);
-	session_close_lanes(peer);
-	for (;;) {
-		int rc = fence(peer, why);
+	uint64_t wait_ns = peer->grace_ms * NS_PER_MS + GRACE_EXTRA_NS;
+	uint64_t timeout_ns = peer->engine->config.timeout_ns;
 
-		if (rc)
-			return rc;
-		rc = session_build_lanes(peer, why);
-		if (!rc)
-			break;
+	/* Then only requests wait, that would be the first to use it. */
+	if (atomic_load(&peer->slabs) == 0 && wait_ns > timeout_ns)
+		wait_ns = timeout_ns;
+	return peer->fd < 0 && clock_left_ns(peer->lost_ns + wait_ns) == 0;
+}
+
+/* One attempt. */
+static int heal_once(struct peer *peer, bool *resumed, struct reason *why)
+{
+	bool connected = peer->fd >= 0;
+	int rc = connected ? fence(peer, why) : session_resume(peer, why);
+
+	*resumed |= !connected && !rc;
+	return rc ? rc : session_build_lanes(peer, why);
+}
+
+/* A lane that does not come back is tried again as long as the control
+ * connection answers, and a connection for the grace time: so long the server
+ * holds every page.  The requests that wait have deadlines of their own. */
+int session_heal(struct peer *peer, struct reason *why)
+{
+	uint64_t backoff_ns = BACKOFF_MIN_NS;
+	bool resumed = false;
+	int rc;
+
+	peer_break(peer, why->text);
+	log_error("server %s: %s; %s", peer->text.text, peer->broken_why.text,
+		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
+	session_close_lanes(peer);
+	while ((rc = heal_once(peer, &resumed, why))) {
 		if (atomic_load(&peer->stopping))
+			return -ECANCELED;
+		if (rc == -ESTALE)
 			return rc;
-		nap(peer, -1, clock_now_ns() + BACKOFF_MIN_NS);
+		peer_stays_away(peer);
+		if (is_lost(peer))
+			return -ETIMEDOUT;
+		session_nap(peer, -1, clock_now_ns() + backoff_ns);
+		backoff_ns = peer->fd < 0 ? 2 * backoff_ns : BACKOFF_MIN_NS;
+		if (backoff_ns > HEAL_BACKOFF_MAX_NS)
+			backoff_ns = HEAL_BACKOFF_MAX_NS;
 	}
 	atomic_fetch_add(&peer->recoveries, 1);
 	peer_set_state(peer, PEER_UP);
-	log_notice("server %s: lanes rebuilt", peer->text.text);
+	log_notice("server %s: %slanes rebuilt", peer->text.text,
+		   resumed ? "session resumed, " : "");
 	return 0;
 }
 
@@ -91,8 +124,8 @@ static int do_work(struct peer *peer, bool tick, struct reason *why)
 {
 	int rc = 0;
 
-	if (peer_state(peer) == PEER_BROKEN)
-		rc = recover(peer, why);
+	if (peer->fd < 0 || peer_state(peer) == PEER_BROKEN)
+		rc = session_heal(peer, why);
 	if (!rc)
 		rc = session_alloc_slabs(peer, why);
 	if (!rc && tick)
@@ -102,18 +135,23 @@ static int do_work(struct peer *peer, bool tick, struct reason *why)
 	return rc;
 }
 
-/* The server sends nothing unasked: what is readable now is the end of the
- * connection, or a breach of the protocol. */
+/* The server sends RELEASE unasked.  All else that is readable now is the end
+ * of the connection, or a breach of the protocol. */
 static void read_unasked(struct peer *peer, struct reason *why)
 {
 	struct wire_message message;
+	int rc =
+		wire_recv(peer->fd, &message, session_call_deadline(peer), why);
 
-	if (!wire_recv(peer->fd, &message, clock_now_ns() + NS_PER_S, why))
+	if (!rc && session_take_release(peer, &message))
+		return;
+	if (!rc)
 		reason_set(why, "it sent %s unasked",
 			   wire_type_name(message.type));
+	session_drop(peer);
 }
 
-/* Runs an open session until it fails (false, WHY) or is to stop (true). */
+/* Runs an open session until it is lost (false, WHY) or to stop (true). */
 static bool serve(struct peer *peer, struct reason *why)
 {
 	uint64_t next_tick_ns = clock_now_ns() + TICK_NS;
@@ -121,40 +159,40 @@ static bool serve(struct peer *peer, struct reason *why)
 	while (!atomic_load(&peer->stopping)) {
 		bool tick;
 
-		if (nap(peer, peer->fd, next_tick_ns)) {
+		if (session_nap(peer, peer->fd, next_tick_ns))
 			read_unasked(peer, why);
-			return false;
-		}
 		tick = clock_left_ns(next_tick_ns) == 0;
 		if (tick)
 			next_tick_ns = clock_now_ns() + TICK_NS;
 		if (do_work(peer, tick, why))
-			return false;
+			return atomic_load(&peer->stopping);
 	}
 	return true;
 }
 
-/* From UP or BROKEN to DOWN.  The slabs first: a request finds them closing,
- * and waits there until they are gone, rather than for this server. */
-static void go_down(struct peer *peer, const char *why)
+/* From UP or BROKEN to DOWN; how many pages were lost.  The links first, so
+ * that whoever is in a slab comes out; DOWN last, so that requests wait for
+ * this server until it is known which of its pages others have. */
+int64_t session_go_down(struct peer *peer, const char *why)
 {
+	int64_t lost;
+
 	peer_break(peer, why);
-	session_shut_slabs(peer);
+	session_close_lanes(peer);
+	lost = session_lose_slabs(peer);
 	peer_set_state(peer, PEER_DOWN);
 	session_refuse_slabs(peer);
-	session_close_lanes(peer);
+	return lost;
 }
 
 /* The session is gone, and the server's slabs with it. */
 static void lose(struct peer *peer, const struct reason *why)
 {
 	uint32_t slabs = atomic_load(&peer->slabs);
-	int64_t lost;
+	int64_t lost = session_go_down(peer, why->text);
 
-	go_down(peer, why->text);
-	session_close(peer);
-	lost = session_lose_slabs(peer);
-	atomic_store(&peer->free_bytes, 0);
+	/* one that can still hear it need not wait for its grace time */
+	session_bye(peer);
 	atomic_fetch_add(&peer->engine->counters.pages_lost, (uint64_t)lost);
 	log_error("server %s is lost: %s; %lld pages in %u slab%s are gone: "
 		  "reading these ends with an I/O error",
@@ -165,17 +203,12 @@ static void lose(struct peer *peer, const struct reason *why)
 /* The plugin ends.  Requests that still come or wait find their pages lost. */
 static void leave(struct peer *peer)
 {
-	struct wire_message bye = { .type = WIRE_BYE };
-	struct reason why;
-
-	go_down(peer, "the plugin ends");
-	wire_send(peer->fd, &bye, clock_now_ns() + NS_PER_S, &why);
-	session_close(peer);
-	session_lose_slabs(peer);
+	session_go_down(peer, "the plugin ends");
+	session_bye(peer);
 }
 
 /* Tells session_wait_first how the first attempt went. */
-static void report_first(struct peer *peer, int rc, const struct reason *why)
+void session_report_first(struct peer *peer, int rc, const struct reason *why)
 {
 	pthread_mutex_lock(&peer->lock);
 	if (!peer->first_over) {
@@ -208,7 +241,7 @@ static bool open_or_complain(struct peer *peer)
 			  why.text);
 		peer->complained = true;
 	}
-	report_first(peer, rc, &why);
+	session_report_first(peer, rc, &why);
 	return !rc;
 }
 
@@ -221,7 +254,7 @@ static void *session_main(void *arg)
 		struct reason why = { "" };
 
 		if (!open_or_complain(peer)) {
-			nap(peer, -1, clock_now_ns() + backoff_ns);
+			session_nap(peer, -1, clock_now_ns() + backoff_ns);
 			backoff_ns *= 2;
 			if (backoff_ns > BACKOFF_MAX_NS)
 				backoff_ns = BACKOFF_MAX_NS;
@@ -238,7 +271,9 @@ static void *session_main(void *arg)
 
 int session_start(struct peer *peer, struct reason *why)
 {
-	int rc = pthread_create(&peer->thread, NULL, session_main, peer);
+	int rc = pthread_create(&peer->thread, NULL,
+				peer->local ? session_local_main : session_main,
+				peer);
 
 	if (rc) {
 		reason_set(why, "a session's thread: %s", strerror(rc));

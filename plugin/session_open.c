@@ -2,14 +2,14 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 #include "wireio.h"
 
-#define BUSY_POLL_NS (NS_PER_MS / 2)
+#define BUSY_POLL_NS	 (NS_PER_MS / 2)
+#define CONNECT_SLICE_NS (2 * NS_PER_S)
 
 static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
 		 struct reason *why)
@@ -59,51 +59,51 @@ bool session_can_use(const struct wire_welcome *welcome,
 	return transport->available(why);
 }
 
-int session_call(struct peer *peer, struct wire_message *request,
-		 uint16_t reply_type, struct wire_message *reply,
-		 struct reason *why)
+/* In slices: a session that is to stop does not wait for a silent network. */
+static int connect_slowly(struct peer *peer, uint64_t deadline_ns,
+			  struct reason *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+	int fd;
 
-	request->cookie = ++peer->next_cookie;
-	return wire_call(peer->fd, request, reply_type, reply, deadline_ns,
-			 why);
+	do {
+		uint64_t slice_ns = clock_now_ns() + CONNECT_SLICE_NS;
+
+		if (atomic_load(&peer->stopping)) {
+			reason_set(why, "the plugin ends");
+			return -ECANCELED;
+		}
+		fd = net_connect(
+			&peer->addr,
+			slice_ns < deadline_ns ? slice_ns : deadline_ns, why);
+	} while (fd == -ETIMEDOUT && clock_left_ns(deadline_ns));
+	return fd;
 }
 
-void session_close(struct peer *peer)
+/* To peer->addr.  From here on session_stop can end what waits for answers. */
+static int connect_control(struct peer *peer, uint64_t deadline_ns,
+			   struct wire_welcome *welcome, struct reason *why)
 {
-	pthread_mutex_lock(&peer->lock);
-	if (peer->fd >= 0)
-		close(peer->fd);
-	peer->fd = -1;
-	pthread_mutex_unlock(&peer->lock);
-}
-
-static int connect_control(struct peer *peer, struct wire_welcome *welcome,
-			   struct reason *why)
-{
-	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
-	int fd = connect_to(&peer->name, &peer->addr, deadline_ns, why);
-	int rc;
+	int fd = connect_slowly(peer, deadline_ns, why), rc;
 
 	if (fd < 0)
 		return fd;
 	net_tune(fd, peer->engine->config.timeout_ns);
-	rc = hello(fd, deadline_ns, welcome, why);
-	if (rc) {
-		close(fd);
-		return rc;
-	}
 	pthread_mutex_lock(&peer->lock);
 	peer->fd = fd;
 	pthread_mutex_unlock(&peer->lock);
-	return 0;
+	/* session_stop may have looked for it before it was there */
+	rc = atomic_load(&peer->stopping) ? -ECANCELED : 0;
+	if (!rc)
+		rc = hello(fd, deadline_ns, welcome, why);
+	if (rc)
+		session_close(peer);
+	return rc;
 }
 
 static uint32_t connections(const struct peer *peer,
 			    const struct transport_ops *transport)
 {
-	return transport->connections(peer->engine->config.lanes);
+	return transport->connections(peer->engine->lanes.n);
 }
 
 static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
@@ -142,23 +142,60 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 		(struct wire_open){ .size_bytes = config->size_bytes,
 				    .lanes = connections(peer, transport),
 				    .transport = transport->wire_bit };
-	rc = session_call(peer, &request, WIRE_OPENED, &reply, why);
+	/* before a RELEASE that comes behind the answer */
+	atomic_store(&peer->release_slabs, 0);
+	rc = session_try_call(peer, &request, WIRE_OPENED, &reply, why);
 	if (rc)
 		return rc;
 	memcpy(peer->incarnation, welcome->incarnation,
 	       sizeof peer->incarnation);
 	peer->rdma_port = welcome->rdma_port;
 	peer->session = reply.opened.session;
+	memcpy(peer->token, reply.opened.token, sizeof peer->token);
+	peer->grace_ms = reply.opened.grace_ms;
+	peer->lost_ns = 0;
+	pthread_mutex_lock(&peer->lock);
+	memcpy(peer->zone, welcome->zone, sizeof peer->zone);
+	pthread_mutex_unlock(&peer->lock);
 	atomic_store(&peer->transport, transport);
 	atomic_store(&peer->total_bytes, welcome->total_bytes);
 	atomic_store(&peer->free_bytes, reply.opened.free_bytes);
 	return 0;
 }
 
+int session_resume(struct peer *peer, struct reason *why)
+{
+	struct wire_message request = { .type = WIRE_RESUME }, reply;
+	struct wire_welcome welcome;
+	int rc = connect_control(peer, session_call_deadline(peer), &welcome,
+				 why);
+
+	if (rc)
+		return rc;
+	if (memcmp(welcome.incarnation, peer->incarnation,
+		   sizeof peer->incarnation) != 0) {
+		reason_set(why, "it was restarted");
+		session_close(peer);
+		return -ESTALE;
+	}
+	request.resume.session = peer->session;
+	memcpy(request.resume.token, peer->token, sizeof peer->token);
+	rc = session_try_call(peer, &request, WIRE_RESUMED, &reply, why);
+	if (rc) {
+		session_close(peer);
+		return rc == -EREMOTEIO && reply.error.code == WIRE_E_NO_SESSION
+			       ? -ESTALE
+			       : rc;
+	}
+	peer->lost_ns = 0;
+	atomic_store(&peer->free_bytes, reply.resumed.free_bytes);
+	return 0;
+}
+
 static int new_token(void *peer, struct wire_join *token, struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_LANE }, reply;
-	int rc = session_call(peer, &request, WIRE_TOKEN, &reply, why);
+	int rc = session_try_call(peer, &request, WIRE_TOKEN, &reply, why);
 
 	if (rc)
 		return rc;
@@ -186,9 +223,9 @@ static int build_lane(struct peer *peer, uint32_t i, struct reason *why)
 
 	if (rc)
 		return rc;
-	return transport->link_connect(
-		channel, &target, clock_now_ns() + engine->config.timeout_ns,
-		&lane->links[peer->index].link, why);
+	return transport->link_connect(channel, &target,
+				       session_call_deadline(peer),
+				       &lane->links[peer->index].link, why);
 }
 
 int session_build_lanes(struct peer *peer, struct reason *why)
@@ -217,20 +254,33 @@ void session_close_lanes(struct peer *peer)
 	lane_links_break(pool, peer->index);
 	/* Bounded by the requests' own deadlines; aborted, they end at once. */
 	while (lane_links_busy(pool, peer->index)) {
-		struct timespec pause = clock_timespec(BUSY_POLL_NS);
-
-		nanosleep(&pause, NULL);
+		lane_reap(pool, false);
+		clock_sleep_ns(BUSY_POLL_NS);
 	}
 	lane_links_close(pool, peer->index);
+}
+
+/* Ends a session that is of no use, so that the server does not wait for it. */
+void session_bye(struct peer *peer)
+{
+	struct wire_message bye = { .type = WIRE_BYE };
+	struct reason ignored;
+
+	if (peer->fd >= 0)
+		wire_send(peer->fd, &bye, clock_now_ns() + NS_PER_S, &ignored);
+	session_close(peer);
 }
 
 /* With one transport: connected, opened, lanes built, or nothing left. */
 static int open_with(struct peer *peer, const struct transport_ops *transport,
 		     bool *offered, struct reason *why)
 {
+	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
 	struct wire_welcome welcome;
-	int rc = connect_control(peer, &welcome, why);
+	int rc = net_resolve(&peer->name, &peer->addr, why);
 
+	if (!rc)
+		rc = connect_control(peer, deadline_ns, &welcome, why);
 	if (rc)
 		return rc;
 	rc = check_welcome(peer, &welcome, transport, why);
@@ -243,7 +293,7 @@ static int open_with(struct peer *peer, const struct transport_ops *transport,
 	if (!rc)
 		rc = session_build_lanes(peer, why);
 	if (rc)
-		session_close(peer);
+		session_bye(peer);
 	return rc;
 }
 

@@ -1,37 +1,64 @@
 #include "session.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "clock.h"
+#include "keeper.h"
+#include "place.h"
 
-/* How often to look whether the last request has left a slab. Requests whose
- * links were aborted leave at once. */
-#define LEAVE_POLL_NS (NS_PER_MS / 2)
-
-/* At how many looks in a row a slab has to be empty before one frees it. */
-#define EMPTY_TICKS 2
+/* How long to wait at a time for others who change a slab that is lost. */
+#define CHANGE_NS (10 * NS_PER_MS)
 
 static struct slab *slab_at(const struct peer *peer, uint64_t i)
 {
 	return &peer->engine->slabs.slabs[i];
 }
 
-static uint64_t number_of(const struct peer *peer, const struct slab *slab)
-{
-	return (uint64_t)(slab - peer->engine->slabs.slabs);
-}
+/* --- freeing --- */
 
-/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
-static int alloc_slab(struct peer *peer, struct slab *slab, struct reason *why)
+/* 0, or what failed on the connection: then it is tried again. */
+static int free_slab(struct peer *peer, uint32_t slab, struct reason *why)
 {
-	struct slab_table *table = &peer->engine->slabs;
-	struct wire_message request = { .type = WIRE_ALLOC };
+	struct wire_message request = { .type = WIRE_FREE };
 	struct wire_message reply;
-	struct remote_slab remote;
 	int rc;
 
-	request.alloc.label = number_of(peer, slab);
+	request.free.slab = slab;
+	rc = session_call(peer, &request, WIRE_FREED, &reply, why);
+	if (!rc)
+		atomic_store(&peer->free_bytes, reply.freed.free_bytes);
+	/* It was freed already, and the answer lost with a connection. */
+	return rc == -EREMOTEIO ? 0 : rc;
+}
+
+int session_free_slabs(struct peer *peer, struct reason *why)
+{
+	uint32_t slab;
+
+	while (peer_next_given_back(peer, &slab)) {
+		int rc = free_slab(peer, slab, why);
+
+		if (rc) {
+			peer_give_back(peer, slab);
+			return rc;
+		}
+		atomic_fetch_sub(&peer->slabs, 1);
+	}
+	return 0;
+}
+
+/* --- allocating --- */
+
+/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
+static int alloc_part(struct peer *peer, const struct slab_part *part,
+		      struct remote_slab *remote, struct reason *why)
+{
+	const struct slab_table *table = &peer->engine->slabs;
+	struct wire_message request = { .type = WIRE_ALLOC };
+	struct wire_message reply;
+	int rc;
+
+	request.alloc.label = slab_number(table, part->slab);
 	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
 	if (rc)
 		return rc;
@@ -40,146 +67,135 @@ static int alloc_slab(struct peer *peer, struct slab *slab, struct reason *why)
 			   (unsigned long long)reply.slab.bytes);
 		return -EPROTO;
 	}
-	remote = (struct remote_slab){ .address = reply.slab.address,
-				       .slab = reply.slab.slab,
-				       .rkey = reply.slab.rkey };
+	*remote = (struct remote_slab){ .address = reply.slab.address,
+					.slab = reply.slab.slab,
+					.rkey = reply.slab.rkey };
 	atomic_store(&peer->free_bytes, reply.slab.free_bytes);
-	atomic_fetch_add(&peer->slabs, 1);
-	slab_finish_alloc(table, slab, peer->index, &remote);
 	return 0;
 }
 
+/* What was given back goes first: the server knows a slab by its label, and
+ * would answer an ALLOC for the same label with the one that is to be freed. */
 int session_alloc_slabs(struct peer *peer, struct reason *why)
 {
-	struct slab *slab;
+	struct slab_part *part;
+	int rc = session_free_slabs(peer, why);
 
-	while ((slab = peer_next_ask(peer))) {
-		int rc = alloc_slab(peer, slab, why);
+	while (!rc && (part = peer_next_ask(peer))) {
+		struct remote_slab remote;
 
-		/* Full, whatever it said before: others come first now, until
-		 * it tells of room again. */
-		if (rc == -EREMOTEIO)
+		rc = session_free_slabs(peer, why);
+		if (!rc)
+			rc = alloc_part(peer, part, &remote, why);
+		if (!rc) {
+			place_answer(peer->engine, part, &remote);
+		} else if (rc == -EREMOTEIO) {
+			/* Full, whatever it said before: others come first now,
+			 * until it tells of room again. */
 			atomic_store(&peer->free_bytes, 0);
-		if (rc)
-			slab_cancel_alloc(&peer->engine->slabs, slab);
-		if (rc && rc != -EREMOTEIO) {
-			session_refuse_slabs(peer);
-			return rc;
+			place_answer(peer->engine, part, NULL);
+			rc = 0;
+		} else {
+			/* Asked again once the session is resumed. */
+			peer_ask_again(peer, part);
 		}
 	}
-	return 0;
+	return rc;
 }
 
 void session_refuse_slabs(struct peer *peer)
 {
-	struct slab *slab;
+	struct slab_part *part;
 
-	while ((slab = peer_next_ask(peer)))
-		slab_cancel_alloc(&peer->engine->slabs, slab);
+	/* So that it is not asked again at once. */
+	atomic_store(&peer->free_bytes, 0);
+	while ((part = peer_next_ask(peer)))
+		place_answer(peer->engine, part, NULL);
 }
 
-static int free_slab(struct peer *peer, struct slab *slab, struct reason *why)
+/* --- losing --- */
+
+static bool holds_part(const struct peer *peer, const struct slab *slab)
 {
-	struct wire_message request = { .type = WIRE_FREE };
-	struct wire_message reply;
-	int rc;
+	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+		enum part_state state = part_state(part);
 
-	request.free.slab = slab->remote.slab;
-	rc = session_call(peer, &request, WIRE_FREED, &reply, why);
-	if (!rc)
-		atomic_store(&peer->free_bytes, reply.freed.free_bytes);
-	return rc;
+		if (part->peer == peer->index &&
+		    (state == PART_GIVEN || state == PART_LIVE))
+			return true;
+	}
+	return false;
 }
 
-/* Whether the slab is LIVE on this peer.  Stays true until this thread changes
- * it: nobody else closes a slab of this peer. */
-static bool live_here(const struct peer *peer, struct slab *slab)
+/* Forgets the peer's part of SLAB; true where others are left that are LIVE. */
+static bool drop_part(const struct peer *peer, struct slab *slab)
 {
-	bool here;
+	bool others = false;
 
-	if (slab_enter(slab) != SLAB_LIVE)
-		return false;
-	here = slab->peer == peer->index;
-	slab_leave(slab);
-	return here;
+	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
+		struct slab_part *part = &slab->parts[i];
+		enum part_state state = part_state(part);
+
+		if (part->peer == peer->index &&
+		    (state == PART_GIVEN || state == PART_LIVE))
+			atomic_store(&part->state, PART_NONE);
+		else if (state == PART_LIVE)
+			others = true;
+	}
+	return others;
 }
 
-/* Whether the slab was empty at the last look as well.  One that was only just
- * allocated is empty until the write that it is for gets to it, and one that is
- * emptied and filled by turns is better kept. */
-static bool stays_empty(struct slab *slab)
+/* Pages that too few parts are left of become LOST; how many. */
+static int64_t lose_pages(struct engine *engine, struct slab *slab)
 {
-	return slab->empty_ticks++ >= EMPTY_TICKS;
+	struct slab_table *table = &engine->slabs;
+	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
+	int64_t lost = 0;
+
+	for (uint32_t i = 0;
+	     i < table->geometry.slab_pages && first + i < engine->pages.pages;
+	     i++) {
+		if (pagemap_get(&engine->pages, first + i) == PAGE_PRESENT &&
+		    slab_rows_of_unit(table, slab, i) < engine->redundancy.need)
+			lost += pagemap_lose(&engine->pages, first + i, 1);
+	}
+	/* Subtracted, not set: a trim may be between page map and count. */
+	atomic_fetch_sub(&slab->present_pages, (int32_t)lost);
+	return lost;
 }
 
-int session_free_slabs(struct peer *peer, struct reason *why)
+/* CLOSING with nobody in; false where the slab is UNMAPPED.  Others that change
+ * it may wait for an answer of this very session. */
+static bool close_slab(struct peer *peer, struct slab *slab)
 {
 	struct slab_table *table = &peer->engine->slabs;
 
-	for (uint64_t i = 0; i < table->n; i++) {
-		struct slab *slab = slab_at(peer, i);
-		int rc;
-
-		if (!live_here(peer, slab))
-			continue;
-		if (atomic_load(&slab->present_pages) != 0) {
-			slab->empty_ticks = 0;
-			continue;
-		}
-		if (!stays_empty(slab) || !slab_begin_free(slab))
-			continue;
-		/* Only now is the count final. */
-		if (atomic_load(&slab->present_pages) != 0) {
-			slab_finish_close(table, slab, SLAB_LIVE);
-			continue;
-		}
-		rc = free_slab(peer, slab, why);
-		atomic_fetch_sub(&peer->slabs, 1);
-		slab_finish_close(table, slab, SLAB_UNMAPPED);
-		if (rc)
-			return rc;
+	while (!slab_begin_close(slab)) {
+		if (slab_state(slab) == SLAB_UNMAPPED)
+			return false;
+		session_refuse_slabs(peer);
+		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
 	}
-	return 0;
-}
-
-/* The shut slabs are those that are CLOSING on this peer, which stays as it is
- * while they are. */
-static bool shut_here(const struct peer *peer, const struct slab *slab)
-{
-	return slab_state(slab) == SLAB_CLOSING && slab->peer == peer->index;
-}
-
-void session_shut_slabs(struct peer *peer)
-{
-	struct slab_table *table = &peer->engine->slabs;
-
-	for (uint64_t i = 0; i < table->n; i++) {
-		struct slab *slab = slab_at(peer, i);
-
-		if (live_here(peer, slab))
-			slab_begin_lose(slab);
-	}
+	while (slab_entered(slab))
+		clock_sleep_ns(NS_PER_MS / 4);
+	return true;
 }
 
 static int64_t lose_slab(struct peer *peer, struct slab *slab)
 {
 	struct engine *engine = peer->engine;
-	struct slab_table *table = &engine->slabs;
-	uint64_t page = number_of(peer, slab) * table->geometry.slab_pages;
-	uint64_t n = engine->pages.pages - page;
 	int64_t lost;
+	bool left;
 
-	if (n > table->geometry.slab_pages)
-		n = table->geometry.slab_pages;
-	while (slab_entered(slab)) {
-		struct timespec pause = clock_timespec(LEAVE_POLL_NS);
-
-		nanosleep(&pause, NULL);
+	if (!close_slab(peer, slab)) {
+		drop_part(peer, slab);
+		return 0;
 	}
-	lost = pagemap_lose(&engine->pages, page, n);
-	/* Subtracted, not set: a trim may be between page map and count. */
-	atomic_fetch_sub(&slab->present_pages, (int32_t)lost);
-	slab_finish_close(table, slab, SLAB_UNMAPPED);
+	left = drop_part(peer, slab);
+	lost = lose_pages(engine, slab);
+	slab_finish_close(&engine->slabs, slab,
+			  left ? SLAB_LIVE : SLAB_UNMAPPED);
 	return lost;
 }
 
@@ -188,10 +204,17 @@ int64_t session_lose_slabs(struct peer *peer)
 	struct slab_table *table = &peer->engine->slabs;
 	int64_t lost = 0;
 
+	session_refuse_slabs(peer);
 	for (uint64_t i = 0; i < table->n; i++) {
-		if (shut_here(peer, slab_at(peer, i)))
-			lost += lose_slab(peer, slab_at(peer, i));
+		struct slab *slab = slab_at(peer, i);
+
+		/* One that is ALLOCATING may come to hold one. */
+		if (holds_part(peer, slab) ||
+		    slab_state(slab) == SLAB_ALLOCATING)
+			lost += lose_slab(peer, slab);
 	}
 	atomic_store(&peer->slabs, 0);
+	peer_forget_given_back(peer);
+	keeper_poke(peer->engine);
 	return lost;
 }

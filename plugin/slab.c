@@ -25,43 +25,67 @@ struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes)
 	};
 }
 
-static size_t table_bytes(const struct slab_table *table)
+/* How the table's memory is laid out: slabs, parts, stale bits. */
+static uint64_t layout(struct slab_table *table)
 {
-	return table->n * sizeof *table->slabs;
+	uint64_t parts = table->n * table->n_parts;
+
+	table->stale_words = (table->geometry.slab_pages + 63) / 64;
+	return table->n * sizeof(struct slab) +
+	       parts * sizeof(struct slab_part) +
+	       parts * table->stale_words * sizeof(uint64_t);
+}
+
+static void lay_out(struct slab_table *table)
+{
+	struct slab_part *part;
+	_Atomic uint64_t *stale;
+
+	table->slabs = table->memory;
+	part = (struct slab_part *)(table->slabs + table->n);
+	stale = (_Atomic uint64_t *)(part + table->n * table->n_parts);
+	for (uint64_t i = 0; i < table->n; i++) {
+		table->slabs[i].parts = part;
+		for (uint32_t j = 0; j < table->n_parts; j++, part++) {
+			part->slab = &table->slabs[i];
+			part->stale = stale;
+			stale += table->stale_words;
+		}
+	}
 }
 
 int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, struct reason *why)
+		      struct slab_geometry geometry, uint32_t n_parts,
+		      struct reason *why)
 {
-	pthread_condattr_t attr;
-
 	memset(table, 0, sizeof *table);
 	table->geometry = geometry;
+	table->n_parts = n_parts;
 	table->n = (pages + geometry.slab_pages - 1) / geometry.slab_pages;
-	table->slabs = mmap(NULL, table_bytes(table), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (table->slabs == MAP_FAILED) {
-		table->slabs = NULL;
-		reason_set(why, "a slab table of %zu bytes: %s",
-			   table_bytes(table), strerror(errno));
+	table->memory_bytes = layout(table);
+	table->memory = mmap(NULL, table->memory_bytes, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (table->memory == MAP_FAILED) {
+		table->memory = NULL;
+		reason_set(why, "a slab table of %llu bytes: %s",
+			   (unsigned long long)table->memory_bytes,
+			   strerror(errno));
 		return -errno;
 	}
+	lay_out(table);
 	pthread_mutex_init(&table->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&table->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&table->changed);
 	return 0;
 }
 
 void slab_table_destroy(struct slab_table *table)
 {
-	if (!table->slabs)
+	if (!table->memory)
 		return;
-	munmap(table->slabs, table_bytes(table));
+	munmap(table->memory, table->memory_bytes);
 	pthread_cond_destroy(&table->changed);
 	pthread_mutex_destroy(&table->lock);
-	table->slabs = NULL;
+	memset(table, 0, sizeof *table);
 }
 
 enum slab_state slab_state(const struct slab *slab)
@@ -130,11 +154,8 @@ static void settle(struct slab_table *table, struct slab *slab,
 	pthread_mutex_unlock(&table->lock);
 }
 
-void slab_finish_alloc(struct slab_table *table, struct slab *slab,
-		       uint32_t peer, const struct remote_slab *remote)
+void slab_finish_alloc(struct slab_table *table, struct slab *slab)
 {
-	slab->peer = peer;
-	slab->remote = *remote;
 	slab->empty_ticks = 0;
 	atomic_fetch_add(&slab->generation, 1);
 	settle(table, slab, SLAB_LIVE);
@@ -152,7 +173,7 @@ bool slab_begin_free(struct slab *slab)
 	return atomic_compare_exchange_strong(&slab->word, &word, SLAB_CLOSING);
 }
 
-bool slab_begin_lose(struct slab *slab)
+bool slab_begin_close(struct slab *slab)
 {
 	uint32_t word = atomic_load(&slab->word);
 
@@ -170,8 +191,96 @@ bool slab_entered(const struct slab *slab)
 	return atomic_load(&slab->word) >= ONE_REF;
 }
 
+/* How often to look whether the last request has left a slab. */
+#define LEAVE_POLL_NS (NS_PER_MS / 4)
+
+/* How long to wait at a time for those who change it. */
+#define CHANGE_NS (100 * NS_PER_MS)
+
+bool slab_close(struct slab_table *table, struct slab *slab)
+{
+	while (!slab_begin_close(slab)) {
+		if (slab_state(slab) == SLAB_UNMAPPED)
+			return false;
+		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
+	}
+	while (slab_entered(slab))
+		clock_sleep_ns(LEAVE_POLL_NS);
+	return true;
+}
+
 void slab_finish_close(struct slab_table *table, struct slab *slab,
 		       enum slab_state state)
 {
 	settle(table, slab, state);
+}
+
+/* --- parts --- */
+
+/* Sets or clears one bit, and keeps the count. */
+static void mark_unit(struct slab_part *part, uint32_t unit, bool stale)
+{
+	_Atomic uint64_t *word = &part->stale[unit / 64];
+	uint64_t bit = UINT64_C(1) << unit % 64;
+	bool was = (stale ? atomic_fetch_or(word, bit)
+			  : atomic_fetch_and(word, ~bit)) &
+		   bit;
+
+	if (was != stale)
+		atomic_fetch_add(&part->stale_units, stale ? 1 : -1u);
+}
+
+void part_mark(struct slab_part *part, uint32_t unit, uint32_t n, bool stale)
+{
+	/* Nothing is stale, most of the time. */
+	if (!stale && atomic_load(&part->stale_units) == 0)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		mark_unit(part, unit + i, stale);
+}
+
+void part_mark_all_current(struct slab_table *table, struct slab_part *part)
+{
+	memset((void *)part->stale, 0, table->stale_words * sizeof(uint64_t));
+	atomic_store(&part->stale_units, 0);
+}
+
+uint32_t part_next_stale(const struct slab_table *table,
+			 const struct slab_part *part, uint32_t unit)
+{
+	uint32_t end = table->geometry.slab_pages;
+
+	while (unit < end) {
+		uint64_t bits =
+			atomic_load(&part->stale[unit / 64]) >> unit % 64;
+
+		if (bits)
+			return unit + (uint32_t)__builtin_ctzll(bits);
+		unit = (unit / 64 + 1) * 64;
+	}
+	return end;
+}
+
+struct slab_part *slab_unused_part(const struct slab_table *table,
+				   struct slab *slab)
+{
+	for (uint32_t i = 0; i < table->n_parts; i++) {
+		if (part_state(&slab->parts[i]) == PART_NONE)
+			return &slab->parts[i];
+	}
+	return NULL;
+}
+
+uint32_t slab_rows_of_unit(const struct slab_table *table,
+			   const struct slab *slab, uint32_t unit)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < table->n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+
+		if (part_is_live(part) && !part_is_stale(part, unit))
+			rows |= 1u << part->row;
+	}
+	return (uint32_t)__builtin_popcount(rows);
 }

@@ -1,19 +1,37 @@
-/* The slab table: where each slab of the device is.
+/* The slab table: where each slab of the device is kept.
+ *
+ * A slab has parts, each on another server: one, or as many as the redundancy
+ * asks for (redundancy.h), and one more while a part is being moved.
  *
  *   UNMAPPED --begin_alloc--> ALLOCATING --finish_alloc--> LIVE
  *      ^                          | (no server took it)      |
- *      +--------------------------+                   begin_close
+ *      +--------------------------+             begin_free, close
  *      ^                                                     v
  *      +------------------- finish_close ---------------- CLOSING
- *                (or back to LIVE, when a page was written meanwhile)
+ *                                        (or back to LIVE, its parts changed)
  *
  * State and a count of references are one atomic word.  A request enters each
  * slab that it is about to touch: it gets in only where the slab is LIVE, and
- * counts until it leaves.  What is known of a LIVE slab (peer, remote) changes
- * only where the state is ALLOCATING or CLOSING and nobody is in, and is
- * published by the store of the word (release) and read after entering
- * (acquire).  So a slab is never freed, lost or given away under a request in
- * flight, and no request waits while it is inside another slab's change.
+ * counts until it leaves.  Which parts of a LIVE slab are LIVE, and where they
+ * are (peer, remote, row), changes only where the slab is ALLOCATING or CLOSING
+ * and nobody is in, and is published by the store of the word (release) and
+ * read after entering (acquire).  So a part is never freed, lost or given away
+ * under a request in flight, and no request waits while it is inside another
+ * slab's change.
+ *
+ * A part:
+ *
+ *   NONE --ask--> ASKED --its server gave a slab--> GIVEN --attached--> LIVE
+ *    ^              | (refused, or the server went)   |                  |
+ *    +--------------+---------------------------------+------detach------+
+ *
+ * Only its peer's session leaves ASKED; the rest is done by who allocates
+ * (place.c), by the keeper (keeper.c), or by the session that loses its server.
+ *
+ * Stale units: what a part should hold and does not, because a write did not
+ * reach it, or because it is new.  A unit's bit changes only by who owns the
+ * page (pagemap.h), and before the sequence of the page's byte goes on; so a
+ * reader that looked at the bit before that notices.
  *
  * Freeing needs references and present pages to be 0 together: a writer adds
  * its pages to present before it leaves, so once the word went from (LIVE, 0
@@ -36,7 +54,7 @@
 #include "transport.h"
 
 /* How pages lie in slabs.  What a page becomes in a slab is a stored unit: 4096
- * bytes, or more when a tag travels with it. */
+ * bytes for a copy, less for a share of it. */
 struct slab_geometry {
 	uint64_t slab_bytes;
 	uint32_t unit_bytes;
@@ -52,28 +70,46 @@ enum slab_state {
 	SLAB_CLOSING,
 };
 
+enum part_state { PART_NONE, PART_ASKED, PART_GIVEN, PART_LIVE };
+
+struct slab_part {
+	_Atomic uint8_t state;	   /* enum part_state */
+	uint8_t row;		   /* which share of each page it holds */
+	_Atomic bool keepers;	   /* asked for by the keeper: attached later */
+	uint32_t peer;		   /* whose memory */
+	struct remote_slab remote; /* where in it */
+	_Atomic uint32_t stale_units;
+	_Atomic uint64_t *stale; /* a bit for each unit */
+	struct slab *slab;
+	struct slab_part *next_ask; /* while ASKED: in its peer's queue */
+};
+
 struct slab {
 	_Atomic uint32_t word;	       /* state, references */
 	_Atomic int32_t present_pages; /* PRESENT in the page map */
-	uint32_t peer;		       /* whose memory */
-	struct remote_slab remote;     /* where in it */
-
-	_Atomic uint32_t generation; /* how often it became LIVE by alloc */
-	uint32_t empty_ticks;	     /* the session's: see session_free_slabs */
-	struct slab *next_ask;	     /* while ALLOCATING: in its peer's queue */
+	_Atomic uint32_t generation;   /* how often it became LIVE by alloc */
+	_Atomic uint32_t asks;	       /* while ALLOCATING: not yet answered */
+	uint32_t empty_ticks;	       /* the keeper's */
+	struct slab_part *parts;       /* [table.n_parts] */
 };
 
 struct slab_table {
 	struct slab_geometry geometry;
 	uint64_t n;
-	struct slab *slabs; /* [n] */
+	uint32_t n_parts;     /* of a slab, the one that moves included */
+	struct slab *slabs;   /* [n] */
+	uint64_t stale_words; /* of one part */
+	void *memory;	      /* of all of it */
+	uint64_t memory_bytes;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 };
 
-/* 0 or a negative errno. */
+/* A table for PAGES pages, with N_PARTS parts a slab.  0 or a negative errno.
+ */
 int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, struct reason *why);
+		      struct slab_geometry geometry, uint32_t n_parts,
+		      struct reason *why);
 void slab_table_destroy(struct slab_table *table);
 
 static inline uint64_t slab_of_page(const struct slab_table *table,
@@ -82,12 +118,25 @@ static inline uint64_t slab_of_page(const struct slab_table *table,
 	return page / table->geometry.slab_pages;
 }
 
+/* Which unit of its slab PAGE is. */
+static inline uint32_t slab_unit_of_page(const struct slab_table *table,
+					 uint64_t page)
+{
+	return (uint32_t)(page % table->geometry.slab_pages);
+}
+
 /* The byte within its slab at which PAGE's unit begins. */
 static inline uint64_t slab_offset_of_page(const struct slab_table *table,
 					   uint64_t page)
 {
-	return page % table->geometry.slab_pages *
+	return slab_unit_of_page(table, page) *
 	       (uint64_t)table->geometry.unit_bytes;
+}
+
+static inline uint64_t slab_number(const struct slab_table *table,
+				   const struct slab *slab)
+{
+	return (uint64_t)(slab - table->slabs);
 }
 
 enum slab_state slab_state(const struct slab *slab);
@@ -101,22 +150,65 @@ void slab_leave(struct slab *slab);
 int slab_wait(struct slab_table *table, struct slab *slab,
 	      uint64_t deadline_ns);
 
-/* True for the one caller that is to have it allocated: by peer_ask_slab, whose
- * session then calls finish_alloc or cancel_alloc, or by cancel_alloc. */
+/* True for the one caller that is to have it allocated, whose part ends with
+ * finish_alloc (some parts are LIVE) or cancel_alloc (none is). */
 bool slab_begin_alloc(struct slab *slab);
-void slab_finish_alloc(struct slab_table *table, struct slab *slab,
-		       uint32_t peer, const struct remote_slab *remote);
+void slab_finish_alloc(struct slab_table *table, struct slab *slab);
 void slab_cancel_alloc(struct slab_table *table, struct slab *slab);
 
 /* To free: from LIVE without references to CLOSING, or false. */
 bool slab_begin_free(struct slab *slab);
-/* Because its memory is lost: from LIVE to CLOSING, whoever is in; new requests
- * stay out.  False where it is not LIVE. */
-bool slab_begin_lose(struct slab *slab);
+/* To change its parts: from LIVE to CLOSING, whoever is in; new requests stay
+ * out.  False where it is not LIVE. */
+bool slab_begin_close(struct slab *slab);
 /* Whether requests are still in. */
 bool slab_entered(const struct slab *slab);
+/* All of it, however long others change the slab first: CLOSING, and nobody in.
+ * False where it is UNMAPPED.  Off the I/O path. */
+bool slab_close(struct slab_table *table, struct slab *slab);
 /* From CLOSING, with nobody in, to UNMAPPED, or back to LIVE. */
 void slab_finish_close(struct slab_table *table, struct slab *slab,
 		       enum slab_state state);
+
+/* --- parts --- */
+
+static inline enum part_state part_state(const struct slab_part *part)
+{
+	return (enum part_state)atomic_load_explicit(&part->state,
+						     memory_order_acquire);
+}
+
+static inline bool part_is_live(const struct slab_part *part)
+{
+	return part_state(part) == PART_LIVE;
+}
+
+/* Whether the part does not hold that unit.  By who is in the slab. */
+static inline bool part_is_stale(const struct slab_part *part, uint32_t unit)
+{
+	return atomic_load_explicit(&part->stale_units, memory_order_acquire) !=
+		       0 &&
+	       (atomic_load_explicit(&part->stale[unit / 64],
+				     memory_order_acquire) >>
+			unit % 64 &
+		1);
+}
+
+/* Marks N units as stale, or as current.  By the owner of these pages. */
+void part_mark(struct slab_part *part, uint32_t unit, uint32_t n, bool stale);
+/* No unit is stale.  Nobody is in the slab. */
+void part_mark_all_current(struct slab_table *table, struct slab_part *part);
+
+/* The first unit from UNIT on that is stale, or the table's slab_pages. */
+uint32_t part_next_stale(const struct slab_table *table,
+			 const struct slab_part *part, uint32_t unit);
+
+/* A NONE part, or NULL. */
+struct slab_part *slab_unused_part(const struct slab_table *table,
+				   struct slab *slab);
+
+/* How many different rows the LIVE parts have that hold UNIT. */
+uint32_t slab_rows_of_unit(const struct slab_table *table,
+			   const struct slab *slab, uint32_t unit);
 
 #endif

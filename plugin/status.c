@@ -51,10 +51,30 @@ static void put_device(const struct engine *e, FILE *out)
 	put(out, "slabs_live", sums.live);
 }
 
+/* What is missing of what should be kept, and what is done about it. */
+static void put_redundancy(const struct engine *e, FILE *out)
+{
+	const struct keeper *k = &e->keeper;
+
+	if (e->config.data)
+		fprintf(out, "redundancy %u+%u\n", e->config.data,
+			e->config.parity);
+	else
+		put(out, "replicas", e->config.copies);
+	fprintf(out, "checksum %s\n", e->config.checksum ? "yes" : "no");
+	put(out, "slabs_short", atomic_load(&k->short_slabs));
+	put(out, "slabs_moving", atomic_load(&k->moving_slabs));
+	put(out, "slabs_stuck", atomic_load(&k->stuck_slabs));
+	put(out, "pages_stale", atomic_load(&k->stale_pages));
+	put(out, "pages_copied", atomic_load(&k->copied_pages));
+	put(out, "wrong_reads", atomic_load(&e->counters.wrong_reads));
+}
+
 static void put_requests(const struct engine *e, FILE *out)
 {
 	struct {
-		uint64_t reads, writes, read_bytes, write_bytes, retries;
+		uint64_t reads, writes, read_bytes, write_bytes, retries,
+			hedges;
 	} sum = { 0 };
 
 	for (uint32_t i = 0; i < e->lanes.n; i++) {
@@ -65,6 +85,7 @@ static void put_requests(const struct engine *e, FILE *out)
 		sum.read_bytes += atomic_load(&c->read_bytes);
 		sum.write_bytes += atomic_load(&c->write_bytes);
 		sum.retries += atomic_load(&c->retries);
+		sum.hedges += atomic_load(&c->hedges);
 	}
 	put(out, "reads", sum.reads + atomic_load(&e->counters.local_reads));
 	put(out, "writes", sum.writes + atomic_load(&e->counters.local_writes));
@@ -77,6 +98,7 @@ static void put_requests(const struct engine *e, FILE *out)
 	put(out, "write_bytes", sum.write_bytes);
 	put(out, "errors", atomic_load(&e->counters.errors));
 	put(out, "retries", sum.retries);
+	put(out, "hedges", sum.hedges);
 }
 
 static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
@@ -86,14 +108,29 @@ static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
 	fputc('\n', out);
 }
 
-static void put_peer(const struct peer *p, FILE *out)
+static void put_zone(struct peer *p, FILE *out)
+{
+	char zone[WIRE_ZONE_BYTES];
+
+	pthread_mutex_lock(&p->lock);
+	memcpy(zone, p->zone, sizeof zone);
+	pthread_mutex_unlock(&p->lock);
+	if (zone[0])
+		fprintf(out, "server.%u.zone %s\n", p->index, zone);
+}
+
+static void put_peer(struct peer *p, FILE *out)
 {
 	const struct transport_ops *transport = atomic_load(&p->transport);
 	uint32_t sessions = atomic_load(&p->sessions);
+	uint64_t answered_ns = atomic_load(&p->answered_ns);
 	unsigned i = p->index;
 
 	fprintf(out, "server.%u.address %s\n", i, p->text.text);
 	fprintf(out, "server.%u.state %s\n", i, peer_state_name(peer_state(p)));
+	if (answered_ns)
+		fprintf(out, "server.%u.answered_ms %" PRIu64 "\n", i,
+			(uint64_t)((clock_now_ns() - answered_ns) / NS_PER_MS));
 	fprintf(out, "server.%u.transport %s\n", i,
 		transport ? transport->name : "none");
 	fprintf(out, "server.%u.slabs %u\n", i, atomic_load(&p->slabs));
@@ -101,10 +138,17 @@ static void put_peer(const struct peer *p, FILE *out)
 		atomic_load(&p->free_bytes));
 	fprintf(out, "server.%u.total_bytes %" PRIu64 "\n", i,
 		atomic_load(&p->total_bytes));
+	fprintf(out, "server.%u.release_slabs %u\n", i,
+		atomic_load(&p->release_slabs));
+	put_zone(p, out);
 	fprintf(out, "server.%u.reconnects %u\n", i,
 		sessions ? sessions - 1 : 0);
 	fprintf(out, "server.%u.recoveries %u\n", i,
 		atomic_load(&p->recoveries));
+	fprintf(out, "server.%u.wrong_units %" PRIu64 "\n", i,
+		atomic_load(&p->wrong_units));
+	fprintf(out, "server.%u.read_us %" PRIu64 "\n", i,
+		(uint64_t)(atomic_load(&p->usual_ns) / NS_PER_US));
 	fprintf(out, "server.%u.incarnation ", i);
 	put_hex(out, p->incarnation, sizeof p->incarnation);
 }
@@ -130,10 +174,13 @@ static bool answer(const char *command, FILE *out, void *arg)
 	put(out, "pid", (uint64_t)getpid());
 	put(out, "uptime_s", (clock_now_ns() - e->start_ns) / NS_PER_S);
 	put_device(e, out);
-	put(out, "lanes", e->lanes.n);
-	put(out, "lane_bytes", e->lanes.channel_config.buffer_bytes);
+	put_redundancy(e, out);
+	put(out, "lanes", e->lanes.config.lanes);
+	put(out, "lane_bytes",
+	    e->lanes.config.channel.buffer_bytes +
+		    e->lanes.config.scratch_bytes);
 	put_requests(e, out);
-	for (uint32_t i = 0; i < e->config.n_servers; i++)
+	for (uint32_t i = 0; i < e->n_peers; i++)
 		put_peer(&e->peers[i], out);
 	put_safety(server->safety, out);
 	put(out, "locked_bytes", safety_locked_bytes());

@@ -35,7 +35,7 @@ refused() { # "WORD..." ARGUMENT...
 	return 0
 }
 
-refused "command attach"
+refused "command attach check"
 refused "frobnicate attach" frobnicate
 refused "--frob" --frob
 
@@ -61,10 +61,11 @@ refused "--connections=17 16" attach host --size=1G --connections=17
 refused "--priority=32768 32767" attach host --size=1G --priority=32768
 refused "--name=a/b letters" attach host --size=1G --name=a/b
 refused "--name=.. letters" attach host --size=1G --name=..
+refused "--name=-x letters dash" attach host --size=1G --name=-x
 refused "--plugin=/no/such no such file" attach host --size=1G \
 	--plugin=/no/such
 refused "--strict=1 without" attach host --size=1G --strict=1
-refused "--frob" attach host --size=1G --frob
+refused "--frob --size --foreground --help" attach host --size=1G --frob
 refused "--siz" attach host --siz=1G
 refused "-s" attach host -s 1G
 refused "host:99999" attach host:99999 --size=1G
@@ -72,16 +73,38 @@ refused "host:0 65535" attach host:0 --size=1G
 refused ":10909" attach :10909 --size=1G
 
 refused "--timeout=0 86400" detach --timeout=0
+refused "--if-attached=1 without" detach --if-attached=1
 refused "--force=x without" detach --force=x
 refused "--all nbd0" detach nbd0 --all
 refused "nbd1" detach nbd0 nbd1
-refused "--frob" detach --frob
+refused "--frob --force --help" detach --frob
 
 refused "--server value" status --server
 refused "--raw=1 without" status --raw=1
 refused "a..:b" status a..:b
 
+refused "--control= empty" drain --control=
+refused "--control value" drain --control
+refused "--undo=1 without" drain --undo=1
+refused "word options" drain word
+refused "--control=$dir/none No such file" drain --control="$dir/none"
+
+refused "--frob --help" check --frob
+refused "a..:b NAME SOCKET" check a..:b
+
+refused "--role=client server|compute|both" doctor --role=client
 refused "--plugin= empty" doctor --plugin=
-refused "--frob" doctor --frob
+refused "--frob --role --plugin --help" doctor --frob
+
+# nothing to do is no error where that is asked for
+if [ "$(id -u)" = 0 ]; then
+	refused "nothing attached" detach
+	refused "none attached" detach none
+	for words in "" none; do
+		# shellcheck disable=SC2086
+		[ -z "$("$ctl" detach --if-attached $words 2>&1)" ] ||
+			complain "detach --if-attached $words: not silent"
+	done
+fi
 
 exit "$failed"

@@ -40,7 +40,7 @@ compare() { # WHAT HELP MAN
 
 compare "rswapctl" "$("$ctl" --help | help_options)" \
 	"$(section rswapctl '=head1 OPTIONS' | man_options)"
-for command in attach detach status doctor; do
+for command in attach detach status check doctor drain; do
 	compare "rswapctl $command" \
 		"$("$ctl" "$command" --help | help_options)" \
 		"$(section rswapctl "=head2 $command" | man_options)"
@@ -56,8 +56,52 @@ compare "nbdkit-rswap-plugin" \
 	"$(sed -nE 's/^=item B<([a-z]+)=>.*/\1/p' \
 		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
 
+# Those that take a number or a size: "x" is neither, so nothing is started.
+number_options() {
+	sed -nE 's/^ *--([a-z][a-z-]*)=(N|SIZE|SECONDS)\>.*/\1/p' | sort -u
+}
+
+# The text of an item.
+item() { # "--lanes"
+	awk -v start="=item B<$1>" '
+		/^=item / { inside = index($0, start) == 1; next }
+		/^=/ && !/^=over|^=back/ { inside = 0 }
+		inside' | tr '\n' ' '
+}
+
+# The range that a wrong value is told of stands in --help and in the manual.
+range() { # "lanes=", where the manual has it on standard input, MESSAGE, HELP
+	local from_to manual
+	manual=$(item "$1")
+	from_to=$(grep -oE '[0-9]+[KMGT]? to [0-9]+[KMGT]?' <<<"$2") || return 0
+	for where in "$manual" "$3"; do
+		[[ $(tr -s ' \n' ' ' <<<"$where") == *"$from_to"* ]] && continue
+		echo "$1: $from_to isn't in: $where"
+		failed=1
+	done
+}
+
+for option in $("$memserver" --help | number_options); do
+	said=$(timeout 10 "$memserver" --memory=1G --"$option"=x 2>&1) || true
+	range "--$option" "$said" "$("$memserver" --help)" \
+		<"$man/rswap-memserver.pod"
+done
+for option in $("$ctl" attach --help | number_options); do
+	said=$(timeout 10 "$ctl" attach host --size=1G --"$option"=x 2>&1) || true
+	range "--$option" "$said" \
+		"$("$ctl" attach --help | grep -e "--$option=")" \
+		< <(section rswapctl "=head2 attach")
+done
+for key in $(nbdkit "$plugin" --help |
+	sed -nE 's/^ *([a-z]+)=.*(N|SECONDS|MICROSECONDS)\>.*/\1/p'); do
+	said=$(timeout 10 nbdkit "$plugin" server=localhost size=1G \
+		"$key=x" 2>&1) || true
+	range "$key=" "$said" "$(nbdkit "$plugin" --help)" \
+		<"$man/nbdkit-rswap-plugin.pod"
+done
+
 # and all that is documented is also in the commands' synopses
-for command in attach detach status doctor; do
+for command in attach detach status check doctor drain; do
 	for option in $(section rswapctl "=head2 $command" | man_options); do
 		[ "$option" = help ] && continue
 		if ! section rswapctl '=head1 SYNOPSIS' |

@@ -12,14 +12,14 @@ use FindBin;
 BEGIN { require "$FindBin::Bin/wire.pl" }
 
 my %how = (
-	version => sub { message(WELCOME, 'x' x 64, version => 2) },
+	version => sub { message(WELCOME, 'x' x 96, version => 3) },
 	error => sub { message(ERROR, pack 'V a124', 8, 'out of order today') },
 	garbage => sub { "220 mail.example.com ESMTP\r\n" },
 	silent => sub { '' },
 	hangup => sub { },
-	half => sub { substr message(WELCOME, 'x' x 64), 0, 20 },
-	slabs => sub { message(WELCOME, pack('a16 Q<4 V V v4', 'i', 0, 12345,
-		1 << 40, 1 << 40, TCP, 256, 0, 0, 0, 0), cookie => $_[0]) },
+	half => sub { substr message(WELCOME, 'x' x 96), 0, 20 },
+	slabs => sub { message(WELCOME, pack('a16 Q<4 V V v4 a32', 'i', 0, 12345,
+		1 << 40, 1 << 40, TCP, 256, 0, 0, 0, 0, ''), cookie => $_[0]) },
 );
 my $answer = $how{$ARGV[0]} or die "fake-server.pl: how?\n";
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,

@@ -213,6 +213,18 @@ serves_or_ended() { # NAME
 	gone "${pid[$1]}" || ask "$1" >/dev/null
 }
 
+# network NET NAME: a network to the server NAME, by proxy.pl, as the process NET;
+# after it was stopped, on the port that it had
+network() {
+	local own=${port[$1]:-}
+	rm -f "$dir/$1.port"
+	perl "$src/tests/integration/proxy.pl" "${port[$2]}" ${own:+"$own"} \
+		>"$dir/$1.port" 2>>"$dir/$1.log" &
+	pid[$1]=$!
+	expect 5 test -s "$dir/$1.port"
+	port[$1]=$(cat "$dir/$1.port")
+}
+
 server() { # NAME: its address
 	echo "127.0.0.1:${port[$1]}"
 }

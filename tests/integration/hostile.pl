@@ -140,14 +140,14 @@ first('half a header', substr(message(HELLO, hello_body()), 0, 9),
 	hang_up => 1);
 first('half a HELLO', substr(message(HELLO, hello_body()), 0, 40),
 	hang_up => 1);
-first('another version', message(HELLO, hello_body(), version => 2),
+first('another version', message(HELLO, hello_body(), version => 1),
 	error => E_VERSION);
 first('version 0', message(HELLO, hello_body(), version => 0),
 	error => E_VERSION);
 first("type $_", message($_, ''), error => E_PROTOCOL)
-	for 0, 19, 255, 65535, LANE, PING;
-first('WELCOME', message(WELCOME, pack('a16 Q<4 V V v4', 'x', 0, 1 << 20,
-	1 << 30, 1 << 30, 1, 16, 0, 0, 0, 0)), error => E_PROTOCOL);
+	for 0, 22, 255, 65535, LANE, PING;
+first('WELCOME', message(WELCOME, pack('a16 Q<4 V V v4 a32', 'x', 0,
+	1 << 20, 1 << 30, 1 << 30, 1, 16, 0, 0, 0, 0, '')), error => E_PROTOCOL);
 first('ALLOC', message(ALLOC, pack 'Q<', 0), error => E_PROTOCOL);
 first('a huge body', message(HELLO, hello_body(), bytes => 0xffffffff),
 	error => E_PROTOCOL);
@@ -167,6 +167,30 @@ second('a million lanes', message(OPEN, pack 'Q< V V', 1 << 20, 1000000, TCP),
 	error => E_LIMIT);
 second("transport $_", message(OPEN, pack 'Q< V V', 1 << 20, 4, $_),
 	error => E_PROTOCOL) for 0, 3, 4;
+second('RESUME of nothing', message(RESUME, pack 'Q< a16', 99999, 'x' x 16),
+	error => E_NO_SESSION);
+second('a RESUME too short', message(RESUME, 'x' x 23), error => E_PROTOCOL);
+second($_->[0], message($_->[1], $_->[2]), error => E_PROTOCOL) for
+	['RESUMED', RESUMED, pack('Q<2 V2', 1, 0, 0, 0)],
+	['RELEASE', RELEASE, pack('V2', 1, 1)];
+{
+	my $s = session($port);
+	my $mine = alloc($s);
+	my $lane = lane($s);
+	for my $at (0, 7, 15) {
+		my %other = %$s;
+		substr($other{token}, $at, 1) ^= "\x01";
+		second("RESUME with another token, byte $at", message(RESUME,
+			resume_body(\%other)), error => E_NO_SESSION);
+	}
+	# nobody was disturbed
+	call($s->{control}, PING, '', PONG);
+	wrong('a WRITE fails') if data_write($lane, $mine, 0, 'x' x 4096);
+	bye($s);
+	sleep 0.3;
+	second('RESUME of a session that said BYE', message(RESUME,
+		resume_body($s)), error => E_NO_SESSION);
+}
 second('FREE without a session', message(FREE, pack 'V V', 0, 0),
 	error => E_PROTOCOL);
 feed_loris();
@@ -175,7 +199,9 @@ feed_loris();
 
 in_session('OPEN again', message(OPEN, pack 'Q< V V', 1 << 20, 4, TCP),
 	error => E_PROTOCOL);
-in_session('an answer', message(PONG, pack 'Q<2 V2', 0, 0, 0, 0),
+in_session('an answer', message(PONG, pack 'Q<2 V4', 0, 0, 0, 0, 0, 0),
+	error => E_PROTOCOL);
+in_session('RESUME', message(RESUME, pack 'Q< a16', 1, 'x' x 16),
 	error => E_PROTOCOL);
 in_session('JOIN on a control connection', message(JOIN, join_body(1, 0,
 	'x' x 16)), error => E_PROTOCOL);
@@ -242,7 +268,7 @@ first("JOIN with a wrong token, session $_", message(JOIN,
 		join_body(@old)), error => E_TOKEN);
 	wrong('a fenced lane goes on') if length get($joined, 1);
 	@old = token($s);
-	close $s->{control};
+	bye($s);
 	sleep 0.3;
 	first('JOIN of a session that ended', message(JOIN, join_body(@old)),
 		error => E_TOKEN);
@@ -284,7 +310,7 @@ feed_loris();
 	wrong("it read \"$payload\"") if $payload ne 'secret! ';
 	call($s->{control}, FREE, pack('V V', $mine[0], 0), FREED);
 	close $lane;
-	close $s->{control};
+	bye($s);
 
 	my $again = 0;
 	$s = session($port);

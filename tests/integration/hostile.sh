@@ -2,7 +2,7 @@
 # Garbage, lies and theft on the server's port, while another session is in use.
 . "$(dirname "$0")/functions.sh"
 
-start_server s --memory=64M --slab-size=1M
+start_server s --memory=64M --slab-size=1M --grace=1
 start_plugin p "$(server s)" size=24M lanes=4
 start_shadow load p --connections=2
 expect 5 is s slabs_used -gt 4

@@ -1,30 +1,79 @@
 #!/bin/bash
-# cmake --install puts everything where it belongs.
+# cmake --install puts everything where it belongs: with the prefix /usr where
+# nbdkit and systemd look, with another prefix nowhere else than there, and what
+# is installed finds itself.
 . "$(dirname "$0")/functions.sh"
 
 requires cmake --version
 [ -z "$sanitizer" ] || skip "nobody installs a sanitized build"
-# the list of files that it leaves in the build directory isn't wanted
-DESTDIR=$dir/root cmake --install "$build" >"$dir/install.log"
-cd "$dir/root"
 
-found() { # PATTERN: exactly one file
-	local n
-	n=$(find . -path "$1" -type f | wc -l)
-	[ "$n" = 1 ] || fail "$n files $1 in: $(find . -type f)"
+# install_to ROOT OPTION...: the list of files that it leaves in the build
+# directory isn't wanted
+install_to() {
+	local root=$1
+	shift
+	DESTDIR=$root cmake --install "$build" "$@" >>"$dir/install.log"
+}
+
+# found PATH: the only file of this name below $root
+found() {
+	local files
+	files=$(find "$root" -name "${1##*/}" -type f)
+	[ "$files" = "$root$1" ] ||
+		fail "wanted $1, got \"$files\" in: $(find "$root" -type f)"
+}
+
+# A prefix with all below it; the plugin and units in directories of their own.
+found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
+	local unit
+	found "$2/nbdkit-rswap-plugin.so"
+	found "$1/sbin/rswap-memserver"
+	found "$1/sbin/rswapctl"
+	found "$1/share/man/man1/nbdkit-rswap-plugin.1"
+	found "$1/share/man/man8/rswap-memserver.8"
+	found "$1/share/man/man8/rswapctl.8"
+	for unit in rswap-memserver.service rswap@.service; do
+		found "$3/$unit"
+		grep -q "^ExecStart=$1/sbin/rswap" "$root$3/$unit" ||
+			fail "$unit has: $(grep ^Exec "$root$3/$unit")"
+		# nothing of the template, nor of the configured prefix
+		! grep -v '^#' "$root$3/$unit" | grep -q '@[a-zA-Z_]*@' ||
+			fail "$unit isn't filled in"
+		[ "$(grep -c '^Exec' "$root$3/$unit")" = \
+			"$(grep -c "^Exec[A-Za-z]*=-\?$1/sbin/" "$root$3/$unit")" ] ||
+			fail "$unit has: $(grep ^Exec "$root$3/$unit")"
+	done
 }
 
 plugin_dir=$(pkg-config --variable=plugindir nbdkit)
-found ".$plugin_dir/nbdkit-rswap-plugin.so"
-found './*/sbin/rswap-memserver'
-found './*/sbin/rswapctl'
-found './*/man/man1/nbdkit-rswap-plugin.1'
-found './*/man/man8/rswap-memserver.8'
-found './*/man/man8/rswapctl.8'
-found './*/systemd/system/rswap-memserver.service'
-found './*/systemd/system/rswap@.service'
-nbdkit ".$plugin_dir/nbdkit-rswap-plugin.so" --dump-plugin |
-	grep -qx name=rswap || fail "nbdkit does not take the installed plugin"
-"$(find . -path './*/sbin/rswap-memserver')" --version |
-	grep -q rswap-memserver || fail "the installed server does not run"
-"$(find . -path './*/sbin/rswapctl')" --version >/dev/null
+unit_dir=$(pkg-config --variable=systemdsystemunitdir systemd)
+
+root=$dir/system
+install_to "$root" --prefix /usr
+found_all /usr "$plugin_dir" "$unit_dir"
+
+root=$dir/local
+install_to "$root" --prefix /usr/local
+found_all /usr/local "$plugin_dir" /usr/local/lib/systemd/system
+
+# staged below another prefix
+root=$dir/staged
+install_to "$root" --prefix /opt/rswap
+found_all /opt/rswap /opt/rswap/lib/nbdkit/plugins \
+	/opt/rswap/lib/systemd/system
+[ "$(ls "$root")" = opt ] || fail "outside of the prefix: $(ls "$root")"
+
+# and in a prefix for real: the parts find each other
+root=
+touch "$dir/start"
+prefix=$dir/prefix
+install_to "" --prefix "$prefix"
+[ -z "$(find "$plugin_dir" -name 'nbdkit-rswap*' -cnewer "$dir/start")" ] ||
+	fail "it put the plugin into nbdkit's directory"
+installed=$prefix/lib/nbdkit/plugins/nbdkit-rswap-plugin.so
+nbdkit "$installed" --dump-plugin | grep -qx name=rswap ||
+	fail "nbdkit does not take the installed plugin"
+"$prefix/sbin/rswap-memserver" --version | grep -q rswap-memserver ||
+	fail "the installed server does not run"
+(unset RSWAP_PLUGIN; "$prefix/sbin/rswapctl" doctor) >"$dir/doctor" || true
+expect_line "$dir/doctor" ok plugin "$installed"

@@ -6,10 +6,8 @@
 . "$(dirname "$0")/functions.sh"
 
 start_server s --memory=64M --slab-size=1M
-perl "$here/proxy.pl" "${port[s]}" >"$dir/proxy.port" 2>"$dir/proxy.log" &
-pid[proxy]=$!
-expect 5 test -s "$dir/proxy.port"
-start_plugin p "127.0.0.1:$(cat "$dir/proxy.port")" size=16M timeout=10
+network proxy s
+start_plugin p "$(server proxy)" size=16M timeout=10
 
 # few pages, so that each is written again while an old write is on its way
 start_shadow load p --size=2M --connections=4 --depth=8 --max=64K \

@@ -66,6 +66,15 @@ plugin "server=127.0.0.1:1 refused" "$address" 127.0.0.1:1 size=32M timeout=2
 plugin "server=no.such.host.invalid:10909" no.such.host.invalid size=32M \
 	timeout=2
 plugin "size=65M 68157440 64M 67108864" "$address" size=65M
+# one server twice, under the same address, another name, or another port
+plugin "server=$address same memory server once" "$address" "$address" size=96M
+plugin "server=$address server=localhost:${port[s]} same memory server once" \
+	"$address" "localhost:${port[s]}" size=32M
+start_server two --memory=64M --slab-size=1M --listen=127.0.0.1:0
+plugin "server=127.0.0.1:$(head -n 1 "$dir/two.port") same once
+	server=127.0.0.1:$(tail -n 1 "$dir/two.port")" \
+	"$address" "127.0.0.1:$(head -n 1 "$dir/two.port")" \
+	"127.0.0.1:$(tail -n 1 "$dir/two.port")" size=32M
 start_server t --memory=64M --slab-size=2M
 plugin "server=$(server t) slabs 2M 1M same" "$address" "$(server t)" size=32M
 start_server u --memory=32M --slab-size=1M
@@ -111,6 +120,9 @@ for wrong in 0 abc -1 "" 1X 1025T; do
 	server_refuses "--memory=$wrong 1024T" "$here" --memory="$wrong"
 done
 server_refuses "--memory= least 64M" "$here" --memory=32M
+# more than an address can tell
+server_refuses "--memory=1024T cannot reserve address space" "$here" \
+	--memory=1024T
 server_refuses "--memory=SIZE required" "$here"
 for wrong in 0 512K 2G 3M abc ""; do
 	server_refuses "--slab-size=$wrong power two 1M 1G" "$here" \
@@ -132,6 +144,22 @@ for wrong in -1 1025 x; do
 	server_refuses "--stock=$wrong 0 1024" "$here" --memory=1G \
 		--stock="$wrong"
 done
+for wrong in -1 3601 x; do
+	server_refuses "--grace=$wrong 0 3600" "$here" --memory=1G \
+		--grace="$wrong"
+done
+for wrong in -1 101 x; do
+	server_refuses "--reclaim=$wrong 0 100" "$here" --memory=1G \
+		--reclaim="$wrong"
+done
+for wrong in "" 12345678901234567890123456789012 $'a\tb' é; do
+	server_refuses "--zone=$wrong 1 31 printable" "$here" --memory=1G \
+		--zone="$wrong"
+done
+if ! head -n 1 /proc/pressure/memory >/dev/null 2>&1; then
+	server_refuses "--reclaim=10 /proc/pressure/memory psi=1" "$here" \
+		--memory=1G --reclaim=10
+fi
 for wrong in "" 127.0.0.1:65536 127.0.0.1:x "[::1" :1; do
 	server_refuses "--listen=$wrong HOST PORT" --memory=1G \
 		--listen="$wrong"
@@ -144,7 +172,9 @@ for option in port-file pidfile control; do
 	server_refuses "--$option=$dir/none/x No such file" "$here" \
 		--memory=1G --"$option=$dir/none/x"
 done
-server_refuses "--colour" "$here" --memory=1G --colour=blue
+server_refuses "--colour=blue allowed --memory --listen --stock --help --version" \
+	"$here" --memory=1G --colour=blue
+server_refuses "-m allowed --memory" "$here" -m 1G
 server_refuses "--memory value" "$here" --memory
 server_refuses "--hugepages value" "$here" --memory=1G --hugepages=yes
 server_refuses "extra" "$here" --memory=1G extra
@@ -180,7 +210,7 @@ fi
 nbdkit_command
 "${nbdkit[@]}" "$plugin" --help | grep -q size=SIZE || fail "no --help"
 "${nbdkit[@]}" "$plugin" --dump-plugin >"$dir/dump"
-for key in rswap_version=0 rswap_protocol=1 rswap_transports= \
+for key in rswap_version=0 rswap_protocol=2 rswap_transports= \
 	rswap_rdma_device= "rswap_keys=server size"; do
 	expect_line "$dir/dump" "$key"
 done

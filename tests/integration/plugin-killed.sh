@@ -1,11 +1,16 @@
 #!/bin/bash
-# kill -9 of nbdkit: the server takes its slabs back within seconds, and another
-# plugin on the same server notices nothing.
+# kill -9 of nbdkit: the server keeps its slabs for the grace time, as it might come
+# back, then takes them back within seconds, and another plugin on the same server
+# notices nothing.
 . "$(dirname "$0")/functions.sh"
 
-start_server s --memory=128M --slab-size=1M
+start_server s --memory=128M --slab-size=1M --grace=3
 start_plugin other "$(server s)" size=8M lanes=4
 start_shadow load other --connections=2
+
+disconnected() {
+	ask s | grep -q '^session\.[0-9]*\.state disconnected$'
+}
 
 for round in 1 2 3; do
 	start_plugin p "$(server s)" size=64M
@@ -16,8 +21,14 @@ for round in 1 2 3; do
 	expect_value s sessions -eq 2
 	expect_value s slabs_used -ge 32
 	rss=$(value s rss_bytes)
+	given_up=$(lines_with "$dir/s.log" "given up")
 	stop p KILL || true
-	expect 5 is s sessions -eq 1
+	expect 5 disconnected
+	expect_value s sessions -eq 2
+	expect_value s slabs_used -ge 32
+	[ "$(lines_with "$dir/s.log" "given up")" = "$given_up" ] ||
+		fail "given up at once"
+	expect 8 is s sessions -eq 1
 	expect 5 is s slabs_used -le 8
 	rm -f "$dir/p.sock" "$dir/p.ctl"
 	wait $! || true

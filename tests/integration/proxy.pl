@@ -1,5 +1,7 @@
-# proxy.pl PORT: a network between plugin and server that can break.  Listens,
-# prints its port, and forwards each connection to PORT.
+# proxy.pl PORT [OWN]: a network between plugin and server that can break.  Listens
+# on port OWN or a free one, prints which, and forwards each connection to PORT.
+#
+# Killed, it resets all connections; stopped (SIGSTOP), it swallows what is sent.
 #
 # SIGUSR1 breaks all lanes that there are (not the control connections), the way
 # a network does it that has swallowed what was on its way and brings it late:
@@ -13,9 +15,10 @@ BEGIN { require "$FindBin::Bin/wire.pl" }
 
 use constant { HOLD_S => 0.15, LATE_S => 0.7, SOME => 1 << 18 };
 
-my ($port) = @ARGV;
-my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
-	Listen => 50, Proto => 'tcp') or die "cannot listen: $!\n";
+my ($port, $own) = @ARGV;
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+	LocalPort => $own // 0, ReuseAddr => 1, Listen => 50, Proto => 'tcp')
+	or die "cannot listen: $!\n";
 my ($cut_asked, %peer, %held);
 my $select = IO::Select->new($listener);
 my @due; # [time, code]
@@ -85,8 +88,10 @@ sub cut {
 while (1) {
 	for my $socket ($select->can_read(0.02)) {
 		if ($socket == $listener) {
-			my $plugin = side(scalar $listener->accept, 1);
-			my $server = side(connect_to($port), 0);
+			my $accepted = $listener->accept or next;
+			my $forward = eval { connect_to($port) } or next;
+			my $plugin = side($accepted, 1);
+			my $server = side($forward, 0);
 			($plugin->{other}, $server->{other}) =
 				($server, $plugin);
 			setsockopt $_->{socket}, 6, 1, 1 # TCP_NODELAY

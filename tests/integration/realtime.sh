@@ -1,15 +1,20 @@
 #!/bin/bash
 # Every thread of nbdkit is a real-time one, also those that nbdkit makes for a
-# client, and they leave half of the processors to everything else.
+# client.  With many requests in flight they leave half of the processors to
+# everything else, and writes are a priority behind reads; with one at a time they
+# run anywhere.
 . "$(dirname "$0")/functions.sh"
+
+requires fio --enghelp=nbd
 
 start_server s --memory=64M
 start_plugin p "$(server s)" size=32M
 [ "$(value p safety.realtime)" = yes ] || skip "$(value p safety.realtime)"
 
-# threads NAME FIELD: its values in /proc/PID/status, one for each kind
+# threads NAME: on which processors each of its threads may run
 threads() {
-	cat "/proc/${pid[$1]}/task"/*/status | sed -n "s/^$2:\t//p" | sort -u
+	cat "/proc/${pid[$1]}/task"/*/status |
+		sed -n "s/^Cpus_allowed_list:\t//p"
 }
 
 # processors LIST: how many there are in a list as "0,2-3"
@@ -18,19 +23,43 @@ processors() {
 		awk -F- '{ n += $NF - $1 + 1 } END { print n }'
 }
 
-start_shadow load p --max=128K --connections=2 --depth=4
+ours=$(processors "$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)")
+
+start_shadow load p --max=128K --connections=2 --depth=8
 sleep 1
 policies=$(for t in "/proc/${pid[p]}/task"/*; do
 	chrt -p "${t##*/}" | sed -n 's/.*policy: //p'
 done | sort -u)
-allowed=$(threads p Cpus_allowed_list)
-count=$(wc -l < <(ls "/proc/${pid[p]}/task"))
+allowed=$(threads p)
 finish_shadow load
-[ "$count" -gt 16 ] || fail "only $count threads"
+[ "$(wc -l <<<"$allowed")" -gt 16 ] ||
+	fail "only $(wc -l <<<"$allowed") threads"
 [ "$policies" = SCHED_RR ] || fail "policies: $policies"
-ours=$(processors "$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)")
-[ "$(processors "$allowed")" = $(((ours + 1) / 2)) ] ||
-	fail "nbdkit is on processors $allowed, of $ours"
+serving=0
+for list in $allowed; do
+	[ "$(processors "$list")" != $(((ours + 1) / 2)) ] ||
+		serving=$((serving + 1))
+done
+[ "$serving" -ge 8 ] || fail "$serving threads on half of $ours: $allowed"
+
+fio --name=writes --ioengine=nbd --uri="$(uri p)" --rw=randwrite --bs=4k \
+	--size=16M --iodepth=16 --time_based --runtime=3 >"$dir/writes" 2>&1 &
+sleep 1.5
+behind=$(for t in "/proc/${pid[p]}/task"/*; do
+	chrt -p "${t##*/}" | sed -n 's/.*priority: 9$/9/p'
+done | wc -l)
+wait $! || fail "fio: $(cat "$dir/writes")"
+[ "$behind" -ge 4 ] || fail "$behind threads that write stand back"
+
+# Long enough to be looked at.
+readarray -t reads < <(yes read:0:4K | head -n 60000)
+req p write:0:4K:7 "${reads[@]}" >/dev/null &
+sleep 1
+allowed=$(threads p | sort -u)
+kill $! || fail "all was read before it was looked at"
+wait $! || :
+[ "$(processors "$allowed")" = "$ours" ] ||
+	fail "some of nbdkit is on processors $allowed, of $ours"
 stop p
 
 # Where it may use but one, it uses that.
@@ -38,6 +67,6 @@ nbdkit_command
 nbdkit=(taskset -c 0 "${nbdkit[@]}")
 nbdkit_command() { :; }
 start_plugin p "$(server s)" size=32M
-[ "$(threads p Cpus_allowed_list)" = 0 ] || fail "not on processor 0"
+[ "$(threads p | sort -u)" = 0 ] || fail "not on processor 0"
 expect_req p ok write:0:1M:7
 expect_req p "stamp 7" read:0:1M

@@ -11,6 +11,7 @@
  *   zero:OFFSET:COUNT[:fua][:fast][:nohole]
  *   flush
  *   extents:OFFSET:COUNT           "0+4096 data, 4096+8192 hole"
+ *   -                              what standard input has, a request a line
  *
  * Sizes take K and M.  "ok", or the name of the error: exit status 0 either
  * way, and 1 where the connection fails.
@@ -293,6 +294,27 @@ static void carry_out(struct nbd_handle *nbd, const struct request *r)
 	fflush(stdout);
 }
 
+static void carry_out_word(struct nbd_handle *nbd, char *word)
+{
+	struct request r = parse(word);
+
+	carry_out(nbd, &r);
+	if (!nbd_aio_is_ready(nbd))
+		die("the connection");
+}
+
+static void carry_out_lines(struct nbd_handle *nbd)
+{
+	char *line = NULL;
+	size_t room = 0;
+
+	while (getline(&line, &room, stdin) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		carry_out_word(nbd, line);
+	}
+	free(line);
+}
+
 int main(int argc, char **argv)
 {
 	struct nbd_handle *nbd = nbd_create();
@@ -305,11 +327,10 @@ int main(int argc, char **argv)
 	    nbd_connect_uri(nbd, argv[1]) < 0)
 		die(argv[1]);
 	for (int i = 2; i < argc; i++) {
-		struct request r = parse(argv[i]);
-
-		carry_out(nbd, &r);
-		if (!nbd_aio_is_ready(nbd))
-			die("the connection");
+		if (!strcmp(argv[i], "-"))
+			carry_out_lines(nbd);
+		else
+			carry_out_word(nbd, argv[i]);
 	}
 	nbd_shutdown(nbd, 0);
 	nbd_close(nbd);

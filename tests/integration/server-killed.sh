@@ -3,7 +3,7 @@
 # others go on; the server that is started again is another one.
 . "$(dirname "$0")/functions.sh"
 
-options=(--memory=64M --slab-size=1M)
+options=(--memory=64M --slab-size=1M --grace=1)
 start_server a "${options[@]}"
 start_server b "${options[@]}"
 start_plugin p "$(server a)" "$(server b)" size=48M timeout=5 lanes=8
@@ -20,7 +20,10 @@ stop a KILL || true
 state() { # STATE: that of server a
 	[ "$(value p server.0.state)" = "$1" ]
 }
-expect 5 state down
+# it might come back, for its grace time and a little more
+expect 5 state recovering
+expect_value p pages_lost -eq 0
+expect 10 state down
 result=$(req p scan:16M:24M)
 say "with one server: $result"
 lost=$(sed -nE 's/.*EIO x([0-9]+).*/\1/p' <<<"$result")

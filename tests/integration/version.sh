@@ -24,7 +24,7 @@ refused() {
 	stop fake KILL || true
 }
 
-refused version "version 2 version 1"
+refused version "version 3 version 2"
 refused error "out of order today"
 refused garbage "not the rswap protocol"
 refused silent "timed out"
@@ -32,9 +32,34 @@ refused hangup "reset"
 refused half "timed out"
 refused slabs "field"
 
+# Nobody even refuses: a listener whose queue is full drops what comes, as an
+# address of no machine does.
+perl -MIO::Socket::INET -e '
+	my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1,
+		Proto => "tcp") or die;
+	my @fill = map { IO::Socket::INET->new(PeerAddr => "127.0.0.1",
+		PeerPort => $l->sockport, Blocking => 0) } 1 .. 8;
+	$| = 1;
+	print $l->sockport, "\n";
+	sleep 100' >"$dir/full.port" &
+pid[full]=$!
+expect 5 test -s "$dir/full.port"
+begin=$SECONDS
+status=0
+nbdkit_command
+timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/full.sock" "$plugin" \
+	"127.0.0.1:$(cat "$dir/full.port")" size=32M timeout=2 \
+	>"$dir/out" 2>"$dir/err" || status=$?
+[ "$status" = 1 ] || fail "no answer: exit status $status, $(cat "$dir/err")"
+expect_one_line "$dir/err" "server=127.0.0.1:$(cat "$dir/full.port")" \
+	"timed out"
+[ $((SECONDS - begin)) -le $((4 * slow)) ] ||
+	fail "no answer: given up after $((SECONDS - begin)) seconds"
+stop full KILL || true
+
 # The server says which version it speaks, and stays.
 start_server s --memory=64M --slab-size=1M
-for version in 0 2 65535; do
+for version in 0 1 65535; do
 	perl -e '
 		require "$ARGV[0]/wire.pl";
 		my $s = connect_to($ARGV[1]);
@@ -46,7 +71,7 @@ for version in 0 2 65535; do
 		print "open\n" if length get($s, 1);' \
 		"$here" "${port[s]}" "$version" >"$dir/answer"
 	expect_one_line "$dir/answer" "type 18 cookie 77 code 1" \
-		"text this server speaks version 1"
+		"text this server speaks version 2"
 done
 [ "$(lines_with "$dir/s.log" "version of the rswap protocol")" = 3 ] ||
 	fail "not one line for each"

@@ -8,13 +8,13 @@ use Time::HiRes qw(time sleep);
 
 use constant {
 	MAGIC => 0x50575352, DATA_MAGIC => 0x44575352, REPLY_MAGIC => 0x52575352,
-	VERSION => 1,
+	VERSION => 2,
 	HELLO => 1, WELCOME => 2, OPEN => 3, OPENED => 4, LANE => 5, TOKEN => 6,
 	JOIN => 7, JOINED => 8, ALLOC => 9, SLAB => 10, FREE => 11, FREED => 12,
 	FENCE => 13, FENCED => 14, PING => 15, PONG => 16, BYE => 17,
-	ERROR => 18,
+	ERROR => 18, RESUME => 19, RESUMED => 20, RELEASE => 21,
 	E_VERSION => 1, E_PROTOCOL => 2, E_NO_MEMORY => 3, E_NO_SLAB => 4,
-	E_TRANSPORT => 5, E_TOKEN => 6, E_LIMIT => 7,
+	E_TRANSPORT => 5, E_TOKEN => 6, E_LIMIT => 7, E_NO_SESSION => 9,
 	TCP => 1, RDMA => 2, READ => 1, WRITE => 2,
 };
 
@@ -96,9 +96,20 @@ sub session {
 	my ($port, %open) = @_;
 	my $control = connect_to($port);
 	call($control, HELLO, hello_body(), WELCOME);
-	my ($id) = unpack 'Q<', call($control, OPEN, pack('Q< V V',
-		$open{size} // 1 << 30, $open{lanes} // 4, TCP), OPENED);
-	return { control => $control, session => $id, port => $port };
+	my ($id, undef, $token) = unpack 'Q<2 a16', call($control, OPEN,
+		pack('Q< V V', $open{size} // 1 << 30, $open{lanes} // 4, TCP),
+		OPENED);
+	return { control => $control, session => $id, port => $port,
+		token => $token, label => 0 };
+}
+
+sub resume_body { return pack 'Q< a16', $_[0]{session}, $_[0]{token} }
+
+# Ends the session, so that nothing of it stays.
+sub bye {
+	my ($session) = @_;
+	put($session->{control}, message(BYE, ''));
+	close $session->{control};
 }
 
 # (session, lane, token)
@@ -123,7 +134,7 @@ sub lane {
 sub alloc {
 	my ($session) = @_;
 	return (unpack 'Q<4 V', call($session->{control}, ALLOC,
-		pack('Q<', 0), SLAB))[4];
+		pack('Q<', $session->{label}++), SLAB))[4];
 }
 
 sub data_request {

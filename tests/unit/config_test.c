@@ -191,6 +191,78 @@ static void every_word_for_yes_and_no_is_taken(void **state)
 	}
 }
 
+static void give_servers(unsigned n)
+{
+	take("size", "1G");
+	for (unsigned i = 0; i < n; i++)
+		take("server", "memory1");
+}
+
+static void copies_and_shares_are_taken(void **state)
+{
+	(void)state;
+	give_servers(6);
+	take("redundancy", "4+2");
+	take("checksum", "off");
+	take("repair-rate", "2M");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.data, 4);
+	assert_int_equal(config.engine.parity, 2);
+	assert_false(config.engine.checksum);
+	assert_int_equal(config.engine.repair_bytes_per_s, 2 << 20);
+	take("repair-rate", "0");
+	assert_int_equal(config.engine.repair_bytes_per_s, 0);
+	refuse("repair-rate", "4K", "at least 1M");
+	refuse("replicas", "0", "1 to 4");
+	refuse("replicas", "5", "1 to 4");
+	refuse("redundancy", "4", "K+M");
+	refuse("redundancy", "9+2", "K from 2 to 8");
+	refuse("checksum", "maybe", "a boolean");
+}
+
+static void each_copy_wants_a_server(void **state)
+{
+	(void)state;
+	give_servers(2);
+	take("replicas", "2");
+	assert_int_equal(config_complete(&config), 0);
+	take("replicas", "3");
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(message, "replicas needs 3 servers");
+	assert_contains(message, "2 are given");
+}
+
+static void copies_and_shares_exclude_each_other(void **state)
+{
+	(void)state;
+	give_servers(3);
+	take("replicas", "2");
+	take("redundancy", "2+1");
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(message, "replicas=2 and redundancy=2+1");
+}
+
+static void a_fallback_goes_with_copies_only(void **state)
+{
+	(void)state;
+	give_servers(3);
+	take("fallback", "spill");
+	take("fallback-size", "2G");
+	assert_int_equal(config_complete(&config), 0);
+	assert_string_equal(config.engine.fallback, "/cwd/spill");
+	assert_int_equal(config.engine.fallback_bytes, UINT64_C(2) << 30);
+	take("redundancy", "2+1");
+	config.engine.copies = 0;
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(message, "fallback=/cwd/spill and redundancy=2+1");
+	config.engine.data = 0;
+	config.engine.fallback = NULL;
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(message, "fallback-size is given without fallback");
+	refuse("fallback", "", "path");
+	refuse("fallback-size", "0", "K, M, G or T");
+}
+
 static void an_empty_control_path_is_told_in_one_message(void **state)
 {
 	(void)state;
@@ -199,9 +271,11 @@ static void an_empty_control_path_is_told_in_one_message(void **state)
 
 static void an_unknown_key_is_told_with_those_that_exist(void **state)
 {
-	static const char *const keys[] = { "server",  "size",	"transport",
-					    "lanes",   "spin",	"timeout",
-					    "control", "strict" };
+	static const char *const keys[] = {
+		"server",     "size",	  "transport",	 "lanes",
+		"spin",	      "timeout",  "control",	 "replicas",
+		"redundancy", "checksum", "repair-rate", "strict"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(keys); i++)
@@ -242,9 +316,11 @@ static void a_missing_key_is_told_with_an_example(void **state)
 
 static void the_help_names_every_key(void **state)
 {
-	static const char *const keys[] = { "server=",	"size=",  "transport=",
-					    "lanes=",	"spin=",  "timeout=",
-					    "control=", "strict=" };
+	static const char *const keys[] = {
+		"server=",     "size=",	    "transport=",   "lanes=",
+		"spin=",       "timeout=",  "control=",	    "replicas=",
+		"redundancy=", "checksum=", "repair-rate=", "strict="
+	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(keys); i++)
@@ -263,6 +339,10 @@ int main(void)
 		with_config(a_wrong_value_is_told_with_what_is_allowed),
 		with_config(a_wrong_boolean_is_told_in_one_message),
 		with_config(every_word_for_yes_and_no_is_taken),
+		with_config(a_fallback_goes_with_copies_only),
+		with_config(copies_and_shares_are_taken),
+		with_config(each_copy_wants_a_server),
+		with_config(copies_and_shares_exclude_each_other),
 		with_config(an_empty_control_path_is_told_in_one_message),
 		with_config(an_unknown_key_is_told_with_those_that_exist),
 		with_config(a_refused_server_does_not_count),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 unsigned replies;
+unsigned abandoned;
 struct wire_message last_reply;
 
 static char nobody;
@@ -31,6 +32,12 @@ void control_error(struct control *control, uint32_t cookie, uint32_t code,
 	assert_non_null(text);
 	snprintf(m.error.text, sizeof m.error.text, "%s", text);
 	control_reply(control, &m);
+}
+
+void control_abandon(struct control *control)
+{
+	assert_non_null(control);
+	abandoned++;
 }
 
 void control_accept(struct listener *listener, int fd)

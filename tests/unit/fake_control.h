@@ -8,6 +8,8 @@
 /* How many replies there were, and the last of them. */
 extern unsigned replies;
 extern struct wire_message last_reply;
+/* How many connections were let go. */
+extern unsigned abandoned;
 
 /* A connection; of several nobody can tell which is which. */
 struct control *some_control(void);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "place.h"
 #include "session.h"
 
 struct fake_servers fake;
@@ -63,43 +64,85 @@ static int fault_of(const struct xfer *x)
 	return f->status;
 }
 
-/* How many bytes move: all, or by turns nothing, half or all. */
-static size_t bytes_moved(const struct xfer *x)
+/* No answer, unless the link is aborted. */
+static bool is_silent(const struct xfer *x)
 {
-	return x->status == 0 ? x->bytes
-			      : x->bytes / 2 * (random_next(&fake.seed) % 3);
+	const struct fake_link *link = fake_link(x->link);
+
+	return atomic_load(&fake.sessions[link->server].silent) &&
+	       !atomic_load(&link->aborted);
 }
 
-static void move(const struct xfer *x)
+/* How many bytes move: all, or by turns nothing, half or all. */
+static size_t bytes_moved(const struct xfer *x, int status)
+{
+	return status == 0 ? x->bytes
+			   : x->bytes / 2 * (random_next(&fake.seed) % 3);
+}
+
+static void move(const struct xfer *x, int status)
 {
 	char *stored = fake.slabs[x->remote.address] + x->offset_bytes;
 
 	if (x->offset_bytes + x->bytes > FAKE_SLAB_BYTES)
 		abort();
 	if (x->op == XFER_WRITE) {
-		memcpy(stored, x->buf, bytes_moved(x));
+		memcpy(stored, x->buf, bytes_moved(x, status));
 	} else {
 		/* A read that fails leaves rubbish. */
 		memset(x->buf, 0x5a, x->bytes);
-		memcpy(x->buf, stored, bytes_moved(x));
+		memcpy(x->buf, stored, bytes_moved(x, status));
 	}
 }
 
-static void fake_wait(struct channel *channel, struct xfer *xfers, size_t n,
-		      uint64_t deadline_ns)
+/* Carries out what is in progress; how many are over. */
+static size_t fake_wait_until(struct channel *channel, struct xfer *xfers,
+			      size_t n, size_t want, uint64_t deadline_ns)
 {
+	size_t over = 0;
+
 	(void)channel;
+	(void)want;
 	(void)deadline_ns;
 	pthread_mutex_lock(&fake.lock);
 	if (fake.waits++ == 0)
 		fake.submits_at_first_wait = fake.submits;
 	for (size_t i = 0; i < n; i++) {
-		xfers[i].status = fault_of(&xfers[i]);
-		move(&xfers[i]);
-		if (xfers[i].status)
+		int status;
+
+		if (!xfer_in_progress(&xfers[i])) {
+			over++;
+			continue;
+		}
+		if (is_silent(&xfers[i]))
+			continue;
+		status = fault_of(&xfers[i]);
+		move(&xfers[i], status);
+		atomic_store(&xfers[i].status, status);
+		if (status)
 			atomic_store(&fake_link(xfers[i].link)->aborted, true);
+		over++;
 	}
 	pthread_mutex_unlock(&fake.lock);
+	/* As a real one would: no answer until the deadline. */
+	if (over < want && clock_left_ns(deadline_ns) > 0)
+		sleep_ms(1);
+	return over;
+}
+
+static void fake_wait(struct channel *channel, struct xfer *xfers, size_t n,
+		      uint64_t deadline_ns)
+{
+	while (fake_wait_until(channel, xfers, n, n, deadline_ns) < n) {
+		if (clock_left_ns(deadline_ns) > 0)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			if (!xfer_in_progress(&xfers[i]))
+				continue;
+			atomic_store(&fake_link(xfers[i].link)->aborted, true);
+			atomic_store(&xfers[i].status, -ETIMEDOUT);
+		}
+	}
 }
 
 static void fake_abort(struct link *link)
@@ -123,6 +166,7 @@ static const struct transport_ops fake_ops = {
 	.link_abort = fake_abort,
 	.link_close = fake_close,
 	.submit = fake_submit,
+	.wait_until = fake_wait_until,
 	.wait = fake_wait,
 };
 
@@ -161,11 +205,10 @@ void fake_lose(uint32_t server)
 	struct peer *peer = &fake.engine.peers[server];
 
 	peer_break(peer, "the test loses it");
-	session_shut_slabs(peer);
-	peer_set_state(peer, PEER_DOWN);
-	session_refuse_slabs(peer);
 	session_close_lanes(peer);
 	session_lose_slabs(peer);
+	peer_set_state(peer, PEER_DOWN);
+	session_refuse_slabs(peer);
 }
 
 /* A slab that holds nothing, as a server gives it out. */
@@ -186,18 +229,21 @@ static struct remote_slab new_slab(void)
 
 void fake_answer_asks(uint32_t server)
 {
-	struct slab_table *table = &fake.engine.slabs;
 	struct peer *peer = &fake.engine.peers[server];
-	struct slab *slab;
+	struct slab_part *part;
+	uint32_t given_back;
 
-	while ((slab = peer_next_ask(peer))) {
+	while (peer_next_given_back(peer, &given_back))
+		atomic_fetch_sub(&peer->slabs, 1);
+	while ((part = peer_next_ask(peer))) {
+		struct remote_slab remote;
+
 		if (atomic_load(&fake.sessions[server].full)) {
 			atomic_store(&peer->free_bytes, 0);
-			slab_cancel_alloc(table, slab);
+			place_answer(&fake.engine, part, NULL);
 		} else {
-			struct remote_slab remote = new_slab();
-
-			slab_finish_alloc(table, slab, server, &remote);
+			remote = new_slab();
+			place_answer(&fake.engine, part, &remote);
 		}
 	}
 }
@@ -229,13 +275,21 @@ void fake_session_start(uint32_t server)
 	s->thread = thread_start(session_thread, s);
 }
 
-void fake_map_slab(uint64_t slab, uint32_t server)
+void fake_map_slab(uint64_t number, uint32_t server)
 {
 	struct slab_table *table = &fake.engine.slabs;
-	struct remote_slab remote = new_slab();
+	struct slab *slab = &table->slabs[number];
 
-	assert_true(slab_begin_alloc(&table->slabs[slab]));
-	slab_finish_alloc(table, &table->slabs[slab], server, &remote);
+	assert_true(slab_begin_alloc(slab));
+	for (uint8_t row = 0; row < fake.engine.redundancy.parts; row++) {
+		struct slab_part *part = &slab->parts[row];
+
+		part->peer = (server + row) % fake.engine.n_peers;
+		part->row = row;
+		part->remote = new_slab();
+		atomic_store(&part->state, PART_LIVE);
+	}
+	slab_finish_alloc(table, slab);
 }
 
 /* --- life --- */
@@ -254,11 +308,21 @@ static void make_channels(struct lane_pool *pool)
 
 void fake_start(uint32_t servers, uint32_t lanes, uint64_t timeout_ms)
 {
+	fake_start_copies(servers, lanes, timeout_ms, 1, 0, 0);
+}
+
+void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
+		       uint32_t copies, uint32_t data, uint32_t parity)
+{
 	struct engine_config config = { .servers = fake.names,
 					.n_servers = servers,
 					.size_bytes = FAKE_PAGES * PAGE_BYTES,
 					.lanes = lanes,
-					.timeout_ns = timeout_ms * NS_PER_MS };
+					.timeout_ns = timeout_ms * NS_PER_MS,
+					.copies = copies,
+					.data = data,
+					.parity = parity,
+					.checksum = true };
 	struct reason why;
 
 	memset(&fake, 0, sizeof fake);
@@ -267,8 +331,9 @@ void fake_start(uint32_t servers, uint32_t lanes, uint64_t timeout_ms)
 	for (uint32_t i = 0; i < servers; i++)
 		snprintf(fake.names[i].host, sizeof fake.names[i].host,
 			 "server%u", i);
-	assert_int_equal(
-		engine_create(&fake.engine, &config, FAKE_SLAB_BYTES, &why), 0);
+	assert_int_equal(engine_create(&fake.engine, &config, FAKE_SLAB_BYTES,
+				       NULL, &why),
+			 0);
 	make_channels(&fake.engine.lanes);
 	for (uint32_t i = 0; i < servers; i++) {
 		struct peer *peer = &fake.engine.peers[i];
@@ -281,9 +346,11 @@ void fake_start(uint32_t servers, uint32_t lanes, uint64_t timeout_ms)
 
 void fake_stop(void)
 {
+	keeper_stop(&fake.engine);
 	for (uint32_t i = 0; i < fake.engine.config.n_servers; i++) {
 		struct fake_session *s = &fake.sessions[i];
 
+		atomic_store(&s->silent, false);
 		if (s->runs) {
 			atomic_store(&s->stop, true);
 			peer_wake(s->peer);
@@ -313,7 +380,7 @@ const char *fake_stored(uint64_t page)
 	const struct slab_table *table = &fake.engine.slabs;
 	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
 
-	return fake.slabs[slab->remote.address] +
+	return fake.slabs[slab->parts[0].remote.address] +
 	       slab_offset_of_page(table, page);
 }
 
@@ -347,10 +414,10 @@ void assert_counts_right(void)
 	for (uint64_t i = 0; i < table->n; i++) {
 		int present = 0;
 
-		for (uint64_t j = 0; j < FAKE_SLAB_PAGES; j++)
-			present += pagemap_get(&fake.engine.pages,
-					       i * FAKE_SLAB_PAGES + j) ==
-				   PAGE_PRESENT;
+		for (uint64_t j = 0; j < fake.engine.pages.pages; j++)
+			present += slab_of_page(table, j) == i &&
+				   pagemap_get(&fake.engine.pages, j) ==
+					   PAGE_PRESENT;
 		assert_int_equal(atomic_load(&table->slabs[i].present_pages),
 				 present);
 	}

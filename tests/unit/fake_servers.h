@@ -44,6 +44,7 @@ struct fake_session {
 	bool runs;
 	_Atomic bool stop;
 	_Atomic bool full;	/* refuses slabs */
+	_Atomic bool silent;	/* answers no transfer */
 	_Atomic bool no_repair; /* does nothing about a peer that is BROKEN */
 };
 
@@ -76,12 +77,16 @@ extern struct fake_servers fake;
 
 /* N servers, all UP, with all links UP, and a timeout for requests. */
 void fake_start(uint32_t servers, uint32_t lanes, uint64_t timeout_ms);
+/* The same with copies, or with DATA + PARITY shares. */
+void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
+		       uint32_t copies, uint32_t data, uint32_t parity);
 void fake_stop(void);
 
 /* Starts the thread of a server's session. */
 void fake_session_start(uint32_t server);
 
-/* Has the slab LIVE on SERVER, as if it had been asked for. */
+/* Has the slab LIVE on SERVER, and its other parts on those that follow, as if
+ * it had been asked for. */
 void fake_map_slab(uint64_t slab, uint32_t server);
 
 /* What a session does: takes the links down; builds them; repairs. */
@@ -97,7 +102,7 @@ void fake_answer_asks(uint32_t server);
 /* Forgets what was sent. */
 void fake_clear_log(void);
 
-/* The bytes of PAGE as its server has them. */
+/* The bytes of PAGE as the server of its slab's first part has them. */
 const char *fake_stored(uint64_t page);
 
 /* Fills N pages with something that tells PAGE and VERSION. */

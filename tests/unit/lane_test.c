@@ -10,10 +10,14 @@ static struct lane_pool pool;
 
 static void make_pool_of(uint32_t n)
 {
-	const struct channel_config config = { .buffer_bytes = 4096 };
+	const struct lane_pool_config config = {
+		.lanes = n,
+		.peers = PEERS,
+		.channel = { .buffer_bytes = 4096 },
+	};
 	struct reason why;
 
-	assert_int_equal(lane_pool_create(&pool, n, PEERS, &config, &why), 0);
+	assert_int_equal(lane_pool_create(&pool, &config, &why), 0);
 }
 
 static int make_pool(void **state)

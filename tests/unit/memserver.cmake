@@ -2,8 +2,10 @@
 foreach(name config host conn)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
-rswap_unit_test(memserver_session SOURCES fake_control.c
-  LIBRARIES rswap-memserver-core)
+foreach(name session resume release)
+  rswap_unit_test(memserver_${name} SOURCES session_server.c fake_control.c
+    LIBRARIES rswap-memserver-core)
+endforeach()
 foreach(name slab work)
   rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
 endforeach()
@@ -12,7 +14,7 @@ rswap_unit_test(memserver_rdma CONCURRENT
   SOURCES fake_control.c mock_verbs.c mock_cm.c
   LIBRARIES rswap-memserver-core)
 
-foreach(name daemon stress)
+foreach(name daemon outlive stress)
   add_executable(memserver_${name} memserver_${name}.c memserver_client.c)
   target_link_libraries(memserver_${name} PRIVATE unit-support)
   add_dependencies(memserver_${name} rswap-memserver)

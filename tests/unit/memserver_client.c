@@ -46,14 +46,25 @@ static uint16_t await_port(struct daemon *d)
 	return (uint16_t)port;
 }
 
-void daemon_start(struct daemon *d, const char *program, const char *option1,
-		  const char *option2, const char *option3, const char *option4)
+#define OPTIONS_MAX 16
+
+void daemon_start(struct daemon *d, const char *program,
+		  const char *const options[])
 {
 	char port_option[100];
 	char pid_option[100];
 	char control_option[100];
-
+	const char *argv[OPTIONS_MAX + 7] = {
+		program,	   "--listen=127.0.0.1:0",
+		"--transport=tcp", port_option,
+		pid_option,	   control_option
+	};
 	const char *tmp = getenv("TMPDIR");
+
+	for (int i = 0; options[i]; i++) {
+		assert_true(i < OPTIONS_MAX);
+		argv[6 + i] = options[i];
+	}
 
 	snprintf(d->dir, sizeof d->dir, "%.40s/memserver.XXXXXX",
 		 tmp && *tmp ? tmp : "/tmp");
@@ -71,19 +82,16 @@ void daemon_start(struct daemon *d, const char *program, const char *option1,
 	if (d->pid == 0) {
 		/* a test that aborts leaves nothing behind */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(program, program, "--listen=127.0.0.1:0",
-		      "--transport=tcp", port_option, pid_option,
-		      control_option, option1, option2, option3, option4, NULL);
+		execv(program, (char *const *)argv);
 		_exit(127);
 	}
 	d->port = await_port(d);
 }
 
-void daemon_stop(struct daemon *d)
+void daemon_await_end(struct daemon *d)
 {
 	int status;
 
-	assert_int_equal(kill(d->pid, SIGTERM), 0);
 	assert_int_equal(waitpid(d->pid, &status, 0), d->pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -91,15 +99,28 @@ void daemon_stop(struct daemon *d)
 	assert_int_equal(rmdir(d->dir), 0);
 }
 
-uint64_t daemon_status(struct daemon *d, const char *key)
+void daemon_stop(struct daemon *d)
+{
+	assert_int_equal(kill(d->pid, SIGTERM), 0);
+	daemon_await_end(d);
+}
+
+const char *daemon_ask(struct daemon *d, const char *command)
 {
 	static char answer[1 << 20];
-	char value[64];
 	struct reason why;
 
-	if (ctlsock_ask(d->control, "status", answer, sizeof answer, soon(),
+	if (ctlsock_ask(d->control, command, answer, sizeof answer, soon(),
 			&why) < 0)
-		fail_msg("status: %s", why.text);
+		fail_msg("%s: %s", command, why.text);
+	return answer;
+}
+
+uint64_t daemon_status(struct daemon *d, const char *key)
+{
+	const char *answer = daemon_ask(d, "status");
+	char value[64];
+
 	assert_non_null(ctlsock_value(answer, key, value, sizeof value));
 	return strtoull(value, NULL, 10);
 }
@@ -175,14 +196,32 @@ void client_send(struct client *c, struct wire_message *m)
 	assert_true(send_bytes(c->fd, bytes, wire_encode(m, bytes)));
 }
 
+static bool noted_release(struct client *c, const struct wire_message *m)
+{
+	if (m->type != WIRE_RELEASE)
+		return false;
+	c->release_slabs = m->release.slabs;
+	return true;
+}
+
 struct wire_message client_ask(struct client *c, struct wire_message m)
 {
 	struct wire_message reply;
 
 	client_send(c, &m);
-	assert_true(recv_message(c->fd, &reply));
+	do {
+		assert_true(recv_message(c->fd, &reply));
+	} while (noted_release(c, &reply));
 	assert_int_equal(reply.cookie, m.cookie);
 	return reply;
+}
+
+void client_await_release(struct client *c)
+{
+	struct wire_message m;
+
+	assert_true(recv_message(c->fd, &m));
+	assert_true(noted_release(c, &m));
 }
 
 uint32_t error_of(const struct wire_message *reply)
@@ -190,9 +229,20 @@ uint32_t error_of(const struct wire_message *reply)
 	return reply->type == WIRE_ERROR ? reply->error.code : 0;
 }
 
-void client_open(struct client *c, const struct daemon *d)
+static void greet(struct client *c, const struct daemon *d)
 {
 	struct wire_message m = { .type = WIRE_HELLO };
+
+	*c = (struct client){ .daemon = d, .fd = raw_connect(d) };
+	strcpy(m.hello.name, "test");
+	m = client_ask(c, m);
+	assert_int_equal(m.type, WIRE_WELCOME);
+	c->welcome = m.welcome;
+}
+
+void client_open(struct client *c, const struct daemon *d)
+{
+	struct wire_message m;
 	struct wire_message open = {
 		.type = WIRE_OPEN,
 		.open = { .size_bytes = 1 << 30,
@@ -200,25 +250,48 @@ void client_open(struct client *c, const struct daemon *d)
 			  .transport = WIRE_TRANSPORT_TCP },
 	};
 
-	*c = (struct client){ .daemon = d, .fd = raw_connect(d) };
-	strcpy(m.hello.name, "test");
-	m = client_ask(c, m);
-	assert_int_equal(m.type, WIRE_WELCOME);
-	c->welcome = m.welcome;
+	greet(c, d);
 	m = client_ask(c, open);
 	assert_int_equal(m.type, WIRE_OPENED);
+	c->opened = m.opened;
 	c->session = m.opened.session;
 }
 
-void client_close(struct client *c)
+struct wire_message client_resume(struct client *c, const struct client *old)
+{
+	struct wire_message m = { .type = WIRE_RESUME };
+	struct wire_opened opened = old->opened;
+	uint64_t label = old->label;
+
+	greet(c, old->daemon);
+	c->opened = opened;
+	c->session = opened.session;
+	c->label = label;
+	m.resume.session = opened.session;
+	memcpy(m.resume.token, opened.token, sizeof m.resume.token);
+	return client_ask(c, m);
+}
+
+void client_lose(struct client *c)
 {
 	close(c->fd);
 	c->fd = -1;
 }
 
+void client_close(struct client *c)
+{
+	struct wire_message bye = { .type = WIRE_BYE };
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+
+	/* the server may have closed before */
+	send_bytes(c->fd, bytes, wire_encode(&bye, bytes));
+	client_lose(c);
+}
+
 bool client_alloc(struct client *c, uint32_t *slab)
 {
-	struct wire_message m = { .type = WIRE_ALLOC, .alloc.label = 5 };
+	struct wire_message m = { .type = WIRE_ALLOC,
+				  .alloc.label = ++c->label };
 
 	m = client_ask(c, m);
 	if (m.type == WIRE_ERROR)

@@ -19,13 +19,17 @@ struct daemon {
 };
 
 /* Starts PROGRAM with --listen=127.0.0.1:0, files in a directory of its own,
- * and up to four more options (NULL: none); waits until it serves. */
-void daemon_start(struct daemon *d, const char *program, const char *option1,
-		  const char *option2, const char *option3,
-		  const char *option4);
+ * and more OPTIONS, NULL at their end; waits until it serves. */
+void daemon_start(struct daemon *d, const char *program,
+		  const char *const options[]);
 
-/* SIGTERM: it must end with status 0 and leave no file. */
+/* Waits until it has ended: with status 0, and no file left. */
+void daemon_await_end(struct daemon *d);
+/* SIGTERM, and that; no session holds a slab. */
 void daemon_stop(struct daemon *d);
+
+/* What the control socket answers to COMMAND; valid until the next call. */
+const char *daemon_ask(struct daemon *d, const char *command);
 
 /* A number from the status; waiting up to 5 seconds for it to be VALUE, or at
  * most VALUE. */
@@ -37,8 +41,12 @@ struct client {
 	const struct daemon *daemon;
 	int fd;
 	uint32_t cookie;
+	uint64_t label; /* of the last slab that was asked for */
 	struct wire_welcome welcome;
+	struct wire_opened opened;
 	uint64_t session;
+	/* What RELEASE asked for last; 0 without one. */
+	uint32_t release_slabs;
 };
 
 /* A TCP connection, without a word. */
@@ -46,15 +54,25 @@ int raw_connect(const struct daemon *d);
 
 /* Up to OPENED. */
 void client_open(struct client *c, const struct daemon *d);
+/* Says BYE, or only closes the connection. */
 void client_close(struct client *c);
+void client_lose(struct client *c);
 
-/* Sends a message and returns its reply. */
+/* Takes the session of OLD up on a connection of its own; the server's reply.
+ */
+struct wire_message client_resume(struct client *c, const struct client *old);
+
+/* Waits for RELEASE. */
+void client_await_release(struct client *c);
+
+/* Sends a message and returns its reply; a RELEASE before it is noted. */
 struct wire_message client_ask(struct client *c, struct wire_message m);
 void client_send(struct client *c, struct wire_message *m);
 
 /* The reply's error code, 0 for any other reply. */
 uint32_t error_of(const struct wire_message *reply);
 
+/* A slab with a label of its own. */
 bool client_alloc(struct client *c, uint32_t *slab);
 struct wire_message client_free(struct client *c, uint32_t slab);
 struct wire_message client_token(struct client *c);

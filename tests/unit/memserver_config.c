@@ -47,6 +47,10 @@ static void defaults(void **state)
 	assert_int_equal(config.listen[0].port, 10909);
 	assert_int_equal(config.max_sessions, 256);
 	assert_int_equal(config.stock, 2);
+	assert_int_equal(config.grace_s, 60);
+	assert_int_equal(config.reclaim_percent, 0);
+	assert_string_equal(config.psi_path, "/proc/pressure/memory");
+	assert_string_equal(config.zone, "");
 	assert_true(config.threads >= 1);
 	assert_false(config.hugepages);
 	assert_null(config.control);
@@ -59,7 +63,8 @@ static void everything(void **state)
 			       "--listen=10.0.0.1", "--listen=[::1]:0",
 			       "--transport=tcp", "--hugepages", "--threads=3",
 			       "--max-sessions=7", "--stock=0",
-			       "--port-file=ports", NULL),
+			       "--port-file=ports", "--grace=0", "--reclaim=25",
+			       "--zone=rack 7", NULL),
 			 CONFIG_RUN);
 	assert_int_equal(config.memory_asked_bytes, 100 << 20);
 	assert_int_equal(config.memory_bytes, 96 << 20);
@@ -71,6 +76,9 @@ static void everything(void **state)
 	assert_int_equal(config.threads, 3);
 	assert_int_equal(config.max_sessions, 7);
 	assert_int_equal(config.stock, 0);
+	assert_int_equal(config.grace_s, 0);
+	assert_int_equal(config.reclaim_percent, 25);
+	assert_string_equal(config.zone, "rack 7");
 }
 
 static void slab_size_may_come_last(void **state)
@@ -115,6 +123,14 @@ static void wrong_values(void **state)
 	assert_refused("--threads=many", "from 1 to 256");
 	assert_refused("--max-sessions=0", "a number from 1");
 	assert_refused("--stock=-1", "a number from 0");
+	assert_refused("--grace=3601", "from 0 to 3600");
+	assert_refused("--grace=1m", "from 0 to 3600");
+	assert_refused("--reclaim=101", "from 0 to 100");
+	assert_refused("--reclaim=5%", "from 0 to 100");
+	assert_refused("--zone=", "1 to 31 printable");
+	assert_refused("--zone=12345678901234567890123456789012",
+		       "1 to 31 printable");
+	assert_refused("--zone=a\tb", "1 to 31 printable");
 	assert_refused("--listen=", "HOST");
 	assert_refused("--listen=h:70000", "HOST");
 	assert_refused("--port-file=", "path");

@@ -180,9 +180,9 @@ static void tells_garbage_apart(void **state)
 	size_t n = hello(bytes);
 
 	(void)state;
-	bytes[4] = 2;
+	bytes[4] = WIRE_VERSION + 1;
 	says_what_is_wrong(bytes, n, WIRE_BAD_VERSION);
-	bytes[4] = 1;
+	bytes[4] = WIRE_VERSION;
 	bytes[6] = 99;
 	says_what_is_wrong(bytes, n, WIRE_BAD_TYPE);
 	bytes[6] = WIRE_HELLO;

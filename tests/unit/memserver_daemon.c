@@ -29,8 +29,10 @@ static uint8_t back[SLAB];
 static int setup(void **state)
 {
 	(void)state;
-	daemon_start(&server, program, "--memory=16M", "--slab-size=1M",
-		     "--stock=1", "--threads=2");
+	daemon_start(&server, program,
+		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
+					    "--stock=1", "--threads=2",
+					    "--grace=1", NULL });
 	for (unsigned i = 0; i < SLAB; i++)
 		data[i] = (uint8_t)(i * 7 + i / PAGE + 1);
 	return 0;
@@ -437,7 +439,7 @@ static void reports_what_it_did(void **state)
 	client_close(&c);
 }
 
-/* SIGTERM with sessions in the middle of things. */
+/* A second SIGTERM, with sessions in the middle of things. */
 static void ends_in_order(void **state)
 {
 	struct daemon other;
@@ -446,12 +448,16 @@ static void ends_in_order(void **state)
 	int lane;
 
 	(void)state;
-	daemon_start(&other, program, "--memory=16M", "--slab-size=1M", NULL,
-		     NULL);
+	daemon_start(&other, program,
+		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
+					    NULL });
 	client_open(&c, &other);
 	lane = lane_open(&c);
 	assert_true(client_alloc(&c, &slab));
 	assert_true(lane_request(lane, WIRE_WRITE, slab, 0, SLAB, 1));
+	/* the first one asks for the slab */
+	assert_int_equal(kill(other.pid, SIGTERM), 0);
+	client_await_release(&c);
 	daemon_stop(&other);
 	assert_true(is_closed(lane));
 	assert_true(is_closed(c.fd));

@@ -8,95 +8,8 @@
 
 #include <cmocka.h>
 
-#include "fake_control.h"
 #include "handout.h"
-#include "server.h"
-#include "session.h"
-
-#define SLAB (1ull << 20)
-
-/* --- a server of four slabs --- */
-
-static struct config config;
-static struct server server;
-static struct net_text peer = { "peer" };
-
-static int setup(void **state)
-{
-	struct slab_pool_config pool = { .memory_bytes = 4 * SLAB,
-					 .slab_bytes = SLAB };
-	struct reason why;
-
-	(void)state;
-	config = (struct config){ .max_sessions = 3 };
-	memset(&server, 0, sizeof server);
-	server.config = &config;
-	list_init(&server.sessions);
-	list_init(&server.controls);
-	server.loop = ev_loop_new(EVFLAG_AUTO);
-	mailbox_open(&server.box, server.loop);
-	replies = 0;
-	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why) < 0)
-		return -1;
-	return workq_start(&server.preparer, "preparer", &server.box, &why);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	workq_stop(&server.preparer);
-	slab_pool_close(&server.pool);
-	mailbox_close(&server.box);
-	ev_loop_destroy(server.loop);
-	return 0;
-}
-
-static struct session *open_session(uint32_t transport)
-{
-	struct wire_open open = { .size_bytes = 4 * SLAB,
-				  .lanes = 4,
-				  .transport = transport };
-	uint32_t code = 0;
-
-	return session_open(&server, some_control(), "n a\tm", &peer, &open,
-			    &code);
-}
-
-static void await_replies(unsigned n)
-{
-	while (replies < n)
-		ev_run(server.loop, EVRUN_ONCE);
-}
-
-static struct wire_join join_of(struct session *session)
-{
-	struct wire_token token;
-	struct wire_join join;
-
-	assert_int_equal(session_token(session, &token), 0);
-	join = (struct wire_join){ .session = token.session,
-				   .lane = token.lane };
-	memcpy(join.token, token.token, sizeof join.token);
-	return join;
-}
-
-static unsigned closed;
-
-static void close_lane(struct lane *lane)
-{
-	(void)lane;
-	closed++;
-}
-
-static void join_lane(struct session *session, struct lane *lane)
-{
-	struct wire_join join = join_of(session);
-
-	*lane = (struct lane){ .close = close_lane };
-	assert_ptr_equal(session_admit(&server, &join, session->transport),
-			 session);
-	session_lane_joined(session, join.lane, lane);
-}
+#include "session_server.h"
 
 /* --- the tests --- */
 
@@ -265,17 +178,10 @@ static void takes_a_spare_back(void **state)
 	struct session *poor = open_session(WIRE_TRANSPORT_TCP);
 
 	(void)state;
-	handout_slab(poor, 0, 0);
-	await_replies(1);
-	rich->spare = slab_find(&server.pool, last_reply.slab.slab, poor->key);
-	/* as the preparing thread would have left it: nobody's */
-	list_remove(&rich->spare->owned);
-	poor->slab_count--;
-	rich->spare->hold = 0;
-	server.pool.owned--;
+	assert_int_equal(slab_take(&server.pool, &rich->spare), 0);
 	for (unsigned i = 1; i <= 4; i++)
 		handout_slab(poor, i, i);
-	await_replies(5);
+	await_replies(4);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
 	assert_null(rich->spare);
 	assert_int_equal(poor->slab_count, 4);
@@ -285,7 +191,8 @@ static void takes_a_spare_back(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)                                                                \
+	cmocka_unit_test_setup_teardown(f, server_setup, server_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(tokens_join_once),
 		TEST(lanes_and_sessions_are_limited),

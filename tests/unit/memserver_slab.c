@@ -91,12 +91,14 @@ static int take(struct slab **slab)
 	return take.err;
 }
 
+static uint64_t labels;
+
 static struct slab *take_owned(uint32_t owner)
 {
 	struct slab *slab;
 
 	assert_int_equal(take(&slab), 0);
-	slab_own(slab, owner);
+	slab_own(slab, owner, labels++);
 	return slab;
 }
 
@@ -338,10 +340,35 @@ static void races_with_freeing(void **state)
 	assert_int_equal(slab_pool_figures(&pool).used, 0);
 }
 
+/* As a session asks again for what it may have been given. */
+static void finds_what_a_label_has(void **state)
+{
+	struct slab *mine, *other;
+
+	(void)state;
+	assert_int_equal(take(&mine), 0);
+	assert_int_equal(take(&other), 0);
+	assert_null(slab_find_label(&pool, 7, 5));
+	slab_own(mine, 7, 5);
+	slab_own(other, 8, 5);
+	assert_ptr_equal(slab_find_label(&pool, 7, 5), mine);
+	assert_ptr_equal(slab_find_label(&pool, 8, 5), other);
+	assert_null(slab_find_label(&pool, 7, 6));
+	/* whatever chains they share */
+	for (uint32_t owner = 9; owner < 1000; owner++)
+		assert_null(slab_find_label(&pool, owner, 5));
+	slab_disown(mine);
+	assert_null(slab_find_label(&pool, 7, 5));
+	assert_ptr_equal(slab_find_label(&pool, 8, 5), other);
+	slab_disown(other);
+	assert_null(slab_find_label(&pool, 8, 5));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(finds_what_a_label_has),
 		TEST(hands_out_all_and_no_more),
 		TEST(comes_back_to_the_system_and_zero),
 		TEST(only_the_owner_holds),

@@ -135,6 +135,23 @@ static void fence(struct tester *t)
 	open_lanes(t);
 }
 
+/* The connection breaks, and all that it had is there on the next one. */
+static void resume(struct tester *t)
+{
+	struct client lost = t->client;
+	struct wire_message m;
+
+	if (draw(t, 2))
+		client_lose(&lost);
+	m = client_resume(&t->client, &lost);
+	check(m.type == WIRE_RESUMED, "RESUME was refused");
+	check(m.resumed.slabs == t->slab_count, "slabs are missing");
+	if (lost.fd >= 0)
+		client_lose(&lost);
+	close_lanes(t);
+	open_lanes(t);
+}
+
 static void one_op(struct tester *t)
 {
 	uint64_t what = draw(t, 200);
@@ -150,6 +167,8 @@ static void one_op(struct tester *t)
 		drop_slab(t);
 	else if (what == 10)
 		fence(t);
+	else if (what == 11)
+		resume(t);
 	else if (what < 100)
 		write_page(t, lane, slab, (unsigned)draw(t, PAGES));
 	else
@@ -188,6 +207,15 @@ static void be_nasty(struct tester *t)
 	}
 }
 
+/* In one way or the other; one that is only lost goes when its time is over. */
+static void leave(struct tester *t)
+{
+	if (draw(t, 4))
+		client_close(&t->client);
+	else
+		client_lose(&t->client);
+}
+
 static void *run(void *arg)
 {
 	struct tester *t = arg;
@@ -200,7 +228,7 @@ static void *run(void *arg)
 			one_op(t);
 		if (t->hostile)
 			be_nasty(t);
-		client_close(&t->client);
+		leave(t);
 		close_lanes(t);
 	}
 	return NULL;
@@ -212,8 +240,10 @@ static void honest_clients_notice_nothing(void **state)
 	uint64_t ops = 0;
 
 	(void)state;
-	daemon_start(&server, program, "--memory=12M", "--slab-size=1M",
-		     "--threads=3", "--stock=1");
+	daemon_start(&server, program,
+		     (const char *const[]){ "--memory=12M", "--slab-size=1M",
+					    "--threads=3", "--stock=1",
+					    "--grace=1", NULL });
 	end_ns = clock_now_ns() + RUN_NS;
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		testers[i].random = 88172645463325252ull + i * 7919;

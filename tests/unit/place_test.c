@@ -33,18 +33,16 @@ static void set_state(uint32_t server, enum peer_state state)
 	peer_set_state(&fake.engine.peers[server], state);
 }
 
-/* Walks to the end and expects ORDER, as digits. */
-static void assert_order(const char *order)
+/* The server that comes first, as a digit, or "-". */
+static void assert_first(enum peer_state state, const char *first)
 {
-	struct place_walk walk = { 0 };
-	char got[SERVERS + 2] = "";
-	struct peer *peer;
+	const struct peer *peer = place_pick(
+		&fake.engine, &fake.engine.slabs.slabs[0], state, true);
+	char got[] = "-";
 
-	while (strlen(got) <= SERVERS &&
-	       (peer = place_next(&fake.engine, &walk)))
-		got[strlen(got)] = (char)('0' + peer->index);
-	assert_string_equal(got, order);
-	assert_null(place_next(&fake.engine, &walk));
+	if (peer)
+		got[0] = (char)('0' + peer->index);
+	assert_string_equal(got, first);
 }
 
 static void the_one_with_the_most_memory_comes_first(void **state)
@@ -54,25 +52,25 @@ static void the_one_with_the_most_memory_comes_first(void **state)
 	set_free(1, 7);
 	set_free(2, 3);
 	set_free(3, 9);
-	assert_order("3102");
+	assert_first(PEER_UP, "3");
 }
 
 static void equals_come_in_the_order_of_the_configuration(void **state)
 {
 	(void)state;
-	assert_order("0123");
+	assert_first(PEER_UP, "0");
 	set_free(2, 1 << 20);
-	assert_order("2013");
+	assert_first(PEER_UP, "2");
 }
 
-static void
-one_that_is_down_is_left_out_and_a_broken_one_comes_last(void **state)
+static void only_servers_in_that_state_are_looked_at(void **state)
 {
 	(void)state;
 	set_state(0, PEER_DOWN);
 	set_state(2, PEER_BROKEN);
 	set_free(2, 1 << 20);
-	assert_order("132");
+	assert_first(PEER_UP, "1");
+	assert_first(PEER_BROKEN, "2");
 }
 
 static void one_without_room_for_a_slab_is_left_out(void **state)
@@ -81,24 +79,44 @@ static void one_without_room_for_a_slab_is_left_out(void **state)
 	set_free(1, 0);
 	atomic_store(&fake.engine.peers[3].free_bytes, FAKE_SLAB_BYTES - 1);
 	set_free(0, 1);
-	assert_order("20");
+	assert_first(PEER_UP, "2");
 	set_free(0, 0);
 	set_free(2, 0);
-	assert_order("");
+	assert_first(PEER_UP, "-");
 }
 
-static void a_walk_ends_though_the_figures_change(void **state)
+static void set_zone(uint32_t server, const char *zone)
 {
-	struct place_walk walk = { 0 };
-	uint64_t seed = random_seed();
-	int steps = 0;
+	strcpy(fake.engine.peers[server].zone, zone);
+}
+
+static void parts_go_to_other_servers_and_other_zones(void **state)
+{
+	struct slab *slab = &fake.engine.slabs.slabs[0];
 
 	(void)state;
-	while (place_next(&fake.engine, &walk)) {
-		for (uint32_t i = 0; i < SERVERS; i++)
-			set_free(i, random_next(&seed) % 10);
-		assert_true(++steps < 100);
-	}
+	fake_map_slab(0, 0);
+	assert_first(PEER_UP, "1");
+	set_zone(0, "rack1");
+	set_zone(1, "rack1");
+	assert_first(PEER_UP, "2");
+	set_zone(2, "rack1");
+	set_zone(3, "rack1");
+	assert_first(PEER_UP, "-");
+	assert_int_equal(place_pick(&fake.engine, slab, PEER_UP, false)->index,
+			 1);
+}
+
+static void the_local_fallback_comes_last(void **state)
+{
+	(void)state;
+	fake.engine.peers[1].local = true;
+	set_free(1, 1 << 20);
+	assert_first(PEER_UP, "0");
+	set_free(0, 0);
+	set_free(2, 0);
+	set_free(3, 0);
+	assert_first(PEER_UP, "1");
 }
 
 /* --- a slab for somebody --- */
@@ -118,7 +136,7 @@ static void a_live_slab_needs_nothing(void **state)
 	(void)state;
 	fake_map_slab(3, 1);
 	assert_int_equal(place(3, 0), 0);
-	assert_int_equal(slab_at(3)->peer, 1);
+	assert_int_equal(slab_at(3)->parts[0].peer, 1);
 }
 
 static void a_new_slab_goes_where_most_memory_is(void **state)
@@ -129,7 +147,7 @@ static void a_new_slab_goes_where_most_memory_is(void **state)
 		fake_session_start(i);
 	assert_int_equal(place(0, LONG_MS), 0);
 	assert_int_equal(slab_state(slab_at(0)), SLAB_LIVE);
-	assert_int_equal(slab_at(0)->peer, 2);
+	assert_int_equal(slab_at(0)->parts[0].peer, 2);
 }
 
 static void the_next_one_is_asked_where_one_refuses(void **state)
@@ -140,7 +158,7 @@ static void the_next_one_is_asked_where_one_refuses(void **state)
 	for (uint32_t i = 0; i < SERVERS; i++)
 		fake_session_start(i);
 	assert_int_equal(place(0, LONG_MS), 0);
-	assert_int_equal(slab_at(0)->peer, 2);
+	assert_int_equal(slab_at(0)->parts[0].peer, 2);
 }
 
 static void all_full_is_told_from_nobody_there(void **state)
@@ -161,15 +179,14 @@ static void all_full_is_told_from_nobody_there(void **state)
 static void
 a_session_that_does_not_answer_is_waited_for_until_the_deadline(void **state)
 {
-	struct slab *asked;
+	struct slab_part *asked;
 
 	(void)state;
 	assert_int_equal(place(5, 20), -ETIMEDOUT);
 	assert_int_equal(slab_state(slab_at(5)), SLAB_ALLOCATING);
 	asked = peer_next_ask(&fake.engine.peers[0]);
-	assert_ptr_equal(asked, slab_at(5));
+	assert_ptr_equal(asked->slab, slab_at(5));
 	assert_null(peer_next_ask(&fake.engine.peers[0]));
-	slab_cancel_alloc(&fake.engine.slabs, asked);
 }
 
 static void *place_first(void *arg)
@@ -179,9 +196,9 @@ static void *place_first(void *arg)
 }
 
 /* Waits until the session of the server with most memory is asked. */
-static struct slab *await_ask(void)
+static struct slab_part *await_ask(void)
 {
-	struct slab *asked;
+	struct slab_part *asked;
 
 	while (!(asked = peer_next_ask(&fake.engine.peers[0])))
 		sched_yield();
@@ -193,7 +210,7 @@ static struct slab *await_ask(void)
 static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
 {
 	pthread_t thread;
-	struct slab *asked;
+	struct slab_part *asked;
 	int rc = -1;
 
 	(void)state;
@@ -201,11 +218,11 @@ static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
 		set_state(i, PEER_DOWN);
 	thread = thread_start(place_first, &rc);
 	asked = await_ask();
-	atomic_fetch_add(&asked->generation, 1);
-	slab_cancel_alloc(&fake.engine.slabs, asked);
-	assert_ptr_equal(await_ask(), asked);
-	slab_finish_alloc(&fake.engine.slabs, asked, 0,
-			  &(struct remote_slab){ 0 });
+	atomic_fetch_add(&asked->slab->generation, 1);
+	atomic_store(&asked->state, PART_NONE);
+	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
+	assert_ptr_equal(await_ask()->slab, asked->slab);
+	place_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
 	thread_end(thread);
 	assert_int_equal(rc, 0);
 }
@@ -246,10 +263,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_servers(the_one_with_the_most_memory_comes_first),
 		with_servers(equals_come_in_the_order_of_the_configuration),
-		with_servers(
-			one_that_is_down_is_left_out_and_a_broken_one_comes_last),
+		with_servers(only_servers_in_that_state_are_looked_at),
 		with_servers(one_without_room_for_a_slab_is_left_out),
-		with_servers(a_walk_ends_though_the_figures_change),
+		with_servers(parts_go_to_other_servers_and_other_zones),
+		with_servers(the_local_fallback_comes_last),
 		with_servers(a_live_slab_needs_nothing),
 		with_servers(a_new_slab_goes_where_most_memory_is),
 		with_servers(the_next_one_is_asked_where_one_refuses),

@@ -256,6 +256,13 @@ static void an_abort_wakes_the_sleeper(void **state)
 
 /* --- completions that failed --- */
 
+static void fail_call(const char *call, unsigned after, int error)
+{
+	mock.fail = call;
+	mock.fail_after = after;
+	mock.fail_errno = error;
+}
+
 static void fail_work(unsigned at, enum ibv_wc_status status)
 {
 	mock.bad_at = at;
@@ -327,6 +334,203 @@ static void one_links_failure_leaves_the_other_alone(void **state)
 	assert_memory_equal(got + BYTES, remote + BYTES, BYTES);
 	assert_untouched(0, 1);
 	assert_untouched(2, 3);
+}
+
+/* --- waiting for some, and several sets at a time --- */
+
+static size_t wait_for(struct xfer *set, size_t n, size_t want, uint64_t ms)
+{
+	return rdma->wait_until(channel, set, n, want, ms ? after_ms(ms) : 0);
+}
+
+static void submit(struct xfer *set, size_t n)
+{
+	rdma->submit(channel, set, n, after_ms(LONG_MS));
+}
+
+static void a_wait_that_ends_early_aborts_nothing(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	mock.hold = true;
+	plan(XFER_READ, N);
+	submit(xfers, N);
+	assert_int_equal(wait_for(xfers, N, 1, 0), 0);
+	assert_int_equal(wait_for(xfers, N, 1, 30), 0);
+	assert_true(clock_now_ns() - begin_ns >= 30 * NS_PER_MS);
+	assert_statuses(0, N, -EINPROGRESS);
+	assert_int_equal(mock.to_error, 0);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, N, N, 0), N);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+static void one_silent_server_is_not_waited_for(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, 2);
+	mock.hold = true;
+	submit(xfers, 1);
+	mock.hold = false;
+	submit(&xfers[1], 1);
+	assert_int_equal(wait_for(xfers, 2, 1, LONG_MS), 1);
+	assert_int_equal(wait_for(xfers, 2, 2, 20), 1);
+	assert_int_equal(xfers[0].status, -EINPROGRESS);
+	assert_memory_equal(got + BYTES, remote + BYTES, BYTES);
+	assert_untouched(0, 1);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, 2, 2, LONG_MS), 2);
+	assert_statuses(0, 2, 0);
+}
+
+static void a_sleeper_is_woken_by_either_device(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	close_link(1);
+	mock.device = 1;
+	connect_link(1);
+	for (int late = 0; late < LINKS; late++) {
+		plan_both(XFER_READ, 2);
+		mock.hold = true;
+		submit(xfers, 2);
+		/* The other one ends, by this. */
+		rdma->link_abort(links[!late]);
+		assert_int_equal(wait_for(xfers, 2, 1, LONG_MS), 1);
+		thread = thread_start(finish_after_a_while, NULL);
+		assert_int_equal(wait_for(xfers, 2, 2, LONG_MS), 2);
+		thread_end(thread);
+		assert_int_equal(xfers[late].status, 0);
+		close_link(!late);
+		mock.device = !late;
+		connect_link(!late);
+	}
+}
+
+/* The first is over last, when others have come and gone, of the same link
+ * too. */
+static void a_late_transfer_is_told_its_own(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, N);
+	mock.hold = true;
+	submit(xfers, 1);
+	mock.hold = false;
+	for (size_t i = 1; i < N; i += 2) {
+		submit(&xfers[i], 1);
+		assert_int_equal(wait_for(&xfers[i], 1, 1, LONG_MS), 1);
+		assert_int_equal(xfers[i].status, 0);
+		assert_memory_equal(got + i * BYTES, remote + i * BYTES, BYTES);
+	}
+	assert_statuses(0, 1, -EINPROGRESS);
+	assert_untouched(0, 1);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, 1, 1, LONG_MS), 1);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(got, remote, 2 * BYTES);
+}
+
+/* While a wait is for another set, or for none, each is told its own. */
+static void a_wait_carries_the_other_sets_on(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, N);
+	mock.hold = true;
+	submit(xfers, 3);
+	submit(&xfers[3], N - 3);
+	mock_finish();
+	assert_int_equal(wait_for(&xfers[3], N - 3, N - 3, LONG_MS), N - 3);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, remote, N * BYTES);
+}
+
+static void an_error_flushes_the_sets_behind_it(void **state)
+{
+	(void)state;
+	plan(XFER_READ, N);
+	mock.hold = true;
+	submit(xfers, 2);
+	submit(&xfers[2], N - 2);
+	fail_work(4, IBV_WC_RETRY_EXC_ERR);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, N, N, LONG_MS), N);
+	assert_statuses(0, 2, 0);
+	assert_statuses(2, 4, -ECONNRESET);
+	assert_statuses(4, N, -ECONNABORTED);
+	assert_memory_equal(got, remote, 2 * BYTES);
+	assert_untouched(2, N);
+}
+
+static void a_channel_that_is_full_says_so(void **state)
+{
+	const size_t n = TRANSPORT_MAX_XFERS - 1;
+	struct xfer more[2];
+
+	(void)state;
+	plan_both(XFER_READ, n);
+	more[0] = more[1] = xfers[0];
+	mock.hold = true;
+	submit(xfers, 1);
+	mock.hold = false;
+	submit(&xfers[1], n - 1);
+	mock.posts = 0;
+	submit(more, 2); /* of which there is room for one */
+	assert_int_equal(more[0].status, -ENOBUFS);
+	assert_int_equal(more[1].status, -ENOBUFS);
+	assert_int_equal(mock.posts, 0);
+	assert_int_equal(wait_for(xfers, n, n, LONG_MS), n);
+	assert_statuses(0, n, 0);
+	submit(more, 2);
+	assert_int_equal(wait_for(more, 2, 2, LONG_MS), 2);
+	assert_int_equal(more[1].status, 0);
+}
+
+static void a_channel_whose_buffer_is_full_says_so(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, 3);
+	xfers[0].bytes = sizeof got - BYTES;
+	mock.hold = true;
+	submit(xfers, 1);
+	submit(&xfers[1], 1);
+	submit(&xfers[2], 1);
+	assert_int_equal(xfers[2].status, -ENOBUFS);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, 3, 3, LONG_MS), 3);
+	assert_statuses(0, 2, 0);
+	submit(&xfers[2], 1);
+	mock_finish();
+	assert_int_equal(wait_for(xfers, 3, 3, LONG_MS), 3);
+	assert_statuses(0, 3, 0);
+}
+
+static void a_deadline_is_one_sets_own(void **state)
+{
+	(void)state;
+	plan_both(XFER_READ, 2);
+	mock.hold = true;
+	submit(xfers, 1);
+	submit(&xfers[1], 1);
+	rdma->wait(channel, xfers, 1, after_ms(20));
+	assert_statuses(0, 1, -ETIMEDOUT);
+	assert_statuses(1, 2, -EINPROGRESS);
+	mock_finish();
+	assert_int_equal(wait_for(&xfers[1], 1, 1, LONG_MS), 1);
+	assert_statuses(1, 2, 0);
+}
+
+static void who_cannot_sleep_waits_no_more(void **state)
+{
+	(void)state;
+	mock.hold = true;
+	fail_call("ibv_req_notify_cq", 0, EIO);
+	plan(XFER_READ, N);
+	submit(xfers, N);
+	assert_int_equal(wait_for(xfers, N, 1, LONG_MS), N);
+	assert_statuses(0, N, -EIO);
 }
 
 /* --- deadlines --- */
@@ -406,13 +610,6 @@ static void a_device_that_does_not_flush_closes_the_channel(void **state)
 }
 
 /* --- calls that fail --- */
-
-static void fail_call(const char *call, unsigned after, int error)
-{
-	mock.fail = call;
-	mock.fail_after = after;
-	mock.fail_errno = error;
-}
 
 static void ibv_post_send__ENOMEM_at_the_first(void **state)
 {
@@ -523,6 +720,16 @@ int main(void)
 		with_links(more_may_fail_than_one_poll_brings),
 		with_links(a_refusal_by_the_server_is_told_apart),
 		with_links(one_links_failure_leaves_the_other_alone),
+		with_links(a_wait_that_ends_early_aborts_nothing),
+		with_links(one_silent_server_is_not_waited_for),
+		with_links(a_sleeper_is_woken_by_either_device),
+		with_links(a_late_transfer_is_told_its_own),
+		with_links(a_wait_carries_the_other_sets_on),
+		with_links(an_error_flushes_the_sets_behind_it),
+		with_links(a_channel_that_is_full_says_so),
+		with_links(a_channel_whose_buffer_is_full_says_so),
+		with_links(a_deadline_is_one_sets_own),
+		with_links(who_cannot_sleep_waits_no_more),
 		with_links(a_deadline_flushes_the_queue_pair),
 		with_links(a_deadline_spares_the_link_that_was_done),
 		with_links(a_device_that_does_not_flush_closes_the_channel),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "place.h"
 #include "session.h"
 
 #define SERVERS 3
@@ -136,14 +137,16 @@ static void free_empty_slabs(uint32_t server)
 
 		if (!here)
 			continue;
-		here = slab->peer == server;
+		here = slab->parts[0].peer == server;
 		slab_leave(slab);
 		if (!here || !slab_begin_free(slab))
 			continue;
-		slab_finish_close(table, slab,
-				  atomic_load(&slab->present_pages)
-					  ? SLAB_LIVE
-					  : SLAB_UNMAPPED);
+		if (atomic_load(&slab->present_pages)) {
+			slab_finish_close(table, slab, SLAB_LIVE);
+			continue;
+		}
+		place_give_back(&fake.engine, &slab->parts[0]);
+		slab_finish_close(table, slab, SLAB_UNMAPPED);
 	}
 }
 

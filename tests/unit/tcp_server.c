@@ -27,6 +27,13 @@ static bool sulk(void)
 	return false;
 }
 
+/* A good answer follows. */
+static void hold(void)
+{
+	while (!atomic_load(&s->released) && !atomic_load(&s->stop))
+		sleep_ms(1);
+}
+
 /* A good reply and a payload without end in sight. */
 static bool drip(int fd, const struct wire_data_reply *reply)
 {
@@ -66,6 +73,9 @@ static bool misbehave(int fd, const struct wire_data_request *request,
 		bytes /= 2;
 		break;
 	case TCP_SHORT:
+		break;
+	case TCP_HELD:
+		hold();
 		break;
 	case TCP_DRIP:
 		return drip(fd, &reply);
@@ -201,6 +211,7 @@ void tcp_server_start(enum tcp_behaviour behaviour, unsigned after)
 	s->after = after;
 	s->n_lanes = 0;
 	atomic_store(&s->stop, false);
+	atomic_store(&s->released, false);
 	assert_int_equal(net_resolve(&name, &s->addr, &why), 0);
 	s->listener = net_listen(&s->addr, &why);
 	assert_true(s->listener >= 0);

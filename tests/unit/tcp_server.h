@@ -30,6 +30,7 @@ enum tcp_behaviour {
 	TCP_SILENT,
 	TCP_DRIP, /* a byte every now and then */
 	TCP_DEAF, /* does not even receive */
+	TCP_HELD, /* well, but not before it is released */
 };
 
 struct tcp_lane {
@@ -51,7 +52,7 @@ struct tcp_server {
 	struct tcp_lane lanes[TCP_LANES_MAX];
 	size_t n_lanes;
 	struct wire_join joined; /* the last */
-	atomic_bool stop;
+	atomic_bool stop, released;
 	pthread_mutex_t store_lock;
 	char store[2][TCP_SLAB_BYTES]; /* slabs 0 and 1 */
 };

@@ -392,6 +392,181 @@ static void drop_by_drop_ends_at_the_deadline(void **state)
 	stop();
 }
 
+/* --- waiting for some, and several sets at a time --- */
+
+static size_t wait_for(struct xfer *set, size_t n, size_t want, uint64_t ms)
+{
+	return tcp->wait_until(channel, set, n, want, ms ? after_ms(ms) : 0);
+}
+
+static void submit(struct xfer *set, size_t n)
+{
+	tcp->submit(channel, set, n, after_ms(LONG_MS));
+}
+
+/* A server whose first connection, the first link's READs, is held. */
+static void start_held(unsigned after)
+{
+	tcp_server.only_lane = 1;
+	start(TCP_HELD, after, 2);
+	memcpy(tcp_server.store[0], sent, sizeof sent);
+	plan(XFER_READ, N);
+}
+
+static void release(void)
+{
+	atomic_store(&tcp_server.released, true);
+}
+
+static void a_wait_that_ends_early_aborts_nothing(void **state)
+{
+	uint64_t begin_ns;
+
+	(void)state;
+	start_held(2);
+	submit(xfers, N);
+	assert_int_equal(wait_for(xfers, N, 2, LONG_MS), 2);
+	begin_ns = clock_now_ns();
+	assert_int_equal(wait_for(xfers, N, N, 0), 2);
+	assert_int_equal(wait_for(xfers, N, N, 30), 2);
+	assert_true(clock_now_ns() - begin_ns >= 30 * NS_PER_MS);
+	assert_statuses(2, N, -EINPROGRESS);
+	release();
+	assert_int_equal(wait_for(xfers, N, N, LONG_MS), N);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	stop();
+}
+
+/* Nearer than a receive can wait for by itself. */
+static void a_short_wait_is_as_short_as_it_says(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	start_held(0);
+	submit(xfers, N);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(wait_for(xfers, N, 1, 1), 0);
+	/* A tick each would be 20 seconds. */
+	assert_true(clock_now_ns() - begin_ns < 15 * NS_PER_S);
+	release();
+	tcp->wait(channel, xfers, N, after_ms(LONG_MS));
+	assert_statuses(0, N, 0);
+	stop();
+}
+
+static void a_look_takes_what_has_come(void **state)
+{
+	(void)state;
+	start(TCP_GOOD, 0, 1);
+	plan(XFER_WRITE, N);
+	submit(xfers, N);
+	while (wait_for(xfers, N, N, 0) < N)
+		sleep_ms(1);
+	assert_statuses(0, N, 0);
+	stop();
+}
+
+static void one_silent_server_is_not_waited_for(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	start_held(0);
+	xfers[3].link = xfers[4].link = links[1];
+	submit(xfers, N);
+	assert_int_equal(wait_for(xfers, N, 2, LONG_MS), 2);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+	assert_statuses(0, 3, -EINPROGRESS);
+	assert_statuses(3, N, 0);
+	assert_memory_equal(got + 3 * BYTES, sent + 3 * BYTES, 2 * BYTES);
+	assert_int_equal(wait_for(xfers, N, 3, 20), 2);
+	release();
+	assert_true(wait_for(xfers, N, 3, LONG_MS) >= 3);
+	tcp->wait(channel, xfers, N, after_ms(LONG_MS));
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	stop();
+}
+
+/* The first is answered last, when others have come and gone. */
+static void a_late_transfer_is_told_its_own(void **state)
+{
+	(void)state;
+	start_held(0);
+	submit(xfers, 1);
+	for (int round = 0; round < TRANSPORT_MAX_XFERS; round++) {
+		struct xfer *later = &xfers[1];
+
+		later->link = links[1];
+		memset(later->buf, 0, BYTES);
+		submit(later, 1);
+		assert_int_equal(wait_for(later, 1, 1, LONG_MS), 1);
+		assert_int_equal(later->status, 0);
+		assert_memory_equal(later->buf, sent + BYTES, BYTES);
+	}
+	assert_statuses(0, 1, -EINPROGRESS);
+	release();
+	tcp->wait(channel, xfers, 1, after_ms(LONG_MS));
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(got, sent, BYTES);
+	stop();
+}
+
+/* Of two sets on one connection, the later one's end is the end of both. */
+static void sets_on_one_connection_end_in_order(void **state)
+{
+	(void)state;
+	start_held(1);
+	submit(xfers, 2);
+	submit(&xfers[2], N - 2);
+	assert_int_equal(wait_for(xfers, N, 1, LONG_MS), 1);
+	assert_int_equal(wait_for(&xfers[2], N - 2, 1, 20), 0);
+	release();
+	assert_int_equal(wait_for(&xfers[2], N - 2, N - 2, LONG_MS), N - 2);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(got, sent, N * BYTES);
+	stop();
+}
+
+static void a_channel_that_is_full_says_so(void **state)
+{
+	const size_t half = TRANSPORT_MAX_XFERS / 2;
+	struct xfer more;
+
+	(void)state;
+	start_held(0);
+	plan(XFER_READ, 2 * half);
+	more = xfers[0];
+	submit(xfers, half);
+	submit(&xfers[half], half);
+	submit(&more, 1);
+	assert_int_equal(more.status, -ENOBUFS);
+	assert_int_equal(wait_for(&more, 1, 1, LONG_MS), 1);
+	release();
+	tcp->wait(channel, xfers, 2 * half, after_ms(LONG_MS));
+	assert_statuses(0, 2 * half, 0);
+	submit(&more, 1);
+	tcp->wait(channel, &more, 1, after_ms(LONG_MS));
+	assert_int_equal(more.status, 0);
+	stop();
+}
+
+static void a_deadline_ends_the_sets_before_it_too(void **state)
+{
+	(void)state;
+	start_held(0);
+	submit(xfers, 2);
+	submit(&xfers[2], N - 2);
+	tcp->wait(channel, &xfers[2], N - 2, after_ms(30));
+	assert_statuses(2, N, -ETIMEDOUT);
+	assert_int_equal(wait_for(xfers, 2, 2, LONG_MS), 2);
+	assert_statuses(0, 2, -ECONNRESET);
+	release();
+	stop();
+}
+
 /* --- abort --- */
 
 static void *abort_after_a_while(void *arg)
@@ -459,6 +634,14 @@ int main(void)
 		cmocka_unit_test(
 			a_silent_server_does_not_cost_another_its_connection),
 		cmocka_unit_test(drop_by_drop_ends_at_the_deadline),
+		cmocka_unit_test(a_wait_that_ends_early_aborts_nothing),
+		cmocka_unit_test(a_short_wait_is_as_short_as_it_says),
+		cmocka_unit_test(a_look_takes_what_has_come),
+		cmocka_unit_test(one_silent_server_is_not_waited_for),
+		cmocka_unit_test(a_late_transfer_is_told_its_own),
+		cmocka_unit_test(sets_on_one_connection_end_in_order),
+		cmocka_unit_test(a_channel_that_is_full_says_so),
+		cmocka_unit_test(a_deadline_ends_the_sets_before_it_too),
 		cmocka_unit_test(an_abort_wakes_a_wait),
 		cmocka_unit_test(an_aborted_link_carries_nothing),
 	};

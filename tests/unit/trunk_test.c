@@ -21,6 +21,7 @@ struct worker {
 	struct xfer xfers[XFERS];
 	uint64_t seed;
 	uint64_t deadline_ms;
+	bool impatient;
 	unsigned wrong, failed, timed_out, done;
 	char data[REGION], got[REGION];
 };
@@ -93,13 +94,35 @@ static size_t plan(struct worker *w, enum xfer_op op)
 	return i;
 }
 
+/* In two sets, with waits for some of them that end soon, and looks at other
+ * things. */
+static void submit_impatiently(struct worker *w, size_t n, uint64_t deadline_ns)
+{
+	size_t first = random_next(&w->seed) % n;
+
+	tcp->submit(w->channel, w->xfers, first, deadline_ns);
+	tcp->submit(w->channel, w->xfers + first, n - first, deadline_ns);
+	for (unsigned i = random_next(&w->seed) % 5; i > 0; i--) {
+		size_t want = random_next(&w->seed) % (n + 1);
+		uint64_t ns = random_next(&w->seed) % (200 * NS_PER_US);
+
+		tcp->wait_until(w->channel, w->xfers, n, want,
+				clock_now_ns() + ns);
+		if (ns % 16 == 0)
+			sleep_ms(1);
+	}
+}
+
 /* False where a transfer failed. */
 static bool carry_out(struct worker *w, size_t n)
 {
 	uint64_t deadline_ns = after_ms(w->deadline_ms);
 	bool good = true;
 
-	tcp->submit(w->channel, w->xfers, n, deadline_ns);
+	if (w->impatient)
+		submit_impatiently(w, n, deadline_ns);
+	else
+		tcp->submit(w->channel, w->xfers, n, deadline_ns);
 	tcp->wait(w->channel, w->xfers, n, deadline_ns);
 	for (size_t i = 0; i < n; i++) {
 		int status = w->xfers[i].status;
@@ -185,6 +208,21 @@ static void spinning_leaders_do_the_same(void **state)
 	close_all();
 }
 
+/* Who goes away without its answers leaves the others somebody to lead. */
+static void impatient_lanes_hold_up_nobody(void **state)
+{
+	(void)state;
+	connect_all(TCP_GOOD, 0, 0);
+	for (size_t i = 0; i < LANES; i++)
+		workers[i].impatient = i % 2;
+	work_all();
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		assert_int_equal(workers[i].done, ROUNDS);
+	}
+	close_all();
+}
+
 /* Whatever the server does in the middle, every transfer of every lane ends,
  * and none that is told to be good is wrong. */
 static void assert_all_end(enum tcp_behaviour behaviour, uint64_t deadline_ms)
@@ -225,7 +263,9 @@ static void one_lanes_deadline_ends_the_trunk(void **state)
 	unsigned timed_out = 0;
 
 	(void)state;
-	connect_all(TCP_SILENT, 100, 0);
+	/* From the start: an answer that comes as the deadline passes would
+	 * leave nobody to be told. */
+	connect_all(TCP_SILENT, 0, 0);
 	for (size_t i = 0; i < LANES; i++)
 		workers[i].deadline_ms = i == 2 ? 50 : LONG_MS;
 	work_all();
@@ -268,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_lanes_share_a_pair_of_connections),
 		cmocka_unit_test(spinning_leaders_do_the_same),
+		cmocka_unit_test(impatient_lanes_hold_up_nobody),
 		cmocka_unit_test(a_failure_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(silence_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(one_lanes_deadline_ends_the_trunk),

@@ -30,6 +30,21 @@ static struct wire_message sample(uint16_t type)
 	case WIRE_WELCOME:
 		m.welcome.slab_bytes = 64 << 20;
 		m.welcome.transports = WIRE_TRANSPORT_TCP | WIRE_TRANSPORT_RDMA;
+		memset(m.welcome.zone, 0, sizeof m.welcome.zone);
+		strcpy(m.welcome.zone, "rack 7");
+		break;
+	case WIRE_OPENED:
+		m.opened.reserved = 0;
+		break;
+	case WIRE_RESUMED:
+		m.resumed.reserved = 0;
+		break;
+	case WIRE_PONG:
+		m.pong.reserved = 0;
+		break;
+	case WIRE_RELEASE:
+		m.cookie = 0;
+		m.release.reason = WIRE_RELEASE_PRESSURE;
 		break;
 	case WIRE_OPEN:
 		m.open.lanes = 16;
@@ -59,8 +74,8 @@ static void every_type_has_its_size(void **state)
 {
 	/* Of the body: what docs/protocol.md says, counted by hand. */
 	static const int bodies[WIRE_TYPE_END] = {
-		-1, 72, 64, 16, 16, 0, 32, 32, 8,   8,
-		40, 8,	8,  0,	8,  0, 24, 0,  128,
+		-1, 72, 96, 16, 40, 0,	32, 32,	 8,  8,	 40,
+		8,  8,	0,  8,	0,  32, 0,  128, 24, 24, 8,
 	};
 
 	(void)state;
@@ -107,7 +122,7 @@ static void an_encoder_writes_no_more_than_it_says(void **state)
 static void an_open_has_these_bytes(void **state)
 {
 	static const unsigned char golden[] = {
-		'R',  'S',  'W',  'P',	1,    0,    3,	  0,
+		'R',  'S',  'W',  'P',	2,    0,    3,	  0,
 		16,   0,    0,	  0,	0x44, 0x33, 0x22, 0x11,
 		0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
 		16,   0,    0,	  0,	2,    0,    0,	  0,
@@ -126,7 +141,7 @@ static void an_open_has_these_bytes(void **state)
 static void a_slab_is_read_from_these_bytes(void **state)
 {
 	static const unsigned char golden[] = {
-		'R',  'S',  'W',  'P',	1,    0,    10,	  0,
+		'R',  'S',  'W',  'P',	2,    0,    10,	  0,
 		40,   0,    0,	  0,	0x44, 0x33, 0x22, 0x11,
 		7,    0,    0,	  0,	0,    0,    0,	  0,	/* label */
 		0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, /* address */
@@ -147,6 +162,40 @@ static void a_slab_is_read_from_these_bytes(void **state)
 	assert_int_equal(m.slab.free_bytes, UINT64_C(1) << 32);
 	assert_int_equal(m.slab.slab, 9);
 	assert_int_equal(m.slab.rkey, 0xaabbccdd);
+}
+
+static void a_resume_has_these_bytes(void **state)
+{
+	static const unsigned char golden[] = {
+		'R',  'S',  'W',  'P',	2,    0,    19,	  0,	24,   0,
+		0,    0,    0x44, 0x33, 0x22, 0x11, 0x08, 0x07, 0x06, 0x05,
+		0x04, 0x03, 0x02, 0x01, '0',  '1',  '2',  '3',	'4',  '5',
+		'6',  '7',  '8',  '9',	'a',  'b',  'c',  'd',	'e',  'f',
+	};
+	struct wire_message m = { .type = WIRE_RESUME, .cookie = 0x11223344 };
+	unsigned char buf[WIRE_MESSAGE_MAX];
+
+	(void)state;
+	m.resume.session = 0x0102030405060708;
+	memcpy(m.resume.token, "0123456789abcdef", sizeof m.resume.token);
+	assert_int_equal(wire_encode(&m, buf), sizeof golden);
+	assert_memory_equal(buf, golden, sizeof golden);
+}
+
+static void a_release_is_read_from_these_bytes(void **state)
+{
+	static const unsigned char golden[] = {
+		'R', 'S', 'W', 'P', 2, 0, 21,  0,    8,	   0,
+		0,   0,	  0,   0,   0, 0, 0xf, 0xff, 0xff, 0xff, /* slabs */
+		1,   0,	  0,   0,				 /* reason */
+	};
+	struct wire_message m;
+
+	(void)state;
+	assert_int_equal(decode(golden, &m), WIRE_OK);
+	assert_int_equal(m.type, WIRE_RELEASE);
+	assert_int_equal(m.release.slabs, 0xffffff0f);
+	assert_int_equal(m.release.reason, WIRE_RELEASE_DRAIN);
 }
 
 static void a_data_request_has_these_bytes(void **state)
@@ -213,7 +262,8 @@ static void a_wrong_header_is_told_apart(void **state)
 	(void)state;
 	assert_int_equal(ping_with(0, 'r'), WIRE_BAD_MAGIC);
 	assert_int_equal(ping_with(3, 0), WIRE_BAD_MAGIC);
-	assert_int_equal(ping_with(4, 2), WIRE_BAD_VERSION);
+	assert_int_equal(ping_with(4, 1), WIRE_BAD_VERSION);
+	assert_int_equal(ping_with(4, 3), WIRE_BAD_VERSION);
 	assert_int_equal(ping_with(5, 1), WIRE_BAD_VERSION);
 	assert_int_equal(ping_with(6, 0), WIRE_BAD_TYPE);
 	assert_int_equal(ping_with(6, WIRE_TYPE_END), WIRE_BAD_TYPE);
@@ -284,6 +334,12 @@ static void fields_that_no_peer_may_send_are_refused(void **state)
 			    UINT64_C(1) << 31);
 	assert_refused_with(WIRE_WELCOME, welcome.transports, 0);
 	assert_refused_with(WIRE_WELCOME, welcome.transports, 4);
+	assert_refused_with(WIRE_OPENED, opened.reserved, 1);
+	assert_refused_with(WIRE_RESUMED, resumed.reserved, 1);
+	assert_refused_with(WIRE_PONG, pong.reserved, 1);
+	assert_refused_with(WIRE_RELEASE, release.reason, 0);
+	assert_refused_with(WIRE_RELEASE, release.reason, 3);
+	assert_refused_with(WIRE_RELEASE, cookie, 1);
 	assert_refused_with(WIRE_OPEN, open.lanes, 0);
 	assert_refused_with(WIRE_OPEN, open.transport, 0);
 	assert_refused_with(WIRE_OPEN, open.transport, 3);
@@ -301,6 +357,7 @@ static void text_that_cannot_be_printed_is_refused(void **state)
 	assert_refused_with(WIRE_HELLO, hello.name[0], '\n');
 	assert_refused_with(WIRE_HELLO, hello.name[3], '\x1b');
 	assert_refused_with(WIRE_HELLO, hello.name[3], '\x7f');
+	assert_refused_with(WIRE_WELCOME, welcome.zone[0], '\n');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\r');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\t');
 }
@@ -309,8 +366,13 @@ static void unterminated_text_is_refused(void **state)
 {
 	struct wire_message hello = sample(WIRE_HELLO);
 	struct wire_message error = sample(WIRE_ERROR);
+	struct wire_message welcome = sample(WIRE_WELCOME);
 
 	(void)state;
+	memset(welcome.welcome.zone, 'z', sizeof welcome.welcome.zone);
+	assert_int_equal(verdict_on(&welcome), WIRE_BAD_FIELD);
+	welcome.welcome.zone[sizeof welcome.welcome.zone - 1] = '\0';
+	assert_int_equal(verdict_on(&welcome), WIRE_OK);
 	memset(hello.hello.name, 'a', sizeof hello.hello.name);
 	assert_int_equal(verdict_on(&hello), WIRE_BAD_FIELD);
 	hello.hello.name[sizeof hello.hello.name - 1] = '\0';
@@ -417,8 +479,10 @@ static void check_decoded(const struct wire_message *m)
 	if (m->type == WIRE_ERROR)
 		assert_non_null(
 			memchr(m->error.text, 0, WIRE_ERROR_TEXT_BYTES));
-	if (m->type == WIRE_WELCOME)
+	if (m->type == WIRE_WELCOME) {
 		assert_true(m->welcome.slab_bytes >= 1 << 20);
+		assert_non_null(memchr(m->welcome.zone, 0, WIRE_ZONE_BYTES));
+	}
 	if (m->type == WIRE_OPEN)
 		assert_true(m->open.lanes > 0);
 }
@@ -480,6 +544,8 @@ int main(void)
 		cmocka_unit_test(an_encoder_writes_no_more_than_it_says),
 		cmocka_unit_test(an_open_has_these_bytes),
 		cmocka_unit_test(a_slab_is_read_from_these_bytes),
+		cmocka_unit_test(a_resume_has_these_bytes),
+		cmocka_unit_test(a_release_is_read_from_these_bytes),
 		cmocka_unit_test(a_data_request_has_these_bytes),
 		cmocka_unit_test(a_data_reply_has_these_bytes),
 		cmocka_unit_test(a_wrong_header_is_told_apart),

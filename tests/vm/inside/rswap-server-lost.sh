@@ -41,12 +41,12 @@ server_is()
 	[ "$(status_value server.0.state)" = "$1" ]
 }
 
-start_memserver "$transport" 10.77.0.1 512M
+start_memserver "$transport" 10.77.0.1 512M --grace=1
 start_block "$transport" 256M 10.77.0.1 timeout=5
 fill
 say "killing the server"
 kill_under_load
-await 10 server_is down || die "the server's end is not noticed"
+await 15 server_is down || die "the server's end is not noticed"
 for page in 0 777 16383; do
 	read_fails $page || die "page $page does not read as an I/O error"
 done

@@ -1,0 +1,213 @@
+#include "health.h"
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctlsock.h"
+#include "reason.h"
+
+/* A plugin asks each of its servers once a second. */
+#define SILENT_MS 5000
+
+struct value {
+	char text[256];
+};
+
+/* One thing to look at: the keys of the whole plugin, or of one of its servers
+ * ("server.2."). */
+struct subject {
+	const char *answer;
+	int server; /* or -1 */
+};
+
+/* False: it has no such key. */
+static bool get(const struct subject *s, const char *key, struct value *value)
+{
+	char name[64];
+
+	if (s->server < 0)
+		snprintf(name, sizeof name, "%s", key);
+	else
+		snprintf(name, sizeof name, "server.%d.%s", s->server, key);
+	return ctlsock_value(s->answer, name, value->text, sizeof value->text);
+}
+
+static uint64_t number(const struct value *value)
+{
+	return strtoull(value->text, NULL, 10);
+}
+
+static bool is_up(const struct subject *server)
+{
+	struct value state;
+
+	return get(server, "state", &state) && !strcmp(state.text, "up");
+}
+
+/* --- the checks: whether something is wrong, and then what, in WHAT --- */
+
+static bool pages_are_lost(const struct subject *s, struct reason *what)
+{
+	struct value lost;
+
+	if (!get(s, "pages_lost", &lost) || number(&lost) == 0)
+		return false;
+	reason_set(what,
+		   "%s pages are lost: reading them ends with an I/O error",
+		   lost.text);
+	return true;
+}
+
+static bool server_is_not_up(const struct subject *s, struct reason *what)
+{
+	struct value state;
+
+	if (is_up(s) || !get(s, "state", &state))
+		return false;
+	reason_set(what, "it is %s", state.text);
+	return true;
+}
+
+static bool server_is_silent(const struct subject *s, struct reason *what)
+{
+	struct value answered;
+
+	if (!is_up(s) || !get(s, "answered_ms", &answered) ||
+	    number(&answered) < SILENT_MS)
+		return false;
+	reason_set(what, "it is silent: it last answered %" PRIu64 " s ago",
+		   number(&answered) / 1000);
+	return true;
+}
+
+static bool refused(const struct subject *s, const char *key, const char *name,
+		    struct reason *what)
+{
+	struct value value;
+
+	if (!get(s, key, &value) || strncmp(value.text, "no", 2))
+		return false;
+	reason_set(what, "%s is refused:%.180s", name, value.text + 2);
+	return true;
+}
+
+static bool io_flusher_is_refused(const struct subject *s, struct reason *what)
+{
+	return refused(s, "safety.io_flusher", "IO_FLUSHER", what);
+}
+
+static bool realtime_is_refused(const struct subject *s, struct reason *what)
+{
+	return refused(s, "safety.realtime", "real-time priority", what);
+}
+
+static bool oom_is_refused(const struct subject *s, struct reason *what)
+{
+	return refused(s, "safety.oom", "an OOM score of -1000", what);
+}
+
+static bool lock_is_refused(const struct subject *s, struct reason *what)
+{
+	return refused(s, "safety.locked", "locked memory", what);
+}
+
+/* It was locked and isn't any more: nbdkit went into the background. */
+static bool lock_is_gone(const struct subject *s, struct reason *what)
+{
+	struct value setting, bytes;
+
+	if (!get(s, "safety.locked", &setting) || strcmp(setting.text, "yes") ||
+	    !get(s, "locked_bytes", &bytes) || number(&bytes))
+		return false;
+	reason_set(what, "no memory is locked: nbdkit must run with -f");
+	return true;
+}
+
+static const struct check {
+	bool (*is_wrong)(const struct subject *s, struct reason *what);
+	enum health health; /* where it is */
+	bool of_server;	    /* looks at each server */
+	bool serves;	    /* tells whether it serves, not how safely */
+} checks[] = {
+	{ pages_are_lost, HEALTH_BAD, false, true },
+	{ server_is_not_up, HEALTH_DEGRADED, true, true },
+	{ server_is_silent, HEALTH_DEGRADED, true, true },
+	{ io_flusher_is_refused, HEALTH_DEGRADED, false, false },
+	{ realtime_is_refused, HEALTH_DEGRADED, false, false },
+	{ lock_is_refused, HEALTH_DEGRADED, false, false },
+	{ lock_is_gone, HEALTH_DEGRADED, false, false },
+	{ oom_is_refused, HEALTH_DEGRADED, false, false },
+};
+
+#define N_CHECKS (sizeof checks / sizeof checks[0])
+
+struct listener {
+	void (*tell)(void *arg, const char *what);
+	void *arg;
+};
+
+static enum health look(const struct check *check, const struct subject *s,
+			const struct listener *listener)
+{
+	struct reason what, line;
+	struct value address;
+
+	if (!check->is_wrong(s, &what))
+		return HEALTH_GOOD;
+	if (s->server >= 0 && get(s, "address", &address))
+		reason_set(&line, "server %.112s: %.130s", address.text,
+			   what.text);
+	else
+		line = what;
+	if (listener->tell)
+		listener->tell(listener->arg, line.text);
+	return check->health;
+}
+
+static enum health run(const char *answer, bool only_serving,
+		       const struct listener *listener)
+{
+	enum health worst = HEALTH_GOOD;
+
+	for (const struct check *c = checks; c < checks + N_CHECKS; c++) {
+		struct subject s = { answer, c->of_server ? 0 : -1 };
+		struct value ignored;
+
+		if (only_serving && !c->serves)
+			continue;
+		do {
+			enum health health = look(c, &s, listener);
+
+			if (health > worst)
+				worst = health;
+			s.server++;
+		} while (c->of_server && get(&s, "address", &ignored));
+	}
+	return worst;
+}
+
+enum health health_check(const char *answer,
+			 void (*tell)(void *arg, const char *what), void *arg)
+{
+	return run(answer, false, &(struct listener){ tell, arg });
+}
+
+bool health_serves(const char *answer)
+{
+	return run(answer, true, &(struct listener){ NULL, NULL }) ==
+	       HEALTH_GOOD;
+}
+
+const char *health_server_state(const char *answer, int i)
+{
+	static struct value state;
+	struct subject s = { answer, i };
+	struct reason ignored;
+
+	if (server_is_silent(&s, &ignored))
+		return "silent";
+	return get(&s, "state", &state) ? state.text : "-";
+}

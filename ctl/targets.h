@@ -1,0 +1,32 @@
+/* What status and check look at: running plugins and the memory server of this
+ * machine, by name or by the path of a control socket. */
+#ifndef RSWAPCTL_TARGETS_H
+#define RSWAPCTL_TARGETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "options.h"
+#include "reason.h"
+
+#define TARGETS_MAX	       512
+#define TARGETS_DEFAULT_SERVER "/run/rswap-memserver/control.sock"
+
+struct target {
+	const char *name;
+	const char *socket;
+	/* That rswapctl attached; NULL: none, or unknown. */
+	const char *device;
+};
+
+/* The WORDS of a command line, or without any all that rswapctl attached; then
+ * the memory server: at SERVER, or where there are no words and SERVER is NULL
+ * at its usual place, if it is there.  How many; their texts live as long as
+ * the program.  Wrong words end the program. */
+int targets_find(const struct usage *usage, char **words, int n_words,
+		 const char *server, struct target targets[TARGETS_MAX]);
+
+/* Its answer to "status", static, until the next call; or NULL. */
+const char *target_ask(const struct target *target, struct reason *why);
+
+#endif

@@ -1,0 +1,659 @@
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carry.h"
+#include "clock.h"
+#include "engine.h"
+#include "log.h"
+#include "place.h"
+#include "verify.h"
+
+/* Between two passes: when there is nothing to do, and when there is. */
+#define IDLE_NS (1 * NS_PER_S)
+#define BUSY_NS (5 * NS_PER_MS)
+
+/* Pages that are copied in one go.  A request for one of them waits meanwhile.
+ */
+#define COPY_PAGES 16u
+
+/* For how many passes that are IDLE_NS apart a slab has to be empty: one that
+ * was only just allocated is empty until the write that it is for gets to it,
+ * and one that is emptied and filled by turns is better kept. */
+#define EMPTY_TICKS 3
+
+/* --- the parts of a slab --- */
+
+/* Another LIVE part with the row of PART, or NULL. */
+static struct slab_part *twin_of(const struct engine *engine,
+				 const struct slab_part *part)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		struct slab_part *other = &part->slab->parts[i];
+
+		if (other != part && part_is_live(other) &&
+		    other->row == part->row)
+			return other;
+	}
+	return NULL;
+}
+
+static bool has_keepers_part(const struct engine *engine,
+			     const struct slab *slab)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+
+		if (atomic_load(&part->keepers) &&
+		    (part_state(part) == PART_ASKED ||
+		     part_state(part) == PART_GIVEN))
+			return true;
+	}
+	return false;
+}
+
+static bool other_server_has_room(const struct engine *engine,
+				  const struct slab *slab)
+{
+	const struct peer *peer = place_pick(engine, slab, PEER_UP, false);
+
+	return peer && !peer->local;
+}
+
+/* Whether a server that stays has, or is about to have, the row of a part that
+ * lies in the fallback. */
+static bool has_remote_twin(const struct engine *engine,
+			    const struct slab_part *part)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *other = &part->slab->parts[i];
+
+		if (other != part && part_state(other) != PART_NONE &&
+		    other->row == part->row &&
+		    !engine->peers[other->peer].local &&
+		    atomic_load(&engine->peers[other->peer].release_slabs) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether PART is to be moved away, as far as its server is concerned. */
+static bool is_leaving(const struct engine *engine,
+		       const struct slab_part *part)
+{
+	const struct peer *peer = &engine->peers[part->peer];
+
+	if (peer->local)
+		return has_remote_twin(engine, part) ||
+		       other_server_has_room(engine, part->slab);
+	return atomic_load(&peer->release_slabs) > 0;
+}
+
+/* Whether one more of its slabs may be moved: no more than were asked for. */
+static bool may_move_one_more(const struct engine *engine,
+			      const struct slab_part *part)
+{
+	const struct peer *peer = &engine->peers[part->peer];
+
+	return peer->local || peer->moving < atomic_load(&peer->release_slabs);
+}
+
+/* --- attaching and detaching --- */
+
+/* All pages of the slab that are PRESENT are stale in PART. */
+static void mark_present_stale(struct engine *engine, struct slab_part *part)
+{
+	struct slab_table *table = &engine->slabs;
+	uint64_t first =
+		slab_number(table, part->slab) * table->geometry.slab_pages;
+
+	part_mark_all_current(table, part);
+	for (uint32_t i = 0; i < table->geometry.slab_pages; i++) {
+		if (first + i < engine->pages.pages &&
+		    pagemap_get(&engine->pages, first + i) == PAGE_PRESENT)
+			part_mark(part, i, 1, true);
+	}
+}
+
+/* Whether the slab, in CLOSING, still wants a part with that row. */
+static bool wants_row(const struct engine *engine, const struct slab *slab,
+		      uint8_t row)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+
+		if (part_is_live(part) && part->row == row)
+			return is_leaving(engine, part) &&
+			       !twin_of(engine, part);
+	}
+	return true;
+}
+
+/* Makes a part that was GIVEN one of the slab's, all of it stale. */
+static void attach(struct engine *engine, struct slab_part *part)
+{
+	struct slab *slab = part->slab;
+
+	if (!slab_close(&engine->slabs, slab)) {
+		place_give_back(engine, part);
+		return;
+	}
+	/* It may have been lost while the slab was being closed. */
+	if (part_state(part) == PART_GIVEN) {
+		if (wants_row(engine, slab, part->row)) {
+			mark_present_stale(engine, part);
+			atomic_store(&part->state, PART_LIVE);
+		} else {
+			place_give_back(engine, part);
+		}
+	}
+	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
+}
+
+/* Of two parts with the same row: whether OLD is the one that goes. */
+static bool goes_before(const struct engine *engine,
+			const struct slab_part *old,
+			const struct slab_part *other)
+{
+	bool leaving = is_leaving(engine, old);
+	uint32_t stale = atomic_load(&old->stale_units);
+	uint32_t other_stale = atomic_load(&other->stale_units);
+
+	if (leaving != is_leaving(engine, other))
+		return leaving;
+	return stale != other_stale ? stale > other_stale : old > other;
+}
+
+/* Gives OLD back, whose twin holds everything. */
+static void detach(struct engine *engine, struct slab_part *old)
+{
+	struct peer *peer = &engine->peers[old->peer];
+	struct slab *slab = old->slab;
+	struct slab_part *twin;
+	uint32_t asked = atomic_load(&peer->release_slabs);
+
+	if (!slab_close(&engine->slabs, slab))
+		return;
+	twin = part_is_live(old) ? twin_of(engine, old) : NULL;
+	if (twin && atomic_load(&twin->stale_units) == 0) {
+		place_give_back(engine, old);
+		if (asked > 0 && asked != UINT32_MAX)
+			atomic_compare_exchange_strong(&peer->release_slabs,
+						       &asked, asked - 1);
+	}
+	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
+}
+
+/* --- copying --- */
+
+/* Sleeps as long as it takes to keep to the rate. */
+static void keep_rate(struct engine *engine, uint32_t pages)
+{
+	struct keeper *k = &engine->keeper;
+	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
+
+	atomic_fetch_add(&k->copied_pages, pages);
+	now_ns = clock_now_ns();
+	if (now_ns - k->rate_from_ns > NS_PER_S) {
+		k->rate_from_ns = now_ns;
+		k->rate_pages = 0;
+	}
+	k->rate_pages += pages;
+	if (!rate)
+		return;
+	due_ns = k->rate_from_ns + k->rate_pages * PAGE_BYTES * NS_PER_S / rate;
+	if (due_ns > now_ns)
+		clock_sleep_ns(due_ns - now_ns);
+}
+
+/* The owned pages from PAGE on that are PRESENT and stale in PART, at most N;
+ * the bits of others at the front, which need no copy, are cleared: *SKIP. */
+static uint32_t pages_to_copy(const struct engine *engine,
+			      struct slab_part *part, uint64_t page, uint32_t n,
+			      uint32_t *skip)
+{
+	uint32_t unit = slab_unit_of_page(&engine->slabs, page), i;
+
+	for (*skip = 0; *skip < n; ++*skip) {
+		if (pagemap_get(&engine->pages, page + *skip) == PAGE_PRESENT &&
+		    part_is_stale(part, unit + *skip))
+			break;
+		part_mark(part, unit + *skip, 1, false);
+	}
+	for (i = *skip; i < n; i++) {
+		if (pagemap_get(&engine->pages, page + i) != PAGE_PRESENT ||
+		    !part_is_stale(part, unit + i))
+			break;
+	}
+	return i - *skip;
+}
+
+/* Copies N owned pages into part I of the slab that is entered.  0, -EAGAIN, or
+ * -EIO where nobody has them any more. */
+static int copy_pages(struct engine *engine, struct lane *lane,
+		      struct slab *slab, uint32_t i, uint64_t page, uint32_t n)
+{
+	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
+	struct obstacle obstacle = { 0 };
+	int rc;
+
+	lane->n_runs = 1;
+	lane->runs[0] = (struct lane_run){ .slab = slab,
+					   .page = page,
+					   .pages = n,
+					   .buf = engine->keeper.pages,
+					   .banned = 1u << i };
+	rc = carry_read(engine, lane, deadline_ns, &obstacle);
+	if (!rc)
+		rc = verify_run(engine, lane, &lane->runs[0], deadline_ns,
+				&obstacle);
+	if (!rc)
+		rc = carry_fill(engine, lane, i, deadline_ns);
+	if (!rc)
+		part_mark(&slab->parts[i],
+			  slab_unit_of_page(&engine->slabs, page), n, false);
+	lane_links_release(&engine->lanes, lane);
+	return rc == -EIO ? rc : rc ? -EAGAIN : 0;
+}
+
+/* 0, -EAGAIN, or -EIO where nobody has one of them any more. */
+static int copy_one_by_one(struct engine *engine, struct lane *lane,
+			   struct slab *slab, uint32_t i, uint64_t page,
+			   uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t j = 0; j < n && rc != -EAGAIN; j++) {
+		int one = copy_pages(engine, lane, slab, i, page + j, 1);
+
+		rc = one ? one : rc;
+	}
+	return rc;
+}
+
+/* With N pages from PAGE owned.  *COPIED: how many may have been. */
+static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
+		      uint64_t page, uint32_t n, uint32_t *copied)
+{
+	struct lane *lane = lane_of_keeper(&engine->lanes);
+	uint32_t skip = 0, now = 0;
+	int rc = -EAGAIN;
+
+	if (slab_enter(slab) != SLAB_LIVE)
+		return -EAGAIN;
+	if (part_is_live(&slab->parts[i])) {
+		now = pages_to_copy(engine, &slab->parts[i], page, n, &skip);
+		rc = now ? copy_pages(engine, lane, slab, i, page + skip, now)
+			 : 0;
+		/* Pages that different parts hold are read one by one. */
+		if (rc == -EIO && now > 1)
+			rc = copy_one_by_one(engine, lane, slab, i, page + skip,
+					     now);
+	}
+	slab_leave(slab);
+	*copied = now;
+	return rc;
+}
+
+static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
+		      uint64_t page, uint32_t n)
+{
+	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
+	uint32_t owned = 0, copied = 0;
+	int rc = -EAGAIN;
+
+	while (owned < n &&
+	       !pagemap_own(&engine->pages, page + owned, deadline_ns))
+		owned++;
+	if (owned > 0)
+		rc = copy_owned(engine, slab, i, page, owned, &copied);
+	while (owned > 0)
+		pagemap_disown(&engine->pages, page + --owned);
+	if (!rc)
+		keep_rate(engine, copied);
+	return rc;
+}
+
+static bool stopping(struct keeper *k)
+{
+	bool stop;
+
+	pthread_mutex_lock(&k->lock);
+	stop = k->stop;
+	pthread_mutex_unlock(&k->lock);
+	return stop;
+}
+
+/* Writes to part I of SLAB what it misses, until something stands in the way.
+ */
+static void fill(struct engine *engine, struct slab *slab, uint32_t i)
+{
+	struct slab_table *table = &engine->slabs;
+	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
+	uint32_t unit = 0, end = table->geometry.slab_pages, n;
+
+	if (first + end > engine->pages.pages)
+		end = (uint32_t)(engine->pages.pages - first);
+	while (!stopping(&engine->keeper)) {
+		unit = part_next_stale(table, &slab->parts[i], unit);
+		if (unit >= end)
+			break;
+		n = end - unit < COPY_PAGES ? end - unit : COPY_PAGES;
+		lane_reap(&engine->lanes, false);
+		switch (copy_batch(engine, slab, i, first + unit, n)) {
+		case 0:
+			break;
+		case -EIO:
+			unit++; /* nobody has it; a write will mend that */
+			break;
+		default:
+			return;
+		}
+	}
+}
+
+/* --- one slab --- */
+
+/* A row that no part has. */
+static void repair_rows(struct engine *engine, struct slab *slab, uint32_t rows,
+			bool *stuck)
+{
+	for (uint8_t row = 0; row < engine->redundancy.parts; row++) {
+		if (rows & 1u << row)
+			continue;
+		if (!has_keepers_part(engine, slab) &&
+		    !place_ask_keepers(engine, slab, row))
+			*stuck = true;
+		return; /* one at a time */
+	}
+}
+
+/* A part that moves, or has moved. */
+static void move(struct engine *engine, struct slab_part *part, bool *stuck)
+{
+	struct slab_part *twin = twin_of(engine, part);
+	struct peer *peer = &engine->peers[part->peer];
+
+	if (twin) {
+		if (goes_before(engine, part, twin) &&
+		    atomic_load(&twin->stale_units) == 0)
+			detach(engine, part);
+		return;
+	}
+	if (!is_leaving(engine, part) || has_keepers_part(engine, part->slab) ||
+	    !may_move_one_more(engine, part))
+		return;
+	if (place_ask_keepers(engine, part->slab, part->row))
+		peer->moving++;
+	else
+		*stuck = true;
+}
+
+/* What a pass has seen, for the figures. */
+struct sums {
+	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
+};
+
+/* The state of a slab's parts: rows that are there, and figures.  False where
+ * it is not LIVE. */
+static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
+		    struct sums *sums)
+{
+	bool is_short = false, moves = has_keepers_part(engine, slab);
+
+	*rows = 0;
+	if (slab_enter(slab) != SLAB_LIVE)
+		return false;
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+		uint32_t stale;
+
+		if (!part_is_live(part))
+			continue;
+		stale = atomic_load(&part->stale_units);
+		sums->stale_pages += stale;
+		if (twin_of(engine, part)) {
+			moves = true;
+			engine->peers[part->peer].moving +=
+				is_leaving(engine, part);
+		} else if (stale > 0) {
+			is_short = true;
+		}
+		*rows |= 1u << part->row;
+	}
+	slab_leave(slab);
+	is_short = is_short || *rows != (1u << engine->redundancy.parts) - 1;
+	sums->short_slabs += is_short;
+	sums->moving_slabs += moves;
+	return true;
+}
+
+/* Parts that servers gave to the keeper. */
+static void take_given(struct engine *engine, struct slab *slab)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		struct slab_part *part = &slab->parts[i];
+
+		if (part_state(part) == PART_GIVEN &&
+		    atomic_load(&part->keepers))
+			attach(engine, part);
+	}
+}
+
+static void tend(struct engine *engine, struct slab *slab, struct sums *sums)
+{
+	bool stuck = false;
+	uint32_t rows;
+
+	take_given(engine, slab);
+	if (!examine(engine, slab, &rows, sums))
+		return;
+	repair_rows(engine, slab, rows, &stuck);
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		struct slab_part *part = &slab->parts[i];
+
+		/* Nobody else changes which parts are LIVE but a session that
+		 * is lost, after which what follows finds nothing to do. */
+		if (!part_is_live(part))
+			continue;
+		if (atomic_load(&part->stale_units) > 0 &&
+		    peer_state(&engine->peers[part->peer]) == PEER_UP)
+			fill(engine, slab, i);
+		move(engine, part, &stuck);
+	}
+	sums->stuck_slabs += stuck;
+}
+
+/* --- freeing --- */
+
+static void free_empty(struct engine *engine, struct slab *slab)
+{
+	if (slab_state(slab) != SLAB_LIVE ||
+	    atomic_load(&slab->present_pages) != 0) {
+		slab->empty_ticks = 0;
+		return;
+	}
+	if (++slab->empty_ticks < EMPTY_TICKS || !slab_begin_free(slab))
+		return;
+	/* Only now is the count final. */
+	if (atomic_load(&slab->present_pages) != 0) {
+		slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
+		return;
+	}
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		if (part_is_live(&slab->parts[i]))
+			place_give_back(engine, &slab->parts[i]);
+	}
+	slab_finish_close(&engine->slabs, slab, SLAB_UNMAPPED);
+}
+
+/* --- passes --- */
+
+/* Says once what has changed. */
+static void tell(struct engine *engine, const struct sums *sums)
+{
+	struct keeper *k = &engine->keeper;
+	uint64_t wrong = atomic_load(&engine->counters.wrong_reads);
+
+	if (wrong > k->told_wrong)
+		log_error("%llu reads got wrong bytes from a server (a "
+			  "checksum told), %llu of them new",
+			  (unsigned long long)wrong,
+			  (unsigned long long)(wrong - k->told_wrong));
+	k->told_wrong = wrong;
+	if (sums->short_slabs && !k->told_short)
+		log_error("degraded: %llu slabs lack a copy, or pages of one; "
+			  "repairing",
+			  (unsigned long long)sums->short_slabs);
+	else if (!sums->short_slabs && k->told_short)
+		log_notice("repaired: all slabs have all their copies");
+	k->told_short = sums->short_slabs > 0;
+	if (sums->stuck_slabs && !k->told_stuck)
+		log_error("no server has room for %llu slabs that lack a copy "
+			  "or are to be moved; trying again",
+			  (unsigned long long)sums->stuck_slabs);
+	k->told_stuck = sums->stuck_slabs > 0;
+	atomic_store(&k->stale_pages, sums->stale_pages);
+	atomic_store(&k->short_slabs, sums->short_slabs);
+	atomic_store(&k->moving_slabs, sums->moving_slabs);
+	atomic_store(&k->stuck_slabs, sums->stuck_slabs);
+}
+
+/* True where there is more to do at once. */
+static bool pass(struct engine *engine, bool tick)
+{
+	struct keeper *k = &engine->keeper;
+	struct sums sums = { 0 };
+
+	for (uint32_t i = 0; i < engine->n_peers; i++)
+		engine->peers[i].moving = 0;
+	for (uint64_t i = 0; i < engine->slabs.n && !stopping(k); i++) {
+		struct slab *slab = &engine->slabs.slabs[i];
+
+		tend(engine, slab, &sums);
+		if (tick)
+			free_empty(engine, slab);
+	}
+	if (!stopping(k))
+		tell(engine, &sums);
+	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
+}
+
+/* Sleeps until poked, or NS are over. */
+static void rest(struct keeper *k, uint64_t ns)
+{
+	struct timespec until = clock_timespec(clock_now_ns() + ns);
+	int rc = 0;
+
+	pthread_mutex_lock(&k->lock);
+	k->passes++;
+	pthread_cond_broadcast(&k->passed);
+	while (!k->poke && !k->stop && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&k->poked, &k->lock, &until);
+	k->poke = false;
+	pthread_mutex_unlock(&k->lock);
+}
+
+static void *keeper_main(void *arg)
+{
+	struct engine *engine = arg;
+	struct keeper *k = &engine->keeper;
+	uint64_t next_tick_ns = clock_now_ns() + IDLE_NS;
+
+	while (!stopping(k)) {
+		bool tick = clock_left_ns(next_tick_ns) == 0, busy;
+
+		if (tick)
+			next_tick_ns = clock_now_ns() + IDLE_NS;
+		lane_reap(&engine->lanes, false);
+		busy = pass(engine, tick) ||
+		       atomic_load(&engine->lanes.n_parked) > 0;
+		rest(k, busy ? BUSY_NS : clock_left_ns(next_tick_ns));
+	}
+	return NULL;
+}
+
+int keeper_create(struct engine *engine, struct reason *why)
+{
+	struct keeper *k = &engine->keeper;
+
+	memset(k, 0, sizeof *k);
+	k->pages = aligned_alloc(PAGE_BYTES, COPY_PAGES * PAGE_BYTES);
+	if (!k->pages) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	memset(k->pages, 0, COPY_PAGES * PAGE_BYTES);
+	pthread_mutex_init(&k->lock, NULL);
+	clock_cond_init(&k->poked);
+	clock_cond_init(&k->passed);
+	return 0;
+}
+
+void keeper_destroy(struct engine *engine)
+{
+	struct keeper *k = &engine->keeper;
+
+	if (!k->pages)
+		return;
+	free(k->pages);
+	pthread_cond_destroy(&k->passed);
+	pthread_cond_destroy(&k->poked);
+	pthread_mutex_destroy(&k->lock);
+	k->pages = NULL;
+}
+
+int keeper_start(struct engine *engine, struct reason *why)
+{
+	struct keeper *k = &engine->keeper;
+	int rc = pthread_create(&k->thread, NULL, keeper_main, engine);
+
+	if (rc) {
+		reason_set(why, "the keeper's thread: %s", strerror(rc));
+		return -rc;
+	}
+	k->running = true;
+	return 0;
+}
+
+void keeper_stop(struct engine *engine)
+{
+	struct keeper *k = &engine->keeper;
+
+	if (!k->running)
+		return;
+	pthread_mutex_lock(&k->lock);
+	k->stop = true;
+	pthread_cond_signal(&k->poked);
+	pthread_mutex_unlock(&k->lock);
+	pthread_join(k->thread, NULL);
+	k->running = false;
+}
+
+void keeper_poke(struct engine *engine)
+{
+	struct keeper *k = &engine->keeper;
+
+	pthread_mutex_lock(&k->lock);
+	k->poke = true;
+	pthread_cond_signal(&k->poked);
+	pthread_mutex_unlock(&k->lock);
+}
+
+void keeper_wait(struct engine *engine, uint64_t deadline_ns)
+{
+	struct timespec until = clock_timespec(deadline_ns);
+	struct keeper *k = &engine->keeper;
+	uint64_t passes;
+	int rc = 0;
+
+	pthread_mutex_lock(&k->lock);
+	passes = k->passes;
+	k->poke = true;
+	pthread_cond_signal(&k->poked);
+	while (k->passes == passes && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&k->passed, &k->lock, &until);
+	pthread_mutex_unlock(&k->lock);
+}

@@ -1,0 +1,200 @@
+#include "plan.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool plan_is_zero(const void *page)
+{
+	/* The first bytes decide most often; then the page against itself,
+	 * shifted by those bytes, at the speed of memcmp. */
+	const char *bytes = page;
+	uint64_t first;
+
+	memcpy(&first, bytes, sizeof first);
+	return first == 0 &&
+	       !memcmp(bytes, bytes + sizeof first, PAGE_BYTES - sizeof first);
+}
+
+/* The run that PAGE, whose bytes are at BUF, can be added to, or NULL. */
+static struct lane_run *open_run(struct lane *lane, const struct slab *slab,
+				 uint64_t page)
+{
+	struct lane_run *run;
+
+	if (lane->n_runs == 0)
+		return NULL;
+	run = &lane->runs[lane->n_runs - 1];
+	return run->slab == slab && run->page + run->pages == page ? run : NULL;
+}
+
+static struct lane_run *new_run(struct lane *lane, struct slab *slab,
+				uint64_t page, uint8_t *buf)
+{
+	struct lane_run *run = &lane->runs[lane->n_runs++];
+
+	run->slab = slab;
+	run->page = page;
+	run->pages = 0;
+	run->buf = buf;
+	run->looks = NULL;
+	run->entered = run->unsure = false;
+	run->sent = run->have = run->failed = run->banned = 0;
+	return run;
+}
+
+static struct slab *slab_at(struct engine *engine, uint64_t page)
+{
+	return &engine->slabs.slabs[slab_of_page(&engine->slabs, page)];
+}
+
+/* --- reads --- */
+
+/* Which parts of a slab do not hold PAGE: pages of one run are held by the same
+ * ones. */
+static uint32_t stale_parts(const struct engine *engine,
+			    const struct slab *slab, uint64_t page)
+{
+	uint32_t unit = slab_unit_of_page(&engine->slabs, page), bits = 0;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		if (part_is_stale(&slab->parts[i], unit))
+			bits |= 1u << i;
+	}
+	return bits;
+}
+
+/* Adds a PRESENT page, inside whose slab the lane is then.  0, -EAGAIN with
+ * OBSTACLE, or 1 where the piece has as many runs as it may. */
+static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
+		    uint64_t page, uint8_t *look, uint32_t *last_stale,
+		    struct obstacle *obstacle)
+{
+	struct slab *slab = slab_at(engine, page);
+	struct lane_run *run = open_run(lane, slab, page);
+	uint32_t stale;
+
+	if (run) {
+		stale = stale_parts(engine, slab, page);
+		if (stale != *last_stale)
+			run = NULL;
+	}
+	if (!run) {
+		if (lane->n_runs == carry_max_runs(engine))
+			return 1;
+		if (slab_enter(slab) != SLAB_LIVE) {
+			obstacle->slab = slab;
+			return -EAGAIN;
+		}
+		run = new_run(lane, slab, page, buf);
+		run->entered = true;
+		run->looks = look;
+		stale = stale_parts(engine, slab, page);
+		*last_stale = stale;
+	}
+	/* From here on the slab is what it is, and this is the look that
+	 * counts: it may have been lost in between, and another one come in its
+	 * place for other pages, which knows nothing of this one. */
+	*look = pagemap_look(&engine->pages, page);
+	if (*look & PAGE_BUSY || (*look & PAGE_STATE_MASK) != PAGE_PRESENT)
+		return -EAGAIN;
+	run->pages++;
+	return 0;
+}
+
+int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
+	      uint64_t page, uint64_t *n, struct obstacle *obstacle)
+{
+	uint32_t stale = 0;
+
+	lane->n_runs = 0;
+	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
+		uint8_t look = pagemap_look(&engine->pages, page + i);
+		int rc;
+
+		if (look & PAGE_BUSY) {
+			obstacle->busy = true;
+			obstacle->page = page + i;
+			return -EAGAIN;
+		}
+		switch (look & PAGE_STATE_MASK) {
+		case PAGE_ABSENT:
+			memset(buf, 0, PAGE_BYTES);
+			continue;
+		case PAGE_LOST:
+			return -EIO;
+		}
+		rc = add_read(engine, lane, buf, page + i, &lane->looks[i],
+			      &stale, obstacle);
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			*n = i;
+	}
+	return 0;
+}
+
+/* --- writes --- */
+
+uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
+		    uint64_t page, uint64_t *n)
+{
+	uint64_t zeros = 0;
+
+	lane->n_runs = lane->n_owned = 0;
+	lane->tries = 0;
+	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
+		struct slab *slab = slab_at(engine, page + i);
+		struct lane_run *run;
+
+		if (plan_is_zero(buf)) {
+			zeros++;
+			continue;
+		}
+		run = open_run(lane, slab, page + i);
+		if (!run && lane->n_runs == carry_max_runs(engine)) {
+			*n = i;
+			break;
+		}
+		if (!run)
+			run = new_run(lane, slab, page + i, buf);
+		run->pages++;
+	}
+	return zeros;
+}
+
+int plan_own(struct engine *engine, struct lane *lane, uint64_t deadline_ns)
+{
+	for (size_t r = 0; r < lane->n_runs; r++) {
+		const struct lane_run *run = &lane->runs[r];
+
+		for (uint32_t i = 0; i < run->pages; i++) {
+			int rc = pagemap_own(&engine->pages, run->page + i,
+					     deadline_ns);
+
+			if (rc)
+				return rc;
+			lane->owned[lane->n_owned++] = run->page + i;
+		}
+	}
+	return 0;
+}
+
+void plan_disown(struct engine *engine, struct lane *lane)
+{
+	while (lane->n_owned > 0)
+		pagemap_disown(&engine->pages, lane->owned[--lane->n_owned]);
+}
+
+int plan_enter(struct lane *lane, struct obstacle *obstacle)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		struct lane_run *run = &lane->runs[i];
+
+		run->entered = slab_enter(run->slab) == SLAB_LIVE;
+		if (!run->entered) {
+			obstacle->slab = run->slab;
+			return -EAGAIN;
+		}
+	}
+	return 0;
+}

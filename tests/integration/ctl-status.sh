@@ -1,0 +1,110 @@
+#!/bin/bash
+# What rswapctl status and check tell of a plugin, and their exit status: while
+# all is well, while a server hangs, is gone and has taken pages with it, is back,
+# and when the plugin itself is gone.
+. "$(dirname "$0")/functions.sh"
+
+ctl=$build/ctl/rswapctl
+export RSWAP_RUN_DIR=$dir/run
+
+# told COMMAND STATUS [WORD...]: that exit status; a line of its output has the
+# words.  Exactly what was said is in $dir/said.
+told() {
+	local command=$1 wanted=$2 status=0
+	shift 2
+	"$ctl" "$command" "$dir/p.ctl" >"$dir/said" 2>&1 || status=$?
+	[ "$status" = "$wanted" ] ||
+		fail "$command: exit status $status, not $wanted: $(cat "$dir/said")"
+	[ $# = 0 ] || expect_line "$dir/said" "$@"
+}
+
+# the same, as a condition
+tells() { # COMMAND STATUS PATTERN
+	local status=0
+	"$ctl" "$1" "$dir/p.ctl" >"$dir/said" 2>&1 || status=$?
+	[ "$status" = "$2" ] && grep -q -e "$3" "$dir/said"
+}
+
+options=(--memory=64M --slab-size=1M)
+start_server a --grace=1 "${options[@]}"
+start_server b --grace=1 "${options[@]}"
+start_plugin p "$(server a)" "$(server b)" size=48M timeout=30 lanes=4
+expect_req p ok write:0:40M:3
+
+# A machine that refuses one of the settings makes it degraded from the start.
+settings=0
+for setting in io_flusher realtime locked oom; do
+	[ "$(value p safety.$setting)" = yes ] || settings=$((settings + 1))
+done
+well=$((settings > 0))
+
+# well_but WORD...: check says this, and which settings are refused
+well_but() {
+	[ "$(wc -l <"$dir/said")" = $((settings + $#)) ] ||
+		fail "check: $(cat "$dir/said")"
+	[ "$(grep -c "is refused: " "$dir/said")" = "$settings" ] ||
+		fail "check: $(cat "$dir/said")"
+	local word
+	for word; do
+		expect_line "$dir/said" "$dir/p.ctl: $word"
+	done
+}
+
+told status 0 "$(server a)" up "s ago"
+expect_line "$dir/said" "$(server b)" up "s ago"
+told check "$well"
+well_but
+
+say "a server hangs"
+kill -STOP "${pid[b]}"
+expect 15 tells status 4 "$(server b) *silent"
+expect_line "$dir/said" "$(server a)" up
+told check 1 "server $(server b): it is silent: it last answered"
+well_but "server $(server b): it is silent"
+kill -CONT "${pid[b]}"
+expect 10 tells status 0 "$(server b) *up"
+told check "$well"
+well_but
+
+say "a server dies, with pages"
+stop b KILL || true
+expect 10 tells status 4 "$(server b) *down"
+told check 2 "pages are lost"
+well_but "$(value p pages_lost) pages are lost" \
+	"server $(server b): it is down"
+expect_req p ok trim:0:48M
+told status 4 "0 lost"
+told check 1
+well_but "server $(server b): it is down"
+start_server b --grace=1 "${options[@]}"
+expect 15 tells status 0 "$(server b) *up"
+told check "$well"
+well_but
+
+say "by its name, and nothing swaps to its device"
+mkdir -p "$RSWAP_RUN_DIR/x"
+ln -s "$dir/p.ctl" "$RSWAP_RUN_DIR/x/control.sock"
+echo "device /dev/nbd999" >"$RSWAP_RUN_DIR/x/state"
+status=0
+"$ctl" check x >"$dir/said" || status=$?
+[ "$status" = 1 ] || fail "check x: exit status $status"
+expect_line "$dir/said" "x: nothing swaps to /dev/nbd999"
+
+say "a memory server alone"
+"$ctl" check "$dir/a.ctl" || fail "the server is not well"
+"$ctl" status "$dir/a.ctl" >/dev/null || fail "the server is not well"
+
+say "the plugin is gone"
+stop p
+told status 3 "$dir/p.ctl does not answer"
+told check 2 "$dir/p.ctl: not running"
+rm -r "$RSWAP_RUN_DIR/x"
+if [ ! -e /run/rswap-memserver/control.sock ]; then
+	status=0
+	"$ctl" check >"$dir/said" || status=$?
+	[ "$status" = 2 ] || fail "check of nothing: exit status $status"
+	expect_one_line "$dir/said" "nothing is running"
+	status=0
+	"$ctl" status 2>"$dir/said" || status=$?
+	[ "$status" = 2 ] || fail "status of nothing: exit status $status"
+fi

@@ -1,0 +1,68 @@
+#!/bin/bash
+# A server that has room for part of the device: what it has no room for goes to a
+# file, is read back from there, and moves to the server when that has room again.
+# A server that is drained is emptied into the file.
+. "$(dirname "$0")/functions.sh"
+
+start_server a --memory=16M --slab-size=1M --grace=1
+file=$dir/spill
+start_plugin p "$(server a)" size=48M timeout=10 lanes=8 fallback="$file" \
+	fallback-size=64M
+
+in_file() { # of the fallback's slabs
+	is p server.1.slabs "$@"
+}
+at_rest() {
+	is p slabs_short -eq 0 && is p slabs_moving -eq 0
+}
+
+expect_value p server.1.total_bytes -eq $((64 << 20))
+expect_req p ok write:0:40M:3
+expect_value p server.0.slabs -eq 16
+expect_value p server.1.slabs -eq 24
+expect_req p "stamp 3" read:0:40M
+
+say "room comes free on the server"
+expect_req p ok trim:0:8M
+expect 40 in_file -lt 24
+expect 40 at_rest
+expect_req p zeros read:0:8M
+expect_req p "stamp 3" read:8M:32M
+[ "$(value p server.0.slabs)" = 16 ] || fail "the server is not used"
+
+say "the server is drained, under load"
+start_shadow load p --size=8M --connections=2
+expect 10 is p writes -gt $((200 / slow))
+"$build/ctl/rswapctl" drain --control="$dir/a.ctl" || fail "drain: $?"
+drained() {
+	is p server.0.slabs -eq 0 && is a slabs_used -eq 0
+}
+expect 60 drained
+expect_req p "stamp 3" read:8M:32M
+finish_shadow load
+expect_value p errors -eq 0
+expect_value p pages_lost -eq 0
+
+say "one of two servers is drained: its copies go to the file, and stay there"
+stop p
+start_server b --memory=64M --slab-size=1M --grace=1
+start_server c --memory=64M --slab-size=1M --grace=1
+start_plugin p "$(server b)" "$(server c)" size=16M timeout=10 lanes=8 \
+	replicas=2 fallback="$file"
+expect_req p ok write:0:16M:5
+"$build/ctl/rswapctl" drain --control="$dir/b.ctl" || fail "drain: $?"
+emptied() {
+	is p server.0.slabs -eq 0 && is b slabs_used -eq 0 && at_rest
+}
+expect 60 emptied
+copied=$(value p pages_copied)
+sleep 2
+[ "$(value p pages_copied)" = "$copied" ] || fail "copied again and again"
+[ "$copied" -lt 8192 ] || fail "copied $copied pages of 4096"
+expect_value p server.2.slabs -eq 16
+expect_req p "stamp 5" read:0:16M
+
+say "a second plugin is refused the file"
+"${nbdkit[@]}" -U "$dir/q.sock" "$plugin" "$(server a)" size=1M \
+	fallback="$file" >"$dir/q.log" 2>&1 && fail "it started"
+expect_line "$dir/q.log" "$file"

@@ -1,0 +1,420 @@
+/* Pages on several servers: copies and shares of them, over servers that fail,
+ * fall silent, go, and answer wrong bytes.  With the keeper at work. */
+#include "fake_servers.h"
+
+#include <errno.h>
+
+#include "carry.h"
+#include "keeper.h"
+#include "session.h"
+
+#define SERVERS 4
+#define PAGES	40u /* slabs 0, 1 and half of 2, with copies */
+
+static char sent[PAGES * PAGE_BYTES], got[PAGES * PAGE_BYTES];
+
+/* What the tests run with, one after the other. */
+static const struct scheme {
+	uint32_t copies, data, parity;
+	uint32_t may_fail; /* servers at a time */
+} schemes[] = {
+	{ 2, 0, 0, 1 }, { 3, 0, 0, 2 }, { 0, 2, 1, 1 }, { 0, 2, 2, 2 }
+};
+
+static void start_scheme(const struct scheme *s)
+{
+	struct reason why;
+
+	fake_start_copies(SERVERS, 4, LONG_MS, s->copies, s->data, s->parity);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	fake_fill(sent, 0, PAGES, 1);
+	memset(got, 0xee, sizeof got);
+	assert_int_equal(fake_write(sent, 0, PAGES), 0);
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+}
+
+static void end_scheme(void)
+{
+	keeper_stop(&fake.engine);
+	assert_counts_right();
+	fake_stop();
+}
+
+static void with_each_scheme(void (*test)(const struct scheme *s))
+{
+	for (size_t i = 0; i < COUNT(schemes); i++) {
+		start_scheme(&schemes[i]);
+		test(&schemes[i]);
+		end_scheme();
+	}
+}
+
+static void assert_reads_right(void)
+{
+	memset(got, 0xee, sizeof got);
+	assert_int_equal(fake_read(got, 0, PAGES), 0);
+	assert_memory_equal(got, sent, sizeof sent);
+}
+
+/* Until the keeper finds nothing that lacks a part. */
+static void await_repair(void)
+{
+	struct keeper *k = &fake.engine.keeper;
+
+	do
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
+	       atomic_load(&k->stale_pages));
+}
+
+/* The parts of PAGE's slab that are LIVE. */
+static uint32_t live_parts(uint64_t page)
+{
+	struct slab_table *table = &fake.engine.slabs;
+	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < table->n_parts; i++)
+		n += part_is_live(&slab->parts[i]);
+	return n;
+}
+
+static void reopen(uint32_t server)
+{
+	fake_link_up(server);
+	atomic_store(&fake.engine.peers[server].free_bytes, UINT64_C(1) << 30);
+	peer_set_state(&fake.engine.peers[server], PEER_UP);
+}
+
+/* --- the tests --- */
+
+static void each_part_is_on_another_server(const struct scheme *s)
+{
+	struct slab_table *table = &fake.engine.slabs;
+
+	(void)s;
+	for (uint64_t page = 0; page < PAGES; page++) {
+		const struct slab *slab =
+			&table->slabs[slab_of_page(table, page)];
+		uint32_t peers = 0;
+
+		assert_int_equal(live_parts(page),
+				 fake.engine.redundancy.parts);
+		for (uint32_t i = 0; i < table->n_parts; i++) {
+			if (part_is_live(&slab->parts[i]))
+				peers |= 1u << slab->parts[i].peer;
+		}
+		assert_int_equal(__builtin_popcount(peers),
+				 fake.engine.redundancy.parts);
+	}
+	assert_reads_right();
+}
+
+static void reads_go_on_without_servers_that_are_broken(const struct scheme *s)
+{
+	for (uint32_t first = 0; first < SERVERS; first++) {
+		for (uint32_t i = 0; i < s->may_fail; i++) {
+			uint32_t server = (first + i) % SERVERS;
+
+			atomic_store(&fake.sessions[server].no_repair, true);
+			peer_break(&fake.engine.peers[server], "the test");
+		}
+		assert_reads_right();
+		for (uint32_t i = 0; i < SERVERS; i++)
+			atomic_store(&fake.sessions[i].no_repair, false);
+		for (uint32_t i = 0; i < SERVERS; i++)
+			assert_int_equal(peer_wait(&fake.engine.peers[i],
+						   after_ms(LONG_MS)),
+					 0);
+	}
+}
+
+static void
+what_a_broken_server_missed_is_not_read_from_it(const struct scheme *s)
+{
+	(void)s;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		atomic_store(&fake.sessions[server].no_repair, true);
+		peer_break(&fake.engine.peers[server], "the test");
+		fake_fill(sent, 0, PAGES, 10 + server);
+		assert_int_equal(fake_write(sent, 0, PAGES), 0);
+		assert_reads_right();
+		atomic_store(&fake.sessions[server].no_repair, false);
+		for (int i = 0; i < 40; i++)
+			assert_reads_right();
+		await_repair();
+	}
+	assert_reads_right();
+}
+
+static void a_silent_server_is_not_waited_for(const struct scheme *s)
+{
+	(void)s;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		atomic_store(&fake.sessions[server].silent, true);
+		for (int i = 0; i < 40; i++)
+			assert_reads_right();
+		atomic_store(&fake.sessions[server].silent, false);
+		for (int i = 0; i < 10; i++)
+			assert_reads_right();
+	}
+}
+
+static void a_write_does_without_a_silent_server(const struct scheme *s)
+{
+	(void)s;
+	fake.engine.attempt_ns = 50 * NS_PER_MS;
+	atomic_store(&fake.sessions[1].silent, true);
+	fake_fill(sent, 0, PAGES, 5);
+	assert_int_equal(fake_write(sent, 0, PAGES), 0);
+	atomic_store(&fake.sessions[1].silent, false);
+	assert_reads_right();
+	await_repair();
+	assert_reads_right();
+}
+
+static void what_a_lost_server_held_is_rebuilt_elsewhere(const struct scheme *s)
+{
+	/* 2+2 needs all four: it goes short until the server is back. */
+	bool spare = fake.engine.redundancy.parts < SERVERS;
+
+	(void)s;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		atomic_store(&fake.sessions[server].no_repair, true);
+		fake_lose(server);
+		assert_reads_right();
+		if (spare)
+			await_repair();
+		reopen(server);
+		atomic_store(&fake.sessions[server].no_repair, false);
+		await_repair();
+		for (uint64_t page = 0; page < PAGES; page++)
+			assert_int_equal(live_parts(page),
+					 fake.engine.redundancy.parts);
+		assert_reads_right();
+	}
+	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
+}
+
+static void too_many_lost_servers_are_an_error(const struct scheme *s)
+{
+	uint32_t held = fake.engine.redundancy.parts;
+
+	(void)s;
+	keeper_stop(&fake.engine); /* which would repair in between */
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		atomic_store(&fake.sessions[server].no_repair, true);
+		fake_lose(server);
+	}
+	assert_int_equal(fake_read(got, 0, 1), -EIO);
+	assert_int_equal(atomic_load(&fake.engine.pages.lost), PAGES);
+	assert_true(held > 1);
+}
+
+/* Changes what the first part of PAGE's slab holds of it. */
+static void spoil(uint64_t page)
+{
+	struct slab_table *table = &fake.engine.slabs;
+	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
+	char *unit = fake.slabs[slab->parts[0].remote.address] +
+		     slab_offset_of_page(table, page);
+
+	pthread_mutex_lock(&fake.lock);
+	unit[100] ^= 1;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
+{
+	(void)s;
+	for (uint64_t page = 0; page < PAGES; page += 3)
+		spoil(page);
+	for (int i = 0; i < 100; i++)
+		assert_reads_right();
+	assert_true(atomic_load(&fake.engine.counters.wrong_reads) > 0);
+	await_repair();
+	assert_reads_right();
+}
+
+static void wrong_bytes_without_another_copy_are_an_error(void **state)
+{
+	(void)state;
+	fake_start(SERVERS, 4, LONG_MS);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	fake_fill(sent, 0, PAGES, 1);
+	assert_int_equal(fake_write(sent, 0, PAGES), 0);
+	spoil(3);
+	assert_int_equal(fake_read(got, 2, 1), 0);
+	assert_int_equal(fake_read(got, 3, 1), -EIO);
+	assert_int_equal(fake_read(got, 0, 16), -EIO);
+	assert_int_equal(fake_write(sent + 3 * PAGE_BYTES, 3, 1), 0);
+	assert_reads_right();
+	fake_stop();
+}
+
+/* A server wants all its slabs back: they go to the one that has none yet, or,
+ * with four parts, nowhere. */
+static void what_a_server_wants_back_is_moved(const struct scheme *s)
+{
+	(void)s;
+	if (fake.engine.redundancy.parts == SERVERS)
+		return;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		struct peer *peer = &fake.engine.peers[server];
+
+		atomic_store(&peer->free_bytes, 0);
+		atomic_store(&peer->release_slabs, UINT32_MAX);
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		await_repair();
+		for (uint64_t i = 0; i < fake.engine.slabs.n; i++) {
+			const struct slab *slab = &fake.engine.slabs.slabs[i];
+
+			for (uint32_t j = 0; j < fake.engine.slabs.n_parts; j++)
+				assert_false(part_is_live(&slab->parts[j]) &&
+					     slab->parts[j].peer == server);
+		}
+		assert_reads_right();
+		atomic_store(&peer->release_slabs, 0);
+		atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
+	}
+}
+
+/* --- all of it at the same time --- */
+
+#define THREADS 4
+#define ROUNDS	400
+
+struct user {
+	uint64_t seed, index;
+	uint64_t version[PAGES];
+	unsigned errors, wrong;
+};
+
+static struct user users[THREADS];
+
+/* Thread i has page i, i + THREADS, and so on. */
+static void *use_pages(void *arg)
+{
+	char buf[PAGE_BYTES], expected[PAGE_BYTES];
+	struct user *u = arg;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t i = random_next(&u->seed) % (PAGES / THREADS);
+		uint64_t page = i * THREADS + u->index;
+
+		if (random_next(&u->seed) % 2) {
+			u->version[i] = random_next(&u->seed) >> 32 | 1;
+			fake_fill(buf, page, 1, u->version[i]);
+			u->errors += fake_write(buf, page, 1) != 0;
+			continue;
+		}
+		fake_fill(expected, page, 1, u->version[i]);
+		if (fake_read(buf, page, 1))
+			u->errors++;
+		else
+			u->wrong += memcmp(buf, expected, PAGE_BYTES) != 0;
+	}
+	return NULL;
+}
+
+/* Servers go and come, want slabs back, and fail by turns. */
+static void trouble(uint64_t *seed)
+{
+	uint32_t server = random_next(seed) % SERVERS;
+	struct peer *peer = &fake.engine.peers[server];
+
+	switch (random_next(seed) % 4) {
+	case 0:
+		atomic_store(&fake.sessions[server].no_repair, true);
+		fake_lose(server);
+		sleep_ms(2);
+		reopen(server);
+		atomic_store(&fake.sessions[server].no_repair, false);
+		break;
+	case 1:
+		atomic_store(&peer->release_slabs, 2);
+		sleep_ms(2);
+		atomic_store(&peer->release_slabs, 0);
+		break;
+	case 2:
+		atomic_store(&fake.sessions[server].silent, true);
+		sleep_ms(5);
+		atomic_store(&fake.sessions[server].silent, false);
+		break;
+	case 3:
+		peer_break(peer, "the test");
+		break;
+	}
+	/* One at a time is what is said to be survived. */
+	await_repair();
+}
+
+static void
+nothing_is_lost_or_wrong_whatever_one_server_does(const struct scheme *s)
+{
+	pthread_t threads[THREADS];
+	uint64_t seed = random_seed();
+
+	(void)s;
+	fake.engine.attempt_ns = 100 * NS_PER_MS;
+	for (uint64_t i = 0; i < THREADS; i++) {
+		users[i] =
+			(struct user){ .seed = random_next(&seed), .index = i };
+		for (uint64_t j = 0; j < PAGES; j++)
+			users[i].version[j] = 1;
+		threads[i] = thread_start(use_pages, &users[i]);
+	}
+	for (int i = 0; i < 12; i++)
+		trouble(&seed);
+	for (int i = 0; i < THREADS; i++) {
+		thread_end(threads[i]);
+		assert_int_equal(users[i].wrong, 0);
+		assert_int_equal(users[i].errors, 0);
+	}
+	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
+	assert_int_equal(atomic_load(&fake.engine.counters.wrong_reads), 0);
+}
+
+#define each_scheme(test)                                                      \
+	static void test##_each(void **state)                                  \
+	{                                                                      \
+		(void)state;                                                   \
+		with_each_scheme(test);                                        \
+	}
+
+each_scheme(each_part_is_on_another_server) each_scheme(
+	reads_go_on_without_servers_that_are_broken)
+	each_scheme(what_a_broken_server_missed_is_not_read_from_it) each_scheme(
+		a_silent_server_is_not_waited_for)
+		each_scheme(a_write_does_without_a_silent_server) each_scheme(
+			what_a_lost_server_held_is_rebuilt_elsewhere)
+			each_scheme(too_many_lost_servers_are_an_error) each_scheme(
+				wrong_bytes_are_noticed_and_mended)
+				each_scheme(what_a_server_wants_back_is_moved)
+					each_scheme(
+						nothing_is_lost_or_wrong_whatever_one_server_does)
+
+						int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_part_is_on_another_server_each),
+		cmocka_unit_test(
+			reads_go_on_without_servers_that_are_broken_each),
+		cmocka_unit_test(
+			what_a_broken_server_missed_is_not_read_from_it_each),
+		cmocka_unit_test(a_silent_server_is_not_waited_for_each),
+		cmocka_unit_test(a_write_does_without_a_silent_server_each),
+		cmocka_unit_test(
+			what_a_lost_server_held_is_rebuilt_elsewhere_each),
+		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
+		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
+		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
+		cmocka_unit_test(what_a_server_wants_back_is_moved_each),
+		cmocka_unit_test(
+			nothing_is_lost_or_wrong_whatever_one_server_does_each),
+	};
+
+	return cmocka_run_group_tests_name("copies", tests, NULL, NULL);
+}

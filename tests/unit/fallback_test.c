@@ -1,0 +1,689 @@
+#include "fallback.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "support.h"
+
+#define SLOT	     (64u << 10)
+#define SLOTS	     4
+#define HEADER	     4096u
+#define BUFFER_BYTES (16u << 10) /* of a channel */
+
+static char directory[] = "fallback.XXXXXX";
+static char path[64];
+static char loop[64]; /* a loop device on it */
+
+/* --- a disk that refuses --- */
+
+static int fallocate_error; /* 0: the real one */
+
+int __real_fallocate(int fd, int mode, off_t at, off_t bytes);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes);
+
+int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes)
+{
+	if (!fallocate_error)
+		return __real_fallocate(fd, mode, at, bytes);
+	/* what it gets before it finds out */
+	assert_int_equal(__real_fallocate(fd, mode, at, bytes / 2), 0);
+	errno = fallocate_error;
+	return -1;
+}
+
+/* --- files --- */
+
+static int make_directory(void **state)
+{
+	(void)state;
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof path, "%s/f", directory);
+	return 0;
+}
+
+static int remove_directory(void **state)
+{
+	(void)state;
+	return rmdir(directory);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	fallocate_error = 0;
+	return 0;
+}
+
+/* Of loop, which is "" where there is none. */
+static void end_loop(void)
+{
+	char command[128];
+
+	if (!loop[0])
+		return;
+	snprintf(command, sizeof command, "losetup --detach %s", loop);
+	if (system(command))
+		print_error("%s fails\n", command);
+	loop[0] = '\0';
+}
+
+static int end(void **state)
+{
+	(void)state;
+	end_loop();
+	unlink(path);
+	return 0;
+}
+
+static void write_file(const void *bytes, size_t n, off_t at)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, n, at), n);
+	close(fd);
+}
+
+static uint64_t file_bytes(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+static bool exists(void)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* Whether the current directory is one that a fallback can be in. */
+static bool can_hold(void)
+{
+	struct fallback_config config = { .path = "fallback.trial",
+					  .size_bytes = SLOT,
+					  .slot_bytes = SLOT };
+	struct fallback f;
+	struct reason why;
+	int rc = fallback_open(&f, &config, &why);
+
+	if (rc)
+		print_message("skipped: %s\n", why.text);
+	fallback_close(&f);
+	unlink(config.path);
+	return rc == 0;
+}
+
+/* --- opening --- */
+
+static int open_of(struct fallback *f, const char *name, uint64_t size_bytes,
+		   struct reason *why)
+{
+	struct fallback_config config = {
+		.path = name,
+		.size_bytes = size_bytes,
+		.default_bytes = (SLOTS - 1) * SLOT + 4096,
+		.slot_bytes = SLOT,
+	};
+
+	why->text[0] = '\0';
+	return fallback_open(f, &config, why);
+}
+
+static void open_well(struct fallback *f, uint64_t size_bytes)
+{
+	struct reason why;
+	int rc = open_of(f, path, size_bytes, &why);
+
+	if (rc)
+		fail_msg("%s", why.text);
+}
+
+static void expect_refused(const char *name, uint64_t size_bytes,
+			   const char *words)
+{
+	struct fallback f;
+	struct reason why;
+
+	assert_true(open_of(&f, name, size_bytes, &why) < 0);
+	assert_contains(why.text, "fallback=");
+	assert_contains(why.text, name);
+	assert_contains(why.text, words);
+	fallback_close(&f);
+}
+
+static void a_new_file_is_its_owners_and_has_its_room(void **state)
+{
+	struct fallback f;
+	struct stat st;
+
+	(void)state;
+	umask(0);
+	open_well(&f, 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	/* the last slab is as large as the others */
+	assert_int_equal(st.st_size, HEADER + SLOTS * SLOT);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+	assert_int_equal(fallback_total_bytes(&f), SLOTS * SLOT);
+	assert_int_equal(fallback_free_bytes(&f), SLOTS * SLOT);
+	fallback_close(&f);
+	assert_true(exists());
+}
+
+static void a_size_is_kept_to_in_whole_slabs(void **state)
+{
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 2 * SLOT + SLOT / 2);
+	assert_int_equal(fallback_total_bytes(&f), 2 * SLOT);
+	fallback_close(&f);
+	assert_int_equal(file_bytes(), HEADER + 2 * SLOT);
+}
+
+static void an_existing_one_keeps_its_size_or_grows(void **state)
+{
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 2 * SLOT);
+	fallback_close(&f);
+	open_well(&f, 0);
+	assert_int_equal(fallback_total_bytes(&f), 2 * SLOT);
+	fallback_close(&f);
+	open_well(&f, 6 * SLOT);
+	assert_int_equal(fallback_total_bytes(&f), 6 * SLOT);
+	fallback_close(&f);
+	open_well(&f, 1 * SLOT);
+	assert_int_equal(fallback_total_bytes(&f), 1 * SLOT);
+	fallback_close(&f);
+	assert_int_equal(file_bytes(), HEADER + 6 * SLOT);
+}
+
+static void one_of_zeros_is_taken_and_gets_all_its_room(void **state)
+{
+	struct fallback f;
+	struct stat st;
+
+	(void)state;
+	write_file("", 1, HEADER + 3 * SLOT - 1);
+	open_well(&f, 0);
+	assert_int_equal(fallback_total_bytes(&f), 3 * SLOT);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+	fallback_close(&f);
+}
+
+static void expect_untouched(const char *bytes, size_t n, off_t at)
+{
+	uint64_t size_bytes = file_bytes();
+	char back[64];
+	int fd;
+
+	expect_refused(path, 4 * SLOT, "holds something that is not rswap's");
+	assert_int_equal(file_bytes(), size_bytes);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(pread(fd, back, n, at), n);
+	assert_memory_equal(back, bytes, n);
+	close(fd);
+	unlink(path);
+}
+
+static void what_holds_something_else_is_refused_untouched(void **state)
+{
+	(void)state;
+	write_file("precious", 8, 0);
+	expect_untouched("precious", 8, 0);
+	write_file("precious", 8, 8192);
+	expect_untouched("precious", 8, 8192);
+	write_file("precious", 8, (128 << 10) - 8);
+	expect_untouched("precious", 8, (128 << 10) - 8);
+	write_file("rswap fallback 2\n", 18, 0);
+	expect_untouched("rswap fallback 2\n", 18, 0);
+}
+
+static void two_at_a_time_are_refused(void **state)
+{
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 0);
+	expect_refused(path, 0, "another nbdkit uses it");
+	assert_true(exists());
+	fallback_close(&f);
+	open_well(&f, 0);
+	fallback_close(&f);
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+	(void)state;
+	expect_refused("/", 0, "neither a regular file nor a block device");
+	expect_refused("/dev/null", 0,
+		       "neither a regular file nor a block device");
+	expect_refused("no/such/directory/f", 0, "No such file or directory");
+}
+
+static void one_in_memory_is_refused_and_not_left_behind(void **state)
+{
+	char name[64];
+
+	(void)state;
+	snprintf(name, sizeof name, "/dev/shm/rswap-test.%d", (int)getpid());
+	expect_refused(name, 0, "fallback=");
+	assert_int_not_equal(access(name, F_OK), 0);
+}
+
+static void less_than_a_slab_is_refused(void **state)
+{
+	(void)state;
+	expect_refused(path, SLOT - 1, "65535 are less than one slab of 64K");
+	assert_false(exists());
+	write_file("", 1, HEADER + SLOT - 2);
+	expect_refused(path, 0, "are less than one slab of 64K");
+}
+
+static void room_that_is_not_to_be_had_is_told_of(void **state)
+{
+	static const struct {
+		int error;
+		const char *words;
+	} cases[] = {
+		{ ENOSPC, "260K do not fit its file system, which has" },
+		{ EOPNOTSUPP, "its file system cannot reserve room" },
+		{ ETXTBSY, "is swapped on" },
+		{ EIO, "cannot reserve room: Input/output error" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		fallocate_error = cases[i].error;
+		expect_refused(path, 0, cases[i].words);
+		assert_false(exists());
+	}
+}
+
+static void a_file_that_cannot_grow_stays_as_it_was(void **state)
+{
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 2 * SLOT);
+	fallback_close(&f);
+	fallocate_error = ENOSPC;
+	expect_refused(path, 20 * SLOT, "do not fit");
+	assert_int_equal(file_bytes(), HEADER + 2 * SLOT);
+}
+
+static void a_size_beyond_all_files_is_refused(void **state)
+{
+	(void)state;
+	expect_refused(path, INT64_MAX, "large");
+	assert_false(exists());
+}
+
+static void one_that_was_never_opened_can_be_closed(void **state)
+{
+	struct fallback f = { 0 };
+	int zero = fcntl(0, F_GETFD);
+
+	(void)state;
+	fallback_close(&f);
+	assert_int_equal(fcntl(0, F_GETFD), zero);
+}
+
+/* --- slots --- */
+
+static void slots_are_apart_and_come_back(void **state)
+{
+	struct remote_slab slots[SLOTS], again;
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 0);
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		assert_true(fallback_take(&f, &slots[i]));
+		assert_int_equal(slots[i].address, HEADER + i * SLOT);
+		assert_int_equal(fallback_free_bytes(&f),
+				 (SLOTS - 1 - i) * SLOT);
+	}
+	assert_false(fallback_take(&f, &again));
+	fallback_give_back(&f, &slots[2]);
+	assert_int_equal(fallback_free_bytes(&f), SLOT);
+	assert_true(fallback_take(&f, &again));
+	assert_int_equal(again.address, slots[2].address);
+	assert_int_equal(again.slab, slots[2].slab);
+	assert_false(fallback_take(&f, &again));
+	assert_int_equal(file_bytes(), HEADER + SLOTS * SLOT);
+	fallback_close(&f);
+}
+
+/* --- transfers --- */
+
+struct user {
+	struct fallback *f;
+	struct channel *channel;
+	struct link *link;
+	struct remote_slab slot;
+};
+
+static void begin_user(struct user *u, struct fallback *f)
+{
+	const struct channel_config config = { .buffer_bytes = BUFFER_BYTES };
+	const struct link_target target = { .group = &f->group };
+	struct reason why;
+
+	u->f = f;
+	assert_int_equal(
+		transport_file.channel_create(&config, &u->channel, &why), 0);
+	assert_int_equal(transport_file.link_connect(u->channel, &target, 0,
+						     &u->link, &why),
+			 0);
+	assert_true(fallback_take(f, &u->slot));
+}
+
+static void end_user(struct user *u)
+{
+	fallback_give_back(u->f, &u->slot);
+	transport_file.link_close(u->link);
+	transport_file.channel_destroy(u->channel);
+}
+
+static int move(struct user *u, enum xfer_op op, void *buf, uint32_t bytes,
+		uint64_t offset_bytes, uint64_t deadline_ns)
+{
+	struct xfer x = {
+		.link = u->link,
+		.op = op,
+		.bytes = bytes,
+		.remote = u->slot,
+		.offset_bytes = offset_bytes,
+		.buf = buf,
+	};
+	const struct transport_ops *ops = u->link->ops;
+
+	ops->submit(u->channel, &x, 1, deadline_ns);
+	if (ops->wait_until(u->channel, &x, 1, 1, deadline_ns) != 1)
+		return -EINPROGRESS;
+	ops->wait(u->channel, &x, 1, deadline_ns);
+	return x.status;
+}
+
+static void what_was_written_is_read(void **state)
+{
+	static uint8_t shadow[2][SLOT], room[SLOT + 65];
+	uint64_t seed = random_seed();
+	struct user users[2];
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 0);
+	for (int i = 0; i < 2; i++) {
+		begin_user(&users[i], &f);
+		random_fill(&seed, shadow[i], SLOT);
+		assert_int_equal(move(&users[i], XFER_WRITE, shadow[i], SLOT, 0,
+				      after_ms(LONG_MS)),
+				 0);
+	}
+	for (int i = 0; i < 200; i++) {
+		uint64_t at = random_next(&seed) % 16 * 4096;
+		uint32_t n =
+			(uint32_t)(random_next(&seed) % (16 - at / 4096) + 1) *
+			4096;
+		uint8_t *buf = room + random_next(&seed) % 64;
+		int who = (int)(random_next(&seed) % 2);
+
+		if (random_next(&seed) % 2) {
+			random_fill(&seed, buf, n);
+			memcpy(shadow[who] + at, buf, n);
+			assert_int_equal(move(&users[who], XFER_WRITE, buf, n,
+					      at, after_ms(LONG_MS)),
+					 0);
+		}
+		memset(room, 0xee, sizeof room);
+		assert_int_equal(move(&users[who], XFER_READ, buf, n, at,
+				      after_ms(LONG_MS)),
+				 0);
+		assert_memory_equal(buf, shadow[who] + at, n);
+		assert_int_equal(buf[n], 0xee);
+	}
+	assert_int_equal(file_group_error(f.group), 0);
+	for (int i = 0; i < 2; i++)
+		end_user(&users[i]);
+	fallback_close(&f);
+}
+
+static void several_transfers_go_in_one_submit(void **state)
+{
+	uint8_t pages[4][4096], back[4][4096];
+	uint64_t seed = random_seed();
+	struct xfer xfers[4];
+	struct fallback f;
+	struct user u;
+
+	(void)state;
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	random_fill(&seed, pages, sizeof pages);
+	for (int read = 0; read < 2; read++) {
+		for (uint32_t i = 0; i < 4; i++)
+			xfers[i] = (struct xfer){
+				.link = u.link,
+				.op = read ? XFER_READ : XFER_WRITE,
+				.bytes = 4096,
+				.remote = u.slot,
+				.offset_bytes = (3 - i) * 8192,
+				.buf = read ? back[i] : pages[i],
+			};
+		u.link->ops->submit(u.channel, xfers, 4, after_ms(LONG_MS));
+		assert_int_equal(transport_over(xfers, 4), 4);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(xfers[i].status, 0);
+	}
+	assert_memory_equal(pages, back, sizeof pages);
+	end_user(&u);
+	fallback_close(&f);
+}
+
+static void parts_of_blocks_are_refused(void **state)
+{
+	static uint8_t buf[8192];
+	struct fallback f;
+	struct user u;
+
+	(void)state;
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	assert_int_equal(move(&u, XFER_WRITE, buf, 512, 0, after_ms(LONG_MS)),
+			 -EREMOTEIO);
+	assert_int_equal(
+		move(&u, XFER_READ, buf, 4096, 1024, after_ms(LONG_MS)),
+		-EREMOTEIO);
+	assert_int_equal(file_group_error(f.group), EINVAL);
+	end_user(&u);
+	fallback_close(&f);
+}
+
+static void nothing_moves_after_an_abort_or_the_deadline(void **state)
+{
+	static uint8_t ones[4096], back[4096];
+	struct user u, other;
+	struct fallback f;
+
+	(void)state;
+	memset(ones, 0xff, sizeof ones);
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	begin_user(&other, &f);
+	other.slot = u.slot;
+	assert_int_equal(move(&u, XFER_WRITE, ones, 4096, 0, 1), -ETIMEDOUT);
+	transport_file.link_abort(u.link);
+	transport_file.link_abort(u.link);
+	assert_int_equal(move(&u, XFER_WRITE, ones, 4096, 0, after_ms(LONG_MS)),
+			 -ECONNABORTED);
+	assert_int_equal(
+		move(&other, XFER_READ, back, 4096, 0, after_ms(LONG_MS)), 0);
+	assert_int_equal(back[0], 0);
+	end_user(&other);
+	end_user(&u);
+	fallback_close(&f);
+}
+
+static void a_file_made_shorter_is_an_error(void **state)
+{
+	static uint8_t buf[8192];
+	struct fallback f;
+	struct user u;
+
+	(void)state;
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	assert_int_equal(truncate(path, HEADER + 4096), 0);
+	assert_int_equal(move(&u, XFER_READ, buf, 4096, 0, after_ms(LONG_MS)),
+			 0);
+	assert_int_equal(move(&u, XFER_READ, buf, 8192, 0, after_ms(LONG_MS)),
+			 -EREMOTEIO);
+	assert_int_equal(file_group_error(f.group), EIO);
+	end_user(&u);
+	fallback_close(&f);
+}
+
+static void *write_and_read(void *arg)
+{
+	static _Thread_local uint8_t out[SLOT], in[SLOT];
+	struct user *u = arg;
+	uint64_t seed = u->slot.slab + 1;
+	intptr_t wrong = 0;
+
+	for (int i = 0; i < 50; i++) {
+		random_fill(&seed, out, sizeof out);
+		wrong += move(u, XFER_WRITE, out, SLOT, 0, after_ms(LONG_MS)) !=
+			 0;
+		wrong +=
+			move(u, XFER_READ, in, SLOT, 0, after_ms(LONG_MS)) != 0;
+		wrong += memcmp(in, out, SLOT) != 0;
+	}
+	return (void *)wrong;
+}
+
+static void lanes_work_at_the_same_time(void **state)
+{
+	struct user users[SLOTS];
+	pthread_t threads[SLOTS];
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 0);
+	for (int i = 0; i < SLOTS; i++)
+		begin_user(&users[i], &f);
+	for (int i = 0; i < SLOTS; i++)
+		threads[i] = thread_start(write_and_read, &users[i]);
+	for (int i = 0; i < SLOTS; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(threads[i], &wrong), 0);
+		assert_null(wrong);
+		end_user(&users[i]);
+	}
+	fallback_close(&f);
+}
+
+/* --- a block device --- */
+
+/* False where there are no loop devices to be had. */
+static bool make_loop(void)
+{
+	char command[128];
+	FILE *pipe;
+
+	snprintf(command, sizeof command,
+		 "losetup --find --show %s 2>/dev/null", path);
+	pipe = popen(command, "re");
+	if (pipe && fgets(loop, sizeof loop, pipe))
+		loop[strcspn(loop, "\n")] = '\0';
+	if (pipe)
+		pclose(pipe);
+	return loop[0];
+}
+
+static void use_device(const char *name)
+{
+	static uint8_t page[4096], back[4096];
+	uint64_t seed = random_seed();
+	struct fallback f;
+	struct reason why;
+	struct user u;
+
+	assert_int_equal(open_of(&f, name, 0, &why), 0);
+	assert_int_equal(fallback_total_bytes(&f), 3 * SLOT);
+	expect_refused(name, 0, "the device is in use");
+	begin_user(&u, &f);
+	random_fill(&seed, page, sizeof page);
+	assert_int_equal(
+		move(&u, XFER_WRITE, page, 4096, 8192, after_ms(LONG_MS)), 0);
+	assert_int_equal(
+		move(&u, XFER_READ, back, 4096, 8192, after_ms(LONG_MS)), 0);
+	assert_memory_equal(back, page, sizeof page);
+	end_user(&u);
+	fallback_close(&f);
+	/* it is rswap's now */
+	assert_int_equal(open_of(&f, name, 2 * SLOT, &why), 0);
+	assert_int_equal(fallback_total_bytes(&f), 2 * SLOT);
+	fallback_close(&f);
+}
+
+static void a_block_device_serves_too(void **state)
+{
+	(void)state;
+	write_file("", 1, 4 * SLOT - 1);
+	if (!make_loop())
+		skip();
+	use_device(loop);
+	expect_refused(loop, 4 * SLOT, "is more than the 252K that it has");
+	end_loop();
+	write_file("precious", 8, 4096);
+	write_file("\0", 1, 0);
+	assert_true(make_loop());
+	expect_refused(loop, 0, "holds something that is not rswap's");
+}
+
+#define with_path(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_path(a_new_file_is_its_owners_and_has_its_room),
+		with_path(a_size_is_kept_to_in_whole_slabs),
+		with_path(an_existing_one_keeps_its_size_or_grows),
+		with_path(one_of_zeros_is_taken_and_gets_all_its_room),
+		with_path(what_holds_something_else_is_refused_untouched),
+		with_path(two_at_a_time_are_refused),
+		with_path(what_is_no_file_is_refused),
+		with_path(one_in_memory_is_refused_and_not_left_behind),
+		with_path(less_than_a_slab_is_refused),
+		with_path(room_that_is_not_to_be_had_is_told_of),
+		with_path(a_file_that_cannot_grow_stays_as_it_was),
+		with_path(a_size_beyond_all_files_is_refused),
+		with_path(one_that_was_never_opened_can_be_closed),
+		with_path(slots_are_apart_and_come_back),
+		with_path(what_was_written_is_read),
+		with_path(several_transfers_go_in_one_submit),
+		with_path(parts_of_blocks_are_refused),
+		with_path(nothing_moves_after_an_abort_or_the_deadline),
+		with_path(a_file_made_shorter_is_an_error),
+		with_path(lanes_work_at_the_same_time),
+		with_path(a_block_device_serves_too),
+	};
+
+	if (!can_hold())
+		return 0;
+	return cmocka_run_group_tests_name("fallback", tests, make_directory,
+					   remove_directory);
+}

@@ -1,0 +1,325 @@
+/* Sessions that outlive their control connection: what stays, who may take them
+ * up again, and what becomes of answers that were on their way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "handout.h"
+#include "session_server.h"
+
+static const struct net_text elsewhere = { "elsewhere" };
+
+static int setup(void **state)
+{
+	int rc = server_setup(state);
+
+	config.grace_s = 60;
+	return rc;
+}
+
+static struct wire_resume resume_of(const struct session *session)
+{
+	struct wire_resume resume = { .session = session->key };
+
+	memcpy(resume.token, session->token, sizeof resume.token);
+	return resume;
+}
+
+static struct session *resume(const struct wire_resume *how, uint32_t cookie)
+{
+	return session_resume(&server, some_control(), &elsewhere, how, cookie);
+}
+
+/* Loses the connection of SESSION and resumes it; it has no lanes. */
+static void reconnect(struct session *session)
+{
+	struct wire_resume how = resume_of(session);
+	unsigned before = replies;
+
+	session_lost(session, "test");
+	assert_ptr_equal(resume(&how, 77), session);
+	assert_int_equal(replies, before + 1);
+	assert_int_equal(last_reply.type, WIRE_RESUMED);
+}
+
+static uint32_t alloc(struct session *session, uint64_t label)
+{
+	unsigned before = replies;
+
+	handout_slab(session, before + 100, label);
+	await_replies(before + 1);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_int_equal(last_reply.cookie, before + 100);
+	assert_int_equal(last_reply.slab.label, label);
+	return last_reply.slab.slab;
+}
+
+static void keeps_its_slabs(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how = resume_of(session);
+	struct wire_join unused = join_of(session);
+	struct lane lane;
+
+	(void)state;
+	join_lane(session, &lane);
+	alloc(session, 3);
+	alloc(session, 4);
+	session_lost(session, "test");
+	assert_int_equal(session->state, SESSION_DISCONNECTED);
+	assert_int_equal(closed, 1);
+	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
+	session_lane_gone(&lane);
+	assert_int_equal(server.session_count, 1);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
+
+	assert_ptr_equal(resume(&how, 5), session);
+	assert_int_equal(last_reply.type, WIRE_RESUMED);
+	assert_int_equal(last_reply.cookie, 5);
+	assert_int_equal(last_reply.resumed.session, session->key);
+	assert_int_equal(last_reply.resumed.slabs, 2);
+	assert_int_equal(last_reply.resumed.free_bytes, 2 * SLAB);
+	assert_int_equal(session->state, SESSION_OPEN);
+	assert_string_equal(session->peer.text, "elsewhere");
+	assert_false(ev_is_active(&session->grace));
+	assert_int_equal(abandoned, 0);
+	join_lane(session, &lane);
+	session_lane_gone(&lane);
+	session_end(session, "test");
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+}
+
+static void strangers_resume_nothing(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct session *other = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how = resume_of(session);
+
+	(void)state;
+	assert_memory_not_equal(session->token, other->token,
+				sizeof other->token);
+	for (unsigned i = 0; i < sizeof how.token; i++) {
+		how.token[i] ^= 1;
+		assert_null(resume(&how, 1));
+		how.token[i] ^= 1;
+	}
+	how.session = other->key;
+	assert_null(resume(&how, 1));
+	how.session = 99;
+	assert_null(resume(&how, 1));
+	how.session = session->key + (UINT64_C(1) << 32);
+	assert_null(resume(&how, 1));
+	assert_int_equal(replies, 0);
+	assert_int_equal(abandoned, 0);
+	assert_int_equal(session->state, SESSION_OPEN);
+	how = resume_of(session);
+	session_end(session, "test");
+	assert_null(resume(&how, 1));
+	session_end(other, "test");
+}
+
+/* The client knows that its connection is dead; the server does not, yet. */
+static void takes_over_and_waits_for_the_lanes(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how = resume_of(session);
+	struct wire_join unused = join_of(session);
+	struct lane lanes[2];
+
+	(void)state;
+	join_lane(session, &lanes[0]);
+	join_lane(session, &lanes[1]);
+	/* of a FENCE that the old connection asked for nobody will hear */
+	assert_int_equal(session_fence(session, 1), 0);
+	session_lane_gone(&lanes[1]);
+	assert_ptr_equal(resume(&how, 2), session);
+	assert_int_equal(abandoned, 1);
+	assert_int_equal(closed, 2);
+	assert_int_equal(session->state, SESSION_RESUMING);
+	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
+	assert_int_equal(replies, 0);
+	session_lane_gone(&lanes[0]);
+	assert_int_equal(replies, 1);
+	assert_int_equal(last_reply.type, WIRE_RESUMED);
+	assert_int_equal(last_reply.cookie, 2);
+	session_end(session, "test");
+}
+
+static void is_lost_again_while_it_resumes(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how = resume_of(session);
+	struct lane lane;
+
+	(void)state;
+	join_lane(session, &lane);
+	session_lost(session, "test");
+	assert_ptr_equal(resume(&how, 1), session);
+	session_lost(session, "test");
+	session_lane_gone(&lane);
+	assert_int_equal(replies, 0);
+	assert_int_equal(session->state, SESSION_DISCONNECTED);
+	assert_ptr_equal(resume(&how, 2), session);
+	assert_int_equal(replies, 1);
+	assert_int_equal(last_reply.cookie, 2);
+	session_end(session, "test");
+}
+
+static void is_given_up_when_the_time_is_over(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how = resume_of(session);
+
+	(void)state;
+	config.grace_s = 1;
+	alloc(session, 1);
+	session_lost(session, "test");
+	while (server.session_count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+	assert_null(resume(&how, 1));
+}
+
+static void ends_at_once_where_nothing_is_to_be_kept(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+
+	(void)state;
+	config.grace_s = 0;
+	session_lost(session, "test");
+	assert_int_equal(server.session_count, 0);
+	config.grace_s = 60;
+	session = open_session(WIRE_TRANSPORT_TCP);
+	session_lost(session, "test");
+	assert_int_equal(server.session_count, 1);
+	session_end_disconnected(&server, "test");
+	assert_int_equal(server.session_count, 0);
+	server.stopping = true;
+	session = open_session(WIRE_TRANSPORT_TCP);
+	session_lost(session, "test");
+	assert_int_equal(server.session_count, 0);
+}
+
+static void a_label_has_one_slab(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct session *other = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t slab = alloc(session, 5);
+
+	(void)state;
+	assert_int_equal(alloc(session, 5), slab);
+	assert_int_not_equal(alloc(other, 5), slab);
+	assert_int_not_equal(alloc(session, 6), slab);
+	assert_int_equal(session->slab_count, 2);
+	assert_int_equal(session_free_slab(session, slab), 0);
+	assert_int_equal(session_free_slab(session, slab), WIRE_E_NO_SLAB);
+	alloc(session, 5);
+	assert_int_equal(session->slab_count, 2);
+	/* asked for twice before the first answer */
+	handout_slab(session, 1, 7);
+	handout_slab(session, 2, 7);
+	await_replies(replies + 2);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_int_equal(session->slab_count, 3);
+	session_end(session, "test");
+	session_end(other, "test");
+}
+
+/* The same where a slab is ready, and none has to be waited for. */
+static void a_label_has_one_of_the_stock(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t slab = alloc(session, 5);
+
+	(void)state;
+	server.pool.stock_target = 1;
+	slab_stock_fill(&server.pool);
+	while (!slab_pool_figures(&server.pool).stock)
+		usleep(1000);
+	assert_int_equal(alloc(session, 5), slab);
+	assert_int_equal(slab_pool_figures(&server.pool).stock, 1);
+	assert_int_equal(session->slab_count, 1);
+	session_end(session, "test");
+}
+
+/* The answer to an ALLOC is nobody's on the next connection; the slab is there
+ * for whoever asks again. */
+static void an_answer_on_its_way_is_asked_for_again(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t slab;
+
+	(void)state;
+	handout_slab(session, 1, 5);
+	assert_int_equal(session->grants, 1);
+	reconnect(session);
+	while (session->grants)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(replies, 1);
+	assert_int_equal(session->slab_count, 1);
+	slab = alloc(session, 5);
+	reconnect(session);
+	assert_int_equal(last_reply.resumed.slabs, 1);
+	assert_int_equal(alloc(session, 5), slab);
+	/* and where the second question comes before the first one's end */
+	handout_slab(session, 1, 6);
+	reconnect(session);
+	alloc(session, 6);
+	assert_int_equal(session->grants, 0);
+	assert_int_equal(session->slab_count, 2);
+	/* nor does a refusal reach the wrong one */
+	alloc(session, 7);
+	alloc(session, 8);
+	handout_slab(session, 1, 9);
+	reconnect(session);
+	slab = replies;
+	while (session->grants)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(replies, slab);
+	session_end(session, "test");
+}
+
+static void who_holds_nothing_gives_way(void **state)
+{
+	struct session *full = open_session(WIRE_TRANSPORT_TCP);
+	struct session *empty = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume how_full = resume_of(full);
+	struct wire_resume how_empty = resume_of(empty);
+
+	(void)state;
+	alloc(full, 1);
+	session_lost(full, "test");
+	session_lost(empty, "test");
+	assert_non_null(open_session(WIRE_TRANSPORT_TCP));
+	/* the third of three; so the next one needs the room */
+	assert_int_equal(empty->state, SESSION_DISCONNECTED);
+	assert_non_null(open_session(WIRE_TRANSPORT_TCP));
+	assert_null(resume(&how_empty, 1));
+	assert_null(open_session(WIRE_TRANSPORT_TCP));
+	assert_ptr_equal(resume(&how_full, 1), full);
+	assert_int_equal(last_reply.resumed.slabs, 1);
+	end_all_sessions();
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, server_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(keeps_its_slabs),
+		TEST(strangers_resume_nothing),
+		TEST(takes_over_and_waits_for_the_lanes),
+		TEST(is_lost_again_while_it_resumes),
+		TEST(is_given_up_when_the_time_is_over),
+		TEST(ends_at_once_where_nothing_is_to_be_kept),
+		TEST(a_label_has_one_slab),
+		TEST(a_label_has_one_of_the_stock),
+		TEST(an_answer_on_its_way_is_asked_for_again),
+		TEST(who_holds_nothing_gives_way),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,32 @@
+/* The memory server's sessions without a network: a pool of few slabs, and
+ * lanes and control connections that only note what they are told. */
+#ifndef RSWAP_TEST_SESSION_SERVER_H
+#define RSWAP_TEST_SESSION_SERVER_H
+
+#include "fake_control.h"
+#include "server.h"
+#include "session.h"
+
+#define SLAB (1ull << 20)
+
+extern struct config config;
+extern struct server server;
+extern unsigned server_slabs; /* of the pool, from the next setup on */
+extern unsigned closed;	      /* lanes that were told to close */
+
+/* For cmocka: before and after each test. */
+int server_setup(void **state);
+int server_teardown(void **state);
+
+struct session *open_session(uint32_t transport);
+/* A token of SESSION, as JOIN carries it. */
+struct wire_join join_of(struct session *session);
+/* Makes LANE a lane of SESSION; it is gone by session_lane_gone. */
+void join_lane(struct session *session, struct lane *lane);
+
+void end_all_sessions(void);
+
+/* Runs the server until there were so many replies. */
+void await_replies(unsigned n);
+
+#endif

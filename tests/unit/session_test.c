@@ -1,0 +1,450 @@
+/* The session with a server that loses answers, hangs, forgets or is gone: a
+ * script on a real socket.  The test itself is the session's thread. */
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "session.h"
+#include "support.h"
+#include "wireio.h"
+
+#define SLAB_BYTES (1u << 20)
+#define FDS_MAX	   32
+#define SESSION	   UINT64_C(0x123456789)
+
+static struct engine engine;
+static struct peer *peer;
+static struct net_name name;
+
+/* --- the server --- */
+
+/* What it does, set before anything is asked. */
+static struct {
+	uint16_t lose;	  /* type of the message whose answer is lost, once */
+	uint16_t swallow; /* type of the one that is not answered, once */
+	bool no_session;  /* RESUME finds nothing */
+	bool no_slab;	  /* FREE finds nothing */
+	bool restarts;	  /* another incarnation for each connection */
+	bool gone;	  /* nobody listens once a connection is lost */
+	bool release;	  /* RELEASE before every PONG */
+} script;
+
+static struct {
+	int fds[FDS_MAX]; /* the listener first */
+	nfds_t n;
+	pthread_t thread;
+	atomic_bool stop;
+	uint8_t incarnation;
+	bool wrong_resume;
+	_Atomic unsigned received[WIRE_TYPE_END];
+	_Atomic uint64_t label; /* of the last ALLOC */
+} server;
+
+static void send_to(int fd, const struct wire_message *m)
+{
+	struct reason ignored;
+
+	wire_send(fd, m, after_ms(LONG_MS), &ignored);
+}
+
+static void send_release(int fd)
+{
+	struct wire_message m = { .type = WIRE_RELEASE,
+				  .release = { .slabs = 7,
+					       .reason = WIRE_RELEASE_DRAIN } };
+
+	send_to(fd, &m);
+}
+
+static void fill_error(struct wire_message *m, uint32_t code)
+{
+	m->type = WIRE_ERROR;
+	m->error = (struct wire_error){ .code = code, .text = "as scripted" };
+}
+
+static void fill_welcome(struct wire_message *m)
+{
+	m->type = WIRE_WELCOME;
+	m->welcome = (struct wire_welcome){ .slab_bytes = SLAB_BYTES,
+					    .total_bytes = 64 * SLAB_BYTES,
+					    .free_bytes = 64 * SLAB_BYTES,
+					    .transports = WIRE_TRANSPORT_TCP,
+					    .max_lanes = 16,
+					    .zone = "rack 7" };
+	server.incarnation += script.restarts;
+	m->welcome.incarnation[3] = server.incarnation;
+}
+
+static void fill_resumed(struct wire_message *m)
+{
+	const struct wire_resume resume = m->resume;
+	uint8_t token[WIRE_TOKEN_BYTES];
+
+	memset(token, 0x5e, sizeof token);
+	if (resume.session != SESSION ||
+	    memcmp(resume.token, token, sizeof token) != 0)
+		server.wrong_resume = true;
+	m->type = WIRE_RESUMED;
+	m->resumed = (struct wire_resumed){ .session = SESSION };
+	if (script.no_session)
+		fill_error(m, WIRE_E_NO_SESSION);
+}
+
+/* Turns a question into its answer. */
+static void fill_answer(struct wire_message *m)
+{
+	uint64_t label = m->alloc.label;
+
+	switch (m->type) {
+	case WIRE_HELLO:
+		fill_welcome(m);
+		break;
+	case WIRE_OPEN:
+		m->type = WIRE_OPENED;
+		m->opened = (struct wire_opened){ .session = SESSION };
+		memset(m->opened.token, 0x5e, sizeof m->opened.token);
+		break;
+	case WIRE_RESUME:
+		fill_resumed(m);
+		break;
+	case WIRE_LANE:
+		m->type = WIRE_TOKEN;
+		m->token = (struct wire_token){ .session = SESSION };
+		break;
+	case WIRE_JOIN:
+		m->type = WIRE_JOINED;
+		m->joined = (struct wire_joined){ 0 };
+		break;
+	case WIRE_ALLOC:
+		atomic_store(&server.label, label);
+		m->type = WIRE_SLAB;
+		m->slab = (struct wire_slab){ .label = label,
+					      .bytes = SLAB_BYTES,
+					      .slab = 3 };
+		break;
+	case WIRE_FREE:
+		m->type = WIRE_FREED;
+		m->freed = (struct wire_freed){ .free_bytes = 5 };
+		if (script.no_slab)
+			fill_error(m, WIRE_E_NO_SLAB);
+		break;
+	case WIRE_FENCE:
+		m->type = WIRE_FENCED;
+		m->fenced = (struct wire_fenced){ 0 };
+		break;
+	default:
+		m->type = WIRE_PONG;
+		m->pong = (struct wire_pong){ 0 };
+		break;
+	}
+}
+
+static void forget(nfds_t i)
+{
+	close(server.fds[i]);
+	server.fds[i] = server.fds[--server.n];
+}
+
+/* Answers what has come at fds[I], or loses it. */
+static void serve_one(nfds_t i)
+{
+	struct wire_message m;
+	struct reason ignored;
+
+	if (wire_recv(server.fds[i], &m, after_ms(LONG_MS), &ignored)) {
+		forget(i);
+		return;
+	}
+	atomic_fetch_add(&server.received[m.type], 1);
+	if (m.type == script.swallow) {
+		script.swallow = 0;
+		return;
+	}
+	if (m.type == script.lose) {
+		script.lose = 0;
+		forget(i);
+		if (script.gone)
+			forget(0);
+		return;
+	}
+	if (m.type == WIRE_PING && script.release)
+		send_release(server.fds[i]);
+	fill_answer(&m);
+	send_to(server.fds[i], &m);
+}
+
+static void *server_thread(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&server.stop)) {
+		struct pollfd p[FDS_MAX];
+		int listener = server.fds[0];
+
+		for (nfds_t i = 0; i < server.n; i++)
+			p[i] = (struct pollfd){ .fd = server.fds[i],
+						.events = POLLIN };
+		if (poll(p, server.n, 10) <= 0)
+			continue;
+		for (nfds_t i = server.n; i-- > 0;) {
+			if (!p[i].revents)
+				continue;
+			if (p[i].fd != listener || script.gone)
+				serve_one(i);
+			else if (server.n < FDS_MAX)
+				server.fds[server.n++] =
+					accept(listener, NULL, NULL);
+		}
+	}
+	return NULL;
+}
+
+static unsigned received(uint16_t type)
+{
+	return atomic_load(&server.received[type]);
+}
+
+static void server_start(void)
+{
+	struct net_addr addr;
+	struct reason why;
+
+	memset(&server, 0, sizeof server);
+	strcpy(name.host, "127.0.0.1");
+	name.port = 0;
+	assert_int_equal(net_resolve(&name, &addr, &why), 0);
+	server.fds[server.n++] = net_listen(&addr, &why);
+	assert_true(server.fds[0] >= 0);
+	assert_true(net_local_addr(server.fds[0], &addr));
+	name.port = net_addr_port(&addr);
+	server.thread = thread_start(server_thread, NULL);
+}
+
+/* --- each test has a session that is open --- */
+
+static int setup(void **state)
+{
+	struct engine_config config = { .servers = &name,
+					.n_servers = 1,
+					.size_bytes = 4 * SLAB_BYTES,
+					.transport = &transport_tcp,
+					.lanes = 1,
+					.copies = 1,
+					.timeout_ns = NS_PER_S };
+	struct reason why;
+
+	(void)state;
+	quiet_log();
+	memset(&script, 0, sizeof script);
+	server_start();
+	assert_int_equal(
+		engine_create(&engine, &config, SLAB_BYTES, NULL, &why), 0);
+	peer = &engine.peers[0];
+	if (session_open(peer, &why))
+		fail_msg("%s", why.text);
+	peer_set_state(peer, PEER_UP);
+	assert_string_equal(peer->zone, "rack 7");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	atomic_store(&server.stop, true);
+	thread_end(server.thread);
+	assert_false(server.wrong_resume);
+	while (server.n > 0)
+		forget(server.n - 1);
+	session_close_lanes(peer);
+	session_close(peer);
+	lane_pool_close(&engine.lanes, 0);
+	engine_destroy(&engine);
+	return 0;
+}
+
+static int call(uint16_t type, uint16_t reply_type, struct wire_message *reply)
+{
+	struct wire_message request = { .type = type, .alloc.label = 0 };
+	struct reason why = { "" };
+
+	if (type == WIRE_ALLOC)
+		request.alloc.label = 42;
+	return session_call(peer, &request, reply_type, reply, &why);
+}
+
+static void assert_healed(unsigned resumes)
+{
+	assert_int_equal(peer_state(peer), PEER_UP);
+	assert_int_equal(atomic_load(&peer->recoveries), resumes);
+	assert_int_equal(received(WIRE_RESUME), resumes);
+	assert_int_equal(received(WIRE_OPEN), 1);
+	assert_true(peer->fd >= 0);
+	assert_int_equal(peer->lost_ns, 0);
+}
+
+static void release_comes_before_an_answer(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.release = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_int_equal(reply.type, WIRE_PONG);
+	assert_int_equal(atomic_load(&peer->release_slabs), 7);
+	assert_healed(0);
+}
+
+static void an_alloc_is_asked_again_by_its_label(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.lose = WIRE_ALLOC;
+	assert_int_equal(call(WIRE_ALLOC, WIRE_SLAB, &reply), 0);
+	assert_int_equal(reply.slab.label, 42);
+	assert_int_equal(reply.slab.slab, 3);
+	assert_int_equal(received(WIRE_ALLOC), 2);
+	assert_int_equal(atomic_load(&server.label), 42);
+	assert_healed(1);
+}
+
+static void a_slab_that_is_gone_was_freed(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.lose = WIRE_FREE;
+	script.no_slab = true;
+	assert_int_equal(call(WIRE_FREE, WIRE_FREED, &reply), 0);
+	assert_int_equal(reply.type, WIRE_FREED);
+	assert_int_equal(received(WIRE_FREE), 2);
+	assert_healed(1);
+	/* but not where no answer was lost */
+	assert_int_equal(call(WIRE_FREE, WIRE_FREED, &reply), -EREMOTEIO);
+	assert_int_equal(reply.error.code, WIRE_E_NO_SLAB);
+	assert_healed(1);
+}
+
+static void a_server_that_hangs_is_asked_again(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	peer->grace_ms = 60000;
+	atomic_store(&peer->slabs, 1);
+	script.swallow = WIRE_PING;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_healed(1);
+	/* and while the session is being resumed */
+	script.lose = WIRE_PING;
+	script.swallow = WIRE_RESUME;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_int_equal(received(WIRE_RESUME), 3);
+	assert_int_equal(atomic_load(&peer->recoveries), 2);
+	/* and while its lanes are rebuilt */
+	script.lose = WIRE_PING;
+	script.swallow = WIRE_LANE;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_int_equal(received(WIRE_RESUME), 5);
+	assert_int_equal(atomic_load(&peer->recoveries), 3);
+	assert_int_equal(peer_state(peer), PEER_UP);
+}
+
+static void a_forgotten_session_is_lost(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.lose = WIRE_PING;
+	script.no_session = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ESTALE);
+	assert_int_equal(received(WIRE_RESUME), 1);
+	assert_int_equal(peer_state(peer), PEER_BROKEN);
+}
+
+static void another_incarnation_is_not_asked(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.lose = WIRE_PING;
+	script.restarts = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ESTALE);
+	assert_int_equal(received(WIRE_RESUME), 0);
+	assert_int_equal(received(WIRE_HELLO), 2);
+}
+
+/* It holds no slab: so no longer than a request. */
+static void one_that_is_gone_is_lost_in_the_end(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.lose = WIRE_PING;
+	script.gone = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ETIMEDOUT);
+	assert_int_equal(peer->fd, -1);
+	assert_int_equal(peer_state(peer), PEER_BROKEN);
+}
+
+static void *ask_to_stop(void *arg)
+{
+	(void)arg;
+	while (peer_state(peer) != PEER_BROKEN)
+		sleep_ms(1);
+	session_ask_to_stop(peer);
+	return NULL;
+}
+
+/* A slab there is worth the whole grace time: but not to one that ends. */
+static void stops_while_it_waits(void **state)
+{
+	struct wire_message reply;
+	pthread_t thread;
+
+	(void)state;
+	peer->grace_ms = 3600000;
+	atomic_store(&peer->slabs, 1);
+	script.lose = WIRE_PING;
+	script.gone = true;
+	thread = thread_start(ask_to_stop, NULL);
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ECANCELED);
+	thread_end(thread);
+}
+
+/* A lane that failed, with the control connection in order: FENCE is enough. */
+static void a_broken_lane_needs_no_resume(void **state)
+{
+	struct reason why = { "a lane failed" };
+
+	(void)state;
+	peer_break(peer, why.text);
+	assert_int_equal(session_heal(peer, &why), 0);
+	assert_int_equal(received(WIRE_FENCE), 1);
+	assert_int_equal(received(WIRE_RESUME), 0);
+	assert_int_equal(peer_state(peer), PEER_UP);
+	/* where the connection ends at that, it is resumed */
+	peer_break(peer, why.text);
+	script.lose = WIRE_FENCE;
+	assert_int_equal(session_heal(peer, &why), 0);
+	assert_int_equal(received(WIRE_FENCE), 2);
+	assert_int_equal(received(WIRE_RESUME), 1);
+	assert_int_equal(atomic_load(&peer->recoveries), 2);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(release_comes_before_an_answer),
+		TEST(an_alloc_is_asked_again_by_its_label),
+		TEST(a_slab_that_is_gone_was_freed),
+		TEST(a_server_that_hangs_is_asked_again),
+		TEST(a_forgotten_session_is_lost),
+		TEST(another_incarnation_is_not_asked),
+		TEST(one_that_is_gone_is_lost_in_the_end),
+		TEST(stops_while_it_waits),
+		TEST(a_broken_lane_needs_no_resume),
+	};
+
+	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+/* What /proc/swaps says of a device. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "swapinfo.h"
+
+#define HEADING "Filename\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+#define DISK	"/dev/sda2    partition\t1024\t\t24\t\t-2\n"
+
+static struct swap_usage scan(const char *text, const char *device)
+{
+	FILE *f = fmemopen((void *)text, strlen(text), "r");
+	struct swap_usage usage;
+
+	assert_non_null(f);
+	swapinfo_scan(f, device, &usage);
+	fclose(f);
+	return usage;
+}
+
+static void test_device_and_others(void **state)
+{
+	struct swap_usage usage =
+		scan(HEADING DISK "/dev/nbd0    partition\t4096\t\t96\t\t100\n",
+		     "/dev/nbd0");
+
+	(void)state;
+	assert_true(usage.active);
+	assert_int_equal(usage.used_bytes, 96 * 1024);
+	assert_int_equal(usage.other_free_bytes, 1000 * 1024);
+}
+
+static void test_not_there(void **state)
+{
+	struct swap_usage usage =
+		scan(HEADING DISK "/dev/nbd10   partition\t4096\t\t96\t\t100\n",
+		     "/dev/nbd1");
+
+	(void)state;
+	assert_false(usage.active);
+	assert_int_equal(usage.used_bytes, 0);
+	assert_int_equal(usage.other_free_bytes, 5000 * 1024);
+}
+
+/* swapon ran in a mount namespace that is gone. */
+static void test_path_without_mount(void **state)
+{
+	struct swap_usage usage =
+		scan(HEADING "/nbd0        partition\t4096\t\t96\t\t100\n",
+		     "/dev/nbd0");
+
+	(void)state;
+	assert_true(usage.active);
+	assert_int_equal(usage.used_bytes, 96 * 1024);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_device_and_others),
+		cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_path_without_mount),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+#!/bin/bash
+# The units, installed as an administrator would, under a real systemd: the
+# memory server notifies that it serves, as a user of its own; an instance of
+# rswap@ swaps; to stop it brings the pages back before nbdkit ends; one whose
+# nbdkit dies has failed, and leaves no dead device.
+#
+#	tests/vm/guest --systemd -- tests/vm/inside/rswap-systemd.sh TRANSPORT
+set -euo pipefail
+
+here=$(dirname "${BASH_SOURCE[0]}")
+. "$here/lib.sh"
+. "$here/rswap-lib.sh"
+
+trap - EXIT # the journal has what the plugin said
+transport=${1:?rdma or tcp}
+address=10.77.0.1
+results=/run/pagecheck.results
+instance=rswap@far
+
+# property UNIT NAME
+property()
+{
+	systemctl show --property="$2" --value "$1"
+}
+
+# is UNIT PROPERTY VALUE
+is()
+{
+	[ "$(property "$1" "$2")" = "$3" ]
+}
+
+# want UNIT PROPERTY=VALUE...
+want()
+{
+	local unit=$1 pair
+	shift
+	for pair in "$@"; do
+		is "$unit" "${pair%%=*}" "${pair#*=}" || {
+			systemctl status --no-pager --lines=50 "$unit" >&2 || true
+			die "$unit: ${pair%%=*} is" \
+				"$(property "$unit" "${pair%%=*}"), not ${pair#*=}"
+		}
+	done
+}
+
+journal_of()
+{
+	journalctl --no-pager --output=cat --unit="$1"
+}
+
+# in_order UNIT PATTERN...: lines of its journal, one after the other
+in_order()
+{
+	local unit=$1 pattern journal
+	journal=$(journal_of "$unit")
+	shift
+	for pattern in "$@"; do
+		grep -q -e "$pattern" <<<"$journal" || {
+			journal_of "$unit" >&2
+			die "$unit: no $pattern there, or not in this order"
+		}
+		journal=$(sed "0,\#$pattern#d" <<<"$journal")
+	done
+}
+
+swapped_mib()
+{
+	awk '$1 == "/dev/nbd0" { print int($4 / 1024) }' /proc/swaps
+}
+
+swapped_over()
+{
+	[ "$(swapped_mib)" -gt "$1" ]
+}
+
+no_swap()
+{
+	! grep -q nbd /proc/swaps
+}
+
+# A service as any other, that needs more memory than it may have.
+start_program()
+{
+	cat >/run/systemd/system/program.service <<-END
+	[Service]
+	ExecStart=$RSWAP_BUILD/tests/pagecheck --size=150M --passes=0 --seconds=$1
+	StandardOutput=truncate:$results
+	MemoryMax=60M
+	END
+	systemctl daemon-reload
+	systemctl start program
+}
+
+say "installing"
+cmake --install "$RSWAP_BUILD" --prefix /usr >/dev/null
+systemctl daemon-reload
+# The device alone: what else RDMA needs is loaded on demand, also for a daemon
+# without privileges.
+if [ "$transport" = rdma ]; then
+	load_modules rdma_rxe
+	rdma link add rxe0 type rxe netdev eth0
+	await 20 rxe_active || die "rxe0 does not become active"
+fi
+echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport\"" \
+	>/etc/default/rswap-memserver
+mkdir -p /etc/rswap
+cat >/etc/rswap/far.conf <<-END
+SERVERS="$address"
+SIZE=512M
+OPTIONS="--transport=$transport"
+END
+
+say "the memory server notifies that it serves"
+systemctl start rswap-memserver
+want rswap-memserver ActiveState=active SubState=running Type=notify
+server=$(property rswap-memserver MainPID)
+[ "$(stat -c %u "/proc/$server")" != 0 ] || die "the memory server is root"
+[ "$(</proc/"$server"/oom_score_adj)" = -1000 ] ||
+	die "its OOM score is $(</proc/"$server"/oom_score_adj)"
+
+say "an instance swaps"
+systemctl start $instance
+want $instance ActiveState=active SubState=running
+nbdkit=$(property $instance MainPID)
+[ "$(<"/proc/$nbdkit/comm")" = nbdkit ] || die "the main process is not nbdkit"
+grep -q '^/dev/nbd0 ' /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
+[ "$(status_value server.0.transport /run/rswap/far/control.sock)" = \
+	"$transport" ] || die "not over $transport"
+for setting in io_flusher realtime locked oom; do
+	[ "$(status_value safety.$setting /run/rswap/far/control.sock)" = yes ] ||
+		die "$setting: $(status_value safety.$setting \
+			/run/rswap/far/control.sock)"
+done
+rswapctl check || die "rswapctl check is not content"
+
+say "a service puts pages out; the instance is stopped meanwhile"
+start_program 15
+await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
+systemctl set-property --runtime program MemoryMax=infinity
+systemctl stop $instance
+want $instance ActiveState=inactive Result=success ExecMainStatus=0
+no_swap || die "/proc/swaps: $(</proc/swaps)"
+[ ! -e "/proc/$nbdkit" ] || die "nbdkit is still there"
+[ ! -e /run/rswap/far ] || die "its directory is still there"
+in_order $instance "^swapoff /dev/nbd0 ([1-9][0-9]* MiB to bring back)" \
+	"^disconnect /dev/nbd0" "^stop nbdkit (process $nbdkit)" \
+	"^far is detached" "^Stopped "
+! journal_of $instance | grep -i -e fail -e error -e "no such device" ||
+	die "its journal is not clean"
+await 90 is program SubState dead || die "the program does not end"
+want program Result=success
+[ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
+kernel_log_clean
+
+say "an instance whose nbdkit is killed has failed, and leaves no device"
+systemctl start $instance
+want $instance ActiveState=active
+kill -KILL "$(property $instance MainPID)"
+await 60 is $instance ActiveState failed || die "it is $(property \
+	$instance ActiveState)"
+want $instance Result=signal
+await 10 no_swap || die "/proc/swaps: $(</proc/swaps)"
+systemctl start $instance
+want $instance ActiveState=active SubState=running
+systemctl stop $instance
+want $instance ActiveState=inactive Result=success
+
+say "the memory server is stopped"
+systemctl stop rswap-memserver
+want rswap-memserver ActiveState=inactive Result=success ExecMainStatus=0
+[ ! -e /run/rswap-memserver ] || die "its directory is still there"
+[ ! -e "/proc/$server" ] || die "it is still there"
+[ "$(systemctl --failed --no-legend --plain | wc -l)" = 0 ] ||
+	die "failed: $(systemctl --failed --no-legend --plain)"
+say "done: swapped over $transport by systemd's hand"
