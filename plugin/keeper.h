@@ -80,4 +80,17 @@ void keeper_poke(struct engine *engine);
  * DEADLINE_NS. */
 void keeper_wait(struct engine *engine, uint64_t deadline_ns);
 
+/* --- between keeper.c and keeper_copy.c; the thread only --- */
+
+/* Pages that are copied in one go.  A request for one of them waits meanwhile.
+ */
+#define KEEPER_PAGES 16u
+
+struct slab;
+
+bool keeper_stopping(struct keeper *k);
+/* Writes to part I of SLAB what it misses, until something stands in the way.
+ */
+void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i);
+
 #endif
