@@ -39,6 +39,8 @@ def suite_of(name):
         from lib import vm as suite
     elif name == "raw":
         from lib import raw as suite
+    elif name == "copies":
+        from lib import copies as suite
     else:
         from lib import scale as suite
     return suite

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib.paths import SRC
 
-SUITES = ("host", "vm", "raw", "scale")
+SUITES = ("host", "vm", "raw", "scale", "copies")
 
 USAGE = """\
 usage: bench/run SUITE [OPTION]...
@@ -19,6 +19,7 @@ Measures rswap beside what a user would pick instead, the systems in turn.
   raw      in a virtual machine: one request beside ib_read_lat, CPU seconds
            per page, reads while writes are in flight
   scale    many sessions, many servers, large devices, on this machine
+  copies   one copy, two, and 4+2 shares, on this machine
 
   --rounds=N        how often everything is measured, 1 to 100 (default 3)
   --seconds=S       duration of one fio measurement, 1 to 600 (default 3)

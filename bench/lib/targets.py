@@ -110,5 +110,18 @@ def scale(samples):
         Target("start, size 1 TiB", 1, None, start, at_most=True, unit="s")]
 
 
+def copies(samples):
+    def cost(of, mode, depth):
+        return ratio(samples, "iops", "one", of, mode=mode, depth=depth)
+    return [
+        Target("write, depth 32: one copy / replicas=2, IOPS", 1.6, None,
+               cost("two", "randwrite", 32), at_most=True),
+        Target("read, depth 32: one copy / replicas=2, IOPS", 1.05, 1.0,
+               cost("two", "randread", 32), at_most=True),
+        Target("read, depth 1: one copy / redundancy=4+2, IOPS", 1.5, None,
+               cost("four-two", "randread", 1), at_most=True)]
+
+
 def of_suite(suite, samples):
-    return {"host": host, "vm": vm, "raw": raw, "scale": scale}[suite](samples)
+    return {"host": host, "vm": vm, "raw": raw, "scale": scale,
+            "copies": copies}[suite](samples)
