@@ -46,8 +46,9 @@
 #include "slab.h"
 #include "wire.h"
 
-/* Lanes of one session. */
-#define SESSION_MAX_LANES 256
+/* Lanes of one session: what a client has for 256 requests at a time, and some
+ * for its own affairs. */
+#define SESSION_MAX_LANES 264
 
 struct control;
 struct server;
