@@ -141,7 +141,10 @@ static void attach(struct engine *engine, struct slab_part *part)
 	struct slab *slab = part->slab;
 
 	if (!slab_close(&engine->slabs, slab)) {
-		place_give_back(engine, part);
+		/* Gone meanwhile; or being allocated anew: the next pass sees
+		 * to it. */
+		if (slab_state(slab) == SLAB_UNMAPPED)
+			place_give_back(engine, part);
 		return;
 	}
 	/* It may have been lost while the slab was being closed. */

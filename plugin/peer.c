@@ -20,6 +20,7 @@ int peer_create(struct peer *peer, struct engine *engine, uint32_t index,
 	peer->name = *name;
 	peer->text = net_name_format(name);
 	peer->fd = -1;
+	peer->orphan_label = PEER_NO_LABEL;
 	peer->asks_end = &peer->asks;
 	peer->max_given_back = engine->slabs.n;
 	peer->given_back = calloc(peer->max_given_back, sizeof(uint32_t));
@@ -204,6 +205,7 @@ void peer_forget_given_back(struct peer *peer)
 {
 	pthread_mutex_lock(&peer->lock);
 	peer->n_given_back = 0;
+	peer->orphan_label = PEER_NO_LABEL;
 	pthread_mutex_unlock(&peer->lock);
 }
 

@@ -43,6 +43,8 @@ struct slab_part;
 
 enum peer_state { PEER_DOWN, PEER_BROKEN, PEER_UP };
 
+#define PEER_NO_LABEL UINT64_MAX
+
 struct peer {
 	struct engine *engine;
 	uint32_t index;
@@ -103,6 +105,9 @@ struct peer {
 	uint64_t lost_ns; /* since when there is no connection; 0: there is */
 	struct link_group *links;
 	uint32_t next_cookie;
+	/* The label of an ALLOC whose answer was not waited for: the server may
+	 * have a slab for it that nobody knows.  PEER_NO_LABEL: none. */
+	uint64_t orphan_label;
 	bool complained; /* of not reaching it, since it went down */
 };
 

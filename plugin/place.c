@@ -228,6 +228,21 @@ static bool any_server_there(const struct engine *engine)
 	return false;
 }
 
+/* Nobody took it who is there.  -EAGAIN where a server may come back, and has
+ * been waited for; else what to tell. */
+static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
+{
+	if (any_server_there(engine))
+		return -ENOSPC;
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
+		struct peer *peer = &engine->peers[i];
+
+		if (peer_state(peer) == PEER_BROKEN)
+			return peer_wait(peer, deadline_ns) ? -EIO : -EAGAIN;
+	}
+	return -EIO;
+}
+
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
 {
 	uint32_t generation = atomic_load(&slab->generation), now;
@@ -243,8 +258,11 @@ int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
 		 */
 		now = atomic_load(&slab->generation);
 		if (asked && now == generation &&
-		    slab_state(slab) == SLAB_UNMAPPED)
-			return any_server_there(engine) ? -ENOSPC : -EIO;
+		    slab_state(slab) == SLAB_UNMAPPED) {
+			rc = after_refusal(engine, deadline_ns);
+			if (rc != -EAGAIN)
+				return rc;
+		}
 		generation = now;
 		if (slab_begin_alloc(slab))
 			go_on(engine, slab);

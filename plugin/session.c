@@ -97,6 +97,9 @@ int session_heal(struct peer *peer, struct reason *why)
 	log_error("server %s: %s; %s", peer->text.text, peer->broken_why.text,
 		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
 	session_close_lanes(peer);
+	/* Others may have room, and be there. */
+	if (peer->engine->redundancy.parts > 1)
+		session_refuse_slabs(peer);
 	while ((rc = heal_once(peer, &resumed, why))) {
 		if (atomic_load(&peer->stopping))
 			return -ECANCELED;

@@ -49,6 +49,36 @@ int session_free_slabs(struct peer *peer, struct reason *why)
 
 /* --- allocating --- */
 
+/* Frees the slab of an ALLOC whose answer was lost: the server answers the same
+ * label with the same slab.  0, or what failed on the connection. */
+static int free_orphan(struct peer *peer, struct reason *why)
+{
+	struct wire_message request = { .type = WIRE_ALLOC };
+	struct wire_message reply;
+	int rc;
+
+	if (peer->orphan_label == PEER_NO_LABEL)
+		return 0;
+	request.alloc.label = peer->orphan_label;
+	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
+	if (!rc)
+		rc = free_slab(peer, reply.slab.slab, why);
+	if (rc && rc != -EREMOTEIO)
+		return rc;
+	peer->orphan_label = PEER_NO_LABEL;
+	return 0;
+}
+
+/* Where the slab can go elsewhere, who asks does not wait for a server that
+ * does not answer. */
+static int call_alloc(struct peer *peer, struct wire_message *request,
+		      struct wire_message *reply, struct reason *why)
+{
+	if (peer->engine->redundancy.parts == 1)
+		return session_call(peer, request, WIRE_SLAB, reply, why);
+	return session_try_call(peer, request, WIRE_SLAB, reply, why);
+}
+
 /* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
 static int alloc_part(struct peer *peer, const struct slab_part *part,
 		      struct remote_slab *remote, struct reason *why)
@@ -59,7 +89,7 @@ static int alloc_part(struct peer *peer, const struct slab_part *part,
 	int rc;
 
 	request.alloc.label = slab_number(table, part->slab);
-	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
+	rc = call_alloc(peer, &request, &reply, why);
 	if (rc)
 		return rc;
 	if (reply.slab.bytes != table->geometry.slab_bytes) {
@@ -74,6 +104,21 @@ static int alloc_part(struct peer *peer, const struct slab_part *part,
 	return 0;
 }
 
+/* The connection failed, and is healed; who asked goes on without this server.
+ * 0, or why the session is lost. */
+static int go_without(struct peer *peer, struct slab_part *part,
+		      struct reason *why)
+{
+	int rc;
+
+	peer->orphan_label = slab_number(&peer->engine->slabs, part->slab);
+	peer_break(peer, why->text);
+	atomic_store(&peer->free_bytes, 0);
+	place_answer(peer->engine, part, NULL);
+	rc = session_heal(peer, why);
+	return rc ? rc : free_orphan(peer, why);
+}
+
 /* What was given back goes first: the server knows a slab by its label, and
  * would answer an ALLOC for the same label with the one that is to be freed. */
 int session_alloc_slabs(struct peer *peer, struct reason *why)
@@ -81,6 +126,8 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 	struct slab_part *part;
 	int rc = session_free_slabs(peer, why);
 
+	if (!rc)
+		rc = free_orphan(peer, why);
 	while (!rc && (part = peer_next_ask(peer))) {
 		struct remote_slab remote;
 
@@ -95,8 +142,11 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 			atomic_store(&peer->free_bytes, 0);
 			place_answer(peer->engine, part, NULL);
 			rc = 0;
+		} else if (peer->engine->redundancy.parts > 1 &&
+			   rc != -EPROTO) {
+			rc = go_without(peer, part, why);
 		} else {
-			/* Asked again once the session is resumed. */
+			/* Refused with all others, as the session is lost. */
 			peer_ask_again(peer, part);
 		}
 	}

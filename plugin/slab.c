@@ -200,7 +200,9 @@ bool slab_entered(const struct slab *slab)
 bool slab_close(struct slab_table *table, struct slab *slab)
 {
 	while (!slab_begin_close(slab)) {
-		if (slab_state(slab) == SLAB_UNMAPPED)
+		enum slab_state state = slab_state(slab);
+
+		if (state == SLAB_UNMAPPED || state == SLAB_ALLOCATING)
 			return false;
 		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
 	}

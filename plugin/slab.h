@@ -163,8 +163,9 @@ bool slab_begin_free(struct slab *slab);
 bool slab_begin_close(struct slab *slab);
 /* Whether requests are still in. */
 bool slab_entered(const struct slab *slab);
-/* All of it, however long others change the slab first: CLOSING, and nobody in.
- * False where it is UNMAPPED.  Off the I/O path. */
+/* All of it, after others that close the slab: CLOSING, and nobody in.  False
+ * where it is UNMAPPED, or ALLOCATING, which may take as long as a server's
+ * grace time.  Off the I/O path. */
 bool slab_close(struct slab_table *table, struct slab *slab);
 /* From CLOSING, with nobody in, to UNMAPPED, or back to LIVE. */
 void slab_finish_close(struct slab_table *table, struct slab *slab,

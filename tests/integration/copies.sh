@@ -49,3 +49,20 @@ expect_value p pages_lost -eq 0
 expect_value p wrong_reads -eq 0
 expect_line "$dir/p.log" degraded repairing
 expect_line "$dir/p.log" "all slabs have all"
+stop p
+
+say "new slabs do not wait for a server that hangs, and none is forgotten there"
+start_plugin q "$(server a)" "$(server c)" size=32M timeout=9 lanes=8 \
+	replicas=2 spin=0
+expect_req q ok write:0:4M:3
+kill -STOP "${pid[c]}"
+expect_req q ok write:8M:4M:5
+expect_req q "stamp 3" read:0:4M
+kill -CONT "${pid[c]}"
+caught_up() {
+	[ "$(value q server.1.state)" = up ] && is q slabs_short -eq 0 &&
+		is q server.1.slabs -eq 8 && is c slabs_used -eq 8
+}
+expect 40 caught_up
+expect_req q "stamp 5" read:8M:4M
+expect_value q errors -eq 0
