@@ -74,9 +74,9 @@ enum part_state { PART_NONE, PART_ASKED, PART_GIVEN, PART_LIVE };
 
 struct slab_part {
 	_Atomic uint8_t state;	   /* enum part_state */
-	uint8_t row;		   /* which share of each page it holds */
+	_Atomic uint8_t row;	   /* which share of each page it holds */
 	_Atomic bool keepers;	   /* asked for by the keeper: attached later */
-	uint32_t peer;		   /* whose memory */
+	_Atomic uint32_t peer;	   /* whose memory; looked at in any state */
 	struct remote_slab remote; /* where in it */
 	_Atomic uint32_t stale_units;
 	_Atomic uint64_t *stale; /* a bit for each unit */

@@ -204,11 +204,13 @@ void fake_lose(uint32_t server)
 {
 	struct peer *peer = &fake.engine.peers[server];
 
+	pthread_mutex_lock(&fake.sessions[server].lock);
 	peer_break(peer, "the test loses it");
 	session_close_lanes(peer);
 	session_lose_slabs(peer);
 	peer_set_state(peer, PEER_DOWN);
 	session_refuse_slabs(peer);
+	pthread_mutex_unlock(&fake.sessions[server].lock);
 }
 
 /* A slab that holds nothing, as a server gives it out. */
@@ -258,9 +260,11 @@ static void *session_thread(void *arg)
 
 		if (poll(&p, 1, 5) > 0)
 			(void)!read(p.fd, &count, sizeof count);
+		pthread_mutex_lock(&s->lock);
 		if (peer_state(s->peer) == PEER_BROKEN &&
 		    !atomic_load(&s->no_repair))
 			fake_repair(s->peer->index);
+		pthread_mutex_unlock(&s->lock);
 		fake_answer_asks(s->peer->index);
 	}
 	return NULL;

@@ -39,6 +39,7 @@ struct fake_fault {
 };
 
 struct fake_session {
+	pthread_mutex_t lock; /* while it is repaired, or lost */
 	struct peer *peer;
 	pthread_t thread;
 	bool runs;
