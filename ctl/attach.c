@@ -71,6 +71,43 @@ static const struct option_spec options[] = {
 	  .min = 1,
 	  .max = 600,
 	  .out.number = &args.timeout_s },
+	{ .name = "replicas",
+	  .metavar = "N",
+	  .kind = OPTION_NUMBER,
+	  .help = "copies of each page, each on another SERVER",
+	  .min = 1,
+	  .max = 4,
+	  .out.number = &args.replicas },
+	{ .name = "redundancy",
+	  .metavar = "K+M",
+	  .kind = OPTION_TEXT,
+	  .help = "instead: K shares of each page and M of parity",
+	  .out.text = &args.redundancy },
+	{ .name = "checksum",
+	  .metavar = "on|off",
+	  .kind = OPTION_CHOICE,
+	  .choices = "on|off",
+	  .help = "check what is read (default on)",
+	  .out.text = &args.checksum },
+	{ .name = "fallback",
+	  .metavar = "PATH",
+	  .kind = OPTION_TEXT,
+	  .help = "file or disk for what no server has room for",
+	  .out.text = &args.fallback },
+	{ .name = "fallback-size",
+	  .metavar = "SIZE",
+	  .kind = OPTION_SIZE,
+	  .help = "how much of it",
+	  .min = 1 << 20,
+	  .max = 64ull << 40,
+	  .out.number = &args.fallback_bytes },
+	{ .name = "repair-rate",
+	  .metavar = "SIZE",
+	  .kind = OPTION_SIZE,
+	  .help = "bytes a second to repair with (default 128M)",
+	  .min = 1 << 20,
+	  .max = 64ull << 40,
+	  .out.number = &args.repair_bytes_per_s },
 	{ .name = "priority",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
@@ -101,6 +138,16 @@ static const struct usage usage = {
 	.options = options,
 };
 
+/* nbdkit runs in the root directory, where a relative path means another file.
+ */
+static void check_fallback(void)
+{
+	if (args.fallback && args.fallback[0] != '/')
+		options_die(&usage,
+			    "--fallback=%s: allowed is an absolute path",
+			    args.fallback);
+}
+
 static void check_servers(void)
 {
 	if (args.n_servers == 0)
@@ -129,6 +176,7 @@ static void check_servers(void)
 
 static void check_args(void)
 {
+	check_fallback();
 	check_servers();
 	if (!args.size_bytes)
 		options_die(&usage, "--size is missing; allowed is --size=SIZE "

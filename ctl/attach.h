@@ -22,6 +22,12 @@ struct attach {
 	uint64_t lanes;
 	uint64_t connections;
 	uint64_t timeout_s;
+	uint64_t replicas;	/* 0: as the plugin has it, and so on */
+	const char *redundancy; /* K+M, or NULL */
+	const char *checksum;	/* on or off, or NULL */
+	const char *fallback;	/* an absolute path, or NULL */
+	uint64_t fallback_bytes;
+	uint64_t repair_bytes_per_s;
 	uint64_t priority;
 	bool strict;
 	bool foreground;

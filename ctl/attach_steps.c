@@ -123,7 +123,7 @@ static uint64_t threads_per_connection(const struct attach *a)
 	return threads < 4 ? 4 : threads;
 }
 
-#define PLUGIN_ARGS_MAX (ATTACH_SERVERS_MAX + 20)
+#define PLUGIN_ARGS_MAX (ATTACH_SERVERS_MAX + 32)
 
 struct plugin_args {
 	char *argv[PLUGIN_ARGS_MAX];
@@ -151,6 +151,24 @@ add_arg(struct plugin_args *args, const char *format, ...)
 	args->have += (size_t)n + 1;
 }
 
+/* Only what was asked for: the plugin has defaults of its own, and knows what
+ * goes together. */
+static void redundancy_args(const struct attach *a, struct plugin_args *args)
+{
+	if (a->replicas)
+		add_arg(args, "replicas=%" PRIu64, a->replicas);
+	if (a->redundancy)
+		add_arg(args, "redundancy=%s", a->redundancy);
+	if (a->checksum)
+		add_arg(args, "checksum=%s", a->checksum);
+	if (a->fallback)
+		add_arg(args, "fallback=%s", a->fallback);
+	if (a->fallback_bytes)
+		add_arg(args, "fallback-size=%" PRIu64, a->fallback_bytes);
+	if (a->repair_bytes_per_s)
+		add_arg(args, "repair-rate=%" PRIu64, a->repair_bytes_per_s);
+}
+
 static void plugin_args(const struct attach *a, struct plugin_args *args)
 {
 	args->have = 0;
@@ -174,6 +192,7 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 	add_arg(args, "timeout=%" PRIu64, a->timeout_s);
 	add_arg(args, "control=%s",
 		statedir_path(a->state.name, "control.sock").text);
+	redundancy_args(a, args);
 	if (a->strict)
 		add_arg(args, "strict=1");
 }

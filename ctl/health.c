@@ -61,6 +61,43 @@ static bool pages_are_lost(const struct subject *s, struct reason *what)
 	return true;
 }
 
+static bool copies_are_missing(const struct subject *s, struct reason *what)
+{
+	struct value slabs, pages;
+
+	if (!get(s, "slabs_short", &slabs) || number(&slabs) == 0 ||
+	    !get(s, "pages_stale", &pages))
+		return false;
+	reason_set(what,
+		   "%s slabs lack a copy, or pages of one; %s pages are still "
+		   "to be copied",
+		   slabs.text, pages.text);
+	return true;
+}
+
+static bool no_room_is_left(const struct subject *s, struct reason *what)
+{
+	struct value slabs;
+
+	if (!get(s, "slabs_stuck", &slabs) || number(&slabs) == 0)
+		return false;
+	reason_set(what,
+		   "no server has room for %s slabs that lack a copy or are to "
+		   "be moved",
+		   slabs.text);
+	return true;
+}
+
+static bool bytes_were_wrong(const struct subject *s, struct reason *what)
+{
+	struct value reads;
+
+	if (!get(s, "wrong_reads", &reads) || number(&reads) == 0)
+		return false;
+	reason_set(what, "%s reads got wrong bytes from a server", reads.text);
+	return true;
+}
+
 static bool server_is_not_up(const struct subject *s, struct reason *what)
 {
 	struct value state;
@@ -133,6 +170,9 @@ static const struct check {
 	bool serves;	    /* tells whether it serves, not how safely */
 } checks[] = {
 	{ pages_are_lost, HEALTH_BAD, false, true },
+	{ copies_are_missing, HEALTH_DEGRADED, false, false },
+	{ no_room_is_left, HEALTH_DEGRADED, false, false },
+	{ bytes_were_wrong, HEALTH_DEGRADED, false, false },
 	{ server_is_not_up, HEALTH_DEGRADED, true, true },
 	{ server_is_silent, HEALTH_DEGRADED, true, true },
 	{ io_flusher_is_refused, HEALTH_DEGRADED, false, false },

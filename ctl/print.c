@@ -125,6 +125,22 @@ static void print_pages(const char *a)
 	       value(a, "pages_lost").text);
 }
 
+/* How pages are kept, and what is missing. */
+static void print_copies(const char *a)
+{
+	struct word shares = value(a, "redundancy");
+
+	if (strcmp(shares.text, "-"))
+		printf("  copies    shares %s", shares.text);
+	else
+		printf("  copies    %s", value(a, "replicas").text);
+	printf(", checksum %s; %s slabs short, %s moving, %s without a place; "
+	       "%s pages to copy; %s wrong reads\n",
+	       value(a, "checksum").text, value(a, "slabs_short").text,
+	       value(a, "slabs_moving").text, value(a, "slabs_stuck").text,
+	       value(a, "pages_stale").text, value(a, "wrong_reads").text);
+}
+
 /* "yes", or "no" and why: then the reason on a line of its own. */
 static void print_safety(const char *a)
 {
@@ -161,6 +177,7 @@ void print_plugin(const char *a, const char *name, const char *device)
 	printf("  slabs     %s live of %s, %s each\n",
 	       value(a, "slabs_live").text, value(a, "slabs").text,
 	       bytes(a, "slab_bytes").text);
+	print_copies(a);
 	printf("  lanes     %s, %s each; %s locked\n", value(a, "lanes").text,
 	       bytes(a, "lane_bytes").text, bytes(a, "locked_bytes").text);
 	printf("  requests  %s reads (%s), %s writes (%s), %s zeroes, "

@@ -58,6 +58,11 @@ refused "--lanes=257 256" attach host --size=1G --lanes=257
 refused "--lanes=4x 256" attach host --size=1G --lanes=4x
 refused "--timeout=601 600" attach host --size=1G --timeout=601
 refused "--connections=17 16" attach host --size=1G --connections=17
+refused "--replicas=5 1 to 4" attach host --size=1G --replicas=5
+refused "--checksum=maybe on|off" attach host --size=1G --checksum=maybe
+refused "--fallback=spill absolute" attach host --size=1G --fallback=spill
+refused "--fallback-size=1 1M" attach host --size=1G --fallback-size=1
+refused "--repair-rate=1K 1M" attach host --size=1G --repair-rate=1K
 refused "--priority=32768 32767" attach host --size=1G --priority=32768
 refused "--name=a/b letters" attach host --size=1G --name=a/b
 refused "--name=.. letters" attach host --size=1G --name=..

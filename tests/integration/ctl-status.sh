@@ -108,3 +108,18 @@ if [ ! -e /run/rswap-memserver/control.sock ]; then
 	"$ctl" status 2>"$dir/said" || status=$?
 	[ "$status" = 2 ] || fail "status of nothing: exit status $status"
 fi
+
+say "a copy is missing, and is there again"
+start_plugin p "$(server a)" "$(server b)" size=16M timeout=30 lanes=4 \
+	replicas=2
+expect_req p ok write:0:8M:4
+told check "$well"
+stop b KILL || true
+expect 10 tells status 4 "$(server b) *down"
+expect 10 tells check 1 "8 slabs lack a copy"
+expect_line "$dir/said" "no server has room for 8 slabs"
+tells status 4 "8 slabs short" || fail "$(cat "$dir/said")"
+start_server b --grace=1 "${options[@]}"
+expect 20 tells status 0 "copies *2, checksum yes; 0 slabs short"
+told check "$well"
+well_but
