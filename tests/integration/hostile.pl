@@ -219,9 +219,9 @@ in_session('garbage', 'garbage ' x 100, error => 0);
 	}
 	call($s->{control}, FREE, pack('V V', $mine, 0), FREED);
 	call($s->{control}, FREE, pack('V V', $mine, 0), ERROR);
-	token($s) for 1 .. 256;
+	token($s) for 1 .. 264;
 	my ($code) = unpack 'V', call($s->{control}, LANE, '', ERROR);
-	wrong("a 257th lane: error $code") if $code != E_LIMIT;
+	wrong("a 265th lane: error $code") if $code != E_LIMIT;
 	call($s->{control}, FENCE, '', FENCED);
 	token($s);
 	call($s->{control}, PING, '', PONG);
