@@ -325,6 +325,7 @@ static void free_empty(struct engine *engine, struct slab *slab)
 		if (part_is_live(&slab->parts[i]))
 			place_give_back(engine, &slab->parts[i]);
 	}
+	slab->empty_ticks = 0;
 	slab_finish_close(&engine->slabs, slab, SLAB_UNMAPPED);
 }
 

@@ -42,10 +42,16 @@ bool session_nap(struct peer *peer, int fd, uint64_t deadline_ns)
 	return p[1].revents;
 }
 
-static int ping(struct peer *peer, struct reason *why)
+/* Asks what the server has, by session_call or session_try_call. */
+static int
+ask_figures(struct peer *peer,
+	    int (*call)(struct peer *peer, struct wire_message *request,
+			uint16_t reply_type, struct wire_message *reply,
+			struct reason *why),
+	    struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_PING }, reply;
-	int rc = session_call(peer, &request, WIRE_PONG, &reply, why);
+	int rc = call(peer, &request, WIRE_PONG, &reply, why);
 
 	if (!rc) {
 		atomic_store(&peer->free_bytes, reply.pong.free_bytes);
@@ -81,7 +87,11 @@ static int heal_once(struct peer *peer, bool *resumed, struct reason *why)
 	int rc = connected ? fence(peer, why) : session_resume(peer, why);
 
 	*resumed |= !connected && !rc;
-	return rc ? rc : session_build_lanes(peer, why);
+	if (!rc)
+		rc = session_build_lanes(peer, why);
+	/* What it has free was forgotten when it broke: a server that is UP
+	 * and seems full would make a write fail. */
+	return rc ? rc : ask_figures(peer, session_try_call, why);
 }
 
 /* A lane that does not come back is tried again as long as the control
@@ -134,7 +144,7 @@ static int do_work(struct peer *peer, bool tick, struct reason *why)
 	if (!rc && tick)
 		rc = session_free_slabs(peer, why);
 	if (!rc && tick)
-		rc = ping(peer, why);
+		rc = ask_figures(peer, session_call, why);
 	return rc;
 }
 

@@ -156,7 +156,6 @@ static void settle(struct slab_table *table, struct slab *slab,
 
 void slab_finish_alloc(struct slab_table *table, struct slab *slab)
 {
-	slab->empty_ticks = 0;
 	atomic_fetch_add(&slab->generation, 1);
 	settle(table, slab, SLAB_LIVE);
 }

@@ -4,10 +4,11 @@
 # copies is repaired.
 . "$(dirname "$0")/functions.sh"
 
-options=(--memory=96M --slab-size=1M --grace=1)
+options=(--memory=96M --slab-size=1M)
 keys=${1:-replicas=2}
 
-for name in a b c d; do
+start_server a "${options[@]}" --grace=1 # which is killed
+for name in b c d; do
 	start_server "$name" "${options[@]}"
 done
 start_plugin p "$(server a)" "$(server b)" "$(server c)" "$(server d)" \
@@ -33,7 +34,7 @@ expect 60 repaired
 expect_value p pages_copied -gt 0
 
 say "it comes back as another one, and one is stopped for a while"
-start_server a "${options[@]}"
+start_server a "${options[@]}" --grace=1
 expect 30 state 0 up
 kill -STOP "${pid[b]}"
 expect_req p ok write:48M:8M:4

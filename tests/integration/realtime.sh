@@ -53,7 +53,7 @@ wait $! || fail "fio: $(cat "$dir/writes")"
 
 # Long enough to be looked at.
 readarray -t reads < <(yes read:0:4K | head -n 60000)
-req p write:0:4K:7 "${reads[@]}" >/dev/null &
+"$programs/req" "$(uri p)" write:0:4K:7 "${reads[@]}" >/dev/null &
 sleep 1
 allowed=$(threads p | sort -u)
 kill $! || fail "all was read before it was looked at"
