@@ -32,6 +32,25 @@ static bool half_used(const struct engine *engine, const struct lane *lane)
 	return half;
 }
 
+/* How long to wait for late transfers whose room is needed: a server that is
+ * merely busy has answered by then. */
+#define ROOM_NS (300 * NS_PER_MS)
+
+static void await_late(struct lane *lane)
+{
+	uint64_t until_ns = clock_now_ns() + ROOM_NS;
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->wait_until(channel, set->xfers,
+						 set->submitted, set->submitted,
+						 until_ns);
+	}
+}
+
 /* Breaks the peers of what is in flight, and sees it end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
@@ -52,7 +71,9 @@ void try_begin(struct engine *engine, struct lane *lane)
 	if (lane_in_flight(lane)) {
 		if (!half_used(engine, lane))
 			return;
-		give_up(engine, lane);
+		await_late(lane);
+		if (lane_in_flight(lane))
+			give_up(engine, lane);
 	}
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
 		lane->sets[t].n = lane->sets[t].submitted = 0;
