@@ -101,7 +101,7 @@ if [ "$transport" = rdma ]; then
 	rdma link add rxe0 type rxe netdev eth0
 	await 20 rxe_active || die "rxe0 does not become active"
 fi
-echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport\"" \
+echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport --grace=1\"" \
 	>/etc/default/rswap-memserver
 mkdir -p /etc/rswap
 cat >/etc/rswap/far.conf <<-END
@@ -160,7 +160,8 @@ await 60 is $instance ActiveState failed || die "it is $(property \
 	$instance ActiveState)"
 want $instance Result=signal
 await 10 no_swap || die "/proc/swaps: $(</proc/swaps)"
-systemctl start $instance
+# the memory server keeps what nbdkit had for its grace time
+await 30 systemctl start $instance || die "it does not start again"
 want $instance ActiveState=active SubState=running
 systemctl stop $instance
 want $instance ActiveState=inactive Result=success
