@@ -41,14 +41,23 @@ const char *carry_failure_text(int status)
 	}
 }
 
+/* How long to wait at a time for one server: another one that would do as well
+ * may be back sooner. */
+#define PEER_NS (20 * NS_PER_MS)
+
 static int await_peer(const struct obstacle *obstacle, uint64_t deadline_ns)
 {
-	uint64_t until_ns = obstacle->until_ns;
+	uint64_t until_ns = clock_now_ns() + PEER_NS;
 
-	if (!until_ns || until_ns > deadline_ns)
-		return peer_wait(obstacle->peer, deadline_ns);
-	peer_wait_return(obstacle->peer, until_ns);
-	return 0;
+	if (until_ns > deadline_ns)
+		until_ns = deadline_ns;
+	if (obstacle->until_ns && obstacle->until_ns < until_ns)
+		until_ns = obstacle->until_ns;
+	if (obstacle->until_ns)
+		peer_wait_return(obstacle->peer, until_ns);
+	else
+		peer_wait(obstacle->peer, until_ns);
+	return clock_left_ns(deadline_ns) == 0 ? -ETIMEDOUT : 0;
 }
 
 int carry_await(struct engine *engine, const struct obstacle *obstacle,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "clock.h"
 #include "keeper.h"
 
 /* --- choosing --- */
@@ -228,19 +229,37 @@ static bool any_server_there(const struct engine *engine)
 	return false;
 }
 
-/* Nobody took it who is there.  -EAGAIN where a server may come back, and has
- * been waited for; else what to tell. */
-static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
+/* How long a server that broke is waited for where others are there, and full;
+ * and how long at a time. */
+#define BACK_NS	 (1 * NS_PER_S)
+#define SLICE_NS (20 * NS_PER_MS)
+
+/* A server that may have room once it is back, or NULL. */
+static struct peer *broken_peer(const struct engine *engine, bool only_lately)
 {
-	if (any_server_there(engine))
-		return -ENOSPC;
 	for (uint32_t i = 0; i < engine->n_peers; i++) {
 		struct peer *peer = &engine->peers[i];
+		uint64_t until_ns = atomic_load(&peer->broken_ns) + BACK_NS;
 
-		if (peer_state(peer) == PEER_BROKEN)
-			return peer_wait(peer, deadline_ns) ? -EIO : -EAGAIN;
+		if (peer_state(peer) == PEER_BROKEN &&
+		    (!only_lately || clock_left_ns(until_ns) > 0))
+			return peer;
 	}
-	return -EIO;
+	return NULL;
+}
+
+/* Nobody took it who is there.  -EAGAIN where a server may come back, after
+ * waiting for it for a while; else what to tell. */
+static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
+{
+	bool others = any_server_there(engine);
+	struct peer *peer = broken_peer(engine, others);
+	uint64_t until_ns = clock_now_ns() + SLICE_NS;
+
+	if (!peer || clock_left_ns(deadline_ns) == 0)
+		return others ? -ENOSPC : -EIO;
+	peer_wait(peer, until_ns < deadline_ns ? until_ns : deadline_ns);
+	return -EAGAIN;
 }
 
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)

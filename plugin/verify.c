@@ -61,6 +61,7 @@ static int read_around(struct engine *engine, struct lane *lane,
 	uint64_t page = run->page + wrong;
 	size_t n_runs = lane->n_runs;
 	struct lane_run first = lane->runs[0];
+	uint32_t banned = run->banned; /* RUN may be the first one */
 	int rc = -EIO;
 
 	/* Alone in the plan, as carry_read carries all that is in it. */
@@ -71,7 +72,7 @@ static int read_around(struct engine *engine, struct lane *lane,
 
 		if (!(used & 1u << i))
 			continue;
-		lane->runs[0].banned = run->banned | 1u << i;
+		lane->runs[0].banned = banned | 1u << i;
 		again = carry_read(engine, lane, deadline_ns, obstacle);
 		if (again == -EAGAIN)
 			rc = again;

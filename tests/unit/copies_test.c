@@ -89,6 +89,12 @@ static void reopen(uint32_t server)
 
 /* --- the tests --- */
 
+static void *read_a_page(void *arg)
+{
+	*(int *)arg = fake_read(got, 0, 1);
+	return NULL;
+}
+
 static void each_part_is_on_another_server(const struct scheme *s)
 {
 	struct slab_table *table = &fake.engine.slabs;
@@ -235,6 +241,55 @@ static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 	assert_true(atomic_load(&fake.engine.counters.wrong_reads) > 0);
 	await_repair();
 	assert_reads_right();
+}
+
+/* Whichever of the parts that a page is read from is the wrong one. */
+static void any_one_wrong_part_is_found(const struct scheme *s)
+{
+	struct slab_table *table = &fake.engine.slabs;
+
+	(void)s;
+	keeper_stop(&fake.engine);
+	for (uint32_t i = 0; i < fake.engine.redundancy.parts; i++) {
+		const struct slab *slab = &table->slabs[0];
+		char *unit = fake.slabs[slab->parts[i].remote.address] +
+			     slab_offset_of_page(table, i);
+
+		pthread_mutex_lock(&fake.lock);
+		unit[100] ^= 1;
+		pthread_mutex_unlock(&fake.lock);
+		assert_int_equal(fake_read(got, i, 1), 0);
+		assert_memory_equal(got, sent + i * PAGE_BYTES, PAGE_BYTES);
+	}
+}
+
+/* All servers but one stay away; that one breaks as well, and comes back. */
+static void a_server_that_comes_back_is_used_at_once(const struct scheme *s)
+{
+	if (s->copies != 2)
+		return;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		atomic_store(&fake.sessions[server].no_repair, true);
+		peer_break(&fake.engine.peers[server], "the test");
+	}
+	for (uint32_t back = 0; back < 2; back++) {
+		const struct slab *slab = &fake.engine.slabs.slabs[0];
+		pthread_t thread;
+		int rc = -1;
+
+		thread = thread_start(read_a_page, &rc);
+		sleep_ms(50);
+		atomic_store(&fake.sessions[slab->parts[back].peer].no_repair,
+			     false);
+		thread_end(thread);
+		assert_int_equal(rc, 0);
+		atomic_store(&fake.sessions[slab->parts[back].peer].no_repair,
+			     true);
+		peer_break(&fake.engine.peers[slab->parts[back].peer],
+			   "the test");
+	}
+	for (uint32_t server = 0; server < SERVERS; server++)
+		atomic_store(&fake.sessions[server].no_repair, false);
 }
 
 static void wrong_bytes_without_another_copy_are_an_error(void **state)
@@ -392,11 +447,14 @@ each_scheme(each_part_is_on_another_server) each_scheme(
 			what_a_lost_server_held_is_rebuilt_elsewhere)
 			each_scheme(too_many_lost_servers_are_an_error) each_scheme(
 				wrong_bytes_are_noticed_and_mended)
-				each_scheme(what_a_server_wants_back_is_moved)
+				each_scheme(any_one_wrong_part_is_found) each_scheme(
+					a_server_that_comes_back_is_used_at_once)
 					each_scheme(
-						nothing_is_lost_or_wrong_whatever_one_server_does)
+						what_a_server_wants_back_is_moved)
+						each_scheme(
+							nothing_is_lost_or_wrong_whatever_one_server_does)
 
-						int main(void)
+							int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_part_is_on_another_server_each),
@@ -411,6 +469,8 @@ each_scheme(each_part_is_on_another_server) each_scheme(
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
+		cmocka_unit_test(any_one_wrong_part_is_found_each),
+		cmocka_unit_test(a_server_that_comes_back_is_used_at_once_each),
 		cmocka_unit_test(what_a_server_wants_back_is_moved_each),
 		cmocka_unit_test(
 			nothing_is_lost_or_wrong_whatever_one_server_does_each),
