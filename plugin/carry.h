@@ -48,6 +48,9 @@ int carry_fill(struct engine *engine, struct lane *lane, uint32_t part,
 /* Leaves the slabs and lets go of the links that no late transfer needs. */
 void carry_leave(struct engine *engine, struct lane *lane);
 
+/* Ends the late transfers of a lane that nobody will look after any more. */
+void carry_end(struct engine *engine, struct lane *lane);
+
 /* How many runs a piece may have. */
 uint32_t carry_max_runs(const struct engine *engine);
 

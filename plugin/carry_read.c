@@ -89,7 +89,10 @@ static int choose(const struct engine *engine, const struct lane_run *run,
 			obstacle->peer = peer_of_part(engine, part);
 		if (state != PEER_UP)
 			continue;
-		s = score(engine, run, i);
+		/* Nothing is to be learned of a disk. */
+		s = worst && peer_of_part(engine, part)->local
+			    ? 0
+			    : score(engine, run, i);
 		if (best < 0 || (worst ? s > best_score : s < best_score)) {
 			best = (int)i;
 			best_score = s;
@@ -246,9 +249,13 @@ static void leave_late(struct engine *engine, struct lane *lane,
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
 
-			if (tag->late || !xfer_in_progress(&set->xfers[i]))
+			/* Also one that ended just now: the next plan's runs
+			 * have nothing to do with it. */
+			if (tag->late || tag->over)
 				continue;
 			tag->late = true;
+			if (!xfer_in_progress(&set->xfers[i]))
+				continue;
 			peer_took_at_least(&engine->peers[tag->peer],
 					   clock_now_ns() - begin_ns);
 		}
@@ -315,7 +322,8 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 	}
 	try_submit(lane, until_ns);
 	cut_short(engine, lane, until_ns);
-	return failed == -EREMOTEIO ? failed : rc;
+	/* Others may still have it. */
+	return failed == -EREMOTEIO && !obstacle->peer ? failed : rc;
 }
 
 /* From the shares at hand to pages. */

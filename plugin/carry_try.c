@@ -23,13 +23,20 @@ void try_wait_all(struct lane *lane, uint64_t deadline_ns)
 	}
 }
 
-static bool half_used(const struct engine *engine, const struct lane *lane)
+/* Whether the largest read might not find room beside what is in flight. */
+static bool is_short_of_room(const struct engine *engine,
+			     const struct lane *lane)
 {
-	bool half = lane->scratch_used > engine->lanes.config.scratch_bytes / 2;
+	const struct redundancy *r = &engine->redundancy;
+	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->unit_bytes;
+	uint32_t xfers = r->need * carry_max_runs(engine);
+	bool is_short =
+		lane->scratch_used + bytes > engine->lanes.config.scratch_bytes;
 
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
-		half = half || lane->sets[t].n > TRANSPORT_MAX_XFERS / 2;
-	return half;
+		is_short = is_short ||
+			   lane->sets[t].n + xfers > TRANSPORT_MAX_XFERS;
+	return is_short;
 }
 
 /* How long to wait for late transfers whose room is needed: a server that is
@@ -66,10 +73,17 @@ static void give_up(struct engine *engine, struct lane *lane)
 	try_wait_all(lane, 0);
 }
 
+void carry_end(struct engine *engine, struct lane *lane)
+{
+	if (lane_in_flight(lane))
+		give_up(engine, lane);
+	lane_links_release(&engine->lanes, lane);
+}
+
 void try_begin(struct engine *engine, struct lane *lane)
 {
 	if (lane_in_flight(lane)) {
-		if (!half_used(engine, lane))
+		if (!is_short_of_room(engine, lane))
 			return;
 		await_late(lane);
 		if (lane_in_flight(lane))

@@ -205,7 +205,10 @@ int carry_write(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 	if (rc)
 		keeper_poke(engine);
 	*obstacle = (struct obstacle){ 0 };
-	return kept ? 0 : rc == -EREMOTEIO ? rc : -EAGAIN;
+	/* A refusal is final where nobody else could have it. */
+	return kept						   ? 0
+	       : rc == -EREMOTEIO && engine->redundancy.parts == 1 ? rc
+								   : -EAGAIN;
 }
 
 int carry_fill(struct engine *engine, struct lane *lane, uint32_t part,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carry.h"
 #include "clock.h"
 #include "engine.h"
 #include "log.h"
@@ -257,8 +258,10 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
 			moves = true;
 			engine->peers[part->peer].moving +=
 				is_leaving(engine, part);
-		} else if (stale > 0) {
-			is_short = true;
+		} else {
+			is_short = is_short || stale > 0;
+			engine->peers[part->peer].moving +=
+				moves && is_leaving(engine, part);
 		}
 		*rows |= 1u << part->row;
 	}
@@ -396,6 +399,15 @@ static void rest(struct keeper *k, uint64_t ns)
 	pthread_mutex_unlock(&k->lock);
 }
 
+/* Its own lane is never parked. */
+static void look_after_lane(struct engine *engine)
+{
+	struct lane *lane = lane_of_keeper(&engine->lanes);
+
+	lane_look(lane);
+	lane_links_release(&engine->lanes, lane);
+}
+
 static void *keeper_main(void *arg)
 {
 	struct engine *engine = arg;
@@ -408,10 +420,13 @@ static void *keeper_main(void *arg)
 		if (tick)
 			next_tick_ns = clock_now_ns() + IDLE_NS;
 		lane_reap(&engine->lanes, false);
+		look_after_lane(engine);
 		busy = pass(engine, tick) ||
-		       atomic_load(&engine->lanes.n_parked) > 0;
+		       atomic_load(&engine->lanes.n_parked) > 0 ||
+		       lane_in_flight(lane_of_keeper(&engine->lanes));
 		rest(k, busy ? BUSY_NS : clock_left_ns(next_tick_ns));
 	}
+	carry_end(engine, lane_of_keeper(&engine->lanes));
 	return NULL;
 }
 

@@ -233,6 +233,8 @@ static void park(struct lane_pool *pool, struct lane *lane)
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
 {
 	if (!lane_in_flight(lane)) {
+		/* A late transfer may have ended since its link was kept. */
+		lane_links_release(pool, lane);
 		take_back(pool, lane, use == LANE_WRITE);
 		return;
 	}
@@ -283,14 +285,19 @@ void lane_reap(struct lane_pool *pool, bool shortage)
 	if (atomic_load(&pool->n_parked) == 0)
 		return;
 	for (lane = take_parked(pool); lane; lane = next) {
+		bool in_flight;
+
 		next = lane->next;
 		atomic_fetch_sub(&pool->n_parked, 1);
 		lane_look(lane);
 		if (lane_in_flight(lane)) /* a look may find half a reply */
 			lane_look(lane);
 		judge_late(pool, lane, shortage);
+		/* Seen before the release: what ends in between is released
+		 * the next time. */
+		in_flight = lane_in_flight(lane);
 		lane_links_release(pool, lane);
-		if (lane_in_flight(lane))
+		if (in_flight)
 			park(pool, lane);
 		else
 			take_back(pool, lane, false);

@@ -87,10 +87,18 @@ static bool ask(struct slab_part *part, struct peer *peer, uint8_t row,
 struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
 				    uint8_t row)
 {
-	struct slab_part *part = slab_unused_part(&engine->slabs, slab);
-	struct peer *peer = pick(engine, slab, PEER_UP);
+	struct slab_part *part;
+	struct peer *peer;
 
-	return part && peer && ask(part, peer, row, true) ? part : NULL;
+	/* Inside, as one that is UNMAPPED may be being allocated. */
+	if (slab_enter(slab) != SLAB_LIVE)
+		return NULL;
+	part = slab_unused_part(&engine->slabs, slab);
+	peer = pick(engine, slab, PEER_UP);
+	if (part && (!peer || !ask(part, peer, row, true)))
+		part = NULL;
+	slab_leave(slab);
+	return part;
 }
 
 /* --- allocating --- */
@@ -215,8 +223,10 @@ void place_give_back(struct engine *engine, struct slab_part *part)
 	struct peer *peer = &engine->peers[part->peer];
 	uint32_t slab = part->remote.slab;
 
-	atomic_store(&part->state, PART_NONE);
+	/* Queued before anybody can ask for the part again: the server would
+	 * answer with the slab that is to be freed. */
 	peer_give_back(peer, slab);
+	atomic_store(&part->state, PART_NONE);
 }
 
 /* One that is BROKEN and was not worth waiting for says nothing of its room. */

@@ -87,11 +87,12 @@ static int heal_once(struct peer *peer, bool *resumed, struct reason *why)
 	int rc = connected ? fence(peer, why) : session_resume(peer, why);
 
 	*resumed |= !connected && !rc;
-	if (!rc)
-		rc = session_build_lanes(peer, why);
 	/* What it has free was forgotten when it broke: a server that is UP
-	 * and seems full would make a write fail. */
-	return rc ? rc : ask_figures(peer, session_try_call, why);
+	 * and seems full would make a write fail.  Before the lanes, which
+	 * nobody closes where something after them fails. */
+	if (!rc)
+		rc = ask_figures(peer, session_try_call, why);
+	return rc ? rc : session_build_lanes(peer, why);
 }
 
 /* A lane that does not come back is tried again as long as the control

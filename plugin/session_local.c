@@ -89,8 +89,11 @@ static void recover(struct peer *peer)
 	struct reason why = { "" };
 	int error = file_group_error(fallback_of(peer)->group);
 
-	log_error("%s: %s%s%s", peer->text.text, peer->broken_why.text,
-		  error ? ": " : "", error ? strerrordesc_np(error) : "");
+	pthread_mutex_lock(&peer->lock);
+	why = peer->broken_why;
+	pthread_mutex_unlock(&peer->lock);
+	log_error("%s: %s%s%s", peer->text.text, why.text, error ? ": " : "",
+		  error ? strerrordesc_np(error) : "");
 	session_close_lanes(peer);
 	while (!atomic_load(&peer->stopping) && build_lanes(peer, &why))
 		session_nap(peer, -1, clock_now_ns() + REPAIR_NS);

@@ -187,9 +187,12 @@ static bool drop_part(const struct peer *peer, struct slab *slab)
 		struct slab_part *part = &slab->parts[i];
 		enum part_state state = part_state(part);
 
+		uint8_t old = (uint8_t)state;
+
 		if (part->peer == peer->index &&
 		    (state == PART_GIVEN || state == PART_LIVE))
-			atomic_store(&part->state, PART_NONE);
+			atomic_compare_exchange_strong(&part->state, &old,
+						       PART_NONE);
 		else if (state == PART_LIVE)
 			others = true;
 	}
@@ -258,9 +261,8 @@ int64_t session_lose_slabs(struct peer *peer)
 	for (uint64_t i = 0; i < table->n; i++) {
 		struct slab *slab = slab_at(peer, i);
 
-		/* One that is ALLOCATING may come to hold one. */
-		if (holds_part(peer, slab) ||
-		    slab_state(slab) == SLAB_ALLOCATING)
+		/* Only this thread has this peer give any. */
+		if (holds_part(peer, slab))
 			lost += lose_slab(peer, slab);
 	}
 	atomic_store(&peer->slabs, 0);
