@@ -120,6 +120,42 @@ static bool server_is_silent(const struct subject *s, struct reason *what)
 	return true;
 }
 
+/* It goes on trying: what the server holds is safe until it leaves. */
+static bool slabs_cannot_leave(const struct subject *s, struct reason *what)
+{
+	const struct subject plugin = { s->answer, -1 };
+	struct value wanted, held, stuck;
+
+	if (!is_up(s) || !get(s, "release_slabs", &wanted) ||
+	    number(&wanted) == 0 || !get(s, "slabs", &held) ||
+	    number(&held) == 0 || !get(&plugin, "slabs_stuck", &stuck) ||
+	    number(&stuck) == 0)
+		return false;
+	if (number(&wanted) == HEALTH_ALL_SLABS)
+		reason_set(what,
+			   "it asks for all its slabs back, and %s slabs have "
+			   "no place to go to",
+			   stuck.text);
+	else
+		reason_set(what,
+			   "it asks for %s slabs back, and %s slabs have no "
+			   "place to go to",
+			   wanted.text, stuck.text);
+	return true;
+}
+
+/* Only a memory server has a state of its own. */
+static bool memserver_is_draining(const struct subject *s, struct reason *what)
+{
+	struct value state;
+
+	if (!get(s, "state", &state) ||
+	    (strcmp(state.text, "draining") && strcmp(state.text, "leaving")))
+		return false;
+	reason_set(what, "it is %s: it hands out no slabs", state.text);
+	return true;
+}
+
 static bool refused(const struct subject *s, const char *key, const char *name,
 		    struct reason *what)
 {
@@ -175,6 +211,8 @@ static const struct check {
 	{ bytes_were_wrong, HEALTH_DEGRADED, false, false },
 	{ server_is_not_up, HEALTH_DEGRADED, true, true },
 	{ server_is_silent, HEALTH_DEGRADED, true, true },
+	{ slabs_cannot_leave, HEALTH_DEGRADED, true, false },
+	{ memserver_is_draining, HEALTH_DEGRADED, false, false },
 	{ io_flusher_is_refused, HEALTH_DEGRADED, false, false },
 	{ realtime_is_refused, HEALTH_DEGRADED, false, false },
 	{ lock_is_refused, HEALTH_DEGRADED, false, false },

@@ -1,10 +1,14 @@
-/* What is wrong with a running plugin: one table of checks on the keys of its
- * status.  `rswapctl check` tells all that they find, `status` minds those that
- * tell whether it serves. */
+/* What is wrong with a running plugin or memory server: one table of checks on
+ * the keys of its status.  `rswapctl check` tells all that they find, `status`
+ * minds those that tell whether it serves. */
 #ifndef RSWAPCTL_HEALTH_H
 #define RSWAPCTL_HEALTH_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* In a plugin's status, release_slabs of a server that asks for all. */
+#define HEALTH_ALL_SLABS UINT32_MAX
 
 enum health {
 	HEALTH_GOOD,
@@ -12,9 +16,9 @@ enum health {
 	HEALTH_BAD,	 /* pages are lost */
 };
 
-/* How a plugin is by its status ANSWER.  TELL (or NULL) gets each line that
- * says what is wrong.  A key that isn't there is not looked at: an older
- * plugin, or a memory server, which has none of them. */
+/* How a plugin or memory server is by its status ANSWER.  TELL (or NULL) gets
+ * each line that says what is wrong.  A key that isn't there is not looked at:
+ * the other of the two has it, or a newer version. */
 enum health health_check(const char *answer,
 			 void (*tell)(void *arg, const char *what), void *arg);
 

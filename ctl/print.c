@@ -89,24 +89,37 @@ static struct word answered(const char *a, int i)
 	return w;
 }
 
+/* How many slabs a server asks to be given back: "3", or "all". */
+static struct word asked_back(const char *a, int i)
+{
+	struct word w = indexed(a, "server", i, "release_slabs");
+
+	if (strtoull(w.text, NULL, 10) == HEALTH_ALL_SLABS)
+		snprintf(w.text, sizeof w.text, "all");
+	return w;
+}
+
+/* The zone is last: it may have spaces in it. */
 static void print_servers(const char *a)
 {
-	printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s\n", "SERVER",
-	       "STATE", "ANSWERED", "TRANSPORT", "SLABS", "FREE", "TOTAL",
-	       "RECONNECTS");
+	printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %10s  %s\n",
+	       "SERVER", "STATE", "ANSWERED", "TRANSPORT", "SLABS",
+	       "ASKED BACK", "FREE", "TOTAL", "RECONNECTS", "ZONE");
 	for (int i = 0;; i++) {
 		struct word address = indexed(a, "server", i, "address");
 
 		if (!strcmp(address.text, "-"))
 			return;
-		printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s\n",
+		printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %10s  %s\n",
 		       address.text, health_server_state(a, i),
 		       answered(a, i).text,
 		       indexed(a, "server", i, "transport").text,
 		       indexed(a, "server", i, "slabs").text,
+		       asked_back(a, i).text,
 		       indexed_bytes(a, "server", i, "free_bytes").text,
 		       indexed_bytes(a, "server", i, "total_bytes").text,
-		       indexed(a, "server", i, "reconnects").text);
+		       indexed(a, "server", i, "reconnects").text,
+		       indexed(a, "server", i, "zone").text);
 	}
 }
 
@@ -139,6 +152,11 @@ static void print_copies(const char *a)
 	       value(a, "checksum").text, value(a, "slabs_short").text,
 	       value(a, "slabs_moving").text, value(a, "slabs_stuck").text,
 	       value(a, "pages_stale").text, value(a, "wrong_reads").text);
+	if (number(a, "slabs_short"))
+		printf("  degraded: %s slabs lack a copy; %s pages still to be "
+		       "copied\n",
+		       value(a, "slabs_short").text,
+		       value(a, "pages_stale").text);
 }
 
 /* "yes", or "no" and why: then the reason on a line of its own. */
@@ -201,11 +219,13 @@ static void print_sessions(const char *a)
 		if (!strcmp(peer.text, "-"))
 			return;
 		if (!heading)
-			printf("  %-24s %-28s %-9s %10s %6s %6s\n", "SESSION",
-			       "NAME", "TRANSPORT", "SIZE", "SLABS", "LANES");
+			printf("  %-24s %-28s %-12s %-9s %10s %6s %6s\n",
+			       "SESSION", "NAME", "STATE", "TRANSPORT", "SIZE",
+			       "SLABS", "LANES");
 		heading = true;
-		printf("  %-24s %-28s %-9s %10s %6s %6s\n", peer.text,
+		printf("  %-24s %-28s %-12s %-9s %10s %6s %6s\n", peer.text,
 		       indexed(a, "session", i, "name").text,
+		       indexed(a, "session", i, "state").text,
 		       indexed(a, "session", i, "transport").text,
 		       indexed_bytes(a, "session", i, "size_bytes").text,
 		       indexed(a, "session", i, "slabs").text,
@@ -234,6 +254,8 @@ void print_memserver(const char *a, const char *socket)
 	printf("memory server: %s, process %s, version %s, up %s s\n", socket,
 	       value(a, "pid").text, value(a, "version").text,
 	       value(a, "uptime_s").text);
+	printf("  state     %s, zone %s\n", value(a, "state").text,
+	       value(a, "zone").text);
 	print_listens(a);
 	printf("  memory    %s, %s free, %s resident\n",
 	       bytes(a, "memory_bytes").text, bytes(a, "free_bytes").text,

@@ -26,7 +26,7 @@ tells() { # COMMAND STATUS PATTERN
 }
 
 options=(--memory=64M --slab-size=1M)
-start_server a --grace=1 "${options[@]}"
+start_server a --grace=1 --zone="rack 7" "${options[@]}"
 start_server b --grace=1 "${options[@]}"
 start_plugin p "$(server a)" "$(server b)" size=48M timeout=30 lanes=4
 expect_req p ok write:0:40M:3
@@ -119,7 +119,38 @@ expect 10 tells status 4 "$(server b) *down"
 expect 10 tells check 1 "8 slabs lack a copy"
 expect_line "$dir/said" "no server has room for 8 slabs"
 tells status 4 "8 slabs short" || fail "$(cat "$dir/said")"
+expect_line "$dir/said" "degraded: 8 slabs lack a copy" "still to be copied"
 start_server b --grace=1 "${options[@]}"
 expect 20 tells status 0 "copies *2, checksum yes; 0 slabs short"
+! has "$dir/said" degraded || fail "still degraded: $(cat "$dir/said")"
+told check "$well"
+well_but
+
+# server_tells SERVER COMMAND STATUS: of the memory server
+server_tells() {
+	local status=0
+	"$ctl" "$2" "$dir/$1.ctl" >"$dir/said" 2>&1 || status=$?
+	[ "$status" = "$3" ] ||
+		fail "$2 of $1: exit status $status: $(cat "$dir/said")"
+}
+
+say "a server is to be emptied, and nobody has room for a second copy"
+told status 0 "$(server a)" "rack 7"
+server_tells a status 0
+expect_line "$dir/said" "state" "serving, zone rack 7"
+expect_line "$dir/said" "127.0.0.1:" "connected"
+"$ctl" drain --control="$dir/b.ctl" >/dev/null
+server_tells b status 0
+expect_line "$dir/said" "state" "draining, zone -"
+server_tells b check 1
+expect_one_line "$dir/said" "$dir/b.ctl: it is draining"
+expect 10 tells check 1 "server $(server b): it asks for all its slabs back"
+well_but "server $(server b): it asks for all its slabs back, and 8 slabs" \
+	"no server has room for 8 slabs"
+tells status 0 "$(server b) .* all .* -$" || fail "$(cat "$dir/said")"
+"$ctl" drain --control="$dir/b.ctl" --undo >/dev/null
+server_tells b check 0
+expect 10 tells check "$well" ""
+expect 10 tells status 0 "$(server b) .* 8  *0 "
 told check "$well"
 well_but
