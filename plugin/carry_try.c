@@ -43,21 +43,6 @@ static bool is_short_of_room(const struct engine *engine,
  * merely busy has answered by then. */
 #define ROOM_NS (300 * NS_PER_MS)
 
-static void await_late(struct lane *lane)
-{
-	uint64_t until_ns = clock_now_ns() + ROOM_NS;
-
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
-		struct channel *channel = lane->channels[t];
-
-		if (set->submitted > 0)
-			channel->ops->wait_until(channel, set->xfers,
-						 set->submitted, set->submitted,
-						 until_ns);
-	}
-}
-
 /* Breaks the peers of what is in flight, and sees it end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
@@ -85,7 +70,7 @@ void try_begin(struct engine *engine, struct lane *lane)
 	if (lane_in_flight(lane)) {
 		if (!is_short_of_room(engine, lane))
 			return;
-		await_late(lane);
+		lane_wait(lane, clock_now_ns() + ROOM_NS);
 		if (lane_in_flight(lane))
 			give_up(engine, lane);
 	}

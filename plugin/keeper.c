@@ -404,7 +404,7 @@ static void look_after_lane(struct engine *engine)
 {
 	struct lane *lane = lane_of_keeper(&engine->lanes);
 
-	lane_look(lane);
+	lane_wait(lane, 0);
 	lane_links_release(&engine->lanes, lane);
 }
 

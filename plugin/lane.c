@@ -208,7 +208,7 @@ bool lane_in_flight(const struct lane *lane)
 	return false;
 }
 
-void lane_look(struct lane *lane)
+void lane_wait(struct lane *lane, uint64_t deadline_ns)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
@@ -217,7 +217,7 @@ void lane_look(struct lane *lane)
 		if (set->submitted > 0)
 			channel->ops->wait_until(channel, set->xfers,
 						 set->submitted, set->submitted,
-						 0);
+						 deadline_ns);
 	}
 }
 
@@ -289,9 +289,9 @@ void lane_reap(struct lane_pool *pool, bool shortage)
 
 		next = lane->next;
 		atomic_fetch_sub(&pool->n_parked, 1);
-		lane_look(lane);
+		lane_wait(lane, 0);
 		if (lane_in_flight(lane)) /* a look may find half a reply */
-			lane_look(lane);
+			lane_wait(lane, 0);
 		judge_late(pool, lane, shortage);
 		/* Seen before the release: what ends in between is released
 		 * the next time. */

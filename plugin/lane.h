@@ -214,8 +214,9 @@ void lane_links_release(struct lane_pool *pool, struct lane *lane);
 
 /* By the holder of the lane: whether a transfer of it is in flight. */
 bool lane_in_flight(const struct lane *lane);
-/* Makes progress with what is in flight, without waiting. */
-void lane_look(struct lane *lane);
+/* Waits until nothing is in flight, at most until DEADLINE_NS (0: only makes
+ * progress).  Aborts nothing. */
+void lane_wait(struct lane *lane, uint64_t deadline_ns);
 
 /* By the session's thread of PEER, on all lanes: */
 void lane_links_up(struct lane_pool *pool, uint32_t peer);

@@ -43,12 +43,8 @@ bool session_nap(struct peer *peer, int fd, uint64_t deadline_ns)
 }
 
 /* Asks what the server has, by session_call or session_try_call. */
-static int
-ask_figures(struct peer *peer,
-	    int (*call)(struct peer *peer, struct wire_message *request,
-			uint16_t reply_type, struct wire_message *reply,
-			struct reason *why),
-	    struct reason *why)
+static int ask_figures(struct peer *peer, session_caller *call,
+		       struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_PING }, reply;
 	int rc = call(peer, &request, WIRE_PONG, &reply, why);
@@ -109,7 +105,7 @@ int session_heal(struct peer *peer, struct reason *why)
 		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
 	session_close_lanes(peer);
 	/* Others may have room, and be there. */
-	if (peer->engine->redundancy.parts > 1)
+	if (session_may_refuse(peer))
 		session_refuse_slabs(peer);
 	while ((rc = heal_once(peer, &resumed, why))) {
 		if (atomic_load(&peer->stopping))

@@ -48,6 +48,11 @@ int64_t session_go_down(struct peer *peer, const char *why);
 /* When a call that begins now has to be over: a part of the request timeout. */
 uint64_t session_call_deadline(const struct peer *peer);
 
+/* Both of the following. */
+typedef int session_caller(struct peer *peer, struct wire_message *request,
+			   uint16_t reply_type, struct wire_message *reply,
+			   struct reason *why);
+
 /* A call on the control connection.  0; -EREMOTEIO: the server answered ERROR,
  * which REPLY has; else the connection failed, and is closed. */
 int session_try_call(struct peer *peer, struct wire_message *request,
@@ -88,6 +93,8 @@ void session_bye(struct peer *peer);
 /* Allocates what was asked for, after freeing what was given back.  A negative
  * errno where the connection failed; what was asked for still is then. */
 int session_alloc_slabs(struct peer *peer, struct reason *why);
+/* Whether a slab that is asked of this peer may go elsewhere. */
+bool session_may_refuse(const struct peer *peer);
 /* Refuses everything that was asked for. */
 void session_refuse_slabs(struct peer *peer);
 /* Frees what was given back. */

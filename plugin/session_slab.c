@@ -69,19 +69,25 @@ static int free_orphan(struct peer *peer, struct reason *why)
 	return 0;
 }
 
-/* Where the slab can go elsewhere, who asks does not wait for a server that
- * does not answer. */
-static int call_alloc(struct peer *peer, struct wire_message *request,
-		      struct wire_message *reply, struct reason *why)
+bool session_may_refuse(const struct peer *peer)
 {
-	if (peer->engine->redundancy.parts == 1)
-		return session_call(peer, request, WIRE_SLAB, reply, why);
-	return session_try_call(peer, request, WIRE_SLAB, reply, why);
+	const struct engine *engine = peer->engine;
+
+	if (engine->redundancy.parts > 1)
+		return true;
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
+		if (i != peer->index &&
+		    peer_state(&engine->peers[i]) == PEER_UP)
+			return true;
+	}
+	return false;
 }
 
-/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
+/* Asks by session_call or session_try_call.  0, -EREMOTEIO (the server
+ * refused), or what failed on the connection. */
 static int alloc_part(struct peer *peer, const struct slab_part *part,
-		      struct remote_slab *remote, struct reason *why)
+		      session_caller *call, struct remote_slab *remote,
+		      struct reason *why)
 {
 	const struct slab_table *table = &peer->engine->slabs;
 	struct wire_message request = { .type = WIRE_ALLOC };
@@ -89,7 +95,7 @@ static int alloc_part(struct peer *peer, const struct slab_part *part,
 	int rc;
 
 	request.alloc.label = slab_number(table, part->slab);
-	rc = call_alloc(peer, &request, &reply, why);
+	rc = call(peer, &request, WIRE_SLAB, &reply, why);
 	if (rc)
 		return rc;
 	if (reply.slab.bytes != table->geometry.slab_bytes) {
@@ -129,11 +135,17 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 	if (!rc)
 		rc = free_orphan(peer, why);
 	while (!rc && (part = peer_next_ask(peer))) {
+		/* Where the slab can go elsewhere, who asks does not wait for a
+		 * server that does not answer. */
+		bool elsewhere = session_may_refuse(peer);
 		struct remote_slab remote;
 
 		rc = session_free_slabs(peer, why);
 		if (!rc)
-			rc = alloc_part(peer, part, &remote, why);
+			rc = alloc_part(peer, part,
+					elsewhere ? session_try_call
+						  : session_call,
+					&remote, why);
 		if (!rc) {
 			place_answer(peer->engine, part, &remote);
 		} else if (rc == -EREMOTEIO) {
@@ -142,8 +154,7 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 			atomic_store(&peer->free_bytes, 0);
 			place_answer(peer->engine, part, NULL);
 			rc = 0;
-		} else if (peer->engine->redundancy.parts > 1 &&
-			   rc != -EPROTO) {
+		} else if (elsewhere && rc != -EPROTO) {
 			rc = go_without(peer, part, why);
 		} else {
 			/* Refused with all others, as the session is lost. */

@@ -1,9 +1,9 @@
 """bench/run copies: what it costs to keep pages on more than one server."""
 
 from lib import control, fio, machine, rounds
-from lib.host import LANES, SIZE, STARTUP_S, point_name
+from lib.host import LANES, SIZE, points
 from lib.local import Bed
-from lib.samples import Point, Run
+from lib.samples import Run
 
 TITLES = {
     "one": "one copy",
@@ -21,22 +21,6 @@ def grid(options):
         return [("randread", 4096, 1, 1), ("randwrite", 4096, 32, 1)]
     return [(m, 4096, d, 1) for m in ("randread", "randwrite")
             for d in (1, 32)]
-
-
-def points(options, targets):
-    found = []
-    for mode, block_bytes, depth, connections in grid(options):
-        def run(system, m=mode, b=block_bytes, d=depth, c=connections):
-            return fio.measure(targets[system], m, b, d, c, SIZE,
-                               options.seconds)
-        name = point_name(mode, block_bytes, depth, connections)
-        if options.wants(name):
-            found.append(Point(
-                name.strip(),
-                {"mode": mode, "block_bytes": block_bytes, "depth": depth,
-                 "connections": connections},
-                options.seconds + STARTUP_S, run))
-    return found
 
 
 def start(bed, systems):
@@ -68,13 +52,15 @@ def verify(bed, systems, targets, options):
 def measure(options):
     systems, where = rounds.choose(options, TITLES), machine.describe()
     with Bed() as bed:
-        rounds.announce("copies", points(options, dict.fromkeys(TITLES)),
+        rounds.announce("copies", points(options, dict.fromkeys(TITLES),
+                                         grid(options)),
                         systems, options, SETUP_S)
         targets = start(bed, systems)
         verify(bed, systems, targets, options)
         for system in systems:
             fio.fill(targets[system], SIZE)
-        samples = rounds.measure(points(options, targets), systems,
+        samples = rounds.measure(points(options, targets, grid(options)),
+                                 systems,
                                  options.rounds)
         verified = verify(bed, systems, targets, options)
     return Run(samples, verified, where)

@@ -34,9 +34,9 @@ def point_name(mode, block_bytes, depth, connections):
     return f"{mode} {fio.BLOCKS[block_bytes]} d{depth} c{connections} "
 
 
-def points(options, targets):
+def points(options, targets, chosen):
     found = []
-    for mode, block_bytes, depth, connections in grid(options):
+    for mode, block_bytes, depth, connections in chosen:
         def run(system, m=mode, b=block_bytes, d=depth, c=connections):
             return fio.measure(targets[system], m, b, d, c, SIZE,
                                options.seconds)
@@ -84,13 +84,13 @@ def verify(bed, systems, targets, options):
 def measure(options):
     systems, where = rounds.choose(options, TITLES), machine.describe()
     with Bed() as bed:
-        rounds.announce("host", points(options, dict.fromkeys(TITLES)),
+        rounds.announce("host", points(options, dict.fromkeys(TITLES), grid(options)),
                         systems, options, SETUP_S)
         targets = start(bed, systems)
         verify(bed, systems, targets, options)
         for system in systems:
             fio.fill(targets[system], SIZE)
-        samples = rounds.measure(points(options, targets), systems,
+        samples = rounds.measure(points(options, targets, grid(options)), systems,
                                  options.rounds)
         verified = verify(bed, systems, targets, options)
     return Run(samples, verified, where)

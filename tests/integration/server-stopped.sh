@@ -52,3 +52,17 @@ expect_req p "stamp 6" read:0:32M
 expect_value p pages_lost -eq 0
 # and each request that failed was counted
 [ "$errors" -ge 12 ] || fail "12 requests failed, $errors errors counted"
+
+# A slab that is asked of a server which hangs goes to another one that is there,
+# and what the first one may have handed out all the same is given back.
+start_server x --memory=64M --slab-size=1M
+start_server y --memory=32M --slab-size=1M
+start_plugin q "$(server x)" "$(server y)" size=16M timeout=9 lanes=4
+kill -STOP "${pid[x]}"
+expect_req q ok write:0:1M:7
+kill -CONT "${pid[x]}"
+expect_req q "stamp 7" read:0:1M
+expect_value q server.1.slabs -eq 1
+empty() { is x slabs_used -eq 0 && is q server.0.slabs -eq 0; }
+expect 20 empty
+expect_value q errors -eq 0
