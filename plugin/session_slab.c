@@ -16,27 +16,30 @@ static struct slab *slab_at(const struct peer *peer, uint64_t i)
 
 /* --- freeing --- */
 
-/* 0, or what failed on the connection: then it is tried again. */
-static int free_slab(struct peer *peer, uint32_t slab, struct reason *why)
+/* By session_call or session_try_call.  0, or what failed on the connection:
+ * then it is tried again. */
+static int free_slab(struct peer *peer, uint32_t slab, session_caller *call,
+		     struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_FREE };
 	struct wire_message reply;
 	int rc;
 
 	request.free.slab = slab;
-	rc = session_call(peer, &request, WIRE_FREED, &reply, why);
+	rc = call(peer, &request, WIRE_FREED, &reply, why);
 	if (!rc)
 		atomic_store(&peer->free_bytes, reply.freed.free_bytes);
 	/* It was freed already, and the answer lost with a connection. */
 	return rc == -EREMOTEIO ? 0 : rc;
 }
 
-int session_free_slabs(struct peer *peer, struct reason *why)
+static int free_given_back(struct peer *peer, session_caller *call,
+			   struct reason *why)
 {
 	uint32_t slab;
 
 	while (peer_next_given_back(peer, &slab)) {
-		int rc = free_slab(peer, slab, why);
+		int rc = free_slab(peer, slab, call, why);
 
 		if (rc) {
 			peer_give_back(peer, slab);
@@ -45,6 +48,11 @@ int session_free_slabs(struct peer *peer, struct reason *why)
 		atomic_fetch_sub(&peer->slabs, 1);
 	}
 	return 0;
+}
+
+int session_free_slabs(struct peer *peer, struct reason *why)
+{
+	return free_given_back(peer, session_call, why);
 }
 
 /* --- allocating --- */
@@ -62,7 +70,7 @@ static int free_orphan(struct peer *peer, struct reason *why)
 	request.alloc.label = peer->orphan_label;
 	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
 	if (!rc)
-		rc = free_slab(peer, reply.slab.slab, why);
+		rc = free_slab(peer, reply.slab.slab, session_call, why);
 	if (rc && rc != -EREMOTEIO)
 		return rc;
 	peer->orphan_label = PEER_NO_LABEL;
@@ -138,14 +146,13 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 		/* Where the slab can go elsewhere, who asks does not wait for a
 		 * server that does not answer. */
 		bool elsewhere = session_may_refuse(peer);
+		session_caller *call =
+			elsewhere ? session_try_call : session_call;
 		struct remote_slab remote;
 
-		rc = session_free_slabs(peer, why);
+		rc = free_given_back(peer, call, why);
 		if (!rc)
-			rc = alloc_part(peer, part,
-					elsewhere ? session_try_call
-						  : session_call,
-					&remote, why);
+			rc = alloc_part(peer, part, call, &remote, why);
 		if (!rc) {
 			place_answer(peer->engine, part, &remote);
 		} else if (rc == -EREMOTEIO) {
@@ -197,7 +204,6 @@ static bool drop_part(const struct peer *peer, struct slab *slab)
 	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
 		struct slab_part *part = &slab->parts[i];
 		enum part_state state = part_state(part);
-
 		uint8_t old = (uint8_t)state;
 
 		if (part->peer == peer->index &&
