@@ -19,6 +19,19 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* As of the last timer tick, so up to 10 ms ago: for a deadline that is seconds
+ * away.  Needs no system call where clock_now_ns does (a clock source that the
+ * vDSO cannot read: HPET, the ACPI timer).  What is left until a deadline is
+ * asked of the exact clock: a wait that ended by it would seem to have time
+ * left. */
+static inline uint64_t clock_tick_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 /* What is left until DEADLINE_NS, 0 once it has passed. */
 static inline uint64_t clock_left_ns(uint64_t deadline_ns)
 {

@@ -6,7 +6,7 @@
 
 uint64_t try_until(const struct engine *engine, uint64_t deadline_ns)
 {
-	uint64_t until_ns = clock_now_ns() + engine->attempt_ns;
+	uint64_t until_ns = clock_tick_ns() + engine->attempt_ns;
 
 	return until_ns < deadline_ns ? until_ns : deadline_ns;
 }

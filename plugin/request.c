@@ -229,7 +229,7 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 
 	if (run_locally(engine, use, buf, page, n))
 		return 0;
-	deadline_ns = clock_now_ns() + engine->config.timeout_ns;
+	deadline_ns = clock_tick_ns() + engine->config.timeout_ns;
 	lane = lane_get(&engine->lanes, use, deadline_ns);
 	if (!lane) {
 		count(&engine->counters.errors, 1);
