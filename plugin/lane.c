@@ -327,6 +327,7 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 		 const struct transport_ops *transport,
 		 struct channel **channel, struct reason *why)
 {
+	struct channel *found;
 	size_t t = 0;
 	int rc = 0;
 
@@ -334,10 +335,14 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 		t++; /* past the end: the local file's */
 	/* Sessions build their links side by side. */
 	pthread_mutex_lock(&pool->channels_lock);
-	if (!lane->channels[t])
-		rc = transport->channel_create(&pool->config.channel,
-					       &lane->channels[t], why);
-	*channel = lane->channels[t];
+	found = lane->channels[t];
+	if (!found) {
+		rc = transport->channel_create(&pool->config.channel, &found,
+					       why);
+		if (!rc)
+			lane->channels[t] = found;
+	}
+	*channel = found;
 	pthread_mutex_unlock(&pool->channels_lock);
 	return rc;
 }

@@ -111,8 +111,10 @@ struct lane_counters {
 
 struct lane {
 	struct lane *next; /* in the free or the parked list */
-	struct channel *channels[LANE_TRANSPORTS]; /* by transport, or NULL */
-	struct lane_link *links;		   /* by peer */
+	/* By transport, or NULL.  A session may make one while the lane is in
+	 * use over another. */
+	struct channel *_Atomic channels[LANE_TRANSPORTS];
+	struct lane_link *links; /* by peer */
 
 	/* The plan of the request that holds the lane. */
 	struct lane_run runs[LANE_PAGES];

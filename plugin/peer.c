@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "clock.h"
 #include "engine.h"
 #include "keeper.h"
@@ -82,6 +83,18 @@ void peer_set_state(struct peer *peer, enum peer_state state)
 	atomic_store(&peer->state, state);
 	pthread_cond_broadcast(&peer->changed);
 	pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_set_zone(struct peer *peer, const char *zone)
+{
+	size_t length = strnlen(zone, sizeof peer->zone - 1);
+
+	pthread_mutex_lock(&peer->lock);
+	memcpy(peer->zone, zone, length);
+	peer->zone[length] = 0;
+	pthread_mutex_unlock(&peer->lock);
+	atomic_store(&peer->zone_id,
+		     length ? checksum_bytes(zone, length) | 1 : 0);
 }
 
 void peer_break(struct peer *peer, const char *why)

@@ -89,6 +89,9 @@ struct peer {
 	int fd;			    /* the control connection, or -1 */
 	char zone[WIRE_ZONE_BYTES]; /* of the session's server; "": none;
 				     * changes under lock, while DOWN */
+	/* The same for who places slabs, without the lock: a hash of the name,
+	 * 0: none.  Two zones that share one are taken for the same. */
+	_Atomic uint32_t zone_id;
 
 	int wake_fd; /* eventfd: asks, BROKEN or stopping */
 	atomic_bool stopping;
@@ -121,6 +124,10 @@ static inline enum peer_state peer_state(const struct peer *peer)
 }
 
 const char *peer_state_name(enum peer_state state);
+
+/* What its server calls its zone; "": none.  The session's thread, while
+ * DOWN. */
+void peer_set_zone(struct peer *peer, const char *zone);
 
 /* From UP to BROKEN, with a log line; without effect in any other state.  Any
  * thread; the caller holds a link to the peer, or is its session. */

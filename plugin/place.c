@@ -1,7 +1,6 @@
 #include "place.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "clock.h"
 #include "keeper.h"
@@ -10,7 +9,9 @@
 
 static bool same_zone(const struct peer *a, const struct peer *b)
 {
-	return a->zone[0] && !strcmp(a->zone, b->zone);
+	uint32_t id = atomic_load(&a->zone_id);
+
+	return id && id == atomic_load(&b->zone_id);
 }
 
 /* Whether PEER may take one more part of SLAB. */

@@ -154,9 +154,7 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 	memcpy(peer->token, reply.opened.token, sizeof peer->token);
 	peer->grace_ms = reply.opened.grace_ms;
 	peer->lost_ns = 0;
-	pthread_mutex_lock(&peer->lock);
-	memcpy(peer->zone, welcome->zone, sizeof peer->zone);
-	pthread_mutex_unlock(&peer->lock);
+	peer_set_zone(peer, welcome->zone);
 	atomic_store(&peer->transport, transport);
 	atomic_store(&peer->total_bytes, welcome->total_bytes);
 	atomic_store(&peer->free_bytes, reply.opened.free_bytes);

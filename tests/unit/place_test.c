@@ -87,7 +87,7 @@ static void one_without_room_for_a_slab_is_left_out(void **state)
 
 static void set_zone(uint32_t server, const char *zone)
 {
-	strcpy(fake.engine.peers[server].zone, zone);
+	peer_set_zone(&fake.engine.peers[server], zone);
 }
 
 static void parts_go_to_other_servers_and_other_zones(void **state)
