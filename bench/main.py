@@ -41,6 +41,8 @@ def suite_of(name):
         from lib import raw as suite
     elif name == "copies":
         from lib import copies as suite
+    elif name == "faults":
+        from lib import faults as suite
     else:
         from lib import scale as suite
     return suite

@@ -55,15 +55,20 @@ def outcome(job):
     return Outcome(metrics, percentiles)
 
 
-def measure(target, mode, block_bytes, depth, connections, size, seconds):
-    """Each connection has that depth."""
+def timed_job(target, mode, block_bytes, depth, connections, size, seconds):
+    """What fio tells of it.  Each connection has that depth."""
     result = run([
         "--name=bench", *target, *MODES[mode], f"--bs={block_bytes}",
         f"--size={size}", f"--iodepth={depth}", f"--numjobs={connections}",
         "--group_reporting", "--time_based", f"--runtime={seconds}",
         "--lat_percentiles=1", "--clat_percentiles=0",
         "--percentile_list=" + ":".join(map(str, PERCENTILES))])
-    return outcome(result["jobs"][0])
+    return result["jobs"][0]
+
+
+def measure(*arguments):
+    """As timed_job."""
+    return outcome(timed_job(*arguments))
 
 
 def fill(target, size):

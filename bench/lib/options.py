@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib.paths import SRC
 
-SUITES = ("host", "vm", "raw", "scale", "copies")
+SUITES = ("host", "vm", "raw", "scale", "copies", "faults")
 
 USAGE = """\
 usage: bench/run SUITE [OPTION]...
@@ -20,6 +20,7 @@ Measures rswap beside what a user would pick instead, the systems in turn.
            per page, reads while writes are in flight
   scale    many sessions, many servers, large devices, on this machine
   copies   one copy, two, and 4+2 shares, on this machine
+  faults   servers that are paused, killed and repaired, on this machine
 
   --rounds=N        how often everything is measured, 1 to 100 (default 3)
   --seconds=S       duration of one fio measurement, 1 to 600 (default 3)

@@ -126,9 +126,18 @@ class Processes:
         self.running.append(process)
         return process
 
+    def find(self, name):
+        return next(p for p in self.running if p.name == name)
+
     def stop(self, process):
         self.running.remove(process)
         process.stop()
+
+    def kill(self, process):
+        """As a crash would."""
+        self.running.remove(process)
+        process.child.kill()
+        process.child.wait()
 
     def died(self):
         """What one that has ended by itself said last; empty if none has."""

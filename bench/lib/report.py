@@ -5,7 +5,8 @@ import json
 from lib import targets
 
 # By the end of a metric's name.
-UNITS = (("iops", "IOPS"), ("_us", "µs"), ("_per_s", "/s"), ("_s", "s"),
+UNITS = (("iops", "IOPS"), ("_us", "µs"), ("_mib_per_s", "MiB/s"),
+         ("_per_s", "/s"), ("_s", "s"),
          ("_bytes", "bytes"), ("_kib", "KiB"), ("_percent", "%"),
          ("_per_million", "s per million pages"), ("_ratio", ""))
 

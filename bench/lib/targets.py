@@ -49,20 +49,24 @@ def host(samples):
 
 
 def vm(samples):
+    rswaps = [("rswap rdma", "rswap-rdma"),
+              ("rswap rdma without checksums", "rswap-unchecked-rdma")]
     found = [
-        Target(f"block device, {mode}, 4 KiB, depth {depth}: rswap rdma / "
+        Target(f"block device, {mode}, 4 KiB, depth {depth}: {title} / "
                "NVMe-oF RDMA, IOPS", 1.0, 1.3,
-               ratio(samples, "iops", "rswap-rdma", "nvme-rdma", mode=mode,
+               ratio(samples, "iops", system, "nvme-rdma", mode=mode,
                      block_bytes=4096, depth=depth))
+        for title, system in rswaps
         for depth in (1, 32) for mode in ("randread", "randwrite")]
     phases = [("fill_pages_per_s", "fill", 1.2, 1.5),
               ("read_pages_per_s", "read in order", 1.1, 1.3),
               ("random_touches_per_s", "random touches", 1.0, 1.2)]
     limit = {"workload": "pages", "limit_percent": 33}
-    for metric, title, at_least, aim in phases:
-        found.append(Target(
-            f"swap, {title}: rswap rdma / NVMe-oF RDMA", at_least, aim,
-            ratio(samples, metric, "rswap-rdma", "nvme-rdma", **limit)))
+    for name, system in rswaps:
+        for metric, title, at_least, aim in phases:
+            found.append(Target(
+                f"swap, {title}: {name} / NVMe-oF RDMA", at_least, aim,
+                ratio(samples, metric, system, "nvme-rdma", **limit)))
     for metric, title, _, _ in phases:
         found.append(Target(
             f"swap, {title}: rswap rdma / nbd -> nbdkit memory", 0.7, 0.85,
@@ -122,6 +126,19 @@ def copies(samples):
                cost("four-two", "randread", 1), at_most=True)]
 
 
+def faults(samples):
+    def of(metric, fault):
+        return samples.median(metric, "rswap-tcp", fault=fault)
+    return [
+        Target("requests that fail where the only server is paused for 5 s",
+               0, None, of("failed", "one server, paused"), at_most=True),
+        Target("replicas=2, a server killed: the longest read, over 50 ms + "
+               "2 x the p99 before", 1, None,
+               of("limit_ratio", "two copies, one killed"), at_most=True),
+        Target("replicas=2, repair: p99 of reads, over the p99 before", 2,
+               None, of("p99_ratio", "two copies, repair"), at_most=True)]
+
+
 def of_suite(suite, samples):
     return {"host": host, "vm": vm, "raw": raw, "scale": scale,
-            "copies": copies}[suite](samples)
+            "copies": copies, "faults": faults}[suite](samples)
