@@ -17,10 +17,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "pages.h"
 
 struct link_group {
 	int fd;
@@ -76,14 +76,12 @@ static int file_channel_create(const struct channel_config *config,
 			       struct channel **channel, struct reason *why)
 {
 	struct file_channel *file = calloc(1, sizeof *file);
-	void *buffer = mmap(NULL, config->buffer_bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	void *buffer = pages_map(config->buffer_bytes);
 
-	if (!file || buffer == MAP_FAILED) {
+	if (!file || !buffer) {
 		reason_set(why, "no memory for a buffer of %u bytes",
 			   config->buffer_bytes);
-		if (buffer != MAP_FAILED)
-			munmap(buffer, config->buffer_bytes);
+		pages_unmap(buffer, config->buffer_bytes);
 		free(file);
 		return -ENOMEM;
 	}
@@ -98,7 +96,7 @@ static void file_channel_destroy(struct channel *channel)
 {
 	struct file_channel *file = (struct file_channel *)channel;
 
-	munmap(file->buffer, file->buffer_bytes);
+	pages_unmap(file->buffer, file->buffer_bytes);
 	free(file);
 }
 

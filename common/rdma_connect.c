@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
+#include "pages.h"
 
 bool rdma_available(struct reason *why)
 {
@@ -32,11 +32,10 @@ int rdma_channel_create(const struct channel_config *config,
 		reason_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	/* mmap, so that the pages are the buffer's alone: registered memory
-	 * is not inherited across fork, nor are its neighbours in a page. */
-	rdma->buffer = mmap(NULL, config->buffer_bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (rdma->buffer == MAP_FAILED) {
+	/* The pages are the buffer's alone: registered memory is not inherited
+	 * across fork, nor are its neighbours in a page. */
+	rdma->buffer = pages_map(config->buffer_bytes);
+	if (!rdma->buffer) {
 		rc = -errno;
 		reason_set(why, "a lane's buffer: %s", strerror(-rc));
 		free(rdma);
@@ -71,7 +70,7 @@ void rdma_channel_destroy(struct channel *channel)
 
 	for (unsigned i = 0; i < n; i++)
 		domain_close(&rdma->domains[i]);
-	munmap(rdma->buffer, rdma->buffer_bytes);
+	pages_unmap(rdma->buffer, rdma->buffer_bytes);
 	free(rdma);
 }
 

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <isa-l/crc.h>
 
 #include "pagemap.h"
+#include "pages.h"
 
 uint32_t checksum_bytes(const void *bytes, size_t n)
 {
@@ -24,10 +24,9 @@ uint32_t checksum_page(const void *page)
 int checksums_create(struct checksums *c, uint64_t pages, struct reason *why)
 {
 	size_t bytes = pages * sizeof *c->sums;
-	void *sums = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	void *sums = pages_map(bytes);
 
-	if (sums == MAP_FAILED) {
+	if (!sums) {
 		int rc = -errno;
 
 		reason_set(why, "checksums of %zu bytes: %s", bytes,
@@ -40,7 +39,6 @@ int checksums_create(struct checksums *c, uint64_t pages, struct reason *why)
 
 void checksums_destroy(struct checksums *c)
 {
-	if (c->sums)
-		munmap((void *)c->sums, c->pages * sizeof *c->sums);
+	pages_unmap((void *)c->sums, c->pages * sizeof *c->sums);
 	*c = (struct checksums){ 0 };
 }

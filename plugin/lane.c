@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
+#include "pages.h"
 
 /* Reads keep a quarter of the lanes to themselves, and at least one, where
  * there are two. */
@@ -42,9 +42,8 @@ static int make_scratch(struct lane_pool *pool)
 
 	if (!bytes)
 		return 0;
-	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (p == MAP_FAILED)
+	p = pages_map(bytes);
+	if (!p)
 		return -errno;
 	pool->scratch = p;
 	pool->scratch_bytes = bytes;
@@ -100,8 +99,7 @@ void lane_pool_destroy(struct lane_pool *pool)
 		free(lane->links);
 	}
 	free(pool->lanes);
-	if (pool->scratch)
-		munmap(pool->scratch, pool->scratch_bytes);
+	pages_unmap(pool->scratch, pool->scratch_bytes);
 	pthread_cond_destroy(&pool->write_ready);
 	pthread_cond_destroy(&pool->read_ready);
 	pthread_mutex_destroy(&pool->channels_lock);

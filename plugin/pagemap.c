@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
+#include "pages.h"
 
 int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
 {
-	void *state = mmap(NULL, pages, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	void *state = pages_map(pages);
 
-	if (state == MAP_FAILED) {
+	if (!state) {
 		reason_set(why, "a page map of %llu bytes: %s",
 			   (unsigned long long)pages, strerror(errno));
 		return -errno;
@@ -28,7 +27,7 @@ void pagemap_destroy(struct pagemap *map)
 {
 	if (!map->state)
 		return;
-	munmap((void *)map->state, map->pages);
+	pages_unmap((void *)map->state, map->pages);
 	pthread_cond_destroy(&map->freed);
 	pthread_mutex_destroy(&map->lock);
 	memset(map, 0, sizeof *map);

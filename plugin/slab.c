@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
+#include "pages.h"
 
 /* word: the state in the low bits, references above it. */
 #define STATE_BITS 2u
@@ -63,10 +63,8 @@ int slab_table_create(struct slab_table *table, uint64_t pages,
 	table->n_parts = n_parts;
 	table->n = (pages + geometry.slab_pages - 1) / geometry.slab_pages;
 	table->memory_bytes = layout(table);
-	table->memory = mmap(NULL, table->memory_bytes, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (table->memory == MAP_FAILED) {
-		table->memory = NULL;
+	table->memory = pages_map(table->memory_bytes);
+	if (!table->memory) {
 		reason_set(why, "a slab table of %llu bytes: %s",
 			   (unsigned long long)table->memory_bytes,
 			   strerror(errno));
@@ -82,7 +80,7 @@ void slab_table_destroy(struct slab_table *table)
 {
 	if (!table->memory)
 		return;
-	munmap(table->memory, table->memory_bytes);
+	pages_unmap(table->memory, table->memory_bytes);
 	pthread_cond_destroy(&table->changed);
 	pthread_mutex_destroy(&table->lock);
 	memset(table, 0, sizeof *table);
