@@ -331,18 +331,11 @@ static void wait_in_turn(const struct tcp_channel *tcp,
 			 const struct xfer *xfers, size_t n, size_t want,
 			 uint64_t deadline_ns, uint64_t slice_ns)
 {
-	bool waited = false;
-
 	for (size_t i = 0; i < n && transport_over(xfers, n) < want; i++) {
 		uint64_t until_ns = deadline_ns;
 
 		if (!leads_trunk(xfers, i))
 			continue;
-		/* While one was waited for the others have answered: a look
-		 * costs less than a wait that would not sleep. */
-		if (waited)
-			wait_trunk(tcp, xfers, n, i, want, 0);
-		waited = true;
 		if (slice_ns < clock_left_ns(deadline_ns))
 			until_ns = clock_now_ns() + slice_ns;
 		wait_trunk(tcp, xfers, n, i, want, until_ns);

@@ -137,9 +137,9 @@ struct transport_ops {
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
 	/* Returns when at least WANT of the N are over, or DEADLINE_NS has
-	 * passed (0: only looks), and then how many are.  Aborts nothing.  The
-	 * N may be any of the channel's, of several submits too; others are
-	 * carried on meanwhile. */
+	 * passed (0: only looks), by some milliseconds perhaps, and then how
+	 * many are.  Aborts nothing.  The N may be any of the channel's, of
+	 * several submits too; others are carried on meanwhile. */
 	size_t (*wait_until)(struct channel *channel, struct xfer *xfers,
 			     size_t n, size_t want, uint64_t deadline_ns);
 	/* Returns when none of the N is in progress any more: after DEADLINE_NS

@@ -15,8 +15,10 @@
 #include "spin.h"
 #include "wireio.h"
 
-/* How often a receive that waits looks at its deadline. */
-#define TICK_NS (100 * NS_PER_MS)
+/* How often a receive that waits looks at its deadline, and so by how much it
+ * may overstay it; the kernel rounds this up to ticks of its own.  So short
+ * that the wait before a read is hedged is one system call and no timer. */
+#define TICK_NS (2 * NS_PER_MS)
 
 /* Sends that may be unanswered.  One is best where processors are scarce;
  * docs/performance.md has the figures. */
@@ -332,7 +334,7 @@ static ssize_t receive_message(struct trunk *t, struct msghdr *msg,
 			got = receive_spinning(t, msg, spin_ns);
 		if (got >= 0 || errno != EAGAIN)
 			return got;
-		if (clock_left_ns(deadline_ns) >= TICK_NS)
+		if (clock_left_ns(deadline_ns) >= TICK_NS / 2)
 			return recvmsg(t->fd, msg, 0);
 	}
 	/* recvmsg waits neither for room to send, nor for less than a tick. */

@@ -105,7 +105,8 @@ void trunk_submit(struct trunk *trunk, struct trunk_op *first,
 
 /* Returns when at least WANT of the N xfers are over, or DEADLINE_NS has passed
  * and what had come by then is settled.  As many as are wanting have to be ops
- * of WAITER on this trunk.  A leader spins SPIN_NS before it sleeps. */
+ * of WAITER on this trunk.  A leader spins SPIN_NS before it sleeps, and may
+ * overstay its deadline by some milliseconds. */
 void trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
 		const struct xfer *xfers, size_t n, size_t want,
 		uint64_t deadline_ns, uint64_t spin_ns);
