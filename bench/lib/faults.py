@@ -7,12 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lib import control, fio, machine, rounds
+from lib import control, fio, rounds
 from lib.errors import Rejected
 from lib.host import LANES, THREADS
 from lib.local import Bed
 from lib.processes import await_true
-from lib.samples import Outcome, Point, Run
+from lib.samples import Outcome, Point
 
 TITLES = {"rswap-tcp": "rswap over TCP"}
 SYSTEM = "rswap-tcp"
@@ -164,10 +164,6 @@ def points(options):
 
 
 def measure(options):
-    systems, where = rounds.choose(options, TITLES), machine.describe()
-    planned = points(options)
-    rounds.announce("faults", planned, systems, options, 0)
-    samples = rounds.measure(planned, systems, options.rounds)
-    verified = {SYSTEM: {"fio": "crc32c of random writes: all right",
-                         "errors": 0, "wrong_reads": 0}}
-    return Run(samples, verified, where)
+    return rounds.measure_alone("faults", TITLES, points(options), options,
+                                {"fio": "crc32c of random writes: all right",
+                                 "errors": 0, "wrong_reads": 0})

@@ -4,8 +4,9 @@ far it is."""
 import sys
 import time
 
+from lib import machine
 from lib.errors import Failed
-from lib.samples import Samples
+from lib.samples import Run, Samples
 
 
 def duration(seconds):
@@ -77,3 +78,12 @@ def choose(options, systems):
             raise Failed(f"--systems={','.join(options.systems)}: {name} is "
                          f"none of {', '.join(systems)}")
     return [s for s in systems if not options.systems or s in options.systems]
+
+
+def measure_alone(suite, titles, points, options, checked):
+    """A suite of one system, whose points bring up what they need and reject
+    what is wrong: CHECKED tells what they looked at."""
+    systems, where = choose(options, titles), machine.describe()
+    announce(suite, points, systems, options, 0)
+    samples = measure(points, systems, options.rounds)
+    return Run(samples, {name: checked for name in systems}, where)

@@ -7,7 +7,7 @@ import time
 
 from lib import control, cost, fio, machine, rounds
 from lib.local import Bed
-from lib.samples import Outcome, Point, Run
+from lib.samples import Outcome, Point
 
 TITLES = {"rswap-tcp": "rswap over TCP"}
 SYSTEM = "rswap-tcp"
@@ -159,10 +159,6 @@ def points(options):
 
 
 def measure(options):
-    systems, where = rounds.choose(options, TITLES), machine.describe()
-    planned = points(options)
-    rounds.announce("scale", planned, systems, options, 0)
-    samples = rounds.measure(planned, systems, options.rounds)
-    verified = {SYSTEM: {"fio": "crc32c of random writes: all right",
-                         "errors": 0}}
-    return Run(samples, verified, where)
+    return rounds.measure_alone("scale", TITLES, points(options), options,
+                                {"fio": "crc32c of random writes: all right",
+                                 "errors": 0})

@@ -14,7 +14,7 @@
 
 static struct engine engine;
 static struct peer *peer;
-static struct net_name name;
+static struct net_name names[2]; /* of the second one only the state matters */
 
 /* --- the server --- */
 
@@ -27,6 +27,7 @@ static struct {
 	bool restarts;	  /* another incarnation for each connection */
 	bool gone;	  /* nobody listens once a connection is lost */
 	bool release;	  /* RELEASE before every PONG */
+	bool give_back; /* slab 3, by the plugin, when it asks for one, once */
 } script;
 
 static struct {
@@ -117,6 +118,9 @@ static void fill_answer(struct wire_message *m)
 		break;
 	case WIRE_ALLOC:
 		atomic_store(&server.label, label);
+		if (script.give_back)
+			peer_give_back(peer, 3);
+		script.give_back = false;
 		m->type = WIRE_SLAB;
 		m->slab = (struct wire_slab){ .label = label,
 					      .bytes = SLAB_BYTES,
@@ -209,13 +213,14 @@ static void server_start(void)
 	struct reason why;
 
 	memset(&server, 0, sizeof server);
-	strcpy(name.host, "127.0.0.1");
-	name.port = 0;
-	assert_int_equal(net_resolve(&name, &addr, &why), 0);
+	strcpy(names[0].host, "127.0.0.1");
+	names[0].port = 0;
+	names[1] = names[0];
+	assert_int_equal(net_resolve(&names[0], &addr, &why), 0);
 	server.fds[server.n++] = net_listen(&addr, &why);
 	assert_true(server.fds[0] >= 0);
 	assert_true(net_local_addr(server.fds[0], &addr));
-	name.port = net_addr_port(&addr);
+	names[0].port = net_addr_port(&addr);
 	server.thread = thread_start(server_thread, NULL);
 }
 
@@ -223,8 +228,8 @@ static void server_start(void)
 
 static int setup(void **state)
 {
-	struct engine_config config = { .servers = &name,
-					.n_servers = 1,
+	struct engine_config config = { .servers = names,
+					.n_servers = 2,
 					.size_bytes = 4 * SLAB_BYTES,
 					.transport = &transport_tcp,
 					.lanes = 1,
@@ -431,6 +436,39 @@ static void a_broken_lane_needs_no_resume(void **state)
 	assert_int_equal(atomic_load(&peer->recoveries), 2);
 }
 
+/* A part for which the server is to be asked. */
+static struct slab_part *ask_part(uint32_t slab)
+{
+	struct slab_part *part = &engine.slabs.slabs[slab].parts[0];
+
+	atomic_store(&part->keepers, true); /* no request waits for it */
+	atomic_store(&part->state, PART_ASKED);
+	assert_true(peer_ask_part(peer, part));
+	return part;
+}
+
+/* Where a slab can go elsewhere, who asks for it does not wait for a server
+ * that does not answer: nor behind another slab that is to be freed first. */
+static void no_slab_is_waited_for_behind_one_given_back(void **state)
+{
+	struct slab_part *first, *second;
+	struct reason why = { "" };
+
+	(void)state;
+	peer_set_state(&engine.peers[1], PEER_UP);
+	first = ask_part(0);
+	second = ask_part(1);
+	script.give_back = true;
+	script.swallow = WIRE_FREE;
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(first), PART_GIVEN);
+	assert_int_equal(part_state(second), PART_NONE);
+	/* and what was given back is not forgotten: it was asked once in vain,
+	 * then came the one that the second ALLOC may have got */
+	assert_int_equal(session_free_slabs(peer, &why), 0);
+	assert_int_equal(received(WIRE_FREE), 3);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -444,6 +482,7 @@ int main(void)
 		TEST(one_that_is_gone_is_lost_in_the_end),
 		TEST(stops_while_it_waits),
 		TEST(a_broken_lane_needs_no_resume),
+		TEST(no_slab_is_waited_for_behind_one_given_back),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
