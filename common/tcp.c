@@ -21,6 +21,11 @@
 #define SLICE_NS     (50 * NS_PER_US)
 #define SLICE_MAX_NS (800 * NS_PER_US)
 
+/* A wait for all of them does so too: while every thread waits for a server
+ * that hangs, nobody would take the others' answers, and what is queued behind
+ * these would not leave. */
+#define SLICE_ALL_NS (20 * NS_PER_MS)
+
 #define PAIRS_MAX	    4u
 #define PROCESSORS_PER_PAIR 4u
 
@@ -326,7 +331,7 @@ static void wait_trunk(const struct tcp_channel *tcp, const struct xfer *xfers,
 }
 
 /* Waits on each trunk in turn, for SLICE_NS at most, as long as fewer than WANT
- * are over. */
+ * are over; on the only one that is wanted until the deadline. */
 static void wait_in_turn(const struct tcp_channel *tcp,
 			 const struct xfer *xfers, size_t n, size_t want,
 			 uint64_t deadline_ns, uint64_t slice_ns)
@@ -377,7 +382,7 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 		bool late = clock_left_ns(deadline_ns) == 0;
 
 		wait_in_turn(tcp, xfers, n, want, deadline_ns,
-			     any ? slice_ns : UINT64_MAX);
+			     any ? slice_ns : SLICE_ALL_NS);
 		if (late)
 			break;
 		slice_ns = longer(slice_ns);

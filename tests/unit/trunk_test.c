@@ -303,9 +303,94 @@ static void an_abort_ends_the_transfers_of_all_lanes(void **state)
 	}
 }
 
+/* --- two servers --- */
+
+#define PAIRS 3
+
+/* A lane that has links to two servers, and writes the same to both. */
+struct copier {
+	struct channel *channel;
+	struct link *links[2];
+	struct xfer xfers[2];
+	uint64_t deadline_ns;
+	char data[4096];
+};
+
+static struct copier copiers[PAIRS];
+static struct link_group *groups[2];
+
+static void connect_copier(uint32_t lane)
+{
+	const struct channel_config config = { .buffer_bytes = REGION };
+	struct copier *c = &copiers[lane];
+	struct reason why;
+
+	memset(c, 0, sizeof *c);
+	assert_int_equal(tcp->channel_create(&config, &c->channel, &why), 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct link_target target = { .addr = tcp_server.addr,
+					      .lane = lane,
+					      .lanes = 1,
+					      .timeout_ns = NS_PER_S * 20,
+					      .group = &groups[i],
+					      .new_token = test_token };
+
+		assert_int_equal(tcp->link_connect(c->channel, &target,
+						   after_ms(LONG_MS),
+						   &c->links[i], &why),
+				 0);
+		c->xfers[i] = (struct xfer){ .link = c->links[i],
+					     .op = XFER_WRITE,
+					     .bytes = sizeof c->data,
+					     .offset_bytes = lane * 4096,
+					     .remote.slab = (uint32_t)i,
+					     .buf = c->data };
+	}
+}
+
+static void *copy_out(void *arg)
+{
+	struct copier *c = arg;
+
+	tcp->submit(c->channel, c->xfers, 2, c->deadline_ns);
+	tcp->wait(c->channel, c->xfers, 2, c->deadline_ns);
+	return NULL;
+}
+
+/* All wait for the silent one first, and none of them for the other one: whose
+ * answers have to be taken all the same, as what is queued behind them leaves
+ * only then. */
+static void a_silent_server_does_not_hold_up_another(void **state)
+{
+	pthread_t threads[PAIRS];
+	uint64_t deadline_ns;
+
+	(void)state;
+	tcp_server.only_lane = 2; /* the first server's connection for WRITEs */
+	tcp_server_start(TCP_SILENT, 0);
+	for (uint32_t i = 0; i < PAIRS; i++)
+		connect_copier(i);
+	deadline_ns = after_ms(300);
+	for (size_t i = 0; i < PAIRS; i++) {
+		copiers[i].deadline_ns = deadline_ns;
+		threads[i] = thread_start(copy_out, &copiers[i]);
+	}
+	for (size_t i = 0; i < PAIRS; i++)
+		thread_end(threads[i]);
+	for (size_t i = 0; i < PAIRS; i++) {
+		assert_int_not_equal(copiers[i].xfers[0].status, 0);
+		assert_int_equal(copiers[i].xfers[1].status, 0);
+		for (size_t j = 0; j < 2; j++)
+			tcp->link_close(copiers[i].links[j]);
+		tcp->channel_destroy(copiers[i].channel);
+	}
+	tcp_server_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_silent_server_does_not_hold_up_another),
 		cmocka_unit_test(all_lanes_share_a_pair_of_connections),
 		cmocka_unit_test(spinning_leaders_do_the_same),
 		cmocka_unit_test(impatient_lanes_hold_up_nobody),
