@@ -118,19 +118,22 @@ static bool may_take(const struct lane_pool *pool, enum lane_use use)
  * server that is merely busy would have answered. */
 #define SHORTAGE_LATE_NS (300 * NS_PER_MS)
 
-/* How long one who waits for a lane sleeps before it looks at parked ones. */
-#define REAP_NS (NS_PER_MS)
+/* How long one who waits for a lane sleeps before it looks at parked ones, and
+ * whether there are any by now: parking wakes nobody. */
+#define REAP_NS	  (NS_PER_MS)
+#define UNPARK_NS (10 * NS_PER_MS)
 
 /* Sleeps until a lane may have come free.  Under the lock. */
 static int await_lane(struct lane_pool *pool, pthread_cond_t *ready,
 		      uint32_t *waiters, uint64_t deadline_ns)
 {
+	uint64_t nap_ns = pool->parked ? REAP_NS : UNPARK_NS;
 	uint64_t until_ns = deadline_ns;
 	struct timespec until;
 	int rc;
 
-	if (pool->parked && clock_left_ns(deadline_ns) > REAP_NS)
-		until_ns = clock_now_ns() + REAP_NS;
+	if (clock_left_ns(deadline_ns) > nap_ns)
+		until_ns = clock_now_ns() + nap_ns;
 	until = clock_timespec(until_ns);
 	++*waiters;
 	rc = pthread_cond_timedwait(ready, &pool->lock, &until);
@@ -241,6 +244,11 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
 	pool->config.parked(pool->config.owner);
 }
 
+static void abort_link(struct link *link)
+{
+	link->ops->link_abort(link);
+}
+
 /* Those of the lane's servers that failed, or are too late, are given up. */
 static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 {
@@ -261,6 +269,10 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 			if (going || xfer_status(&set->xfers[i]))
 				pool->config.give_up(pool->config.owner,
 						     tag->peer);
+			/* The session does so too, but may be in a call that
+			 * the same server does not answer. */
+			if (going)
+				abort_link(set->xfers[i].link);
 		}
 	}
 }

@@ -255,6 +255,96 @@ static const struct transport_ops counting_ops = {
 	.link_close = count_close,
 };
 
+/* --- lanes with late transfers --- */
+
+static struct link late_link = { .ops = &counting_ops };
+static unsigned given_up;
+
+static size_t look(struct channel *channel, struct xfer *xfers, size_t n,
+		   size_t want, uint64_t deadline_ns)
+{
+	(void)channel;
+	(void)want;
+	(void)deadline_ns;
+	return transport_over(xfers, n);
+}
+
+static const struct transport_ops looking_ops = { .wait_until = look };
+static struct channel looking = { .ops = &looking_ops };
+
+static void parked(void *owner)
+{
+	(void)owner;
+}
+
+static void give_up(void *owner, uint32_t peer)
+{
+	(void)owner;
+	(void)peer;
+	given_up++;
+}
+
+/* Puts it back with a transfer in flight. */
+static void park_lane(struct lane *lane)
+{
+	struct lane_set *set = &lane->sets[0];
+
+	pool.config.parked = parked;
+	pool.config.give_up = give_up;
+	lane->channels[0] = &looking;
+	set->n = set->submitted = 1;
+	set->tags[0] = (struct lane_tag){ .late = true };
+	set->xfers[0] =
+		(struct xfer){ .link = &late_link, .status = -EINPROGRESS };
+	lane_put(&pool, lane, LANE_READ);
+	assert_int_equal(pool.n_parked, 1);
+}
+
+static void end_late(struct lane *lane)
+{
+	lane->sets[0].xfers[0].status = 0;
+}
+
+/* Whoever slept before there was a parked lane finds it all the same. */
+static void a_lane_that_is_parked_comes_free_for_who_waits(void **state)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+	struct lane *lane = NULL;
+	struct waiter reader;
+
+	(void)state;
+	for (int i = 0; i < LANES; i++)
+		lane = get_now(LANE_READ);
+	start_waiter(&reader, LANE_READ);
+	park_lane(lane);
+	end_late(lane);
+	thread_end(reader.thread);
+	assert_ptr_equal(reader.lane, lane);
+	assert_true(clock_left_ns(deadline_ns) > 0); /* not only then */
+	lane->channels[0] = NULL;
+}
+
+/* Its server may be one whose session hangs in a call. */
+static void what_is_too_late_is_aborted_at_once(void **state)
+{
+	struct lane *lane = get_now(LANE_READ);
+	unsigned before = aborts;
+
+	(void)state;
+	park_lane(lane);
+	pool.config.late_ns = LONG_MS * NS_PER_MS;
+	lane_reap(&pool, false);
+	assert_int_equal(aborts, before);
+	pool.config.late_ns = 0;
+	lane_reap(&pool, false);
+	assert_int_equal(given_up, 1);
+	assert_int_equal(aborts, before + 1);
+	end_late(lane);
+	lane_reap(&pool, false);
+	assert_int_equal(pool.n_parked, 0);
+	lane->channels[0] = NULL;
+}
+
 static void a_link_is_held_only_while_it_is_up(void **state)
 {
 	struct lane *lane = get_now(LANE_READ);
@@ -387,6 +477,8 @@ int main(void)
 		with_pool(one_lane_each_for_a_read_and_a_write_that_wait),
 		with_pool(closing_wakes_who_waits_with_nothing),
 		with_pool(closing_waits_for_lanes_to_come_home),
+		with_pool(a_lane_that_is_parked_comes_free_for_who_waits),
+		with_pool(what_is_too_late_is_aborted_at_once),
 		with_pool(a_link_is_held_only_while_it_is_up),
 		with_pool(a_broken_link_stays_busy_until_it_is_released),
 		with_pool(
