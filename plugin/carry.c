@@ -6,8 +6,11 @@
 #include "clock.h"
 #include "keeper.h"
 
-/* How long to wait at a time for the keeper to add parts to a slab. */
-#define PARTS_NS (20 * NS_PER_MS)
+/* How long to wait at a time for a page, a slab, or the keeper to add parts to
+ * one: whoever is waited for may wait for a server that heals, and it for the
+ * link of a late transfer that the waiting lane lets go of only when it looks.
+ */
+#define AT_A_TIME_NS (20 * NS_PER_MS)
 
 /* With one part a page's bytes are where the caller has them. */
 uint64_t carry_scratch_bytes(const struct redundancy *r)
@@ -41,42 +44,36 @@ const char *carry_failure_text(int status)
 	}
 }
 
-/* How long to wait at a time for one server: another one that would do as well
- * may be back sooner. */
-#define PEER_NS (20 * NS_PER_MS)
-
-static int await_peer(const struct obstacle *obstacle, uint64_t deadline_ns)
+static void await_peer(const struct obstacle *obstacle, uint64_t soon_ns,
+		       uint64_t deadline_ns)
 {
-	uint64_t until_ns = clock_now_ns() + PEER_NS;
-
-	if (until_ns > deadline_ns)
-		until_ns = deadline_ns;
-	if (obstacle->until_ns && obstacle->until_ns < until_ns)
-		until_ns = obstacle->until_ns;
+	/* A while was set for this very server; otherwise another one that
+	 * would do as well may be back sooner. */
 	if (obstacle->until_ns)
-		peer_wait_return(obstacle->peer, until_ns);
+		peer_wait_return(obstacle->peer,
+				 obstacle->until_ns < deadline_ns
+					 ? obstacle->until_ns
+					 : deadline_ns);
 	else
-		peer_wait(obstacle->peer, until_ns);
-	return clock_left_ns(deadline_ns) == 0 ? -ETIMEDOUT : 0;
+		peer_wait(obstacle->peer, soon_ns);
 }
 
 int carry_await(struct engine *engine, const struct obstacle *obstacle,
 		uint64_t deadline_ns)
 {
-	uint64_t soon_ns = clock_now_ns() + PARTS_NS;
-	int rc = 0;
+	uint64_t soon_ns = clock_now_ns() + AT_A_TIME_NS;
 
+	if (soon_ns > deadline_ns)
+		soon_ns = deadline_ns;
 	if (obstacle->busy)
-		rc = pagemap_wait_free(&engine->pages, obstacle->page,
-				       deadline_ns);
+		pagemap_wait_free(&engine->pages, obstacle->page, soon_ns);
 	else if (obstacle->peer)
-		rc = await_peer(obstacle, deadline_ns);
+		await_peer(obstacle, soon_ns, deadline_ns);
 	else if (obstacle->slab && slab_state(obstacle->slab) != SLAB_LIVE)
-		rc = slab_wait(&engine->slabs, obstacle->slab, deadline_ns);
+		slab_wait(&engine->slabs, obstacle->slab, soon_ns);
 	else if (obstacle->slab)
-		keeper_wait(engine,
-			    soon_ns < deadline_ns ? soon_ns : deadline_ns);
-	return rc ? rc : -EAGAIN;
+		keeper_wait(engine, soon_ns);
+	return clock_left_ns(deadline_ns) == 0 ? -ETIMEDOUT : -EAGAIN;
 }
 
 void carry_leave(struct engine *engine, struct lane *lane)

@@ -20,7 +20,8 @@ struct obstacle {
 	bool busy;
 };
 
-/* Waits until the obstacle may be gone.  -EAGAIN, or -ETIMEDOUT. */
+/* Waits until the obstacle may be gone, or it is worth another look.  -EAGAIN,
+ * or -ETIMEDOUT where DEADLINE_NS has passed. */
 int carry_await(struct engine *engine, const struct obstacle *obstacle,
 		uint64_t deadline_ns);
 

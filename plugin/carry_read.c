@@ -162,8 +162,8 @@ static bool all_complete(const struct engine *engine, const struct lane *lane)
 	return true;
 }
 
-/* One more part for each run that waits. */
-static void hedge(struct engine *engine, struct lane *lane)
+/* One more part for each run that waits.  False where there was none to ask. */
+static bool hedge(struct engine *engine, struct lane *lane)
 {
 	struct obstacle ignored = { 0 };
 	bool asked = false;
@@ -175,6 +175,7 @@ static void hedge(struct engine *engine, struct lane *lane)
 	if (asked)
 		atomic_fetch_add_explicit(&lane->counters.hedges, 1,
 					  memory_order_relaxed);
+	return asked;
 }
 
 /* --- one try --- */
@@ -262,13 +263,23 @@ static void leave_late(struct engine *engine, struct lane *lane,
 	}
 }
 
-/* Ends a try that cannot succeed: what it waits for may be in the caller's
- * memory, and is seen to its end. */
+/* Sees what a try waits for to its end. */
 static void cut_short(struct engine *engine, struct lane *lane,
 		      uint64_t until_ns)
 {
 	try_wait_all(lane, until_ns);
 	try_harvest(engine, lane, 0);
+}
+
+/* Ends a try that cannot succeed.  With one part, what it waits for is the
+ * caller's memory. */
+static void drop_try(struct engine *engine, struct lane *lane,
+		     uint64_t begin_ns, uint64_t until_ns)
+{
+	if (engine->redundancy.parts > 1)
+		leave_late(engine, lane, begin_ns);
+	else
+		cut_short(engine, lane, until_ns);
 }
 
 /* How long a read takes decides where there is a choice of servers; where there
@@ -285,11 +296,12 @@ static bool explores(const struct engine *engine, struct lane *lane)
 	       atomic_load(&engine->lanes.n_parked) == 0;
 }
 
-/* Too many lanes are waited for already.  Who keeps them is given up soon; when
- * to look again. */
+/* Too many lanes are waited for already, or nobody else is there.  Who keeps
+ * the lanes is given up soon; when to look again. */
 static uint64_t put_off_hedge(struct engine *engine)
 {
-	lane_reap(&engine->lanes, true);
+	if (!lane_may_park(&engine->lanes))
+		lane_reap(&engine->lanes, true);
 	return clock_now_ns() + HEDGE_MIN_NS;
 }
 
@@ -321,14 +333,13 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		rc = ask_enough(engine, lane, false, obstacle);
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
-		hedged = lane_may_park(&engine->lanes);
-		if (hedged)
-			hedge(engine, lane);
-		else
+		/* The others may be away just for now. */
+		hedged = lane_may_park(&engine->lanes) && hedge(engine, lane);
+		if (!hedged)
 			hedge_at_ns = put_off_hedge(engine);
 	}
 	try_submit(lane, until_ns);
-	cut_short(engine, lane, until_ns);
+	drop_try(engine, lane, begin_ns, until_ns);
 	/* Others may still have it. */
 	return failed == -EREMOTEIO && !obstacle->peer ? failed : rc;
 }

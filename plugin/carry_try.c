@@ -160,6 +160,9 @@ static void take_over(struct engine *engine, struct lane *lane,
 
 	if (status) {
 		peer_break(peer, carry_failure_text(status));
+		/* It hangs, and will not be back in a moment. */
+		if (status == -ETIMEDOUT)
+			peer_stays_away(peer);
 		if (tag->late)
 			return;
 		run->failed |= 1u << tag->part;

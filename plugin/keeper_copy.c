@@ -125,8 +125,10 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 	uint32_t owned = 0, copied = 0;
 	int rc = -EAGAIN;
 
-	while (owned < n &&
-	       !pagemap_own(&engine->pages, page + owned, deadline_ns))
+	/* Only the first is waited for: a read of those that are owned already
+	 * would wait too. */
+	while (owned < n && !pagemap_own(&engine->pages, page + owned,
+					 owned ? 0 : deadline_ns))
 		owned++;
 	if (owned > 0)
 		rc = copy_owned(engine, slab, i, page, owned, &copied);

@@ -111,18 +111,19 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		uint8_t look = pagemap_look(&engine->pages, page + i);
 		int rc;
 
+		/* Also where it is being written for the first time: that write
+		 * may as well come after this read. */
+		if ((look & PAGE_STATE_MASK) == PAGE_ABSENT) {
+			memset(buf, 0, PAGE_BYTES);
+			continue;
+		}
 		if (look & PAGE_BUSY) {
 			obstacle->busy = true;
 			obstacle->page = page + i;
 			return -EAGAIN;
 		}
-		switch (look & PAGE_STATE_MASK) {
-		case PAGE_ABSENT:
-			memset(buf, 0, PAGE_BYTES);
-			continue;
-		case PAGE_LOST:
+		if ((look & PAGE_STATE_MASK) == PAGE_LOST)
 			return -EIO;
-		}
 		rc = add_read(engine, lane, buf, page + i, &lane->looks[i],
 			      &stale, obstacle);
 		if (rc < 0)

@@ -56,8 +56,6 @@ static int read_piece(struct engine *engine, struct lane *lane, char *buf,
 		carry_leave(engine, lane);
 		if (rc == -EAGAIN)
 			rc = carry_await(engine, &obstacle, deadline_ns);
-		if (rc == -EAGAIN && clock_left_ns(deadline_ns) == 0)
-			rc = -ETIMEDOUT;
 		if (rc != -EAGAIN)
 			return rc;
 		count(&lane->counters.retries, 1);
@@ -116,8 +114,6 @@ static int write_runs(struct engine *engine, struct lane *lane,
 		rc = try_write(engine, lane, deadline_ns, &obstacle);
 		if (rc == -EAGAIN)
 			rc = carry_await(engine, &obstacle, deadline_ns);
-		if (rc == -EAGAIN && clock_left_ns(deadline_ns) == 0)
-			rc = -ETIMEDOUT;
 		if (rc != -EAGAIN)
 			break;
 		count(&lane->counters.retries, 1);

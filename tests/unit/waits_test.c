@@ -1,0 +1,183 @@
+/* What a request waits for, with two copies of every page: for no server that
+ * hangs where another one has the page, and with nothing held that who is
+ * waited for may need. */
+#include "fake_servers.h"
+
+#include <errno.h>
+
+#include "carry.h"
+#include "keeper.h"
+
+#define SERVERS 3
+#define PAGES	16u
+
+static char sent[PAGES * PAGE_BYTES], got[PAGES * PAGE_BYTES];
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_start_copies(SERVERS, 4, LONG_MS, 2, 0, 0);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	fake_fill(sent, 0, PAGES, 1);
+	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_counts_right();
+	fake_stop();
+	return 0;
+}
+
+/* The server of the first slab's part. */
+static uint32_t server_of(uint32_t part)
+{
+	return fake.engine.slabs.slabs[0].parts[part].peer;
+}
+
+/* Breaks it, and it does not come back by itself. */
+static void take_away(uint32_t server)
+{
+	atomic_store(&fake.sessions[server].no_repair, true);
+	peer_break(&fake.engine.peers[server], "the test");
+}
+
+static void *bring_back_soon(void *arg)
+{
+	struct fake_session *session = arg;
+
+	sleep_ms(100);
+	atomic_store(&session->no_repair, false);
+	return NULL;
+}
+
+/* --- one look at a time --- */
+
+static void a_page_is_waited_for_one_look_at_a_time(void **state)
+{
+	struct obstacle obstacle = { .busy = true, .page = 3 };
+
+	(void)state;
+	assert_int_equal(pagemap_own(&fake.engine.pages, 3, 0), 0);
+	assert_int_equal(
+		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS)),
+		-EAGAIN);
+	assert_int_equal(carry_await(&fake.engine, &obstacle, 0), -ETIMEDOUT);
+	pagemap_disown(&fake.engine.pages, 3);
+}
+
+static void a_slab_is_waited_for_one_look_at_a_time(void **state)
+{
+	struct slab *slab = &fake.engine.slabs.slabs[1];
+	struct obstacle obstacle = { .slab = slab };
+
+	(void)state;
+	assert_true(slab_begin_alloc(slab));
+	assert_int_equal(
+		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS)),
+		-EAGAIN);
+	slab_cancel_alloc(&fake.engine.slabs, slab);
+}
+
+/* --- reads --- */
+
+static void a_page_that_is_written_for_the_first_time_is_zeros(void **state)
+{
+	static const char zeros[PAGE_BYTES];
+
+	(void)state;
+	assert_int_equal(pagemap_own(&fake.engine.pages, PAGES - 1, 0), 0);
+	memset(got, 0xee, sizeof got);
+	assert_int_equal(fake_read(got, 0, PAGES), 0);
+	assert_memory_equal(got, sent, (PAGES - 1) * PAGE_BYTES);
+	assert_memory_equal(got + (PAGES - 1) * PAGE_BYTES, zeros, PAGE_BYTES);
+	pagemap_disown(&fake.engine.pages, PAGES - 1);
+}
+
+/* One server hangs, and the other one is away just when the read would turn to
+ * it. */
+static void a_server_that_comes_back_is_asked_in_the_end(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
+	atomic_store(&fake.sessions[server_of(0)].silent, true);
+	take_away(server_of(1));
+	thread = thread_start(bring_back_soon, &fake.sessions[server_of(1)]);
+	memset(got, 0xee, sizeof got);
+	assert_int_equal(fake_read(got, 0, 1), 0);
+	assert_memory_equal(got, sent, PAGE_BYTES);
+	thread_end(thread);
+	atomic_store(&fake.sessions[server_of(0)].silent, false);
+}
+
+/* --- writes --- */
+
+/* Away for a moment, within the time that a write waits for it. */
+static void a_link_that_flaps_costs_no_copy(void **state)
+{
+	struct fake_session *session = &fake.sessions[server_of(1)];
+	const struct slab *slab = &fake.engine.slabs.slabs[0];
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&session->no_repair, true);
+	pthread_mutex_lock(&fake.lock);
+	fake.fault = (struct fake_fault){ .server = server_of(1),
+					  .times = 1,
+					  .status = -ECONNRESET };
+	pthread_mutex_unlock(&fake.lock);
+	thread = thread_start(bring_back_soon, session);
+	assert_int_equal(fake_write(sent, 0, 1), 0);
+	thread_end(thread);
+	assert_int_equal(atomic_load(&slab->parts[0].stale_units), 0);
+	assert_int_equal(atomic_load(&slab->parts[1].stale_units), 0);
+}
+
+/* --- the keeper --- */
+
+/* While it waits for one page, others can be written. */
+static void the_keeper_owns_no_page_while_it_waits(void **state)
+{
+	struct keeper *keeper = &fake.engine.keeper;
+	uint32_t away = server_of(1);
+	struct reason why;
+
+	(void)state;
+	take_away(away);
+	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
+	assert_int_equal(pagemap_own(&fake.engine.pages, 5, 0), 0);
+	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
+	atomic_store(&fake.sessions[away].no_repair, false);
+	assert_int_equal(peer_wait(&fake.engine.peers[away], after_ms(LONG_MS)),
+			 0);
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	sleep_ms(100); /* it is at the page by now */
+	assert_int_equal(
+		pagemap_own(&fake.engine.pages, 0, after_ms(LONG_MS / 2)), 0);
+	pagemap_disown(&fake.engine.pages, 0);
+	pagemap_disown(&fake.engine.pages, 5);
+	do
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&keeper->stale_pages));
+	keeper_stop(&fake.engine);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_page_is_waited_for_one_look_at_a_time),
+		TEST(a_slab_is_waited_for_one_look_at_a_time),
+		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
+		TEST(a_server_that_comes_back_is_asked_in_the_end),
+		TEST(a_link_that_flaps_costs_no_copy),
+		TEST(the_keeper_owns_no_page_while_it_waits),
+	};
+
+	return cmocka_run_group_tests_name("waits", tests, NULL, NULL);
+}
