@@ -37,7 +37,8 @@ replicas)
 	;;
 redundancy)
 	needs_key redundancy
-	options=("${each[@]}" --servers=4 --config="redundancy=2+1")
+	# one more than it needs: what a server gives back goes there
+	options=("${each[@]}" --servers=7 --config="redundancy=4+2")
 	;;
 fallback)
 	needs_key fallback
