@@ -113,7 +113,7 @@ bool try_add(struct engine *engine, struct lane *lane, size_t run_number,
 {
 	struct lane_run *run = &lane->runs[run_number];
 	struct slab_part *part = &run->slab->parts[part_number];
-	struct link *link = lane->links[part->peer].link;
+	struct link *link = lane->links[atomic_load(&part->peer)].link;
 	struct lane_set *set = set_of(lane, link);
 
 	if (set->n == TRANSPORT_MAX_XFERS)

@@ -6,12 +6,6 @@
 
 #include "carry.h"
 
-static inline struct peer *peer_of_part(const struct engine *engine,
-					const struct slab_part *part)
-{
-	return &engine->peers[part->peer];
-}
-
 static inline uint32_t count_bits(uint32_t bits)
 {
 	return (uint32_t)__builtin_popcount(bits);

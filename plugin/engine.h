@@ -98,6 +98,14 @@ void engine_destroy(struct engine *engine);
 /* Bytes that the engine allocated, beyond what the transports register. */
 uint64_t engine_memory_bytes(const struct engine *engine);
 
+/* The server of a part in any state.  The load is written out: gcc 12 reads an
+ * atomic index of an array as if it were none. */
+static inline struct peer *peer_of_part(const struct engine *engine,
+					const struct slab_part *part)
+{
+	return &engine->peers[atomic_load(&part->peer)];
+}
+
 /* Requests: any thread, any number at a time.  OFFSET and COUNT are multiples
  * of PAGE_BYTES and within the device.  0 or a negative errno: -EIO, or -ENOSPC
  * where no server has room for a new slab.  Each ends within the configured

@@ -77,8 +77,9 @@ static bool has_remote_twin(const struct engine *engine,
 
 		if (other != part && part_state(other) != PART_NONE &&
 		    other->row == part->row &&
-		    !engine->peers[other->peer].local &&
-		    atomic_load(&engine->peers[other->peer].release_slabs) == 0)
+		    !peer_of_part(engine, other)->local &&
+		    atomic_load(&peer_of_part(engine, other)->release_slabs) ==
+			    0)
 			return true;
 	}
 	return false;
@@ -88,7 +89,7 @@ static bool has_remote_twin(const struct engine *engine,
 static bool is_leaving(const struct engine *engine,
 		       const struct slab_part *part)
 {
-	const struct peer *peer = &engine->peers[part->peer];
+	const struct peer *peer = peer_of_part(engine, part);
 
 	if (peer->local)
 		return has_remote_twin(engine, part) ||
@@ -100,7 +101,7 @@ static bool is_leaving(const struct engine *engine,
 static bool may_move_one_more(const struct engine *engine,
 			      const struct slab_part *part)
 {
-	const struct peer *peer = &engine->peers[part->peer];
+	const struct peer *peer = peer_of_part(engine, part);
 
 	return peer->local || peer->moving < atomic_load(&peer->release_slabs);
 }
@@ -177,7 +178,7 @@ static bool goes_before(const struct engine *engine,
 /* Gives OLD back, whose twin holds everything. */
 static void detach(struct engine *engine, struct slab_part *old)
 {
-	struct peer *peer = &engine->peers[old->peer];
+	struct peer *peer = peer_of_part(engine, old);
 	struct slab *slab = old->slab;
 	struct slab_part *twin;
 	uint32_t asked = atomic_load(&peer->release_slabs);
@@ -214,7 +215,7 @@ static void repair_rows(struct engine *engine, struct slab *slab, uint32_t rows,
 static void move(struct engine *engine, struct slab_part *part, bool *stuck)
 {
 	struct slab_part *twin = twin_of(engine, part);
-	struct peer *peer = &engine->peers[part->peer];
+	struct peer *peer = peer_of_part(engine, part);
 
 	if (twin) {
 		if (goes_before(engine, part, twin) &&
@@ -256,11 +257,11 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
 		sums->stale_pages += stale;
 		if (twin_of(engine, part)) {
 			moves = true;
-			engine->peers[part->peer].moving +=
+			peer_of_part(engine, part)->moving +=
 				is_leaving(engine, part);
 		} else {
 			is_short = is_short || stale > 0;
-			engine->peers[part->peer].moving +=
+			peer_of_part(engine, part)->moving +=
 				moves && is_leaving(engine, part);
 		}
 		*rows |= 1u << part->row;
@@ -301,7 +302,7 @@ static void tend(struct engine *engine, struct slab *slab, struct sums *sums)
 		if (!part_is_live(part))
 			continue;
 		if (atomic_load(&part->stale_units) > 0 &&
-		    peer_state(&engine->peers[part->peer]) == PEER_UP)
+		    peer_state(peer_of_part(engine, part)) == PEER_UP)
 			keeper_fill(engine, slab, i);
 		move(engine, part, &stuck);
 	}

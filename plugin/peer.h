@@ -133,8 +133,8 @@ void peer_set_zone(struct peer *peer, const char *zone);
  * thread; the caller holds a link to the peer, or is its session. */
 void peer_break(struct peer *peer, const char *why);
 
-/* It will not be back in a moment: the first attempt to get it back has failed, or
- * it broke by not answering at all.  Any thread. */
+/* It will not be back in a moment: the first attempt to get it back has failed,
+ * or it broke by not answering at all.  Any thread. */
 void peer_stays_away(struct peer *peer);
 
 /* Waits while the peer is BROKEN and may be back at any moment, until UNTIL_NS.

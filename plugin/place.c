@@ -28,7 +28,7 @@ static bool suits(const struct engine *engine, const struct slab *slab,
 		if (part_state(part) == PART_NONE)
 			continue;
 		if (part->peer == peer->index ||
-		    (new_zone && same_zone(peer, &engine->peers[part->peer])))
+		    (new_zone && same_zone(peer, peer_of_part(engine, part))))
 			return false;
 	}
 	return true;
@@ -210,7 +210,7 @@ void place_answer(struct engine *engine, struct slab_part *part,
 
 	if (remote) {
 		part->remote = *remote;
-		atomic_fetch_add(&engine->peers[part->peer].slabs, 1);
+		atomic_fetch_add(&peer_of_part(engine, part)->slabs, 1);
 	}
 	atomic_store(&part->state, remote ? PART_GIVEN : PART_NONE);
 	if (keepers)
@@ -221,7 +221,7 @@ void place_answer(struct engine *engine, struct slab_part *part,
 
 void place_give_back(struct engine *engine, struct slab_part *part)
 {
-	struct peer *peer = &engine->peers[part->peer];
+	struct peer *peer = peer_of_part(engine, part);
 	uint32_t slab = part->remote.slab;
 
 	/* Queued before anybody can ask for the part again: the server would

@@ -38,7 +38,7 @@ static void condemn(struct engine *engine, const struct lane_run *run,
 	struct slab_part *part = &run->slab->parts[i];
 	uint32_t unit = slab_unit_of_page(&engine->slabs, page);
 
-	atomic_fetch_add(&engine->peers[part->peer].wrong_units, 1);
+	atomic_fetch_add(&peer_of_part(engine, part)->wrong_units, 1);
 	if (run->looks && pagemap_own(&engine->pages, page, 0))
 		return; /* it is being overwritten */
 	part_mark(part, unit, 1, true);
