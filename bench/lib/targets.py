@@ -120,6 +120,8 @@ def copies(samples):
     return [
         Target("write, depth 32: one copy / replicas=2, IOPS", 1.6, None,
                cost("two", "randwrite", 32), at_most=True),
+        Target("read, depth 1: one copy / replicas=2, IOPS", 1.05, 1.0,
+               cost("two", "randread", 1), at_most=True),
         Target("read, depth 32: one copy / replicas=2, IOPS", 1.05, 1.0,
                cost("two", "randread", 32), at_most=True),
         Target("read, depth 1: one copy / redundancy=4+2, IOPS", 1.5, None,
