@@ -374,15 +374,18 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 			     size_t n, size_t want, uint64_t deadline_ns)
 {
 	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
+	bool one = on_one_trunk(xfers, n);
 	/* Where any of several will do, one of them may be silent. */
-	bool any = want < n && !on_one_trunk(xfers, n);
+	bool any = want < n && !one;
 	uint64_t slice_ns = 0; /* at first, only looks */
 
 	while (transport_over(xfers, n) < want) {
 		bool late = clock_left_ns(deadline_ns) == 0;
 
 		wait_in_turn(tcp, xfers, n, want, deadline_ns,
-			     any ? slice_ns : SLICE_ALL_NS);
+			     one   ? UINT64_MAX
+			     : any ? slice_ns
+				   : SLICE_ALL_NS);
 		if (late)
 			break;
 		slice_ns = longer(slice_ns);
