@@ -333,7 +333,7 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		rc = ask_enough(engine, lane, false, obstacle);
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
-		/* The others may be away just for now. */
+		/* The others may be away for a moment. */
 		hedged = lane_may_park(&engine->lanes) && hedge(engine, lane);
 		if (!hedged)
 			hedge_at_ns = put_off_hedge(engine);

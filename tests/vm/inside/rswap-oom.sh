@@ -1,6 +1,6 @@
 #!/bin/bash
-# A whole guest runs out of memory: a program whose working set is far larger
-# than the guest's memory, for a while, with every page checked, and its swap
+# A whole guest runs out of memory: a program whose working set is more than
+# twice the guest's memory, for a while, with every page checked, and its swap
 # in the memory of the other guest of a pair.  nbdkit's own nbd plugin hangs the
 # guest for good here.
 #
