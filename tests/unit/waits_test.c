@@ -138,6 +138,24 @@ static void a_link_that_flaps_costs_no_copy(void **state)
 	assert_int_equal(atomic_load(&slab->parts[1].stale_units), 0);
 }
 
+/* One that answered nothing within a try's time will not be back in a moment.
+ */
+static void a_server_that_hangs_is_not_waited_for_again(void **state)
+{
+	const struct peer *peer = &fake.engine.peers[server_of(1)];
+
+	(void)state;
+	atomic_store(&fake.sessions[server_of(1)].no_repair, true);
+	pthread_mutex_lock(&fake.lock);
+	fake.fault = (struct fake_fault){ .server = server_of(1),
+					  .times = 1,
+					  .status = -ETIMEDOUT };
+	pthread_mutex_unlock(&fake.lock);
+	assert_int_equal(fake_write(sent, 0, 1), 0);
+	assert_int_equal(peer_state(peer), PEER_BROKEN);
+	assert_int_equal(atomic_load(&peer->broken_ns), 0);
+}
+
 /* --- the keeper --- */
 
 /* While it waits for one page, others can be written. */
@@ -176,6 +194,7 @@ int main(void)
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
 		TEST(a_server_that_comes_back_is_asked_in_the_end),
 		TEST(a_link_that_flaps_costs_no_copy),
+		TEST(a_server_that_hangs_is_not_waited_for_again),
 		TEST(the_keeper_owns_no_page_while_it_waits),
 	};
 
