@@ -3,23 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <isa-l/crc.h>
-
-#include "pagemap.h"
 #include "pages.h"
-
-uint32_t checksum_bytes(const void *bytes, size_t n)
-{
-	/* ISA-L leaves the inversions to its caller, and takes what it only
-	 * reads without const. */
-	return ~crc32_iscsi((unsigned char *)(uintptr_t)bytes, (int)n,
-			    UINT32_MAX);
-}
-
-uint32_t checksum_page(const void *page)
-{
-	return checksum_bytes(page, PAGE_BYTES);
-}
 
 int checksums_create(struct checksums *c, uint64_t pages, struct reason *why)
 {

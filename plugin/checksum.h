@@ -5,15 +5,17 @@
 #define RSWAP_CHECKSUM_H
 
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 
+#include "crc32c.h"
+#include "pagemap.h"
 #include "reason.h"
 
-/* CRC-32C (Castagnoli) as iSCSI has it.  Any thread; pure. */
-uint32_t checksum_bytes(const void *bytes, size_t n);
-/* The same of one page. */
-uint32_t checksum_page(const void *page);
+/* What a page's bytes add up to.  Any thread; pure. */
+static inline uint32_t checksum_page(const void *page)
+{
+	return crc32c(page, PAGE_BYTES);
+}
 
 /* A checksum a page: 4 bytes each.  Any thread; nothing here blocks or
  * allocates, but for create and destroy. */

@@ -7,6 +7,8 @@
 
 #include "carry.h"
 #include "clock.h"
+#include "crc32c.h"
+#include "log.h"
 #include "session.h"
 #include "size.h"
 
@@ -250,6 +252,14 @@ static uint64_t attempt_ns(const struct engine *engine)
 	return ns;
 }
 
+static int create_checksums(struct engine *engine, uint64_t pages,
+			    struct reason *why)
+{
+	crc32c_choose();
+	log_debug("checksums of pages: by %s", crc32c_chosen()->name);
+	return checksums_create(&engine->checksums, pages, why);
+}
+
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct reason *why)
@@ -270,7 +280,7 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	geometry = slab_geometry(slab_bytes, engine->redundancy.unit_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
 	if (!rc && config->checksum)
-		rc = checksums_create(&engine->checksums, pages, why);
+		rc = create_checksums(engine, pages, why);
 	if (!rc)
 		/* one more part than there are rows, for one that moves */
 		rc = slab_table_create(&engine->slabs, pages, geometry,

@@ -6,8 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "checksum.h"
 #include "clock.h"
+#include "crc32c.h"
 #include "engine.h"
 #include "keeper.h"
 #include "slab.h"
@@ -93,8 +93,7 @@ void peer_set_zone(struct peer *peer, const char *zone)
 	memcpy(peer->zone, zone, length);
 	peer->zone[length] = 0;
 	pthread_mutex_unlock(&peer->lock);
-	atomic_store(&peer->zone_id,
-		     length ? checksum_bytes(zone, length) | 1 : 0);
+	atomic_store(&peer->zone_id, length ? crc32c(zone, length) | 1 : 0);
 }
 
 void peer_break(struct peer *peer, const char *why)
