@@ -9,8 +9,8 @@
 #include "ctlsock.h"
 #include "reason.h"
 
-/* A plugin asks each of its servers once a second. */
-#define SILENT_MS 5000
+/* A plugin asks each of its servers every 3 seconds. */
+#define SILENT_MS 8000
 
 struct value {
 	char text[256];

@@ -13,9 +13,11 @@
 #include "size.h"
 #include "wireio.h"
 
-/* How often an idle session asks whether its server is there, and gives back
- * empty slabs. */
-#define TICK_NS NS_PER_S
+/* How often a session gives back empty slabs, and how often it asks whether its
+ * server is there and what it has free.  Each PING costs a server that has
+ * nothing else to do, as over RDMA, a wake-up and three system calls. */
+#define FREE_NS NS_PER_S
+#define PING_NS (3 * NS_PER_S)
 
 /* Pauses between attempts to reach a server that is down. */
 #define BACKOFF_MIN_NS (250 * NS_PER_MS)
@@ -130,7 +132,7 @@ int session_heal(struct peer *peer, struct reason *why)
 /* What there is to do now, except for the control connection's own events.
  * BROKEN first: only what comes after the fence may be put into a slab that is
  * freed and allocated anew. */
-static int do_work(struct peer *peer, bool tick, struct reason *why)
+static int do_work(struct peer *peer, bool free, bool ping, struct reason *why)
 {
 	int rc = 0;
 
@@ -138,9 +140,9 @@ static int do_work(struct peer *peer, bool tick, struct reason *why)
 		rc = session_heal(peer, why);
 	if (!rc)
 		rc = session_alloc_slabs(peer, why);
-	if (!rc && tick)
+	if (!rc && free)
 		rc = session_free_slabs(peer, why);
-	if (!rc && tick)
+	if (!rc && ping)
 		rc = ask_figures(peer, session_call, why);
 	return rc;
 }
@@ -161,20 +163,29 @@ static void read_unasked(struct peer *peer, struct reason *why)
 	session_drop(peer);
 }
 
+/* Whether it is time for what is done EVERY_NS; then *NEXT_NS is moved on. */
+static bool is_due(uint64_t *next_ns, uint64_t every_ns)
+{
+	if (clock_left_ns(*next_ns) > 0)
+		return false;
+	*next_ns = clock_now_ns() + every_ns;
+	return true;
+}
+
 /* Runs an open session until it is lost (false, WHY) or to stop (true). */
 static bool serve(struct peer *peer, struct reason *why)
 {
-	uint64_t next_tick_ns = clock_now_ns() + TICK_NS;
+	uint64_t free_at_ns = clock_now_ns() + FREE_NS;
+	uint64_t ping_at_ns = clock_now_ns() + PING_NS;
 
 	while (!atomic_load(&peer->stopping)) {
-		bool tick;
+		bool free, ping;
 
-		if (session_nap(peer, peer->fd, next_tick_ns))
+		if (session_nap(peer, peer->fd, free_at_ns))
 			read_unasked(peer, why);
-		tick = clock_left_ns(next_tick_ns) == 0;
-		if (tick)
-			next_tick_ns = clock_now_ns() + TICK_NS;
-		if (do_work(peer, tick, why))
+		free = is_due(&free_at_ns, FREE_NS);
+		ping = is_due(&ping_at_ns, PING_NS);
+		if (do_work(peer, free, ping, why))
 			return atomic_load(&peer->stopping);
 	}
 	return true;
