@@ -331,6 +331,8 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 			return all_complete(engine, lane) ? 0 : -EAGAIN;
 		}
 		rc = ask_enough(engine, lane, false, obstacle);
+		if (failed) /* perhaps the one that was asked besides */
+			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
 		/* The others may be away for a moment. */

@@ -13,14 +13,26 @@
 
 static char sent[PAGES * PAGE_BYTES], got[PAGES * PAGE_BYTES];
 
-static int setup(void **state)
+static void start(uint32_t copies)
 {
-	(void)state;
-	fake_start_copies(SERVERS, 4, LONG_MS, 2, 0, 0);
+	fake_start_copies(SERVERS, 4, LONG_MS, copies, 0, 0);
 	for (uint32_t i = 0; i < SERVERS; i++)
 		fake_session_start(i);
 	fake_fill(sent, 0, PAGES, 1);
 	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	start(2);
+	return 0;
+}
+
+static int setup_three_copies(void **state)
+{
+	(void)state;
+	start(3);
 	return 0;
 }
 
@@ -115,6 +127,29 @@ static void a_server_that_comes_back_is_asked_in_the_end(void **state)
 	atomic_store(&fake.sessions[server_of(0)].silent, false);
 }
 
+/* One server hangs, the next one that the read asks breaks: there is a third
+ * one. */
+static void a_read_turns_to_one_more_server_where_that_fails_too(void **state)
+{
+	uint32_t hangs = server_of(0), breaks = server_of(1);
+
+	(void)state;
+	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
+	atomic_store(&fake.engine.peers[server_of(2)].usual_ns, NS_PER_S);
+	atomic_store(&fake.sessions[breaks].no_repair, true);
+	atomic_store(&fake.sessions[hangs].silent, true);
+	pthread_mutex_lock(&fake.lock);
+	fake.fault = (struct fake_fault){ .server = breaks,
+					  .times = 1,
+					  .status = -ECONNRESET };
+	pthread_mutex_unlock(&fake.lock);
+	memset(got, 0xee, sizeof got);
+	assert_int_equal(fake_read(got, 0, 1), 0);
+	assert_memory_equal(got, sent, PAGE_BYTES);
+	assert_int_equal(peer_state(&fake.engine.peers[breaks]), PEER_BROKEN);
+	atomic_store(&fake.sessions[hangs].silent, false);
+}
+
 /* --- writes --- */
 
 /* Away for a moment, within the time that a write waits for it. */
@@ -188,11 +223,14 @@ static void the_keeper_owns_no_page_while_it_waits(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST3(f)                                                               \
+	cmocka_unit_test_setup_teardown(f, setup_three_copies, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_page_is_waited_for_one_look_at_a_time),
 		TEST(a_slab_is_waited_for_one_look_at_a_time),
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
 		TEST(a_server_that_comes_back_is_asked_in_the_end),
+		TEST3(a_read_turns_to_one_more_server_where_that_fails_too),
 		TEST(a_link_that_flaps_costs_no_copy),
 		TEST(a_server_that_hangs_is_not_waited_for_again),
 		TEST(the_keeper_owns_no_page_while_it_waits),
