@@ -100,18 +100,15 @@ static uint64_t way_ns(const struct crc32c_way *way)
 	return best_ns;
 }
 
-void crc32c_choose(void)
+void crc32c_choose(uint64_t took_ns[CRC32C_WAYS])
 {
-	const struct crc32c_way *best = &crc32c_ways[0];
-	uint64_t best_ns = way_ns(best);
+	int best = 0;
 
-	for (int i = 1; i < CRC32C_WAYS; i++) {
-		uint64_t ns = way_ns(&crc32c_ways[i]);
-
-		if (ns < best_ns) {
-			best = &crc32c_ways[i];
-			best_ns = ns;
-		}
+	for (int i = 0; i < CRC32C_WAYS; i++) {
+		took_ns[i] = way_ns(&crc32c_ways[i]);
+		if (took_ns[i] < took_ns[best])
+			best = i;
 	}
-	atomic_store_explicit(&chosen, best, memory_order_relaxed);
+	atomic_store_explicit(&chosen, &crc32c_ways[best],
+			      memory_order_relaxed);
 }

@@ -18,10 +18,10 @@ struct crc32c_way {
 #define CRC32C_WAYS 2
 extern const struct crc32c_way crc32c_ways[CRC32C_WAYS];
 
-/* Times each way (well under 1 ms for all) and makes the fastest the one that
- * crc32c takes.  Any thread, any number of times: the result of crc32c is the
- * same before, meanwhile and after. */
-void crc32c_choose(void);
+/* Times each way (well under 1 ms for all), tells how long it took for a page,
+ * and makes the fastest the one that crc32c takes.  Any thread, any number of
+ * times: the result of crc32c is the same before, meanwhile and after. */
+void crc32c_choose(uint64_t took_ns[CRC32C_WAYS]);
 
 /* The way that crc32c takes: the first one until another was chosen. */
 const struct crc32c_way *crc32c_chosen(void);

@@ -16,8 +16,8 @@
 /* How often a session gives back empty slabs, and how often it asks whether its
  * server is there and what it has free.  Each PING costs a server that has
  * nothing else to do, as over RDMA, a wake-up and three system calls. */
-#define FREE_NS NS_PER_S
-#define PING_NS (3 * NS_PER_S)
+#define GIVE_BACK_NS NS_PER_S
+#define PING_NS	     (3 * NS_PER_S)
 
 /* Pauses between attempts to reach a server that is down. */
 #define BACKOFF_MIN_NS (250 * NS_PER_MS)
@@ -132,7 +132,8 @@ int session_heal(struct peer *peer, struct reason *why)
 /* What there is to do now, except for the control connection's own events.
  * BROKEN first: only what comes after the fence may be put into a slab that is
  * freed and allocated anew. */
-static int do_work(struct peer *peer, bool free, bool ping, struct reason *why)
+static int do_work(struct peer *peer, bool give_back, bool ping,
+		   struct reason *why)
 {
 	int rc = 0;
 
@@ -140,7 +141,7 @@ static int do_work(struct peer *peer, bool free, bool ping, struct reason *why)
 		rc = session_heal(peer, why);
 	if (!rc)
 		rc = session_alloc_slabs(peer, why);
-	if (!rc && free)
+	if (!rc && give_back)
 		rc = session_free_slabs(peer, why);
 	if (!rc && ping)
 		rc = ask_figures(peer, session_call, why);
@@ -175,17 +176,17 @@ static bool is_due(uint64_t *next_ns, uint64_t every_ns)
 /* Runs an open session until it is lost (false, WHY) or to stop (true). */
 static bool serve(struct peer *peer, struct reason *why)
 {
-	uint64_t free_at_ns = clock_now_ns() + FREE_NS;
+	uint64_t give_back_at_ns = clock_now_ns() + GIVE_BACK_NS;
 	uint64_t ping_at_ns = clock_now_ns() + PING_NS;
 
 	while (!atomic_load(&peer->stopping)) {
-		bool free, ping;
+		bool give_back, ping;
 
-		if (session_nap(peer, peer->fd, free_at_ns))
+		if (session_nap(peer, peer->fd, give_back_at_ns))
 			read_unasked(peer, why);
-		free = is_due(&free_at_ns, FREE_NS);
+		give_back = is_due(&give_back_at_ns, GIVE_BACK_NS);
 		ping = is_due(&ping_at_ns, PING_NS);
-		if (do_work(peer, free, ping, why))
+		if (do_work(peer, give_back, ping, why))
 			return atomic_load(&peer->stopping);
 	}
 	return true;
