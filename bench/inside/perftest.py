@@ -6,16 +6,19 @@ from lib.errors import Failed
 from lib.processes import Process, run
 from lib.samples import Outcome
 
-# Its columns: bytes, iterations, then microseconds.
-COLUMNS = ("min", "max", "50", "mean", "deviation", "99", "99.9")
+BLOCK_BYTES = 4096
+# What comes after bytes and iterations: microseconds; and MB/s and millions.
+LATENCIES = ("min", "max", "50", "mean", "deviation", "99", "99.9")
+RATES = ("peak", "average", "millions_per_s")
 
 
-def parse(text):
+def parse(text, columns):
     """The one line of figures."""
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 2 + len(COLUMNS) and words[0] == "4096":
-            return dict(zip(COLUMNS, map(float, words[2:])))
+        if (len(words) == 2 + len(columns)
+                and words[0] == str(BLOCK_BYTES)):
+            return dict(zip(columns, map(float, words[2:])))
     raise Failed("perftest: there is no line of figures")
 
 
@@ -25,16 +28,29 @@ def listening(port):
     return done.stdout.strip() != ""
 
 
-def latency(bed, address, operation, count, port=18515):
-    """ib_read_lat or ib_write_lat.  The latter gives half of a round trip."""
-    command = [f"ib_{operation}_lat", "-d", "rxe0", "-s", 4096, "-n", count,
-               "-F", "-p", port]
+def between_two(bed, address, program, count, *options, port=18515):
+    """Runs a program of perftest against itself; what it says."""
+    command = [program, "-d", "rxe0", "-s", BLOCK_BYTES, "-n", count, "-F",
+               "-p", port, *options]
     server = Process("perftest", command, bed.path("perftest.log"))
     try:
         server.await_ready(lambda: listening(port))
-        found = parse(run([*command, address]))
+        return run([*command, address])
     finally:
         server.stop()
+
+
+def rate(bed, address, operation, count, depth):
+    """ib_read_bw or ib_write_bw: how many a second."""
+    found = parse(between_two(bed, address, f"ib_{operation}_bw", count,
+                              f"--tx-depth={depth}"), RATES)
+    return found["millions_per_s"] * 1e6
+
+
+def latency(bed, address, operation, count):
+    """ib_read_lat or ib_write_lat.  The latter gives half of a round trip."""
+    found = parse(between_two(bed, address, f"ib_{operation}_lat", count),
+                  LATENCIES)
     percentiles = {p: found[p] for p in ("50", "99", "99.9")}
     return Outcome({f"p{p}_us": us for p, us in percentiles.items()},
                    percentiles)

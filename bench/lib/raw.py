@@ -19,6 +19,8 @@ NBD = tuple(TITLES)[1:]
 SERVER = "10.77.0.1"
 SIZE = "256M"
 MIX_WRITES = 32
+COST_DEPTH = 16
+VERBS_PER_S = 5000  # about what an emulated guest does
 SETUP_S = 40
 # As rswapctl attach has it: 16 lanes, two connections of 16 threads.
 LANES = THREADS = 16
@@ -94,11 +96,24 @@ def beside_writes(systems, name, count):
                    busy)
 
 
-def cost_of(systems, name, mode, seconds):
+def cost_of_verbs(systems, operation, seconds):
+    """What no plugin could do without: a page, and nothing else."""
+    from inside import perftest
+    count = int(VERBS_PER_S * seconds)
+    meter = cost.Meter({})
+    rate = perftest.rate(systems.bed, SERVER, operation, count, COST_DEPTH)
+    machine = meter.per_million(count)["machine_cpu_s_per_million"]
+    return Outcome({"iops": rate, "machine_cpu_s_per_million": machine})
+
+
+def cost_of(systems, name, operation, seconds):
     """server_idle_...: what the server takes for control in as much time,
     however many pages there are."""
-    metrics, pages = cost.measure(systems.target(name), mode, 16, SIZE,
-                                  seconds, systems.parts(name))
+    if name == "verbs":
+        return cost_of_verbs(systems, operation, seconds)
+    metrics, pages = cost.measure(systems.target(name), f"rand{operation}",
+                                  COST_DEPTH, SIZE, seconds,
+                                  systems.parts(name))
     if name in systems.server:
         idle_s = cost.idle_s(systems.server[name], seconds)
         metrics["server_idle_s_per_million"] = idle_s * cost.PER / pages
@@ -123,8 +138,7 @@ def points(options, systems):
     for operation in ("read", "write"):
         found.append(Point(
             f"cost of {operation}s", {"cost": operation}, 4 + 2 * seconds,
-            lambda name, mode=f"rand{operation}": cost_of(systems, name, mode,
-                                                          seconds), NBD))
+            lambda name, op=operation: cost_of(systems, name, op, seconds)))
     return [p for p in found if options.wants(p.name)]
 
 
