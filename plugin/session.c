@@ -13,11 +13,12 @@
 #include "size.h"
 #include "wireio.h"
 
-/* How often a session gives back empty slabs, and how often it asks whether its
- * server is there and what it has free.  Each PING costs a server that has
- * nothing else to do, as over RDMA, a wake-up and three system calls. */
-#define GIVE_BACK_NS NS_PER_S
+/* How often a session asks whether its server is there and what it has free.
+ * Each PING costs a server that has nothing else to do, as over RDMA, a wake-up
+ * and three system calls.  One without room for a slab is asked more often:
+ * writes fail until it is known that there is room again. */
 #define PING_NS	     (3 * NS_PER_S)
+#define PING_FULL_NS NS_PER_S
 
 /* Pauses between attempts to reach a server that is down. */
 #define BACKOFF_MIN_NS (250 * NS_PER_MS)
@@ -132,8 +133,7 @@ int session_heal(struct peer *peer, struct reason *why)
 /* What there is to do now, except for the control connection's own events.
  * BROKEN first: only what comes after the fence may be put into a slab that is
  * freed and allocated anew. */
-static int do_work(struct peer *peer, bool give_back, bool ping,
-		   struct reason *why)
+static int do_work(struct peer *peer, bool ping, struct reason *why)
 {
 	int rc = 0;
 
@@ -141,8 +141,6 @@ static int do_work(struct peer *peer, bool give_back, bool ping,
 		rc = session_heal(peer, why);
 	if (!rc)
 		rc = session_alloc_slabs(peer, why);
-	if (!rc && give_back)
-		rc = session_free_slabs(peer, why);
 	if (!rc && ping)
 		rc = ask_figures(peer, session_call, why);
 	return rc;
@@ -164,29 +162,29 @@ static void read_unasked(struct peer *peer, struct reason *why)
 	session_drop(peer);
 }
 
-/* Whether it is time for what is done EVERY_NS; then *NEXT_NS is moved on. */
-static bool is_due(uint64_t *next_ns, uint64_t every_ns)
+uint64_t session_ping_every_ns(const struct peer *peer)
 {
-	if (clock_left_ns(*next_ns) > 0)
-		return false;
-	*next_ns = clock_now_ns() + every_ns;
-	return true;
+	bool full = atomic_load(&peer->free_bytes) <
+		    peer->engine->slabs.geometry.slab_bytes;
+
+	return full ? PING_FULL_NS : PING_NS;
 }
 
 /* Runs an open session until it is lost (false, WHY) or to stop (true). */
 static bool serve(struct peer *peer, struct reason *why)
 {
-	uint64_t give_back_at_ns = clock_now_ns() + GIVE_BACK_NS;
-	uint64_t ping_at_ns = clock_now_ns() + PING_NS;
+	uint64_t asked_ns = clock_now_ns();
 
 	while (!atomic_load(&peer->stopping)) {
-		bool give_back, ping;
+		uint64_t ping_at_ns = asked_ns + session_ping_every_ns(peer);
+		bool ping;
 
-		if (session_nap(peer, peer->fd, give_back_at_ns))
+		if (session_nap(peer, peer->fd, ping_at_ns))
 			read_unasked(peer, why);
-		give_back = is_due(&give_back_at_ns, GIVE_BACK_NS);
-		ping = is_due(&ping_at_ns, PING_NS);
-		if (do_work(peer, give_back, ping, why))
+		ping = clock_left_ns(ping_at_ns) == 0;
+		if (ping)
+			asked_ns = clock_now_ns();
+		if (do_work(peer, ping, why))
 			return atomic_load(&peer->stopping);
 	}
 	return true;

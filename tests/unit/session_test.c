@@ -24,6 +24,7 @@ static struct {
 	uint16_t swallow; /* type of the one that is not answered, once */
 	bool no_session;  /* RESUME finds nothing */
 	bool no_slab;	  /* FREE finds nothing */
+	bool full;	  /* ALLOC finds no room */
 	bool restarts;	  /* another incarnation for each connection */
 	bool gone;	  /* nobody listens once a connection is lost */
 	bool release;	  /* RELEASE before every PONG */
@@ -102,7 +103,9 @@ static void fill_answer(struct wire_message *m)
 		break;
 	case WIRE_OPEN:
 		m->type = WIRE_OPENED;
-		m->opened = (struct wire_opened){ .session = SESSION };
+		m->opened =
+			(struct wire_opened){ .session = SESSION,
+					      .free_bytes = 64 * SLAB_BYTES };
 		memset(m->opened.token, 0x5e, sizeof m->opened.token);
 		break;
 	case WIRE_RESUME:
@@ -125,6 +128,8 @@ static void fill_answer(struct wire_message *m)
 		m->slab = (struct wire_slab){ .label = label,
 					      .bytes = SLAB_BYTES,
 					      .slab = 3 };
+		if (script.full)
+			fill_error(m, WIRE_E_NO_MEMORY);
 		break;
 	case WIRE_FREE:
 		m->type = WIRE_FREED;
@@ -469,6 +474,20 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 	assert_int_equal(received(WIRE_FREE), 3);
 }
 
+/* Writes fail until it is known that there is room again. */
+static void a_full_server_is_asked_more_often(void **state)
+{
+	uint64_t every_ns = session_ping_every_ns(peer);
+	struct slab_part *part = ask_part(0);
+	struct reason why = { "" };
+
+	(void)state;
+	script.full = true;
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(part), PART_NONE);
+	assert_true(session_ping_every_ns(peer) < every_ns);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -483,6 +502,7 @@ int main(void)
 		TEST(stops_while_it_waits),
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
+		TEST(a_full_server_is_asked_more_often),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
