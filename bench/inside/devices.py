@@ -17,7 +17,6 @@ DEVICES = {  # NVMe's are known when they are connected
     "rswap-rdma": "/dev/nbd0",
     "rswap-tcp": "/dev/nbd1",
     "nbd-memory": "/dev/nbd2",
-    "rswap-unchecked-rdma": "/dev/nbd3",
     "zram": "/dev/zram0",
 }
 
@@ -83,8 +82,7 @@ def attach_rswap(system, size_bytes):
     device = DEVICES[system]
     run([RSWAPCTL, "attach", SERVER, f"--size={size_bytes}",
          f"--device={device}", f"--name={system}",
-         f"--transport={transport_of(system)}", f"--plugin={PLUGIN}",
-         *(["--checksum=off"] if "-unchecked-" in system else [])])
+         f"--transport={transport_of(system)}", f"--plugin={PLUGIN}"])
     run(["swapoff", device])
     return device
 

@@ -9,7 +9,8 @@ from lib.processes import run
 from lib.samples import Outcome, Point
 
 TITLES = {
-    "verbs": "perftest's ib_read_lat and ib_write_lat: RDMA alone",
+    "verbs": "perftest's ib_read_lat, ib_write_lat, ib_read_bw, ib_write_bw: "
+             "RDMA alone",
     "rswap-rdma": "rswap over RDMA (soft-RoCE), through libnbd",
     "rswap-tcp": "rswap over TCP, through libnbd",
     "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory, through libnbd",

@@ -49,24 +49,20 @@ def host(samples):
 
 
 def vm(samples):
-    rswaps = [("rswap rdma", "rswap-rdma"),
-              ("rswap rdma without checksums", "rswap-unchecked-rdma")]
     found = [
-        Target(f"block device, {mode}, 4 KiB, depth {depth}: {title} / "
+        Target(f"block device, {mode}, 4 KiB, depth {depth}: rswap rdma / "
                "NVMe-oF RDMA, IOPS", 1.0, 1.3,
-               ratio(samples, "iops", system, "nvme-rdma", mode=mode,
+               ratio(samples, "iops", "rswap-rdma", "nvme-rdma", mode=mode,
                      block_bytes=4096, depth=depth))
-        for title, system in rswaps
         for depth in (1, 32) for mode in ("randread", "randwrite")]
     phases = [("fill_pages_per_s", "fill", 1.2, 1.5),
               ("read_pages_per_s", "read in order", 1.1, 1.3),
               ("random_touches_per_s", "random touches", 1.0, 1.2)]
     limit = {"workload": "pages", "limit_percent": 33}
-    for name, system in rswaps:
-        for metric, title, at_least, aim in phases:
-            found.append(Target(
-                f"swap, {title}: {name} / NVMe-oF RDMA", at_least, aim,
-                ratio(samples, metric, system, "nvme-rdma", **limit)))
+    for metric, title, at_least, aim in phases:
+        found.append(Target(
+            f"swap, {title}: rswap rdma / NVMe-oF RDMA", at_least, aim,
+            ratio(samples, metric, "rswap-rdma", "nvme-rdma", **limit)))
     for metric, title, _, _ in phases:
         found.append(Target(
             f"swap, {title}: rswap rdma / nbd -> nbdkit memory", 0.7, 0.85,

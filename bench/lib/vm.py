@@ -13,9 +13,6 @@ from lib.samples import Point
 
 TITLES = {
     "rswap-rdma": "rswap over RDMA (soft-RoCE)",
-    "rswap-unchecked-rdma": "rswap over RDMA with checksum=0, as the others "
-                            "have none: an emulated guest takes 42 us for the "
-                            "CRC of a page, this kind of machine 0.3",
     "rswap-tcp": "rswap over TCP",
     "nvme-rdma": "the kernel's NVMe-oF over RDMA (soft-RoCE), a ramdisk",
     "nvme-tcp": "the kernel's NVMe over TCP, a ramdisk",
