@@ -50,40 +50,96 @@ static void condemn(struct engine *engine, const struct lane_run *run,
 	keeper_poke(engine);
 }
 
-/* Reads a run that came out wrong again without each of the parts that it was
- * read from, by turns, until one way it is right: then that part is condemned.
- * 0 where it is right now, or why not. */
-static int read_around(struct engine *engine, struct lane *lane,
-		       struct lane_run *run, uint64_t deadline_ns,
-		       struct obstacle *obstacle)
+/* The parts that RUN was decoded from: the first of those at hand. */
+static uint32_t parts_used(const struct engine *engine,
+			   const struct lane_run *run)
 {
-	uint32_t used = run->have, wrong = first_wrong(engine, run);
-	uint64_t page = run->page + wrong;
-	size_t n_runs = lane->n_runs;
-	struct lane_run first = lane->runs[0];
-	uint32_t banned = run->banned; /* RUN may be the first one */
+	uint32_t used = 0;
+
+	for (uint32_t i = 0, n = 0; n < engine->redundancy.need; i++) {
+		if (run->have & 1u << i) {
+			used |= 1u << i;
+			n++;
+		}
+	}
+	return used;
+}
+
+/* Reads PAGE, the only one in the plan, without PARTS.  0 where it is right,
+ * -EILSEQ where it is wrong, or why it was not read. */
+static int read_without(struct engine *engine, struct lane *lane,
+			const struct lane_run *page, uint32_t parts,
+			uint64_t deadline_ns, struct obstacle *obstacle)
+{
+	int rc;
+
+	lane->runs[0] = *page;
+	lane->runs[0].banned |= parts;
+	rc = carry_read(engine, lane, deadline_ns, obstacle);
+	if (!rc && !engine_checksum_fits(engine, page->page, page->buf))
+		rc = -EILSEQ;
+	return rc;
+}
+
+/* Looks for the parts that PAGE is right without; it came out wrong from those
+ * in USED.  A copy is wrong by itself, and left out from then on.  Of several
+ * shares that were decoded together each one is left out by turns. */
+static int find_wrong_parts(struct engine *engine, struct lane *lane,
+			    const struct lane_run *page, uint32_t used,
+			    uint32_t *wrong, uint64_t deadline_ns,
+			    struct obstacle *obstacle)
+{
+	bool copies = engine->redundancy.need == 1;
 	int rc = -EIO;
 
-	/* Alone in the plan, as carry_read carries all that is in it. */
-	lane->runs[0] = *run;
-	lane->n_runs = 1;
-	for (uint32_t i = 0; rc && i < engine->slabs.n_parts; i++) {
+	for (*wrong = 0; used;) {
+		uint32_t first = used & -used;
 		int again;
 
-		if (!(used & 1u << i))
-			continue;
-		lane->runs[0].banned = banned | 1u << i;
-		again = carry_read(engine, lane, deadline_ns, obstacle);
+		*wrong = copies ? *wrong | first : first;
+		used &= ~first;
+		again = read_without(engine, lane, page, *wrong, deadline_ns,
+				     obstacle);
+		if (!again)
+			return 0;
+		if (again == -EILSEQ && copies)
+			used = parts_used(engine, &lane->runs[0]);
 		if (again == -EAGAIN)
 			rc = again;
-		if (again || first_wrong(engine, &lane->runs[0]) <= wrong)
-			continue;
-		condemn(engine, run, i, page);
-		rc = 0;
 	}
+	return rc;
+}
+
+/* RUN came out wrong: looks for whose fault the first wrong page is, and
+ * condemns that.  -EAGAIN where the request is to be planned anew, without it,
+ * or a server that may have it is BROKEN. */
+static int read_around(struct engine *engine, struct lane *lane,
+		       const struct lane_run *run, uint64_t deadline_ns,
+		       struct obstacle *obstacle)
+{
+	const struct lane_run whole = *run; /* it may be the first one */
+	const struct lane_run first = lane->runs[0];
+	const size_t n_runs = lane->n_runs;
+	uint32_t i = first_wrong(engine, run), wrong;
+	struct lane_run page = whole;
+	int rc;
+
+	page.page += i;
+	page.pages = 1;
+	page.buf += (uint64_t)i * PAGE_BYTES;
+	/* Alone in the plan, as carry_read carries all that is in it. */
+	lane->n_runs = 1;
+	rc = find_wrong_parts(engine, lane, &page, parts_used(engine, &whole),
+			      &wrong, deadline_ns, obstacle);
 	lane->runs[0] = first;
 	lane->n_runs = n_runs;
-	return rc;
+	if (rc)
+		return rc;
+	for (uint32_t part = 0; part < engine->slabs.n_parts; part++) {
+		if (wrong & 1u << part)
+			condemn(engine, &whole, part, page.page);
+	}
+	return -EAGAIN;
 }
 
 int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
@@ -91,11 +147,10 @@ int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
 {
 	int rc = 0;
 
-	while (!rc && unchanged(engine, run) &&
-	       first_wrong(engine, run) < run->pages) {
-		/* Changed between the two looks: it is no fault. */
-		if (!unchanged(engine, run))
-			break;
+	if (first_wrong(engine, run) == run->pages)
+		return unchanged(engine, run) ? 0 : -EAGAIN;
+	/* Where it changed meanwhile it is no fault. */
+	if (unchanged(engine, run)) {
 		atomic_fetch_add(&engine->counters.wrong_reads, 1);
 		rc = read_around(engine, lane, run, deadline_ns, obstacle);
 	}

@@ -218,12 +218,12 @@ static void too_many_lost_servers_are_an_error(const struct scheme *s)
 	assert_true(held > 1);
 }
 
-/* Changes what the first part of PAGE's slab holds of it. */
-static void spoil(uint64_t page)
+/* Changes what part I of PAGE's slab holds of it. */
+static void spoil(uint64_t page, uint32_t i)
 {
 	struct slab_table *table = &fake.engine.slabs;
 	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
-	char *unit = fake.slabs[slab->parts[0].remote.address] +
+	char *unit = fake.slabs[slab->parts[i].remote.address] +
 		     slab_offset_of_page(table, page);
 
 	pthread_mutex_lock(&fake.lock);
@@ -235,7 +235,7 @@ static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 {
 	(void)s;
 	for (uint64_t page = 0; page < PAGES; page += 3)
-		spoil(page);
+		spoil(page, 0);
 	for (int i = 0; i < 100; i++)
 		assert_reads_right();
 	assert_true(atomic_load(&fake.engine.counters.wrong_reads) > 0);
@@ -246,20 +246,48 @@ static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 /* Whichever of the parts that a page is read from is the wrong one. */
 static void any_one_wrong_part_is_found(const struct scheme *s)
 {
-	struct slab_table *table = &fake.engine.slabs;
-
 	(void)s;
 	keeper_stop(&fake.engine);
 	for (uint32_t i = 0; i < fake.engine.redundancy.parts; i++) {
-		const struct slab *slab = &table->slabs[0];
-		char *unit = fake.slabs[slab->parts[i].remote.address] +
-			     slab_offset_of_page(table, i);
-
-		pthread_mutex_lock(&fake.lock);
-		unit[100] ^= 1;
-		pthread_mutex_unlock(&fake.lock);
+		spoil(i, i);
 		assert_int_equal(fake_read(got, i, 1), 0);
 		assert_memory_equal(got, sent + i * PAGE_BYTES, PAGE_BYTES);
+	}
+}
+
+/* Two pages of one read are wrong, each on another server. */
+static void wrong_bytes_here_and_there_are_no_error(const struct scheme *s)
+{
+	uint32_t last = fake.engine.redundancy.parts - 1;
+	const uint32_t parts[][2] = { { 0, 1 },	   { 1, 0 },	{ 0, last },
+				      { last, 0 }, { 1, last }, { last, 1 } };
+
+	(void)s;
+	keeper_stop(&fake.engine);
+	for (uint32_t i = 0; i < COUNT(parts); i++) {
+		spoil(2 * i, parts[i][0]);
+		spoil(2 * i + 1, parts[i][1]);
+		assert_int_equal(fake_read(got, 2 * i, 2), 0);
+		assert_memory_equal(got, sent + 2 * i * PAGE_BYTES,
+				    2 * PAGE_BYTES);
+	}
+}
+
+/* One of three copies is enough, whichever it is. */
+static void copies_that_are_wrong_are_all_left_out(const struct scheme *s)
+{
+	const struct slab *slab = &fake.engine.slabs.slabs[0];
+
+	keeper_stop(&fake.engine);
+	for (uint32_t right = 0; right < 3 && s->copies == 3; right++) {
+		for (uint32_t i = 0; i < 3; i++) /* it is asked last */
+			atomic_store(&fake.engine.peers[slab->parts[i].peer]
+					      .usual_ns,
+				     i == right ? NS_PER_S : 0);
+		spoil(right, (right + 1) % 3);
+		spoil(right, (right + 2) % 3);
+		assert_int_equal(fake_read(got, right, 1), 0);
+		assert_memory_equal(got, sent + right * PAGE_BYTES, PAGE_BYTES);
 	}
 }
 
@@ -300,7 +328,7 @@ static void wrong_bytes_without_another_copy_are_an_error(void **state)
 		fake_session_start(i);
 	fake_fill(sent, 0, PAGES, 1);
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
-	spoil(3);
+	spoil(3, 0);
 	assert_int_equal(fake_read(got, 2, 1), 0);
 	assert_int_equal(fake_read(got, 3, 1), -EIO);
 	assert_int_equal(fake_read(got, 0, 16), -EIO);
@@ -432,29 +460,31 @@ nothing_is_lost_or_wrong_whatever_one_server_does(const struct scheme *s)
 	assert_int_equal(atomic_load(&fake.engine.counters.wrong_reads), 0);
 }
 
+/* Takes a semicolon, as what looks like a call should. */
 #define each_scheme(test)                                                      \
 	static void test##_each(void **state)                                  \
 	{                                                                      \
 		(void)state;                                                   \
 		with_each_scheme(test);                                        \
-	}
+	}                                                                      \
+	struct scheme
 
-each_scheme(each_part_is_on_another_server) each_scheme(
-	reads_go_on_without_servers_that_are_broken)
-	each_scheme(what_a_broken_server_missed_is_not_read_from_it) each_scheme(
-		a_silent_server_is_not_waited_for)
-		each_scheme(a_write_does_without_a_silent_server) each_scheme(
-			what_a_lost_server_held_is_rebuilt_elsewhere)
-			each_scheme(too_many_lost_servers_are_an_error) each_scheme(
-				wrong_bytes_are_noticed_and_mended)
-				each_scheme(any_one_wrong_part_is_found) each_scheme(
-					a_server_that_comes_back_is_used_at_once)
-					each_scheme(
-						what_a_server_wants_back_is_moved)
-						each_scheme(
-							nothing_is_lost_or_wrong_whatever_one_server_does)
+each_scheme(each_part_is_on_another_server);
+each_scheme(reads_go_on_without_servers_that_are_broken);
+each_scheme(what_a_broken_server_missed_is_not_read_from_it);
+each_scheme(a_silent_server_is_not_waited_for);
+each_scheme(a_write_does_without_a_silent_server);
+each_scheme(what_a_lost_server_held_is_rebuilt_elsewhere);
+each_scheme(too_many_lost_servers_are_an_error);
+each_scheme(wrong_bytes_are_noticed_and_mended);
+each_scheme(any_one_wrong_part_is_found);
+each_scheme(wrong_bytes_here_and_there_are_no_error);
+each_scheme(copies_that_are_wrong_are_all_left_out);
+each_scheme(a_server_that_comes_back_is_used_at_once);
+each_scheme(what_a_server_wants_back_is_moved);
+each_scheme(nothing_is_lost_or_wrong_whatever_one_server_does);
 
-							int main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_part_is_on_another_server_each),
@@ -470,6 +500,8 @@ each_scheme(each_part_is_on_another_server) each_scheme(
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
 		cmocka_unit_test(any_one_wrong_part_is_found_each),
+		cmocka_unit_test(wrong_bytes_here_and_there_are_no_error_each),
+		cmocka_unit_test(copies_that_are_wrong_are_all_left_out_each),
 		cmocka_unit_test(a_server_that_comes_back_is_used_at_once_each),
 		cmocka_unit_test(what_a_server_wants_back_is_moved_each),
 		cmocka_unit_test(
