@@ -387,6 +387,11 @@ void lane_links_release(struct lane_pool *pool, struct lane *lane)
 {
 	bool in_flight = lane_in_flight(lane);
 
+	/* Over RDMA a transfer is over when somebody looks. */
+	if (in_flight) {
+		lane_wait(lane, 0);
+		in_flight = lane_in_flight(lane);
+	}
 	for (uint32_t peer = 0; peer < pool->config.peers; peer++) {
 		struct lane_link *l = &lane->links[peer];
 

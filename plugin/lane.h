@@ -210,8 +210,8 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 /* By the holder of the lane: takes the link to PEER for this request, if it is
  * up.  Taking it again is allowed. */
 bool lane_link_hold(struct lane *lane, uint32_t peer);
-/* Lets go of all links of the lane that are held and have no transfer in
- * flight. */
+/* Looks what has ended by now, and lets go of all links of the lane that are
+ * held and have no transfer in flight. */
 void lane_links_release(struct lane_pool *pool, struct lane *lane);
 
 /* By the holder of the lane: whether a transfer of it is in flight. */

@@ -29,6 +29,13 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_empty(void **state)
+{
+	(void)state;
+	fake_start_copies(SERVERS, 4, LONG_MS, 2, 0, 0);
+	return 0;
+}
+
 static int setup_three_copies(void **state)
 {
 	(void)state;
@@ -125,6 +132,39 @@ static void a_server_that_comes_back_is_asked_in_the_end(void **state)
 	assert_memory_equal(got, sent, PAGE_BYTES);
 	thread_end(thread);
 	atomic_store(&fake.sessions[server_of(0)].silent, false);
+}
+
+static void *read_over_two_slabs(void *arg)
+{
+	*(int *)arg = fake_read(got, FAKE_SLAB_PAGES - 1, 2);
+	return NULL;
+}
+
+/* What it asked in vain is over only where somebody looks, as with RDMA. */
+static void a_read_that_waits_keeps_no_server_from_healing(void **state)
+{
+	const uint32_t first = FAKE_SLAB_PAGES - 1;
+	pthread_t thread;
+	int rc = -1;
+
+	(void)state;
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	fake_map_slab(0, 0); /* and 1 */
+	fake_map_slab(1, 1); /* and 2 */
+	fake_fill(sent, first, 2, 1);
+	assert_int_equal(fake_write(sent, first, 2), 0);
+	take_away(1);
+	take_away(2);
+	thread = thread_start(read_over_two_slabs, &rc);
+	sleep_ms(50);
+	peer_break(&fake.engine.peers[0], "the test");
+	assert_int_equal(
+		peer_wait(&fake.engine.peers[0], after_ms(LONG_MS / 2)), 0);
+	atomic_store(&fake.sessions[2].no_repair, false);
+	thread_end(thread);
+	assert_int_equal(rc, 0);
+	assert_memory_equal(got, sent, 2 * PAGE_BYTES);
 }
 
 /* One server hangs, the next one that the read asks breaks: there is a third
@@ -226,6 +266,9 @@ int main(void)
 #define TEST3(f)                                                               \
 	cmocka_unit_test_setup_teardown(f, setup_three_copies, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_read_that_waits_keeps_no_server_from_healing,
+			setup_empty, teardown),
 		TEST(a_page_is_waited_for_one_look_at_a_time),
 		TEST(a_slab_is_waited_for_one_look_at_a_time),
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
