@@ -51,9 +51,9 @@ static bool has_keepers_part(const struct engine *engine,
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		const struct slab_part *part = &slab->parts[i];
 
-		if (atomic_load(&part->keepers) &&
-		    (part_state(part) == PART_ASKED ||
-		     part_state(part) == PART_GIVEN))
+		if (part_state(part) == PART_SPARE ||
+		    (part_state(part) == PART_ASKED &&
+		     atomic_load(&part->keepers)))
 			return true;
 	}
 	return false;
@@ -137,7 +137,7 @@ static bool wants_row(const struct engine *engine, const struct slab *slab,
 	return true;
 }
 
-/* Makes a part that was GIVEN one of the slab's, all of it stale. */
+/* Makes a part that is SPARE one of the slab's, all of it stale. */
 static void attach(struct engine *engine, struct slab_part *part)
 {
 	struct slab *slab = part->slab;
@@ -146,16 +146,16 @@ static void attach(struct engine *engine, struct slab_part *part)
 		/* Gone meanwhile; or being allocated anew: the next pass sees
 		 * to it. */
 		if (slab_state(slab) == SLAB_UNMAPPED)
-			place_give_back(engine, part);
+			place_give_back(engine, part, PART_SPARE);
 		return;
 	}
 	/* It may have been lost while the slab was being closed. */
-	if (part_state(part) == PART_GIVEN) {
+	if (part_state(part) == PART_SPARE) {
 		if (wants_row(engine, slab, part->row)) {
 			mark_present_stale(engine, part);
 			atomic_store(&part->state, PART_LIVE);
 		} else {
-			place_give_back(engine, part);
+			place_give_back(engine, part, PART_SPARE);
 		}
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
@@ -187,7 +187,7 @@ static void detach(struct engine *engine, struct slab_part *old)
 		return;
 	twin = part_is_live(old) ? twin_of(engine, old) : NULL;
 	if (twin && atomic_load(&twin->stale_units) == 0) {
-		place_give_back(engine, old);
+		place_give_back(engine, old, PART_LIVE);
 		if (asked > 0 && asked != UINT32_MAX)
 			atomic_compare_exchange_strong(&peer->release_slabs,
 						       &asked, asked - 1);
@@ -279,8 +279,7 @@ static void take_given(struct engine *engine, struct slab *slab)
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		struct slab_part *part = &slab->parts[i];
 
-		if (part_state(part) == PART_GIVEN &&
-		    atomic_load(&part->keepers))
+		if (part_state(part) == PART_SPARE)
 			attach(engine, part);
 	}
 }
@@ -327,7 +326,7 @@ static void free_empty(struct engine *engine, struct slab *slab)
 	}
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		if (part_is_live(&slab->parts[i]))
-			place_give_back(engine, &slab->parts[i]);
+			place_give_back(engine, &slab->parts[i], PART_LIVE);
 	}
 	slab->empty_ticks = 0;
 	slab_finish_close(&engine->slabs, slab, SLAB_UNMAPPED);

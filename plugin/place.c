@@ -170,14 +170,13 @@ static void finish(struct engine *engine, struct slab *slab)
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		struct slab_part *part = &slab->parts[i];
 
-		if (part_state(part) != PART_GIVEN ||
-		    atomic_load(&part->keepers))
+		if (part_state(part) != PART_GIVEN)
 			continue;
 		if (enough) {
 			part_mark_all_current(&engine->slabs, part);
 			atomic_store(&part->state, PART_LIVE);
 		} else {
-			place_give_back(engine, part);
+			place_give_back(engine, part, PART_GIVEN);
 		}
 	}
 	if (!enough) {
@@ -212,21 +211,28 @@ void place_answer(struct engine *engine, struct slab_part *part,
 		part->remote = *remote;
 		atomic_fetch_add(&peer_of_part(engine, part)->slabs, 1);
 	}
-	atomic_store(&part->state, remote ? PART_GIVEN : PART_NONE);
+	atomic_store(&part->state, !remote   ? PART_NONE
+				   : keepers ? PART_SPARE
+					     : PART_GIVEN);
 	if (keepers)
 		keeper_poke(engine);
 	else if (atomic_fetch_sub(&slab->asks, 1) == 1)
 		go_on(engine, slab);
 }
 
-void place_give_back(struct engine *engine, struct slab_part *part)
+void place_give_back(struct engine *engine, struct slab_part *part,
+		     enum part_state state)
 {
-	struct peer *peer = peer_of_part(engine, part);
-	uint32_t slab = part->remote.slab;
+	uint8_t expected = (uint8_t)state;
 
+	/* Before peer and remote are read: of a part that is NONE they are
+	 * those of whoever asks for it next. */
+	if (!atomic_compare_exchange_strong(&part->state, &expected,
+					    PART_GOING))
+		return;
 	/* Queued before anybody can ask for the part again: the server would
 	 * answer with the slab that is to be freed. */
-	peer_give_back(peer, slab);
+	peer_give_back(peer_of_part(engine, part), part->remote.slab);
 	atomic_store(&part->state, PART_NONE);
 }
 

@@ -20,7 +20,7 @@ struct peer *place_pick(const struct engine *engine, const struct slab *slab,
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns);
 
 /* Asks a server for an unused part of a LIVE slab, to be attached by the keeper
- * once it is GIVEN.  NULL where there is no server or no part. */
+ * once it is SPARE.  NULL where there is no server or no part. */
 struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
 				    uint8_t row);
 
@@ -30,7 +30,10 @@ struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
 void place_answer(struct engine *engine, struct slab_part *part,
 		  const struct remote_slab *remote);
 
-/* Gives a part that nobody uses back to its server, sooner or later: NONE. */
-void place_give_back(struct engine *engine, struct slab_part *part);
+/* Gives a part that nobody uses, and that is in STATE, back to its server,
+ * sooner or later: NONE.  Does nothing where it is not, as the session that
+ * lost its server was faster. */
+void place_give_back(struct engine *engine, struct slab_part *part,
+		     enum part_state state);
 
 #endif

@@ -187,10 +187,8 @@ static bool holds_part(const struct peer *peer, const struct slab *slab)
 {
 	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
 		const struct slab_part *part = &slab->parts[i];
-		enum part_state state = part_state(part);
 
-		if (part->peer == peer->index &&
-		    (state == PART_GIVEN || state == PART_LIVE))
+		if (part->peer == peer->index && part_is_held(part_state(part)))
 			return true;
 	}
 	return false;
@@ -206,8 +204,7 @@ static bool drop_part(const struct peer *peer, struct slab *slab)
 		enum part_state state = part_state(part);
 		uint8_t old = (uint8_t)state;
 
-		if (part->peer == peer->index &&
-		    (state == PART_GIVEN || state == PART_LIVE))
+		if (part->peer == peer->index && part_is_held(state))
 			atomic_compare_exchange_strong(&part->state, &old,
 						       PART_NONE);
 		else if (state == PART_LIVE)
@@ -269,6 +266,19 @@ static int64_t lose_slab(struct peer *peer, struct slab *slab)
 	return lost;
 }
 
+/* Who was first with a part is about to queue it: it is to be forgotten here,
+ * not freed in the next session. */
+static void await_going(const struct peer *peer, const struct slab *slab)
+{
+	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &slab->parts[i];
+
+		while (part->peer == peer->index &&
+		       part_state(part) == PART_GOING)
+			clock_sleep_ns(NS_PER_MS / 4);
+	}
+}
+
 int64_t session_lose_slabs(struct peer *peer)
 {
 	struct slab_table *table = &peer->engine->slabs;
@@ -281,6 +291,7 @@ int64_t session_lose_slabs(struct peer *peer)
 		/* Only this thread has this peer give any. */
 		if (holds_part(peer, slab))
 			lost += lose_slab(peer, slab);
+		await_going(peer, slab);
 	}
 	atomic_store(&peer->slabs, 0);
 	peer_forget_given_back(peer);

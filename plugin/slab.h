@@ -21,12 +21,16 @@
  *
  * A part:
  *
- *   NONE --ask--> ASKED --its server gave a slab--> GIVEN --attached--> LIVE
- *    ^              | (refused, or the server went)   |                  |
- *    +--------------+---------------------------------+------detach------+
+ *   NONE --ask--> ASKED --its server gave a slab--> GIVEN, SPARE ---> LIVE
+ *    ^              | (refused, or the server went)       |            |
+ *    +--------------+-------------------------------------+--- GOING <-+
  *
- * Only its peer's session leaves ASKED; the rest is done by who allocates
- * (place.c), by the keeper (keeper.c), or by the session that loses its server.
+ * GIVEN to who allocates the slab (place.c), or SPARE for the keeper, who
+ * attaches it to a slab that is LIVE (keeper.c).  Only its peer's session
+ * leaves ASKED.  From GIVEN, SPARE and LIVE to NONE there are two ways: who
+ * gives the part back has it GOING first, until that is queued; the session
+ * that loses its server leaves it NONE at once.  Whoever is first with the
+ * state has it.
  *
  * Stale units: what a part should hold and does not, because a write did not
  * reach it, or because it is new.  A unit's bit changes only by who owns the
@@ -70,13 +74,20 @@ enum slab_state {
 	SLAB_CLOSING,
 };
 
-enum part_state { PART_NONE, PART_ASKED, PART_GIVEN, PART_LIVE };
+enum part_state {
+	PART_NONE,
+	PART_ASKED,
+	PART_GIVEN,
+	PART_SPARE,
+	PART_LIVE,
+	PART_GOING,
+};
 
 struct slab_part {
-	_Atomic uint8_t state;	   /* enum part_state */
-	_Atomic uint8_t row;	   /* which share of each page it holds */
-	_Atomic bool keepers;	   /* asked for by the keeper: attached later */
-	_Atomic uint32_t peer;	   /* whose memory; looked at in any state */
+	_Atomic uint8_t state; /* enum part_state */
+	_Atomic uint8_t row;   /* which share of each page it holds */
+	_Atomic bool keepers;  /* asked for by the keeper: SPARE, not GIVEN */
+	_Atomic uint32_t peer; /* whose memory; looked at in any state */
 	struct remote_slab remote; /* where in it */
 	_Atomic uint32_t stale_units;
 	_Atomic uint64_t *stale; /* a bit for each unit */
@@ -182,6 +193,12 @@ static inline enum part_state part_state(const struct slab_part *part)
 static inline bool part_is_live(const struct slab_part *part)
 {
 	return part_state(part) == PART_LIVE;
+}
+
+/* Whether a server has a slab for a part in STATE. */
+static inline bool part_is_held(enum part_state state)
+{
+	return state == PART_GIVEN || state == PART_SPARE || state == PART_LIVE;
 }
 
 /* Whether the part does not hold that unit.  By who is in the slab. */

@@ -227,6 +227,22 @@ static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
 	assert_int_equal(rc, 0);
 }
 
+/* A keeper's part whose server was lost before the keeper gave it back: another
+ * one has been asked for it. */
+static void a_part_that_was_lost_meanwhile_is_not_given_back(void **state)
+{
+	struct slab_part *part = &fake.engine.slabs.slabs[0].parts[0];
+	struct peer *peer = &fake.engine.peers[1];
+
+	(void)state;
+	part->peer = peer->index;
+	atomic_store(&part->state, PART_ASKED);
+	place_give_back(&fake.engine, part, PART_SPARE);
+	assert_int_equal(peer->n_given_back, 0);
+	assert_int_equal(part_state(part), PART_ASKED);
+	atomic_store(&part->state, PART_NONE);
+}
+
 #define THREADS 6
 
 static _Atomic unsigned failed;
@@ -275,6 +291,7 @@ int main(void)
 			a_session_that_does_not_answer_is_waited_for_until_the_deadline),
 		with_servers(
 			a_slab_that_is_gone_before_it_was_seen_is_no_refusal),
+		with_servers(a_part_that_was_lost_meanwhile_is_not_given_back),
 		with_servers(many_that_want_a_slab_get_one),
 	};
 

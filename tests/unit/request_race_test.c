@@ -145,7 +145,7 @@ static void free_empty_slabs(uint32_t server)
 			slab_finish_close(table, slab, SLAB_LIVE);
 			continue;
 		}
-		place_give_back(&fake.engine, &slab->parts[0]);
+		place_give_back(&fake.engine, &slab->parts[0], PART_LIVE);
 		slab_finish_close(table, slab, SLAB_UNMAPPED);
 	}
 }

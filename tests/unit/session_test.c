@@ -466,12 +466,37 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 	script.give_back = true;
 	script.swallow = WIRE_FREE;
 	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(first), PART_GIVEN);
+	assert_int_equal(part_state(first), PART_SPARE);
 	assert_int_equal(part_state(second), PART_NONE);
 	/* and what was given back is not forgotten: it was asked once in vain,
 	 * then came the one that the second ALLOC may have got */
 	assert_int_equal(session_free_slabs(peer, &why), 0);
 	assert_int_equal(received(WIRE_FREE), 3);
+}
+
+static void *give_back_slowly(void *arg)
+{
+	struct slab_part *part = arg;
+
+	sleep_ms(50);
+	peer_give_back(peer, 9);
+	atomic_store(&part->state, PART_NONE);
+	return NULL;
+}
+
+/* The next session may have a slab of the same number, and must not free it. */
+static void what_is_given_back_is_forgotten_with_its_session(void **state)
+{
+	struct slab_part *part = &engine.slabs.slabs[0].parts[0];
+	pthread_t thread;
+
+	(void)state;
+	part->peer = peer->index;
+	atomic_store(&part->state, PART_GOING);
+	thread = thread_start(give_back_slowly, part);
+	session_lose_slabs(peer);
+	thread_end(thread);
+	assert_int_equal(peer->n_given_back, 0);
 }
 
 /* Writes fail until it is known that there is room again. */
@@ -502,6 +527,7 @@ int main(void)
 		TEST(stops_while_it_waits),
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
+		TEST(what_is_given_back_is_forgotten_with_its_session),
 		TEST(a_full_server_is_asked_more_often),
 	};
 
