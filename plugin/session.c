@@ -107,10 +107,13 @@ int session_heal(struct peer *peer, struct reason *why)
 	log_error("server %s: %s; %s", peer->text.text, peer->broken_why.text,
 		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
 	session_close_lanes(peer);
-	/* Others may have room, and be there. */
-	if (session_may_refuse(peer))
-		session_refuse_slabs(peer);
-	while ((rc = heal_once(peer, &resumed, why))) {
+	for (;;) {
+		/* Others may have room, and be there by now. */
+		if (session_may_refuse(peer))
+			session_refuse_slabs(peer);
+		rc = heal_once(peer, &resumed, why);
+		if (!rc)
+			break;
 		if (atomic_load(&peer->stopping))
 			return -ECANCELED;
 		if (rc == -ESTALE)

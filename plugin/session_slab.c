@@ -91,11 +91,9 @@ bool session_may_refuse(const struct peer *peer)
 	return false;
 }
 
-/* Asks by session_call or session_try_call.  0, -EREMOTEIO (the server
- * refused), or what failed on the connection. */
+/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
 static int alloc_part(struct peer *peer, const struct slab_part *part,
-		      session_caller *call, struct remote_slab *remote,
-		      struct reason *why)
+		      struct remote_slab *remote, struct reason *why)
 {
 	const struct slab_table *table = &peer->engine->slabs;
 	struct wire_message request = { .type = WIRE_ALLOC };
@@ -103,7 +101,7 @@ static int alloc_part(struct peer *peer, const struct slab_part *part,
 	int rc;
 
 	request.alloc.label = slab_number(table, part->slab);
-	rc = call(peer, &request, WIRE_SLAB, &reply, why);
+	rc = session_try_call(peer, &request, WIRE_SLAB, &reply, why);
 	if (rc)
 		return rc;
 	if (reply.slab.bytes != table->geometry.slab_bytes) {
@@ -143,16 +141,13 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 	if (!rc)
 		rc = free_orphan(peer, why);
 	while (!rc && (part = peer_next_ask(peer))) {
-		/* Where the slab can go elsewhere, who asks does not wait for a
-		 * server that does not answer. */
-		bool elsewhere = session_may_refuse(peer);
-		session_caller *call =
-			elsewhere ? session_try_call : session_call;
+		/* Who asks does not wait for a server that does not answer: the
+		 * slab can go elsewhere, or others may be back sooner. */
 		struct remote_slab remote;
 
-		rc = free_given_back(peer, call, why);
+		rc = free_given_back(peer, session_try_call, why);
 		if (!rc)
-			rc = alloc_part(peer, part, call, &remote, why);
+			rc = alloc_part(peer, part, &remote, why);
 		if (!rc) {
 			place_answer(peer->engine, part, &remote);
 		} else if (rc == -EREMOTEIO) {
@@ -161,7 +156,7 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 			atomic_store(&peer->free_bytes, 0);
 			place_answer(peer->engine, part, NULL);
 			rc = 0;
-		} else if (elsewhere && rc != -EPROTO) {
+		} else if (rc != -EPROTO) {
 			rc = go_without(peer, part, why);
 		} else {
 			/* Refused with all others, as the session is lost. */

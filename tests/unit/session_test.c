@@ -474,6 +474,45 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 	assert_int_equal(received(WIRE_FREE), 3);
 }
 
+static void *bring_up_the_other_one(void *arg)
+{
+	(void)arg;
+	sleep_ms(100);
+	peer_set_state(&engine.peers[1], PEER_UP);
+	return NULL;
+}
+
+/* Nobody else was there when it began to heal. */
+static void a_slab_goes_elsewhere_once_another_server_is_back(void **state)
+{
+	struct slab_part *part = ask_part(0);
+	pthread_t thread;
+
+	(void)state;
+	peer_set_state(&engine.peers[1], PEER_BROKEN);
+	script.gone = true;
+	script.lose = WIRE_PING;
+	thread = thread_start(bring_up_the_other_one, NULL);
+	assert_true(call(WIRE_PING, WIRE_PONG, &(struct wire_message){ 0 }));
+	thread_end(thread);
+	assert_int_equal(part_state(part), PART_NONE);
+}
+
+/* There may be somebody else before this one answers. */
+static void a_slab_waits_for_no_answer_though_nobody_else_is_there(void **state)
+{
+	struct slab_part *part = ask_part(0);
+	struct reason why = { "" };
+
+	(void)state;
+	script.swallow = WIRE_ALLOC;
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(part), PART_NONE);
+	/* the one that it may have got is freed */
+	assert_int_equal(received(WIRE_ALLOC), 2);
+	assert_int_equal(received(WIRE_FREE), 1);
+}
+
 static void *give_back_slowly(void *arg)
 {
 	struct slab_part *part = arg;
@@ -527,6 +566,8 @@ int main(void)
 		TEST(stops_while_it_waits),
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
+		TEST(a_slab_goes_elsewhere_once_another_server_is_back),
+		TEST(a_slab_waits_for_no_answer_though_nobody_else_is_there),
 		TEST(what_is_given_back_is_forgotten_with_its_session),
 		TEST(a_full_server_is_asked_more_often),
 	};
