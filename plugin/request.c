@@ -27,6 +27,15 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 
 /* --- reading --- */
 
+static bool planned_well(const struct engine *engine, const struct lane *lane)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		if (!verify_unchanged(engine, &lane->runs[i]))
+			return false;
+	}
+	return true;
+}
+
 static int try_read(struct engine *engine, struct lane *lane,
 		    uint64_t deadline_ns, struct obstacle *obstacle)
 {
@@ -35,7 +44,8 @@ static int try_read(struct engine *engine, struct lane *lane,
 	for (size_t i = 0; !rc && i < lane->n_runs; i++)
 		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
 				obstacle);
-	return rc;
+	/* No server had what was planned: others may have what is there now. */
+	return rc == -EIO && !planned_well(engine, lane) ? -EAGAIN : rc;
 }
 
 /* Reads the first *N pages or fewer, and tells how many. */

@@ -4,9 +4,7 @@
 
 #include "keeper.h"
 
-/* Whether the pages of RUN are what they were when it was planned: then what
- * was read is what they held. */
-static bool unchanged(const struct engine *engine, const struct lane_run *run)
+bool verify_unchanged(const struct engine *engine, const struct lane_run *run)
 {
 	for (uint32_t i = 0; run->looks && i < run->pages; i++) {
 		if (pagemap_look(&engine->pages, run->page + i) !=
@@ -148,11 +146,11 @@ int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
 	int rc = 0;
 
 	if (first_wrong(engine, run) == run->pages)
-		return unchanged(engine, run) ? 0 : -EAGAIN;
+		return verify_unchanged(engine, run) ? 0 : -EAGAIN;
 	/* Where it changed meanwhile it is no fault. */
-	if (unchanged(engine, run)) {
+	if (verify_unchanged(engine, run)) {
 		atomic_fetch_add(&engine->counters.wrong_reads, 1);
 		rc = read_around(engine, lane, run, deadline_ns, obstacle);
 	}
-	return unchanged(engine, run) ? rc : -EAGAIN;
+	return verify_unchanged(engine, run) ? rc : -EAGAIN;
 }

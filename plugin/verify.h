@@ -4,6 +4,10 @@
 
 #include "carry.h"
 
+/* Whether the pages of RUN are what they were when it was planned: then what
+ * was read is what they held. */
+bool verify_unchanged(const struct engine *engine, const struct lane_run *run);
+
 /* After carry_read: whether the pages of RUN are what they were when it was
  * planned (or are the caller's: its looks are NULL then), and their bytes fit
  * their checksums.  The first page that does not is read again without the

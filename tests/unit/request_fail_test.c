@@ -417,6 +417,59 @@ a_read_takes_nothing_from_a_slab_that_came_after_a_loss(void **state)
 	assert_int_equal(fake_read(got, 16, 4), -EIO);
 }
 
+/* --- with two copies, on servers 0 and 1, and on 1 and 2 --- */
+
+static int start_copies(void **state)
+{
+	(void)state;
+	fake_start_copies(3, 2, LONG_MS, 2, 0, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		fake_session_start(i);
+	fake_map_slab(0, 0);
+	fake_map_slab(1, 1);
+	fake_fill(sent, 0, PAGES, 1);
+	memset(got, 0xee, sizeof got);
+	before_enter = NULL;
+	return 0;
+}
+
+static void write_without(uint32_t server, uint64_t page, uint64_t n)
+{
+	struct peer *peer = &fake.engine.peers[server];
+
+	atomic_store(&fake.sessions[server].no_repair, true);
+	peer_break(peer, "the test");
+	assert_int_equal(fake_write(sent + page * PAGE_BYTES, page, n), 0);
+	atomic_store(&fake.sessions[server].no_repair, false);
+	assert_int_equal(peer_wait(peer, after_ms(LONG_MS)), 0);
+}
+
+static void write_the_first_page(struct slab *slab)
+{
+	(void)slab;
+	write_without(0, 14, 1);
+}
+
+static void at_the_second_slab(struct slab *slab)
+{
+	(void)slab;
+	before_enter = write_the_first_page;
+}
+
+/* Two pages were on the same server when the read was planned, and are on two
+ * when it is carried out. */
+static void a_read_is_planned_anew_where_its_pages_went_apart(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_write(sent + 16 * PAGE_BYTES, 16, 1), 0);
+	write_without(1, 14, 2);
+	before_enter = at_the_second_slab;
+	assert_int_equal(fake_read(got, 14, 3), 0);
+	assert_memory_equal(got, sent + 14 * PAGE_BYTES, 3 * PAGE_BYTES);
+}
+
+#define with_copies(test)                                                      \
+	cmocka_unit_test_setup_teardown(test, start_copies, stop)
 #define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
 #define with_short_timeout(test)                                               \
 	cmocka_unit_test_setup_teardown(test, start_short, stop)
@@ -424,6 +477,7 @@ a_read_takes_nothing_from_a_slab_that_came_after_a_loss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		with_copies(a_read_is_planned_anew_where_its_pages_went_apart),
 		with_short_timeout(a_failed_read_is_never_a_success),
 		with_short_timeout(a_failed_write_is_never_a_success),
 		with_short_timeout(one_failure_among_many_fails_the_request),
