@@ -277,6 +277,27 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 	}
 }
 
+/* How long after it was aborted a transfer may take to end. */
+#define ABORTED_NS (3 * NS_PER_S)
+
+/* A device that is gone, or was reset, flushes nothing: the transport knows how
+ * to do without.  That may take it seconds. */
+static void abandon(const struct lane_pool *pool, struct lane *lane)
+{
+	uint64_t until_ns = lane->parked_ns + pool->config.late_ns + ABORTED_NS;
+
+	if (clock_left_ns(until_ns) > 0)
+		return;
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->wait(channel, set->xfers, set->submitted,
+					   0);
+	}
+}
+
 static struct lane *take_parked(struct lane_pool *pool)
 {
 	struct lane *lanes;
@@ -303,6 +324,8 @@ void lane_reap(struct lane_pool *pool, bool shortage)
 		if (lane_in_flight(lane)) /* a look may find half a reply */
 			lane_wait(lane, 0);
 		judge_late(pool, lane, shortage);
+		if (!shortage && lane_in_flight(lane))
+			abandon(pool, lane);
 		/* Seen before the release: what ends in between is released
 		 * the next time. */
 		in_flight = lane_in_flight(lane);

@@ -187,7 +187,7 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
 
 /* Frees the parked lanes whose late transfers are over, and gives up servers
  * that are late for too long; sooner where there is a SHORTAGE of lanes.  Any
- * thread. */
+ * thread; without SHORTAGE it may take seconds where a device is gone. */
 void lane_reap(struct lane_pool *pool, bool shortage);
 
 /* Whether one more lane may be left with late transfers: half of them at most,

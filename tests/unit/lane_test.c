@@ -269,7 +269,17 @@ static size_t look(struct channel *channel, struct xfer *xfers, size_t n,
 	return transport_over(xfers, n);
 }
 
-static const struct transport_ops looking_ops = { .wait_until = look };
+static void see_to_the_end(struct channel *channel, struct xfer *xfers,
+			   size_t n, uint64_t deadline_ns)
+{
+	(void)channel;
+	(void)deadline_ns;
+	for (size_t i = 0; i < n; i++)
+		xfers[i].status = -ETIMEDOUT;
+}
+
+static const struct transport_ops looking_ops = { .wait_until = look,
+						  .wait = see_to_the_end };
 static struct channel looking = { .ops = &looking_ops };
 
 static void parked(void *owner)
@@ -328,7 +338,7 @@ static void a_lane_that_is_parked_comes_free_for_who_waits(void **state)
 static void what_is_too_late_is_aborted_at_once(void **state)
 {
 	struct lane *lane = get_now(LANE_READ);
-	unsigned before = aborts;
+	unsigned before = aborts, given_up_before = given_up;
 
 	(void)state;
 	park_lane(lane);
@@ -337,9 +347,27 @@ static void what_is_too_late_is_aborted_at_once(void **state)
 	assert_int_equal(aborts, before);
 	pool.config.late_ns = 0;
 	lane_reap(&pool, false);
-	assert_int_equal(given_up, 1);
+	assert_int_equal(given_up, given_up_before + 1);
 	assert_int_equal(aborts, before + 1);
 	end_late(lane);
+	lane_reap(&pool, false);
+	assert_int_equal(pool.n_parked, 0);
+	lane->channels[0] = NULL;
+}
+
+/* A device that is gone, or was reset, does not flush what was aborted. */
+static void what_does_not_end_though_aborted_is_given_up(void **state)
+{
+	struct lane *lane = get_now(LANE_READ);
+
+	(void)state;
+	park_lane(lane);
+	pool.config.late_ns = 0;
+	lane_reap(&pool, false);
+	assert_int_equal(pool.n_parked, 1);
+	lane->parked_ns -= 10 * NS_PER_S;
+	lane_reap(&pool, true); /* not by a request: it takes a while */
+	assert_int_equal(pool.n_parked, 1);
 	lane_reap(&pool, false);
 	assert_int_equal(pool.n_parked, 0);
 	lane->channels[0] = NULL;
@@ -478,6 +506,7 @@ int main(void)
 		with_pool(closing_wakes_who_waits_with_nothing),
 		with_pool(closing_waits_for_lanes_to_come_home),
 		with_pool(a_lane_that_is_parked_comes_free_for_who_waits),
+		with_pool(what_does_not_end_though_aborted_is_given_up),
 		with_pool(what_is_too_late_is_aborted_at_once),
 		with_pool(a_link_is_held_only_while_it_is_up),
 		with_pool(a_broken_link_stays_busy_until_it_is_released),
