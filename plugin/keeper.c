@@ -141,6 +141,7 @@ static bool wants_row(const struct engine *engine, const struct slab *slab,
 static void attach(struct engine *engine, struct slab_part *part)
 {
 	struct slab *slab = part->slab;
+	uint8_t spare = PART_SPARE;
 
 	if (!slab_close(&engine->slabs, slab)) {
 		/* Gone meanwhile; or being allocated anew: the next pass sees
@@ -149,14 +150,13 @@ static void attach(struct engine *engine, struct slab_part *part)
 			place_give_back(engine, part, PART_SPARE);
 		return;
 	}
-	/* It may have been lost while the slab was being closed. */
-	if (part_state(part) == PART_SPARE) {
-		if (wants_row(engine, slab, part->row)) {
-			mark_present_stale(engine, part);
-			atomic_store(&part->state, PART_LIVE);
-		} else {
-			place_give_back(engine, part, PART_SPARE);
-		}
+	/* It may have been lost while the slab was being closed, or be so now,
+	 * by a session that found the slab UNMAPPED. */
+	if (wants_row(engine, slab, part->row)) {
+		mark_present_stale(engine, part);
+		atomic_compare_exchange_strong(&part->state, &spare, PART_LIVE);
+	} else {
+		place_give_back(engine, part, PART_SPARE);
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
 }

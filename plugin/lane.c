@@ -280,14 +280,16 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 /* How long after it was aborted a transfer may take to end. */
 #define ABORTED_NS (3 * NS_PER_S)
 
+static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
+{
+	return clock_left_ns(lane->parked_ns + pool->config.late_ns +
+			     ABORTED_NS) == 0;
+}
+
 /* A device that is gone, or was reset, flushes nothing: the transport knows how
  * to do without.  That may take it seconds. */
-static void abandon(const struct lane_pool *pool, struct lane *lane)
+static void abandon(struct lane *lane)
 {
-	uint64_t until_ns = lane->parked_ns + pool->config.late_ns + ABORTED_NS;
-
-	if (clock_left_ns(until_ns) > 0)
-		return;
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
@@ -309,31 +311,42 @@ static struct lane *take_parked(struct lane_pool *pool)
 	return lanes;
 }
 
+/* Frees a lane that was taken from the parked ones, or parks it again. */
+static void let_go(struct lane_pool *pool, struct lane *lane)
+{
+	/* Seen before the release: what ends in between is released the next
+	 * time. */
+	bool in_flight = lane_in_flight(lane);
+
+	lane_links_release(pool, lane);
+	if (in_flight)
+		park(pool, lane);
+	else
+		take_back(pool, lane, false);
+}
+
 void lane_reap(struct lane_pool *pool, bool shortage)
 {
-	struct lane *lane, *next;
+	struct lane *lane, *next, *overdue = NULL;
 
 	if (atomic_load(&pool->n_parked) == 0)
 		return;
 	for (lane = take_parked(pool); lane; lane = next) {
-		bool in_flight;
-
 		next = lane->next;
 		atomic_fetch_sub(&pool->n_parked, 1);
 		lane_wait(lane, 0);
 		if (lane_in_flight(lane)) /* a look may find half a reply */
 			lane_wait(lane, 0);
 		judge_late(pool, lane, shortage);
-		if (!shortage && lane_in_flight(lane))
-			abandon(pool, lane);
-		/* Seen before the release: what ends in between is released
-		 * the next time. */
-		in_flight = lane_in_flight(lane);
-		lane_links_release(pool, lane);
-		if (in_flight)
-			park(pool, lane);
+		if (!shortage && !overdue && lane_in_flight(lane) &&
+		    is_overdue(pool, lane))
+			overdue = lane; /* after those that may be over */
 		else
-			take_back(pool, lane, false);
+			let_go(pool, lane);
+	}
+	if (overdue) {
+		abandon(overdue);
+		let_go(pool, overdue);
 	}
 }
 

@@ -14,13 +14,30 @@ static bool same_zone(const struct peer *a, const struct peer *b)
 	return id && id == atomic_load(&b->zone_id);
 }
 
+static bool has_room(const struct peer *peer)
+{
+	return atomic_load(&peer->free_bytes) >=
+		       peer->engine->slabs.geometry.slab_bytes &&
+	       atomic_load(&peer->release_slabs) == 0;
+}
+
+bool place_elsewhere(const struct peer *peer)
+{
+	for (uint32_t i = 0; i < peer->engine->n_peers; i++) {
+		const struct peer *other = &peer->engine->peers[i];
+
+		if (other != peer && peer_state(other) == PEER_UP &&
+		    has_room(other))
+			return true;
+	}
+	return false;
+}
+
 /* Whether PEER may take one more part of SLAB. */
 static bool suits(const struct engine *engine, const struct slab *slab,
 		  const struct peer *peer, bool new_zone)
 {
-	if (atomic_load(&peer->free_bytes) <
-		    engine->slabs.geometry.slab_bytes ||
-	    atomic_load(&peer->release_slabs) > 0)
+	if (!has_room(peer))
 		return false;
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		const struct slab_part *part = &slab->parts[i];
@@ -265,6 +282,20 @@ static struct peer *broken_peer(const struct engine *engine, bool only_lately)
 	return NULL;
 }
 
+/* Whether enough servers are there now that have room: one may be back, or have
+ * told of room, since it was asked. */
+static bool enough_room(const struct engine *engine)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
+		const struct peer *peer = &engine->peers[i];
+
+		n += peer_state(peer) == PEER_UP && has_room(peer);
+	}
+	return n >= engine->redundancy.need;
+}
+
 /* Nobody took it who is there.  -EAGAIN where a server may come back, after
  * waiting for it for a while; else what to tell. */
 static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
@@ -273,6 +304,8 @@ static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
 	struct peer *peer = broken_peer(engine, others);
 	uint64_t until_ns = clock_now_ns() + SLICE_NS;
 
+	if (enough_room(engine) && clock_left_ns(deadline_ns) > 0)
+		return -EAGAIN;
 	if (!peer || clock_left_ns(deadline_ns) == 0)
 		return others ? -ENOSPC : -EIO;
 	peer_wait(peer, until_ns < deadline_ns ? until_ns : deadline_ns);

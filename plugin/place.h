@@ -19,6 +19,9 @@ struct peer *place_pick(const struct engine *engine, const struct slab *slab,
  * there is full) or -EIO (no server is there). */
 int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns);
 
+/* Whether another server than PEER is UP and has room for a slab. */
+bool place_elsewhere(const struct peer *peer);
+
 /* Asks a server for an unused part of a LIVE slab, to be attached by the keeper
  * once it is SPARE.  NULL where there is no server or no part. */
 struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,

@@ -63,6 +63,17 @@ static uint32_t stale_parts(const struct engine *engine,
 	return bits;
 }
 
+bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
+{
+	uint32_t stale = stale_parts(engine, run->slab, run->page);
+
+	for (uint32_t i = 1; i < run->pages; i++) {
+		if (stale_parts(engine, run->slab, run->page + i) != stale)
+			return false;
+	}
+	return true;
+}
+
 /* Adds a PRESENT page, inside whose slab the lane is then.  0, -EAGAIN with
  * OBSTACLE, or 1 where the piece has as many runs as it may. */
 static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
@@ -71,11 +82,15 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 {
 	struct slab *slab = slab_at(engine, page);
 	struct lane_run *run = open_run(lane, slab, page);
-	uint32_t stale;
 
+	/* From when the slab is entered it is what it is, and only then comes
+	 * the look that counts: it may have been lost before, and another one
+	 * come in its place for other pages, which knows nothing of this one.
+	 * Which parts are stale comes after the look, which changes where these
+	 * do. */
 	if (run) {
-		stale = stale_parts(engine, slab, page);
-		if (stale != *last_stale)
+		*look = pagemap_look(&engine->pages, page);
+		if (stale_parts(engine, slab, page) != *last_stale)
 			run = NULL;
 	}
 	if (!run) {
@@ -88,13 +103,9 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		run = new_run(lane, slab, page, buf);
 		run->entered = true;
 		run->looks = look;
-		stale = stale_parts(engine, slab, page);
-		*last_stale = stale;
+		*look = pagemap_look(&engine->pages, page);
+		*last_stale = stale_parts(engine, slab, page);
 	}
-	/* From here on the slab is what it is, and this is the look that
-	 * counts: it may have been lost in between, and another one come in its
-	 * place for other pages, which knows nothing of this one. */
-	*look = pagemap_look(&engine->pages, page);
 	if (*look & PAGE_BUSY || (*look & PAGE_STATE_MASK) != PAGE_PRESENT)
 		return -EAGAIN;
 	run->pages++;

@@ -9,6 +9,10 @@
 /* Whether the page at PAGE is all zeros. */
 bool plan_is_zero(const void *page);
 
+/* Whether the pages of RUN, which were held by the same parts when it was
+ * planned, still are. */
+bool plan_is_uniform(const struct engine *engine, const struct lane_run *run);
+
 /* Plans the PRESENT pages, inside whose slabs the lane is then, and zeroes the
  * buffer of the ABSENT ones.  *N becomes less where the piece would have too
  * many runs.  0, -EAGAIN with OBSTACLE, or -EIO for a page that is LOST; the

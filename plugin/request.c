@@ -27,10 +27,12 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 
 /* --- reading --- */
 
-static bool planned_well(const struct engine *engine, const struct lane *lane)
+/* Whether the plan would be the same now. */
+static bool plan_holds(const struct engine *engine, const struct lane *lane)
 {
 	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!verify_unchanged(engine, &lane->runs[i]))
+		if (!verify_unchanged(engine, &lane->runs[i]) ||
+		    !plan_is_uniform(engine, &lane->runs[i]))
 			return false;
 	}
 	return true;
@@ -45,7 +47,7 @@ static int try_read(struct engine *engine, struct lane *lane,
 		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
 				obstacle);
 	/* No server had what was planned: others may have what is there now. */
-	return rc == -EIO && !planned_well(engine, lane) ? -EAGAIN : rc;
+	return rc == -EIO && !plan_holds(engine, lane) ? -EAGAIN : rc;
 }
 
 /* Reads the first *N pages or fewer, and tells how many. */

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "place.h"
 #include "size.h"
 #include "wireio.h"
 
@@ -100,16 +101,16 @@ static int heal_once(struct peer *peer, bool *resumed, struct reason *why)
 int session_heal(struct peer *peer, struct reason *why)
 {
 	uint64_t backoff_ns = BACKOFF_MIN_NS;
-	bool resumed = false;
+	bool resumed = false, refuse;
 	int rc;
 
 	peer_break(peer, why->text);
 	log_error("server %s: %s; %s", peer->text.text, peer->broken_why.text,
 		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
 	session_close_lanes(peer);
-	for (;;) {
-		/* Others may have room, and be there by now. */
-		if (session_may_refuse(peer))
+	for (refuse = session_may_refuse(peer);;
+	     refuse = place_elsewhere(peer)) {
+		if (refuse)
 			session_refuse_slabs(peer);
 		rc = heal_once(peer, &resumed, why);
 		if (!rc)

@@ -283,8 +283,9 @@ int64_t session_lose_slabs(struct peer *peer)
 	for (uint64_t i = 0; i < table->n; i++) {
 		struct slab *slab = slab_at(peer, i);
 
-		/* Only this thread has this peer give any. */
-		if (holds_part(peer, slab))
+		/* Only this thread has this peer give any.  Again where the
+		 * keeper attached one to a slab that had just been UNMAPPED. */
+		while (holds_part(peer, slab))
 			lost += lose_slab(peer, slab);
 		await_going(peer, slab);
 	}

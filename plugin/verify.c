@@ -122,6 +122,8 @@ static int read_around(struct engine *engine, struct lane *lane,
 	struct lane_run page = whole;
 	int rc;
 
+	if (i == whole.pages) /* written meanwhile, with these very bytes */
+		return -EAGAIN;
 	page.page += i;
 	page.pages = 1;
 	page.buf += (uint64_t)i * PAGE_BYTES;

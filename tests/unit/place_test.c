@@ -198,10 +198,13 @@ static void *place_first(void *arg)
 /* Waits until the session of the server with most memory is asked. */
 static struct slab_part *await_ask(void)
 {
+	uint64_t deadline_ns = after_ms(LONG_MS);
 	struct slab_part *asked;
 
-	while (!(asked = peer_next_ask(&fake.engine.peers[0])))
+	while (!(asked = peer_next_ask(&fake.engine.peers[0]))) {
+		assert_true(clock_left_ns(deadline_ns) > 0);
 		sched_yield();
+	}
 	return asked;
 }
 
@@ -219,6 +222,26 @@ static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
 	thread = thread_start(place_first, &rc);
 	asked = await_ask();
 	atomic_fetch_add(&asked->slab->generation, 1);
+	atomic_store(&asked->state, PART_NONE);
+	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
+	assert_ptr_equal(await_ask()->slab, asked->slab);
+	place_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
+	thread_end(thread);
+	assert_int_equal(rc, 0);
+}
+
+/* It did not answer, and is back with room before who asked got to run. */
+static void a_server_that_is_back_is_asked_again(void **state)
+{
+	pthread_t thread;
+	struct slab_part *asked;
+	int rc = -1;
+
+	(void)state;
+	for (uint32_t i = 1; i < SERVERS; i++)
+		set_state(i, PEER_DOWN);
+	thread = thread_start(place_first, &rc);
+	asked = await_ask();
 	atomic_store(&asked->state, PART_NONE);
 	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
 	assert_ptr_equal(await_ask()->slab, asked->slab);
@@ -291,6 +314,7 @@ int main(void)
 			a_session_that_does_not_answer_is_waited_for_until_the_deadline),
 		with_servers(
 			a_slab_that_is_gone_before_it_was_seen_is_no_refusal),
+		with_servers(a_server_that_is_back_is_asked_again),
 		with_servers(a_part_that_was_lost_meanwhile_is_not_given_back),
 		with_servers(many_that_want_a_slab_get_one),
 	};

@@ -468,6 +468,30 @@ static void a_read_is_planned_anew_where_its_pages_went_apart(void **state)
 	assert_memory_equal(got, sent + 14 * PAGE_BYTES, 3 * PAGE_BYTES);
 }
 
+/* As a reader does that got wrong bytes from one server, and then the other. */
+static void mark_both_stale(struct slab *slab)
+{
+	(void)slab;
+	slab = &fake.engine.slabs.slabs[0];
+	part_mark(&slab->parts[0], 14, 1, true);
+	part_mark(&slab->parts[1], 15, 1, true);
+}
+
+static void mark_at_the_second_slab(struct slab *slab)
+{
+	(void)slab;
+	before_enter = mark_both_stale;
+}
+
+static void a_read_is_planned_anew_where_its_pages_were_condemned(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_write(sent + 14 * PAGE_BYTES, 14, 3), 0);
+	before_enter = mark_at_the_second_slab;
+	assert_int_equal(fake_read(got, 14, 3), 0);
+	assert_memory_equal(got, sent + 14 * PAGE_BYTES, 3 * PAGE_BYTES);
+}
+
 #define with_copies(test)                                                      \
 	cmocka_unit_test_setup_teardown(test, start_copies, stop)
 #define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -478,6 +502,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_copies(a_read_is_planned_anew_where_its_pages_went_apart),
+		with_copies(
+			a_read_is_planned_anew_where_its_pages_were_condemned),
 		with_short_timeout(a_failed_read_is_never_a_success),
 		with_short_timeout(a_failed_write_is_never_a_success),
 		with_short_timeout(one_failure_among_many_fails_the_request),

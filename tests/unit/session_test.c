@@ -476,26 +476,42 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 
 static void *bring_up_the_other_one(void *arg)
 {
-	(void)arg;
 	sleep_ms(100);
+	atomic_store(&engine.peers[1].free_bytes, *(const uint64_t *)arg);
 	peer_set_state(&engine.peers[1], PEER_UP);
 	return NULL;
 }
 
-/* Nobody else was there when it began to heal. */
-static void a_slab_goes_elsewhere_once_another_server_is_back(void **state)
+/* This one goes for good; nobody else was there when it began to heal. */
+static void heal_while_another_comes_back(uint64_t free_bytes)
 {
-	struct slab_part *part = ask_part(0);
 	pthread_t thread;
 
-	(void)state;
 	peer_set_state(&engine.peers[1], PEER_BROKEN);
 	script.gone = true;
 	script.lose = WIRE_PING;
-	thread = thread_start(bring_up_the_other_one, NULL);
+	thread = thread_start(bring_up_the_other_one, &free_bytes);
 	assert_true(call(WIRE_PING, WIRE_PONG, &(struct wire_message){ 0 }));
 	thread_end(thread);
+}
+
+static void a_slab_goes_elsewhere_once_another_server_is_back(void **state)
+{
+	struct slab_part *part = ask_part(0);
+
+	(void)state;
+	heal_while_another_comes_back(SLAB_BYTES);
 	assert_int_equal(part_state(part), PART_NONE);
+}
+
+/* Refused, the write would be told that there is no space. */
+static void a_slab_goes_nowhere_where_the_other_server_is_full(void **state)
+{
+	struct slab_part *part = ask_part(0);
+
+	(void)state;
+	heal_while_another_comes_back(0);
+	assert_int_equal(part_state(part), PART_ASKED);
 }
 
 /* There may be somebody else before this one answers. */
@@ -567,6 +583,7 @@ int main(void)
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
 		TEST(a_slab_goes_elsewhere_once_another_server_is_back),
+		TEST(a_slab_goes_nowhere_where_the_other_server_is_full),
 		TEST(a_slab_waits_for_no_answer_though_nobody_else_is_there),
 		TEST(what_is_given_back_is_forgotten_with_its_session),
 		TEST(a_full_server_is_asked_more_often),
