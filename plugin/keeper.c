@@ -150,13 +150,16 @@ static void attach(struct engine *engine, struct slab_part *part)
 			place_give_back(engine, part, PART_SPARE);
 		return;
 	}
-	/* It may have been lost while the slab was being closed, or be so now,
-	 * by a session that found the slab UNMAPPED. */
-	if (wants_row(engine, slab, part->row)) {
-		mark_present_stale(engine, part);
-		atomic_compare_exchange_strong(&part->state, &spare, PART_LIVE);
-	} else {
-		place_give_back(engine, part, PART_SPARE);
+	/* It may have been lost, and taken by others, while the slab was being
+	 * closed; or be lost now, by a session that found the slab UNMAPPED. */
+	if (part_state(part) == PART_SPARE) {
+		if (wants_row(engine, slab, part->row)) {
+			mark_present_stale(engine, part);
+			atomic_compare_exchange_strong(&part->state, &spare,
+						       PART_LIVE);
+		} else {
+			place_give_back(engine, part, PART_SPARE);
+		}
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
 }

@@ -108,22 +108,20 @@ static int find_wrong_parts(struct engine *engine, struct lane *lane,
 	return rc;
 }
 
-/* RUN came out wrong: looks for whose fault the first wrong page is, and
- * condemns that.  -EAGAIN where the request is to be planned anew, without it,
+/* Page I of RUN came out wrong: looks for whose fault that is, and condemns it.
+ *  -EAGAIN where the request is to be planned anew, without it,
  * or a server that may have it is BROKEN. */
 static int read_around(struct engine *engine, struct lane *lane,
-		       const struct lane_run *run, uint64_t deadline_ns,
-		       struct obstacle *obstacle)
+		       const struct lane_run *run, uint32_t i,
+		       uint64_t deadline_ns, struct obstacle *obstacle)
 {
 	const struct lane_run whole = *run; /* it may be the first one */
 	const struct lane_run first = lane->runs[0];
 	const size_t n_runs = lane->n_runs;
-	uint32_t i = first_wrong(engine, run), wrong;
 	struct lane_run page = whole;
+	uint32_t wrong;
 	int rc;
 
-	if (i == whole.pages) /* written meanwhile, with these very bytes */
-		return -EAGAIN;
 	page.page += i;
 	page.pages = 1;
 	page.buf += (uint64_t)i * PAGE_BYTES;
@@ -145,14 +143,16 @@ static int read_around(struct engine *engine, struct lane *lane,
 int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
 	       uint64_t deadline_ns, struct obstacle *obstacle)
 {
+	uint32_t wrong = first_wrong(engine, run);
 	int rc = 0;
 
-	if (first_wrong(engine, run) == run->pages)
+	if (wrong == run->pages)
 		return verify_unchanged(engine, run) ? 0 : -EAGAIN;
 	/* Where it changed meanwhile it is no fault. */
 	if (verify_unchanged(engine, run)) {
 		atomic_fetch_add(&engine->counters.wrong_reads, 1);
-		rc = read_around(engine, lane, run, deadline_ns, obstacle);
+		rc = read_around(engine, lane, run, wrong, deadline_ns,
+				 obstacle);
 	}
 	return verify_unchanged(engine, run) ? rc : -EAGAIN;
 }

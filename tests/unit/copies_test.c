@@ -320,6 +320,60 @@ static void a_server_that_comes_back_is_used_at_once(const struct scheme *s)
 		atomic_store(&fake.sessions[server].no_repair, false);
 }
 
+/* Called by the keeper just before it closes a slab. */
+static void (*before_close)(struct slab *slab);
+
+bool __real_slab_close(struct slab_table *table, struct slab *slab);
+bool __wrap_slab_close(struct slab_table *table, struct slab *slab);
+
+bool __wrap_slab_close(struct slab_table *table, struct slab *slab)
+{
+	void (*hook)(struct slab * slab) = before_close;
+
+	if (hook) {
+		before_close = NULL;
+		hook(slab);
+	}
+	return __real_slab_close(table, slab);
+}
+
+static void take_the_spare_part(struct slab *slab)
+{
+	atomic_store(&slab->parts[2].state, PART_LIVE);
+	atomic_store(&slab->parts[0].state, PART_NONE);
+}
+
+/* Its server was lost before the keeper attached it, the slab as well, and a
+ * write had that allocated anew, with the same part. */
+static void a_part_that_others_took_is_not_attached(void **state)
+{
+	struct reason why;
+	struct slab *slab;
+
+	(void)state;
+	fake_start_copies(SERVERS, 4, LONG_MS, 2, 0, 0);
+	slab = &fake.engine.slabs.slabs[0];
+	fake_map_slab(0, 0); /* and 1 */
+	fake_fill(sent, 0, 4, 1);
+	assert_int_equal(fake_write(sent, 0, 4), 0);
+	slab->parts[2].peer = 2;
+	slab->parts[2].row = slab->parts[0].row;
+	atomic_store(&slab->parts[2].state, PART_SPARE);
+	/* nobody has room, or is there to copy from */
+	peer_break(&fake.engine.peers[1], "the test");
+	for (uint32_t i = 0; i < SERVERS; i++)
+		atomic_store(&fake.engine.peers[i].free_bytes, 0);
+	atomic_store(&fake.engine.peers[2].release_slabs, UINT32_MAX);
+	before_close = take_the_spare_part;
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	keeper_wait(&fake.engine, after_ms(LONG_MS));
+	keeper_stop(&fake.engine);
+	assert_null(before_close);
+	assert_int_equal(part_state(&slab->parts[2]), PART_LIVE);
+	assert_int_equal(atomic_load(&slab->parts[2].stale_units), 0);
+	fake_stop();
+}
+
 static void wrong_bytes_without_another_copy_are_an_error(void **state)
 {
 	(void)state;
@@ -499,6 +553,7 @@ int main(void)
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
+		cmocka_unit_test(a_part_that_others_took_is_not_attached),
 		cmocka_unit_test(any_one_wrong_part_is_found_each),
 		cmocka_unit_test(wrong_bytes_here_and_there_are_no_error_each),
 		cmocka_unit_test(copies_that_are_wrong_are_all_left_out_each),
