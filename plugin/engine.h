@@ -53,9 +53,10 @@ struct engine_counters {
 	_Atomic uint64_t local_reads, local_writes; /* that needed no lane */
 	_Atomic uint64_t trims, zeroes;		    /* requests */
 	_Atomic uint64_t zero_pages; /* written as zeros, sent nowhere */
-	_Atomic uint64_t errors;
-	_Atomic uint64_t pages_lost;  /* ever */
-	_Atomic uint64_t wrong_reads; /* that a checksum told */
+	_Atomic uint64_t read_errors, write_errors; /* requests that failed */
+	_Atomic uint64_t last_error_ns; /* the last one of both, or 0 */
+	_Atomic uint64_t pages_lost;	/* ever */
+	_Atomic uint64_t wrong_reads;	/* that a checksum told */
 };
 
 struct engine {

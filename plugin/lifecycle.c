@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
@@ -23,6 +25,7 @@ static atomic_bool forced; /* the thread does */
  * clients and then looks at ending: so one of them sees the other. */
 static atomic_bool ending;
 static atomic_uint clients;
+static _Atomic uint64_t asked_ns; /* the first signal, or 0 */
 
 /* --- in a signal handler: nothing here but what is safe there --- */
 
@@ -79,6 +82,8 @@ static void on_signal(int sig)
 	bool force = again && sig != SIGHUP;
 	unsigned n = atomic_load(&clients);
 
+	if (!again)
+		atomic_store(&asked_ns, clock_now_ns());
 	if (n == 0)
 		front_end_handles(sig);
 	if (force)
@@ -164,6 +169,11 @@ void lifecycle_client_closed(void)
 unsigned lifecycle_clients(void)
 {
 	return atomic_load(&clients);
+}
+
+uint64_t lifecycle_asked_ns(void)
+{
+	return atomic_load(&asked_ns);
 }
 
 void lifecycle_hold(void)

@@ -18,6 +18,7 @@
 #define RSWAP_LIFECYCLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "reason.h"
 
@@ -40,6 +41,8 @@ bool lifecycle_client_opens(void);
 /* The last thing that is done for a client. */
 void lifecycle_client_closed(void);
 unsigned lifecycle_clients(void);
+/* When the first signal asked for the end (clock_now_ns), or 0. Any thread. */
+uint64_t lifecycle_asked_ns(void);
 
 /* For a request that has failed: does not return where the process is being
  * ended by force.  That is why it failed, and its client is better off without

@@ -227,6 +227,15 @@ static bool run_locally(struct engine *engine, enum lane_use use, char *buf,
 				: write_locally(engine, buf, page, n);
 }
 
+static void count_failure(struct engine *engine, enum lane_use use)
+{
+	count(use == LANE_READ ? &engine->counters.read_errors
+			       : &engine->counters.write_errors,
+	      1);
+	atomic_store_explicit(&engine->counters.last_error_ns, clock_now_ns(),
+			      memory_order_relaxed);
+}
+
 static int run_request(struct engine *engine, enum lane_use use, char *buf,
 		       uint64_t bytes, uint64_t offset)
 {
@@ -240,7 +249,7 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 	deadline_ns = clock_tick_ns() + engine->config.timeout_ns;
 	lane = lane_get(&engine->lanes, use, deadline_ns);
 	if (!lane) {
-		count(&engine->counters.errors, 1);
+		count_failure(engine, use);
 		return -EIO;
 	}
 	rc = pieces(engine, lane, use, buf, page, n, deadline_ns);
@@ -251,7 +260,7 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 	      bytes);
 	lane_put(&engine->lanes, lane, use);
 	if (rc)
-		count(&engine->counters.errors, 1);
+		count_failure(engine, use);
 	return rc == 0 || rc == -ENOSPC ? rc : -EIO;
 }
 

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "ctlsock.h"
+#include "lifecycle.h"
 #include "net.h"
 
 /* What a client is given to ask and to take its answer. */
@@ -70,6 +71,33 @@ static void put_redundancy(const struct engine *e, FILE *out)
 	put(out, "wrong_reads", atomic_load(&e->counters.wrong_reads));
 }
 
+/* How long ago something happened, if it did. */
+static void put_ago(FILE *out, const char *key, uint64_t when_ns)
+{
+	if (when_ns)
+		put(out, key, (clock_now_ns() - when_ns) / NS_PER_MS);
+}
+
+/* Reads and writes apart: a failed read kills a program, and the kernel keeps a
+ * page whose write fails. */
+static void put_errors(const struct engine_counters *c, FILE *out)
+{
+	uint64_t reads = atomic_load(&c->read_errors);
+	uint64_t writes = atomic_load(&c->write_errors);
+
+	put(out, "errors", reads + writes);
+	put(out, "read_errors", reads);
+	put(out, "write_errors", writes);
+	put_ago(out, "last_error_ms", atomic_load(&c->last_error_ns));
+}
+
+/* The clients, and whether a signal asked for the end while they were there. */
+static void put_lifecycle(FILE *out)
+{
+	put(out, "connections", lifecycle_clients());
+	put_ago(out, "asked_to_end_ms", lifecycle_asked_ns());
+}
+
 static void put_requests(const struct engine *e, FILE *out)
 {
 	struct {
@@ -96,7 +124,7 @@ static void put_requests(const struct engine *e, FILE *out)
 	put(out, "local_writes", atomic_load(&e->counters.local_writes));
 	put(out, "read_bytes", sum.read_bytes);
 	put(out, "write_bytes", sum.write_bytes);
-	put(out, "errors", atomic_load(&e->counters.errors));
+	put_errors(&e->counters, out);
 	put(out, "retries", sum.retries);
 	put(out, "hedges", sum.hedges);
 }
@@ -173,6 +201,7 @@ static bool answer(const char *command, FILE *out, void *arg)
 	fprintf(out, "role plugin\nversion %s\n", RSWAP_VERSION);
 	put(out, "pid", (uint64_t)getpid());
 	put(out, "uptime_s", (clock_now_ns() - e->start_ns) / NS_PER_S);
+	put_lifecycle(out);
 	put_device(e, out);
 	put_redundancy(e, out);
 	put(out, "lanes", e->lanes.config.lanes);

@@ -62,6 +62,8 @@ expect_req p zeros read:0:16M
 expect_value p pages_lost -eq 0
 expect_value p pages_lost_ever -ge "$lost"
 expect_value p errors -gt 0
+expect_value p read_errors -gt 0
+expect_value p last_error_ms -ge 0
 # and the new server has part of it
 expect_value p server.0.slabs -gt 0
 expect_value a slabs_used -gt 0

@@ -56,6 +56,8 @@ waits="asked to end while"
 say "one client: it is served until it leaves"
 start_plugin p "$(server s)" size=64M
 attach a p
+expect_value p connections -eq 1
+! ask p | grep asked_to_end || fail "asked to end, and nobody did"
 kill -TERM "${pid[p]}"
 expect 10 has "$dir/p.log" "$waits 1 connection is open"
 expect_line "$dir/p.log" "$waits" swapoff "rswapctl detach" "SIGTERM again"
@@ -65,6 +67,7 @@ expect_of a ok write:32M:1M:9
 expect_of a "stamp 8" read:0:1M
 expect_of a "stamp 9" read:32M:1M
 is p pages_present -eq 512 || fail "no status while it ends"
+expect_value p asked_to_end_ms -ge 0
 
 say "nobody else is let in"
 req p read:0:4K >"$dir/refused.out" 2>&1 && fail "a new client is served"

@@ -97,7 +97,10 @@ static void a_failed_read_is_never_a_success(void **state)
 	assert_int_equal(state_of_server(0), PEER_BROKEN);
 	assert_int_equal(state_of_server(1), PEER_UP);
 	assert_states(0, 16, PAGE_PRESENT);
-	assert_int_equal(atomic_load(&fake.engine.counters.errors), 1);
+	assert_int_equal(atomic_load(&fake.engine.counters.read_errors), 1);
+	assert_int_equal(atomic_load(&fake.engine.counters.write_errors), 0);
+	assert_int_not_equal(atomic_load(&fake.engine.counters.last_error_ns),
+			     0);
 }
 
 static void a_failed_write_is_never_a_success(void **state)
