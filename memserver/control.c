@@ -51,22 +51,21 @@ static int control_detach(struct control *c)
 	return fd;
 }
 
-static void end_session(struct control *c, const char *why)
-{
-	struct session *session = c->session;
-
-	c->session = NULL;
-	if (session)
-		session_end(session, why);
-}
-
-static void control_close(struct control *c, const char *why)
+/* Only BYE ends a session.  Whatever else ends the connection, wrong bytes
+ * too, leaves the session to RESUME: one bad packet must not be the loss of
+ * all that a client has here. */
+static void lose_session(struct control *c, const char *why)
 {
 	struct session *session = c->session;
 
 	c->session = NULL;
 	if (session)
 		session_lost(session, why);
+}
+
+static void control_close(struct control *c, const char *why)
+{
+	lose_session(c, why);
 	close(control_detach(c));
 }
 
@@ -94,7 +93,17 @@ void control_error(struct control *c, uint32_t cookie, uint32_t code,
 /* What is queued still goes out. */
 static void leave(struct control *c, const char *why)
 {
-	end_session(c, why);
+	lose_session(c, why);
+	conn_leave(&c->conn);
+}
+
+static void on_bye(struct control *c)
+{
+	struct session *session = c->session;
+
+	c->session = NULL;
+	if (session)
+		session_end(session, "client said BYE");
 	conn_leave(&c->conn);
 }
 
@@ -294,7 +303,7 @@ static void on_session_message(struct control *c, const struct wire_message *m)
 static void on_message(struct control *c, const struct wire_message *m)
 {
 	if (m->type == WIRE_BYE && c->state != NEW)
-		leave(c, "client said BYE");
+		on_bye(c);
 	else if (c->state == NEW && m->type == WIRE_HELLO)
 		on_hello(c, m);
 	else if (c->state == GREETED && m->type == WIRE_OPEN)

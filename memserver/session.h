@@ -25,8 +25,10 @@
  *   RESUMING ----all lanes gone---------> OPEN, told by RESUMED
  *   RESUMING ----connection lost--------> DISCONNECTED
  *   DISCONNECTED ----grace time over----> ENDING
- *   OPEN, RESUMING ----BYE, garbage-----> ENDING
+ *   OPEN, RESUMING ----BYE--------------> ENDING
  *
+ * A control connection is lost as well when what it carries is no message, or
+ * is out of place: the server closes the connection, and the session waits.
  * When the control connection is lost, all lanes are told to close, as nobody
  * could fence them; the slabs stay.  RESUME takes over as well from a
  * connection that is thought alive: its client knows better.
@@ -127,7 +129,7 @@ struct session *session_open(struct server *server, struct control *control,
 			     const char *name, const struct net_text *peer,
 			     const struct wire_open *open, uint32_t *code);
 
-/* The control connection said BYE, or what no client says. */
+/* The control connection said BYE, or the session is given up. */
 void session_end(struct session *session, const char *why);
 /* The control connection is gone: the session waits for RESUME, or ends where
  * the grace time is 0 or the server is stopping. */
