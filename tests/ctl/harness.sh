@@ -1,0 +1,182 @@
+# A machine for rswapctl: nbdkit, plugin and memory server are real; the kernel's
+# nbd and swap, and the tools that talk to the kernel, are kernel.pl's.  A test
+# sources this file first, and has all of functions.sh as well.
+#
+# The test runs in a mount namespace of its own, where /sys/block, /proc/swaps and
+# what attach sets below /proc/sys are files of the test's.  So nothing is done to
+# this machine's own devices, swap and settings.
+# shellcheck shell=bash
+if [ -z "${RSWAP_HARNESS:-}" ]; then
+	unshare --mount true 2>/dev/null || {
+		echo "$(basename "$0"): skipped: needs a mount namespace (root)"
+		exit 77
+	}
+	RSWAP_HARNESS=1 exec unshare --mount --propagation private \
+		"$BASH" "$0" "$@"
+fi
+. "$(dirname "${BASH_SOURCE[0]}")/../integration/functions.sh"
+
+ctl=$build/ctl/rswapctl
+export RSWAP_FAKE=$dir/fake
+export RSWAP_RUN_DIR=$dir/run
+unset JOURNAL_STREAM RSWAP_PLUGIN
+
+# --- the machine ---
+
+replace_file() { # PATH: by a copy, where there is one
+	local copy
+	[ -e "$1" ] || return 0
+	copy=$RSWAP_FAKE/$(basename "$1")
+	cat "$1" >"$copy"
+	mount --bind "$copy" "$1"
+}
+
+make_machine() {
+	local tool
+	mkdir -p "$RSWAP_FAKE"/{block,swaps,hook} "$dir/bin"
+	touch "$RSWAP_FAKE/log"
+	for tool in nbd-client mkswap swapon swapoff modprobe nbd-kernel; do
+		ln -s "$src/tests/ctl/kernel.pl" "$dir/bin/$tool"
+	done
+	if [ "$preload" ]; then
+		printf '#!/bin/sh\nLD_PRELOAD="%s" exec %s "$@"\n' "$preload" \
+			"$(command -v nbdkit)" >"$dir/bin/nbdkit"
+		chmod +x "$dir/bin/nbdkit"
+	fi
+	PATH=$dir/bin:$PATH
+	mount --bind "$RSWAP_FAKE/block" /sys/block
+	nbd-kernel publish
+	nbd-kernel devices 4
+	replace_file /proc/sys/vm/min_free_kbytes
+	replace_file /proc/sys/vm/compact_unevictable_allowed
+}
+
+end_machine() {
+	local status=$? log process
+	trap - EXIT
+	set +e
+	if [ "$status" = 0 ] && has "$RSWAP_FAKE/log" UNDER-USE; then
+		say "a device was disconnected under its user" >&2
+		status=1
+	fi
+	if [ "$status" != 0 ]; then
+		cp "$RSWAP_FAKE/log" "$dir/kernel.log"
+		for log in "$RSWAP_RUN_DIR"/*/log; do
+			[ ! -e "$log" ] || cp "$log" \
+				"$dir/nbdkit-$(basename "$(dirname "$log")").log"
+		done
+	fi
+	for process in $(cat "$RSWAP_FAKE"/block/nbd*/pid 2>/dev/null); do
+		[ "$process" = 1 ] || kill -KILL "$process" 2>/dev/null
+	done
+	for process in $(nbdkits); do
+		kill -KILL "$process" 2>/dev/null
+	done
+	# each change of /proc/swaps is a mount over the one before
+	while umount /proc/swaps 2>/dev/null; do :; done
+	umount /sys/block /proc/sys/vm/*compact* /proc/sys/vm/min_free* 2>/dev/null
+	(exit "$status")
+	cleanup
+}
+trap end_machine EXIT
+
+# nbdkits whose socket is in this test's directory.
+nbdkits() {
+	pgrep -f "^[^ ]*nbdkit .*-U $RSWAP_RUN_DIR/" || true
+}
+
+# --- rswapctl ---
+
+# The options that every attach here has.
+attach_options() {
+	printf '%s\n' --size=16M --transport=tcp --lanes=2 --plugin="$plugin"
+}
+
+# attach LOG [WORD...]: to the server a; what is said goes to $dir/LOG.log
+attach() {
+	local log=$1 options
+	shift
+	mapfile -t options < <(attach_options)
+	"$ctl" attach "$(server a)" "${options[@]}" "$@" >"$dir/$log.log" 2>&1
+}
+
+# detach LOG [WORD...]
+detach() {
+	local log=$1
+	shift
+	"$ctl" detach "$@" >"$dir/$log.log" 2>&1
+}
+
+# status_of COMMAND...: its exit status, printed
+status_of() {
+	local status=0
+	"$@" || status=$?
+	echo "$status"
+}
+
+# hook TOOL WHEN <<SCRIPT: WHEN is before or after; the script runs there
+hook() {
+	{ echo '#!/bin/bash'; cat; } >"$RSWAP_FAKE/hook/$1-$2.new"
+	chmod +x "$RSWAP_FAKE/hook/$1-$2.new"
+	mv "$RSWAP_FAKE/hook/$1-$2.new" "$RSWAP_FAKE/hook/$1-$2"
+}
+
+no_hooks() {
+	rm -f "$RSWAP_FAKE"/hook/*
+}
+
+# --- what the machine is like ---
+
+connected() { # N
+	[ -e "/sys/block/nbd$1/pid" ]
+}
+
+swaps_to() { # N
+	grep -q "^/dev/nbd$1 " /proc/swaps
+}
+
+done_by_tools() { # TEXT: a line of the log, as "swapon nbd0"
+	grep -qxF -e "$1" "$RSWAP_FAKE/log"
+}
+
+# swap_lines <<LINES: what /proc/swaps has
+swap_lines() {
+	cat >"$RSWAP_FAKE/entries"
+	nbd-kernel publish
+}
+
+# swap_used N KIB: so much is swapped out to /dev/nbdN
+swap_used() {
+	perl -pi -e 's{^(/dev/nbd'"$1"'\s+\S+\s+\d+\s+)\d+}{${1}'"$2"'}' \
+		"$RSWAP_FAKE/entries"
+	nbd-kernel publish
+}
+
+# A holder as device mapper makes it.
+hold_device() { # N DM-NUMBER NAME
+	mkdir -p "$RSWAP_FAKE/block/dm-$2/"{dm,holders,slaves}
+	echo "$3" >"$RSWAP_FAKE/block/dm-$2/dm/name"
+	echo "253:$2" >"$RSWAP_FAKE/block/dm-$2/dev"
+	ln -s "../../dm-$2" "$RSWAP_FAKE/block/nbd$1/holders/dm-$2"
+}
+
+no_holder() { # N DM-NUMBER
+	rm -r "$RSWAP_FAKE/block/nbd$1/holders/dm-$2" "$RSWAP_FAKE/block/dm-$2"
+}
+
+# Nothing of an attach is there any more.
+nothing_left() {
+	[ -z "$(nbdkits)" ] && ! grep -q nbd /proc/swaps &&
+		[ -z "$(ls /sys/block/nbd*/pid 2>/dev/null)" ] &&
+		[ -z "$(ls "$RSWAP_RUN_DIR" 2>/dev/null)" ]
+}
+
+expect_nothing_left() { # WHAT
+	! has "$RSWAP_FAKE/log" UNDER-USE ||
+		fail "$1: a device was disconnected under its user"
+	nothing_left || fail "$1: nbdkits: $(nbdkits); $(cat /proc/swaps);" \
+		"connected: $(ls /sys/block/nbd*/pid 2>/dev/null);" \
+		"directories: $(ls "$RSWAP_RUN_DIR")"
+}
+
+make_machine
