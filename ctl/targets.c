@@ -78,8 +78,9 @@ int targets_find(const struct usage *usage, char **words, int n_words,
 
 const char *target_ask(const struct target *target, struct reason *why)
 {
-	/* more than the largest answer that a server gives */
-	static char answer[512 * 1024];
+	/* more than the largest answer that a server gives, one with 4096
+	 * sessions */
+	static char answer[4 << 20];
 
 	return ctlsock_ask(target->socket, "status", answer, sizeof answer,
 			   clock_now_ns() + ANSWER_NS, why) < 0

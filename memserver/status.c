@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,6 @@
 #include "log.h"
 #include "release.h"
 #include "session.h"
-
-#define CLIENT_NS (2 * NS_PER_S)
 
 /* `lock` protects wanted, answered and closed; the status thread asks, the main
  * loop answers, status_stop closes. */
@@ -244,18 +241,14 @@ static bool answer(const char *command, FILE *out, void *arg)
 static void *status_thread(void *arg)
 {
 	struct status *status = arg;
-	struct pollfd fds[] = {
-		{ .fd = status->listen_fd, .events = POLLIN },
-		{ .fd = status->stop_fd, .events = POLLIN },
+	const struct ctlsock_server server = {
+		.listen_fd = status->listen_fd,
+		.stop_fd = status->stop_fd,
+		.answer = answer,
+		.arg = status,
 	};
 
-	while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
-		if (fds[1].revents)
-			break;
-		if (fds[0].revents)
-			ctlsock_serve_one(status->listen_fd, answer, status,
-					  clock_now_ns() + CLIENT_NS);
-	}
+	ctlsock_serve(&server);
 	return NULL;
 }
 

@@ -10,8 +10,8 @@
 /* Listens at config->control.  Sets server->status.  0 or a negative errno. */
 int status_start(struct server *server, struct reason *why);
 
-/* Waits for the client being served, at most as long as it may take.  The main
- * loop need not run.  Nothing to do where it never started. */
+/* Drops the clients that are there.  The main loop need not run.  Nothing to do
+ * where it never started. */
 void status_stop(struct server *server);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,9 +11,6 @@
 #include "ctlsock.h"
 #include "lifecycle.h"
 #include "net.h"
-
-/* What a client is given to ask and to take its answer. */
-#define CLIENT_NS (2 * NS_PER_S)
 
 static void put(FILE *out, const char *key, uint64_t value)
 {
@@ -218,15 +214,20 @@ static bool answer(const char *command, FILE *out, void *arg)
 
 static void *status_main(void *arg)
 {
-	struct status_server *server = arg;
-	struct pollfd p[2] = { { .fd = server->stop_fd, .events = POLLIN },
-			       { .fd = server->listen_fd, .events = POLLIN } };
+	/* Static, because the plugin is locked in memory; untouched pages of it
+	 * cost nothing. */
+	static char buffer[256 * 1024];
+	const struct status_server *status = arg;
+	const struct ctlsock_server server = {
+		.listen_fd = status->listen_fd,
+		.stop_fd = status->stop_fd,
+		.answer = answer,
+		.arg = arg,
+		.buffer = buffer,
+		.buffer_bytes = sizeof buffer,
+	};
 
-	while (poll(p, 2, -1) < 0 || !p[0].revents) {
-		if (p[1].revents)
-			ctlsock_serve_one(server->listen_fd, answer, server,
-					  clock_now_ns() + CLIENT_NS);
-	}
+	ctlsock_serve(&server);
 	return NULL;
 }
 

@@ -1,0 +1,368 @@
+/* The server's side of the control socket: one thread, any number of clients.
+ *
+ * A client has said nothing yet, or has said its command and takes its answer.
+ * The answer is whole before the first byte of it is sent: what makes it may
+ * hold locks of its program, which a client that does not read must not hold
+ * up. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctlsock.h"
+#include "net.h"
+
+#define CLIENTS_MAX 32
+/* A client has this long to say its command, and to take its answer. */
+#define COMMAND_NS (2 * NS_PER_S)
+#define ANSWER_NS  (5 * NS_PER_S)
+/* How long no client is accepted when there is no descriptor for one. */
+#define PAUSE_NS (200 * NS_PER_MS)
+/* With nothing to wait for. */
+#define LONG_NS (3600 * NS_PER_S)
+
+static const char cut_text[] = "truncated yes\n";
+
+struct client {
+	int fd; /* -1: the place is free */
+	uint64_t since_ns;
+	uint64_t deadline_ns;
+	size_t command_bytes;
+	char command[CTLSOCK_COMMAND_MAX];
+	char *answer; /* allocated; NULL before it is known */
+	size_t answer_bytes;
+	size_t sent_bytes;
+};
+
+struct serving {
+	const struct ctlsock_server *server;
+	struct client clients[CLIENTS_MAX];
+	int reserve_fd; /* -1: a client has it */
+	uint64_t paused_until_ns;
+};
+
+static void take_reserve(struct serving *s)
+{
+	if (s->reserve_fd < 0)
+		s->reserve_fd = fcntl(s->server->stop_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void drop(struct serving *s, struct client *c)
+{
+	close(c->fd);
+	free(c->answer);
+	*c = (struct client){ .fd = -1 };
+	take_reserve(s);
+	s->paused_until_ns = 0;
+}
+
+/* --- the answer --- */
+
+/* What is sent ends with a whole line, and says so where lines are missing. */
+static size_t cut_to_lines(char *buf, size_t size)
+{
+	char *end;
+
+	buf[size - sizeof cut_text] = '\0';
+	end = strrchr(buf, '\n');
+	end = end ? end + 1 : buf;
+	memcpy(end, cut_text, sizeof cut_text);
+	return (size_t)(end - buf) + sizeof cut_text - 1;
+}
+
+static void write_answer(const struct ctlsock_server *server,
+			 const char *command, FILE *out)
+{
+	if (!server->answer(command, out, server->arg))
+		fprintf(out, "error unknown command\n");
+}
+
+/* Into the server's buffer; how many bytes that were, 0 on failure. */
+static size_t fill_buffer(const struct ctlsock_server *server,
+			  const char *command)
+{
+	/* one byte less, so that the text always has its NUL */
+	FILE *out = fmemopen(server->buffer, server->buffer_bytes - 1, "w");
+	bool full;
+	long at;
+
+	if (!out)
+		return 0;
+	/* unbuffered: a buffer would be allocated, and an overflow would only
+	 * show when the stream is closed */
+	setvbuf(out, NULL, _IONBF, 0);
+	write_answer(server, command, out);
+	full = ferror(out) != 0;
+	at = ftell(out);
+	fclose(out);
+	if (full)
+		return cut_to_lines(server->buffer, server->buffer_bytes);
+	return at > 0 ? (size_t)at : 0;
+}
+
+/* False without memory. */
+static bool allocate_answer(const struct ctlsock_server *server,
+			    struct client *c)
+{
+	FILE *out = open_memstream(&c->answer, &c->answer_bytes);
+
+	if (!out)
+		return false;
+	write_answer(server, c->command, out);
+	if (fclose(out) == 0)
+		return true;
+	free(c->answer);
+	c->answer = NULL;
+	return false;
+}
+
+/* Sends what the socket takes.  0: all of it; -EAGAIN: some is left; another
+ * negative errno where the client is gone. */
+static int send_some(int fd, const char *bytes, size_t n, size_t *sent)
+{
+	while (*sent < n) {
+		ssize_t put = send(fd, bytes + *sent, n - *sent,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (put >= 0)
+			*sent += (size_t)put;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+/* The socket takes the whole of what a buffer of usual size has; a rest is
+ * copied, as the buffer is the next client's. */
+static int send_from_buffer(const struct ctlsock_server *server,
+			    struct client *c)
+{
+	size_t bytes = fill_buffer(server, c->command);
+	size_t sent = 0;
+	int rc = send_some(c->fd, server->buffer, bytes, &sent);
+
+	if (rc != -EAGAIN)
+		return rc;
+	c->answer = malloc(bytes - sent);
+	if (!c->answer)
+		return -ENOMEM;
+	c->answer_bytes = bytes - sent;
+	memcpy(c->answer, server->buffer + sent, c->answer_bytes);
+	return -EAGAIN;
+}
+
+static int begin_answer(const struct ctlsock_server *server, struct client *c)
+{
+	c->deadline_ns = clock_now_ns() + ANSWER_NS;
+	if (server->buffer)
+		return send_from_buffer(server, c);
+	if (!allocate_answer(server, c))
+		return -ENOMEM;
+	return send_some(c->fd, c->answer, c->answer_bytes, &c->sent_bytes);
+}
+
+/* --- a client --- */
+
+/* Takes what has come.  0: the command is whole; -EAGAIN: it is not; another
+ * negative errno: it never will be. */
+static int recv_command(struct client *c)
+{
+	while (c->command_bytes < sizeof c->command) {
+		char *at = c->command + c->command_bytes;
+		ssize_t n =
+			recv(c->fd, at, sizeof c->command - c->command_bytes,
+			     MSG_DONTWAIT);
+		char *end;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ECONNRESET;
+		c->command_bytes += (size_t)n;
+		end = memchr(at, '\n', (size_t)n);
+		if (!end)
+			continue;
+		*end = '\0';
+		/* a NUL inside would hide the rest of the command */
+		return strlen(c->command) == (size_t)(end - c->command)
+			       ? 0
+			       : -EPROTO;
+	}
+	return -EMSGSIZE;
+}
+
+static void serve_client(struct serving *s, struct client *c)
+{
+	int rc;
+
+	if (c->answer) {
+		rc = send_some(c->fd, c->answer, c->answer_bytes,
+			       &c->sent_bytes);
+	} else {
+		rc = recv_command(c);
+		if (!rc)
+			rc = begin_answer(s->server, c);
+	}
+	if (rc != -EAGAIN)
+		drop(s, c);
+}
+
+/* --- who comes in --- */
+
+/* The client that has been silent for longest, or NULL. */
+static struct client *most_silent(struct serving *s)
+{
+	struct client *found = NULL;
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd >= 0 && !c->answer &&
+		    (!found || c->since_ns < found->since_ns))
+			found = c;
+	}
+	return found;
+}
+
+static struct client *free_place(struct serving *s)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (s->clients[i].fd < 0)
+			return &s->clients[i];
+	}
+	return NULL;
+}
+
+static bool short_of_files(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOBUFS ||
+	       err == ENOMEM;
+}
+
+static int accept_one(const struct serving *s)
+{
+	return accept4(s->server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+/* The reserve goes first, and then a client that says nothing. */
+static int accept_with_reserve(struct serving *s)
+{
+	int fd = accept_one(s);
+
+	if (fd < 0 && short_of_files(errno) && s->reserve_fd >= 0) {
+		close(s->reserve_fd);
+		s->reserve_fd = -1;
+		fd = accept_one(s);
+	}
+	if (fd < 0 && short_of_files(errno) && most_silent(s)) {
+		int reserve_fd;
+
+		drop(s, most_silent(s));
+		/* its descriptor became the reserve */
+		reserve_fd = s->reserve_fd;
+		s->reserve_fd = -1;
+		if (reserve_fd >= 0)
+			close(reserve_fd);
+		fd = accept_one(s);
+	}
+	return fd;
+}
+
+static void take_client(struct serving *s)
+{
+	struct client *c = free_place(s);
+	int fd;
+
+	if (!c && most_silent(s)) {
+		drop(s, most_silent(s));
+		c = free_place(s);
+	}
+	fd = c ? accept_with_reserve(s) : -1;
+	if (fd >= 0) {
+		*c = (struct client){ .fd = fd,
+				      .since_ns = clock_now_ns(),
+				      .deadline_ns =
+					      clock_now_ns() + COMMAND_NS };
+		return;
+	}
+	/* All are taking their answers, or there is no descriptor. */
+	if (!c || short_of_files(errno)) {
+		take_reserve(s);
+		s->paused_until_ns = clock_now_ns() + PAUSE_NS;
+	}
+}
+
+/* --- the loop --- */
+
+/* What to wait for, and until when. */
+static uint64_t fill_poll(const struct serving *s, struct pollfd *fds)
+{
+	uint64_t until_ns = clock_now_ns() + LONG_NS;
+	bool paused = s->paused_until_ns != 0;
+
+	fds[0] = (struct pollfd){ .fd = s->server->stop_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = paused ? -1 : s->server->listen_fd,
+				  .events = POLLIN };
+	if (paused)
+		until_ns = s->paused_until_ns;
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		const struct client *c = &s->clients[i];
+
+		fds[2 + i] = (struct pollfd){ .fd = c->fd,
+					      .events = c->answer ? POLLOUT
+								  : POLLIN };
+		if (c->fd >= 0 && c->deadline_ns < until_ns)
+			until_ns = c->deadline_ns;
+	}
+	return until_ns;
+}
+
+static void serve_ready(struct serving *s, const struct pollfd *fds)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->fd >= 0 && fds[2 + i].revents)
+			serve_client(s, c);
+		else if (c->fd >= 0 && !clock_left_ns(c->deadline_ns))
+			drop(s, c);
+	}
+	if (s->paused_until_ns && !clock_left_ns(s->paused_until_ns))
+		s->paused_until_ns = 0;
+	if (fds[1].revents)
+		take_client(s);
+}
+
+void ctlsock_serve(const struct ctlsock_server *server)
+{
+	struct serving s = { .server = server, .reserve_fd = -1 };
+	struct pollfd fds[2 + CLIENTS_MAX];
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		s.clients[i].fd = -1;
+	take_reserve(&s);
+	for (;;) {
+		uint64_t until_ns = fill_poll(&s, fds);
+
+		int rc = net_poll(fds, 2 + CLIENTS_MAX, until_ns);
+
+		/* then nothing of FDS is ready */
+		for (size_t i = 0; rc && i < 2 + CLIENTS_MAX; i++)
+			fds[i].revents = 0;
+		if (rc && rc != -ETIMEDOUT)
+			clock_sleep_ns(PAUSE_NS); /* and not again at once */
+		if (fds[0].revents)
+			break;
+		serve_ready(&s, fds);
+	}
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (s.clients[i].fd >= 0)
+			drop(&s, &s.clients[i]);
+	}
+	if (s.reserve_fd >= 0)
+		close(s.reserve_fd);
+}
