@@ -13,6 +13,7 @@ start_memserver()
 	local transport=$1 address=$2 memory=$3
 	shift 3
 	[ "$transport" = tcp ] || rxe_active || rxe_up
+	rm -f /run/memserver.port
 	"$memserver" --transport="$transport" --listen="$address" \
 		--memory="$memory" --port-file=/run/memserver.port \
 		--control="$memserver_control" "$@" &
@@ -91,4 +92,5 @@ stop_block()
 	nbd-client -d /dev/nbd0 >/dev/null
 	kill "$block_pid"
 	wait "$block_pid" || true
+	rm -rf /run/rswap/nbd0
 }

@@ -43,7 +43,7 @@ plugin_has()
 	[ "$(status_value "$1")" "$2" "$3" ]
 }
 
-[ "$transport" = tcp ] || rxe_up
+[ "$transport" = tcp ] || rxe_active || rxe_up
 # The larger one is filled first.
 start_server pressed 10909 400M --reclaim=2
 start_server other 10910 200M

@@ -51,7 +51,6 @@ for page in 0 777 16383; do
 	read_fails $page || die "page $page does not read as an I/O error"
 done
 say "starting it again"
-rm -f /run/memserver.port
 start_memserver "$transport" 10.77.0.1 512M
 await 20 server_is up || die "the new incarnation is not taken up"
 read_fails 777 || die "a lost page came back"
