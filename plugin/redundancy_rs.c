@@ -4,9 +4,14 @@
  * the first K rows are the identity.  Any K rows have an inverse, so for any
  * set of K rows at hand, each of the M others is a fixed combination of them.
  * Those combinations, as the tables that ISA-L multiplies with, are made at
- * create for every set.  Encoding is then the set of the data rows, with parity
- * missing; decoding needs those of the missing rows that are data; and any
- * one alone is a reconstruction.
+ * create for every set.
+ *
+ * The tables of a call of ec_init_tables are opaque: since ISA-L 2.31 it
+ * depends on the processor how they are laid out.  So no call of ec_encode_data
+ * gets a part of them, or more than one call's: encoding has tables for all M
+ * parity rows; and each missing row of each set has tables of its own, so that
+ * decoding takes the missing data rows one by one, and a reconstruction takes
+ * one.
  */
 #include "redundancy.h"
 
@@ -18,7 +23,7 @@
 
 #include "pagemap.h"
 
-/* What a table for one coefficient takes. */
+/* What ec_init_tables may use for each coefficient. */
 #define TABLE_BYTES 32u
 /* Vector instructions take whole blocks of this many bytes. */
 #define UNIT_ALIGN 64u
@@ -27,14 +32,16 @@
 struct row_set {
 	uint8_t at_hand[REDUNDANCY_MAX_DATA];
 	uint8_t missing[REDUNDANCY_MAX_PARITY];
-	uint8_t *tables; /* for each missing row, K of TABLE_BYTES */
+	uint8_t *tables; /* of the M missing rows, a call's for each */
 };
 
 struct rs_tables {
 	uint32_t last_bytes; /* of the page in the last data row's unit */
 	uint32_t n_sets;
+	uint32_t row_bytes;   /* that the tables of one row take */
 	struct row_set *sets; /* [n_sets] */
-	uint8_t *tables;
+	uint8_t *encode;      /* one call's, of all M parity rows */
+	uint8_t *tables;      /* all of them: encode's, then the sets' */
 	uint16_t set_of[1u << REDUNDANCY_MAX_PARTS]; /* by mask of rows */
 };
 
@@ -65,21 +72,22 @@ static void combine_row(const uint8_t *matrix, const uint8_t *inverse,
 	}
 }
 
-static int fill_tables(const struct row_set *set, const uint8_t *matrix,
-		       uint32_t k, uint32_t m)
+static int fill_tables(const struct rs_tables *t, const struct row_set *set,
+		       const uint8_t *matrix, uint32_t k, uint32_t m)
 {
 	uint8_t part[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
 	uint8_t inverse[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
-	uint8_t coefficients[REDUNDANCY_MAX_PARITY * REDUNDANCY_MAX_DATA];
+	uint8_t coefficients[REDUNDANCY_MAX_DATA];
 
 	for (uint32_t i = 0; i < k; i++)
 		memcpy(part + i * k, matrix + set->at_hand[i] * k, k);
 	if (gf_invert_matrix(part, inverse, (int)k))
 		return -EINVAL;
-	for (uint32_t i = 0; i < m; i++)
-		combine_row(matrix, inverse, k, set->missing[i],
-			    coefficients + i * k);
-	ec_init_tables((int)k, (int)m, coefficients, set->tables);
+	for (uint32_t i = 0; i < m; i++) {
+		combine_row(matrix, inverse, k, set->missing[i], coefficients);
+		ec_init_tables((int)k, 1, coefficients,
+			       set->tables + i * t->row_bytes);
+	}
 	return 0;
 }
 
@@ -98,6 +106,7 @@ static int fill_sets(struct rs_tables *t, uint32_t k, uint32_t m)
 	uint32_t parts = k + m, n = 0;
 
 	gf_gen_cauchy1_matrix(matrix, (int)parts, (int)k);
+	ec_init_tables((int)k, (int)m, matrix + k * k, t->encode);
 	for (uint32_t mask = 0; mask < 1u << parts; mask++) {
 		struct row_set *set = &t->sets[n];
 		int rc;
@@ -105,8 +114,8 @@ static int fill_sets(struct rs_tables *t, uint32_t k, uint32_t m)
 		if ((uint32_t)__builtin_popcount(mask) != k)
 			continue;
 		fill_row_set(set, mask, parts);
-		set->tables = t->tables + (size_t)n * m * k * TABLE_BYTES;
-		rc = fill_tables(set, matrix, k, m);
+		set->tables = t->encode + (size_t)(n + 1) * m * t->row_bytes;
+		rc = fill_tables(t, set, matrix, k, m);
 		if (rc)
 			return rc;
 		t->set_of[mask] = (uint16_t)n++;
@@ -132,9 +141,11 @@ static struct rs_tables *make_tables(uint32_t k, uint32_t m,
 	if (!t)
 		return NULL;
 	t->n_sets = count_sets(k + m, k);
-	table_bytes = (size_t)t->n_sets * m * k * TABLE_BYTES;
+	t->row_bytes = k * TABLE_BYTES;
+	table_bytes = (size_t)(t->n_sets + 1) * m * t->row_bytes;
 	t->sets = calloc(t->n_sets, sizeof *t->sets);
 	t->tables = aligned_alloc(TABLE_BYTES, table_bytes);
+	t->encode = t->tables;
 	if (!t->sets || !t->tables) {
 		free_tables(t);
 		return NULL;
@@ -164,15 +175,14 @@ static void sort_shares(const struct redundancy *r, const uint32_t *rows,
 		by_row[rows[i]] = shares[i];
 }
 
-/* N missing rows of SET, from the FIRST one, of BYTES each.  ISA-L takes
- * pointers to what it only reads without const. */
+/* The missing row number MISSING of SET, BYTES of it.  ISA-L takes pointers to
+ * what it only reads without const. */
 static void multiply(const struct redundancy *r, const struct row_set *set,
-		     uint32_t first, uint32_t n, uint8_t **from, uint8_t **to,
+		     uint32_t missing, uint8_t **from, uint8_t *to,
 		     uint32_t bytes)
 {
-	uint8_t *tables = set->tables + first * r->need * TABLE_BYTES;
-
-	ec_encode_data((int)bytes, (int)r->need, (int)n, tables, from, to);
+	ec_encode_data((int)bytes, (int)r->need, 1,
+		       set->tables + missing * r->rs->row_bytes, from, &to);
 }
 
 /* The bytes of a page that data row ROW has. */
@@ -185,14 +195,12 @@ static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 		      uint32_t n_pages, uint8_t *const *shares)
 {
 	uint32_t unit = r->unit_bytes, last = r->need - 1;
-	uint32_t rows[REDUNDANCY_MAX_DATA];
 	uint8_t *all[REDUNDANCY_MAX_PARTS];
 
 	memcpy(all, shares, sizeof *all * r->parts);
 	for (uint32_t row = 0; row < r->need; row++) {
 		uint32_t bytes = row_bytes(r, row);
 
-		rows[row] = row;
 		for (uint32_t i = 0; i < n_pages; i++) {
 			uint8_t *to = all[row] + (size_t)i * unit;
 
@@ -202,26 +210,22 @@ static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 				memset(to + bytes, 0, unit - bytes);
 		}
 	}
-	multiply(r, find_set(r, rows), 0, r->parts - r->need, all,
-		 all + r->need, n_pages * unit);
+	ec_encode_data((int)(n_pages * unit), (int)r->need,
+		       (int)(r->parts - r->need), r->rs->encode, all,
+		       all + r->need);
 }
 
 /* The data rows of one page that are missing: the N_MISSING first of SET. */
 static void recover_page(const struct redundancy *r, const struct row_set *set,
 			 uint32_t n_missing, uint8_t **from, uint8_t *page)
 {
-	uint8_t *to[REDUNDANCY_MAX_PARITY];
-	uint32_t whole = n_missing;
-
-	for (uint32_t i = 0; i < n_missing; i++)
-		to[i] = page + set->missing[i] * r->unit_bytes;
 	/* The last row's padding has no room in the page. */
-	if (row_bytes(r, set->missing[n_missing - 1]) != r->unit_bytes) {
-		whole--;
-		multiply(r, set, whole, 1, from, to + whole, r->rs->last_bytes);
+	for (uint32_t i = 0; i < n_missing; i++) {
+		uint32_t row = set->missing[i];
+
+		multiply(r, set, i, from, page + row * r->unit_bytes,
+			 row_bytes(r, row));
 	}
-	if (whole)
-		multiply(r, set, 0, whole, from, to, r->unit_bytes);
 }
 
 static void rs_decode(const struct redundancy *r, const uint32_t *rows,
@@ -268,7 +272,7 @@ static void rs_reconstruct(const struct redundancy *r, const uint32_t *rows,
 		from[j] = (uint8_t *)(uintptr_t)by_row[set->at_hand[j]];
 	while (set->missing[missing] != row)
 		missing++;
-	multiply(r, set, missing, 1, from, &share, n_pages * r->unit_bytes);
+	multiply(r, set, missing, from, share, n_pages * r->unit_bytes);
 }
 
 static void rs_destroy(struct redundancy *r)
@@ -314,10 +318,12 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 	}
 	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->unit_bytes;
 	rc = fill_sets(r->rs, k, m);
-	if (rc) {
+	if (rc)
 		reason_set(why, "%u+%u shares: a set of rows has no inverse", k,
 			   m);
+	else
+		rc = redundancy_prove(r, why);
+	if (rc)
 		redundancy_destroy(r);
-	}
 	return rc;
 }
