@@ -1,5 +1,6 @@
 #include "attach.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "clock.h"
 #include "cmd.h"
+#include "ctlsock.h"
 #include "detach.h"
 #include "nbddev.h"
 #include "nbdkit.h"
@@ -16,13 +18,15 @@
 #include "options.h"
 #include "run.h"
 #include "size.h"
+#include "targets.h"
+#include "times.h"
 #include "wire.h"
 
 static struct attach args = {
 	.transport = "auto",
 	.lanes = 16,
 	.connections = 2,
-	.timeout_s = 30,
+	.timeout_s = TIMES_TIMEOUT_S,
 	.priority = 100,
 };
 
@@ -67,7 +71,7 @@ static const struct option_spec options[] = {
 	{ .name = "timeout",
 	  .metavar = "SECONDS",
 	  .kind = OPTION_NUMBER,
-	  .help = "deadline of a request (default 30)",
+	  .help = "deadline of a request (default 90)",
 	  .min = 1,
 	  .max = 600,
 	  .out.number = &args.timeout_s },
@@ -240,6 +244,40 @@ static int stay(void)
 	return EXIT_FAILED;
 }
 
+/* Without copies a request has to outlast every server's grace time.  The
+ * plugin knows these only when it has sessions. */
+static void warn_of_timeout(void)
+{
+	struct state_path socket =
+		statedir_path(args.state.name, "control.sock");
+	const struct target plugin = { .socket = socket.text };
+	uint64_t grace_s = 0, fits_s;
+	char value[32], key[48];
+	struct reason ignored;
+	const char *answer = target_ask(&plugin, &ignored);
+
+	if (!answer ||
+	    !ctlsock_value(answer, "replicas", value, sizeof value) ||
+	    strcmp(value, "1"))
+		return;
+	for (int i = 0; i < args.n_servers; i++) {
+		uint64_t s;
+
+		snprintf(key, sizeof key, "server.%d.grace_ms", i);
+		if (!ctlsock_value(answer, key, value, sizeof value))
+			continue;
+		s = strtoull(value, NULL, 10) / 1000;
+		grace_s = s > grace_s ? s : grace_s;
+	}
+	fits_s = times_least_timeout_s(grace_s);
+	if (grace_s && args.timeout_s < fits_s)
+		printf("  warning: --timeout=%" PRIu64 " is too short for the "
+		       "memory server's --grace=%" PRIu64
+		       ": in an outage requests fail while their pages may "
+		       "still come back; --timeout=%" PRIu64 " or more fits\n",
+		       args.timeout_s, grace_s, fits_s);
+}
+
 int cmd_attach(int argc, char **argv)
 {
 	args.plugin = nbdkit_default_plugin();
@@ -252,6 +290,7 @@ int cmd_attach(int argc, char **argv)
 	run_catch_signals();
 	if (attach_run(&args) < 0)
 		return EXIT_FAILED;
+	warn_of_timeout();
 	printf("%s: swapping %s to %s; end it with: rswapctl detach %s\n",
 	       args.state.device, size_format(args.size_bytes).text,
 	       args.state.servers, args.state.name);

@@ -17,15 +17,9 @@
 #include "run.h"
 #include "size.h"
 #include "swapinfo.h"
+#include "times.h"
 
 #define STEP_NS (30 * NS_PER_S)
-
-/* How much longer than the plugin the kernel waits for a request.  The plugin
- * answers each within its own timeout, with EIO if need be, so this one passes
- * only when nbdkit itself is stuck.  It must be longer, or the kernel would
- * drop a connection that is merely slow; and it must not be 0, because then a
- * stuck request is waited for (and logged) for ever. */
-#define KERNEL_EXTRA_S 15
 
 static uint64_t in_ns(uint64_t ns)
 {
@@ -258,7 +252,7 @@ static int connect_device(struct attach *a, struct reason *why)
 	snprintf(connections, sizeof connections, "%u",
 		 (unsigned)a->connections);
 	snprintf(timeout, sizeof timeout, "%u",
-		 (unsigned)a->timeout_s + KERNEL_EXTRA_S);
+		 (unsigned)times_kernel_timeout_s(a->timeout_s));
 	err = run_must(argv, in_ns(STEP_NS), why);
 	if (!err && !nbddev_wait(a->number, true, in_ns(STEP_NS))) {
 		reason_set(why, "nbd-client: %s is not connected afterwards",

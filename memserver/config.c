@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "size.h"
+#include "times.h"
 #include "wire.h"
 
 #define MIB		 (1ull << 20)
@@ -16,7 +17,6 @@
 #define THREADS_GUESS	 8
 #define SESSIONS_MAX	 4096
 #define STOCK_MAX	 1024
-#define GRACE_S		 60
 #define GRACE_MAX_S	 3600
 
 enum option_id {
@@ -291,7 +291,7 @@ static void set_defaults(struct config *config)
 						  : (unsigned)cpus,
 		.max_sessions = 256,
 		.stock = 2,
-		.grace_s = GRACE_S,
+		.grace_s = TIMES_GRACE_S,
 		.psi_path = "/proc/pressure/memory",
 	};
 }

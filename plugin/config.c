@@ -10,14 +10,14 @@
 
 #include "clock.h"
 #include "size.h"
+#include "times.h"
 
-#define LANES_DEFAULT	  16
-#define LANES_MAX	  256
-#define SPIN_MAX_US	  1000
-#define TIMEOUT_DEFAULT_S 30
-#define TIMEOUT_MAX_S	  600
-#define REPAIR_MIN_BYTES  (UINT64_C(1) << 20)
-#define SIZE_MAX_BYTES	  (UINT64_C(1) << 50)
+#define LANES_DEFAULT	 16
+#define LANES_MAX	 256
+#define SPIN_MAX_US	 1000
+#define TIMEOUT_MAX_S	 600
+#define REPAIR_MIN_BYTES (UINT64_C(1) << 20)
+#define SIZE_MAX_BYTES	 (UINT64_C(1) << 50)
 
 /* A spin pays where the answer comes sooner than a sleep and a wake-up take,
  * and where another core does the work meanwhile. */
@@ -32,7 +32,7 @@ const char config_help[] =
 	"lanes=N                Requests in flight, 1 to 256 (default 16).\n"
 	"spin=auto|MICROSECONDS How long to spin for an answer before\n"
 	"                       sleeping, 0 to 1000 (default auto).\n"
-	"timeout=SECONDS        Deadline of a request, 1 to 600 (default 30).\n"
+	"timeout=SECONDS        Deadline of a request, 1 to 600 (default 90).\n"
 	"control=PATH           Unix socket that rswapctl status asks.\n"
 	"replicas=N             Copies of each page, on as many servers, 1 to "
 	"4\n"
@@ -310,7 +310,7 @@ int config_complete(struct config *config)
 	if (!e->lanes)
 		e->lanes = LANES_DEFAULT;
 	if (!e->timeout_ns)
-		e->timeout_ns = TIMEOUT_DEFAULT_S * NS_PER_S;
+		e->timeout_ns = TIMES_TIMEOUT_S * NS_PER_S;
 	if (config->spin_auto)
 		e->spin_ns = cores() >= SPIN_MIN_CORES ? SPIN_AUTO_NS : 0;
 	return 0;

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "session.h"
 #include "size.h"
+#include "times.h"
 
 /* What requests in flight are given to end at engine_stop. */
 #define STOP_NS (5 * NS_PER_S)
@@ -18,6 +19,22 @@
 /* What a server is given to answer one try, at most, where another has the
  * page. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
+
+uint64_t engine_answer_ns(const struct engine_config *config)
+{
+	uint64_t ns = config->timeout_ns / 3;
+
+	return ns < TIMES_ANSWER_MAX_S * NS_PER_S
+		       ? ns
+		       : TIMES_ANSWER_MAX_S * NS_PER_S;
+}
+
+uint64_t engine_reach_ns(const struct engine_config *config)
+{
+	return config->timeout_ns < TIMES_REACH_MAX_S * NS_PER_S
+		       ? config->timeout_ns
+		       : TIMES_REACH_MAX_S * NS_PER_S;
+}
 
 /* --- before anything is opened --- */
 
@@ -100,7 +117,7 @@ static int open_fallback(const struct engine_config *config,
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		 struct fallback *fallback, struct reason *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + config->timeout_ns;
+	uint64_t deadline_ns = clock_now_ns() + engine_reach_ns(config);
 	struct wire_welcome *welcomes =
 		calloc(config->n_servers, sizeof *welcomes);
 	uint64_t free_bytes = 0, wanted_bytes;
@@ -245,7 +262,7 @@ void engine_destroy(struct engine *engine)
  */
 static uint64_t attempt_ns(const struct engine *engine)
 {
-	uint64_t ns = engine->config.timeout_ns / 3;
+	uint64_t ns = engine_answer_ns(&engine->config);
 
 	if (engine->redundancy.parts > 1 && ns > ATTEMPT_MAX_NS)
 		ns = ATTEMPT_MAX_NS;

@@ -48,6 +48,13 @@ struct engine_config {
 	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
 };
 
+/* What one server is given to answer a message or a transfer: less than a
+ * request, which has time to be repeated over new connections. */
+uint64_t engine_answer_ns(const struct engine_config *config);
+/* What a server is given to be reached at start, and after how long a silent
+ * connection is dead. */
+uint64_t engine_reach_ns(const struct engine_config *config);
+
 /* What the lanes do not count. */
 struct engine_counters {
 	_Atomic uint64_t local_reads, local_writes; /* that needed no lane */

@@ -104,7 +104,7 @@ struct peer {
 	uint16_t rdma_port;
 	uint64_t session;
 	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
-	uint32_t grace_ms;
+	_Atomic uint32_t grace_ms;	 /* for how long the session is kept */
 	uint64_t lost_ns; /* since when there is no connection; 0: there is */
 	struct link_group *links;
 	uint32_t next_cookie;

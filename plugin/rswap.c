@@ -184,9 +184,9 @@ static int rswap_after_fork(void)
 	rc = engine_create(&engine, &config.engine, slab_bytes, &fallback,
 			   &why);
 	if (!rc)
-		rc = engine_start(&engine,
-				  clock_now_ns() + config.engine.timeout_ns,
-				  &why);
+		rc = engine_start(
+			&engine,
+			clock_now_ns() + engine_reach_ns(&config.engine), &why);
 	if (!rc && config.control_path)
 		rc = status_start(&status_server, &engine, &safety, &why);
 	/* nbdkit has its own handlers by now. */

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "place.h"
 #include "size.h"
+#include "times.h"
 #include "wireio.h"
 
 /* How often a session asks whether its server is there and what it has free.
@@ -26,9 +27,6 @@
 #define BACKOFF_MAX_NS (5 * NS_PER_S)
 /* The longest of them while it may still hold this session. */
 #define HEAL_BACKOFF_MAX_NS (2 * NS_PER_S)
-
-/* The server notices the end of a connection later than this side. */
-#define GRACE_EXTRA_NS (5 * NS_PER_S)
 
 /* What a session is given to say goodbye before its connection is cut. */
 #define STOP_NS (2 * NS_PER_S)
@@ -71,7 +69,8 @@ static int fence(struct peer *peer, struct reason *why)
 /* Whether there is nothing to wait for any more, without a connection. */
 static bool is_lost(const struct peer *peer)
 {
-	uint64_t wait_ns = peer->grace_ms * NS_PER_MS + GRACE_EXTRA_NS;
+	uint64_t wait_ns = atomic_load(&peer->grace_ms) * NS_PER_MS +
+			   TIMES_GRACE_EXTRA_S * NS_PER_S;
 	uint64_t timeout_ns = peer->engine->config.timeout_ns;
 
 	/* Then only requests wait, that would be the first to use it. */
@@ -245,6 +244,26 @@ void session_report_first(struct peer *peer, int rc, const struct reason *why)
 	pthread_mutex_unlock(&peer->lock);
 }
 
+/* Without copies the server alone has its pages, and a request that ends before
+ * the server's grace time is over fails although its page may still come back.
+ */
+static void warn_of_timeout(const struct peer *peer)
+{
+	const struct engine *engine = peer->engine;
+	uint64_t timeout_s = engine->config.timeout_ns / NS_PER_S;
+	uint64_t grace_s = atomic_load(&peer->grace_ms) / 1000;
+
+	if (engine->redundancy.parts > 1 || grace_s == 0 ||
+	    timeout_s >= times_least_timeout_s(grace_s))
+		return;
+	log_notice("server %s: timeout=%llu is too short for its --grace=%llu: "
+		   "in an outage requests fail while their pages may still "
+		   "come back; timeout=%llu or more fits",
+		   peer->text.text, (unsigned long long)timeout_s,
+		   (unsigned long long)grace_s,
+		   (unsigned long long)times_least_timeout_s(grace_s));
+}
+
 /* Opens the session, or says once why it cannot be. */
 static bool open_or_complain(struct peer *peer)
 {
@@ -259,6 +278,7 @@ static bool open_or_complain(struct peer *peer)
 				   atomic_load(&peer->transport)->name,
 				   size_format(atomic_load(&peer->free_bytes))
 					   .text);
+		warn_of_timeout(peer);
 		peer->complained = false;
 	} else if (!peer->complained && peer->first_over) {
 		log_error("server %s: %s; trying again", peer->text.text,

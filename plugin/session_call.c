@@ -9,12 +9,11 @@
 
 /* A server that hangs must not hold this thread for as long as a request may
  * take: it is better asked over a new connection. */
-#define CALL_PART   3
 #define CALL_MIN_NS NS_PER_S
 
 uint64_t session_call_deadline(const struct peer *peer)
 {
-	uint64_t call_ns = peer->engine->config.timeout_ns / CALL_PART;
+	uint64_t call_ns = engine_answer_ns(&peer->engine->config);
 
 	return clock_now_ns() + (call_ns > CALL_MIN_NS ? call_ns : CALL_MIN_NS);
 }

@@ -87,7 +87,7 @@ static int connect_control(struct peer *peer, uint64_t deadline_ns,
 
 	if (fd < 0)
 		return fd;
-	net_tune(fd, peer->engine->config.timeout_ns);
+	net_tune(fd, engine_reach_ns(&peer->engine->config));
 	pthread_mutex_lock(&peer->lock);
 	peer->fd = fd;
 	pthread_mutex_unlock(&peer->lock);
@@ -152,7 +152,7 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 	peer->rdma_port = welcome->rdma_port;
 	peer->session = reply.opened.session;
 	memcpy(peer->token, reply.opened.token, sizeof peer->token);
-	peer->grace_ms = reply.opened.grace_ms;
+	atomic_store(&peer->grace_ms, reply.opened.grace_ms);
 	peer->lost_ns = 0;
 	peer_set_zone(peer, welcome->zone);
 	atomic_store(&peer->transport, transport);
@@ -212,7 +212,8 @@ static int build_lane(struct peer *peer, uint32_t i, struct reason *why)
 				      .rdma_port = peer->rdma_port,
 				      .lane = i,
 				      .lanes = engine->lanes.n,
-				      .timeout_ns = engine->config.timeout_ns,
+				      .timeout_ns =
+					      engine_reach_ns(&engine->config),
 				      .group = &peer->links,
 				      .new_token = new_token,
 				      .owner = peer };
@@ -273,7 +274,8 @@ void session_bye(struct peer *peer)
 static int open_with(struct peer *peer, const struct transport_ops *transport,
 		     bool *offered, struct reason *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+	uint64_t deadline_ns =
+		clock_now_ns() + engine_reach_ns(&peer->engine->config);
 	struct wire_welcome welcome;
 	int rc = net_resolve(&peer->name, &peer->addr, why);
 

@@ -164,6 +164,7 @@ static void put_peer(struct peer *p, FILE *out)
 		atomic_load(&p->total_bytes));
 	fprintf(out, "server.%u.release_slabs %u\n", i,
 		atomic_load(&p->release_slabs));
+	fprintf(out, "server.%u.grace_ms %u\n", i, atomic_load(&p->grace_ms));
 	put_zone(p, out);
 	fprintf(out, "server.%u.reconnects %u\n", i,
 		sessions ? sessions - 1 : 0);
@@ -200,6 +201,7 @@ static bool answer(const char *command, FILE *out, void *arg)
 	put_lifecycle(out);
 	put_device(e, out);
 	put_redundancy(e, out);
+	put(out, "timeout_ms", e->config.timeout_ns / NS_PER_MS);
 	put(out, "lanes", e->lanes.config.lanes);
 	put(out, "lane_bytes",
 	    e->lanes.config.channel.buffer_bytes +

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "config.h"
+#include "times.h"
 
 #define ARGS_MAX 24
 
@@ -47,7 +48,7 @@ static void defaults(void **state)
 	assert_int_equal(config.listen[0].port, 10909);
 	assert_int_equal(config.max_sessions, 256);
 	assert_int_equal(config.stock, 2);
-	assert_int_equal(config.grace_s, 60);
+	assert_int_equal(config.grace_s, TIMES_GRACE_S);
 	assert_int_equal(config.reclaim_percent, 0);
 	assert_string_equal(config.psi_path, "/proc/pressure/memory");
 	assert_string_equal(config.zone, "");
