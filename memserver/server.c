@@ -292,7 +292,6 @@ static void int_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 
 void server_catch_signals(struct server *server)
 {
-	signal(SIGPIPE, SIG_IGN);
 	ev_signal_init(&server->on_term, term_cb, SIGTERM);
 	ev_signal_init(&server->on_int, int_cb, SIGINT);
 	ev_signal_start(server->loop, &server->on_term);

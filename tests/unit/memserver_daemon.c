@@ -439,6 +439,45 @@ static void reports_what_it_did(void **state)
 	client_close(&c);
 }
 
+static bool ends_or_stops_it(int number)
+{
+	static const int does[] = { SIGTERM, SIGINT, SIGKILL, SIGSTOP,
+				    SIGTSTP, SIGILL, SIGTRAP, SIGABRT,
+				    SIGBUS,  SIGFPE, SIGSEGV, SIGSYS };
+
+	for (size_t i = 0; i < sizeof does / sizeof does[0]; i++) {
+		if (does[i] == number)
+			return true;
+	}
+	return false;
+}
+
+/* The end of an ssh session, a key, and what others take for a request. */
+static void no_other_signal_ends_it(void **state)
+{
+	struct client c;
+	uint32_t slab;
+	int lane;
+
+	(void)state;
+	client_open(&c, &server);
+	lane = lane_open(&c);
+	assert_true(client_alloc(&c, &slab));
+	assert_int_equal(lane_write(lane, slab, 0, data, PAGE), 0);
+	for (int number = 1; number <= SIGRTMAX; number++) {
+		if (ends_or_stops_it(number) ||
+		    (number > SIGSYS && number < SIGRTMIN))
+			continue; /* the C library's own */
+		assert_int_equal(kill(server.pid, number), 0);
+		if (daemon_status(&server, "slabs_used") != 1)
+			fail_msg("signal %d changed something", number);
+	}
+	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
+	assert_memory_equal(back, data, PAGE);
+	close(lane);
+	client_close(&c);
+}
+
 /* A second SIGTERM, with sessions in the middle of things. */
 static void ends_in_order(void **state)
 {
@@ -482,6 +521,7 @@ int main(int argc, char **argv)
 		TEST(a_probe_is_no_session),
 		TEST(a_deaf_client_is_cut_off),
 		TEST(reports_what_it_did),
+		TEST(no_other_signal_ends_it),
 		TEST(ends_in_order),
 	};
 
