@@ -226,20 +226,37 @@ enum wire_verdict wire_decode_header(const void *buf, struct wire_header *h)
 	return WIRE_OK;
 }
 
-/* A NUL-terminated text that is safe to print in one line. */
-static bool text_ok(const char *text, size_t size)
+/* NUL-terminated, and every byte from LEAST to '~'.  Beyond '~' are control
+ * characters of a terminal (0x7f to 0x9f), and what is no character by itself.
+ */
+static bool bytes_ok(const char *text, size_t size, char least)
 {
 	size_t n = strnlen(text, size);
 
 	if (n == size)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c < 0x20 || c == 0x7f)
+		if (text[i] < least || text[i] > '~')
 			return false;
 	}
 	return true;
+}
+
+/* Safe to print in one line. */
+static bool text_ok(const char *text, size_t size)
+{
+	return bytes_ok(text, size, ' ');
+}
+
+/* Safe to print among other fields of a line: a space would begin the next. */
+static bool word_ok(const char *text, size_t size)
+{
+	return bytes_ok(text, size, ' ' + 1);
+}
+
+bool wire_name_ok(const char *name)
+{
+	return word_ok(name, strlen(name) + 1);
 }
 
 static bool power_of_two(uint64_t n)
@@ -253,14 +270,14 @@ static bool fields_ok(const struct wire_message *m)
 
 	switch ((enum wire_type)m->type) {
 	case WIRE_HELLO:
-		return text_ok(m->hello.name, sizeof m->hello.name);
+		return word_ok(m->hello.name, sizeof m->hello.name);
 	case WIRE_WELCOME:
 		return power_of_two(m->welcome.slab_bytes) &&
 		       m->welcome.slab_bytes >= 1u << 20 &&
 		       m->welcome.slab_bytes <= 1u << 30 &&
 		       m->welcome.transports &&
 		       !(m->welcome.transports & ~both) &&
-		       text_ok(m->welcome.zone, sizeof m->welcome.zone);
+		       word_ok(m->welcome.zone, sizeof m->welcome.zone);
 	case WIRE_OPEN:
 		return m->open.lanes > 0 && power_of_two(m->open.transport) &&
 		       !(m->open.transport & ~both);

@@ -23,6 +23,7 @@
 #ifndef RSWAP_WIRE_H
 #define RSWAP_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,7 +93,7 @@ struct wire_header {
 /* First on a control connection. */
 struct wire_hello {
 	uint64_t features;	    /* none defined: 0 */
-	char name[WIRE_NAME_BYTES]; /* who asks, for logs; NUL-terminated */
+	char name[WIRE_NAME_BYTES]; /* who asks, for logs: a word */
 };
 
 struct wire_welcome {
@@ -106,7 +107,7 @@ struct wire_welcome {
 	uint16_t rdma_port;   /* rdma_cm port, 0 without RDMA */
 	uint16_t reserved[3];
 	/* What fails together with this server (a rack, a power feed); empty
-	 * where nobody said. NUL-terminated. */
+	 * where nobody said.  A word. */
 	char zone[WIRE_ZONE_BYTES];
 };
 
@@ -317,6 +318,11 @@ struct wire_message {
 #define WIRE_MESSAGE_MAX (sizeof(struct wire_header) + WIRE_BODY_MAX)
 
 /* All functions below are pure: any thread, no allocation. */
+
+/* Whether NAME may be a name or a zone: a word, that is printable ASCII without
+ * spaces, so that it cannot pass for another field of the line it stands in.
+ * Its length is not looked at. */
+bool wire_name_ok(const char *name);
 
 /* The body's size of a message type, or -1 for a type that does not exist. */
 int wire_body_bytes(uint16_t type);

@@ -91,6 +91,12 @@ void wire_hello_fill(struct wire_message *hello, const char *program)
 	char host[32] = "";
 
 	gethostname(host, sizeof host - 1);
+	for (char *c = host; *c; c++) {
+		char word[] = { *c, '\0' };
+
+		if (!wire_name_ok(word))
+			*c = '_'; /* the kernel takes any bytes as a name */
+	}
 	memset(hello, 0, sizeof *hello);
 	hello->type = WIRE_HELLO;
 	snprintf(hello->hello.name, sizeof hello->hello.name, "%s@%s/%d",

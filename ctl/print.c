@@ -99,7 +99,6 @@ static struct word asked_back(const char *a, int i)
 	return w;
 }
 
-/* The zone is last: it may have spaces in it. */
 static void print_servers(const char *a)
 {
 	printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %10s  %s\n",

@@ -204,13 +204,11 @@ static bool set_zone(struct config *config, const char *value,
 		     struct reason *why)
 {
 	size_t length = strlen(value);
-	bool printable = true;
 
-	for (size_t i = 0; i < length; i++)
-		printable = printable && value[i] >= ' ' && value[i] <= '~';
-	if (length < 1 || length >= sizeof config->zone || !printable)
+	if (length < 1 || length >= sizeof config->zone || !wire_name_ok(value))
 		return wrong(why, OPT_ZONE, value,
-			     "1 to 31 printable characters");
+			     "1 to 31 printable ASCII characters without "
+			     "spaces");
 	memcpy(config->zone, value, length + 1);
 	return true;
 }

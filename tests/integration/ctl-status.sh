@@ -26,7 +26,7 @@ tells() { # COMMAND STATUS PATTERN
 }
 
 options=(--memory=64M --slab-size=1M)
-start_server a --grace=1 --zone="rack 7" "${options[@]}"
+start_server a --grace=1 --zone="rack-7" "${options[@]}"
 start_server b --grace=1 "${options[@]}"
 start_plugin p "$(server a)" "$(server b)" size=48M timeout=30 lanes=4
 expect_req p ok write:0:40M:3
@@ -135,9 +135,9 @@ server_tells() {
 }
 
 say "a server is to be emptied, and nobody has room for a second copy"
-told status 0 "$(server a)" "rack 7"
+told status 0 "$(server a)" "rack-7"
 server_tells a status 0
-expect_line "$dir/said" "state" "serving, zone rack 7"
+expect_line "$dir/said" "state" "serving, zone rack-7"
 expect_line "$dir/said" "127.0.0.1:" "connected"
 "$ctl" drain --control="$dir/b.ctl" >/dev/null
 server_tells b status 0

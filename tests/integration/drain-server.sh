@@ -24,9 +24,9 @@ stop s || fail "exit status $?"
 has "$dir/s.log" "leaving when" && fail "it waited for nothing"
 
 # With a client's pages in it: they stay, and new ones are refused.
-start_server s --memory=64M --slab-size=1M --zone="rack 7"
+start_server s --memory=64M --slab-size=1M --zone="rack-7"
 start_plugin p "$(server s)" size=32M timeout=5
-[ "$(value p server.0.zone)" = "rack 7" ] || fail "no zone"
+[ "$(value p server.0.zone)" = "rack-7" ] || fail "no zone"
 expect_req p ok write:0:8M:3
 drain s >"$dir/out"
 expect_one_line "$dir/out" "draining, with 8 slabs of 1 sessions (0 disconnected)"

@@ -152,7 +152,7 @@ for wrong in -1 101 x; do
 	server_refuses "--reclaim=$wrong 0 100" "$here" --memory=1G \
 		--reclaim="$wrong"
 done
-for wrong in "" 12345678901234567890123456789012 $'a\tb' é; do
+for wrong in "" 12345678901234567890123456789012 $'a\tb' é 'a b'; do
 	server_refuses "--zone=$wrong 1 31 printable" "$here" --memory=1G \
 		--zone="$wrong"
 done

@@ -65,7 +65,7 @@ static void everything(void **state)
 			       "--transport=tcp", "--hugepages", "--threads=3",
 			       "--max-sessions=7", "--stock=0",
 			       "--port-file=ports", "--grace=0", "--reclaim=25",
-			       "--zone=rack 7", NULL),
+			       "--zone=rack-7", NULL),
 			 CONFIG_RUN);
 	assert_int_equal(config.memory_asked_bytes, 100 << 20);
 	assert_int_equal(config.memory_bytes, 96 << 20);
@@ -79,7 +79,7 @@ static void everything(void **state)
 	assert_int_equal(config.stock, 0);
 	assert_int_equal(config.grace_s, 0);
 	assert_int_equal(config.reclaim_percent, 25);
-	assert_string_equal(config.zone, "rack 7");
+	assert_string_equal(config.zone, "rack-7");
 }
 
 static void slab_size_may_come_last(void **state)
@@ -132,6 +132,8 @@ static void wrong_values(void **state)
 	assert_refused("--zone=12345678901234567890123456789012",
 		       "1 to 31 printable");
 	assert_refused("--zone=a\tb", "1 to 31 printable");
+	assert_refused("--zone=rack 7", "without spaces");
+	assert_refused("--zone=a\xc2\x9b", "1 to 31 printable");
 	assert_refused("--listen=", "HOST");
 	assert_refused("--listen=h:70000", "HOST");
 	assert_refused("--port-file=", "path");

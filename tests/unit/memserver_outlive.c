@@ -30,7 +30,7 @@ static void start(const char *grace)
 	daemon_start(&server, program,
 		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
 					    "--stock=1", "--threads=2",
-					    "--zone=rack 7", grace, NULL });
+					    "--zone=rack-7", grace, NULL });
 	for (unsigned i = 0; i < SLAB; i++)
 		data[i] = (uint8_t)(i * 7 + i / PAGE + 1);
 }
@@ -102,7 +102,7 @@ static void a_lost_client_finds_its_bytes(void **state)
 
 	(void)state;
 	client_open(&c, &server);
-	assert_string_equal(c.welcome.zone, "rack 7");
+	assert_string_equal(c.welcome.zone, "rack-7");
 	assert_int_equal(c.opened.grace_ms, 60000);
 	assert_told("status", "session.0.state", "connected");
 	lane = lane_open(&c);

@@ -72,7 +72,7 @@ static void fill_welcome(struct wire_message *m)
 					    .free_bytes = 64 * SLAB_BYTES,
 					    .transports = WIRE_TRANSPORT_TCP,
 					    .max_lanes = 16,
-					    .zone = "rack 7" };
+					    .zone = "rack-7" };
 	server.incarnation += script.restarts;
 	m->welcome.incarnation[3] = server.incarnation;
 }
@@ -252,7 +252,7 @@ static int setup(void **state)
 	if (session_open(peer, &why))
 		fail_msg("%s", why.text);
 	peer_set_state(peer, PEER_UP);
-	assert_string_equal(peer->zone, "rack 7");
+	assert_string_equal(peer->zone, "rack-7");
 	return 0;
 }
 

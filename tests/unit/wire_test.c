@@ -31,7 +31,7 @@ static struct wire_message sample(uint16_t type)
 		m.welcome.slab_bytes = 64 << 20;
 		m.welcome.transports = WIRE_TRANSPORT_TCP | WIRE_TRANSPORT_RDMA;
 		memset(m.welcome.zone, 0, sizeof m.welcome.zone);
-		strcpy(m.welcome.zone, "rack 7");
+		strcpy(m.welcome.zone, "rack-7");
 		break;
 	case WIRE_OPENED:
 		m.opened.reserved = 0;
@@ -360,6 +360,26 @@ static void text_that_cannot_be_printed_is_refused(void **state)
 	assert_refused_with(WIRE_WELCOME, welcome.zone[0], '\n');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\r');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\t');
+	/* control characters beyond ASCII: 0x9b begins an escape sequence */
+	assert_refused_with(WIRE_HELLO, hello.name[3], '\x80');
+	assert_refused_with(WIRE_HELLO, hello.name[3], '\x9b');
+	assert_refused_with(WIRE_WELCOME, welcome.zone[0], '\x9f');
+	assert_refused_with(WIRE_ERROR, error.text[5], '\x85');
+}
+
+/* "a at 10.0.0.9:1" as a name would seem to be a field of the line it is in. */
+static void names_and_zones_are_words(void **state)
+{
+	struct wire_message error = sample(WIRE_ERROR);
+
+	(void)state;
+	assert_refused_with(WIRE_HELLO, hello.name[3], ' ');
+	assert_refused_with(WIRE_WELCOME, welcome.zone[2], ' ');
+	assert_non_null(strchr(error.error.text, ' '));
+	assert_int_equal(verdict_on(&error), WIRE_OK);
+	assert_true(wire_name_ok("rack-7"));
+	assert_false(wire_name_ok("rack 7"));
+	assert_false(wire_name_ok("rack\xc2\x9b"));
 }
 
 static void unterminated_text_is_refused(void **state)
@@ -553,6 +573,7 @@ int main(void)
 		cmocka_unit_test(every_length_but_the_types_own_is_refused),
 		cmocka_unit_test(fields_that_no_peer_may_send_are_refused),
 		cmocka_unit_test(text_that_cannot_be_printed_is_refused),
+		cmocka_unit_test(names_and_zones_are_words),
 		cmocka_unit_test(unterminated_text_is_refused),
 		cmocka_unit_test(wrong_data_requests_are_refused),
 		cmocka_unit_test(wrong_data_replies_are_refused),
