@@ -1,9 +1,13 @@
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
+#include "ctlsock.h"
 #include "health.h"
+#include "lastlook.h"
 #include "options.h"
-#include "swapinfo.h"
+#include "survey.h"
 #include "targets.h"
 
 static const struct option_spec options[] = {
@@ -15,57 +19,111 @@ static const struct usage usage = {
 	.about = "Look at running plugins, and at the memory server of this "
 		 "machine: all, or those\nnamed; print a line for each thing "
 		 "that is wrong, and nothing where all is well.\n"
-		 "Exit status: 0 all is well, 1 degraded, 2 pages are lost or "
-		 "something isn't running.",
+		 "Requests that failed are told once: since the last check.\n"
+		 "Exit status: 0 all is well, 1 degraded, 2 pages are lost, "
+		 "reads failed or something\nisn't running, 5 swap is on at a "
+		 "device that nobody serves.",
 	.options = options,
 };
 
-static void tell(void *name, const char *what)
+/* What is wrong with one target. */
+struct findings {
+	const char *name;
+	enum health health;
+	bool dead; /* swap that nobody serves */
+};
+
+static void find(struct findings *f, enum health health, const char *what,
+		 const char *remedy)
 {
-	printf("%s: %s\n", (const char *)name, what);
+	printf("%s: %s%s%s\n", f->name, what, remedy ? "  -> " : "",
+	       remedy ? remedy : "");
+	if (health > f->health)
+		f->health = health;
 }
 
-static enum health check_swap(const struct target *target)
+static void tell(void *arg, const char *what)
 {
-	struct swap_usage swap;
-
-	if (!target->device || !swapinfo_read(target->device, &swap) ||
-	    swap.active)
-		return HEALTH_GOOD;
-	printf("%s: nothing swaps to %s\n", target->name, target->device);
-	return HEALTH_DEGRADED;
+	find(arg, HEALTH_GOOD, what, NULL); /* health_check tells the worst */
 }
 
-static enum health check(const struct target *target)
+static void tell_device(void *arg, enum health health, const char *what,
+			const char *remedy)
 {
-	enum health health, swap;
-	struct reason why;
-	const char *answer = target_ask(target, &why);
+	find(arg, health, what, remedy);
+}
 
-	if (!answer) {
-		printf("%s: not running: %s\n", target->name, why.text);
-		return HEALTH_BAD;
+/* A failure is told once: nothing tells of it afterwards but the programs that
+ * have ended. */
+static void check_failures(struct findings *f, const char *answer)
+{
+	struct lastlook look;
+	struct reason what;
+
+	lastlook_compare(f->name, answer, &look);
+	if (look.failed_reads) {
+		reason_set(&what,
+			   "%" PRIu64 " reads have failed %s%s: a program that "
+			   "needs such a page gets SIGBUS",
+			   look.failed_reads, look.since, look.when);
+		find(f, HEALTH_BAD, what.text, NULL);
 	}
-	health = health_check(answer, tell, (void *)target->name);
-	swap = check_swap(target);
-	return swap > health ? swap : health;
+	if (look.failed_writes) {
+		reason_set(&what,
+			   "%" PRIu64 " writes have failed %s%s: these pages "
+			   "stay in memory",
+			   look.failed_writes, look.since, look.when);
+		find(f, HEALTH_DEGRADED, what.text, NULL);
+	}
+	if (lastlook_keep(f->name, answer, &what))
+		fprintf(stderr,
+			"rswapctl check: failures will be told again: %s\n",
+			what.text);
 }
 
-int cmd_check(int argc, char **argv)
+static bool is_plugin(const char *answer)
 {
-	static struct target targets[TARGETS_MAX];
-	int words = options_parse(&usage, argc, argv);
-	int n = targets_find(&usage, argv, words, NULL, targets);
-	enum health worst = n ? HEALTH_GOOD : HEALTH_BAD;
+	char role[16];
 
-	if (n == 0)
-		printf("nothing is running\n");
-	for (int i = 0; i < n; i++) {
-		enum health health = check(&targets[i]);
+	return ctlsock_value(answer, "role", role, sizeof role) &&
+	       !strcmp(role, "plugin");
+}
 
-		if (health > worst)
-			worst = health;
+/* Of a device whose nbdkit is gone survey_judge tells more. */
+static void check_silence(struct findings *f, const struct survey *survey)
+{
+	struct reason what;
+
+	f->health = HEALTH_BAD;
+	if (!survey->target->state)
+		reason_set(&what, "not running: %.230s", survey->why.text);
+	else if (survey->device.nbdkit_runs)
+		reason_set(&what, "does not answer: %.230s", survey->why.text);
+	else
+		return;
+	find(f, HEALTH_BAD, what.text, NULL);
+}
+
+static void check(const struct target *target, struct findings *f)
+{
+	enum health health;
+	struct survey survey;
+
+	survey_target(target, &survey);
+	if (!survey.answer) {
+		check_silence(f, &survey);
+	} else {
+		health = health_check(survey.answer, tell, f);
+		if (health > f->health)
+			f->health = health;
+		if (is_plugin(survey.answer))
+			check_failures(f, survey.answer);
 	}
+	f->dead = survey_judge(&survey, tell_device, f) == DEVTROUBLE_DEAD;
+}
+
+static enum exit_status exit_of(enum health worst)
+{
 	switch (worst) {
 	case HEALTH_GOOD:
 		return EXIT_OK;
@@ -75,4 +133,25 @@ int cmd_check(int argc, char **argv)
 		break;
 	}
 	return EXIT_BAD;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	static struct target targets[TARGETS_MAX];
+	int words = options_parse(&usage, argc, argv);
+	int n = targets_find(&usage, argv, words, NULL, targets);
+	enum health worst = n ? HEALTH_GOOD : HEALTH_BAD;
+	bool dead = false;
+
+	if (n == 0)
+		printf("nothing is running\n");
+	for (int i = 0; i < n; i++) {
+		struct findings f = { .name = targets[i].name };
+
+		check(&targets[i], &f);
+		dead = dead || f.dead;
+		if (f.health > worst)
+			worst = f.health;
+	}
+	return dead ? EXIT_DEAD_SWAP : exit_of(worst);
 }

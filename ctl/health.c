@@ -156,6 +156,44 @@ static bool memserver_is_draining(const struct subject *s, struct reason *what)
 	return true;
 }
 
+/* Another signal would end it at once, and lose every page. */
+static bool end_was_asked_for(const struct subject *s, struct reason *what)
+{
+	struct value asked;
+
+	if (!get(s, "asked_to_end_ms", &asked))
+		return false;
+	reason_set(what,
+		   "nbdkit was asked to end (SIGTERM) %" PRIu64
+		   " s ago, and waits for swapoff and rswapctl detach; asked "
+		   "again it ends at once, and all pages are lost",
+		   number(&asked) / 1000);
+	return true;
+}
+
+/* The kernel keeps a page whose write fails: swap is as good as full. */
+static bool servers_are_full(const struct subject *s, struct reason *what)
+{
+	struct subject server = { s->answer, 0 };
+	struct value live, all, slab_bytes, free_bytes, address;
+	uint64_t sum = 0;
+
+	if (!get(s, "slabs_live", &live) || !get(s, "slabs", &all) ||
+	    number(&live) >= number(&all) || !get(s, "slab_bytes", &slab_bytes))
+		return false;
+	for (; get(&server, "address", &address); server.server++) {
+		if (is_up(&server) && get(&server, "free_bytes", &free_bytes))
+			sum += number(&free_bytes);
+	}
+	if (sum >= number(&slab_bytes))
+		return false;
+	reason_set(what,
+		   "no server has memory left, and %" PRIu64
+		   " of %s slabs are not taken yet: writes there fail",
+		   number(&all) - number(&live), all.text);
+	return true;
+}
+
 static bool refused(const struct subject *s, const char *key, const char *name,
 		    struct reason *what)
 {
@@ -206,6 +244,8 @@ static const struct check {
 	bool serves;	    /* tells whether it serves, not how safely */
 } checks[] = {
 	{ pages_are_lost, HEALTH_BAD, false, true },
+	{ end_was_asked_for, HEALTH_DEGRADED, false, true },
+	{ servers_are_full, HEALTH_DEGRADED, false, false },
 	{ copies_are_missing, HEALTH_DEGRADED, false, false },
 	{ no_room_is_left, HEALTH_DEGRADED, false, false },
 	{ bytes_were_wrong, HEALTH_DEGRADED, false, false },

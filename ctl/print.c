@@ -185,6 +185,17 @@ static void print_safety(const char *a)
 	}
 }
 
+static void print_ending(const char *a)
+{
+	struct word asked = value(a, "asked_to_end_ms");
+
+	if (strcmp(asked.text, "-"))
+		printf("  ending: asked to end %" PRIu64 " s ago; it waits for "
+		       "swapoff and the end of %s connections\n",
+		       (uint64_t)(strtoull(asked.text, NULL, 10) / 1000),
+		       value(a, "connections").text);
+}
+
 void print_plugin(const char *a, const char *name, const char *device)
 {
 	printf("%s: %s, %s, process %s, version %s\n", name, device,
@@ -202,10 +213,47 @@ void print_plugin(const char *a, const char *name, const char *device)
 	       value(a, "reads").text, bytes(a, "read_bytes").text,
 	       value(a, "writes").text, bytes(a, "write_bytes").text,
 	       value(a, "zeroes").text, value(a, "trims").text);
-	printf("  errors    %s, %s retries\n", value(a, "errors").text,
-	       value(a, "retries").text);
+	printf("  errors    %s (%s reads, %s writes), %s retries\n",
+	       value(a, "errors").text, value(a, "read_errors").text,
+	       value(a, "write_errors").text, value(a, "retries").text);
+	print_ending(a);
 	print_safety(a);
 	print_servers(a);
+}
+
+void print_failures(const struct lastlook *look)
+{
+	if (look->failed_reads + look->failed_writes)
+		printf("  failures: %" PRIu64 " reads and %" PRIu64
+		       " writes have failed %s%s\n",
+		       look->failed_reads, look->failed_writes, look->since,
+		       look->when);
+}
+
+void print_device(const struct devstate *d)
+{
+	printf("  kernel    ");
+	if (!d->swap_known)
+		printf("/proc/swaps can't be read");
+	else if (d->swap.active)
+		printf("swap on %s, %s in use", d->swap_device,
+		       bytes_word(d->swap.used_bytes).text);
+	else
+		printf("no swap");
+	if (d->holders[0])
+		printf("; held by %s", d->holders);
+	printf("; %" PRIu64 " reads and %" PRIu64 " writes in flight\n",
+	       d->reads_in_flight, d->writes_in_flight);
+}
+
+void print_trouble(void *unused, enum health health, const char *what,
+		   const char *remedy)
+{
+	(void)unused;
+	(void)health;
+	printf("  trouble: %s\n", what);
+	if (remedy)
+		printf("        -> %s\n", remedy);
 }
 
 static void print_sessions(const char *a)

@@ -7,20 +7,24 @@
 
 #include "clock.h"
 #include "ctlsock.h"
-#include "statedir.h"
 
 /* Each is on this machine: one that takes longer is stuck. */
 #define ANSWER_NS (5 * NS_PER_S)
+
+__attribute__((noreturn)) static void out_of_memory(void)
+{
+	fprintf(stderr, "rswapctl: out of memory\n");
+	exit(1);
+}
 
 /* The few texts that a run needs are never freed. */
 static const char *copy(const char *text)
 {
 	char *new = strdup(text);
 
-	if (new)
-		return new;
-	fprintf(stderr, "rswapctl: out of memory\n");
-	exit(1);
+	if (!new)
+		out_of_memory();
+	return new;
 }
 
 static struct target by_name(const char *name)
@@ -29,11 +33,15 @@ static struct target by_name(const char *name)
 		.name = copy(name),
 		.socket = copy(statedir_path(name, "control.sock").text),
 	};
+	struct state *state = malloc(sizeof *state);
 	struct reason ignored;
-	struct state state;
 
-	if (statedir_load(name, &state, &ignored) == 0)
-		target.device = copy(state.device);
+	if (!state)
+		out_of_memory();
+	if (statedir_load(name, state, &ignored) == 0)
+		target.state = state;
+	else
+		free(state);
 	return target;
 }
 

@@ -8,6 +8,7 @@
 
 #include "options.h"
 #include "reason.h"
+#include "statedir.h"
 
 #define TARGETS_MAX	       512
 #define TARGETS_DEFAULT_SERVER "/run/rswap-memserver/control.sock"
@@ -15,8 +16,8 @@
 struct target {
 	const char *name;
 	const char *socket;
-	/* That rswapctl attached; NULL: none, or unknown. */
-	const char *device;
+	/* As attach saved it; NULL: rswapctl did not attach it. */
+	const struct state *state;
 };
 
 /* The WORDS of a command line, or without any all that rswapctl attached; then

@@ -283,6 +283,8 @@ my %kernel = (
 	'foreign' => sub { put_connected($_[0], 1 << 20, '', 1) },
 	'publish' => sub { publish() },
 	'disconnect' => sub { disconnect($_[0]) },
+	# the last user lets go of a device that was disconnected
+	'release' => sub { release($_[0]) },
 );
 
 sub nbd_kernel {

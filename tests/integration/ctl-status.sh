@@ -72,6 +72,19 @@ expect 10 tells status 4 "$(server b) *down"
 told check 2 "pages are lost"
 well_but "$(value p pages_lost) pages are lost" \
 	"server $(server b): it is down"
+
+say "reads fail: told until check has looked"
+req p scan:0:40M >/dev/null 2>&1 || true
+expect_value p read_errors -gt 0
+failed=$(value p read_errors)
+told status 4 "failures: $failed reads and 0 writes have failed since check"
+told check 2 "$dir/p.ctl: $failed reads have failed since check last looked, at 2" \
+	"the last one" "s ago" SIGBUS
+told check 2
+! has "$dir/said" "have failed" || fail "told again: $(cat "$dir/said")"
+told status 4 "errors    $failed ($failed reads, 0 writes)"
+! has "$dir/said" "failures:" || fail "told again: $(cat "$dir/said")"
+
 expect_req p ok trim:0:48M
 told status 4 "0 lost"
 told check 1
@@ -81,14 +94,45 @@ expect 15 tells status 0 "$(server b) *up"
 told check "$well"
 well_but
 
+say "another client takes the memory, and writes fail"
+start_server c --memory=8M --slab-size=1M
+start_plugin other "$(server c)" size=8M timeout=30 lanes=4
+start_plugin full "$(server c)" size=8M timeout=30 lanes=4
+expect_req other ok write:0:8M:3
+expect_req full ENOSPC write:0:1M:3
+expect 10 is full server.0.free_bytes -eq 0
+status=0
+"$ctl" check "$dir/full.ctl" >"$dir/said" || status=$?
+[ "$status" = 1 ] || fail "check: exit status $status: $(cat "$dir/said")"
+expect_line "$dir/said" "1 writes have failed since the plugin started" \
+	"stay in memory"
+expect_line "$dir/said" "no server has memory left, and 8 of 8 slabs"
+"$ctl" check "$dir/full.ctl" >"$dir/said" || true
+! has "$dir/said" "have failed" || fail "told again: $(cat "$dir/said")"
+stop other
+stop full
+stop c
+
+say "a plugin that is started anew has no failures, though its name has"
+start_server c --memory=16M --slab-size=1M
+start_plugin full "$(server c)" size=8M timeout=30 lanes=4
+expect_req full ok write:0:1M:3
+status=0
+"$ctl" check "$dir/full.ctl" >"$dir/said" || status=$?
+[ "$status" = "$well" ] || fail "check: exit status $status: $(cat "$dir/said")"
+stop full
+stop c
+
 say "by its name, and nothing swaps to its device"
 mkdir -p "$RSWAP_RUN_DIR/x"
 ln -s "$dir/p.ctl" "$RSWAP_RUN_DIR/x/control.sock"
 echo "device /dev/nbd999" >"$RSWAP_RUN_DIR/x/state"
+"$ctl" check x >"$dir/said" || true # the failures, which it has not seen yet
+expect_line "$dir/said" "x: $failed reads have failed since the plugin started"
 status=0
 "$ctl" check x >"$dir/said" || status=$?
 [ "$status" = 1 ] || fail "check x: exit status $status"
-expect_line "$dir/said" "x: nothing swaps to /dev/nbd999"
+expect_line "$dir/said" "x: /dev/nbd999 is not connected" "nothing swaps to it"
 
 say "a memory server alone"
 "$ctl" check "$dir/a.ctl" || fail "the server is not well"

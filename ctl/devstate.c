@@ -1,0 +1,291 @@
+#include "devstate.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctlsock.h"
+#include "swapusers.h"
+
+#define MIB (1024 * 1024)
+/* LVM on crypt on nbd, and one to spare. */
+#define HOLDERS_DEEP 4
+
+/* --- looking --- */
+
+static void read_in_flight(struct devstate *d, int number)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/sys/block/nbd%d/inflight", number);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, &d->reads_in_flight,
+		   &d->writes_in_flight) != 2)
+		d->reads_in_flight = d->writes_in_flight = 0;
+	fclose(f);
+}
+
+static void add_holder(struct devstate *d, const char *name)
+{
+	size_t have = strlen(d->holders);
+
+	snprintf(d->holders + have, sizeof d->holders - have, "%s%s",
+		 have ? " " : "", name);
+}
+
+static bool swaps_to(struct devstate *d, const char *device)
+{
+	struct swap_usage swap;
+
+	if (!swapinfo_read(device, &swap) || !swap.active)
+		return false;
+	d->swap = swap;
+	snprintf(d->swap_device, sizeof d->swap_device, "%.39s", device);
+	return true;
+}
+
+/* What stands on BLOCK (a name in /sys/block), and what stands on that. */
+static void read_holders(struct devstate *d, const char *block, int deep)
+{
+	struct dirent *entry;
+	char path[320];
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/sys/block/%s/holders", block);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		add_holder(d, entry->d_name);
+		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+		if (!d->swap.active)
+			swaps_to(d, path);
+		if (deep < HOLDERS_DEEP)
+			read_holders(d, entry->d_name, deep + 1);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void devstate_read(const struct state *state, struct devstate *d)
+{
+	int number = nbddev_number(state->device);
+	uint64_t used_bytes =
+		meminfo_bytes("SwapTotal") - meminfo_bytes("SwapFree");
+
+	*d = (struct devstate){ .state = state };
+	snprintf(d->swap_device, sizeof d->swap_device, "%s", state->device);
+	d->nbdkit_runs = statedir_running(state);
+	d->swap_known = swapinfo_read(state->device, &d->swap);
+	if (number >= 0) {
+		d->connected = nbddev_connected(number) &&
+			       nbddev_size_bytes(number) > 0;
+		read_in_flight(d, number);
+		read_holders(d, state->device + strlen("/dev/"), 1);
+	}
+	d->shared_swap = used_bytes > d->swap.used_bytes;
+}
+
+/* Requests of the kernel that the plugin has seen. */
+static uint64_t seen(const char *answer)
+{
+	static const char *const keys[] = { "reads", "read_errors" };
+	uint64_t sum = 0;
+	char value[32];
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		if (ctlsock_value(answer, keys[i], value, sizeof value))
+			sum += strtoull(value, NULL, 10);
+	}
+	return sum;
+}
+
+/* A page that the plugin could not give either proves nothing of the device:
+ * then the plugin has seen the read.  ANSWER is dead after ASK. */
+static enum devprobe probe(const struct devstate *d, const char *answer,
+			   const char *(*ask)(void *arg), void *arg)
+{
+	uint64_t before = seen(answer);
+	enum devprobe result = devprobe_read(d->state->device);
+
+	if (result != DEVPROBE_FAILS)
+		return result;
+	answer = ask(arg);
+	return answer && seen(answer) == before ? DEVPROBE_FAILS
+						: DEVPROBE_UNKNOWN;
+}
+
+struct devanswer devstate_ask(const struct devstate *d, const char *answer,
+			      const char *(*ask)(void *arg), void *arg)
+{
+	struct devanswer told = { .answers = answer != NULL,
+				  .probe = DEVPROBE_UNKNOWN };
+	char value[32];
+
+	if (!answer)
+		return told;
+	if (ctlsock_value(answer, "connections", value, sizeof value)) {
+		told.tells = true;
+		told.connections = strtoull(value, NULL, 10);
+	}
+	if (d->connected && d->swap.active && told.connections > 0)
+		told.probe = probe(d, answer, ask, arg);
+	return told;
+}
+
+/* --- judging --- */
+
+struct verdict {
+	const struct devstate *d;
+	devstate_tell *tell;
+	void *arg;
+};
+
+static void tell(const struct verdict *v, enum health health, const char *what,
+		 const char *remedy)
+{
+	if (v->tell)
+		v->tell(v->arg, health, what, remedy);
+}
+
+/* Whose pages are there.  VmSwap doesn't tell in which swap they are. */
+static void tell_users(const struct verdict *v)
+{
+	const struct devstate *d = v->d;
+	struct swapusers users;
+	struct reason what;
+
+	if (d->swap.used_bytes == 0 || !v->tell)
+		return;
+	swapusers_read(&users);
+	if (users.n == 0)
+		reason_set(&what,
+			   "no process has pages in swap: they are of shared "
+			   "memory or tmpfs");
+	else
+		reason_set(&what, "%s: %.190s",
+			   d->shared_swap ? "pages in this or other swap"
+					  : "pages there",
+			   swapusers_format(&users).text);
+	tell(v, HEALTH_BAD, what.text, NULL);
+}
+
+/* Swap is on, and nobody serves it. */
+static enum devtrouble judge_dead(const struct verdict *v, bool gone)
+{
+	const struct devstate *d = v->d;
+	struct reason what, remedy;
+
+	if (gone)
+		reason_set(&what, "nbdkit (process %d) is gone",
+			   (int)d->state->pid);
+	else
+		reason_set(&what,
+			   "%s has no connection to nbdkit (process %d) any "
+			   "more, as after nbd-client -d",
+			   d->state->device, (int)d->state->pid);
+	reason_set(&remedy,
+		   "%.120s, and swap on %s is on with %" PRIu64
+		   " MiB, which are lost: a program that needs one of these "
+		   "pages gets SIGBUS",
+		   what.text, d->swap_device, d->swap.used_bytes / MIB);
+	what = remedy;
+	reason_set(&remedy,
+		   "%sdetach %s, which cannot bring anything back; then start "
+		   "these programs anew",
+		   strcmp(d->swap_device, d->state->device)
+			   ? "swapoff what stands on it, then rswapctl "
+			   : "rswapctl ",
+		   d->state->name);
+	tell(v, HEALTH_BAD, what.text, remedy.text);
+	tell_users(v);
+	return DEVTROUBLE_DEAD;
+}
+
+static enum devtrouble judge_gone(const struct verdict *v)
+{
+	const struct devstate *d = v->d;
+	struct reason what, remedy;
+
+	if (d->swap.active)
+		return judge_dead(v, true);
+	if (d->state->pid)
+		reason_set(&what, "nbdkit (process %d) is gone",
+			   (int)d->state->pid);
+	else
+		reason_set(&what, "nbdkit was not started: attach is at work, "
+				  "or was killed");
+	if (d->holders[0])
+		reason_set(&remedy,
+			   "take away what stands on %s (%s), then rswapctl "
+			   "detach %s",
+			   d->state->device, d->holders, d->state->name);
+	else
+		reason_set(&remedy, "rswapctl detach %s", d->state->name);
+	tell(v, HEALTH_BAD, what.text, remedy.text);
+	return DEVTROUBLE_SOME;
+}
+
+/* nbdkit runs, and says nothing. */
+static enum devtrouble judge_silent(const struct verdict *v)
+{
+	const struct devstate *d = v->d;
+	struct reason what;
+
+	if (!d->swap.active)
+		return DEVTROUBLE_SOME;
+	reason_set(
+		&what,
+		"nbdkit (process %d) runs and does not answer; swap on %s is "
+		"on with %" PRIu64 " MiB, %" PRIu64 " reads and %" PRIu64
+		" writes are waiting",
+		(int)d->state->pid, d->swap_device, d->swap.used_bytes / MIB,
+		d->reads_in_flight, d->writes_in_flight);
+	tell(v, HEALTH_BAD, what.text, "see whether it is stopped, or stuck");
+	return DEVTROUBLE_SOME;
+}
+
+static enum devtrouble judge_unused(const struct verdict *v, bool connected)
+{
+	const struct devstate *d = v->d;
+	struct reason what, remedy;
+
+	if (connected && (d->swap.active || d->holders[0] || !d->swap_known))
+		return DEVTROUBLE_NONE;
+	reason_set(&remedy, "rswapctl detach %s, and attach again",
+		   d->state->name);
+	if (connected)
+		reason_set(&what, "nothing swaps to %s", d->state->device);
+	else
+		reason_set(&what,
+			   "%s is not connected to nbdkit (process %d), and "
+			   "nothing swaps to it",
+			   d->state->device, (int)d->state->pid);
+	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
+	return connected ? DEVTROUBLE_SOME : DEVTROUBLE_LOOSE;
+}
+
+enum devtrouble devstate_judge(const struct devstate *d,
+			       const struct devanswer *answer,
+			       devstate_tell *to, void *arg)
+{
+	const struct verdict v = { d, to, arg };
+	bool connected = d->connected;
+
+	/* who answers runs, whatever the state file has */
+	if (!d->nbdkit_runs && !answer->answers)
+		return judge_gone(&v);
+	if (!answer->answers)
+		return judge_silent(&v);
+	if ((answer->tells && answer->connections == 0) ||
+	    answer->probe == DEVPROBE_FAILS)
+		connected = false;
+	if (!connected && d->swap.active)
+		return judge_dead(&v, false);
+	return judge_unused(&v, connected);
+}

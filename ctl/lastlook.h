@@ -1,0 +1,27 @@
+/* When check last looked at a plugin, and how many of its requests had failed
+ * until then: so that failures are told once, and told also when all is well
+ * again.  Kept in .looks/ of the state directory, a file for each name or
+ * socket; a plugin that was started anew has no last look. */
+#ifndef RSWAPCTL_LASTLOOK_H
+#define RSWAPCTL_LASTLOOK_H
+
+#include <stdint.h>
+
+#include "reason.h"
+
+struct lastlook {
+	uint64_t failed_reads, failed_writes; /* since then */
+	char since[64]; /* "since check last looked, at 2026-11-28 22:10:05",
+			 * or "since the plugin started" */
+	char when[40];	/* ", the last one 35 s ago", or "" */
+};
+
+/* What has failed since the last look at NAME (or a socket's path), by its
+ * status ANSWER. */
+void lastlook_compare(const char *name, const char *answer,
+		      struct lastlook *look);
+
+/* Makes ANSWER the last look.  0 or -1. */
+int lastlook_keep(const char *name, const char *answer, struct reason *why);
+
+#endif

@@ -1,0 +1,28 @@
+#include "survey.h"
+
+static const char *ask(void *arg)
+{
+	struct survey *survey = arg;
+
+	survey->answer = target_ask(survey->target, &survey->why);
+	return survey->answer;
+}
+
+void survey_target(const struct target *target, struct survey *survey)
+{
+	*survey = (struct survey){ .target = target };
+	ask(survey);
+	if (!target->state)
+		return;
+	devstate_read(target->state, &survey->device);
+	survey->told =
+		devstate_ask(&survey->device, survey->answer, ask, survey);
+}
+
+enum devtrouble survey_judge(const struct survey *survey, devstate_tell *tell,
+			     void *arg)
+{
+	if (!survey->target->state)
+		return DEVTROUBLE_NONE;
+	return devstate_judge(&survey->device, &survey->told, tell, arg);
+}
