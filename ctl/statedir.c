@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "ctlsock.h"
 #include "nbddev.h"
+#include "newfile.h"
 #include "run.h"
 
 const char *statedir_root(void)
@@ -95,37 +96,50 @@ int statedir_create(const char *name, struct reason *why)
 	return 0;
 }
 
+/* What a newfile_replace that was killed left (newfile.h). */
+static void remove_temporaries(const char *dir_path)
+{
+	DIR *dir = opendir(dir_path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		size_t length = strlen(entry->d_name);
+
+		if (length > 4 && !strcmp(entry->d_name + length - 4, ".tmp"))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void statedir_remove(const char *name)
 {
-	static const char *const files[] = { "nbd.sock",   "control.sock",
-					     "nbdkit.pid", "log",
-					     "state",	   "state.new" };
+	static const char *const files[] = { "nbd.sock", "control.sock",
+					     "nbdkit.pid", "log", "state" };
 
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		unlink(statedir_path(name, files[i]).text);
+	remove_temporaries(statedir_path(name, "").text);
 	rmdir(statedir_path(name, "").text);
 }
 
 int statedir_save(const struct state *state, struct reason *why)
 {
-	struct state_path path = statedir_path(state->name, "state");
-	struct state_path new = statedir_path(state->name, "state.new");
-	FILE *f = fopen(new.text, "we");
-	bool ok = f != NULL;
+	char text[sizeof state->servers + 256];
+	int n = snprintf(text, sizeof text,
+			 "device %s\nsize_bytes %" PRIu64 "\npid %d\n"
+			 "start %" PRIu64 "\nservers %s\n",
+			 state->device, state->size_bytes, (int)state->pid,
+			 state->start, state->servers);
 
-	if (f) {
-		fprintf(f,
-			"device %s\nsize_bytes %" PRIu64 "\npid %d\n"
-			"start %" PRIu64 "\nservers %s\n",
-			state->device, state->size_bytes, (int)state->pid,
-			state->start, state->servers);
-		ok = !ferror(f);
-		ok = fclose(f) == 0 && ok;
+	if (n < 0 || (size_t)n >= sizeof text) {
+		reason_set(why, "%s: too much to write", state->name);
+		return -1;
 	}
-	if (ok && rename(new.text, path.text) == 0)
-		return 0;
-	reason_set(why, "%s: %s", path.text, strerror(errno));
-	return -1;
+	return newfile_replace(statedir_path(state->name, "state").text, text,
+			       why) < 0
+		       ? -1
+		       : 0;
 }
 
 int statedir_load(const char *name, struct state *state, struct reason *why)

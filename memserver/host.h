@@ -36,7 +36,4 @@ void host_raise_file_limit(void);
 /* Resident bytes of this process, 0 where the kernel does not tell. */
 uint64_t host_rss_bytes(void);
 
-/* Writes TEXT to PATH so that a reader finds all of it or no file. */
-bool host_write_file(const char *path, const char *text, struct reason *why);
-
 #endif

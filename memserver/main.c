@@ -13,6 +13,7 @@
 #include "host.h"
 #include "log.h"
 #include "output.h"
+#include "ownfile.h"
 #include "pressure.h"
 #include "server.h"
 #include "size.h"
@@ -105,14 +106,17 @@ static bool start_threads(struct server *server, struct reason *why)
 
 /* --- files that tell others where the server is --- */
 
-static bool write_file(const char *option, const char *path, const char *text,
-		       struct reason *why)
+static struct ownfile port_file;
+static struct ownfile pidfile;
+
+static bool write_file(struct ownfile *file, const char *option,
+		       const char *path, const char *text, struct reason *why)
 {
 	struct reason detail;
 
-	if (!path || host_write_file(path, text, &detail))
+	if (!path || ownfile_make(file, path, text, &detail) == 0)
 		return true;
-	reason_set(why, "--%s=%.80s: %.150s", option, path, detail.text);
+	reason_set(why, "--%s=%.80s: %.220s", option, path, detail.text);
 	return false;
 }
 
@@ -125,7 +129,8 @@ static bool write_port_file(const struct server *server, struct reason *why)
 		used += (size_t)snprintf(
 			text + used, sizeof text - used, "%u\n",
 			net_addr_port(&server->listeners[i].addr));
-	return write_file("port-file", server->config->port_file, text, why);
+	return write_file(&port_file, "port-file", server->config->port_file,
+			  text, why);
 }
 
 static bool write_pidfile(const struct server *server, struct reason *why)
@@ -133,15 +138,15 @@ static bool write_pidfile(const struct server *server, struct reason *why)
 	char text[24];
 
 	snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	return write_file("pidfile", server->config->pidfile, text, why);
+	return write_file(&pidfile, "pidfile", server->config->pidfile, text,
+			  why);
 }
 
-static void remove_files(const struct config *config)
+/* Only what this server has made: another one's stays. */
+static void remove_files(void)
 {
-	if (config->port_file)
-		unlink(config->port_file);
-	if (config->pidfile)
-		unlink(config->pidfile);
+	ownfile_remove(&port_file);
+	ownfile_remove(&pidfile);
 }
 
 static void tell_ready(const struct server *server)
@@ -178,7 +183,7 @@ static void serve(struct server *server)
 	if (!server_run(server))
 		log_error("%u sessions did not end in time",
 			  server->session_count);
-	remove_files(server->config);
+	remove_files();
 	status_stop(server);
 	if (server->session_count)
 		return; /* somebody still uses what follows */
@@ -214,7 +219,7 @@ static int run(const struct config *config)
 	server_catch_signals(&server);
 	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why)) {
 		log_error("%s", why.text);
-		remove_files(config);
+		remove_files();
 		status_stop(&server);
 		return EXIT_FAILURE;
 	}

@@ -3,10 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -45,38 +42,12 @@ static void knows_its_size(void **state)
 	assert_true(host_rss_bytes() > 100 << 10);
 }
 
-static void writes_files_whole(void **state)
-{
-	char dir[] = "memserver_host.XXXXXX";
-	char path[64];
-	char text[16] = "";
-	struct reason why;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof path, "%s/port", dir);
-	assert_true(host_write_file(path, "old one\n", &why));
-	assert_true(host_write_file(path, "10909\n", &why));
-
-	FILE *file = fopen(path, "r");
-
-	assert_non_null(file);
-	assert_non_null(fgets(text, sizeof text, file));
-	fclose(file);
-	assert_string_equal(text, "10909\n");
-	unlink(path);
-	assert_int_equal(rmdir(dir), 0); /* nothing else was left */
-	assert_false(host_write_file(path, "x", &why));
-	assert_non_null(strstr(why.text, path));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_keys),
 		cmocka_unit_test(never_hands_out_everything),
 		cmocka_unit_test(knows_its_size),
-		cmocka_unit_test(writes_files_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
