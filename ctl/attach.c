@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "ctlsock.h"
 #include "detach.h"
+#include "ended.h"
 #include "nbddev.h"
 #include "nbdkit.h"
 #include "net.h"
@@ -222,14 +223,17 @@ static const char *plugin_path(const char *plugin)
 static int stay(void)
 {
 	struct reason why;
+	int status;
 
 	printf("%s stays until Ctrl-C\n", args.state.name);
 	while (!run_interrupted()) {
-		if (waitpid(args.state.pid, NULL, WNOHANG) == args.state.pid) {
+		if (waitpid(args.state.pid, &status, WNOHANG) ==
+		    args.state.pid) {
+			ended_explain(status, &why);
 			fprintf(stderr,
-				"rswapctl attach: nbdkit has ended; "
-				"what was swapped to %s is lost\n",
-				args.state.device);
+				"rswapctl attach: %s; what was swapped to %s "
+				"is lost: rswapctl detach %s\n",
+				why.text, args.state.device, args.state.name);
 			return EXIT_FAILED;
 		}
 		run_pause(200);

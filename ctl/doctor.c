@@ -21,6 +21,7 @@ static struct {
 } args;
 
 static unsigned failures[N_ROLES];
+static bool dead_swap;
 static unsigned concerned; /* roles, of the check that runs */
 
 static const struct option_spec options[] = {
@@ -43,7 +44,8 @@ static const struct usage usage = {
 	.about = "Check whether this machine can serve memory, or swap through "
 		 "rswap and reach each\nSERVER (HOST[:PORT]); say what to do.  "
 		 "Exit status 1 if it can't do what --role says\n(default: "
-		 "compute with a SERVER; else it is enough to be fit for one).",
+		 "compute with a SERVER; else it is enough to be fit for "
+		 "one), 5 if swap is on at a\ndevice that nobody serves.",
 	.options = options,
 };
 
@@ -69,6 +71,11 @@ static void check_tools(void)
 	doctor_tools(args.plugin);
 }
 
+static void check_attached(void)
+{
+	dead_swap = doctor_attached();
+}
+
 static const struct {
 	unsigned roles; /* that it concerns */
 	void (*run)(void);
@@ -79,6 +86,7 @@ static const struct {
 	{ SWAPS, doctor_scheduling },
 	{ SWAPS, doctor_memory },
 	{ SWAPS, check_tools },
+	{ SWAPS, check_attached },
 };
 
 static void run_checks(unsigned roles, char **servers, int n_servers)
@@ -131,6 +139,8 @@ int cmd_doctor(int argc, char **argv)
 		if (failures[role])
 			unfit |= 1u << role;
 	}
+	if (dead_swap)
+		return EXIT_DEAD_SWAP;
 	/* Nobody said what it is to be: fit for one will do. */
 	if (!args.role && !servers)
 		return unfit == roles ? EXIT_FAILED : EXIT_OK;

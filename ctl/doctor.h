@@ -2,6 +2,8 @@
 #ifndef RSWAPCTL_DOCTOR_H
 #define RSWAPCTL_DOCTOR_H
 
+#include <stdbool.h>
+
 enum finding {
 	FOUND_OK,
 	FOUND_WARN, /* works, but worse, or not everything */
@@ -22,6 +24,10 @@ void doctor_limits(void);
 void doctor_scheduling(void);
 void doctor_memory(void);
 void doctor_tools(const char *plugin);
+
+/* What is attached (doctor_attached.c).  True where swap is on at a device that
+ * nobody serves. */
+bool doctor_attached(void);
 
 /* Greets a memory server as a plugin does, and looks at its answer. */
 void doctor_server(const char *server);

@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "ctlsock.h"
+#include "execroom.h"
 #include "nbddev.h"
 #include "vmtune.h"
 #include "run.h"
@@ -335,6 +336,31 @@ static void check_plugin(const char *plugin)
 			    version);
 }
 
+/* Before anything else of nbdkit: what it brings along. */
+static void check_start(const char *nbdkit)
+{
+	static const char what[] = "memory for nbdkit";
+	struct execroom room;
+
+	if (!execroom_read(nbdkit, &room))
+		return;
+	if (!execroom_fits(&room))
+		doctor_tell(FOUND_FAIL, what, room.remedy,
+			    "it starts with %" PRIu64
+			    " MiB of static buffers, and gets SIGSEGV: there "
+			    "are %" PRIu64 " MiB of %s",
+			    (room.needs_bytes + MIB - 1) / MIB,
+			    room.has_bytes / MIB, room.limit);
+	else if (room.has_bytes == UINT64_MAX)
+		doctor_tell(FOUND_OK, what, NULL, "%s", room.limit);
+	else
+		doctor_tell(FOUND_OK, what, NULL,
+			    "%" PRIu64 " MiB to start with, %" PRIu64
+			    " MiB of %s",
+			    (room.needs_bytes + MIB - 1) / MIB,
+			    room.has_bytes / MIB, room.limit);
+}
+
 void doctor_tools(const char *plugin)
 {
 	static const struct {
@@ -356,6 +382,8 @@ void doctor_tools(const char *plugin)
 			doctor_tell(FOUND_FAIL, tools[i].name, tools[i].remedy,
 				    "not installed");
 	}
-	if (run_find("nbdkit", where, sizeof where))
+	if (run_find("nbdkit", where, sizeof where)) {
+		check_start(where);
 		check_plugin(plugin);
+	}
 }

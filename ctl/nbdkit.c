@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "ended.h"
 #include "net.h"
 #include "run.h"
 
@@ -153,19 +154,20 @@ static int greet(int fd, uint64_t deadline_ns)
 	return err;
 }
 
-/* Whether nbdkit has ended; also when it isn't our child. */
-static bool has_ended(pid_t pid)
+/* Whether nbdkit has ended; also when it isn't our child.  STATUS is set where
+ * it was one, once: keep it. */
+static bool has_ended(pid_t pid, int *status)
 {
-	return waitpid(pid, NULL, WNOHANG) == pid || !run_alive(pid);
+	return waitpid(pid, status, WNOHANG) == pid || !run_alive(pid);
 }
 
 /* Waits on a socket on which nothing has been sent yet, while nbdkit lives. */
-static int wait_greeting(pid_t pid, int fd, uint64_t deadline_ns)
+static int wait_greeting(pid_t pid, int fd, uint64_t deadline_ns, int *status)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	while (poll(&p, 1, 100) <= 0) {
-		if (has_ended(pid) || run_interrupted() ||
+		if (has_ended(pid, status) || run_interrupted() ||
 		    !clock_left_ns(deadline_ns))
 			return -ETIMEDOUT;
 	}
@@ -175,19 +177,21 @@ static int wait_greeting(pid_t pid, int fd, uint64_t deadline_ns)
 int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 		      struct reason *why)
 {
+	int status = ENDED_UNKNOWN;
+
 	for (;;) {
 		struct reason ignored;
 		int fd = net_connect_unix(socket, &ignored);
 		int err = fd;
 
 		if (fd >= 0) {
-			err = wait_greeting(pid, fd, deadline_ns);
+			err = wait_greeting(pid, fd, deadline_ns, &status);
 			close(fd);
 		}
 		if (!err)
 			return 0;
-		if (has_ended(pid))
-			reason_set(why, "nbdkit has ended");
+		if (has_ended(pid, &status))
+			ended_explain(status, why);
 		else if (run_interrupted())
 			reason_set(why, "interrupted");
 		else if (!clock_left_ns(deadline_ns))
@@ -205,15 +209,17 @@ int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 
 bool nbdkit_stop(pid_t pid, uint64_t deadline_ns)
 {
+	int ignored;
+
 	kill(pid, SIGTERM);
-	while (!has_ended(pid) && clock_left_ns(deadline_ns))
+	while (!has_ended(pid, &ignored) && clock_left_ns(deadline_ns))
 		run_pause(20);
-	if (has_ended(pid))
+	if (has_ended(pid, &ignored))
 		return true;
 	kill(pid, SIGKILL);
-	for (int i = 0; i < 100 && !has_ended(pid); i++)
+	for (int i = 0; i < 100 && !has_ended(pid, &ignored); i++)
 		run_pause(20);
-	return has_ended(pid);
+	return has_ended(pid, &ignored);
 }
 
 void nbdkit_show_log(const char *log, const char *indent)

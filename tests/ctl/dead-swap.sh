@@ -38,6 +38,8 @@ process=$(nbdkits)
 swap_used 0 51200
 well || fail "not well: $(cat "$dir/said")"
 told status 0 kernel "swap on /dev/nbd0, 50 MiB in use" "in flight"
+"$ctl" doctor >"$dir/said" 2>&1 || true
+expect_line "$dir/said" ok "attached nbd0" /dev/nbd0
 kill -KILL "$process"
 expect 10 gone "$process"
 told status 5 "nbdkit (process $process) is gone" "swap on /dev/nbd0 is on" \
@@ -48,6 +50,8 @@ expect_line "$dir/said" kernel "swap on /dev/nbd0, 50 MiB in use"
 told check 5 "nbd0: nbdkit (process $process) is gone" "50 MiB" \
 	"-> rswapctl detach nbd0"
 expect_line "$dir/said" "pages "
+told doctor 5 FAIL "attached nbd0" "nbdkit (process $process) is gone" "50 MiB" \
+	"-> rswapctl detach nbd0"
 swap_lines </dev/null
 told status 3 "nbdkit (process $process) is gone"
 told check 2 "nbd0: nbdkit (process $process) is gone" "-> rswapctl detach nbd0"
