@@ -28,6 +28,7 @@ struct attach {
 	const char *fallback;	/* an absolute path, or NULL */
 	uint64_t fallback_bytes;
 	uint64_t repair_bytes_per_s;
+	uint64_t repair_after_s;
 	uint64_t priority;
 	bool strict;
 	bool foreground;

@@ -161,6 +161,8 @@ static void redundancy_args(const struct attach *a, struct plugin_args *args)
 		add_arg(args, "fallback-size=%" PRIu64, a->fallback_bytes);
 	if (a->repair_bytes_per_s)
 		add_arg(args, "repair-rate=%" PRIu64, a->repair_bytes_per_s);
+	if (a->repair_after_s)
+		add_arg(args, "repair-after=%" PRIu64, a->repair_after_s);
 }
 
 static void plugin_args(const struct attach *a, struct plugin_args *args)

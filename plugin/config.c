@@ -12,12 +12,13 @@
 #include "size.h"
 #include "times.h"
 
-#define LANES_DEFAULT	 16
-#define LANES_MAX	 256
-#define SPIN_MAX_US	 1000
-#define TIMEOUT_MAX_S	 600
-#define REPAIR_MIN_BYTES (UINT64_C(1) << 20)
-#define SIZE_MAX_BYTES	 (UINT64_C(1) << 50)
+#define LANES_DEFAULT	   16
+#define LANES_MAX	   256
+#define SPIN_MAX_US	   1000
+#define REPAIR_AFTER_MAX_S 3600
+#define TIMEOUT_MAX_S	   600
+#define REPAIR_MIN_BYTES   (UINT64_C(1) << 20)
+#define SIZE_MAX_BYTES	   (UINT64_C(1) << 50)
 
 /* A spin pays where the answer comes sooner than a sleep and a wake-up take,
  * and where another core does the work meanwhile. */
@@ -50,6 +51,9 @@ const char config_help[] =
 	"at\n"
 	"                       most to repair or to move; 0: no limit\n"
 	"                       (default 128M).\n"
+	"repair-after=SECONDS   How long a server may be away until its copies "
+	"are\n"
+	"                       begun elsewhere, 1 to 3600 (default 10).\n"
 	"strict=BOOL            Refuse to start where a swap safety setting\n"
 	"                       is refused (default false).";
 
@@ -203,6 +207,16 @@ static int key_repair_rate(struct config *config, const char *value)
 	return 0;
 }
 
+static int key_repair_after(struct config *config, const char *value)
+{
+	uint64_t s;
+
+	if (!number_parse(value, 1, REPAIR_AFTER_MAX_S, &s))
+		return wrong("repair-after", value, "seconds from 1 to 3600");
+	config->engine.repair_after_ns = s * NS_PER_S;
+	return 0;
+}
+
 static int key_fallback(struct config *config, const char *value)
 {
 	if (!*value)
@@ -230,13 +244,21 @@ static const struct {
 	const char *key;
 	int (*take)(struct config *config, const char *value);
 } keys[] = {
-	{ "server", key_server },     { "size", key_size },
-	{ "lanes", key_lanes },	      { "transport", key_transport },
-	{ "spin", key_spin },	      { "timeout", key_timeout },
-	{ "control", key_control },   { "strict", key_strict },
-	{ "replicas", key_replicas }, { "redundancy", key_redundancy },
-	{ "checksum", key_checksum }, { "repair-rate", key_repair_rate },
-	{ "fallback", key_fallback }, { "fallback-size", key_fallback_size },
+	{ "server", key_server },
+	{ "size", key_size },
+	{ "lanes", key_lanes },
+	{ "transport", key_transport },
+	{ "spin", key_spin },
+	{ "timeout", key_timeout },
+	{ "control", key_control },
+	{ "strict", key_strict },
+	{ "replicas", key_replicas },
+	{ "redundancy", key_redundancy },
+	{ "checksum", key_checksum },
+	{ "repair-rate", key_repair_rate },
+	{ "repair-after", key_repair_after },
+	{ "fallback", key_fallback },
+	{ "fallback-size", key_fallback_size },
 };
 
 int config_key(struct config *config, const char *key, const char *value)
@@ -248,7 +270,7 @@ int config_key(struct config *config, const char *key, const char *value)
 	nbdkit_error("%s=%s: there is no such key; the keys are server, size, "
 		     "transport, lanes, spin, timeout, control, replicas, "
 		     "redundancy, checksum, fallback, fallback-size, "
-		     "repair-rate and strict",
+		     "repair-rate, repair-after and strict",
 		     key, value);
 	return -1;
 }
@@ -311,6 +333,8 @@ int config_complete(struct config *config)
 		e->lanes = LANES_DEFAULT;
 	if (!e->timeout_ns)
 		e->timeout_ns = TIMES_TIMEOUT_S * NS_PER_S;
+	if (!e->repair_after_ns)
+		e->repair_after_ns = TIMES_REPAIR_AFTER_S * NS_PER_S;
 	if (config->spin_auto)
 		e->spin_ns = cores() >= SPIN_MIN_CORES ? SPIN_AUTO_NS : 0;
 	return 0;

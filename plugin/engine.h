@@ -46,6 +46,9 @@ struct engine_config {
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
 	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
+	/* How long a server may be away until its parts are begun elsewhere; 0:
+	 * until it is lost. */
+	uint64_t repair_after_ns;
 };
 
 /* What one server is given to answer a message or a transfer: less than a

@@ -14,6 +14,9 @@
 #define IDLE_NS (1 * NS_PER_S)
 #define BUSY_NS (5 * NS_PER_MS)
 
+/* Slabs of a server that is away that are begun elsewhere at the same time. */
+#define AWAY_AT_A_TIME 4
+
 /* For how many passes that are IDLE_NS apart a slab has to be empty: one that
  * was only just allocated is empty until the write that it is for gets to it,
  * and one that is emptied and filled by turns is better kept. */
@@ -67,6 +70,22 @@ static bool other_server_has_room(const struct engine *engine,
 	return peer && !peer->local;
 }
 
+/* Whether PEER has been away for so long that what it has is begun anew on
+ * other servers.  Only where pages can be had without it. */
+static bool is_away_for_long(const struct engine *engine,
+			     const struct peer *peer)
+{
+	uint64_t after_ns = engine->config.repair_after_ns;
+
+	return engine->redundancy.parts > 1 && after_ns &&
+	       peer_is_away(peer, after_ns);
+}
+
+static bool is_away(const struct engine *engine, const struct slab_part *part)
+{
+	return is_away_for_long(engine, peer_of_part(engine, part));
+}
+
 /* Whether a server that stays has, or is about to have, the row of a part that
  * lies in the fallback. */
 static bool has_remote_twin(const struct engine *engine,
@@ -78,6 +97,7 @@ static bool has_remote_twin(const struct engine *engine,
 		if (other != part && part_state(other) != PART_NONE &&
 		    other->row == part->row &&
 		    !peer_of_part(engine, other)->local &&
+		    !is_away(engine, other) &&
 		    atomic_load(&peer_of_part(engine, other)->release_slabs) ==
 			    0)
 			return true;
@@ -94,16 +114,36 @@ static bool is_leaving(const struct engine *engine,
 	if (peer->local)
 		return has_remote_twin(engine, part) ||
 		       other_server_has_room(engine, part->slab);
-	return atomic_load(&peer->release_slabs) > 0;
+	return atomic_load(&peer->release_slabs) > 0 || is_away(engine, part);
 }
 
-/* Whether one more of its slabs may be moved: no more than were asked for. */
+/* Whether the part's pages can be had from servers that are there now. */
+static bool can_do_without(const struct engine *engine,
+			   const struct slab_part *part)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *other = &part->slab->parts[i];
+
+		if (other != part && part_is_live(other) &&
+		    peer_state(peer_of_part(engine, other)) == PEER_UP)
+			rows |= 1u << other->row;
+	}
+	return (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+}
+
+/* Whether one more of its slabs may be moved: no more than were asked for, and
+ * of a server that is away a few at a time, as it may be back any moment. */
 static bool may_move_one_more(const struct engine *engine,
 			      const struct slab_part *part)
 {
 	const struct peer *peer = peer_of_part(engine, part);
 
-	return peer->local || peer->moving < atomic_load(&peer->release_slabs);
+	return peer->local ||
+	       peer->moving < atomic_load(&peer->release_slabs) ||
+	       (is_away(engine, part) && peer->moving < AWAY_AT_A_TIME &&
+		can_do_without(engine, part));
 }
 
 /* --- attaching and detaching --- */
@@ -178,6 +218,24 @@ static bool goes_before(const struct engine *engine,
 	return stale != other_stale ? stale > other_stale : old > other;
 }
 
+/* Whether PART is not worth copying to, as its twin stays. */
+static bool is_given_up(const struct engine *engine,
+			const struct slab_part *part)
+{
+	const struct slab_part *twin = twin_of(engine, part);
+
+	return twin && peer_state(peer_of_part(engine, twin)) == PEER_UP &&
+	       goes_before(engine, part, twin);
+}
+
+bool keeper_wants_fill(const struct engine *engine,
+		       const struct slab_part *part)
+{
+	return part_is_live(part) && atomic_load(&part->stale_units) > 0 &&
+	       peer_state(peer_of_part(engine, part)) == PEER_UP &&
+	       !is_given_up(engine, part);
+}
+
 /* Gives OLD back, whose twin holds everything. */
 static void detach(struct engine *engine, struct slab_part *old)
 {
@@ -221,12 +279,14 @@ static void move(struct engine *engine, struct slab_part *part, bool *stuck)
 	struct peer *peer = peer_of_part(engine, part);
 
 	if (twin) {
-		if (goes_before(engine, part, twin) &&
+		if (is_given_up(engine, part) &&
 		    atomic_load(&twin->stale_units) == 0)
 			detach(engine, part);
 		return;
 	}
+	/* no unused part: another one of this slab moves */
 	if (!is_leaving(engine, part) || has_keepers_part(engine, part->slab) ||
+	    !slab_unused_part(&engine->slabs, part->slab) ||
 	    !may_move_one_more(engine, part))
 		return;
 	if (place_ask_keepers(engine, part->slab, part->row))
@@ -245,7 +305,8 @@ struct sums {
 static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
 		    struct sums *sums)
 {
-	bool is_short = false, moves = has_keepers_part(engine, slab);
+	bool moves = has_keepers_part(engine, slab);
+	uint32_t whole = 0; /* rows that a server has all of */
 
 	*rows = 0;
 	if (slab_enter(slab) != SLAB_LIVE)
@@ -258,20 +319,15 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
 			continue;
 		stale = atomic_load(&part->stale_units);
 		sums->stale_pages += stale;
-		if (twin_of(engine, part)) {
-			moves = true;
-			peer_of_part(engine, part)->moving +=
-				is_leaving(engine, part);
-		} else {
-			is_short = is_short || stale > 0;
-			peer_of_part(engine, part)->moving +=
-				moves && is_leaving(engine, part);
-		}
+		moves = moves || twin_of(engine, part);
+		peer_of_part(engine, part)->moving +=
+			moves && is_leaving(engine, part);
 		*rows |= 1u << part->row;
+		if (stale == 0 && !is_away(engine, part))
+			whole |= 1u << part->row;
 	}
 	slab_leave(slab);
-	is_short = is_short || *rows != (1u << engine->redundancy.parts) - 1;
-	sums->short_slabs += is_short;
+	sums->short_slabs += whole != (1u << engine->redundancy.parts) - 1;
 	sums->moving_slabs += moves;
 	return true;
 }
@@ -303,8 +359,7 @@ static void tend(struct engine *engine, struct slab *slab, struct sums *sums)
 		 * is lost, after which what follows finds nothing to do. */
 		if (!part_is_live(part))
 			continue;
-		if (atomic_load(&part->stale_units) > 0 &&
-		    peer_state(peer_of_part(engine, part)) == PEER_UP)
+		if (keeper_wants_fill(engine, part))
 			keeper_fill(engine, slab, i);
 		move(engine, part, &stuck);
 	}
@@ -367,14 +422,31 @@ static void tell(struct engine *engine, const struct sums *sums)
 	atomic_store(&k->stuck_slabs, sums->stuck_slabs);
 }
 
+/* Says once that the slabs of a server are begun elsewhere. */
+static void tell_away(const struct engine *engine, struct peer *peer)
+{
+	bool away = is_away_for_long(engine, peer);
+
+	if (away && !peer->told_away && atomic_load(&peer->slabs) > 0)
+		log_notice("server %s is away for %llu s: what it has of "
+			   "%u slabs is begun on other servers",
+			   peer->text.text,
+			   (unsigned long long)(engine->config.repair_after_ns /
+						NS_PER_S),
+			   atomic_load(&peer->slabs));
+	peer->told_away = away;
+}
+
 /* True where there is more to do at once. */
 static bool pass(struct engine *engine, bool tick)
 {
 	struct keeper *k = &engine->keeper;
 	struct sums sums = { 0 };
 
-	for (uint32_t i = 0; i < engine->n_peers; i++)
+	for (uint32_t i = 0; i < engine->n_peers; i++) {
 		engine->peers[i].moving = 0;
+		tell_away(engine, &engine->peers[i]);
+	}
 	for (uint64_t i = 0; i < engine->slabs.n && !keeper_stopping(k); i++) {
 		struct slab *slab = &engine->slabs.slabs[i];
 

@@ -3,12 +3,14 @@
  *
  *   repair     a row that no part has gets a part on another server; units that
  *              a part missed are written to it
- *   move       a part whose server wants its memory back, or that lies in the
- *              local fallback while a server has room, gets a second part of
- *              the same row beside it; once that holds everything, the first
- *              goes back
- *   free       a slab that has held no page for some seconds goes back
- *   reap       lanes with late transfers (lane.h)
+ *   move       a part whose server wants its memory back, or has been away for
+ *              repair-after, or that lies in the local fallback while a server
+ *              has room, gets a second part of the same row beside it, its
+ * twin; once that holds everything, the first goes back take back  a server
+ * that was away is there again before a twin is whole: of the two the part that
+ * misses more pages goes back, and only the other one is filled free       a
+ * slab that has held no page for some seconds goes back reap       lanes with
+ * late transfers (lane.h)
  *
  * Why no write falls between copy and switch.  A new part is attached with
  * every PRESENT page of the slab marked as stale in it, while the slab is
@@ -89,6 +91,11 @@ void keeper_wait(struct engine *engine, uint64_t deadline_ns);
 struct slab;
 
 bool keeper_stopping(struct keeper *k);
+/* Whether what PART misses is to be written to it: its server is there, and it
+ * has no twin that is nearer to being whole. */
+struct slab_part;
+bool keeper_wants_fill(const struct engine *engine,
+		       const struct slab_part *part);
 /* Writes to part I of SLAB what it misses, until something stands in the way.
  */
 void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i);

@@ -147,7 +147,8 @@ void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i)
 
 	if (first + end > engine->pages.pages)
 		end = (uint32_t)(engine->pages.pages - first);
-	while (!keeper_stopping(&engine->keeper)) {
+	while (!keeper_stopping(&engine->keeper) &&
+	       keeper_wants_fill(engine, &slab->parts[i])) {
 		unit = part_next_stale(table, &slab->parts[i], unit);
 		if (unit >= end)
 			break;

@@ -80,6 +80,8 @@ void peer_set_release(struct peer *peer, uint32_t slabs)
 void peer_set_state(struct peer *peer, enum peer_state state)
 {
 	pthread_mutex_lock(&peer->lock);
+	if (state != PEER_BROKEN)
+		atomic_store(&peer->away_ns, 0);
 	atomic_store(&peer->state, state);
 	pthread_cond_broadcast(&peer->changed);
 	pthread_mutex_unlock(&peer->lock);
@@ -104,12 +106,20 @@ void peer_break(struct peer *peer, const char *why)
 	mine = peer_state(peer) == PEER_UP;
 	if (mine) {
 		atomic_store(&peer->broken_ns, clock_now_ns());
+		atomic_store(&peer->away_ns, atomic_load(&peer->broken_ns));
 		atomic_store(&peer->state, PEER_BROKEN);
 		reason_set(&peer->broken_why, "%s", why);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (mine)
 		peer_wake(peer);
+}
+
+bool peer_is_away(const struct peer *peer, uint64_t ns)
+{
+	uint64_t since_ns = atomic_load(&peer->away_ns);
+
+	return since_ns && clock_left_ns(since_ns + ns) == 0;
 }
 
 int peer_wait(struct peer *peer, uint64_t deadline_ns)

@@ -55,13 +55,15 @@ struct peer {
 	/* When it became BROKEN last; 0 once it was found not to be back at
 	 * once. */
 	_Atomic uint64_t broken_ns;
+	_Atomic uint64_t away_ns; /* since when it is BROKEN; 0: it is not */
 	_Atomic uint64_t free_bytes, total_bytes; /* as the server last told */
 	_Atomic uint32_t slabs;			  /* held there */
 	bool local; /* the fallback: a file of this machine */
 	/* How many slabs the server asks to be given back (WIRE_RELEASE_ALL:
 	 * all). */
 	_Atomic uint32_t release_slabs;
-	uint32_t moving;	      /* the keeper's: of these, under way */
+	uint32_t moving; /* the keeper's: of its slabs, under way */
+	bool told_away;	 /* the keeper's: since it broke */
 	_Atomic uint64_t wrong_units; /* read from there, by the checksum */
 	/* How long its READs take, and how much they differ: smoothed as TCP's
 	 * round trip times (RFC 6298).  Written by any request, without a lock:
@@ -136,6 +138,9 @@ void peer_break(struct peer *peer, const char *why);
 /* It will not be back in a moment: the first attempt to get it back has failed,
  * or it broke by not answering at all.  Any thread. */
 void peer_stays_away(struct peer *peer);
+
+/* Whether it has been BROKEN for NS and longer. */
+bool peer_is_away(const struct peer *peer, uint64_t ns);
 
 /* Waits while the peer is BROKEN and may be back at any moment, until UNTIL_NS.
  */

@@ -59,6 +59,7 @@ static void put_redundancy(const struct engine *e, FILE *out)
 	else
 		put(out, "replicas", e->config.copies);
 	fprintf(out, "checksum %s\n", e->config.checksum ? "yes" : "no");
+	put(out, "repair_after_ms", e->config.repair_after_ns / NS_PER_MS);
 	put(out, "slabs_short", atomic_load(&k->short_slabs));
 	put(out, "slabs_moving", atomic_load(&k->moving_slabs));
 	put(out, "slabs_stuck", atomic_load(&k->stuck_slabs));

@@ -212,9 +212,16 @@ static void copies_and_shares_are_taken(void **state)
 	assert_int_equal(config.engine.parity, 2);
 	assert_false(config.engine.checksum);
 	assert_int_equal(config.engine.repair_bytes_per_s, 2 << 20);
+	assert_int_equal(config.engine.repair_after_ns,
+			 TIMES_REPAIR_AFTER_S * NS_PER_S);
+	take("repair-after", "3600");
+	assert_int_equal(config.engine.repair_after_ns, 3600 * NS_PER_S);
 	take("repair-rate", "0");
 	assert_int_equal(config.engine.repair_bytes_per_s, 0);
 	refuse("repair-rate", "4K", "at least 1M");
+	refuse("repair-after", "0", "1 to 3600");
+	refuse("repair-after", "3601", "1 to 3600");
+	refuse("repair-after", "1m", "1 to 3600");
 	refuse("replicas", "0", "1 to 4");
 	refuse("replicas", "5", "1 to 4");
 	refuse("redundancy", "4", "K+M");
@@ -276,7 +283,8 @@ static void an_unknown_key_is_told_with_those_that_exist(void **state)
 	static const char *const keys[] = {
 		"server",     "size",	  "transport",	 "lanes",
 		"spin",	      "timeout",  "control",	 "replicas",
-		"redundancy", "checksum", "repair-rate", "strict"
+		"redundancy", "checksum", "repair-rate", "repair-after",
+		"strict"
 	};
 
 	(void)state;

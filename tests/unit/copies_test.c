@@ -203,6 +203,105 @@ static void what_a_lost_server_held_is_rebuilt_elsewhere(const struct scheme *s)
 	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
 }
 
+/* The LIVE part that SERVER has of PAGE's slab, or NULL. */
+static struct slab_part *part_on(uint64_t page, uint32_t server)
+{
+	struct slab_table *table = &fake.engine.slabs;
+	struct slab *slab = &table->slabs[slab_of_page(table, page)];
+
+	for (uint32_t i = 0; i < table->n_parts; i++) {
+		if (part_is_live(&slab->parts[i]) &&
+		    slab->parts[i].peer == server)
+			return &slab->parts[i];
+	}
+	return NULL;
+}
+
+/* From here on a server that breaks is away at once, and stays so. */
+static void take_away(uint32_t server)
+{
+	atomic_store(&fake.sessions[server].no_repair, true);
+	fake.engine.config.repair_after_ns = 1;
+	peer_break(&fake.engine.peers[server], "the test");
+}
+
+static void bring_back(uint32_t server)
+{
+	struct peer *peer = &fake.engine.peers[server];
+
+	atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
+	atomic_store(&fake.sessions[server].no_repair, false);
+	assert_int_equal(peer_wait(peer, after_ms(LONG_MS)), 0);
+}
+
+static void
+what_a_server_held_is_begun_elsewhere_while_it_is_away(const struct scheme *s)
+{
+	/* 2+2 needs all four. */
+	bool spare = fake.engine.redundancy.parts < SERVERS;
+
+	(void)s;
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		take_away(server);
+		if (spare)
+			await_repair();
+		else
+			keeper_wait(&fake.engine, after_ms(LONG_MS));
+		for (uint64_t page = 0; page < PAGES; page++) {
+			assert_int_equal(live_parts(page),
+					 fake.engine.redundancy.parts);
+			assert_true(!spare || !part_on(page, server));
+		}
+		assert_reads_right();
+		bring_back(server);
+		await_repair();
+		fake_fill(sent, 0, PAGES, 20 + server);
+		assert_int_equal(fake_write(sent, 0, PAGES), 0);
+		assert_reads_right();
+	}
+	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
+}
+
+static uint32_t twins(void)
+{
+	uint32_t n = 0;
+
+	for (uint64_t page = 0; page < PAGES; page += FAKE_SLAB_PAGES)
+		n += live_parts(page) > fake.engine.redundancy.parts;
+	return n;
+}
+
+/* A page of each slab stays owned, so that nothing new becomes whole. */
+static void a_server_that_was_away_is_taken_back(const struct scheme *s)
+{
+	static const uint64_t held[] = { 5, 21, 37 };
+	uint32_t had = 0, given = fake.n_slabs;
+
+	if (s->copies != 2)
+		return;
+	for (size_t i = 0; i < COUNT(held); i++) {
+		assert_int_equal(pagemap_own(&fake.engine.pages, held[i], 0),
+				 0);
+		had += part_on(held[i], 0) != NULL;
+	}
+	assert_true(had > 0);
+	fake.engine.attempt_ns = 20 * NS_PER_MS;
+	take_away(0);
+	while (twins() < had)
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	assert_int_equal(fake.n_slabs, given + had);
+	bring_back(0);
+	while (twins() > 0)
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	for (size_t i = 0; i < COUNT(held); i++) {
+		had -= part_on(held[i], 0) != NULL;
+		pagemap_disown(&fake.engine.pages, held[i]);
+	}
+	assert_int_equal(had, 0); /* it has what it had */
+	await_repair();
+	assert_reads_right();
+}
+
 static void too_many_lost_servers_are_an_error(const struct scheme *s)
 {
 	uint32_t held = fake.engine.redundancy.parts;
@@ -529,6 +628,8 @@ each_scheme(what_a_broken_server_missed_is_not_read_from_it);
 each_scheme(a_silent_server_is_not_waited_for);
 each_scheme(a_write_does_without_a_silent_server);
 each_scheme(what_a_lost_server_held_is_rebuilt_elsewhere);
+each_scheme(what_a_server_held_is_begun_elsewhere_while_it_is_away);
+each_scheme(a_server_that_was_away_is_taken_back);
 each_scheme(too_many_lost_servers_are_an_error);
 each_scheme(wrong_bytes_are_noticed_and_mended);
 each_scheme(any_one_wrong_part_is_found);
@@ -550,6 +651,9 @@ int main(void)
 		cmocka_unit_test(a_write_does_without_a_silent_server_each),
 		cmocka_unit_test(
 			what_a_lost_server_held_is_rebuilt_elsewhere_each),
+		cmocka_unit_test(
+			what_a_server_held_is_begun_elsewhere_while_it_is_away_each),
+		cmocka_unit_test(a_server_that_was_away_is_taken_back_each),
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
