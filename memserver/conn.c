@@ -31,8 +31,8 @@ void conn_limit(struct conn *c, double seconds)
 	ev_timer_start(c->loop, &c->timer);
 }
 
-/* Safe anywhere: the timer's callback does the rest. */
-static void cut_off(struct conn *c, const char *why)
+/* The timer's callback does the rest. */
+void conn_cut(struct conn *c, const char *why)
 {
 	if (c->broken)
 		return;
@@ -49,7 +49,7 @@ static void flush(struct conn *c)
 		send(c->fd, c->out, c->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (put < 0 && errno != EAGAIN && errno != EINTR) {
-		cut_off(c, lost);
+		conn_cut(c, lost);
 		return;
 	}
 	if (put > 0) {
@@ -68,7 +68,7 @@ bool conn_send(struct conn *c, const struct wire_message *m)
 	if (c->broken || c->leaving)
 		return true;
 	if (CONN_OUT_BYTES - c->out_bytes < WIRE_MESSAGE_MAX) {
-		cut_off(c, "it does not read its replies");
+		conn_cut(c, "it does not read its replies");
 		return false;
 	}
 	c->out_bytes += wire_encode(m, c->out + c->out_bytes);

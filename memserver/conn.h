@@ -66,6 +66,10 @@ bool conn_send(struct conn *conn, const struct wire_message *m);
  * thrown away. */
 void conn_leave(struct conn *conn);
 
+/* Ends it without sending what is queued, soon and from its own timer: the
+ * caller may be another connection's callback.  WHY is kept, not copied. */
+void conn_cut(struct conn *conn, const char *why);
+
 /* Takes the socket back; CONN is of no use any more.  Returns the socket. */
 int conn_detach(struct conn *conn);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "clock.h"
 #include "conn.h"
 #include "handout.h"
@@ -12,15 +13,11 @@
 #include "release.h"
 #include "session.h"
 
-/* A connection has this long to say what it is, */
-#define FIRST_MESSAGE_S 10.0
-/* and a client that said HELLO to open its session. */
-#define OPEN_S 60.0
+/* A connection has this long to say what it is: to join a lane, or to open or
+ * resume a session. */
+#define PROVE_S 5.0
 /* A host that is silent for this long is dead. */
 #define SILENT_NS (60 * NS_PER_S)
-
-/* Connections beyond those of sessions: newcomers and probes. */
-#define NEWCOMERS_MAX 256
 
 enum control_state {
 	NEW,	 /* nothing said yet: control connection or lane */
@@ -32,7 +29,8 @@ struct control {
 	struct conn conn;
 	struct server *server;
 	struct listener *listener;
-	struct list link; /* in server->controls */
+	struct list link;	  /* in server->controls */
+	struct newcomer newcomer; /* until it has a session or is a lane */
 	enum control_state state;
 	struct session *session; /* while OPEN, until either ends */
 	bool complained;	 /* the log has said why it ends */
@@ -46,9 +44,44 @@ static int control_detach(struct control *c)
 	int fd = conn_detach(&c->conn);
 
 	list_remove(&c->link);
-	c->server->control_count--;
+	admission_leave(&c->server->admission, &c->newcomer);
 	free(c);
 	return fd;
+}
+
+/* Makes room for a newcomer: V goes, later, from its own timer. */
+static void turn_away(struct newcomer *v, const char *why)
+{
+	struct control *c = container_of(v, struct control, newcomer);
+
+	if (!c->conn.leaving) {
+		c->complained = true;
+		c->server->refused++;
+		output_peer("%s: did not say whose it is: closed, %s",
+			    c->peer.text, why);
+	}
+	conn_cut(&c->conn, "it was turned away");
+}
+
+/* C has proved nothing yet, or is of no use any more. */
+static void count_as_newcomer(struct control *c, const struct net_addr *addr)
+{
+	struct server *server = c->server;
+	struct newcomer *goes =
+		admission_enter(&server->admission, &c->newcomer, addr,
+				session_is_at(server, addr));
+
+	if (goes)
+		turn_away(goes, "to make room for another connection");
+}
+
+static void has_session(struct control *c, struct session *session)
+{
+	admission_leave(&c->server->admission, &c->newcomer);
+	session->addr = c->newcomer.addr;
+	c->session = session;
+	c->state = OPEN;
+	conn_limit(&c->conn, -1.);
 }
 
 /* Only BYE ends a session.  Whatever else ends the connection, wrong bytes
@@ -90,11 +123,21 @@ void control_error(struct control *c, uint32_t cookie, uint32_t code,
 	control_reply(c, &reply);
 }
 
-/* What is queued still goes out. */
+/* What is queued still goes out.  Until then it has a newcomer's slot: a client
+ * may make many connections leave. */
+static void leave_without_session(struct control *c)
+{
+	struct net_addr addr = c->newcomer.addr;
+
+	admission_leave(&c->server->admission, &c->newcomer);
+	conn_leave(&c->conn);
+	count_as_newcomer(c, &addr);
+}
+
 static void leave(struct control *c, const char *why)
 {
 	lose_session(c, why);
-	conn_leave(&c->conn);
+	leave_without_session(c);
 }
 
 static void on_bye(struct control *c)
@@ -104,13 +147,13 @@ static void on_bye(struct control *c)
 	c->session = NULL;
 	if (session)
 		session_end(session, "client said BYE");
-	conn_leave(&c->conn);
+	leave_without_session(c);
 }
 
 void control_abandon(struct control *c)
 {
 	c->session = NULL;
-	conn_leave(&c->conn);
+	leave_without_session(c);
 }
 
 /* Says once, to the peer and in the log, what it did wrong. */
@@ -164,7 +207,6 @@ static void on_hello(struct control *c, const struct wire_message *m)
 	c->name[sizeof c->name - 1] = '\0';
 	c->state = GREETED;
 	c->conn.whole_messages = false;
-	conn_limit(&c->conn, OPEN_S);
 	control_reply(c, &reply);
 }
 
@@ -172,6 +214,7 @@ static void on_open(struct control *c, const struct wire_message *m)
 {
 	struct wire_message reply = { .type = WIRE_OPENED,
 				      .cookie = m->cookie };
+	struct session *session;
 	uint32_t code = 0;
 
 	if (!(m->open.transport & c->listener->transports)) {
@@ -184,9 +227,9 @@ static void on_open(struct control *c, const struct wire_message *m)
 			 "that number of lanes is not served here");
 		return;
 	}
-	c->session =
+	session =
 		session_open(c->server, c, c->name, &c->peer, &m->open, &code);
-	if (!c->session) {
+	if (!session) {
 		c->server->refused++;
 		show_out(c, m->cookie, code,
 			 code == WIRE_E_LIMIT
@@ -194,15 +237,13 @@ static void on_open(struct control *c, const struct wire_message *m)
 				 : "the server is out of memory");
 		return;
 	}
-	c->state = OPEN;
-	conn_limit(&c->conn, -1.);
-	reply.opened.session = c->session->key;
+	has_session(c, session);
+	reply.opened.session = session->key;
 	reply.opened.free_bytes = release_free_bytes(c->server);
 	reply.opened.grace_ms = c->server->config->grace_s * 1000;
-	memcpy(reply.opened.token, c->session->token,
-	       sizeof reply.opened.token);
+	memcpy(reply.opened.token, session->token, sizeof reply.opened.token);
 	control_reply(c, &reply);
-	release_tell(c->session);
+	release_tell(session);
 }
 
 /* RESUMED comes when the lanes are gone. */
@@ -217,9 +258,7 @@ static void on_resume(struct control *c, const struct wire_message *m)
 			 "there is no such session to resume");
 		return;
 	}
-	c->session = session;
-	c->state = OPEN;
-	conn_limit(&c->conn, -1.);
+	has_session(c, session);
 }
 
 static void on_lane(struct control *c, const struct wire_message *m)
@@ -404,7 +443,7 @@ static const char *timeout_cb(struct conn *conn)
 		c->server->errors++;
 		output_peer("%s: said nothing that makes sense for %.0f "
 			    "seconds; connection closed",
-			    c->peer.text, FIRST_MESSAGE_S);
+			    c->peer.text, PROVE_S);
 	}
 	return "it was silent";
 }
@@ -432,16 +471,12 @@ static const struct conn_ops control_ops = {
 void control_accept(struct listener *listener, int fd)
 {
 	struct server *server = listener->server;
-	unsigned most = server->config->max_sessions + NEWCOMERS_MAX;
-	struct net_addr peer;
-	struct control *c = NULL;
+	struct net_addr peer = { .length = 0 };
+	struct control *c = calloc(1, sizeof *c);
 
-	if (server->control_count < most)
-		c = calloc(1, sizeof *c);
 	if (!c) {
 		server->refused++;
-		output_peer("a connection was turned away: there are %u",
-			    server->control_count);
+		output_peer("a connection was turned away: out of memory");
 		close(fd);
 		return;
 	}
@@ -451,9 +486,9 @@ void control_accept(struct listener *listener, int fd)
 		c->peer = net_addr_format(&peer);
 	net_tune(fd, SILENT_NS);
 	list_append(&server->controls, &c->link);
-	server->control_count++;
 	conn_open(&c->conn, server->loop, fd, &control_ops);
-	conn_limit(&c->conn, FIRST_MESSAGE_S);
+	conn_limit(&c->conn, PROVE_S);
+	count_as_newcomer(c, &peer);
 }
 
 void control_close_all(struct server *server, const char *why)

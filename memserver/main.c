@@ -60,6 +60,7 @@ static bool check_host(const struct config *config, struct reason *why)
 static bool open_base(struct server *server, struct reason *why)
 {
 	list_init(&server->controls);
+	admission_init(&server->admission);
 	list_init(&server->sessions);
 	server->start_ns = clock_now_ns();
 	if (getrandom(server->incarnation, sizeof server->incarnation, 0) !=

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admission.h"
 #include "config.h"
 #include "data_loop.h"
 #include "list.h"
@@ -46,8 +47,8 @@ struct server {
 	unsigned listener_count;
 
 	struct list controls;
-	unsigned control_count;
-	struct list sessions; /* those that are ending as well */
+	struct admission admission; /* of those without a session */
+	struct list sessions;	    /* those that are ending as well */
 	unsigned session_count;
 	uint32_t last_key;
 	bool stopping;

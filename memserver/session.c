@@ -68,6 +68,20 @@ const char *session_state_name(enum session_state state)
 	return names[state];
 }
 
+bool session_is_at(const struct server *server, const struct net_addr *addr)
+{
+	list_for_each(item, &server->sessions)
+	{
+		const struct session *session =
+			container_of(item, struct session, link);
+
+		if (session->state != SESSION_ENDING &&
+		    admission_same_address(&session->addr, addr))
+			return true;
+	}
+	return false;
+}
+
 static bool draw(uint8_t token[WIRE_TOKEN_BYTES])
 {
 	if (getrandom(token, WIRE_TOKEN_BYTES, 0) == WIRE_TOKEN_BYTES)

@@ -96,7 +96,8 @@ struct session {
 	ev_timer grace;			 /* while DISCONNECTED */
 	char name[WIRE_NAME_BYTES];
 	struct net_text peer;
-	uint32_t transport; /* one WIRE_TRANSPORT_ bit */
+	struct net_addr addr; /* of the connection that opened or resumed it */
+	uint32_t transport;   /* one WIRE_TRANSPORT_ bit */
 	uint64_t size_bytes;
 
 	struct list slabs; /* slab.owned */
@@ -144,6 +145,10 @@ struct session *session_resume(struct server *server, struct control *control,
 			       const struct net_text *peer,
 			       const struct wire_resume *resume,
 			       uint32_t cookie);
+
+/* Whether a session's client is at that address, or was when its connection was
+ * lost. */
+bool session_is_at(const struct server *server, const struct net_addr *addr);
 
 const char *session_state_name(enum session_state state);
 

@@ -331,7 +331,7 @@ feed_loris();
 
 sub ended_in_time {
 	my ($name, $s, $local) = @_;
-	my $end = $idle_since + 10 + $main::patience;
+	my $end = time + 5 + $main::patience;
 	while (time < $end) {
 		feed_loris();
 		next unless IO::Select->new($s)->can_read(0.2);

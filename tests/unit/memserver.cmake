@@ -1,5 +1,5 @@
 # The memory server: its modules, and the whole daemon over TCP.
-foreach(name config host conn)
+foreach(name admission config host conn)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
 foreach(name session resume release)

@@ -1,5 +1,6 @@
 #include "memserver_client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,6 +166,21 @@ int raw_connect(const struct daemon *d)
 	return fd;
 }
 
+int raw_connect_from(const struct daemon *d, const char *from)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(d->port) };
+	struct sockaddr_in local = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr), 1);
+	assert_int_equal(inet_pton(AF_INET, from, &local.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&local, sizeof local), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
 bool send_bytes(int fd, const void *buf, size_t bytes)
 {
 	return net_send_all(fd, buf, bytes, soon()) == 0;
@@ -229,11 +246,11 @@ uint32_t error_of(const struct wire_message *reply)
 	return reply->type == WIRE_ERROR ? reply->error.code : 0;
 }
 
-static void greet(struct client *c, const struct daemon *d)
+void client_greet_on(struct client *c, const struct daemon *d, int fd)
 {
 	struct wire_message m = { .type = WIRE_HELLO };
 
-	*c = (struct client){ .daemon = d, .fd = raw_connect(d) };
+	*c = (struct client){ .daemon = d, .fd = fd };
 	strcpy(m.hello.name, "test");
 	m = client_ask(c, m);
 	assert_int_equal(m.type, WIRE_WELCOME);
@@ -250,7 +267,7 @@ void client_open(struct client *c, const struct daemon *d)
 			  .transport = WIRE_TRANSPORT_TCP },
 	};
 
-	greet(c, d);
+	client_greet_on(c, d, raw_connect(d));
 	m = client_ask(c, open);
 	assert_int_equal(m.type, WIRE_OPENED);
 	c->opened = m.opened;
@@ -263,7 +280,7 @@ struct wire_message client_resume(struct client *c, const struct client *old)
 	struct wire_opened opened = old->opened;
 	uint64_t label = old->label;
 
-	greet(c, old->daemon);
+	client_greet_on(c, old->daemon, raw_connect(old->daemon));
 	c->opened = opened;
 	c->session = opened.session;
 	c->label = label;
@@ -320,11 +337,10 @@ struct wire_message client_token(struct client *c)
 
 /* --- lanes --- */
 
-int lane_join(const struct daemon *d, const struct wire_token *token)
+int lane_join_on(int fd, const struct wire_token *token)
 {
 	struct wire_message m = { .type = WIRE_JOIN };
 	uint8_t bytes[WIRE_MESSAGE_MAX];
-	int fd = raw_connect(d);
 
 	m.join.session = token->session;
 	m.join.lane = token->lane;
@@ -336,6 +352,11 @@ int lane_join(const struct daemon *d, const struct wire_token *token)
 	assert_int_equal(error_of(&m), WIRE_E_TOKEN);
 	close(fd);
 	return -1;
+}
+
+int lane_join(const struct daemon *d, const struct wire_token *token)
+{
+	return lane_join_on(raw_connect(d), token);
 }
 
 int lane_open(struct client *c)

@@ -51,7 +51,11 @@ struct client {
 
 /* A TCP connection, without a word. */
 int raw_connect(const struct daemon *d);
+/* The same from that address of this machine, such as "127.0.0.2". */
+int raw_connect_from(const struct daemon *d, const char *from);
 
+/* Up to WELCOME, on a connection. */
+void client_greet_on(struct client *c, const struct daemon *d, int fd);
 /* Up to OPENED. */
 void client_open(struct client *c, const struct daemon *d);
 /* Says BYE, or only closes the connection. */
@@ -79,6 +83,8 @@ struct wire_message client_token(struct client *c);
 
 /* A lane that joined, or -1 where TOKEN is refused. */
 int lane_join(const struct daemon *d, const struct wire_token *token);
+/* The same on a connection, which is closed where TOKEN is refused. */
+int lane_join_on(int fd, const struct wire_token *token);
 int lane_open(struct client *c);
 
 /* One request and its reply; the status.  -1: the lane is closed. */

@@ -5,8 +5,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -109,13 +111,140 @@ static void wrong_bytes_leave_the_session(void **state)
 	survives(bytes, wire_encode(&m, bytes)); /* out of place */
 }
 
+/* --- connections that do not say whose they are --- */
+
+#define CROWD 700 /* more than there are slots */
+
+static int crowd[CROWD];
+
+/* From one address, or from 200 of them. */
+static void crowd_comes(bool from_everywhere)
+{
+	char from[32];
+
+	for (int i = 0; i < CROWD; i++) {
+		snprintf(from, sizeof from, "127.0.1.%d",
+			 from_everywhere ? 1 + i % 200 : 1);
+		crowd[i] = raw_connect_from(&server, from);
+	}
+}
+
+static void crowd_goes(void)
+{
+	for (int i = 0; i < CROWD; i++)
+		close(crowd[i]);
+}
+
+/* A client joins and resumes, from a connection that was there before the
+ * crowd, and from a new one. */
+static void gets_in(struct client *c, const struct wire_token *token, int old)
+{
+	struct client again;
+	struct wire_message m;
+	int lane = lane_join_on(old, token);
+
+	assert_true(lane >= 0);
+	assert_int_equal(lane_read(lane, 0, 0, back, PAGE), 0);
+	close(lane);
+	lane = lane_open(c);
+	assert_int_equal(lane_read(lane, 0, 0, back, PAGE), 0);
+	close(lane);
+	client_lose(c);
+	m = client_resume(&again, c);
+	assert_int_equal(m.type, WIRE_RESUMED);
+	*c = again;
+}
+
+static void a_crowd_keeps_no_session_out(bool from_everywhere)
+{
+	struct client c;
+	struct wire_message token;
+	uint32_t slab;
+	int waits;
+
+	client_open(&c, &server);
+	assert_true(client_alloc(&c, &slab));
+	assert_int_equal(slab, 0);
+	token = client_token(&c);
+	waits = raw_connect(&server);
+	crowd_comes(from_everywhere);
+	gets_in(&c, &token.token, waits);
+	crowd_goes();
+	client_close(&c);
+}
+
+static void idle_connections_keep_no_session_out(void **state)
+{
+	(void)state;
+	a_crowd_keeps_no_session_out(false);
+	a_crowd_keeps_no_session_out(true);
+}
+
+/* Where nobody has a session yet, the crowd's address has a few slots only. */
+static void one_address_does_not_take_all_slots(void **state)
+{
+	struct client c;
+	int waits = raw_connect_from(&server, "127.0.0.9");
+
+	(void)state;
+	crowd_comes(false);
+	client_greet_on(&c, &server, waits);
+	crowd_goes();
+	client_lose(&c);
+}
+
+/* The client is of the crowd's own address: the oldest goes, so there is room
+ * for one that says at once whose it is. */
+static void the_newest_gets_in(void **state)
+{
+	struct client c;
+
+	(void)state;
+	for (int i = 0; i < CROWD; i++)
+		crowd[i] = raw_connect(&server);
+	client_open(&c, &server);
+	/* the crowd, as well, once it has said HELLO */
+	for (int i = CROWD - 8; i < CROWD; i++) {
+		struct client one;
+
+		client_greet_on(&one, &server, crowd[i]);
+	}
+	assert_true(is_closed(crowd[0]));
+	crowd_goes();
+	client_close(&c);
+}
+
+/* Whether it has said nothing, or HELLO and no more. */
+static void the_silent_are_ended(void **state)
+{
+	struct client greeted;
+	int silent = raw_connect(&server);
+
+	(void)state;
+	client_greet_on(&greeted, &server, raw_connect(&server));
+	assert_true(is_closed(silent));
+	assert_true(is_closed(greeted.fd));
+	close(silent);
+	client_lose(&greeted);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(wrong_bytes_leave_the_session),
+		TEST(idle_connections_keep_no_session_out),
+		TEST(one_address_does_not_take_all_slots),
+		TEST(the_newest_gets_in),
+		TEST(the_silent_are_ended),
 	};
 
+	struct rlimit limit;
+
+	/* the daemon inherits it */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 	program = argc > 1 ? argv[1] : "rswap-memserver";
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,117 @@
+#include "admission.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+/* What of an address tells peers apart: 4, 8 or 16 bytes, or none. */
+struct identity {
+	const uint8_t *bytes;
+	size_t size;
+};
+
+/* Who has an IPv6 network of 64 bits has all addresses in it.  Link-local
+ * addresses share one and belong to a machine each. */
+static struct identity identity_of(const struct net_addr *addr)
+{
+	const struct sockaddr_in6 *v6 =
+		(const struct sockaddr_in6 *)&addr->storage;
+	const struct sockaddr_in *v4 =
+		(const struct sockaddr_in *)&addr->storage;
+	struct identity id = { NULL, 0 };
+
+	if (addr->storage.ss_family == AF_INET) {
+		id.bytes = (const uint8_t *)&v4->sin_addr;
+		id.size = 4;
+	} else if (addr->storage.ss_family == AF_INET6) {
+		id.bytes = v6->sin6_addr.s6_addr;
+		id.size = IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) ? 16 : 8;
+		if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+			id.bytes += 12;
+			id.size = 4;
+		}
+	}
+	return id;
+}
+
+bool admission_same_address(const struct net_addr *a, const struct net_addr *b)
+{
+	struct identity id_a = identity_of(a);
+	struct identity id_b = identity_of(b);
+
+	return id_a.size == id_b.size &&
+	       (!id_a.size || !memcmp(id_a.bytes, id_b.bytes, id_a.size));
+}
+
+void admission_init(struct admission *admission)
+{
+	for (int i = 0; i < 2; i++) {
+		list_init(&admission->newcomers[i]);
+		admission->count[i] = 0;
+	}
+}
+
+static struct newcomer *newcomer_of(struct list *item)
+{
+	return container_of(item, struct newcomer, link);
+}
+
+/* Which newcomer has to go before one more from ADDR comes. */
+static struct newcomer *in_the_way(const struct list *newcomers,
+				   const struct net_addr *addr, unsigned count)
+{
+	struct newcomer *oldest_there = NULL;
+	unsigned from_there = 0;
+
+	list_for_each(item, newcomers)
+	{
+		struct newcomer *newcomer = newcomer_of(item);
+
+		if (!admission_same_address(&newcomer->addr, addr))
+			continue;
+		from_there++;
+		if (!oldest_there)
+			oldest_there = newcomer;
+	}
+	if (from_there >= ADMISSION_ADDRESS_MAX)
+		return oldest_there;
+	return count >= ADMISSION_MAX ? newcomer_of(newcomers->next) : NULL;
+}
+
+struct newcomer *admission_enter(struct admission *admission,
+				 struct newcomer *newcomer,
+				 const struct net_addr *addr, bool known)
+{
+	struct newcomer *goes = in_the_way(&admission->newcomers[known], addr,
+					   admission->count[known]);
+
+	if (goes)
+		admission_leave(admission, goes);
+	newcomer->addr = *addr;
+	newcomer->known = known;
+	list_append(&admission->newcomers[known], &newcomer->link);
+	admission->count[known]++;
+	return goes;
+}
+
+void admission_leave(struct admission *admission, struct newcomer *newcomer)
+{
+	if (list_empty(&newcomer->link))
+		return;
+	list_remove(&newcomer->link);
+	admission->count[newcomer->known]--;
+}
+
+struct newcomer *admission_oldest(struct admission *admission)
+{
+	for (int known = 0; known < 2; known++) {
+		struct list *newcomers = &admission->newcomers[known];
+
+		if (!list_empty(newcomers)) {
+			struct newcomer *oldest = newcomer_of(newcomers->next);
+
+			admission_leave(admission, oldest);
+			return oldest;
+		}
+	}
+	return NULL;
+}
