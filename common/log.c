@@ -1,11 +1,15 @@
 #include "log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
 
 static void to_stderr(enum log_level level, const char *line)
 {
-	if (level != LOG_LEVEL_DEBUG)
+	if (level == LOG_LEVEL_ERROR || level == LOG_LEVEL_NOTICE)
 		fprintf(stderr, "rswap: %s\n", line);
 }
 
@@ -16,28 +20,59 @@ void log_to(log_sink *sink)
 	current_sink = sink;
 }
 
-#define LOG_BODY(level)                                                        \
-	do {                                                                   \
-		char line[500];                                                \
-		va_list args;                                                  \
-                                                                               \
-		va_start(args, format);                                        \
-		vsnprintf(line, sizeof line, format, args);                    \
-		va_end(args);                                                  \
-		current_sink(level, line);                                     \
-	} while (0)
-
-void log_error(const char *format, ...)
+void log_write(enum log_level level, const char *line)
 {
-	LOG_BODY(LOG_LEVEL_ERROR);
+	current_sink(level, line);
 }
 
-void log_notice(const char *format, ...)
+/* Threads that meet here may let a line more go out at the turn of a period. */
+bool log_limit_allows(struct log_limit *limit, uint32_t *left_out)
 {
-	LOG_BODY(LOG_LEVEL_NOTICE);
+	uint32_t lines = limit->lines ? limit->lines : LOG_LIMIT_LINES;
+	uint32_t period_ms =
+		limit->period_ms ? limit->period_ms : LOG_LIMIT_PERIOD_MS;
+	uint64_t began_ns = atomic_load(&limit->began_ns);
+	uint64_t now_ns = clock_now_ns();
+
+	if ((!began_ns || now_ns >= began_ns + period_ms * NS_PER_MS) &&
+	    atomic_compare_exchange_strong(&limit->began_ns, &began_ns, now_ns))
+		atomic_store(&limit->gone_out, 0);
+	if (atomic_fetch_add(&limit->gone_out, 1) < lines) {
+		*left_out = atomic_exchange(&limit->left_out, 0);
+		return true;
+	}
+	atomic_fetch_add(&limit->left_out, 1);
+	return false;
 }
 
-void log_debug(const char *format, ...)
+void log_limited_v(struct log_limit *limit, enum log_level level,
+		   const char *format, va_list args)
 {
-	LOG_BODY(LOG_LEVEL_DEBUG);
+	char line[LOG_LINE_BYTES], note[48] = "";
+	int saved_errno = errno;
+	uint32_t left_out;
+	size_t used;
+
+	if (!log_limit_allows(limit, &left_out))
+		return;
+	if (left_out)
+		snprintf(note, sizeof note, " (after %u lines left out)",
+			 left_out);
+	errno = saved_errno; /* for %m */
+	vsnprintf(line, sizeof line - strlen(note), format, args);
+	used = strlen(line);
+	memcpy(line + used, note, strlen(note) + 1);
+	if (!log_queue_put(level, line))
+		log_write(level, line);
+	errno = saved_errno;
+}
+
+void log_limited(struct log_limit *limit, enum log_level level,
+		 const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_limited_v(limit, level, format, args);
+	va_end(args);
 }

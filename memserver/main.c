@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -167,9 +166,9 @@ static void tell_ready(const struct server *server)
 	log_notice("serving %s in %u slabs of %s",
 		   size_format(config->memory_bytes).text, server->pool.count,
 		   size_format(config->slab_bytes).text);
-	sd_notifyf(0, "READY=1\nSTATUS=Serving %s on %s",
-		   size_format(config->memory_bytes).text,
-		   net_addr_format(&server->listeners[0].addr).text);
+	output_manager("READY=1\nSTATUS=Serving %s on %s",
+		       size_format(config->memory_bytes).text,
+		       net_addr_format(&server->listeners[0].addr).text);
 }
 
 /* Everything is started: serves, and stops it again. */
@@ -206,7 +205,10 @@ static int run(const struct config *config)
 
 	server.config = config;
 	ignore_signals();
-	output_start();
+	if (output_start(&why)) {
+		log_error("%s", why.text);
+		return EXIT_FAILURE;
+	}
 	if (!check_host(config, &why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;
@@ -232,6 +234,7 @@ int main(int argc, char **argv)
 {
 	static struct config config;
 	struct reason why;
+	int status;
 
 	switch (config_parse(argc, argv, &config, &why)) {
 	case CONFIG_HELP:
@@ -246,5 +249,7 @@ int main(int argc, char **argv)
 	case CONFIG_RUN:
 		break;
 	}
-	return run(&config);
+	status = run(&config);
+	log_stop();
+	return status;
 }

@@ -1,10 +1,15 @@
 /* Where the daemon's log lines go: standard error, in the form that the
- * journal understands when systemd started it. */
+ * journal understands when systemd started it.  Nobody waits for who reads them
+ * (common/log.h), and the same holds for the service manager. */
 #ifndef RSWAP_MEMSERVER_OUTPUT_H
 #define RSWAP_MEMSERVER_OUTPUT_H
 
-/* Before the first thread. */
-void output_start(void);
+#include "reason.h"
+
+/* Before the first thread; log_stop at the end.  0, or a negative errno and
+ * WHY.
+ */
+int output_start(struct reason *why);
 
 /* Lines that peers cause: complaints about one, and the news of sessions.
  * Anybody who reaches the port can cause these, so of each kind only some get
@@ -12,5 +17,10 @@ void output_start(void);
  * thread. */
 __attribute__((format(printf, 1, 2))) void output_peer(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void output_news(const char *format, ...);
+
+/* Tells the service manager, if any, in the words of sd_notify(3).  Any thread.
+ */
+__attribute__((format(printf, 1, 2))) void output_manager(const char *format,
+							  ...);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -210,7 +209,7 @@ static void begin_stop(struct server *server)
 	if (server->stopping)
 		return;
 	server->stopping = true;
-	sd_notify(0, "STOPPING=1\nSTATUS=Ending sessions");
+	output_manager("STOPPING=1\nSTATUS=Ending sessions");
 	stop_accepting(server);
 	slab_pool_wind_up(&server->pool);
 	ev_timer_init(&server->stop_limit, stop_limit_cb, STOP_S, 0.);
@@ -229,10 +228,10 @@ static void tell_leaving(struct server *server)
 	if (held.slabs == server->told_slabs)
 		return;
 	server->told_slabs = held.slabs;
-	sd_notifyf(0,
-		   "STATUS=Draining: %u slabs of %u sessions are to be moved "
-		   "away (%u are disconnected); a second SIGTERM ends at once",
-		   held.slabs, held.sessions, held.away);
+	output_manager(
+		"STATUS=Draining: %u slabs of %u sessions are to be moved "
+		"away (%u are disconnected); a second SIGTERM ends at once",
+		held.slabs, held.sessions, held.away);
 	log_notice("leaving when %u slabs of %u sessions have been moved away "
 		   "(%u are disconnected); a second SIGTERM or SIGINT ends at "
 		   "once, and what is in them is lost",

@@ -53,7 +53,8 @@ static void add_number(struct line *line, unsigned number)
 	add(line, digits + at);
 }
 
-/* Like any other line to stderr, but for stdio. */
+/* Once, and past the queue of log lines.  This does not wait for a reader
+ * either: log_start sees to standard error (common/log.h). */
 static void tell(unsigned n)
 {
 	struct line line = { .n = 0 };

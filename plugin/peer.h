@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "log.h"
 #include "net.h"
 #include "reason.h"
 #include "transport.h"
@@ -114,6 +115,9 @@ struct peer {
 	 * have a slab for it that nobody knows.  PEER_NO_LABEL: none. */
 	uint64_t orphan_label;
 	bool complained; /* of not reaching it, since it went down */
+	/* Of lines about it, so that a server that comes and goes keeps none
+	 * about another from the log. */
+	struct log_limit lines;
 };
 
 int peer_create(struct peer *peer, struct engine *engine, uint32_t index,

@@ -42,6 +42,7 @@ static uint64_t slab_bytes;
 static struct fallback fallback; /* until the engine has it */
 static atomic_bool told_of_alignment;
 
+/* By the thread that writes the log, once there is one. */
 static void log_line(enum log_level level, const char *line)
 {
 	switch (level) {
@@ -53,6 +54,8 @@ static void log_line(enum log_level level, const char *line)
 		break;
 	case LOG_LEVEL_DEBUG:
 		nbdkit_debug("%s", line);
+		break;
+	case LOG_LEVEL_MANAGER:
 		break;
 	}
 }
@@ -111,7 +114,7 @@ static int rswap_get_ready(void)
 }
 
 /* What swap safety was refused: once, with what follows and what helps. */
-static int tell_safety(void)
+static int tell_safety(struct reason *why)
 {
 	bool refused = false;
 
@@ -119,14 +122,14 @@ static int tell_safety(void)
 		if (safety.setting[i].holds)
 			continue;
 		refused = true;
-		nbdkit_error("swap safety: %s is refused (%s): %s",
-			     safety_name((enum safety_setting)i),
-			     safety.setting[i].why.text,
-			     safety_remedy((enum safety_setting)i));
+		log_error("swap safety: %s is refused (%s): %s",
+			  safety_name((enum safety_setting)i),
+			  safety.setting[i].why.text,
+			  safety_remedy((enum safety_setting)i));
 	}
 	if (refused && config.strict) {
-		nbdkit_error("strict=1 refuses to start without these");
-		return -1;
+		reason_set(why, "strict=1 refuses to start without these");
+		return -EPERM;
 	}
 	return 0;
 }
@@ -162,6 +165,7 @@ static void end_by_force(void)
 	log_notice("ending at once, open connections: %u", lifecycle_clients());
 	status_stop(&status_server);
 	engine_stop(&engine);
+	log_stop();
 	_exit(EXIT_SUCCESS);
 }
 
@@ -172,28 +176,40 @@ static const struct lifecycle_ops lifecycle_ops = {
 
 /* Before any thread of the engine or of nbdkit's connections exists: they
  * inherit what safety_apply sets. */
-static int rswap_after_fork(void)
+static int start(struct reason *why)
 {
-	struct reason why = { "" };
 	int rc;
 
 	safety_apply(&safety, HEAP_BYTES + (uint64_t)config.engine.lanes *
 						   HEAP_BYTES_PER_LANE);
-	if (tell_safety())
-		return -1;
-	rc = engine_create(&engine, &config.engine, slab_bytes, &fallback,
-			   &why);
+	rc = tell_safety(why);
+	if (!rc)
+		rc = engine_create(&engine, &config.engine, slab_bytes,
+				   &fallback, why);
 	if (!rc)
 		rc = engine_start(
 			&engine,
-			clock_now_ns() + engine_reach_ns(&config.engine), &why);
+			clock_now_ns() + engine_reach_ns(&config.engine), why);
 	if (!rc && config.control_path)
-		rc = status_start(&status_server, &engine, &safety, &why);
+		rc = status_start(&status_server, &engine, &safety, why);
 	/* nbdkit has its own handlers by now. */
 	if (!rc)
-		rc = lifecycle_begin(&lifecycle_ops, &why);
-	if (rc) {
+		rc = lifecycle_begin(&lifecycle_ops, why);
+	return rc;
+}
+
+/* The log first: no thread that serves ever waits for who reads it. */
+static int rswap_after_fork(void)
+{
+	struct reason why = { "" };
+
+	if (log_start(&why)) {
 		nbdkit_error("%s", why.text);
+		return -1;
+	}
+	if (start(&why)) {
+		log_error("%s", why.text);
+		log_stop(); /* nbdkit exits */
 		return -1;
 	}
 	stay_apart();
@@ -210,6 +226,7 @@ static void rswap_unload(void)
 	if (engine_stop(&engine) && lifecycle_clients() == 0)
 		engine_destroy(&engine);
 	config_free(&config);
+	log_stop();
 }
 
 /* --- connections --- */
@@ -219,8 +236,8 @@ static void *rswap_open(int readonly)
 	(void)readonly;
 	if (lifecycle_client_opens())
 		return &engine;
-	nbdkit_error("no new client is served: this nbdkit was asked to end, "
-		     "and does when its last one goes");
+	log_error("no new client is served: this nbdkit was asked to end, "
+		  "and does when its last one goes");
 	return NULL;
 }
 
@@ -286,11 +303,11 @@ static bool aligned(const char *what, uint32_t count, uint64_t offset)
 	if (((count | offset) & (PAGE_BYTES - 1)) == 0)
 		return true;
 	if (!atomic_exchange(&told_of_alignment, true))
-		nbdkit_error("%s of %" PRIu32 " bytes at %" PRIu64
-			     " refused: requests must be aligned to 4096 "
-			     "bytes; use nbd-client -block-size 4096, or "
-			     "nbdkit --filter=blocksize minblock=4096",
-			     what, count, offset);
+		log_error("%s of %" PRIu32 " bytes at %" PRIu64
+			  " refused: requests must be aligned to 4096 bytes; "
+			  "use nbd-client -block-size 4096, or nbdkit "
+			  "--filter=blocksize minblock=4096",
+			  what, count, offset);
 	nbdkit_set_error(EINVAL);
 	return false;
 }

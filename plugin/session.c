@@ -104,8 +104,9 @@ int session_heal(struct peer *peer, struct reason *why)
 	int rc;
 
 	peer_break(peer, why->text);
-	log_error("server %s: %s; %s", peer->text.text, peer->broken_why.text,
-		  peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
+	log_limited(&peer->lines, LOG_LEVEL_ERROR, "server %s: %s; %s",
+		    peer->text.text, peer->broken_why.text,
+		    peer->fd < 0 ? "connecting again" : "rebuilding its lanes");
 	session_close_lanes(peer);
 	for (refuse = session_may_refuse(peer);;
 	     refuse = place_elsewhere(peer)) {
@@ -128,8 +129,9 @@ int session_heal(struct peer *peer, struct reason *why)
 	}
 	atomic_fetch_add(&peer->recoveries, 1);
 	peer_set_state(peer, PEER_UP);
-	log_notice("server %s: %slanes rebuilt", peer->text.text,
-		   resumed ? "session resumed, " : "");
+	log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+		    "server %s: %slanes rebuilt", peer->text.text,
+		    resumed ? "session resumed, " : "");
 	return 0;
 }
 
@@ -273,16 +275,18 @@ static bool open_or_complain(struct peer *peer)
 	if (!rc) {
 		peer_set_state(peer, PEER_UP);
 		if (atomic_fetch_add(&peer->sessions, 1) > 0)
-			log_notice("server %s: a new session over %s, %s free",
-				   peer->text.text,
-				   atomic_load(&peer->transport)->name,
-				   size_format(atomic_load(&peer->free_bytes))
-					   .text);
+			log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+				    "server %s: a new session over %s, %s free",
+				    peer->text.text,
+				    atomic_load(&peer->transport)->name,
+				    size_format(atomic_load(&peer->free_bytes))
+					    .text);
 		warn_of_timeout(peer);
 		peer->complained = false;
 	} else if (!peer->complained && peer->first_over) {
-		log_error("server %s: %s; trying again", peer->text.text,
-			  why.text);
+		log_limited(&peer->lines, LOG_LEVEL_ERROR,
+			    "server %s: %s; trying again", peer->text.text,
+			    why.text);
 		peer->complained = true;
 	}
 	session_report_first(peer, rc, &why);

@@ -43,14 +43,17 @@ bool session_take_release(struct peer *peer, const struct wire_message *m)
 	if (m->type != WIRE_RELEASE)
 		return false;
 	if (m->release.slabs == WIRE_RELEASE_ALL)
-		log_notice("server %s asks for all its slabs back: %s",
-			   peer->text.text, reason);
+		log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+			    "server %s asks for all its slabs back: %s",
+			    peer->text.text, reason);
 	else if (m->release.slabs)
-		log_notice("server %s asks for %u slabs back: %s",
-			   peer->text.text, m->release.slabs, reason);
+		log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+			    "server %s asks for %u slabs back: %s",
+			    peer->text.text, m->release.slabs, reason);
 	else
-		log_notice("server %s asks for no slabs any more",
-			   peer->text.text);
+		log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+			    "server %s asks for no slabs any more",
+			    peer->text.text);
 	peer_set_release(peer, m->release.slabs);
 	return true;
 }

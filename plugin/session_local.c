@@ -92,8 +92,9 @@ static void recover(struct peer *peer)
 	pthread_mutex_lock(&peer->lock);
 	why = peer->broken_why;
 	pthread_mutex_unlock(&peer->lock);
-	log_error("%s: %s%s%s", peer->text.text, why.text, error ? ": " : "",
-		  error ? strerrordesc_np(error) : "");
+	log_limited(&peer->lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
+		    peer->text.text, why.text, error ? ": " : "",
+		    error ? strerrordesc_np(error) : "");
 	session_close_lanes(peer);
 	while (!atomic_load(&peer->stopping) && build_lanes(peer, &why))
 		session_nap(peer, -1, clock_now_ns() + REPAIR_NS);

@@ -315,9 +315,10 @@ int session_open(struct peer *peer, struct reason *why)
 		/* Only a transport that is offered and then fails is worth a
 		 * word, and only where another one may do. */
 		if (offered && !asked && transports[i + 1])
-			log_notice("server %s: %s: %s; trying %s",
-				   peer->text.text, transports[i]->name,
-				   why->text, transports[i + 1]->name);
+			log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+				    "server %s: %s: %s; trying %s",
+				    peer->text.text, transports[i]->name,
+				    why->text, transports[i + 1]->name);
 	}
 	return rc;
 }

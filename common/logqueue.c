@@ -1,0 +1,343 @@
+/* The queue of log lines and the thread that writes them: log_start, log_stop.
+ *
+ * The queue is an array of slots in static memory.  A slot has a turn, a number
+ * that says whose it is: slot I of N is empty for line L (L % N == I) when its
+ * turn is L, and has line L when its turn is L + 1; the writer, who empties it,
+ * makes that L + N.  Whoever has a line takes the next number by one
+ * compare-and-swap.  So there is no lock that a thread with a line could wait
+ * for while an ordinary thread that holds it waits for a processor; and a
+ * signal handler could use it.
+ *
+ * The order of writing: what came out of the pipe, a line of the queue, what
+ * came out of the pipe (that line, as the sink writes to standard error), and
+ * so on.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/common_interface_defs.h>
+/* A report is the last thing that a process writes: not into our pipe. */
+#define REPORTS_GO_TO(fd) __sanitizer_set_report_fd((void *)(intptr_t)(fd))
+#else
+#define REPORTS_GO_TO(fd) ((void)(fd))
+#endif
+
+#define SLOTS 256u
+
+/* How long log_stop waits for the reader. */
+#define STOP_NS (1 * NS_PER_S)
+
+/* What is passed on of the pipe before a line of the queue has its turn. */
+#define PASS_ON_READS 16
+
+/* How long a process that aborts waits for the reader of its last words. */
+#define LAST_WORDS_S 1
+
+struct slot {
+	_Atomic uint32_t turn;
+	uint8_t level;
+	char line[LOG_LINE_BYTES];
+};
+
+static struct {
+	struct slot slots[SLOTS];
+	_Atomic uint32_t next_in;
+	uint32_t next_out; /* the writer's */
+	_Atomic uint64_t dropped;
+
+	atomic_bool on; /* lines go into the queue */
+	atomic_bool stop;
+	pthread_t writer;
+	struct sigaction on_abort; /* as it was */
+
+	int wake_fd; /* an eventfd: there are lines; once made it stays open */
+	int pipe_fd; /* what was written to standard error */
+	int real_fd; /* what standard error was */
+} queue = { .wake_fd = -1 };
+
+/* --- the queue --- */
+
+static bool put(enum log_level level, const char *line)
+{
+	uint32_t number = atomic_load(&queue.next_in);
+	struct slot *slot;
+
+	for (;;) {
+		int32_t ahead;
+
+		slot = &queue.slots[number % SLOTS];
+		ahead = (int32_t)(atomic_load(&slot->turn) - number);
+		if (ahead < 0)
+			return false; /* full */
+		if (ahead > 0)
+			number = atomic_load(&queue.next_in);
+		else if (atomic_compare_exchange_weak(&queue.next_in, &number,
+						      number + 1))
+			break;
+	}
+	slot->level = (uint8_t)level;
+	strncpy(slot->line, line, sizeof slot->line - 1);
+	atomic_store(&slot->turn, number + 1);
+	return true;
+}
+
+static void wake_writer(void)
+{
+	static const uint64_t one = 1;
+
+	(void)!write(queue.wake_fd, &one, sizeof one);
+}
+
+bool log_queue_put(enum log_level level, const char *line)
+{
+	if (!atomic_load(&queue.on))
+		return false;
+	if (put(level, line))
+		wake_writer();
+	else
+		atomic_fetch_add(&queue.dropped, 1);
+	return true;
+}
+
+/* Writes the oldest line.  False where there is none, or whoever took that slot
+ * has not filled it yet. */
+static bool write_one(void)
+{
+	struct slot *slot = &queue.slots[queue.next_out % SLOTS];
+	enum log_level level;
+	char line[LOG_LINE_BYTES];
+
+	if (atomic_load(&slot->turn) != queue.next_out + 1)
+		return false;
+	level = slot->level;
+	memcpy(line, slot->line, sizeof line);
+	atomic_store(&slot->turn, queue.next_out + SLOTS);
+	queue.next_out++;
+	log_write(level, line);
+	return true;
+}
+
+static void tell_dropped(void)
+{
+	uint64_t n = atomic_exchange(&queue.dropped, 0);
+	char line[LOG_LINE_BYTES];
+
+	if (!n)
+		return;
+	snprintf(line, sizeof line,
+		 "%llu log lines were dropped, as nobody read them in time",
+		 (unsigned long long)n);
+	log_write(LOG_LEVEL_ERROR, line);
+}
+
+/* --- standard error --- */
+
+/* To where standard error really goes; waits for the reader.  What cannot be
+ * written is gone. */
+static void write_out(const char *text, size_t bytes)
+{
+	while (bytes > 0) {
+		ssize_t n = write(queue.real_fd, text, bytes);
+		struct pollfd room = { .fd = queue.real_fd, .events = POLLOUT };
+
+		if (n > 0) {
+			text += n;
+			bytes -= (size_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			poll(&room, 1, -1); /* others made it non-blocking */
+		} else if (n == 0 || errno != EINTR) {
+			return;
+		}
+	}
+}
+
+/* Passes on what came through the pipe.  True where there may be more. */
+static bool pass_on(void)
+{
+	char text[2048];
+
+	for (int i = 0; i < PASS_ON_READS; i++) {
+		ssize_t n = read(queue.pipe_fd, text, sizeof text);
+
+		if (n <= 0)
+			return false;
+		write_out(text, (size_t)n);
+	}
+	return true;
+}
+
+/* The last words of an assertion that failed are in the pipe, which nobody
+ * empties when the process is gone. */
+static void on_abort(int sig)
+{
+	signal(SIGALRM, SIG_DFL); /* should nobody read */
+	alarm(LAST_WORDS_S);
+	while (pass_on())
+		;
+	alarm(0);
+	sigaction(sig, &queue.on_abort, NULL);
+	raise(sig); /* on return */
+}
+
+/* --- the writer --- */
+
+static void write_all(void)
+{
+	bool more;
+
+	do {
+		more = pass_on();
+		more |= write_one();
+	} while (more);
+	tell_dropped();
+	pass_on();
+}
+
+static void *writer_main(void *arg)
+{
+	struct pollfd fds[2] = { { .fd = queue.wake_fd, .events = POLLIN },
+				 { .fd = queue.pipe_fd, .events = POLLIN } };
+	uint64_t count;
+
+	(void)arg;
+	while (!atomic_load(&queue.stop)) {
+		poll(fds, 2, -1);
+		if (fds[1].revents & POLLHUP)
+			fds[1].fd = -1; /* standard error was closed */
+		(void)!read(queue.wake_fd, &count, sizeof count);
+		write_all();
+	}
+	write_all();
+	return NULL;
+}
+
+/* An ordinary thread, that takes no signals. */
+static int start_writer(void)
+{
+	struct sched_param param = { .sched_priority = 0 };
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return rc;
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &param);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&queue.writer, &attr, writer_main, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (!rc)
+		pthread_setname_np(queue.writer, "rswap-log");
+	return rc;
+}
+
+/* --- life --- */
+
+static void empty_slots(void)
+{
+	for (uint32_t i = 0; i < SLOTS; i++)
+		atomic_store(&queue.slots[i].turn, i);
+	atomic_store(&queue.next_in, 0);
+	queue.next_out = 0;
+	atomic_store(&queue.stop, false);
+}
+
+/* Where standard error is closed, what is written there is lost as before. */
+static int open_real(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+	if (fd < 0 && errno == EBADF)
+		fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	return fd;
+}
+
+/* 0 or an errno; PIPE_IN is what becomes standard error. */
+static int open_files(int *pipe_in)
+{
+	int fds[2], err;
+
+	queue.real_fd = open_real();
+	if (queue.real_fd < 0)
+		return errno;
+	/* Somebody may be about to wake the writer when log_stop is through. */
+	if (queue.wake_fd < 0)
+		queue.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue.wake_fd < 0 || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+		err = errno;
+		close(queue.real_fd);
+		return err;
+	}
+	queue.pipe_fd = fds[0];
+	*pipe_in = fds[1];
+	return 0;
+}
+
+static void close_files(void)
+{
+	close(queue.pipe_fd);
+	close(queue.real_fd);
+}
+
+int log_start(struct reason *why)
+{
+	struct sigaction last_words = { .sa_handler = on_abort };
+	int pipe_in = -1, rc;
+
+	if (atomic_load(&queue.on))
+		return 0;
+	empty_slots();
+	rc = open_files(&pipe_in);
+	if (rc) {
+		reason_set(why, "a pipe for the log: %s", strerror(rc));
+		return -rc;
+	}
+	rc = start_writer();
+	if (rc) {
+		close(pipe_in);
+		close_files();
+		reason_set(why, "a thread for the log: %s", strerror(rc));
+		return -rc;
+	}
+	REPORTS_GO_TO(queue.real_fd);
+	dup2(pipe_in, STDERR_FILENO);
+	close(pipe_in);
+	sigaction(SIGABRT, &last_words, &queue.on_abort);
+	atomic_store(&queue.on, true);
+	return 0;
+}
+
+bool log_stop(void)
+{
+	struct timespec until = clock_timespec(clock_now_ns() + STOP_NS);
+
+	if (!atomic_load(&queue.on))
+		return true;
+	atomic_store(&queue.stop, true);
+	wake_writer();
+	if (pthread_clockjoin_np(queue.writer, NULL, CLOCK_MONOTONIC, &until))
+		return false;
+	atomic_store(&queue.on, false);
+	sigaction(SIGABRT, &queue.on_abort, NULL);
+	REPORTS_GO_TO(STDERR_FILENO);
+	dup2(queue.real_fd, STDERR_FILENO);
+	/* What came while the writer ended; this thread is the writer now. */
+	write_all();
+	close_files();
+	return true;
+}
