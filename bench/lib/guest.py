@@ -34,10 +34,10 @@ def command(options, share, timeout_s):
     name = f"bench-{options.suite}"
     if not options.two_guests:
         return [SRC / "tests/vm/guest", "--memory=3072", f"--name={name}",
-                f"--share={share}", f"--timeout={timeout_s}", "--",
+                f"--share={share}", f"--limit={timeout_s}", "--",
                 *words(options, "both")]
     return [SRC / "tests/vm/pair", f"--name={name}", f"--share={share}",
-            f"--timeout={timeout_s}", "--compute-memory=1536",
+            f"--limit={timeout_s}", "--compute-memory=1536",
             "--server=" + shlex.join(words(options, "server")),
             "--compute=" + shlex.join(words(options, "compute"))]
 

@@ -119,7 +119,7 @@ def measure(options):
     planned = points(options, dict.fromkeys(TITLES))
     rounds.announce("vm", planned, systems, options, SETUP_S)
     seconds = rounds.expected_s(planned, systems, options.rounds) + SETUP_S
-    return guest.measure(options, 300 + int(4 * seconds))
+    return guest.measure(options, 3600 + int(8 * seconds))
 
 
 # --- in a guest ---

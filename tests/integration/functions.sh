@@ -14,7 +14,8 @@ memserver=$build/memserver/rswap-memserver
 plugin=$build/plugin/nbdkit-rswap-plugin.so
 programs=$build/tests/integration
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/rswap.XXXXXX")
+# Not /tmp, which may be memory: no place for a fallback.
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/rswap.XXXXXX")
 declare -A pid port
 
 say() {
@@ -92,6 +93,11 @@ gone() { # PID
 	local state
 	state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) || return 0
 	[ -z "$state" ] || [ "$state" = Z ]
+}
+
+# Every signal that it was sent has been taken.
+no_signal() { # PID
+	! grep -qE '^(SigPnd|ShdPnd):.*[1-9a-f]' "/proc/$1/status"
 }
 
 show_logs() {
@@ -265,6 +271,13 @@ expect_value() {
 	local now
 	now=$(value "$1" "$2")
 	test "$now" "$3" "$4" || fail "$1: $2 is $now, and not $3 $4"
+}
+
+# expect_more SECONDS NAME KEY NUMBER: KEY becomes so much more than it is now
+expect_more() {
+	local before
+	before=$(value "$2" "$3")
+	expect "$1" is "$2" "$3" -ge $((before + $4))
 }
 
 # --- what they say ---

@@ -46,7 +46,9 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 }
 
 plugin_dir=$(pkg-config --variable=plugindir nbdkit)
-unit_dir=$(pkg-config --variable=systemdsystemunitdir systemd)
+# On Debian 13 systemd.pc is in a package that nothing else needs.
+unit_dir=$(pkg-config --variable=systemdsystemunitdir systemd) ||
+	unit_dir=/usr/lib/systemd/system
 
 root=$dir/system
 install_to "$root" --prefix /usr

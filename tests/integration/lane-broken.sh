@@ -12,11 +12,11 @@ start_plugin p "$(server proxy)" size=16M timeout=10
 # few pages, so that each is written again while an old write is on its way
 start_shadow load p --size=2M --connections=4 --depth=8 --max=64K \
 	--no-trims
-sleep 0.5
+expect_more 10 p writes $((500 / slow))
 for i in 1 2 3 4 5; do
 	kill -USR1 "${pid[proxy]}"
 	expect 5 is p server.0.recoveries -ge "$i"
-	sleep 1
+	expect_more 20 p writes $((200 / slow))
 done
 finish_shadow load
 recoveries=$(value p server.0.recoveries)

@@ -15,8 +15,8 @@ for n in 1 2 3 4; do
 	start_shadow "load$n" "p$n" --size=8M --connections=2 \
 		--depth=2
 done
-sleep $((3 + slow))
 for n in 1 2 3 4; do
+	expect_more 20 "p$n" writes $((500 / slow))
 	finish_shadow "load$n"
 done
 for n in 1 2 3 4; do

@@ -15,10 +15,10 @@ faults() {
 }
 
 start_shadow load p --max=128K --connections=2 --depth=8
-sleep 2
+expect_more 20 p writes 3000
 faults >"$dir/warm"
 writes=$(value p writes)
-sleep 3
+expect_more 20 p writes 3000
 faults >"$dir/later"
 more=$(($(value p writes) - writes))
 finish_shadow load

@@ -16,9 +16,11 @@ parent() {
 (parent)
 # Not this shell's child: only "gone" and "kill" are of use on it.
 process=$(cat "$dir/p.pid")
+# A signal would have been sent when (parent) was over.
+expect 10 no_signal "$process"
 expect_req p ok write:0:1M:7
-sleep 1
 gone "$process" && fail "nbdkit ended with its parent"
+ask p | grep asked_to_end && fail "nbdkit was asked to end"
 expect_req p "stamp 7" read:0:1M
 kill "$process"
 expect 15 gone "$process"

@@ -17,7 +17,7 @@ for round in 1 2 3; do
 	expect_req p ok write:32M:32M:3
 	# and requests in flight when it ends, all of them writes half done
 	shadow p --seconds=20 --size=32M >/dev/null 2>&1 &
-	sleep 0.7
+	expect_more 10 p writes $((500 / slow))
 	expect_value s sessions -eq 2
 	expect_value s slabs_used -ge 32
 	rss=$(value s rss_bytes)

@@ -9,6 +9,10 @@ state() { # PLUGIN STATE: of its server
 	[ "$(value "$1" server.0.state)" = "$2" ]
 }
 
+server_knows() { # that its client is gone
+	ask s | grep -q '^session\.0\.state disconnected$'
+}
+
 # Both sides agree on how many slabs there are, so none was forgotten.
 same_slabs() {
 	[ "$(value p server.0.slabs)" = "$(value s session.0.slabs)" ]
@@ -36,7 +40,12 @@ for round in 1 2 3 4; do
 	req p "write:16M:16M:$((round + 3))" "trim:16M:8M" >"$dir/req.$round" &
 	requests=$!
 	stop net KILL || true
-	sleep 0.$((round * 2))
+	case $round in # how far it gets meanwhile
+	1) ;;
+	2) expect 5 state p recovering ;;
+	3) expect 5 server_knows ;;
+	4) expect 5 state p recovering && expect 5 server_knows ;;
+	esac
 	network net s
 	wait "$requests" || fail "exit status $? of requests"
 	[ "$(sort -u "$dir/req.$round")" = ok ] ||
@@ -58,7 +67,6 @@ for silent in net s; do
 	recoveries=$(value p server.0.recoveries)
 	kill -STOP "${pid[$silent]}"
 	expect 10 state p recovering
-	sleep 1
 	kill -CONT "${pid[$silent]}"
 	nothing_lost $((recoveries + 1))
 done

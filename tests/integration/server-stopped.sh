@@ -3,14 +3,24 @@
 # at their deadline, and never with wrong data, then nor afterwards.
 . "$(dirname "$0")/functions.sh"
 
+# A request has come to the server that does not read it.
+waits_for_server() {
+	ss -Htn state established "sport = :${port[s]}" |
+		awk '$1 > 0 { found = 1 } END { exit !found }'
+}
+
 start_server s --memory=64M --slab-size=1M
 start_plugin p "$(server s)" size=32M timeout=3 lanes=4
 expect_req p ok write:0:16M:3
 
 # Shorter than the deadline: nothing but a delay.
 kill -STOP "${pid[s]}"
-(sleep 1; kill -CONT "${pid[s]}") &
-expect_req p "stamp 3" read:0:16M
+req p read:0:16M >"$dir/delayed" &
+delayed=$!
+expect 2 waits_for_server
+kill -CONT "${pid[s]}"
+wait "$delayed" || fail "exit status $?"
+[ "$(cat "$dir/delayed")" = "stamp 3" ] || fail "$(cat "$dir/delayed")"
 expect_value p errors -eq 0
 
 # Longer: EIO at the deadline, for all at once.

@@ -85,8 +85,8 @@ attach b q
 kill -INT "${pid[q]}"
 expect 10 has "$dir/q.log" "$waits 2 connections are open"
 leave a
+expect 10 is q connections -eq 1
 expect_of b "stamp 7" read:0:1M
-sleep 1
 alive q || fail "ended with a client attached"
 expect_of b ok write:0:1M:8
 leave b
@@ -128,7 +128,7 @@ start_plugin u "$(server s)" size=64M
 attach b u
 for _ in 1 2 3; do
 	kill -HUP "${pid[u]}"
-	sleep 0.2
+	expect 10 no_signal "${pid[u]}"
 done
 expect_of b "stamp 7" read:0:1M
 [ "$(lines_with "$dir/u.log" "$waits")" = 1 ] || fail "said more than once"

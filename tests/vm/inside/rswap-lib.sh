@@ -83,8 +83,11 @@ start_block()
 	block_pid=$!
 	await 20 test -S /run/rswap/nbd0/control.sock ||
 		die "nbdkit does not start"
+	# A guest that gets little of a processor takes its time; of several
+	# connections the kernel drops those that are silent for half a minute,
+	# where it is not told otherwise.
 	nbd-client -unix /run/rswap/nbd0/nbd.sock /dev/nbd0 -block-size 4096 \
-		-connections 2 >/dev/null
+		-connections 2 -timeout 600 >/dev/null
 }
 
 stop_block()
