@@ -361,7 +361,7 @@ bool engine_stop(struct engine *engine)
 
 uint64_t engine_memory_bytes(const struct engine *engine)
 {
-	return engine->pages.pages * sizeof *engine->pages.state +
+	return engine->pages.memory_bytes +
 	       engine->checksums.pages * sizeof *engine->checksums.sums +
 	       engine->slabs.memory_bytes + engine->redundancy.memory_bytes +
 	       engine->lanes.scratch_bytes +
@@ -372,13 +372,15 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 
 /* --- pages and the counts of their slabs --- */
 
-/* Calls CHANGE on the part of the range that each slab has. */
-static void by_slab(struct engine *engine, uint64_t page, uint64_t n,
-		    int64_t (*change)(struct pagemap *map, uint64_t page,
-				      uint64_t n, enum page_state state),
-		    enum page_state state)
+/* Calls CHANGE on the part of the range that each slab has.  By how much the
+ * number of present pages changed. */
+static int64_t by_slab(struct engine *engine, uint64_t page, uint64_t n,
+		       int64_t (*change)(struct pagemap *map, uint64_t page,
+					 uint64_t n, enum page_state state),
+		       enum page_state state)
 {
 	struct slab_table *table = &engine->slabs;
+	int64_t sum = 0;
 
 	while (n > 0) {
 		uint64_t slab = slab_of_page(table, page);
@@ -389,9 +391,11 @@ static void by_slab(struct engine *engine, uint64_t page, uint64_t n,
 		if (present)
 			atomic_fetch_add(&table->slabs[slab].present_pages,
 					 (int32_t)present);
+		sum += present;
 		page += now;
 		n -= now;
 	}
+	return sum;
 }
 
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
@@ -407,7 +411,10 @@ static int64_t lose(struct pagemap *map, uint64_t page, uint64_t n,
 	return -pagemap_lose(map, page, n);
 }
 
-void engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n)
+int64_t engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n)
 {
-	by_slab(engine, page, n, lose, PAGE_LOST);
+	int64_t lost = -by_slab(engine, page, n, lose, PAGE_LOST);
+
+	atomic_fetch_add(&engine->counters.pages_lost, (uint64_t)lost);
+	return lost;
 }

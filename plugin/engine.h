@@ -67,6 +67,7 @@ struct engine_counters {
 	_Atomic uint64_t last_error_ns; /* the last one of both, or 0 */
 	_Atomic uint64_t pages_lost;	/* ever */
 	_Atomic uint64_t wrong_reads;	/* that a checksum told */
+	_Atomic uint64_t wrong_lost;	/* pages that no server has right */
 };
 
 struct engine {
@@ -152,7 +153,7 @@ static inline bool engine_checksum_fits(const struct engine *engine,
 /* Sets pages and keeps their slabs' counts.  For request.c and session.c. */
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
 		      enum page_state state);
-/* PRESENT pages become LOST. */
-void engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n);
+/* PRESENT pages become LOST, and are counted; how many did. */
+int64_t engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n);
 
 #endif

@@ -295,15 +295,10 @@ static void move(struct engine *engine, struct slab_part *part, bool *stuck)
 		*stuck = true;
 }
 
-/* What a pass has seen, for the figures. */
-struct sums {
-	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
-};
-
 /* The state of a slab's parts: rows that are there, and figures.  False where
  * it is not LIVE. */
 static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
-		    struct sums *sums)
+		    struct keeper_sums *sums)
 {
 	bool moves = has_keepers_part(engine, slab);
 	uint32_t whole = 0; /* rows that a server has all of */
@@ -343,7 +338,8 @@ static void take_given(struct engine *engine, struct slab *slab)
 	}
 }
 
-static void tend(struct engine *engine, struct slab *slab, struct sums *sums)
+static void tend(struct engine *engine, struct slab *slab,
+		 struct keeper_sums *sums)
 {
 	bool stuck = false;
 	uint32_t rows;
@@ -392,36 +388,6 @@ static void free_empty(struct engine *engine, struct slab *slab)
 
 /* --- passes --- */
 
-/* Says once what has changed. */
-static void tell(struct engine *engine, const struct sums *sums)
-{
-	struct keeper *k = &engine->keeper;
-	uint64_t wrong = atomic_load(&engine->counters.wrong_reads);
-
-	if (wrong > k->told_wrong)
-		log_error("%llu reads got wrong bytes from a server (a "
-			  "checksum told), %llu of them new",
-			  (unsigned long long)wrong,
-			  (unsigned long long)(wrong - k->told_wrong));
-	k->told_wrong = wrong;
-	if (sums->short_slabs && !k->told_short)
-		log_error("degraded: %llu slabs lack a copy, or pages of one; "
-			  "repairing",
-			  (unsigned long long)sums->short_slabs);
-	else if (!sums->short_slabs && k->told_short)
-		log_notice("repaired: all slabs have all their copies");
-	k->told_short = sums->short_slabs > 0;
-	if (sums->stuck_slabs && !k->told_stuck)
-		log_error("no server has room for %llu slabs that lack a copy "
-			  "or are to be moved; trying again",
-			  (unsigned long long)sums->stuck_slabs);
-	k->told_stuck = sums->stuck_slabs > 0;
-	atomic_store(&k->stale_pages, sums->stale_pages);
-	atomic_store(&k->short_slabs, sums->short_slabs);
-	atomic_store(&k->moving_slabs, sums->moving_slabs);
-	atomic_store(&k->stuck_slabs, sums->stuck_slabs);
-}
-
 /* Says once that the slabs of a server are begun elsewhere. */
 static void tell_away(const struct engine *engine, struct peer *peer)
 {
@@ -441,7 +407,7 @@ static void tell_away(const struct engine *engine, struct peer *peer)
 static bool pass(struct engine *engine, bool tick)
 {
 	struct keeper *k = &engine->keeper;
-	struct sums sums = { 0 };
+	struct keeper_sums sums = { 0 };
 
 	for (uint32_t i = 0; i < engine->n_peers; i++) {
 		engine->peers[i].moving = 0;
@@ -455,7 +421,7 @@ static bool pass(struct engine *engine, bool tick)
 			free_empty(engine, slab);
 	}
 	if (!keeper_stopping(k))
-		tell(engine, &sums);
+		keeper_tell(engine, &sums);
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
 }
 

@@ -6,11 +6,12 @@
  *   move       a part whose server wants its memory back, or has been away for
  *              repair-after, or that lies in the local fallback while a server
  *              has room, gets a second part of the same row beside it, its
- * twin; once that holds everything, the first goes back take back  a server
- * that was away is there again before a twin is whole: of the two the part that
- * misses more pages goes back, and only the other one is filled free       a
- * slab that has held no page for some seconds goes back reap       lanes with
- * late transfers (lane.h)
+ *              twin; once that holds everything, the first goes back
+ *   take back  a server that was away is there again before a twin is whole: of
+ *              the two the part that misses more pages goes back, and only the
+ *              other one is filled
+ *   free       a slab that has held no page for some seconds goes back
+ *   reap       lanes with late transfers (lane.h)
  *
  * Why no write falls between copy and switch.  A new part is attached with
  * every PRESENT page of the slab marked as stale in it, while the slab is
@@ -57,6 +58,7 @@ struct keeper {
 
 	/* Figures; written by the thread only. */
 	_Atomic uint64_t copied_pages; /* ever */
+	_Atomic uint64_t read_pages;   /* ever, also in vain: the rate's */
 	_Atomic uint64_t stale_pages;  /* at the last pass */
 	_Atomic uint64_t short_slabs;  /* that lack a part, or units of one */
 	_Atomic uint64_t moving_slabs;
@@ -64,8 +66,9 @@ struct keeper {
 
 	/* The thread's own. */
 	uint64_t rate_from_ns, rate_pages;
+	uint64_t rated_pages; /* of read_pages */
 	bool told_short, told_stuck;
-	uint64_t told_wrong;
+	uint64_t told_wrong, told_wrong_ns, told_wrong_lost;
 };
 
 /* 0 or a negative errno. */
@@ -82,7 +85,7 @@ void keeper_poke(struct engine *engine);
  * DEADLINE_NS. */
 void keeper_wait(struct engine *engine, uint64_t deadline_ns);
 
-/* --- between keeper.c and keeper_copy.c; the thread only --- */
+/* --- between keeper.c, keeper_copy.c and keeper_tell.c; the thread only --- */
 
 /* Pages that are copied in one go.  A request for one of them waits meanwhile.
  */
@@ -99,5 +102,13 @@ bool keeper_wants_fill(const struct engine *engine,
 /* Writes to part I of SLAB what it misses, until something stands in the way.
  */
 void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i);
+
+/* What a pass has seen, for the figures. */
+struct keeper_sums {
+	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
+};
+
+/* Says once what has changed since the last pass, and leaves the figures. */
+void keeper_tell(struct engine *engine, const struct keeper_sums *sums);
 
 #endif

@@ -9,13 +9,15 @@
 #include "engine.h"
 #include "verify.h"
 
-/* Sleeps as long as it takes to keep to the rate. */
-static void keep_rate(struct engine *engine, uint32_t pages)
+/* Sleeps as long as it takes to keep to the rate, which is for all pages that
+ * were read, also in vain.  With nothing owned nor entered. */
+static void keep_rate(struct engine *engine)
 {
 	struct keeper *k = &engine->keeper;
 	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
+	uint64_t pages = atomic_load(&k->read_pages) - k->rated_pages;
 
-	atomic_fetch_add(&k->copied_pages, pages);
+	k->rated_pages += pages;
 	now_ns = clock_now_ns();
 	if (now_ns - k->rate_from_ns > NS_PER_S) {
 		k->rate_from_ns = now_ns;
@@ -51,13 +53,41 @@ static uint32_t pages_to_copy(const struct engine *engine,
 	return i - *skip;
 }
 
-/* Copies N owned pages into part I of the slab that is entered.  0, -EAGAIN, or
- * -EIO where nobody has them any more. */
+/* Reads N owned pages from the parts that are not banned in the lane's run, and
+ * verifies them.  As verify_run. */
+static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
+{
+	/* Each transfer ends within attempt_ns; the search for what is wrong
+	 * may take several. */
+	uint64_t deadline_ns = clock_now_ns() + engine->config.timeout_ns;
+	uint64_t again = lane->read_again;
+	struct obstacle obstacle = { 0 };
+	int rc = carry_read(engine, lane, deadline_ns, &obstacle);
+
+	if (rc)
+		return rc;
+	rc = verify_run(engine, lane, &lane->runs[0], deadline_ns, &obstacle);
+	atomic_fetch_add(&engine->keeper.read_pages,
+			 n + lane->read_again - again);
+	return rc;
+}
+
+/* PAGE, which is owned, is PRESENT and too few parts hold it.  That is not to
+ * be; but where it is, waiting mends nothing. */
+static bool is_gone(const struct engine *engine, const struct slab *slab,
+		    uint64_t page)
+{
+	uint32_t unit = slab_unit_of_page(&engine->slabs, page);
+
+	return slab_rows_of_unit(&engine->slabs, slab, unit) <
+	       engine->redundancy.need;
+}
+
+/* Copies N owned pages into part I of the slab that is entered.  0; -EAGAIN; or
+ * -ESTALE: what is to be copied, or from where, is not what it was. */
 static int copy_pages(struct engine *engine, struct lane *lane,
 		      struct slab *slab, uint32_t i, uint64_t page, uint32_t n)
 {
-	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
-	struct obstacle obstacle = { 0 };
 	int rc;
 
 	lane->n_runs = 1;
@@ -66,20 +96,28 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 					   .pages = n,
 					   .buf = engine->keeper.pages,
 					   .banned = 1u << i };
-	rc = carry_read(engine, lane, deadline_ns, &obstacle);
+	rc = read_pages(engine, lane, n);
 	if (!rc)
-		rc = verify_run(engine, lane, &lane->runs[0], deadline_ns,
-				&obstacle);
-	if (!rc)
-		rc = carry_fill(engine, lane, i, deadline_ns);
-	if (!rc)
+		rc = carry_fill(engine, lane, i,
+				clock_now_ns() + engine->attempt_ns);
+	if (!rc) {
 		part_mark(&slab->parts[i],
 			  slab_unit_of_page(&engine->slabs, page), n, false);
+		atomic_fetch_add(&engine->keeper.copied_pages, n);
+	}
 	lane_links_release(&engine->lanes, lane);
-	return rc == -EIO ? rc : rc ? -EAGAIN : 0;
+	/* Pages that different parts hold are read one by one. */
+	if (rc == -EIO && n > 1)
+		return -ESTALE;
+	if (rc == -EIO && is_gone(engine, slab, page)) {
+		engine_lose_pages(engine, page, 1);
+		return -ESTALE;
+	}
+	return rc && rc != -ESTALE ? -EAGAIN : rc;
 }
 
-/* 0, -EAGAIN, or -EIO where nobody has one of them any more. */
+/* The same one by one, as far as it goes.  Where a page stays behind for now
+ * the others go on: it shall not hold them up. */
 static int copy_one_by_one(struct engine *engine, struct lane *lane,
 			   struct slab *slab, uint32_t i, uint64_t page,
 			   uint32_t n)
@@ -94,9 +132,9 @@ static int copy_one_by_one(struct engine *engine, struct lane *lane,
 	return rc;
 }
 
-/* With N pages from PAGE owned.  *COPIED: how many may have been. */
+/* With N pages from PAGE owned. */
 static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
-		      uint64_t page, uint32_t n, uint32_t *copied)
+		      uint64_t page, uint32_t n)
 {
 	struct lane *lane = lane_of_keeper(&engine->lanes);
 	uint32_t skip = 0, now = 0;
@@ -108,13 +146,11 @@ static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
 		now = pages_to_copy(engine, &slab->parts[i], page, n, &skip);
 		rc = now ? copy_pages(engine, lane, slab, i, page + skip, now)
 			 : 0;
-		/* Pages that different parts hold are read one by one. */
-		if (rc == -EIO && now > 1)
+		if (rc == -ESTALE && now > 1)
 			rc = copy_one_by_one(engine, lane, slab, i, page + skip,
 					     now);
 	}
 	slab_leave(slab);
-	*copied = now;
 	return rc;
 }
 
@@ -122,7 +158,7 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 		      uint64_t page, uint32_t n)
 {
 	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
-	uint32_t owned = 0, copied = 0;
+	uint32_t owned = 0;
 	int rc = -EAGAIN;
 
 	/* Only the first is waited for: a read of those that are owned already
@@ -131,11 +167,10 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 					 owned ? 0 : deadline_ns))
 		owned++;
 	if (owned > 0)
-		rc = copy_owned(engine, slab, i, page, owned, &copied);
+		rc = copy_owned(engine, slab, i, page, owned);
 	while (owned > 0)
 		pagemap_disown(&engine->pages, page + --owned);
-	if (!rc)
-		keep_rate(engine, copied);
+	keep_rate(engine);
 	return rc;
 }
 
@@ -154,14 +189,9 @@ void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i)
 			break;
 		n = end - unit < KEEPER_PAGES ? end - unit : KEEPER_PAGES;
 		lane_reap(&engine->lanes, false);
-		switch (copy_batch(engine, slab, i, first + unit, n)) {
-		case 0:
-			break;
-		case -EIO:
-			unit++; /* nobody has it; a write will mend that */
-			break;
-		default:
+		/* Where something has changed (-ESTALE) there is one page less
+		 * to copy, or one part less to copy it from: look at once. */
+		if (copy_batch(engine, slab, i, first + unit, n) == -EAGAIN)
 			return;
-		}
 	}
 }

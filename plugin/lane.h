@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pagemap.h"
 #include "reason.h"
 #include "redundancy.h"
 #include "slab.h"
@@ -64,9 +65,9 @@ struct lane_run {
 	struct slab *slab;
 	uint64_t page;
 	uint32_t pages;
-	uint8_t *buf;	 /* the caller's pages */
-	uint8_t *looks;	 /* READ: the page map's bytes when it was planned */
-	bool entered;	 /* this request is in the slab */
+	uint8_t *buf;		 /* the caller's pages */
+	struct page_look *looks; /* READ: at its pages, when it was planned */
+	bool entered;		 /* this request is in the slab */
 	bool unsure;	 /* a WRITE that was sent, and not seen to succeed */
 	uint32_t sent;	 /* parts that were asked in this try */
 	uint32_t have;	 /* of these, those that succeeded */
@@ -119,16 +120,18 @@ struct lane {
 	/* The plan of the request that holds the lane. */
 	struct lane_run runs[LANE_PAGES];
 	size_t n_runs;
-	uint8_t looks[LANE_PAGES];
+	struct page_look looks[LANE_PAGES];
 	uint64_t owned[LANE_PAGES]; /* WRITE: pages that are this request's */
 	size_t n_owned;
-	uint32_t tries; /* of this write, that came to their end */
+	uint32_t tries;	     /* of this write, that came to their end */
+	uint64_t read_again; /* pages, ever, to find what is wrong (verify.h) */
 
 	struct lane_set sets[LANE_TRANSPORTS];
 	uint8_t *scratch; /* [pool->scratch_bytes] */
 	uint64_t scratch_used;
 	uint32_t turn; /* of its reads, to try other servers now and then */
 
+	bool may_park; /* is one of pool->n_may_park */
 	uint64_t parked_ns;
 	struct lane_counters counters;
 };

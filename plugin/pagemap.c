@@ -8,16 +8,23 @@
 
 int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
 {
-	void *state = pages_map(pages);
+	uint64_t groups = (pages + PAGE_GROUP_PAGES - 1) / PAGE_GROUP_PAGES;
+	uint64_t state_bytes = groups * PAGE_GROUP_PAGES;
+	uint64_t bytes = state_bytes + groups * sizeof *map->wraps;
+	uint8_t *memory = pages_map(bytes);
 
-	if (!state) {
+	if (!memory) {
+		int rc = -errno;
+
 		reason_set(why, "a page map of %llu bytes: %s",
-			   (unsigned long long)pages, strerror(errno));
-		return -errno;
+			   (unsigned long long)bytes, strerror(-rc));
+		return rc;
 	}
 	memset(map, 0, sizeof *map);
 	map->pages = pages;
-	map->state = state;
+	map->state = (void *)memory;
+	map->wraps = (void *)(memory + state_bytes);
+	map->memory_bytes = bytes;
 	pthread_mutex_init(&map->lock, NULL);
 	clock_cond_init(&map->freed);
 	return 0;
@@ -27,16 +34,32 @@ void pagemap_destroy(struct pagemap *map)
 {
 	if (!map->state)
 		return;
-	pages_unmap((void *)map->state, map->pages);
+	pages_unmap((void *)map->state, map->memory_bytes);
 	pthread_cond_destroy(&map->freed);
 	pthread_mutex_destroy(&map->lock);
 	memset(map, 0, sizeof *map);
 }
 
-/* STATE in the place of what OLD has, with the next sequence. */
-static uint8_t changed(uint8_t old, enum page_state state)
+/* Puts STATE in the place of what *OLD has, with the next sequence.  False,
+ * with *OLD as it is now, where the page is not *OLD any more. */
+static bool change(struct pagemap *map, uint64_t page, uint8_t *old,
+		   enum page_state state)
 {
-	return (uint8_t)(((old & ~PAGE_STATE_MASK) | state) + PAGE_SEQUENCE);
+	_Atomic uint64_t *wraps = &map->wraps[page / PAGE_GROUP_PAGES];
+	uint8_t next =
+		(uint8_t)(((*old & ~PAGE_STATE_MASK) | state) + PAGE_SEQUENCE);
+	bool wrap = next < PAGE_SEQUENCE, done;
+
+	/* The order is what the header's proof needs: the byte's change is not
+	 * seen without "began", nor "over" without the change. */
+	if (wrap)
+		atomic_fetch_add(wraps, PAGE_WRAP_ONE | PAGE_WRAP_OPEN);
+	done = atomic_compare_exchange_strong_explicit(
+		&map->state[page], old, next, memory_order_acq_rel,
+		memory_order_relaxed);
+	if (wrap)
+		atomic_fetch_sub(wraps, PAGE_WRAP_OPEN);
+	return done;
 }
 
 int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
@@ -54,9 +77,7 @@ int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
 		if ((old & PAGE_STATE_MASK) == PAGE_ABSENT &&
 		    state == PAGE_ABSENT)
 			continue;
-		while (!atomic_compare_exchange_weak_explicit(
-			&map->state[i], &old, changed(old, state),
-			memory_order_acq_rel, memory_order_relaxed))
+		while (!change(map, i, &old, state))
 			;
 		was = (enum page_state)(old & PAGE_STATE_MASK);
 		present += (state == PAGE_PRESENT) - (was == PAGE_PRESENT);
@@ -75,9 +96,7 @@ int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n)
 		uint8_t old = atomic_load(&map->state[i]);
 
 		while ((old & PAGE_STATE_MASK) == PAGE_PRESENT) {
-			if (!atomic_compare_exchange_weak(
-				    &map->state[i], &old,
-				    changed(old, PAGE_LOST)))
+			if (!change(map, i, &old, PAGE_LOST))
 				continue;
 			lost++;
 			break;

@@ -77,7 +77,7 @@ bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
 /* Adds a PRESENT page, inside whose slab the lane is then.  0, -EAGAIN with
  * OBSTACLE, or 1 where the piece has as many runs as it may. */
 static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, uint8_t *look, uint32_t *last_stale,
+		    uint64_t page, struct page_look *look, uint32_t *last_stale,
 		    struct obstacle *obstacle)
 {
 	struct slab *slab = slab_at(engine, page);
@@ -106,7 +106,7 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		*look = pagemap_look(&engine->pages, page);
 		*last_stale = stale_parts(engine, slab, page);
 	}
-	if (*look & PAGE_BUSY || (*look & PAGE_STATE_MASK) != PAGE_PRESENT)
+	if (page_look_busy(*look) || page_look_state(*look) != PAGE_PRESENT)
 		return -EAGAIN;
 	run->pages++;
 	return 0;
@@ -119,21 +119,21 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 
 	lane->n_runs = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
-		uint8_t look = pagemap_look(&engine->pages, page + i);
+		struct page_look look = pagemap_look(&engine->pages, page + i);
 		int rc;
 
 		/* Also where it is being written for the first time: that write
 		 * may as well come after this read. */
-		if ((look & PAGE_STATE_MASK) == PAGE_ABSENT) {
+		if (page_look_state(look) == PAGE_ABSENT) {
 			memset(buf, 0, PAGE_BYTES);
 			continue;
 		}
-		if (look & PAGE_BUSY) {
+		if (page_look_busy(look)) {
 			obstacle->busy = true;
 			obstacle->page = page + i;
 			return -EAGAIN;
 		}
-		if ((look & PAGE_STATE_MASK) == PAGE_LOST)
+		if (page_look_state(look) == PAGE_LOST)
 			return -EIO;
 		rc = add_read(engine, lane, buf, page + i, &lane->looks[i],
 			      &stale, obstacle);

@@ -47,7 +47,9 @@ static int try_read(struct engine *engine, struct lane *lane,
 		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
 				obstacle);
 	/* No server had what was planned: others may have what is there now. */
-	return rc == -EIO && !plan_holds(engine, lane) ? -EAGAIN : rc;
+	if (rc == -EIO && !plan_holds(engine, lane))
+		rc = -EAGAIN;
+	return rc == -ESTALE ? -EAGAIN : rc;
 }
 
 /* Reads the first *N pages or fewer, and tells how many. */

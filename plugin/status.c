@@ -66,6 +66,7 @@ static void put_redundancy(const struct engine *e, FILE *out)
 	put(out, "pages_stale", atomic_load(&k->stale_pages));
 	put(out, "pages_copied", atomic_load(&k->copied_pages));
 	put(out, "wrong_reads", atomic_load(&e->counters.wrong_reads));
+	put(out, "wrong_lost", atomic_load(&e->counters.wrong_lost));
 }
 
 /* How long ago something happened, if it did. */

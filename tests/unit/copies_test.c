@@ -317,24 +317,11 @@ static void too_many_lost_servers_are_an_error(const struct scheme *s)
 	assert_true(held > 1);
 }
 
-/* Changes what part I of PAGE's slab holds of it. */
-static void spoil(uint64_t page, uint32_t i)
-{
-	struct slab_table *table = &fake.engine.slabs;
-	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
-	char *unit = fake.slabs[slab->parts[i].remote.address] +
-		     slab_offset_of_page(table, page);
-
-	pthread_mutex_lock(&fake.lock);
-	unit[100] ^= 1;
-	pthread_mutex_unlock(&fake.lock);
-}
-
 static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 {
 	(void)s;
 	for (uint64_t page = 0; page < PAGES; page += 3)
-		spoil(page, 0);
+		fake_spoil(page, 0);
 	for (int i = 0; i < 100; i++)
 		assert_reads_right();
 	assert_true(atomic_load(&fake.engine.counters.wrong_reads) > 0);
@@ -348,7 +335,7 @@ static void any_one_wrong_part_is_found(const struct scheme *s)
 	(void)s;
 	keeper_stop(&fake.engine);
 	for (uint32_t i = 0; i < fake.engine.redundancy.parts; i++) {
-		spoil(i, i);
+		fake_spoil(i, i);
 		assert_int_equal(fake_read(got, i, 1), 0);
 		assert_memory_equal(got, sent + i * PAGE_BYTES, PAGE_BYTES);
 	}
@@ -364,8 +351,8 @@ static void wrong_bytes_here_and_there_are_no_error(const struct scheme *s)
 	(void)s;
 	keeper_stop(&fake.engine);
 	for (uint32_t i = 0; i < COUNT(parts); i++) {
-		spoil(2 * i, parts[i][0]);
-		spoil(2 * i + 1, parts[i][1]);
+		fake_spoil(2 * i, parts[i][0]);
+		fake_spoil(2 * i + 1, parts[i][1]);
 		assert_int_equal(fake_read(got, 2 * i, 2), 0);
 		assert_memory_equal(got, sent + 2 * i * PAGE_BYTES,
 				    2 * PAGE_BYTES);
@@ -383,8 +370,8 @@ static void copies_that_are_wrong_are_all_left_out(const struct scheme *s)
 			atomic_store(&fake.engine.peers[slab->parts[i].peer]
 					      .usual_ns,
 				     i == right ? NS_PER_S : 0);
-		spoil(right, (right + 1) % 3);
-		spoil(right, (right + 2) % 3);
+		fake_spoil(right, (right + 1) % 3);
+		fake_spoil(right, (right + 2) % 3);
 		assert_int_equal(fake_read(got, right, 1), 0);
 		assert_memory_equal(got, sent + right * PAGE_BYTES, PAGE_BYTES);
 	}
@@ -481,7 +468,7 @@ static void wrong_bytes_without_another_copy_are_an_error(void **state)
 		fake_session_start(i);
 	fake_fill(sent, 0, PAGES, 1);
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
-	spoil(3, 0);
+	fake_spoil(3, 0);
 	assert_int_equal(fake_read(got, 2, 1), 0);
 	assert_int_equal(fake_read(got, 3, 1), -EIO);
 	assert_int_equal(fake_read(got, 0, 16), -EIO);

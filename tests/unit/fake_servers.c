@@ -80,18 +80,51 @@ static size_t bytes_moved(const struct xfer *x, int status)
 			   : x->bytes / 2 * (random_next(&fake.seed) % 3);
 }
 
+/* What is to be called in the middle of X, or NULL. */
+static void (*halfway_of(const struct xfer *x))(const struct xfer *x)
+{
+	void (*call)(const struct xfer *x) = fake.halfway.call;
+
+	if (!call || x->op != fake.halfway.op)
+		return NULL;
+	if (fake.halfway.skip > 0) {
+		fake.halfway.skip--;
+		return NULL;
+	}
+	fake.halfway.call = NULL;
+	return call;
+}
+
+/* Under the lock, but for what is called halfway. */
+static void copy_halves(const struct xfer *x, void *to, const void *from,
+			size_t bytes)
+{
+	void (*call)(const struct xfer *x) = halfway_of(x);
+	size_t half = call ? bytes / 2 : 0;
+
+	memcpy(to, from, half);
+	if (call) {
+		pthread_mutex_unlock(&fake.lock);
+		call(x);
+		pthread_mutex_lock(&fake.lock);
+	}
+	memcpy((char *)to + half, (const char *)from + half, bytes - half);
+}
+
 static void move(const struct xfer *x, int status)
 {
 	char *stored = fake.slabs[x->remote.address] + x->offset_bytes;
+	size_t bytes = bytes_moved(x, status);
 
 	if (x->offset_bytes + x->bytes > FAKE_SLAB_BYTES)
 		abort();
 	if (x->op == XFER_WRITE) {
-		memcpy(stored, x->buf, bytes_moved(x, status));
+		copy_halves(x, stored, x->buf, bytes);
 	} else {
 		/* A read that fails leaves rubbish. */
 		memset(x->buf, 0x5a, x->bytes);
-		memcpy(x->buf, stored, bytes_moved(x, status));
+		copy_halves(x, x->buf, stored, bytes);
+		fake.read_bytes += bytes;
 	}
 }
 
@@ -386,6 +419,27 @@ const char *fake_stored(uint64_t page)
 
 	return fake.slabs[slab->parts[0].remote.address] +
 	       slab_offset_of_page(table, page);
+}
+
+void fake_spoil(uint64_t page, uint32_t i)
+{
+	const struct slab_table *table = &fake.engine.slabs;
+	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
+	char *unit = fake.slabs[slab->parts[i].remote.address] +
+		     slab_offset_of_page(table, page);
+
+	pthread_mutex_lock(&fake.lock);
+	unit[100] ^= 1;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_at_halfway(enum xfer_op op, unsigned skip,
+		     void (*call)(const struct xfer *x))
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.halfway =
+		(struct fake_halfway){ .op = op, .skip = skip, .call = call };
+	pthread_mutex_unlock(&fake.lock);
 }
 
 void fake_fill(char *buf, uint64_t page, uint64_t n, uint64_t version)

@@ -38,6 +38,14 @@ struct fake_fault {
 	int status;
 };
 
+/* CALL is called once, in the middle of a transfer: half of its bytes have
+ * moved, and no lock is held.  Of those of that kind SKIP go before. */
+struct fake_halfway {
+	enum xfer_op op;
+	unsigned skip;
+	void (*call)(const struct xfer *x);
+};
+
 struct fake_session {
 	pthread_mutex_t lock; /* while it is repaired, or lost */
 	struct peer *peer;
@@ -67,6 +75,8 @@ struct fake_servers {
 	unsigned submits, waits;
 	unsigned submits_at_first_wait;
 	struct fake_fault fault;
+	struct fake_halfway halfway;
+	uint64_t read_bytes;	 /* that moved */
 	unsigned fault_permille; /* of all transfers, whatever FAULT says */
 	uint64_t seed;
 	char *slabs[4096]; /* all that were ever given out */
@@ -105,6 +115,13 @@ void fake_clear_log(void);
 
 /* The bytes of PAGE as the server of its slab's first part has them. */
 const char *fake_stored(uint64_t page);
+
+/* Changes a byte of what part I of PAGE's slab holds of it. */
+void fake_spoil(uint64_t page, uint32_t i);
+
+/* Has CALL called in the middle of a transfer (struct fake_halfway). */
+void fake_at_halfway(enum xfer_op op, unsigned skip,
+		     void (*call)(const struct xfer *x));
 
 /* Fills N pages with something that tells PAGE and VERSION. */
 void fake_fill(char *buf, uint64_t page, uint64_t n, uint64_t version);

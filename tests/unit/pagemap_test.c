@@ -95,6 +95,67 @@ static void nothing_set_is_nothing_changed(void **state)
 	assert_int_equal(pagemap_get(&map, 5), PAGE_ABSENT);
 }
 
+/* --- looks --- */
+
+/* 32 is where a byte's sequence comes round. */
+static void any_number_of_changes_is_seen(void **state)
+{
+	static const unsigned numbers[] = {
+		1, 2, 31, 32, 33, 64, 96, 32 * 256
+	};
+
+	(void)state;
+	pagemap_set(&map, 70, 1, PAGE_PRESENT);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		struct page_look look = pagemap_look(&map, 70);
+
+		assert_true(pagemap_unchanged(&map, 70, look, false));
+		for (unsigned j = 0; j < numbers[i]; j++)
+			pagemap_set(&map, 70, 1, PAGE_PRESENT);
+		assert_false(pagemap_unchanged(&map, 70, look, false));
+	}
+}
+
+static void who_owns_a_page_may_leave_that_out(void **state)
+{
+	struct page_look look = pagemap_look(&map, 3);
+
+	(void)state;
+	assert_int_equal(pagemap_own(&map, 3, 0), 0);
+	assert_true(page_look_busy(pagemap_look(&map, 3)));
+	assert_false(pagemap_unchanged(&map, 3, look, false));
+	assert_true(pagemap_unchanged(&map, 3, look, true));
+	pagemap_set(&map, 3, 1, PAGE_LOST);
+	assert_false(pagemap_unchanged(&map, 3, look, true));
+	pagemap_disown(&map, 3);
+}
+
+/* Of another group it is seen nothing. */
+static void changes_elsewhere_are_no_changes(void **state)
+{
+	struct page_look look = pagemap_look(&map, PAGE_GROUP_PAGES);
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		pagemap_set(&map, 0, PAGE_GROUP_PAGES, PAGE_PRESENT);
+		pagemap_set(&map, 2 * PAGE_GROUP_PAGES, 10, PAGE_PRESENT);
+	}
+	assert_true(pagemap_unchanged(&map, PAGE_GROUP_PAGES, look, false));
+}
+
+/* The last page is in a group that is not full. */
+static void the_last_group_is_there(void **state)
+{
+	struct page_look look = pagemap_look(&map, PAGES - 1);
+
+	(void)state;
+	for (int i = 0; i < 32; i++)
+		pagemap_set(&map, PAGES - 1, 1, PAGE_PRESENT);
+	assert_false(pagemap_unchanged(&map, PAGES - 1, look, false));
+	assert_true(map.memory_bytes >=
+		    PAGES + PAGES / PAGE_GROUP_PAGES * sizeof(uint64_t));
+}
+
 /* --- several threads on the same pages --- */
 
 #define THREADS 4
@@ -164,6 +225,81 @@ static void what_all_threads_are_told_sums_up(void **state)
 	assert_int_equal(count_state(PAGE_LOST), atomic_load(&map.lost));
 }
 
+/* A page whose bytes are one number: writers own it, as carry_write's callers
+ * do, and others trim it whenever they like. */
+#define WRITERS 3
+
+static _Atomic uint64_t bytes_of_the_page;
+static _Atomic bool ended;
+
+static void *write_the_page(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < ROUNDS / 10; i++) {
+		if (pagemap_own(&map, 5, after_ms(LONG_MS)))
+			break;
+		atomic_fetch_add_explicit(&bytes_of_the_page, 1,
+					  memory_order_relaxed);
+		pagemap_set(&map, 5, 1, PAGE_PRESENT);
+		pagemap_disown(&map, 5);
+	}
+	return NULL;
+}
+
+static void *trim_the_page(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&ended)) {
+		pagemap_set(&map, 5, 1, PAGE_ABSENT);
+		pagemap_set(&map, 6, 1, PAGE_PRESENT);
+	}
+	return NULL;
+}
+
+/* How often two looks were the same though the bytes were not. */
+static void *read_the_page(void *arg)
+{
+	unsigned *wrong = arg;
+
+	while (!atomic_load(&ended)) {
+		struct page_look look = pagemap_look(&map, 5);
+		uint64_t first = atomic_load_explicit(&bytes_of_the_page,
+						      memory_order_relaxed);
+		uint64_t last;
+
+		/* Long enough for any number of writes. */
+		for (uint64_t n = first % 500; n > 0; n--)
+			(void)pagemap_get(&map, 900);
+		last = atomic_load_explicit(&bytes_of_the_page,
+					    memory_order_acquire);
+		if (!page_look_busy(look) &&
+		    pagemap_unchanged(&map, 5, look, false))
+			*wrong += first != last;
+	}
+	return NULL;
+}
+
+static void a_look_is_never_deceived(void **state)
+{
+	pthread_t writers[WRITERS], reader, trimmer;
+	unsigned wrong = 0;
+
+	(void)state;
+	atomic_store(&ended, false);
+	reader = thread_start(read_the_page, &wrong);
+	trimmer = thread_start(trim_the_page, NULL);
+	for (int i = 0; i < WRITERS; i++)
+		writers[i] = thread_start(write_the_page, NULL);
+	for (int i = 0; i < WRITERS; i++)
+		thread_end(writers[i]);
+	atomic_store(&ended, true);
+	thread_end(reader);
+	thread_end(trimmer);
+	assert_int_equal(wrong, 0);
+	for (uint64_t i = 0; i < PAGES / PAGE_GROUP_PAGES; i++)
+		assert_int_equal(map.wraps[i] & PAGE_WRAP_MASK, 0);
+}
+
 #define with_map(test) cmocka_unit_test_setup_teardown(test, make_map, end_map)
 
 int main(void)
@@ -176,7 +312,12 @@ int main(void)
 		with_map(a_lost_page_comes_back_by_a_write_or_a_trim),
 		with_map(a_run_ends_where_the_state_changes),
 		with_map(nothing_set_is_nothing_changed),
+		with_map(any_number_of_changes_is_seen),
+		with_map(who_owns_a_page_may_leave_that_out),
+		with_map(changes_elsewhere_are_no_changes),
+		with_map(the_last_group_is_there),
 		with_map(what_all_threads_are_told_sums_up),
+		with_map(a_look_is_never_deceived),
 	};
 
 	return cmocka_run_group_tests_name("pagemap", tests, NULL, NULL);
