@@ -271,15 +271,24 @@ static void cut_short(struct engine *engine, struct lane *lane,
 	try_harvest(engine, lane, 0);
 }
 
+/* How long a server that is asked in vain may take where too many lanes wait
+ * for such already: as long as lane_reap gives it then. */
+#define SHORTAGE_NS (300 * NS_PER_MS)
+
 /* Ends a try that cannot succeed.  With one part, what it waits for is the
  * caller's memory. */
 static void drop_try(struct engine *engine, struct lane *lane,
 		     uint64_t begin_ns, uint64_t until_ns)
 {
-	if (engine->redundancy.parts > 1)
+	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
+
+	if (engine->redundancy.parts == 1)
+		cut_short(engine, lane, until_ns);
+	else if (!lane_in_flight(lane) || lane_may_park(&engine->lanes, lane))
 		leave_late(engine, lane, begin_ns);
 	else
-		cut_short(engine, lane, until_ns);
+		cut_short(engine, lane,
+			  soon_ns < until_ns ? soon_ns : until_ns);
 }
 
 /* How long a read takes decides where there is a choice of servers; where there
@@ -293,16 +302,25 @@ static bool is_timed(const struct engine *engine, const struct lane *lane)
 static bool explores(const struct engine *engine, struct lane *lane)
 {
 	return ++lane->turn % EXPLORE_READS == 0 &&
-	       atomic_load(&engine->lanes.n_parked) == 0;
+	       atomic_load(&engine->lanes.n_may_park) == 0;
 }
 
-/* Too many lanes are waited for already, or nobody else is there.  Who keeps
- * the lanes is given up soon; when to look again. */
-static uint64_t put_off_hedge(struct engine *engine)
+/* Asks one more part for each run that waits, where one more lane may be left
+ * with late transfers.  Else who keeps the lanes is given up soon.  False where
+ * it is to be tried again: the others may be away for a moment. */
+static bool try_hedge(struct engine *engine, struct lane *lane)
 {
-	if (!lane_may_park(&engine->lanes))
+	bool allowed = lane->may_park;
+
+	if (!lane_may_park(&engine->lanes, lane)) {
 		lane_reap(&engine->lanes, true);
-	return clock_now_ns() + HEDGE_MIN_NS;
+		return false;
+	}
+	if (hedge(engine, lane))
+		return true;
+	if (!allowed)
+		lane_no_parking(&engine->lanes, lane);
+	return false;
 }
 
 /* Gets enough parts of every run. */
@@ -335,10 +353,9 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
-		/* The others may be away for a moment. */
-		hedged = lane_may_park(&engine->lanes) && hedge(engine, lane);
+		hedged = try_hedge(engine, lane);
 		if (!hedged)
-			hedge_at_ns = put_off_hedge(engine);
+			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
 	}
 	try_submit(lane, until_ns);
 	drop_try(engine, lane, begin_ns, until_ns);

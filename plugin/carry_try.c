@@ -77,6 +77,7 @@ void try_begin(struct engine *engine, struct lane *lane)
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
 		lane->sets[t].n = lane->sets[t].submitted = 0;
 	lane->scratch_used = 0;
+	lane_no_parking(&engine->lanes, lane);
 }
 
 uint8_t *try_scratch(const struct engine *engine, struct lane *lane,

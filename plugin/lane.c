@@ -184,6 +184,7 @@ static void take_back(struct lane_pool *pool, struct lane *lane, bool writer)
 {
 	bool wake_reader, wake_writer;
 
+	lane_no_parking(pool, lane);
 	pthread_mutex_lock(&pool->lock);
 	free_lane(pool, lane);
 	pool->n_writers -= writer;
@@ -195,6 +196,25 @@ static void take_back(struct lane_pool *pool, struct lane *lane, bool writer)
 }
 
 /* --- lanes with late transfers --- */
+
+bool lane_may_park(struct lane_pool *pool, struct lane *lane)
+{
+	uint32_t n = atomic_load(&pool->n_may_park);
+
+	if (lane->may_park || lane == lane_of_keeper(pool))
+		return true;
+	while (!lane->may_park && n < pool->config.lanes / 2)
+		lane->may_park = atomic_compare_exchange_weak(&pool->n_may_park,
+							      &n, n + 1);
+	return lane->may_park;
+}
+
+void lane_no_parking(struct lane_pool *pool, struct lane *lane)
+{
+	if (lane->may_park)
+		atomic_fetch_sub(&pool->n_may_park, 1);
+	lane->may_park = false;
+}
 
 bool lane_in_flight(const struct lane *lane)
 {

@@ -166,6 +166,8 @@ struct lane_pool {
 	struct lane *free;   /* last in, first out */
 	struct lane *parked; /* with late transfers */
 	_Atomic uint32_t n_parked;
+	/* Parked, or allowed to be when their requests are over. */
+	_Atomic uint32_t n_may_park;
 	uint32_t n_free, n_writers, write_waiters, read_waiters;
 	bool closed;
 };
@@ -193,13 +195,14 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
  * thread; without SHORTAGE it may take seconds where a device is gone. */
 void lane_reap(struct lane_pool *pool, bool shortage);
 
-/* Whether one more lane may be left with late transfers: half of them at most,
- * so that a silent server does not take all. */
-static inline bool lane_may_park(const struct lane_pool *pool)
-{
-	return atomic_load_explicit(&pool->n_parked, memory_order_relaxed) <
-	       pool->config.lanes / 2;
-}
+/* Whether LANE may be left with late transfers: half of the lanes at most, so
+ * that a silent server does not take all.  Asked before a transfer is begun, or
+ * left, that may become late, as a lane is parked only when its request is
+ * over. By the lane's holder; what is allowed holds until the lane comes home,
+ * or lane_no_parking.  The keeper's lane may always: it is never parked. */
+bool lane_may_park(struct lane_pool *pool, struct lane *lane);
+/* Nothing of it is in flight, nor will be for now. */
+void lane_no_parking(struct lane_pool *pool, struct lane *lane);
 
 /* Ends lane_get for good; true when every lane came home by DEADLINE_NS. */
 bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns);

@@ -190,6 +190,104 @@ static void a_read_turns_to_one_more_server_where_that_fails_too(void **state)
 	atomic_store(&fake.sessions[hangs].silent, false);
 }
 
+#define LANES 4 /* as fake_start_copies was told */
+
+struct reader {
+	pthread_t thread;
+	char got[PAGE_BYTES];
+	uint64_t page;
+	int rc;
+};
+
+static void *read_own_page(void *arg)
+{
+	struct reader *r = arg;
+
+	r->rc = fake_read(r->got, r->page, 1);
+	return NULL;
+}
+
+/* How many transfers the server was given. */
+static unsigned transfers_to(uint32_t server)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&fake.lock);
+	for (size_t i = 0; i < fake.n_sent && i < FAKE_LOG_MAX; i++)
+		n += fake.sent[i].server == server;
+	pthread_mutex_unlock(&fake.lock);
+	return n;
+}
+
+static unsigned looks(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&fake.lock);
+	n = fake.waits;
+	pthread_mutex_unlock(&fake.lock);
+	return n;
+}
+
+static _Atomic uint32_t most_parked;
+
+/* Called by each request that parks its lane. */
+static void note_parked(void *owner)
+{
+	uint32_t now = atomic_load(&fake.engine.lanes.n_parked);
+	uint32_t most = atomic_load(&most_parked);
+
+	(void)owner;
+	while (now > most &&
+	       !atomic_compare_exchange_weak(&most_parked, &most, now))
+		;
+}
+
+/* All lanes read from a server that hangs, and would turn to the other one at
+ * the same time. */
+static void half_of_the_lanes_are_parked_at_most(void **state)
+{
+	struct fake_session *hangs = &fake.sessions[server_of(0)];
+	struct fake_session *other = &fake.sessions[server_of(1)];
+	struct reader readers[LANES];
+	unsigned looked;
+
+	(void)state;
+	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
+	fake.engine.lanes.config.parked = note_parked;
+	atomic_store(&most_parked, 0);
+	atomic_store(&fake.engine.peers[server_of(1)].usual_ns, NS_PER_S);
+	atomic_store(&hangs->silent, true);
+	atomic_store(&hangs->no_repair, true);
+	atomic_store(&other->silent, true); /* until all have asked it */
+	fake_clear_log();
+	for (uint64_t i = 0; i < LANES; i++) {
+		readers[i].page = i;
+		readers[i].thread = thread_start(read_own_page, &readers[i]);
+	}
+	while (transfers_to(server_of(0)) < LANES ||
+	       transfers_to(server_of(1)) < LANES / 2)
+		sleep_ms(1);
+	/* Each of them looks again many times, and may ask the other one. */
+	looked = looks();
+	while (looks() < looked + 50 * LANES)
+		sleep_ms(1);
+	assert_int_equal(transfers_to(server_of(1)), LANES / 2);
+	atomic_store(&other->silent, false);
+	for (uint64_t i = 0; i < LANES; i++) {
+		thread_end(readers[i].thread);
+		assert_int_equal(readers[i].rc, 0);
+		assert_memory_equal(readers[i].got, sent + i * PAGE_BYTES,
+				    PAGE_BYTES);
+	}
+	assert_int_equal(atomic_load(&most_parked), LANES / 2);
+	/* And they come home: as many may be parked the next time. */
+	atomic_store(&hangs->silent, false);
+	lane_reap(&fake.engine.lanes, false);
+	assert_int_equal(atomic_load(&fake.engine.lanes.n_parked), 0);
+	assert_int_equal(atomic_load(&fake.engine.lanes.n_may_park), 0);
+}
+
 /* --- writes --- */
 
 /* Away for a moment, within the time that a write waits for it. */
@@ -274,6 +372,7 @@ int main(void)
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
 		TEST(a_server_that_comes_back_is_asked_in_the_end),
 		TEST3(a_read_turns_to_one_more_server_where_that_fails_too),
+		TEST(half_of_the_lanes_are_parked_at_most),
 		TEST(a_link_that_flaps_costs_no_copy),
 		TEST(a_server_that_hangs_is_not_waited_for_again),
 		TEST(the_keeper_owns_no_page_while_it_waits),
