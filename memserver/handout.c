@@ -11,13 +11,14 @@
 /* Of one session, under way at a time. */
 #define GRANTS_MAX 1024
 
-/* One hand-out that the preparing thread has a part in. */
+/* One hand-out that the preparing thread has a part in.  Those that a client
+ * waits for stand in session->wanted until it is their session's turn. */
 struct grant {
 	struct work work;
+	struct list link; /* in session->wanted */
 	struct session *session;
 	struct lane_domain *domain; /* what to register with, or NULL */
 	bool spare;		    /* nobody waits for it */
-	bool repeated;		    /* after what was being given back */
 	uint32_t connection;	    /* that asked */
 	uint32_t cookie;
 	uint64_t label;
@@ -86,11 +87,17 @@ static bool reclaim_spare(struct server *server)
 	return false;
 }
 
+/* Preparing thread.  A client waits, so it overtook what sessions gave back,
+ * which may be thousands of slabs; where it has to wait for one of these it
+ * waits for no more than it needs. */
 static void grant_run(struct work *work)
 {
 	struct grant *grant = container_of(work, struct grant, work);
+	struct slab_pool *pool = &grant->session->server->pool;
 
-	grant->err = slab_take(&grant->session->server->pool, &grant->slab);
+	do {
+		grant->err = slab_take(pool, &grant->slab);
+	} while (grant->err && !grant->spare && workq_do_next(work->queue));
 	if (grant->err || !grant->domain)
 		return;
 	grant->err = lane_register(grant->domain, grant->slab);
@@ -122,7 +129,8 @@ static void grant_failed(struct grant *grant)
 /* What was on its way when the server began to drain comes too late. */
 static void withhold(struct grant *grant)
 {
-	slab_put_back(grant->slab);
+	if (grant->slab)
+		slab_put_back(grant->slab);
 	if (!grant->spare)
 		refuse(grant->session, grant->connection, grant->cookie,
 		       WIRE_E_NO_MEMORY,
@@ -151,17 +159,87 @@ static void conclude(struct grant *grant)
 
 	if (came_before(grant))
 		return;
-	if (!grant->slab)
-		grant_failed(grant);
-	else if (session->state == SESSION_ENDING)
-		slab_put_back(grant->slab);
-	else if (release_refusal(session->server))
+	if (session->state == SESSION_ENDING) {
+		if (grant->slab)
+			slab_put_back(grant->slab);
+	} else if (release_refusal(session->server)) {
 		withhold(grant);
-	else if (grant->spare)
+	} else if (!grant->slab) {
+		grant_failed(grant);
+	} else if (grant->spare) {
 		session->spare = grant->slab;
-	else
+	} else {
 		deliver(session, grant->slab, grant->connection, grant->cookie,
 			grant->label);
+	}
+}
+
+/* GRANT is over, with a slab or without.  Its session may be gone then. */
+static void finish(struct grant *grant)
+{
+	struct session *session = grant->session;
+
+	session->grants--;
+	if (grant->spare)
+		session->spare_coming = false;
+	conclude(grant);
+	if (grant->slab && !grant->spare)
+		handout_spare(session);
+	free(grant);
+	session_settle(session);
+}
+
+/* --- turns --- */
+
+void handout_init(struct server *server)
+{
+	list_init(&server->waiting);
+	server->granting = false;
+}
+
+/* The first wish of the session whose turn it is; the session goes behind all
+ * others that wait.  NULL where none waits. */
+static struct grant *take_turn(struct server *server)
+{
+	struct session *session;
+	struct grant *grant;
+
+	if (list_empty(&server->waiting))
+		return NULL;
+	session = container_of(server->waiting.next, struct session, turn);
+	grant = container_of(session->wanted.next, struct grant, link);
+	list_remove(&session->turn);
+	list_remove(&grant->link);
+	if (!list_empty(&session->wanted))
+		list_append(&server->waiting, &session->turn);
+	return grant;
+}
+
+/* Whether what GRANT asks for has come meanwhile, or will not be given. */
+static bool is_idle(const struct grant *grant)
+{
+	const struct session *session = grant->session;
+
+	return session->state == SESSION_ENDING ||
+	       release_refusal(session->server) ||
+	       slab_find_label(&session->server->pool, session->key,
+			       grant->label);
+}
+
+/* One wish at a time is at the preparing thread, so that a session which asks
+ * for a thousand slabs is one slab ahead of the others, and not a thousand. */
+static void next_turn(struct server *server)
+{
+	struct grant *grant;
+
+	while (!server->granting && (grant = take_turn(server))) {
+		if (is_idle(grant)) {
+			finish(grant);
+			continue;
+		}
+		server->granting = true;
+		workq_submit_urgent(&server->preparer, &grant->work);
+	}
 }
 
 static void grant_done(struct work *work)
@@ -170,21 +248,19 @@ static void grant_done(struct work *work)
 	struct session *session = grant->session;
 	struct server *server = session->server;
 
-	/* It overtook what other sessions gave back; now it comes after. */
-	if (grant->err && !grant->spare && session->state != SESSION_ENDING &&
-	    (reclaim_spare(server) || !grant->repeated)) {
-		grant->repeated = true;
+	if (grant->spare) {
+		finish(grant);
+		return;
+	}
+	/* A spare that goes back now is queued before the next try. */
+	if (grant->err && session->state != SESSION_ENDING &&
+	    reclaim_spare(server)) {
 		workq_submit(&server->preparer, work);
 		return;
 	}
-	session->grants--;
-	if (grant->spare)
-		session->spare_coming = false;
-	conclude(grant);
-	if (!grant->err && !grant->spare)
-		handout_spare(session);
-	free(grant);
-	session_settle(session);
+	server->granting = false;
+	finish(grant);
+	next_turn(server);
 }
 
 static struct grant *grant_new(struct session *session)
@@ -219,9 +295,10 @@ static void grant_slab(struct session *session, uint32_t cookie, uint64_t label)
 	}
 	grant->cookie = cookie;
 	grant->label = label;
-	/* A client waits, while a session that ended may be giving back
-	 * thousands of slabs. */
-	workq_submit_urgent(&session->server->preparer, &grant->work);
+	list_append(&session->wanted, &grant->link);
+	if (list_empty(&session->turn))
+		list_append(&session->server->waiting, &session->turn);
+	next_turn(session->server);
 }
 
 void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
@@ -240,7 +317,9 @@ void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
 		return;
 	}
 	if (session->transport == WIRE_TRANSPORT_TCP) {
-		slab = slab_take_ready(&server->pool);
+		/* what is at hand is for the first who waits */
+		if (list_empty(&server->waiting))
+			slab = slab_take_ready(&server->pool);
 	} else if (!session->domain) {
 		refuse(session, session->connection, cookie, WIRE_E_PROTOCOL,
 		       "the first lane has to join before a slab is allocated");

@@ -1,12 +1,18 @@
 /* Handing slabs out: from the stock at once, or by way of the preparing
  * thread, and for RDMA with one registered slab ahead of the session's wish.
- * Main loop. */
+ *
+ * Sessions that have to wait take turns, one slab each: how many slabs a
+ * session asks for, or how often it frees one and asks again, is of no account
+ * to the others.  Main loop. */
 #ifndef RSWAP_HANDOUT_H
 #define RSWAP_HANDOUT_H
 
 #include <stdint.h>
 
 #include "session.h"
+
+/* Before the first session. */
+void handout_init(struct server *server);
 
 /* Replies SLAB or ERROR to an ALLOC, now or later; replies to several may come
  * in another order than asked.  A label that the session has a slab for is

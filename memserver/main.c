@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "config.h"
+#include "handout.h"
 #include "host.h"
 #include "log.h"
 #include "output.h"
@@ -60,6 +61,7 @@ static bool open_base(struct server *server, struct reason *why)
 {
 	list_init(&server->controls);
 	admission_init(&server->admission);
+	handout_init(server);
 	list_init(&server->sessions);
 	server->start_ns = clock_now_ns();
 	if (getrandom(server->incarnation, sizeof server->incarnation, 0) !=

@@ -50,6 +50,8 @@ struct server {
 	struct admission admission; /* of those without a session */
 	struct list sessions;	    /* those that are ending as well */
 	unsigned session_count;
+	struct list waiting; /* session.turn: who gets the next slab */
+	bool granting;	     /* one is being prepared for a session */
 	uint32_t last_key;
 	bool stopping;
 

@@ -148,6 +148,8 @@ struct session *session_open(struct server *server, struct control *control,
 	session->transport = open->transport;
 	session->size_bytes = open->size_bytes;
 	list_init(&session->slabs);
+	list_init(&session->wanted);
+	list_init(&session->turn);
 	list_append(&server->sessions, &session->link);
 	server->session_count++;
 	output_news("session %u: opened by %s at %s, %s over %s", session->key,

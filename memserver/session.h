@@ -102,7 +102,9 @@ struct session {
 
 	struct list slabs; /* slab.owned */
 	uint32_t slab_count;
-	uint32_t grants; /* hand-outs under way */
+	uint32_t grants;    /* hand-outs under way */
+	struct list wanted; /* of these, those whose turn has not come */
+	struct list turn;   /* in server->waiting while there are any */
 
 	struct lane_slot slots[SESSION_MAX_LANES];
 	uint32_t lane_count; /* joined, and not gone yet */

@@ -11,23 +11,52 @@ static void deliver_done(struct mail *mail)
 	work->done(work);
 }
 
-/* The next piece of work, or NULL when it is time to stop. */
-static struct work *next_work(struct workq *queue)
+/* Under queue->lock; the queue is not empty. */
+static struct work *take_first(struct workq *queue)
 {
-	struct work *work;
+	struct work *work = queue->first;
+
+	queue->first = work->next;
+	if (queue->urgent_end == &work->next)
+		queue->urgent_end = &queue->first;
+	if (queue->end == &work->next)
+		queue->end = &queue->first;
+	return work;
+}
+
+/* The next piece of work, or NULL when it is time to stop. */
+static struct work *await_work(struct workq *queue)
+{
+	struct work *work = NULL;
 
 	pthread_mutex_lock(&queue->lock);
 	while (!queue->first && !queue->stop)
 		pthread_cond_wait(&queue->more, &queue->lock);
-	work = queue->first;
-	if (work) {
-		queue->first = work->next;
-		if (queue->urgent_end == &work->next)
-			queue->urgent_end = &queue->first;
-		if (queue->end == &work->next)
-			queue->end = &queue->first;
-	}
+	if (queue->first)
+		work = take_first(queue);
 	pthread_mutex_unlock(&queue->lock);
+	return work;
+}
+
+static void do_work(struct workq *queue, struct work *work)
+{
+	bool tell = work->done;
+
+	work->run(work);
+	if (tell)
+		mailbox_post(queue->done_box, &work->mail);
+}
+
+bool workq_do_next(struct workq *queue)
+{
+	struct work *work = NULL;
+
+	pthread_mutex_lock(&queue->lock);
+	if (queue->first)
+		work = take_first(queue);
+	pthread_mutex_unlock(&queue->lock);
+	if (work)
+		do_work(queue, work);
 	return work;
 }
 
@@ -36,13 +65,8 @@ static void *workq_thread(void *arg)
 	struct workq *queue = arg;
 	struct work *work;
 
-	while ((work = next_work(queue))) {
-		bool tell = work->done;
-
-		work->run(work);
-		if (tell)
-			mailbox_post(queue->done_box, &work->mail);
-	}
+	while ((work = await_work(queue)))
+		do_work(queue, work);
 	return NULL;
 }
 

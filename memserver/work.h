@@ -46,6 +46,10 @@ void workq_submit(struct workq *queue, struct work *work);
 /* The same, before everything that is not urgent. */
 void workq_submit_urgent(struct workq *queue, struct work *work);
 
+/* For work that runs, to do the next queued piece at once: true, or false where
+ * nothing is queued.  The queue's thread. */
+bool workq_do_next(struct workq *queue);
+
 /* Does what is queued, then ends the thread and waits for it.  What `done`
  * has to be told is in the mailbox afterwards.  Nobody submits any more. */
 void workq_stop(struct workq *queue);

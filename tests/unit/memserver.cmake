@@ -2,7 +2,7 @@
 foreach(name admission config host conn)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
-foreach(name session resume release)
+foreach(name session resume release turns)
   rswap_unit_test(memserver_${name} SOURCES session_server.c fake_control.c
     LIBRARIES rswap-memserver-core)
 endforeach()

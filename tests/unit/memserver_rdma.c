@@ -86,6 +86,7 @@ static int start(void **state)
 	server.config = &config;
 	list_init(&server.sessions);
 	list_init(&server.controls);
+	handout_init(&server);
 	server.loop = ev_loop_new(EVFLAG_AUTO);
 	mailbox_open(&server.box, server.loop);
 	replies = 0;

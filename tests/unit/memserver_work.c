@@ -129,6 +129,38 @@ static void urgent_work_comes_first_and_in_order(void **state)
 	assert_int_equal(ran, 6);
 }
 
+/* Work that waits for what is queued behind it. */
+static void run_all_others(struct work *work)
+{
+	while (workq_do_next(work->queue))
+		;
+	assert_int_equal(ran, 5);
+	ran++;
+}
+
+static void work_does_the_next(void **state)
+{
+	static struct work first = { .run = run_gate };
+	static struct work waits = { .run = run_all_others };
+	static struct job jobs[5];
+
+	(void)state;
+	pthread_mutex_lock(&gate);
+	workq_submit(&queue, &first);
+	for (unsigned i = 0; i < 5; i++) {
+		jobs[i].number = i;
+		jobs[i].work.run = run_job;
+		jobs[i].work.done = job_done;
+		workq_submit(&queue, &jobs[i].work);
+	}
+	workq_submit_urgent(&queue, &waits);
+	pthread_mutex_unlock(&gate);
+	workq_stop(&queue);
+	assert_int_equal(ran, 6);
+	mailbox_deliver(&box);
+	assert_int_equal(done, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +169,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			urgent_work_comes_first_and_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(work_does_the_next, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

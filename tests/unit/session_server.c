@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "handout.h"
 #include "support.h"
 
 struct config config;
@@ -28,6 +29,7 @@ int server_setup(void **state)
 	server.config = &config;
 	list_init(&server.sessions);
 	list_init(&server.controls);
+	handout_init(&server);
 	server.loop = ev_loop_new(EVFLAG_AUTO);
 	mailbox_open(&server.box, server.loop);
 	replies = abandoned = closed = 0;
