@@ -12,86 +12,144 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cgroup.h"
+#include "kernfile.h"
 #include "log.h"
 #include "size.h"
 
 /* What queue pairs and completion queues may pin besides slabs. */
 #define RDMA_EXTRA_BYTES (64ull << 20)
 
-/* Of the machine's memory, what is never handed out: one part in this many. */
+/* Of the machine's memory, and of what a cgroup may use, what is never handed
+ * out: one part in this many. */
 #define RESERVE_PART 64
+/* And of a cgroup's besides, for this process itself: its threads, sessions and
+ * sockets. */
+#define CGROUP_RESERVE_BYTES (8ull << 20)
+
+/* Stays open: memory must not be refused, and not be granted unseen, for want
+ * of a descriptor.  -1 before host_open_memory. */
+static int meminfo_fd = -1;
 
 static bool read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t used = 0;
-	ssize_t got = 0;
+	ssize_t n = fd < 0 ? -1 : kernfile_read(fd, text, size);
 
-	if (fd < 0)
-		return false;
-	while (used < size - 1 &&
-	       (got = read(fd, text + used, size - 1 - used)) > 0)
-		used += (size_t)got;
-	close(fd);
-	text[used] = '\0';
-	return got >= 0 && used;
-}
-
-bool host_meminfo_find(const char *meminfo, const char *key, uint64_t *value)
-{
-	size_t length = strlen(key);
-	const char *line = meminfo;
-
-	while (line && strncmp(line, key, length) != 0) {
-		line = strchr(line, '\n');
-		if (line)
-			line++;
-	}
-	if (!line)
-		return false;
-
-	char *end;
-
-	line += length;
-	*value = strtoull(line, &end, 10);
-	if (end == line)
-		return false;
-	if (!strncmp(end, " kB", 3))
-		*value *= 1024;
-	return true;
+	if (fd >= 0)
+		close(fd);
+	return n > 0;
 }
 
 static bool read_meminfo(char *text, size_t size)
 {
-	return read_file("/proc/meminfo", text, size);
+	if (meminfo_fd < 0)
+		return read_file("/proc/meminfo", text, size);
+	return kernfile_read(meminfo_fd, text, size) > 0;
 }
 
-bool host_has_memory(uint64_t bytes)
+bool host_open_memory(struct reason *why)
 {
-	char text[4096];
+	bool seen;
+
+	meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	if (meminfo_fd < 0) {
+		reason_set(why, "cannot open /proc/meminfo: %s",
+			   strerror(errno));
+		return false;
+	}
+	if (cgroup_open(&seen, why) < 0)
+		return false;
+	if (!seen)
+		log_notice("no cgroup with a memory controller is mounted "
+			   "here: a limit that there may be is not heeded");
+	return true;
+}
+
+static bool machine_has_memory(uint64_t bytes, struct reason *why)
+{
+	char text[8192];
 	uint64_t available_bytes;
 	uint64_t total_bytes;
 
 	if (!read_meminfo(text, sizeof text) ||
-	    !host_meminfo_find(text, "MemAvailable:", &available_bytes) ||
-	    !host_meminfo_find(text, "MemTotal:", &total_bytes))
+	    !kernfile_find(text, "MemAvailable:", &available_bytes) ||
+	    !kernfile_find(text, "MemTotal:", &total_bytes)) {
+		reason_set(why, "cannot read /proc/meminfo");
+		return false;
+	}
+	if (available_bytes >= bytes + total_bytes / RESERVE_PART)
 		return true;
-	return available_bytes >= bytes + total_bytes / RESERVE_PART;
+	reason_set(why, "this machine has %s available, of which %s are kept",
+		   size_format(available_bytes >> 20 << 20).text,
+		   size_format(total_bytes / RESERVE_PART >> 20 << 20).text);
+	return false;
+}
+
+static uint64_t cgroup_reserve_bytes(const struct cgroup_limit *limit)
+{
+	return limit->max_bytes / RESERVE_PART + CGROUP_RESERVE_BYTES;
+}
+
+static bool cgroup_has_memory(uint64_t bytes, struct reason *why)
+{
+	struct cgroup_room room;
+	const struct cgroup_limit *limit = &room.tightest;
+
+	if (cgroup_look(&room, why) < 0)
+		return false;
+	if (limit->max_bytes == CGROUP_NO_LIMIT ||
+	    limit->available_bytes >= bytes + cgroup_reserve_bytes(limit))
+		return true;
+	reason_set(why,
+		   "its cgroup may use %s (%s), and of that %s are left, of "
+		   "which %s are kept",
+		   size_format(limit->max_bytes >> 10 << 10).text, limit->file,
+		   size_format(limit->available_bytes >> 20 << 20).text,
+		   size_format(cgroup_reserve_bytes(limit) >> 20 << 20).text);
+	return false;
+}
+
+bool host_has_memory(uint64_t bytes, struct reason *why)
+{
+	return machine_has_memory(bytes, why) && cgroup_has_memory(bytes, why);
+}
+
+/* What can never be had is refused; what others use now may come. */
+bool host_check_cgroup(const struct config *config, struct reason *why)
+{
+	const struct cgroup_limit *limit;
+	struct cgroup_room room;
+	uint64_t most_bytes = 0;
+
+	if (config->hugepages)
+		return true; /* the memory controller does not count these */
+	if (cgroup_look(&room, why) < 0)
+		return false;
+	limit = &room.smallest;
+	if (limit->max_bytes == CGROUP_NO_LIMIT)
+		return true;
+	if (limit->max_bytes > cgroup_reserve_bytes(limit))
+		most_bytes = limit->max_bytes - cgroup_reserve_bytes(limit);
+	if (config->memory_bytes <= most_bytes)
+		return true;
+	reason_set(why,
+		   "--memory=%s: its cgroup may use %s (%.100s): at most %s "
+		   "are allowed, or raise that limit (MemoryMax= in a service)",
+		   size_format(config->memory_asked_bytes).text,
+		   size_format(limit->max_bytes >> 10 << 10).text, limit->file,
+		   size_format(most_bytes >> 20 << 20).text);
+	return false;
 }
 
 void host_check_memory(const struct config *config)
 {
-	char text[4096];
-	uint64_t available_bytes;
+	struct reason why;
 
-	if (config->hugepages || !read_meminfo(text, sizeof text) ||
-	    !host_meminfo_find(text, "MemAvailable:", &available_bytes) ||
-	    available_bytes >= config->memory_bytes)
-		return;
-	log_error("--memory=%s is more than the %s that this machine has "
-		  "available now: clients will be refused when it runs short",
-		  size_format(config->memory_bytes).text,
-		  size_format(available_bytes >> 20 << 20).text);
+	if (!config->hugepages && !host_has_memory(config->memory_bytes, &why))
+		log_error("--memory=%s is more than can be had now: %s; "
+			  "clients will be refused when it runs short",
+			  size_format(config->memory_bytes).text, why.text);
 }
 
 static bool can_lock_without_limit(void)
@@ -131,7 +189,7 @@ bool host_check_memlock(const struct config *config, struct reason *why)
 
 bool host_check_hugepages(const struct config *config, struct reason *why)
 {
-	char text[4096];
+	char text[8192];
 	uint64_t page_bytes;
 	uint64_t free_pages;
 	uint64_t reserved_pages;
@@ -140,9 +198,9 @@ bool host_check_hugepages(const struct config *config, struct reason *why)
 	if (!config->hugepages)
 		return true;
 	if (!read_meminfo(text, sizeof text) ||
-	    !host_meminfo_find(text, "Hugepagesize:", &page_bytes) ||
-	    !host_meminfo_find(text, "HugePages_Free:", &free_pages) ||
-	    !host_meminfo_find(text, "HugePages_Rsvd:", &reserved_pages) ||
+	    !kernfile_find(text, "Hugepagesize:", &page_bytes) ||
+	    !kernfile_find(text, "HugePages_Free:", &free_pages) ||
+	    !kernfile_find(text, "HugePages_Rsvd:", &reserved_pages) ||
 	    !page_bytes) {
 		reason_set(why, "--hugepages: this kernel has no huge pages");
 		return false;

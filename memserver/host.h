@@ -8,14 +8,18 @@
 #include "config.h"
 #include "reason.h"
 
-/* The number behind KEY ("MemAvailable:") in the text of /proc/meminfo; sizes
- * in bytes.  False where there is no such key.  Pure. */
-bool host_meminfo_find(const char *meminfo, const char *key, uint64_t *value);
+/* Opens what the functions below read, and keeps it open.  Says once where no
+ * cgroup can be seen.  Main thread, before any other. */
+bool host_open_memory(struct reason *why);
 
-/* Whether BYTES more can be locked without driving the machine into running
- * out of memory: what is available, less a reserve.  True where the kernel
- * does not tell.  Any thread; reads /proc/meminfo. */
-bool host_has_memory(uint64_t bytes);
+/* Whether BYTES more can be populated and locked without driving the machine,
+ * or a cgroup that this process is in, out of memory: what is available, less a
+ * reserve.  False with WHY, in figures; false where it cannot be told.  Any
+ * thread. */
+bool host_has_memory(uint64_t bytes, struct reason *why);
+
+/* Refuses, with both figures, where a cgroup's limit is below --memory. */
+bool host_check_cgroup(const struct config *config, struct reason *why);
 
 /* Refuses, with what to raise, where slabs of config->memory_bytes could not
  * be locked. */

@@ -53,7 +53,8 @@ static void ignore_signals(void)
 /* What the machine must allow, before anything is started. */
 static bool check_host(const struct config *config, struct reason *why)
 {
-	return host_check_hugepages(config, why) &&
+	return host_open_memory(why) && host_check_hugepages(config, why) &&
+	       host_check_cgroup(config, why) &&
 	       host_check_memlock(config, why) && pressure_check(config, why);
 }
 

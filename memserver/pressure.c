@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "kernfile.h"
 #include "log.h"
 #include "release.h"
 
@@ -26,19 +27,24 @@ bool pressure_find(const char *psi, unsigned *hundredths)
 	return true;
 }
 
+/* While it is watched: what happens must not be missed for want of a
+ * descriptor.  -1 else. */
+static int psi_fd = -1;
+
 /* A kernel without PSI has no file; one booted with psi=0 fails the read. */
 static int read_psi(const struct config *config, unsigned *hundredths)
 {
 	char text[512];
-	int fd = open(config->psi_path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	int err = n < 0 ? errno : 0;
+	int fd = psi_fd;
+	ssize_t n;
 
-	if (fd >= 0)
+	if (fd < 0)
+		fd = open(config->psi_path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -errno : kernfile_read(fd, text, sizeof text);
+	if (fd >= 0 && fd != psi_fd)
 		close(fd);
-	if (err)
-		return -err;
-	text[n] = '\0';
+	if (n < 0)
+		return (int)n;
 	return pressure_find(text, hundredths) ? 0 : -EINVAL;
 }
 
@@ -95,12 +101,17 @@ void pressure_start(struct server *server)
 {
 	if (!server->config->reclaim_percent)
 		return;
+	psi_fd = open(server->config->psi_path, O_RDONLY | O_CLOEXEC);
 	ev_timer_init(&server->pressure_timer, look_cb, LOOK_S, LOOK_S);
 	ev_timer_start(server->loop, &server->pressure_timer);
 }
 
 void pressure_stop(struct server *server)
 {
-	if (server->config->reclaim_percent)
-		ev_timer_stop(server->loop, &server->pressure_timer);
+	if (!server->config->reclaim_percent)
+		return;
+	ev_timer_stop(server->loop, &server->pressure_timer);
+	if (psi_fd >= 0)
+		close(psi_fd);
+	psi_fd = -1;
 }

@@ -13,6 +13,9 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* At a time: a slab size and this are powers of two. */
+#define POPULATE_BYTES (8ull << 20)
+
 static void stock_fill_run(struct work *work);
 
 /* --- memory of one slab --- */
@@ -33,25 +36,51 @@ static void give_memory_back(struct slab *slab)
 
 /* MADV_POPULATE_WRITE reports what a plain touch would turn into a signal.
  * mlock(2) populates as well, where the kernel is too old for it. */
-static int populate(struct slab *slab)
+static int populate_part(const struct slab_pool *pool, uint8_t *memory,
+			 uint64_t bytes)
 {
-	struct slab_pool *pool = slab->pool;
-	bool populated = madvise(slab->memory, pool->slab_bytes,
-				 MADV_POPULATE_WRITE) == 0;
-	int err = 0;
+	bool populated = madvise(memory, bytes, MADV_POPULATE_WRITE) == 0;
 
 	if (!populated && errno != EINVAL)
-		err = -errno;
-	else if ((!populated || !pool->hugepages) &&
-		 mlock(slab->memory, pool->slab_bytes) < 0)
-		err = -errno;
+		return -errno;
+	if ((!populated || !pool->hugepages) && mlock(memory, bytes) < 0)
+		return -errno;
+	return 0;
+}
+
+/* In parts, with a look at what is left before each: others take memory too,
+ * and the kernel does not refuse what is too much, but kills. */
+static int populate(struct slab *slab, struct reason *why)
+{
+	struct slab_pool *pool = slab->pool;
+	uint64_t part_bytes = pool->slab_bytes;
+	uint64_t done_bytes = 0;
+	int err = 0;
+
+	if (!pool->hugepages && part_bytes > POPULATE_BYTES)
+		part_bytes = POPULATE_BYTES;
+	/* no part where not all will fit */
+	if (!pool->hugepages && !host_has_memory(pool->slab_bytes, why))
+		return -ENOMEM;
+	while (!err && done_bytes < pool->slab_bytes) {
+		if (done_bytes && !host_has_memory(part_bytes, why)) {
+			err = -ENOMEM;
+			break;
+		}
+		err = populate_part(pool, slab->memory + done_bytes,
+				    part_bytes);
+		if (err)
+			reason_set(why, "%s", strerror(-err));
+		done_bytes += part_bytes;
+	}
 	if (err)
 		give_memory_back(slab);
 	return err;
 }
 
 /* One line when memory begins to be refused, and one when it comes again. */
-static void tell_shortage(struct slab_pool *pool, int err)
+static void tell_shortage(struct slab_pool *pool, int err,
+			  const struct reason *why)
 {
 	bool now_short = err != 0;
 
@@ -61,19 +90,17 @@ static void tell_shortage(struct slab_pool *pool, int err)
 	if (now_short)
 		log_error("cannot populate a slab of %s: %s; clients are "
 			  "refused until that changes",
-			  size_format(pool->slab_bytes).text, strerror(-err));
+			  size_format(pool->slab_bytes).text, why->text);
 	else
 		log_notice("slabs can be populated again");
 }
 
 static int prepare(struct slab *slab)
 {
-	struct slab_pool *pool = slab->pool;
-	int err = -ENOMEM;
+	struct reason why;
+	int err = populate(slab, &why);
 
-	if (pool->hugepages || host_has_memory(pool->slab_bytes))
-		err = populate(slab);
-	tell_shortage(pool, err);
+	tell_shortage(slab->pool, err, &why);
 	return err ? -ENOMEM : 0;
 }
 
