@@ -23,6 +23,9 @@
 #include "times.h"
 #include "wire.h"
 
+/* How long a detach takes from the end of nbdkit to its own. */
+#define LOCK_NS (30 * NS_PER_S)
+
 static struct attach args = {
 	.transport = "auto",
 	.lanes = 16,
@@ -226,29 +229,16 @@ static const char *plugin_path(const char *plugin)
 	return path;
 }
 
-/* Until a signal asks for the end, or nbdkit makes one. */
-static int stay(void)
+static int end_stay(void)
 {
+	const struct detach_request request = {
+		.deadline_ns = clock_now_ns() + DETACH_DEFAULT_S * NS_PER_S,
+	};
+	struct detach_outcome outcome;
 	struct reason why;
-	int status;
 
-	printf("%s stays until Ctrl-C\n", args.state.name);
-	while (!run_interrupted()) {
-		if (waitpid(args.state.pid, &status, WNOHANG) ==
-		    args.state.pid) {
-			ended_explain(status, &why);
-			fprintf(stderr,
-				"rswapctl attach: %s; what was swapped to %s "
-				"is lost: rswapctl detach %s\n",
-				why.text, args.state.device, args.state.name);
-			return EXIT_FAILED;
-		}
-		run_pause(200);
-	}
 	run_forget_signals();
-	if (detach_state(&args.state, false,
-			 clock_now_ns() + DETACH_DEFAULT_S * NS_PER_S,
-			 &why) == 0)
+	if (detach_name(args.state.name, &request, &outcome, &why) == 0)
 		return EXIT_OK;
 	fprintf(stderr, "rswapctl attach: %s is still attached: %s\n",
 		args.state.name, why.text);
@@ -287,6 +277,44 @@ static void warn_of_timeout(void)
 		       ": in an outage requests fail while their pages may "
 		       "still come back; --timeout=%" PRIu64 " or more fits\n",
 		       args.timeout_s, grace_s, fits_s);
+}
+
+/* Whether nbdkit has ended because somebody detached: who does so has the lock
+ * until the directory is gone. */
+static bool was_detached(void)
+{
+	struct reason ignored;
+	int lock_fd = statedir_lock(args.state.name, clock_now_ns() + LOCK_NS,
+				    &ignored);
+
+	if (lock_fd >= 0)
+		close(lock_fd);
+	return access(statedir_path(args.state.name, "").text, F_OK) < 0;
+}
+
+/* Until a signal asks for the end, or nbdkit makes one. */
+static int stay(void)
+{
+	struct reason why;
+	int status;
+
+	printf("%s stays until Ctrl-C\n", args.state.name);
+	while (!run_interrupted()) {
+		if (waitpid(args.state.pid, &status, WNOHANG) !=
+		    args.state.pid) {
+			run_pause(200);
+			continue;
+		}
+		if (was_detached())
+			return EXIT_OK;
+		ended_explain(status, &why);
+		fprintf(stderr,
+			"rswapctl attach: %s; what was swapped to %s is lost: "
+			"rswapctl detach %s\n",
+			why.text, args.state.device, args.state.name);
+		return EXIT_FAILED;
+	}
+	return end_stay();
 }
 
 int cmd_attach(int argc, char **argv)

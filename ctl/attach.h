@@ -34,9 +34,12 @@ struct attach {
 	bool foreground;
 
 	/* made by the steps */
-	int lock_fd;	    /* statedir_lock, until the device is connected */
-	int number;	    /* of the nbd device */
-	struct state state; /* as saved */
+	int lock_fd;	     /* statedir_lock of the name, until the end */
+	int number;	     /* of the nbd device; -1: the kernel chooses */
+	int guess_from;	     /* the first number to guess */
+	bool made_directory; /* this attach made it */
+	bool lost_race;	     /* another connected the device NUMBER first */
+	struct state state;  /* as saved */
 };
 
 /* Carries out every step, telling of each; where one fails, says so and undoes

@@ -1,5 +1,6 @@
 /* Steps and their undoing.  Each step has its own deadline; the undoing has
- * deadlines of its own as well, so that a dead server can't hold up the end. */
+ * deadlines of its own as well, so that a dead server can't hold up the end.
+ * The lock of the name is held from the choice of the name to the end. */
 #include "attach.h"
 
 #include <errno.h>
@@ -11,12 +12,14 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "nbd_netlink.h"
 #include "nbddev.h"
+#include "nbdexport.h"
 #include "nbdkit.h"
 #include "vmtune.h"
 #include "run.h"
 #include "size.h"
-#include "swapinfo.h"
+#include "teardown.h"
 #include "times.h"
 
 #define STEP_NS (30 * NS_PER_S)
@@ -26,56 +29,76 @@ static uint64_t in_ns(uint64_t ns)
 	return clock_now_ns() + ns;
 }
 
-static int lock_state(struct attach *a, struct reason *why)
-{
-	a->lock_fd = statedir_lock(in_ns(STEP_NS), why);
-	return a->lock_fd < 0 ? -1 : 0;
-}
-
-static void unlock_state(struct attach *a)
-{
-	if (a->lock_fd >= 0)
-		close(a->lock_fd);
-	a->lock_fd = -1;
-}
-
 static int load_module(struct attach *a, struct reason *why)
 {
 	(void)a;
 	return nbddev_load(in_ns(STEP_NS), why);
 }
 
+static int lock_name(struct attach *a, const char *name, uint64_t deadline_ns,
+		     struct reason *why)
+{
+	snprintf(a->state.name, sizeof a->state.name, "%s", name);
+	a->lock_fd = statedir_lock(a->state.name, deadline_ns, why);
+	return a->lock_fd < 0 ? -1 : 0;
+}
+
+/* A device that was asked for, named after itself unless told otherwise. */
+static int take_device(struct attach *a, struct reason *why)
+{
+	struct reason used;
+
+	a->number = nbddev_number(a->device);
+	if (!nbddev_exists(a->number)) {
+		reason_set(why,
+			   "%s does not exist; there are %d nbd devices "
+			   "(nbds_max)",
+			   a->device, nbddev_count());
+		return -1;
+	}
+	if (lock_name(a, a->name ? a->name : a->device + strlen("/dev/"),
+		      in_ns(STEP_NS), why) < 0)
+		return -1;
+	/* known by the lock's holder only: an attach may just have ended */
+	if (nbddev_is_free(a->number, &used))
+		return 0;
+	reason_set(why, "%s is in use: %.150s", a->device, used.text);
+	return -1;
+}
+
+/* The name of a device is the device's: so the first free one whose name no
+ * other rswapctl has is asked for.  Where none is free, the kernel makes
+ * another one. */
+static int guess_device(struct attach *a, struct reason *why)
+{
+	struct reason ignored;
+	char name[16];
+
+	for (a->number = a->guess_from; a->number < NBDDEV_MAX; a->number++) {
+		if (nbddev_exists(a->number) &&
+		    !nbddev_is_free(a->number, &ignored))
+			continue;
+		snprintf(name, sizeof name, "nbd%d", a->number);
+		if (lock_name(a, name, 0, &ignored) < 0)
+			continue;
+		if (nbddev_is_free(a->number, &ignored) &&
+		    !statedir_in_use(name, &ignored))
+			return 0;
+		close(a->lock_fd);
+		a->lock_fd = -1;
+	}
+	reason_set(why, "none of %d nbd devices is free", NBDDEV_MAX);
+	return -1;
+}
+
 static int choose_device(struct attach *a, struct reason *why)
 {
-	if (!a->device) {
-		a->number = nbddev_find_free();
-		if (a->number < 0) {
-			reason_set(why,
-				   "none of the %d nbd devices is free; "
-				   "modprobe nbd with a larger nbds_max",
-				   nbddev_count());
-			return -1;
-		}
-	} else {
-		a->number = nbddev_number(a->device);
-		if (!nbddev_exists(a->number)) {
-			reason_set(why,
-				   "%s does not exist; there are %d nbd "
-				   "devices (nbds_max)",
-				   a->device, nbddev_count());
-			return -1;
-		}
-		if (nbddev_connected(a->number) ||
-		    nbddev_size_bytes(a->number)) {
-			reason_set(why, "%s is in use", a->device);
-			return -1;
-		}
-	}
-	snprintf(a->state.device, sizeof a->state.device, "/dev/nbd%d",
-		 a->number);
-	snprintf(a->state.name, sizeof a->state.name, "%s",
-		 a->name ? a->name : a->state.device + strlen("/dev/"));
-	return 0;
+	if (a->device)
+		return take_device(a, why);
+	if (!a->name)
+		return guess_device(a, why);
+	a->number = -1;
+	return lock_name(a, a->name, in_ns(STEP_NS), why);
 }
 
 static int make_directory(struct attach *a, struct reason *why)
@@ -84,6 +107,7 @@ static int make_directory(struct attach *a, struct reason *why)
 
 	if (statedir_create(a->state.name, why) < 0)
 		return -1;
+	a->made_directory = true;
 	a->state.size_bytes = a->size_bytes;
 	for (int i = 0; i < a->n_servers; i++) {
 		have += (size_t)snprintf(a->state.servers + have,
@@ -95,9 +119,12 @@ static int make_directory(struct attach *a, struct reason *why)
 	return statedir_save(&a->state, why);
 }
 
-static void remove_directory(struct attach *a)
+static int remove_directory(struct attach *a, struct reason *why)
 {
-	statedir_remove(a->state.name);
+	(void)why;
+	if (a->made_directory)
+		statedir_remove(a->state.name);
+	return 0;
 }
 
 /* Under systemd the journal keeps nbdkit's messages; a file in /run would only
@@ -217,54 +244,74 @@ static int start_plugin(struct attach *a, struct reason *why)
 		return 0;
 	if (!journal)
 		nbdkit_show_log(log.text, "  ");
-	nbdkit_stop(pid, in_ns(STEP_NS));
 	return -1;
 }
 
-static void stop_plugin(struct attach *a)
+static int stop_plugin(struct attach *a, struct reason *why)
 {
-	nbdkit_stop(a->state.pid, in_ns(STEP_NS));
+	return a->made_directory ? teardown_nbdkit(&a->state, why) : 0;
 }
 
-static void disconnect(struct attach *a)
+/* Also where the kernel's answer did not arrive: the device is known by its
+ * backend. */
+static int disconnect(struct attach *a, struct reason *why)
 {
-	const char *const argv[] = { "nbd-client", "-d", a->state.device,
-				     NULL };
-	struct reason ignored;
-
-	run_must(argv, in_ns(STEP_NS), &ignored);
-	nbddev_wait(a->number, false, in_ns(STEP_NS));
+	if (!a->made_directory)
+		return 0;
+	statedir_recall(&a->state);
+	return teardown_device(&a->state, in_ns(TEARDOWN_STEP_NS), why);
 }
 
-/* -swap: where nbd-client has to stay (without netlink it serves the device
- * from its own process) it locks itself and is spared by the OOM killer.  No
- * -persist: a plugin that died has taken the page map with it, and a new one
- * under the same device would answer zeros. */
+/* Where nbdkit serves another size than asked for, the plugin is not ours. */
+static int hand_over(struct attach *a, const struct nbdexport *export,
+		     struct reason *why)
+{
+	struct state_path backend = statedir_backend(a->state.name);
+	const struct nbd_request_connect request = {
+		.number = a->number,
+		.size_bytes = export->size_bytes,
+		.block_bytes = 4096,
+		.timeout_s = times_kernel_timeout_s(a->timeout_s),
+		.server_flags = export->flags,
+		.sockets = export->sockets,
+		.n_sockets = export->n_sockets,
+		.backend = backend.text,
+	};
+
+	if (export->size_bytes != a->size_bytes) {
+		reason_set(why, "nbdkit serves %" PRIu64 " bytes",
+			   export->size_bytes);
+		return -1;
+	}
+	return nbd_netlink_connect(&request, &a->lost_race, why);
+}
+
+/* There is no second connection later: a plugin that died has taken the page
+ * map with it, and a new one under the same device would answer zeros. */
 static int connect_device(struct attach *a, struct reason *why)
 {
 	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
-	char connections[12], timeout[12];
-	const char *const argv[] = {
-		"nbd-client",  "-unix", socket.text,	a->state.device,
-		"-block-size", "4096",	"-connections", connections,
-		"-timeout",    timeout, "-swap",	NULL
-	};
-	int err;
+	struct nbdexport export;
+	char backend[256];
+	int number;
 
-	snprintf(connections, sizeof connections, "%u",
-		 (unsigned)a->connections);
-	snprintf(timeout, sizeof timeout, "%u",
-		 (unsigned)times_kernel_timeout_s(a->timeout_s));
-	err = run_must(argv, in_ns(STEP_NS), why);
-	if (!err && !nbddev_wait(a->number, true, in_ns(STEP_NS))) {
-		reason_set(why, "nbd-client: %s is not connected afterwards",
-			   a->state.device);
-		err = -1;
-	}
-	if (err && nbddev_connected(a->number))
-		disconnect(a);
-	unlock_state(a);
-	return err;
+	if (nbdexport_open(socket.text, (int)a->connections, &export,
+			   in_ns(STEP_NS), why) < 0)
+		return -1;
+	number = hand_over(a, &export, why);
+	nbdexport_close(&export);
+	if (number < 0)
+		return -1;
+	a->number = number;
+	snprintf(a->state.device, sizeof a->state.device, "/dev/nbd%d", number);
+	nbddev_backend(number, backend, sizeof backend);
+	a->state.named = !strcmp(backend, statedir_backend(a->state.name).text);
+	if (statedir_save(&a->state, why) < 0)
+		return -1;
+	if (nbddev_wait(number, true, in_ns(STEP_NS)))
+		return 0;
+	reason_set(why, "%s is not connected afterwards", a->state.device);
+	return -1;
 }
 
 static int tune_queue(struct attach *a, struct reason *why)
@@ -296,6 +343,17 @@ static int swap_on(struct attach *a, struct reason *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
+/* swapon may have done its work though it was killed, or its deadline passed.
+ */
+static int swap_off(struct attach *a, struct reason *why)
+{
+	uint64_t lost_bytes;
+
+	return teardown_swap(&a->state, false,
+			     in_ns(STEP_NS + a->timeout_s * NS_PER_S),
+			     &lost_bytes, why);
+}
+
 /* Raised where it is lower, and left so: the next attach wants it too, and a
  * reserve that sinks while another device is in use would be a trap. */
 static int set_vm(struct attach *a, struct reason *why)
@@ -317,35 +375,44 @@ static int set_vm(struct attach *a, struct reason *why)
 	return 0;
 }
 
+/* An undo is right also where its step failed half-way or was not begun. */
 static const struct step {
 	const char *what;
 	int (*run)(struct attach *a, struct reason *why);
-	void (*undo)(struct attach *a); /* NULL: nothing to undo */
+	int (*undo)(struct attach *a, struct reason *why); /* or NULL */
 } steps[] = {
 	{ "load module nbd", load_module, NULL },
 	{ "set vm.min_free_kbytes and compaction", set_vm, NULL },
-	{ "wait for any other rswapctl", lock_state, NULL },
-	{ "choose nbd device", choose_device, NULL },
+	{ "choose nbd device, and lock its name", choose_device, NULL },
 	{ "make state directory", make_directory, remove_directory },
 	{ "start nbdkit with the plugin", start_plugin, stop_plugin },
 	{ "connect nbd device", connect_device, disconnect },
 	{ "set block queue", tune_queue, NULL },
 	{ "mkswap", make_swap, NULL },
-	/* the last one: its own undoing is detach's business */
-	{ "swapon", swap_on, NULL },
+	{ "swapon", swap_on, swap_off },
 };
 
 #define N_STEPS (sizeof steps / sizeof steps[0])
 
+/* Undoes the first N steps, the last one first, as far as it goes: what stands
+ * on something else has to go before that. */
 static void undo(struct attach *a, size_t n)
 {
 	/* what interrupted the step shall not interrupt its undoing */
 	run_forget_signals();
 	while (n-- > 0) {
-		if (steps[n].undo) {
-			printf("  undo: %s\n", steps[n].what);
-			steps[n].undo(a);
-		}
+		struct reason why = { "" };
+
+		if (!steps[n].undo)
+			continue;
+		printf("  undo: %s\n", steps[n].what);
+		if (steps[n].undo(a, &why) == 0)
+			continue;
+		fprintf(stderr,
+			"rswapctl attach: %s can't be undone: %s; the rest "
+			"stays, until rswapctl detach %s\n",
+			steps[n].what, why.text, a->state.name);
+		return;
 	}
 }
 
@@ -359,13 +426,10 @@ static int run_steps(struct attach *a)
 		err = steps[i].run(a, &why);
 		if (!err && run_interrupted()) {
 			reason_set(&why, "interrupted");
-			/* this step is done, and to be undone */
-			undo(a, i + 1);
-			err = 1;
-		} else if (err) {
-			undo(a, i);
+			err = -1;
 		}
 		if (err) {
+			undo(a, i + 1);
 			fprintf(stderr, "rswapctl attach: failed to %s: %s\n",
 				steps[i].what, why.text);
 			return -1;
@@ -374,12 +438,26 @@ static int run_steps(struct attach *a)
 	return 0;
 }
 
+/* Where another took the device that was guessed, the next guess is another
+ * one; that many do so one after the other is unlikely. */
+#define GUESSES_MAX 8
+
 int attach_run(struct attach *a)
 {
 	int err;
 
-	a->lock_fd = -1;
-	err = run_steps(a);
-	unlock_state(a);
-	return err;
+	for (int guess = 1;; guess++) {
+		a->lock_fd = -1;
+		a->made_directory = a->lost_race = false;
+		a->state = (struct state){ 0 };
+		err = run_steps(a);
+		if (a->lock_fd >= 0)
+			close(a->lock_fd);
+		if (!err || !a->lost_race || a->device || guess == GUESSES_MAX)
+			return err;
+		printf("/dev/nbd%d went to another meanwhile; once more with "
+		       "the next free one\n",
+		       a->number);
+		a->guess_from = a->number + 1;
+	}
 }

@@ -6,16 +6,24 @@
 #include <stdint.h>
 
 #include "reason.h"
-#include "statedir.h"
 
 /* How long swapoff may take unless told otherwise: it reads every page back. */
 #define DETACH_DEFAULT_S 900
 
+struct detach_request {
+	bool force; /* also where memory could not hold what comes back */
+	uint64_t deadline_ns; /* of swapoff */
+};
+
+struct detach_outcome {
+	bool was_gone;	     /* there was nothing of this name */
+	uint64_t lost_bytes; /* were swapped out, and could not come back */
+};
+
 /* swapoff, disconnect, stop nbdkit, remove the state directory, in that order:
- * nothing is taken away before what stands on it is gone.  FORCE goes on where
- * memory and other swap could not hold what comes back.  0, or -1 with
- * everything left as it was before the step that failed. */
-int detach_state(const struct state *state, bool force, uint64_t deadline_ns,
-		 struct reason *why);
+ * nothing is taken away before what stands on it is gone.  Takes the name's
+ * lock. 0, or -1 with everything left as it was before the step that failed. */
+int detach_name(const char *name, const struct detach_request *request,
+		struct detach_outcome *outcome, struct reason *why);
 
 #endif

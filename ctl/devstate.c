@@ -1,17 +1,15 @@
 #include "devstate.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "blockdev.h"
 #include "ctlsock.h"
 #include "swapusers.h"
 
 #define MIB (1024 * 1024)
-/* LVM on crypt on nbd, and one to spare. */
-#define HOLDERS_DEEP 4
 
 /* --- looking --- */
 
@@ -30,46 +28,17 @@ static void read_in_flight(struct devstate *d, int number)
 	fclose(f);
 }
 
-static void add_holder(struct devstate *d, const char *name)
+/* The names of what stands on the device, and on that. */
+static void read_holders(struct devstate *d)
 {
-	size_t have = strlen(d->holders);
+	struct blockdev_stack stack;
+	size_t have = 0;
 
-	snprintf(d->holders + have, sizeof d->holders - have, "%s%s",
-		 have ? " " : "", name);
-}
-
-static bool swaps_to(struct devstate *d, const char *device)
-{
-	struct swap_usage swap;
-
-	if (!swapinfo_read(device, &swap) || !swap.active)
-		return false;
-	d->swap = swap;
-	snprintf(d->swap_device, sizeof d->swap_device, "%.39s", device);
-	return true;
-}
-
-/* What stands on BLOCK (a name in /sys/block), and what stands on that. */
-static void read_holders(struct devstate *d, const char *block, int deep)
-{
-	struct dirent *entry;
-	char path[320];
-	DIR *dir;
-
-	snprintf(path, sizeof path, "/sys/block/%s/holders", block);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		add_holder(d, entry->d_name);
-		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
-		if (!d->swap.active)
-			swaps_to(d, path);
-		if (deep < HOLDERS_DEEP)
-			read_holders(d, entry->d_name, deep + 1);
-	}
-	if (dir)
-		closedir(dir);
+	blockdev_read_stack(d->state->device + strlen("/dev/"), &stack);
+	for (int i = 1; i < stack.n && have < sizeof d->holders; i++)
+		have += (size_t)snprintf(
+			d->holders + have, sizeof d->holders - have, "%s%s",
+			have ? " " : "", stack.devices[i].name);
 }
 
 void devstate_read(const struct state *state, struct devstate *d)
@@ -79,14 +48,15 @@ void devstate_read(const struct state *state, struct devstate *d)
 		meminfo_bytes("SwapTotal") - meminfo_bytes("SwapFree");
 
 	*d = (struct devstate){ .state = state };
-	snprintf(d->swap_device, sizeof d->swap_device, "%s", state->device);
 	d->nbdkit_runs = statedir_running(state);
 	d->swap_known = swapinfo_read(state->device, &d->swap);
+	snprintf(d->swap_device, sizeof d->swap_device, "%s",
+		 d->swap.active ? d->swap.device : state->device);
 	if (number >= 0) {
 		d->connected = nbddev_connected(number) &&
 			       nbddev_size_bytes(number) > 0;
 		read_in_flight(d, number);
-		read_holders(d, state->device + strlen("/dev/"), 1);
+		read_holders(d);
 	}
 	d->shared_swap = used_bytes > d->swap.used_bytes;
 }

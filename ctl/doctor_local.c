@@ -368,7 +368,6 @@ void doctor_tools(const char *plugin)
 		const char *remedy;
 	} tools[] = {
 		{ "nbdkit", "apt-get install nbdkit" },
-		{ "nbd-client", "apt-get install nbd-client" },
 		{ "mkswap", "apt-get install util-linux" },
 		{ "swapon", "apt-get install mount" },
 		{ "modprobe", "apt-get install kmod" },

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blockdev.h"
 #include "clock.h"
 #include "run.h"
 #include "size.h"
@@ -71,11 +72,72 @@ uint64_t nbddev_size_bytes(int number)
 	return sectors * 512;
 }
 
+/* "reads writes"; a kernel without the file has nothing to tell. */
+static bool in_flight(int number)
+{
+	FILE *f = fopen(sys_path(number, "inflight").text, "re");
+	uint64_t reads = 0, writes = 0;
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, &reads, &writes) != 2)
+		reads = writes = 0;
+	fclose(f);
+	return reads || writes;
+}
+
+bool nbddev_is_free(int number, struct reason *why)
+{
+	struct blockdev_stack stack;
+	char name[16];
+
+	snprintf(name, sizeof name, "nbd%d", number);
+	blockdev_read_stack(name, &stack);
+	if (stack.n > 1)
+		reason_set(why, "%s stands on it", stack.devices[1].label);
+	else if (nbddev_connected(number))
+		reason_set(why, "it is connected");
+	else if (nbddev_size_bytes(number))
+		reason_set(why, "it has a size");
+	else if (in_flight(number))
+		reason_set(why, "requests are in flight");
+	else
+		return true;
+	return false;
+}
+
 int nbddev_find_free(void)
 {
+	struct reason ignored;
+
 	for (int n = 0; n < NBDDEV_MAX; n++) {
-		if (nbddev_exists(n) && !nbddev_connected(n) &&
-		    nbddev_size_bytes(n) == 0)
+		if (nbddev_exists(n) && nbddev_is_free(n, &ignored))
+			return n;
+	}
+	return -1;
+}
+
+void nbddev_backend(int number, char *text, size_t size)
+{
+	FILE *f = fopen(sys_path(number, "backend").text, "re");
+
+	*text = '\0';
+	if (!f)
+		return;
+	if (fgets(text, (int)size, f))
+		text[strcspn(text, "\n")] = '\0';
+	else
+		*text = '\0';
+	fclose(f);
+}
+
+int nbddev_find_backend(const char *backend)
+{
+	char text[256];
+
+	for (int n = 0; n < NBDDEV_MAX; n++) {
+		nbddev_backend(n, text, sizeof text);
+		if (*text && !strcmp(text, backend))
 			return n;
 	}
 	return -1;

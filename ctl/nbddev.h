@@ -3,6 +3,7 @@
 #define RSWAPCTL_NBDDEV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "reason.h"
@@ -21,8 +22,19 @@ bool nbddev_connected(int number);
 
 uint64_t nbddev_size_bytes(int number);
 
-/* The first device that is neither connected nor has a size, or -1. */
+/* Whether nobody uses it: no pid, no size, nothing in flight, no holder.  WHY
+ * (or NULL) tells what speaks against it. */
+bool nbddev_is_free(int number, struct reason *why);
+
+/* The first of the kernel's devices that is free, or -1. */
 int nbddev_find_free(void);
+
+/* Where its connection was given a name (nbd_netlink_connect), that name, in
+ * TEXT of SIZE bytes; "" where it has none, or the kernel does not show it. */
+void nbddev_backend(int number, char *text, size_t size);
+
+/* The device whose connection has this name, or -1. */
+int nbddev_find_backend(const char *backend);
 
 /* How many there are. */
 int nbddev_count(void);

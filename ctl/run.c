@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -159,7 +160,7 @@ static void drain(int fd, struct tail *tail)
 }
 
 /* Waits for the tool's end rather than for the end of its output: what it left
- * running (nbd-client does) may hold that open. */
+ * running may hold that open. */
 static bool wait_tool(pid_t pid, int out_fd, struct tail *tail,
 		      uint64_t deadline_ns, int *status)
 {
@@ -271,4 +272,45 @@ uint64_t run_start_time(pid_t pid)
 	char state;
 
 	return read_stat(pid, &state, &start) ? start : 0;
+}
+
+/* Whether one of the NUL-terminated words of /proc/PID/FILE, newlines taken for
+ * NULs, is WORD. */
+static bool has_word(pid_t pid, const char *file, const char *word)
+{
+	char path[40], text[8192];
+	bool found = false;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	for (size_t i = 0; i < n && !found; i += strlen(text + i) + 1) {
+		text[i + strcspn(text + i, "\n")] = '\0';
+		found = !strcmp(text + i, word);
+	}
+	return found;
+}
+
+pid_t run_find_process(const char *name, const char *argument)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && has_word(pid, "comm", name) &&
+		    has_word(pid, "cmdline", argument) && run_alive(pid))
+			found = pid;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
 }

@@ -31,6 +31,10 @@ int run_must(const char *const argv[], uint64_t deadline_ns,
 /* Whether PATH has an executable NAME; WHERE (SIZE bytes) takes its path. */
 bool run_find(const char *name, char *where, size_t size);
 
+/* A running process whose program is called NAME and that has ARGUMENT as one
+ * of its arguments, or 0. */
+pid_t run_find_process(const char *name, const char *argument);
+
 /* The last line of TEXT that isn't empty, in place. */
 char *run_last_line(char *text);
 

@@ -48,22 +48,46 @@ struct state_path statedir_path(const char *name, const char *file)
 	return path;
 }
 
+struct state_path statedir_backend(const char *name)
+{
+	return statedir_path(name, "nbd.sock");
+}
+
+void statedir_recall(struct state *state)
+{
+	struct state_path socket = statedir_path(state->name, "nbd.sock");
+	int number;
+
+	if (state->pid == 0) {
+		state->pid = run_find_process("nbdkit", socket.text);
+		state->start = run_start_time(state->pid);
+	}
+	if (*state->device)
+		return;
+	number = nbddev_find_backend(statedir_backend(state->name).text);
+	if (number < 0)
+		return;
+	snprintf(state->device, sizeof state->device, "/dev/nbd%d", number);
+	state->named = true;
+}
+
 /* A directory of an earlier life is in use as long as either end of its device
  * is. */
-static bool in_use(const char *name, struct reason *why)
+bool statedir_in_use(const char *name, struct reason *why)
 {
 	struct state state;
 	struct reason ignored;
 	int number;
 
-	if (statedir_load(name, &state, &ignored) < 0)
-		return false;
+	statedir_load(name, &state, &ignored);
+	statedir_recall(&state);
 	number = nbddev_number(state.device);
 	if (statedir_running(&state))
 		reason_set(why,
 			   "%s is attached already (%s, nbdkit is process "
-			   "%d)",
-			   name, state.device, (int)state.pid);
+			   "%d); rswapctl detach %s ends it",
+			   name, *state.device ? state.device : "no device",
+			   (int)state.pid, name);
 	else if (number >= 0 && nbddev_connected(number))
 		reason_set(why,
 			   "%s is still connected to %s, though its "
@@ -86,7 +110,7 @@ int statedir_create(const char *name, struct reason *why)
 		reason_set(why, "%s: %s", statedir_root(), strerror(errno));
 		return -1;
 	}
-	if (in_use(name, why))
+	if (statedir_in_use(name, why))
 		return -1;
 	statedir_remove(name);
 	if (mkdir(dir.text, 0700) < 0) {
@@ -127,10 +151,11 @@ int statedir_save(const struct state *state, struct reason *why)
 {
 	char text[sizeof state->servers + 256];
 	int n = snprintf(text, sizeof text,
-			 "device %s\nsize_bytes %" PRIu64 "\npid %d\n"
-			 "start %" PRIu64 "\nservers %s\n",
-			 state->device, state->size_bytes, (int)state->pid,
-			 state->start, state->servers);
+			 "device %s\nnamed %d\nsize_bytes %" PRIu64
+			 "\npid %d\nstart %" PRIu64 "\nservers %s\n",
+			 *state->device ? state->device : "-", state->named,
+			 state->size_bytes, (int)state->pid, state->start,
+			 state->servers);
 
 	if (n < 0 || (size_t)n >= sizeof text) {
 		reason_set(why, "%s: too much to write", state->name);
@@ -161,15 +186,16 @@ int statedir_load(const char *name, struct state *state, struct reason *why)
 	ctlsock_value(text, "servers", state->servers, sizeof state->servers);
 	if (ctlsock_value(text, "size_bytes", value, sizeof value))
 		state->size_bytes = strtoull(value, NULL, 10);
+	if (ctlsock_value(text, "named", value, sizeof value))
+		state->named = !strcmp(value, "1");
 	if (ctlsock_value(text, "pid", value, sizeof value))
 		state->pid = (pid_t)strtol(value, NULL, 10);
 	if (ctlsock_value(text, "start", value, sizeof value))
 		state->start = strtoull(value, NULL, 10);
 	if (!ctlsock_value(text, "device", state->device,
-			   sizeof state->device)) {
-		reason_set(why, "%s: names no device", path.text);
-		return -1;
-	}
+			   sizeof state->device) ||
+	    !strcmp(state->device, "-"))
+		*state->device = '\0';
 	return 0;
 }
 
@@ -207,25 +233,41 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max)
 	return n;
 }
 
-int statedir_lock(uint64_t deadline_ns, struct reason *why)
+/* Who holds the lock, as far as its file tells. */
+static void tell_holder(int fd, const char *path, struct reason *why)
 {
-	struct state_path path = statedir_path(".lock", "");
+	char pid[16] = "";
+	ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+
+	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	reason_set(why, "another rswapctl (process %s) is at work on it: %s",
+		   *pid ? pid : "unknown", path);
+}
+
+int statedir_lock(const char *name, uint64_t deadline_ns, struct reason *why)
+{
+	struct state_path path;
+	char file[STATE_NAME_MAX + 8];
 	int fd;
 
+	snprintf(file, sizeof file, ".%.32s.lock", name);
+	path = statedir_path(file, "");
 	mkdir(statedir_root(), 0755);
-	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		reason_set(why, "%s: %s", path.text, strerror(errno));
 		return -1;
 	}
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (run_interrupted() || !clock_left_ns(deadline_ns)) {
-			reason_set(why, "%s: another rswapctl holds it",
-				   path.text);
+		if (!deadline_ns || run_interrupted() ||
+		    !clock_left_ns(deadline_ns)) {
+			tell_holder(fd, path.text, why);
 			close(fd);
 			return -1;
 		}
 		run_pause(50);
 	}
+	if (ftruncate(fd, 0) == 0)
+		dprintf(fd, "%d\n", (int)getpid());
 	return fd;
 }

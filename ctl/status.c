@@ -57,8 +57,9 @@ static void print_answer(const struct survey *survey)
 		print_memserver(answer, target->socket);
 	else if (is_role(answer, "plugin"))
 		print_plugin(answer, target->name,
-			     target->state ? target->state->device
-					   : "no nbd device");
+			     target->state && *target->state->device
+				     ? target->state->device
+				     : "no nbd device");
 	else
 		printf("%s: neither a plugin nor a memory server\n",
 		       target->socket);
@@ -116,7 +117,8 @@ static enum exit_status show(const struct target *target)
 		status = EXIT_NO_ANSWER;
 		if (target->state && !args.raw)
 			printf("%s: %s, no answer\n", target->name,
-			       target->state->device);
+			       *target->state->device ? target->state->device
+						      : "no nbd device");
 	}
 	if (target->state && !args.raw)
 		print_device(&survey.device);

@@ -6,48 +6,101 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether NAME, of /proc/swaps, is DEVICE, an absolute path.  Where swapon ran
- * in a mount namespace that is gone (a systemd unit's), the kernel knows the
- * path only from the root of that file system on: /nbd0 for /dev/nbd0. */
-static bool is_device(const char *name, const char *device)
+#include <libmount.h>
+
+#include "blockdev.h"
+
+/* Where the kernel writes something that libmount's parser does not take. */
+static int on_error(struct libmnt_table *table, const char *file, int line)
 {
-	return !strcmp(name, device) ||
-	       (!strncmp(device, "/dev/", 5) && !strcmp(name, device + 4));
+	bool *failed = mnt_table_get_userdata(table);
+
+	(void)file, (void)line;
+	*failed = true;
+	return -1;
 }
 
-void swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage)
+/* Counts ENTRY to the device that it is in STACK, or to the others.  Its source
+ * is without " (deleted)", which the kernel adds when the device node was
+ * removed after swapon.  Where swapon ran in a mount namespace that is gone (a
+ * systemd unit's), the kernel knows the path only from the root of that file
+ * system on: /nbd0 for /dev/nbd0. */
+static bool count(struct libmnt_fs *entry, const struct blockdev_stack *stack,
+		  struct swap_usage *usage)
 {
-	char line[PATH_MAX + 128];
-	char name[PATH_MAX];
-	uint64_t size_kb, used_kb;
+	const char *source = mnt_fs_get_srcpath(entry);
+	/* both in KiB, and -1 or 0 where there is none */
+	int64_t size = mnt_fs_get_size(entry),
+		used = mnt_fs_get_usedsize(entry);
+
+	if (!source || size < 0 || used < 0)
+		return false;
+	for (int i = 0; i < stack->n; i++) {
+		if (!blockdev_is(&stack->devices[i], source))
+			continue;
+		usage->active = true;
+		snprintf(usage->device, sizeof usage->device, "/dev/%s",
+			 stack->devices[i].name);
+		usage->used_bytes += (uint64_t)used * 1024;
+		if (i > 0)
+			snprintf(usage->above, sizeof usage->above, "%s",
+				 stack->devices[i].label);
+		return true;
+	}
+	if (size > used)
+		usage->other_free_bytes += (uint64_t)(size - used) * 1024;
+	return true;
+}
+
+/* Whether the stream begins with the kernel's heading, by which libmount knows
+ * what it reads; an empty stream has nothing in it. */
+static bool has_heading(FILE *swaps)
+{
+	static const char heading[] = "Filename\t";
+	char word[sizeof heading] = "";
+
+	if (!fgets(word, sizeof word, swaps))
+		return true;
+	rewind(swaps);
+	return !strcmp(word, heading);
+}
+
+bool swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_table *table = mnt_new_table();
+	struct blockdev_stack stack;
+	struct libmnt_fs *entry;
+	bool ok = iter && table && has_heading(swaps), failed = false;
 
 	*usage = (struct swap_usage){ 0 };
-	while (fgets(line, sizeof line, swaps)) {
-		if (sscanf(line, "%4095s %*s %" SCNu64 " %" SCNu64, name,
-			   &size_kb, &used_kb) != 3)
-			continue; /* the heading */
-		if (is_device(name, device)) {
-			usage->active = true;
-			usage->used_bytes = used_kb * 1024;
-		} else if (size_kb > used_kb) {
-			usage->other_free_bytes += (size_kb - used_kb) * 1024;
-		}
-	}
+	blockdev_read_stack(!strncmp(device, "/dev/", 5) ? device + 5 : device,
+			    &stack);
+	ok = ok && mnt_table_set_userdata(table, &failed) == 0 &&
+	     mnt_table_set_parser_errcb(table, on_error) == 0 &&
+	     mnt_table_parse_stream(table, swaps, "/proc/swaps") == 0 &&
+	     !failed && !ferror(swaps);
+	while (ok && mnt_table_next_fs(table, iter, &entry) == 0)
+		ok = count(entry, &stack, usage);
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return ok;
 }
 
 bool swapinfo_read(const char *device, struct swap_usage *usage)
 {
 	FILE *f = fopen("/proc/swaps", "re");
 	char real[PATH_MAX];
+	bool ok;
 
 	*usage = (struct swap_usage){ 0 };
 	if (!f)
 		return false;
 	if (!realpath(device, real))
 		snprintf(real, sizeof real, "%s", device);
-	swapinfo_scan(f, real, usage);
+	ok = swapinfo_scan(f, real, usage);
 	fclose(f);
-	return true;
+	return ok;
 }
 
 uint64_t meminfo_bytes(const char *key)

@@ -7,17 +7,22 @@
 #include <stdio.h>
 
 struct swap_usage {
-	bool active;		   /* the device is a swap device now */
+	bool active;	 /* it is swapped to, or to what stands on it */
+	char device[40]; /* where the swap is: "/dev/nbd0"; "" if not active */
+	/* Where that is not the device itself, but a device that stands on it
+	 * (device mapper): "/dev/dm-0 (swapcrypt)"; else "". */
+	char above[72];
 	uint64_t used_bytes;	   /* of it */
 	uint64_t other_free_bytes; /* of all other swap devices and files */
 };
 
-/* How swap stands on DEVICE (a path, symbolic links are followed). False if
- * /proc/swaps can't be read. */
+/* How swap stands on DEVICE (a path, symbolic links are followed).  False if
+ * /proc/swaps can't be read, or has anything that isn't understood: then nobody
+ * may think that the device is free. */
 bool swapinfo_read(const char *device, struct swap_usage *usage);
 
 /* The same from a stream as /proc/swaps; DEVICE is without symbolic links. */
-void swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage);
+bool swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage);
 
 /* A line of /proc/meminfo ("MemAvailable") in bytes; 0 if there is none. */
 uint64_t meminfo_bytes(const char *key);

@@ -38,10 +38,12 @@ static struct target by_name(const char *name)
 
 	if (!state)
 		out_of_memory();
-	if (statedir_load(name, state, &ignored) == 0)
+	if (statedir_load(name, state, &ignored) == 0) {
+		statedir_recall(state);
 		target.state = state;
-	else
+	} else {
 		free(state);
+	}
 	return target;
 }
 

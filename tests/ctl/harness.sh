@@ -16,7 +16,7 @@ if [ -z "${RSWAP_HARNESS:-}" ]; then
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/../integration/functions.sh"
 
-ctl=$build/ctl/rswapctl
+ctl=$build/tests/ctl/rswapctl
 export RSWAP_FAKE=$dir/fake
 export RSWAP_RUN_DIR=$dir/run
 unset JOURNAL_STREAM RSWAP_PLUGIN
@@ -35,7 +35,7 @@ make_machine() {
 	local tool
 	mkdir -p "$RSWAP_FAKE"/{block,swaps,hook} "$dir/bin"
 	touch "$RSWAP_FAKE/log"
-	for tool in nbd-client mkswap swapon swapoff modprobe nbd-kernel; do
+	for tool in nbd-netlink mkswap swapon swapoff modprobe nbd-kernel; do
 		ln -s "$src/tests/ctl/kernel.pl" "$dir/bin/$tool"
 	done
 	if [ "$preload" ]; then
@@ -127,6 +127,21 @@ no_hooks() {
 
 # --- what the machine is like ---
 
+# Whether so many processes have the lock file of NAME open: who holds it and who
+# waits for it.
+waits_for_lock() { # NAME COUNT
+	local count
+	count=$(find /proc/[0-9]*/fd -lname "$RSWAP_RUN_DIR/.$1.lock" 2>/dev/null |
+		cut -d/ -f3 | sort -u | wc -l)
+	[ "$count" -ge "$2" ]
+}
+
+# No tool of kernel.pl's is at work any more.
+no_tools() {
+	! pgrep -f "^[^ ]*perl $dir/bin/(nbd-netlink|mkswap|swapon|swapoff) " \
+		>/dev/null
+}
+
 connected() { # N
 	[ -e "/sys/block/nbd$1/pid" ]
 }
@@ -158,6 +173,14 @@ hold_device() { # N DM-NUMBER NAME
 	echo "$3" >"$RSWAP_FAKE/block/dm-$2/dm/name"
 	echo "253:$2" >"$RSWAP_FAKE/block/dm-$2/dev"
 	ln -s "../../dm-$2" "$RSWAP_FAKE/block/nbd$1/holders/dm-$2"
+}
+
+# The same on top of it.
+hold_on_device() { # DM-NUMBER DM-NUMBER NAME
+	mkdir -p "$RSWAP_FAKE/block/dm-$2/"{dm,holders,slaves}
+	echo "$3" >"$RSWAP_FAKE/block/dm-$2/dm/name"
+	echo "253:$2" >"$RSWAP_FAKE/block/dm-$2/dev"
+	ln -s "../../dm-$2" "$RSWAP_FAKE/block/dm-$1/holders/dm-$2"
 }
 
 no_holder() { # N DM-NUMBER

@@ -1,17 +1,18 @@
 #!/usr/bin/perl
 # The kernel's side of nbd and swap, and the tools that talk to the kernel, for
 # tests of rswapctl on machines without nbd.  harness.sh puts links to this file
-# on PATH: nbd-client, mkswap, swapon, swapoff, modprobe, and nbd-kernel, which
-# the tests themselves call.
+# on PATH: mkswap, swapon, swapoff, modprobe; nbd-netlink, which fake_netlink.c
+# calls; and nbd-kernel, which the tests themselves call.
 #
 # The state is below $RSWAP_FAKE:
 #   block/    mounted on /sys/block
 #   swaps/N   the latest one is mounted on /proc/swaps
 #   entries   the lines of /proc/swaps without the heading
 #   log       what was done, one line each
-#   hook/     TOOL-before, TOOL-after: programs that run around what TOOL does,
-#             with its arguments; RSWAPCTL is the process id of rswapctl.  Where
-#             one fails, TOOL fails: "before" without having done anything.
+#   hook/     TOOL-before, TOOL-after: programs that run around what TOOL does
+#             (mkswap, swapon, ...; of netlink connect, disconnect, used), with
+#             its arguments; RSWAPCTL is the process id of rswapctl.  Where one
+#             fails, TOOL fails: "before" without having done anything.
 #
 # A connected device really holds its connections to nbdkit, in a process whose
 # id is in block/nbdN/pid.  As in the kernel, a device that is disconnected while
@@ -19,11 +20,11 @@
 # the log as UNDER-USE, and fails every test.
 use strict;
 use warnings;
-use Fcntl qw(:flock F_SETFD);
+use Fcntl qw(:flock);
 use File::Basename qw(basename);
 use IO::Select;
 use IO::Socket::UNIX;
-use POSIX qw(setsid);
+use POSIX qw(setsid EBUSY);
 
 my $root = $ENV{RSWAP_FAKE} or die "RSWAP_FAKE is not set\n";
 my $tool = basename($0);
@@ -89,10 +90,17 @@ sub make_device {
 
 # What swap, the holders' directory and an exclusive open keep.  A file lock
 # stands for the exclusive open.
-sub in_use {
-	my ($n, $claim) = @_;
-	return 'swap' if grep { m{^/dev/nbd$n\s} } entries();
+sub has_user {
+	my ($n) = @_;
+	return 'swap' if grep { m{^/dev/nbd$n[\s\\]} } entries();
 	return 'a holder' if glob(sys($n, 'holders/*'));
+	return '';
+}
+
+sub in_use {
+	my ($n) = @_;
+	my $user = has_user($n);
+	return $user if $user;
 	open(my $f, '>>', "$root/claim.nbd$n") or die "$root/claim.nbd$n: $!\n";
 	return 'an exclusive open' if !flock($f, LOCK_EX | LOCK_NB);
 	return '';
@@ -112,6 +120,7 @@ sub hold {
 	return $pid if $pid;
 	close $lock;
 	setsid();
+	$0 = 'nbd-holder';
 	open(STDIN, '<', '/dev/null');
 	open(STDOUT, '>', '/dev/null');
 	open(STDERR, '>', '/dev/null');
@@ -149,15 +158,14 @@ sub running {
 sub disconnect {
 	my ($n) = @_;
 	connected($n) or return 0;
-	my $used = in_use($n);
+	my $used = has_user($n);
 	my $pid = content(sys($n, 'pid'));
-	note("disconnect nbd$n" . ($used eq 'swap' || $used eq 'a holder'
-		? " UNDER-USE of $used" : ''));
+	note("disconnect nbd$n" . ($used ? " UNDER-USE of $used" : ''));
 	chomp $pid;
 	if (kill('TERM', $pid)) {
 		select(undef, undef, undef, 0.01) while running($pid);
 	}
-	if ($used eq 'swap' || $used eq 'a holder') {
+	if ($used) {
 		put("$root/gone.nbd$n", '');
 	} else {
 		release($n);
@@ -185,48 +193,45 @@ sub publish {
 
 # --- the tools ---
 
-# As far as the size, as an NBD client of old does.
-sub nbd_greet {
-	my ($path) = @_;
-	my $s = IO::Socket::UNIX->new(Peer => $path) or complain("$path: $!");
-	my $take = sub {
-		my $bytes = '';
-		while (length($bytes) < $_[0]) {
-			sysread($s, $bytes, $_[0] - length($bytes), length($bytes))
-				or complain('negotiation failed');
-		}
-		return $bytes;
-	};
-	$take->(18);
-	syswrite($s, pack('N a8 N N', 3, 'IHAVEOPT', 1, 0));
-	my ($high, $low) = unpack('N N n', $take->(10));
-	return ($s, ($high << 32) + $low);
+# What the kernel's side of netlink refuses with, and what it answers.
+sub refuse {
+	my ($errno) = @_;
+	print $errno, "\n";
+	exit 1;
 }
 
-sub nbd_client {
-	my ($socket, $device, $connections) = (undef, undef, 1);
-	if ($_[0] eq '-d') {
-		my $n = number($_[1]);
-		locked(sub { disconnect($n) });
-		return;
-	}
-	while (defined(my $word = shift)) {
-		if ($word eq '-unix') { $socket = shift }
-		elsif ($word eq '-connections') { $connections = shift }
-		elsif ($word =~ m{^/dev/}) { $device = $word }
-	}
-	my $n = number($device);
-	my @sockets;
-	my $size;
-	for (1 .. $connections) {
-		(my $s, $size) = nbd_greet($socket);
-		push @sockets, $s;
-	}
+my $answer;
+
+# connect NUMBER SIZE BACKEND FD...
+sub connect_device {
+	my ($n, $size, $backend, @fds) = @_;
+	my @sockets = map { IO::Socket::UNIX->new_from_fd($_, '+<') } @fds;
 	locked(sub {
-		complain("$device: Device or resource busy") if connected($n);
-		put_connected($n, $size, '', hold(@sockets));
+		if ($n < 0) {
+			# as nbd_find_get_unused: one that nobody has open
+			$n = 0;
+			$n++ while connected($n) || (-d sys($n, '') && in_use($n));
+		}
+		make_device($n);
+		refuse(EBUSY) if connected($n) || in_use($n);
+		put_connected($n, $size, $backend, hold(@sockets));
 		note("connect nbd$n");
 	});
+	$answer = $n;
+}
+
+my %netlink = (
+	'connect' => \&connect_device,
+	'disconnect' => sub { my ($n) = @_; locked(sub { disconnect($n) }) },
+	# for an exclusive open, whose lock is taken already
+	'used' => sub { my ($n) = @_; locked(sub { refuse(EBUSY) if has_user($n) }) },
+);
+
+sub nbd_netlink {
+	my ($command, @args) = @_;
+	my $do = $netlink{$command} or die "$command: no such command\n";
+	$do->(@args);
+	return $answer // 0;
 }
 
 sub mkswap {
@@ -294,16 +299,19 @@ sub nbd_kernel {
 	locked(sub { $do->(@args) });
 }
 
+# What a hook is called for: of netlink the command, else the tool.
+my $what = $tool eq 'nbd-netlink' ? $ARGV[0] : $tool;
+
 sub hook {
 	my ($when, @args) = @_;
-	my $path = "$root/hook/$tool-$when";
+	my $path = "$root/hook/$what-$when";
 	return if !-x $path;
 	$ENV{RSWAPCTL} = getppid();
 	system($path, @args) == 0 or complain("it is made to fail ($when)");
 }
 
 my %tools = (
-	'nbd-client' => \&nbd_client,
+	'nbd-netlink' => \&nbd_netlink,
 	'mkswap' => \&mkswap,
 	'swapon' => \&swapon,
 	'swapoff' => \&swapoff,
@@ -312,5 +320,6 @@ my %tools = (
 );
 my $run = $tools{$tool} or die "$tool: no such tool\n";
 hook('before', @ARGV);
-$run->(@ARGV);
+my $result = $run->(@ARGV);
 hook('after', @ARGV);
+print "$result\n" if $tool eq 'nbd-netlink';

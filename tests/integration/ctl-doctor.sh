@@ -40,7 +40,7 @@ doctor --role=compute || status=$?
 exits_by_failures "$status"
 [ "$(grep -c '^[a-zA-Z]* *\(module nbd\|nbd devices\) ' "$dir/said")" = 1 ] ||
 	fail "nbd: $(grep nbd "$dir/said")"
-for word in IO_FLUSHER "real-time priority" plugin nbd-client \
+for word in IO_FLUSHER "real-time priority" plugin mkswap \
 	"locked memory" "swap through rswap"; do
 	expect_line "$dir/said" "$word"
 done

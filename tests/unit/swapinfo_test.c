@@ -12,13 +12,15 @@
 #define HEADING "Filename\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 #define DISK	"/dev/sda2    partition\t1024\t\t24\t\t-2\n"
 
+static bool understood;
+
 static struct swap_usage scan(const char *text, const char *device)
 {
 	FILE *f = fmemopen((void *)text, strlen(text), "r");
 	struct swap_usage usage;
 
 	assert_non_null(f);
-	swapinfo_scan(f, device, &usage);
+	understood = swapinfo_scan(f, device, &usage);
 	fclose(f);
 	return usage;
 }
@@ -30,6 +32,7 @@ static void test_device_and_others(void **state)
 		     "/dev/nbd0");
 
 	(void)state;
+	assert_true(understood);
 	assert_true(usage.active);
 	assert_int_equal(usage.used_bytes, 96 * 1024);
 	assert_int_equal(usage.other_free_bytes, 1000 * 1024);
@@ -59,12 +62,69 @@ static void test_path_without_mount(void **state)
 	assert_int_equal(usage.used_bytes, 96 * 1024);
 }
 
+/* The device node was removed, or made anew, after swapon. */
+static void test_deleted(void **state)
+{
+	struct swap_usage usage =
+		scan(HEADING DISK "/dev/nbd0\\040(deleted)  partition\t4096\t\t"
+				  "96\t\t100\n",
+		     "/dev/nbd0");
+
+	(void)state;
+	assert_true(understood);
+	assert_true(usage.active);
+	assert_int_equal(usage.used_bytes, 96 * 1024);
+}
+
+/* A file's name has spaces, written as octal; it is no device. */
+static void test_escaped_file(void **state)
+{
+	struct swap_usage usage =
+		scan(HEADING "/mnt/a\\040b  file\t\t4096\t\t96\t\t-2\n",
+		     "/dev/nbd0");
+
+	(void)state;
+	assert_true(understood);
+	assert_false(usage.active);
+	assert_int_equal(usage.other_free_bytes, 4000 * 1024);
+}
+
+static void test_nothing(void **state)
+{
+	(void)state;
+	assert_false(scan(HEADING, "/dev/nbd0").active);
+	assert_true(understood);
+}
+
+/* Nobody may conclude from these that a device is free. */
+static void test_not_understood(void **state)
+{
+	static const char *const texts[] = {
+		HEADING "/dev/nbd0\n",
+		HEADING "/dev/nbd0 partition\t4096\n",
+		HEADING "/dev/nbd0 partition\tmany\t\tfew\t\t100\n",
+		HEADING DISK "\n/dev/nbd0\n",
+		"Name Kind Of Everything\n/dev/nbd0 partition 4096 96 100\n",
+		"/dev/nbd0 partition\t4096\t\t96\t\t100\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		scan(texts[i], "/dev/nbd0");
+		assert_false(understood);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device_and_others),
 		cmocka_unit_test(test_not_there),
 		cmocka_unit_test(test_path_without_mount),
+		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_escaped_file),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_not_understood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

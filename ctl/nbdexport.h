@@ -1,0 +1,27 @@
+/* Connections to nbdkit for the kernel: the handshake is made here, by libnbd;
+ * what comes after it is the kernel's. */
+#ifndef RSWAPCTL_NBDEXPORT_H
+#define RSWAPCTL_NBDEXPORT_H
+
+#include <stdint.h>
+
+#include "nbd_netlink.h"
+#include "reason.h"
+
+struct nbdexport {
+	uint64_t size_bytes;
+	uint64_t flags; /* NBD_FLAG_*, as the server told */
+	int sockets[NBD_SOCKETS_MAX];
+	int n_sockets;
+};
+
+/* Makes N connections to the NBD server on the Unix socket PATH.  Ends early on
+ * a signal (run.h).  0; or -1, and then nothing is open. */
+int nbdexport_open(const char *path, int n, struct nbdexport *export,
+		   uint64_t deadline_ns, struct reason *why);
+
+/* Closes this process's descriptors.  Connections that the kernel has taken
+ * remain. */
+void nbdexport_close(struct nbdexport *export);
+
+#endif

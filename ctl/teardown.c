@@ -1,0 +1,278 @@
+#include "teardown.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libmount.h>
+#include <systemd/sd-daemon.h>
+
+#include "blockdev.h"
+#include "clock.h"
+#include "ctlsock.h"
+#include "nbd_netlink.h"
+#include "nbddev.h"
+#include "nbdkit.h"
+#include "run.h"
+#include "swapinfo.h"
+
+#define MIB (1024 * 1024)
+/* nbdkit is on this machine: one that takes longer is stuck. */
+#define ANSWER_NS (5 * NS_PER_S)
+
+/* Whether the device's connection is another's: ours had a name, and this one
+ * has another or none.  Then ours is gone, and the device is none of our
+ * business. */
+static bool is_foreign(const struct state *state, int number)
+{
+	char backend[256];
+
+	if (!state->named || !nbddev_connected(number))
+		return false;
+	nbddev_backend(number, backend, sizeof backend);
+	return strcmp(backend, statedir_backend(state->name).text) != 0;
+}
+
+/* --- swap --- */
+
+/* Everything that is swapped out comes back into memory, or goes to other swap.
+ * swapoff doesn't ask first: it makes the machine run out of memory. */
+static int check_room(const struct state *state, const struct swap_usage *swap,
+		      bool force, struct reason *why)
+{
+	uint64_t memory_bytes = meminfo_bytes("MemAvailable");
+
+	if (swap->used_bytes <= memory_bytes + swap->other_free_bytes)
+		return 0;
+	reason_set(why,
+		   "%s holds %" PRIu64 " MiB, and there are %" PRIu64
+		   " MiB for it (memory %" PRIu64 ", other swap %" PRIu64 ")",
+		   state->device, swap->used_bytes / MIB,
+		   (memory_bytes + swap->other_free_bytes) / MIB,
+		   memory_bytes / MIB, swap->other_free_bytes / MIB);
+	if (!force) {
+		size_t n = strlen(why->text);
+
+		snprintf(why->text + n, sizeof why->text - n,
+			 "; free memory, or use --force");
+		return -1;
+	}
+	printf("  warning: %s\n", why->text);
+	return 0;
+}
+
+/* Under systemd, stopping has its own deadline. */
+static void ask_for_time(uint64_t deadline_ns)
+{
+	uint64_t us =
+		(clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS) / NS_PER_US;
+
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
+}
+
+/* At shutdown systemd runs swapoff as well.  The kernel lets one of the two do
+ * it, and tells the other that there is no such swap device: then that one
+ * waits until it is off, or tries again if the first one gave up. */
+static int run_swapoff(const char *device, uint64_t deadline_ns,
+		       struct reason *why)
+{
+	const char *const argv[] = { "swapoff", device, NULL };
+	struct swap_usage swap;
+
+	while (run_must(argv, deadline_ns, why) < 0) {
+		if (swapinfo_read(device, &swap) && !swap.active)
+			return 0;
+		if (!strstr(why->text, "Invalid argument") ||
+		    run_interrupted() || !clock_left_ns(deadline_ns))
+			return -1;
+		run_pause(200);
+	}
+	return 0;
+}
+
+/* Whether the kernel's device was disconnected under nbdkit: it has no client
+ * any more.  One that does not answer tells nothing. */
+static bool lost_connection(const struct state *state)
+{
+	char answer[4096], connections[16];
+	struct reason ignored;
+
+	if (ctlsock_ask(statedir_path(state->name, "control.sock").text,
+			"status", answer, sizeof answer,
+			clock_now_ns() + ANSWER_NS, &ignored) < 0)
+		return false;
+	return ctlsock_value(answer, "connections", connections,
+			     sizeof connections) &&
+	       !strcmp(connections, "0");
+}
+
+/* Why nothing that is swapped out can come back; false: it can. */
+static bool is_lost(const struct state *state, struct reason *why)
+{
+	if (!statedir_running(state))
+		reason_set(why, "nbdkit, process %d, is gone", (int)state->pid);
+	else if (lost_connection(state))
+		reason_set(why, "%s is not connected to nbdkit any more",
+			   state->device);
+	else
+		return false;
+	return true;
+}
+
+static int read_swap(const struct state *state, struct swap_usage *swap,
+		     struct reason *why)
+{
+	if (!swapinfo_read(state->device, swap)) {
+		reason_set(why, "/proc/swaps can't be read, or has a line that "
+				"isn't understood");
+		return -1;
+	}
+	if (!*swap->above)
+		return 0;
+	reason_set(
+		why,
+		"swap is on %s, which stands on %s: end that first (swapoff, "
+		"and remove it)",
+		swap->above, state->device);
+	return -1;
+}
+
+int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
+		  uint64_t *lost_bytes, struct reason *why)
+{
+	int number = nbddev_number(state->device);
+	struct swap_usage swap;
+	struct reason lost;
+
+	*lost_bytes = 0;
+	if (number < 0 || is_foreign(state, number))
+		return 0;
+	if (read_swap(state, &swap, why) < 0)
+		return -1;
+	if (!swap.active)
+		return 0;
+	if (is_lost(state, &lost)) {
+		printf("swapoff %s (%" PRIu64 " MiB are lost, but for what is "
+		       "still in memory: %s)\n",
+		       state->device, swap.used_bytes / MIB, lost.text);
+		*lost_bytes = swap.used_bytes;
+	} else {
+		if (check_room(state, &swap, force, why) < 0)
+			return -1;
+		printf("swapoff %s (%" PRIu64 " MiB to bring back)\n",
+		       state->device, swap.used_bytes / MIB);
+	}
+	ask_for_time(deadline_ns);
+	return run_swapoff(state->device, deadline_ns, why);
+}
+
+/* --- the device --- */
+
+/* A mount of the device, or of what stands on it. */
+static bool is_mounted(const struct blockdev_stack *stack, struct reason *why)
+{
+	struct libmnt_table *mounts =
+		mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_fs *fs = NULL;
+
+	for (int i = 0; mounts && i < stack->n && !fs; i++) {
+		dev_t dev = stack->devices[i].dev;
+
+		fs = dev ? mnt_table_find_devno(mounts, dev, MNT_ITER_FORWARD)
+			 : NULL;
+		if (fs)
+			reason_set(why, "%s is mounted on %.150s",
+				   stack->devices[i].label,
+				   mnt_fs_get_target(fs));
+	}
+	mnt_unref_table(mounts);
+	return fs != NULL;
+}
+
+/* Whether it is in use by somebody who can be named: WHY does. */
+static bool is_used(const struct state *state, struct reason *why)
+{
+	struct blockdev_stack stack;
+	struct swap_usage swap;
+
+	if (read_swap(state, &swap, why) < 0)
+		return true;
+	if (swap.active) {
+		reason_set(why, "%s is swapped to", state->device);
+		return true;
+	}
+	blockdev_read_stack(state->device + strlen("/dev/"), &stack);
+	if (is_mounted(&stack, why))
+		return true;
+	if (stack.n < 2)
+		return false;
+	reason_set(why, "%s stands on %s: remove it first",
+		   stack.devices[1].label, state->device);
+	return true;
+}
+
+/* The exclusive open.  A tool that was killed may still be in the kernel with
+ * the device open, for as long as its request takes. */
+static int claim(const struct state *state, int number, uint64_t deadline_ns,
+		 struct reason *why)
+{
+	for (;;) {
+		int fd = is_used(state, why) ? -EBADF
+					     : nbd_netlink_claim(number);
+
+		if (fd == -EBADF)
+			return -1;
+		if (fd >= 0)
+			return fd;
+		reason_set(why, "%s: %s", state->device,
+			   fd == -EBUSY ? "a program has it open exclusively"
+					: strerror(-fd));
+		if (fd != -EBUSY || run_interrupted() ||
+		    !clock_left_ns(deadline_ns))
+			return -1;
+		run_pause(50);
+	}
+}
+
+int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
+		    struct reason *why)
+{
+	int number = nbddev_number(state->device);
+	bool ours;
+	int fd, err = 0;
+
+	if (number < 0 || !nbddev_connected(number) ||
+	    is_foreign(state, number))
+		return 0;
+	fd = claim(state, number, claim_deadline_ns, why);
+	if (fd < 0)
+		return -1;
+	/* as long as it is open nobody can connect it anew */
+	ours = nbddev_connected(number) && !is_foreign(state, number);
+	if (ours) {
+		printf("disconnect %s\n", state->device);
+		err = nbd_netlink_disconnect(number, why);
+	}
+	close(fd);
+	if (!ours || err)
+		return err;
+	if (nbddev_wait(number, false, clock_now_ns() + TEARDOWN_STEP_NS) ||
+	    is_foreign(state, number))
+		return 0;
+	reason_set(why, "%s stays connected", state->device);
+	return -1;
+}
+
+int teardown_nbdkit(const struct state *state, struct reason *why)
+{
+	if (!statedir_running(state))
+		return 0;
+	printf("stop nbdkit (process %d)\n", (int)state->pid);
+	if (nbdkit_stop(state->pid, clock_now_ns() + TEARDOWN_STEP_NS))
+		return 0;
+	reason_set(why, "nbdkit, process %d, does not end", (int)state->pid);
+	return -1;
+}

@@ -1,0 +1,102 @@
+/* The kernel's side of nbd_netlink.h where the kernel has no nbd: each call is
+ * one of the program nbd-netlink (kernel.pl).  An exclusive open is a file
+ * lock. */
+#include "nbd_netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORDS_MAX (NBD_SOCKETS_MAX + 8)
+
+/* What the program prints is a number, or the errno for which it fails. */
+static int ask(const char *const argv[], const int *fds, int n_fds)
+{
+	char text[16] = "";
+	int out[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		return -ENOMEM;
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		for (int i = 0; i < n_fds; i++)
+			fcntl(fds[i], F_SETFD, 0);
+		execvp(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	close(out[1]);
+	while ((n = read(out[0], text, sizeof text - 1)) < 0 && errno == EINTR)
+		;
+	close(out[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == 127)
+		return -EIO;
+	if (WEXITSTATUS(status) == 0)
+		return atoi(text);
+	return atoi(text) ? -atoi(text) : -EIO;
+}
+
+static char *number_word(uint64_t number)
+{
+	char *word = NULL;
+
+	if (asprintf(&word, "%" PRIu64, number) < 0)
+		abort();
+	return word;
+}
+
+int nbd_netlink_connect(const struct nbd_request_connect *r, bool *busy,
+			struct reason *why)
+{
+	const char *argv[WORDS_MAX] = { "nbd-netlink", "connect" };
+	int n = 2, number;
+
+	argv[n++] = r->number < 0 ? "-1" : number_word((uint64_t)r->number);
+	argv[n++] = number_word(r->size_bytes);
+	argv[n++] = r->backend;
+	for (int i = 0; i < r->n_sockets; i++)
+		argv[n++] = number_word((uint64_t)r->sockets[i]);
+	number = ask(argv, r->sockets, r->n_sockets);
+	*busy = number == -EBUSY && r->number >= 0;
+	if (number < 0)
+		reason_set(why, "connect: %s", strerror(-number));
+	return number < 0 ? -1 : number;
+}
+
+int nbd_netlink_disconnect(int number, struct reason *why)
+{
+	const char *const argv[] = { "nbd-netlink", "disconnect",
+				     number_word((uint64_t)number), NULL };
+	int err = ask(argv, NULL, 0);
+
+	if (err < 0)
+		reason_set(why, "disconnect: %s", strerror(-err));
+	return err < 0 ? -1 : 0;
+}
+
+int nbd_netlink_claim(int number)
+{
+	const char *const argv[] = { "nbd-netlink", "used",
+				     number_word((uint64_t)number), NULL };
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/claim.nbd%d", getenv("RSWAP_FAKE"),
+		 number);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ask(argv, NULL, 0) == 0)
+		return fd;
+	close(fd);
+	return -EBUSY;
+}

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Each step of attach fails, before and after it has done its work: everything
+# before it is undone, in an order in which nothing is taken away under its user.
+. "$(dirname "$0")/harness.sh"
+
+start_server a --memory=64M --slab-size=1M
+
+# rolls_back WHAT WORD...: attach fails and says so, and nothing is left
+rolls_back() {
+	local what=$1
+	shift
+	[ "$(status_of attach "$what" --name=far)" = 1 ] ||
+		fail "$what: attach does not fail: $(cat "$dir/$what.log")"
+	expect_line "$dir/$what.log" "rswapctl attach: failed to" "$@"
+	expect_nothing_left "$what"
+}
+
+for step in connect mkswap swapon; do
+	for when in before after; do
+		say "$step fails, $when its work"
+		echo 'exit 1' | hook $step $when
+		rolls_back "$step-$when" "failed to $step"
+		no_hooks
+	done
+done
+
+say "no server answers"
+status=0
+"$ctl" attach 127.0.0.1:1 --size=16M --transport=tcp --plugin="$plugin" \
+	--timeout=1 --name=far >"$dir/server.log" 2>&1 || status=$?
+[ "$status" = 1 ] || fail "exit status $status"
+expect_line "$dir/server.log" "failed to start nbdkit"
+expect_nothing_left "no server"
+
+say "nbdkit is killed while the device is connected"
+hook mkswap before <<'HOOK'
+pkill -KILL -f "^[^ ]*nbdkit .*-U $RSWAP_RUN_DIR/"
+exit 1
+HOOK
+rolls_back killed "failed to mkswap"
+no_hooks
+
+say "swap that cannot be taken back stays, with all that stands below it"
+echo 'exit 1' | hook swapon after
+echo 'exit 1' | hook swapoff before
+[ "$(status_of attach stays --name=far)" = 1 ] || fail "it does not fail"
+expect_line "$dir/stays.log" "swapon can't be undone" "rswapctl detach far"
+no_hooks
+connected 0 && swaps_to 0 || fail "it is gone: $(cat "$dir/stays.log")"
+[ -n "$(nbdkits)" ] || fail "nbdkit is gone"
+detach stays far || fail "detach: $(cat "$dir/stays.log")"
+expect_nothing_left "detach"
+
+say "all is as before: attach works"
+attach works --name=far || fail "attach: $(cat "$dir/works.log")"
+detach works far || fail "detach: $(cat "$dir/works.log")"
