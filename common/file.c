@@ -237,6 +237,13 @@ static void file_wait(struct channel *channel, struct xfer *xfers, size_t n,
 	(void)deadline_ns;
 }
 
+static void file_abandon(struct channel *channel, struct xfer *xfers, size_t n)
+{
+	(void)channel;
+	(void)xfers;
+	(void)n;
+}
+
 const struct transport_ops transport_file = {
 	.name = "file",
 	.wire_bit = 0,
@@ -250,4 +257,5 @@ const struct transport_ops transport_file = {
 	.submit = file_submit,
 	.wait_until = file_wait_until,
 	.wait = file_wait,
+	.abandon = file_abandon,
 };

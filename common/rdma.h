@@ -20,8 +20,8 @@
  *
  * A deadline that passes puts the link's queue pair into the error state and
  * waits for the flush: only then may the bounce buffer be used again.  Should a
- * device not flush, the channel is closed to further use ("stuck") until the
- * link is closed, which destroys the queue pair.
+ * device not flush, the channel is not usable ("stuck") until the link is
+ * closed, which destroys the queue pair.
  */
 #ifndef RSWAP_RDMA_H
 #define RSWAP_RDMA_H

@@ -20,8 +20,8 @@ static void rdma_link_abort(struct link *link)
 	ibv_modify_qp(rdma_link(link)->id->qp, &attr, IBV_QP_STATE);
 }
 
-/* Closes the channel until LINK is closed: nobody can tell any more when the
- * device stops to use the buffer. */
+/* Closes the channel until LINK is closed, which destroys its queue pair:
+ * nobody can tell any more when the device stops to use the buffer. */
 static void give_up(struct rdma_link *link)
 {
 	if (!link->stuck) {
@@ -146,6 +146,11 @@ static bool leads_link(const struct xfer *xfers, size_t i)
 	return true;
 }
 
+static bool rdma_usable(const struct channel *channel)
+{
+	return atomic_load(&((const struct rdma_channel *)channel)->stuck) == 0;
+}
+
 static void rdma_submit(struct channel *channel, struct xfer *xfers, size_t n,
 			uint64_t deadline_ns)
 {
@@ -155,12 +160,8 @@ static void rdma_submit(struct channel *channel, struct xfer *xfers, size_t n,
 	(void)deadline_ns;
 	/* Not even the bounce buffer may be written to: a WRITE that did not
 	 * flush could carry those bytes to its own slab. */
-	if (atomic_load(&rdma->stuck)) {
-		fail_all(xfers, n, -ECONNABORTED);
-		return;
-	}
-	if (!has_room(rdma, xfers, n)) {
-		fail_all(xfers, n, -ENOBUFS);
+	if (!rdma_usable(channel) || !has_room(rdma, xfers, n)) {
+		fail_all(xfers, n, XFER_UNSENT);
 		return;
 	}
 	rdma->round++;
@@ -318,6 +319,20 @@ static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 	return 0;
 }
 
+/* Gives up what is still in progress of the set. */
+static void give_up_set(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
+			int status)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct rdma_link *link = rdma_link(xfers[i].link);
+
+		if (in_progress(&xfers[i])) {
+			give_up(link);
+			settle_set(rdma, link, xfers, n, status);
+		}
+	}
+}
+
 /* Aborts what is still in progress and waits for the flush.  RC becomes the
  * status of what was aborted. */
 static void flush(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
@@ -331,13 +346,7 @@ static void flush(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
 			rdma_link_abort(xfers[i].link);
 	}
 	await(rdma, xfers, n, n, clock_now_ns() + FLUSH_NS);
-	for (size_t i = 0; i < n; i++) {
-		if (in_progress(&xfers[i])) {
-			give_up(rdma_link(xfers[i].link));
-			settle_set(rdma, rdma_link(xfers[i].link), xfers, n,
-				   rc);
-		}
-	}
+	give_up_set(rdma, xfers, n, rc);
 	for (size_t i = 0; i < n; i++) {
 		if (late[i] && xfers[i].status)
 			xfers[i].status = rc;
@@ -363,6 +372,11 @@ static void rdma_wait(struct channel *channel, struct xfer *xfers, size_t n,
 		flush(rdma_channel(channel), xfers, n, -ETIMEDOUT);
 }
 
+static void rdma_abandon(struct channel *channel, struct xfer *xfers, size_t n)
+{
+	give_up_set(rdma_channel(channel), xfers, n, -ETIMEDOUT);
+}
+
 const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
@@ -377,4 +391,6 @@ const struct transport_ops transport_rdma = {
 	.submit = rdma_submit,
 	.wait_until = rdma_wait_until,
 	.wait = rdma_wait,
+	.abandon = rdma_abandon,
+	.usable = rdma_usable,
 };

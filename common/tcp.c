@@ -273,7 +273,7 @@ static void submit_trunk(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
 			continue;
 		op = free_op(tcp, at);
 		if (!op) {
-			xfers[i].status = -ENOBUFS;
+			xfers[i].status = XFER_UNSENT;
 			continue;
 		}
 		fill_op(op, link, &xfers[i]);
@@ -420,6 +420,12 @@ static void tcp_wait(struct channel *channel, struct xfer *xfers, size_t n,
 	}
 }
 
+/* A socket that is shut down ends its transfers itself. */
+static void tcp_abandon(struct channel *channel, struct xfer *xfers, size_t n)
+{
+	tcp_wait(channel, xfers, n, 0);
+}
+
 const struct transport_ops transport_tcp = {
 	.name = "tcp",
 	.wire_bit = WIRE_TRANSPORT_TCP,
@@ -433,4 +439,5 @@ const struct transport_ops transport_tcp = {
 	.submit = tcp_submit,
 	.wait_until = tcp_wait_until,
 	.wait = tcp_wait,
+	.abandon = tcp_abandon,
 };

@@ -14,6 +14,7 @@
 #ifndef RSWAP_TRANSPORT_H
 #define RSWAP_TRANSPORT_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdbool.h>
@@ -46,6 +47,12 @@ struct remote_slab {
 
 enum xfer_op { XFER_READ, XFER_WRITE };
 
+/* The status of a transfer that was not sent, for want of something of this
+ * machine's own: room (see submit), or a channel that may be used.  It says
+ * nothing of the server, whose link is as good as before, and neither BUF nor
+ * the slab was touched. */
+#define XFER_UNSENT (-ECANCELED)
+
 /* One contiguous run between memory and a slab. */
 struct xfer {
 	struct link *link;
@@ -59,7 +66,8 @@ struct xfer {
 	 * when the bytes have arrived on the other side (WRITE) or in BUF
 	 * (READ), another negative errno when it failed: -ETIMEDOUT, any
 	 * connection error (the link is broken; nothing is known of the
-	 * bytes), or -EREMOTEIO (the server refused; repeating won't help).
+	 * bytes), -EREMOTEIO (the server refused; repeating won't help), or
+	 * XFER_UNSENT.
 	 * From submit until it is over the transfer and its BUF stay where they
 	 * are; from then on nothing touches them. */
 	_Atomic int status;
@@ -133,7 +141,7 @@ struct transport_ops {
 	 *
 	 * Earlier ones may still be in progress: TRANSPORT_MAX_XFERS and
 	 * buffer_bytes are for all that were submitted since none was.  Beyond
-	 * that, nothing is sent and the status is -ENOBUFS. */
+	 * that, nothing is sent and the status is XFER_UNSENT. */
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
 	/* Returns when at least WANT of the N are over, or DEADLINE_NS has
@@ -148,7 +156,20 @@ struct transport_ops {
 	 * link (WIRE_FENCE). */
 	void (*wait)(struct channel *channel, struct xfer *xfers, size_t n,
 		     uint64_t deadline_ns);
+	/* Ends those of the N that are in progress, at once, with -ETIMEDOUT.
+	 * Their links were aborted long ago, and still nobody knows when they
+	 * are over: a device is gone, or hangs.  Until these links are closed
+	 * the channel is not usable. */
+	void (*abandon)(struct channel *channel, struct xfer *xfers, size_t n);
+	/* Whether transfers may be submitted: not where the device may still
+	 * touch the memory of some that were given up.  NULL: always. */
+	bool (*usable)(const struct channel *channel);
 };
+
+static inline bool channel_is_usable(const struct channel *channel)
+{
+	return !channel->ops->usable || channel->ops->usable(channel);
+}
 
 /* How many of the N are over. */
 size_t transport_over(const struct xfer *xfers, size_t n);

@@ -12,6 +12,10 @@
  */
 #define AT_A_TIME_NS (20 * NS_PER_MS)
 
+/* The pause before another try where nothing is known to be waited for: a
+ * real-time thread must not go round without one. */
+#define MOMENT_NS (NS_PER_MS / 10)
+
 /* With one part a page's bytes are where the caller has them. */
 uint64_t carry_scratch_bytes(const struct redundancy *r)
 {
@@ -58,6 +62,16 @@ static void await_peer(const struct obstacle *obstacle, uint64_t soon_ns,
 		peer_wait(obstacle->peer, soon_ns);
 }
 
+/* Until the lane's late transfers are over, or, where none is in flight, for a
+ * moment: then a link is to be closed before anything more can be sent. */
+static void await_lane(struct lane *lane, uint64_t soon_ns)
+{
+	if (lane_in_flight(lane))
+		lane_wait(lane, soon_ns);
+	else
+		clock_sleep_ns(NS_PER_MS);
+}
+
 int carry_await(struct engine *engine, const struct obstacle *obstacle,
 		uint64_t deadline_ns)
 {
@@ -73,6 +87,10 @@ int carry_await(struct engine *engine, const struct obstacle *obstacle,
 		slab_wait(&engine->slabs, obstacle->slab, soon_ns);
 	else if (obstacle->slab)
 		keeper_wait(engine, soon_ns);
+	else if (obstacle->lane)
+		await_lane(obstacle->lane, soon_ns);
+	else
+		clock_sleep_ns(MOMENT_NS);
 	return clock_left_ns(deadline_ns) == 0 ? -ETIMEDOUT : -EAGAIN;
 }
 

@@ -17,6 +17,8 @@ struct obstacle {
 	uint64_t until_ns; /* how long to wait for it; 0: as long as it takes */
 	struct slab *slab; /* in change, or short of parts */
 	uint64_t page;	   /* that is somebody's, where BUSY */
+	struct lane *lane; /* the request's own, that has to come free of late
+			    * transfers, or of a link that is to be closed */
 	bool busy;
 };
 

@@ -390,6 +390,8 @@ int carry_read(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		lane->runs[i].sent = lane->runs[i].have = lane->runs[i].failed =
 			0;
 	rc = fetch(engine, lane, deadline_ns, obstacle);
+	if (rc == -EAGAIN && lane->unsent)
+		obstacle->lane = lane;
 	for (size_t i = 0; !rc && i < lane->n_runs; i++)
 		decode_run(engine, &lane->runs[i]);
 	return rc;

@@ -67,6 +67,7 @@ void carry_end(struct engine *engine, struct lane *lane)
 
 void try_begin(struct engine *engine, struct lane *lane)
 {
+	lane->unsent = false;
 	if (lane_in_flight(lane)) {
 		if (!is_short_of_room(engine, lane))
 			return;
@@ -159,7 +160,15 @@ static void take_over(struct engine *engine, struct lane *lane,
 	struct peer *peer = &engine->peers[tag->peer];
 	struct lane_run *run = &lane->runs[tag->run];
 
-	if (status) {
+	if (status == XFER_UNSENT) {
+		lane->unsent = true;
+		if (tag->late)
+			return;
+		run->failed |= 1u << tag->part;
+		run->unsent |= 1u << tag->part;
+		if (!*worst)
+			*worst = status;
+	} else if (status) {
 		peer_break(peer, carry_failure_text(status));
 		/* It hangs, and will not be back in a moment. */
 		if (status == -ETIMEDOUT)

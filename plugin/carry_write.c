@@ -31,7 +31,7 @@ static bool hold_parts(struct engine *engine, struct lane *lane,
 {
 	uint32_t rows = 0;
 
-	run->sent = run->have = run->failed = 0;
+	run->sent = run->have = run->failed = run->unsent = 0;
 	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
 		const struct slab_part *part = &run->slab->parts[i];
 
@@ -132,6 +132,13 @@ static void mark_parts(struct engine *engine, const struct lane_run *run)
 	}
 }
 
+/* What was sent, and not seen to succeed, may have arrived all the same. */
+static void be_unsure(struct lane_run *run)
+{
+	if (run->sent & ~run->unsent)
+		run->unsure = true;
+}
+
 /* True where the run is written. */
 static bool settle_write(struct engine *engine, struct lane_run *run)
 {
@@ -139,7 +146,7 @@ static bool settle_write(struct engine *engine, struct lane_run *run)
 		count_bits(rows_of(run, run->have)) >= engine->redundancy.need;
 
 	if (!kept) {
-		run->unsure = true;
+		be_unsure(run);
 		return false;
 	}
 	mark_parts(engine, run);
@@ -190,11 +197,16 @@ int carry_write(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 	try_wait_all(lane, until_ns);
 	rc = try_harvest(engine, lane, 0);
 	wait = rc && rc != -EREMOTEIO && any_may_return(engine, lane, obstacle);
+	/* No copy is to miss a page for want of room here: once more. */
+	if (lane->unsent && lane->tries == 0) {
+		obstacle->lane = lane;
+		wait = true;
+	}
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		struct lane_run *run = &lane->runs[i];
 
 		if (wait && run->failed) {
-			run->unsure = true;
+			be_unsure(run);
 			continue;
 		}
 		kept = settle_write(engine, run) && kept;
@@ -204,7 +216,7 @@ int carry_write(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		return -EAGAIN;
 	if (rc)
 		keeper_poke(engine);
-	*obstacle = (struct obstacle){ 0 };
+	*obstacle = (struct obstacle){ .lane = lane->unsent ? lane : NULL };
 	/* A refusal is final where nobody else could have it. */
 	return kept						   ? 0
 	       : rc == -EREMOTEIO && engine->redundancy.parts == 1 ? rc
@@ -218,7 +230,7 @@ int carry_fill(struct engine *engine, struct lane *lane, uint32_t part,
 	uint8_t *by_row[REDUNDANCY_MAX_PARTS];
 
 	try_begin(engine, lane);
-	run->sent = run->have = run->failed = 0;
+	run->sent = run->have = run->failed = run->unsent = 0;
 	if (!try_hold(engine, lane, &run->slab->parts[part]))
 		return -EAGAIN;
 	if (!encode_run(engine, lane, run, by_row) ||

@@ -443,10 +443,7 @@ static void rest(struct keeper *k, uint64_t ns)
 /* Its own lane is never parked. */
 static void look_after_lane(struct engine *engine)
 {
-	struct lane *lane = lane_of_keeper(&engine->lanes);
-
-	lane_wait(lane, 0);
-	lane_links_release(&engine->lanes, lane);
+	lane_look_after(&engine->lanes, lane_of_keeper(&engine->lanes));
 }
 
 static void *keeper_main(void *arg)

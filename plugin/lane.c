@@ -229,6 +229,18 @@ bool lane_in_flight(const struct lane *lane)
 	return false;
 }
 
+/* Whether its channels may be submitted to. */
+static bool is_usable(const struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct channel *channel = lane->channels[t];
+
+		if (channel && !channel_is_usable(channel))
+			return false;
+	}
+	return true;
+}
+
 void lane_wait(struct lane *lane, uint64_t deadline_ns)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -253,7 +265,7 @@ static void park(struct lane_pool *pool, struct lane *lane)
 
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
 {
-	if (!lane_in_flight(lane)) {
+	if (!lane_in_flight(lane) && is_usable(lane)) {
 		/* A late transfer may have ended since its link was kept. */
 		lane_links_release(pool, lane);
 		take_back(pool, lane, use == LANE_WRITE);
@@ -267,6 +279,12 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
 static void abort_link(struct link *link)
 {
 	link->ops->link_abort(link);
+}
+
+/* Of the server, or of the way to it. */
+static bool is_failure(int status)
+{
+	return status && status != XFER_UNSENT;
 }
 
 /* Those of the lane's servers that failed, or are too late, are given up. */
@@ -286,7 +304,7 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 			if (tag->over || (going && !too_late))
 				continue;
 			tag->over = !going;
-			if (going || xfer_status(&set->xfers[i]))
+			if (going || is_failure(xfer_status(&set->xfers[i])))
 				pool->config.give_up(pool->config.owner,
 						     tag->peer);
 			/* The session does so too, but may be in a call that
@@ -307,7 +325,7 @@ static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
 }
 
 /* A device that is gone, or was reset, flushes nothing: the transport knows how
- * to do without.  That may take it seconds. */
+ * to do without. */
 static void abandon(struct lane *lane)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -315,9 +333,32 @@ static void abandon(struct lane *lane)
 		struct channel *channel = lane->channels[t];
 
 		if (set->submitted > 0)
-			channel->ops->wait(channel, set->xfers, set->submitted,
-					   0);
+			channel->ops->abandon(channel, set->xfers,
+					      set->submitted);
 	}
+}
+
+/* Looks what has ended of a lane that nobody holds, and gives up what is too
+ * late. */
+static void look_after(struct lane_pool *pool, struct lane *lane, bool shortage)
+{
+	lane_wait(lane, 0);
+	if (lane_in_flight(lane)) /* a look may find half a reply */
+		lane_wait(lane, 0);
+	judge_late(pool, lane, shortage);
+	if (lane_in_flight(lane) && is_overdue(pool, lane))
+		abandon(lane);
+}
+
+void lane_look_after(struct lane_pool *pool, struct lane *lane)
+{
+	if (!lane_in_flight(lane))
+		lane->parked_ns = 0;
+	else if (!lane->parked_ns)
+		lane->parked_ns = clock_now_ns();
+	else
+		look_after(pool, lane, false);
+	lane_links_release(pool, lane);
 }
 
 static struct lane *take_parked(struct lane_pool *pool)
@@ -335,11 +376,12 @@ static struct lane *take_parked(struct lane_pool *pool)
 static void let_go(struct lane_pool *pool, struct lane *lane)
 {
 	/* Seen before the release: what ends in between is released the next
-	 * time. */
-	bool in_flight = lane_in_flight(lane);
+	 * time.  A channel that is not usable waits for a session to close a
+	 * link, which that has to release. */
+	bool is_free = !lane_in_flight(lane) && is_usable(lane);
 
 	lane_links_release(pool, lane);
-	if (in_flight)
+	if (!is_free)
 		park(pool, lane);
 	else
 		take_back(pool, lane, false);
@@ -347,26 +389,15 @@ static void let_go(struct lane_pool *pool, struct lane *lane)
 
 void lane_reap(struct lane_pool *pool, bool shortage)
 {
-	struct lane *lane, *next, *overdue = NULL;
+	struct lane *lane, *next;
 
 	if (atomic_load(&pool->n_parked) == 0)
 		return;
 	for (lane = take_parked(pool); lane; lane = next) {
 		next = lane->next;
 		atomic_fetch_sub(&pool->n_parked, 1);
-		lane_wait(lane, 0);
-		if (lane_in_flight(lane)) /* a look may find half a reply */
-			lane_wait(lane, 0);
-		judge_late(pool, lane, shortage);
-		if (!shortage && !overdue && lane_in_flight(lane) &&
-		    is_overdue(pool, lane))
-			overdue = lane; /* after those that may be over */
-		else
-			let_go(pool, lane);
-	}
-	if (overdue) {
-		abandon(overdue);
-		let_go(pool, overdue);
+		look_after(pool, lane, shortage);
+		let_go(pool, lane);
 	}
 }
 

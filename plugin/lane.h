@@ -19,6 +19,8 @@
  * A read that was answered by another server than the one it asked first may
  * leave transfers behind that are late: they go into the lane's own scratch
  * memory, and the lane stays out of the free list, parked, until they are over.
+ * So does a lane with a channel that is not usable, until the link that is to
+ * blame for it is closed (transport.h).
  * Whoever needs it over (lane_reap: who waits for a lane, a session that closes
  * its links, the keeper) looks; a server that is late for too long is given up.
  *
@@ -72,6 +74,7 @@ struct lane_run {
 	uint32_t sent;	 /* parts that were asked in this try */
 	uint32_t have;	 /* of these, those that succeeded */
 	uint32_t failed; /* and those that will not */
+	uint32_t unsent; /* of these, those that were not even sent */
 	uint32_t banned; /* parts not to be asked */
 	uint8_t *shares[LANE_PARTS_MAX]; /* where they are, in scratch or buf */
 };
@@ -130,6 +133,7 @@ struct lane {
 	uint8_t *scratch; /* [pool->scratch_bytes] */
 	uint64_t scratch_used;
 	uint32_t turn; /* of its reads, to try other servers now and then */
+	bool unsent; /* something of this try could not be sent (XFER_UNSENT) */
 
 	bool may_park; /* is one of pool->n_may_park */
 	uint64_t parked_ns;
@@ -192,8 +196,10 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
 
 /* Frees the parked lanes whose late transfers are over, and gives up servers
  * that are late for too long; sooner where there is a SHORTAGE of lanes.  Any
- * thread; without SHORTAGE it may take seconds where a device is gone. */
+ * thread. */
 void lane_reap(struct lane_pool *pool, bool shortage);
+/* The same for a lane that its holder, the keeper, does not put back. */
+void lane_look_after(struct lane_pool *pool, struct lane *lane);
 
 /* Whether LANE may be left with late transfers: half of the lanes at most, so
  * that a silent server does not take all.  Asked before a transfer is begun, or

@@ -150,9 +150,10 @@ static size_t fake_wait_until(struct channel *channel, struct xfer *xfers,
 		if (is_silent(&xfers[i]))
 			continue;
 		status = fault_of(&xfers[i]);
-		move(&xfers[i], status);
+		if (status != XFER_UNSENT)
+			move(&xfers[i], status);
 		atomic_store(&xfers[i].status, status);
-		if (status)
+		if (status && status != XFER_UNSENT)
 			atomic_store(&fake_link(xfers[i].link)->aborted, true);
 		over++;
 	}

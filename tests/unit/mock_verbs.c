@@ -140,6 +140,7 @@ static int poll_cq(struct ibv_cq *ibv, int n, struct ibv_wc *wc)
 
 	pthread_mutex_lock(&mock_lock);
 	got = cq->n_wc < (size_t)n ? cq->n_wc : (size_t)n;
+	mock.polls++;
 	if (fails("ibv_poll_cq")) {
 		pthread_mutex_unlock(&mock_lock);
 		return -1;

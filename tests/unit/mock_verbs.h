@@ -68,7 +68,7 @@ struct mock_verbs {
 	struct sockaddr_storage addr;
 	struct ibv_qp_init_attr qp_attr;
 	int cq_entries, mr_access;
-	unsigned posts, last_chain, signalled, to_error;
+	unsigned posts, last_chain, signalled, to_error, polls;
 
 	/* The server's side. */
 	struct rdma_cm_id *listener;

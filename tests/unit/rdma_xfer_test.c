@@ -478,8 +478,8 @@ static void a_channel_that_is_full_says_so(void **state)
 	submit(&xfers[1], n - 1);
 	mock.posts = 0;
 	submit(more, 2); /* of which there is room for one */
-	assert_int_equal(more[0].status, -ENOBUFS);
-	assert_int_equal(more[1].status, -ENOBUFS);
+	assert_int_equal(more[0].status, XFER_UNSENT);
+	assert_int_equal(more[1].status, XFER_UNSENT);
 	assert_int_equal(mock.posts, 0);
 	assert_int_equal(wait_for(xfers, n, n, LONG_MS), n);
 	assert_statuses(0, n, 0);
@@ -497,7 +497,7 @@ static void a_channel_whose_buffer_is_full_says_so(void **state)
 	submit(xfers, 1);
 	submit(&xfers[1], 1);
 	submit(&xfers[2], 1);
-	assert_int_equal(xfers[2].status, -ENOBUFS);
+	assert_int_equal(xfers[2].status, XFER_UNSENT);
 	mock_finish();
 	assert_int_equal(wait_for(xfers, 3, 3, LONG_MS), 3);
 	assert_statuses(0, 2, 0);
@@ -586,8 +586,9 @@ static void assert_channel_closed(void)
 {
 	plan_both(XFER_READ, N);
 	carry_out(N, LONG_MS);
-	assert_statuses(0, N, -ECONNABORTED);
+	assert_statuses(0, N, XFER_UNSENT);
 	assert_int_equal(mock.posts, 0);
+	assert_false(channel_is_usable(channel));
 }
 
 static void a_device_that_does_not_flush_closes_the_channel(void **state)
@@ -603,10 +604,48 @@ static void a_device_that_does_not_flush_closes_the_channel(void **state)
 	assert_channel_closed();
 	close_link(0);
 	connect_link(0);
+	assert_true(channel_is_usable(channel));
 	plan_both(XFER_READ, N);
 	carry_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
+}
+
+/* A lane for which nobody waits: no flush is waited for either. */
+static void what_is_abandoned_is_over_at_once(void **state)
+{
+	unsigned polls;
+
+	(void)state;
+	mock.hold = mock.no_flush = true;
+	plan(XFER_READ, N);
+	submit(xfers, N);
+	rdma->link_abort(links[0]);
+	polls = mock.polls;
+	rdma->abandon(channel, xfers, N);
+	assert_int_equal(mock.polls, polls);
+	assert_statuses(0, N, -ETIMEDOUT);
+	assert_untouched(0, N);
+	mock.posts = 0;
+	assert_channel_closed();
+	/* The link to the other server is as good as before. */
+	close_link(0);
+	mock.hold = mock.no_flush = false;
+	plan(XFER_READ, N);
+	for (int i = 0; i < N; i++)
+		xfers[i].link = links[1];
+	carry_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+}
+
+static void abandoning_leaves_alone_what_is_over(void **state)
+{
+	(void)state;
+	plan(XFER_READ, N);
+	carry_out(N, LONG_MS);
+	rdma->abandon(channel, xfers, N);
+	assert_statuses(0, N, 0);
+	assert_true(channel_is_usable(channel));
 }
 
 /* --- calls that fail --- */
@@ -733,6 +772,8 @@ int main(void)
 		with_links(a_deadline_flushes_the_queue_pair),
 		with_links(a_deadline_spares_the_link_that_was_done),
 		with_links(a_device_that_does_not_flush_closes_the_channel),
+		with_links(what_is_abandoned_is_over_at_once),
+		with_links(abandoning_leaves_alone_what_is_over),
 		with_links(ibv_post_send__ENOMEM_at_the_first),
 		with_links(ibv_post_send__ENOMEM_in_the_middle),
 		with_links(ibv_post_send__EINVAL_on_one_link_of_two),

@@ -2,6 +2,7 @@
 #include "fake_servers.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #define SERVERS	 2
 #define PAGES	 48 /* slabs 0, 1 and 2 */
@@ -109,6 +110,34 @@ static void a_failed_write_is_never_a_success(void **state)
 	fail_next(1, 0, 1, -ECONNABORTED);
 	assert_int_equal(fake_write(sent, 16, 16), -EIO);
 	assert_int_equal(state_of_server(1), PEER_BROKEN);
+}
+
+/* The fault: a queue pair that did not flush closed the lane's channel, and
+ * every server that was addressed over it was broken. */
+static void what_was_not_sent_is_no_servers_fault(void **state)
+{
+	(void)state;
+	fail_next(0, 0, 3, XFER_UNSENT);
+	assert_int_equal(fake_write(sent, 0, PAGES), 0);
+	fail_next(1, 0, 3, XFER_UNSENT);
+	assert_int_equal(fake_read(got, 0, PAGES), 0);
+	assert_memory_equal(got, sent, sizeof sent);
+	for (uint32_t server = 0; server < SERVERS; server++)
+		assert_int_equal(state_of_server(server), PEER_UP);
+}
+
+/* Nothing left this machine: what the servers have is what they had. */
+static void what_is_never_sent_loses_no_page(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_write(sent, 0, 16), 0);
+	fail_next(0, 0, UINT_MAX, XFER_UNSENT);
+	assert_int_equal(fake_write(sent + PAGE_BYTES, 0, 1), -EIO);
+	assert_int_equal(state_of_server(0), PEER_UP);
+	fail_next(0, 0, 0, 0);
+	assert_states(0, 16, PAGE_PRESENT);
+	assert_int_equal(fake_read(got, 0, 16), 0);
+	assert_memory_equal(got, sent, 16 * PAGE_BYTES);
 }
 
 static void one_failure_among_many_fails_the_request(void **state)
@@ -517,6 +546,8 @@ int main(void)
 		with_short_timeout(a_write_that_was_never_sent_loses_nothing),
 		with_short_timeout(
 			without_a_free_lane_there_is_an_error_at_the_deadline),
+		with_short_timeout(what_is_never_sent_loses_no_page),
+		with_servers(what_was_not_sent_is_no_servers_fault),
 		with_servers(a_refusal_is_an_error_at_once),
 		with_servers(a_try_without_an_answer_is_repeated),
 		with_servers(a_refusal_counts_for_more_than_a_broken_link),
