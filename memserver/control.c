@@ -9,6 +9,7 @@
 #include "conn.h"
 #include "handout.h"
 #include "lane_tcp.h"
+#include "log.h"
 #include "output.h"
 #include "release.h"
 #include "session.h"
@@ -57,8 +58,8 @@ static void turn_away(struct newcomer *v, const char *why)
 	if (!c->conn.leaving) {
 		c->complained = true;
 		c->server->refused++;
-		output_peer("%s: did not say whose it is: closed, %s",
-			    c->peer.text, why);
+		output_peer(&c->peer, "did not say whose it is: closed, %s",
+			    why);
 	}
 	conn_cut(&c->conn, "it was turned away");
 }
@@ -109,7 +110,7 @@ void control_reply(struct control *c, const struct wire_message *reply)
 	if (conn_send(&c->conn, reply))
 		return;
 	c->server->errors++;
-	output_peer("%s: does not read its replies", c->peer.text);
+	output_peer(&c->peer, "does not read its replies");
 }
 
 void control_error(struct control *c, uint32_t cookie, uint32_t code,
@@ -161,7 +162,7 @@ static void show_out_as(struct control *c, uint32_t cookie, uint32_t code,
 			const char *to_peer, const char *to_log)
 {
 	c->server->errors++;
-	output_peer("%s: %s; connection closed", c->peer.text, to_log);
+	output_peer(&c->peer, "%s; connection closed", to_log);
 	control_error(c, cookie, code, to_peer);
 	leave(c, to_log);
 }
@@ -421,7 +422,7 @@ static void garbage_cb(struct conn *conn, enum wire_verdict verdict,
 	if (verdict == WIRE_BAD_MAGIC) {
 		/* nobody there who would understand an answer */
 		c->server->errors++;
-		output_peer("%s: %s; connection closed", c->peer.text, text);
+		output_peer(&c->peer, "%s; connection closed", text);
 		leave(c, text);
 	} else if (verdict == WIRE_BAD_VERSION) {
 		char speaks[64];
@@ -441,9 +442,10 @@ static const char *timeout_cb(struct conn *conn)
 	if (c->state == NEW) {
 		c->complained = true;
 		c->server->errors++;
-		output_peer("%s: said nothing that makes sense for %.0f "
+		output_peer(&c->peer,
+			    "said nothing that makes sense for %.0f "
 			    "seconds; connection closed",
-			    c->peer.text, PROVE_S);
+			    PROVE_S);
 	}
 	return "it was silent";
 }
@@ -455,8 +457,8 @@ static void ended_cb(struct conn *conn, const char *why)
 	if (c->state == NEW && !conn->leaving && !c->complained &&
 	    conn->in_bytes) {
 		c->server->errors++;
-		output_peer("%s: ended in the middle of its first message",
-			    c->peer.text);
+		output_peer(&c->peer,
+			    "ended in the middle of its first message");
 	}
 	control_close(c, why);
 }
@@ -476,7 +478,7 @@ void control_accept(struct listener *listener, int fd)
 
 	if (!c) {
 		server->refused++;
-		output_peer("a connection was turned away: out of memory");
+		log_error("a connection was turned away: out of memory");
 		close(fd);
 		return;
 	}

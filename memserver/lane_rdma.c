@@ -106,10 +106,11 @@ static void reject(struct rdma_cm_id *id, uint32_t cookie, uint32_t code,
 	struct wire_message m = { .type = WIRE_ERROR,
 				  .cookie = cookie,
 				  .error.code = code };
+	struct net_text peer = id_peer(id);
 	uint8_t bytes[WIRE_MESSAGE_MAX];
 	size_t length;
 
-	output_peer("%s: %s; RDMA lane rejected", id_peer(id).text, text);
+	output_peer(&peer, "%s; RDMA lane rejected", text);
 	snprintf(m.error.text, sizeof m.error.text, "%s", text);
 	length = wire_encode(&m, bytes);
 	if (rdma_reject(id, bytes, (uint8_t)length) < 0)
@@ -264,7 +265,7 @@ static void on_lane_event(struct rdma_lane *l, const struct event *e)
 	case RDMA_CM_EVENT_UNREACHABLE:
 	case RDMA_CM_EVENT_REJECTED:
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
-		output_peer("%s: session %u, lane %u: %s (%d)", l->peer.text,
+		output_peer(&l->peer, "session %u, lane %u: %s (%d)",
 			    l->lane.session->key, l->lane.number,
 			    rdma_event_str(e->type), e->status);
 		session_lane_close(&l->lane);

@@ -191,8 +191,8 @@ __attribute__((format(printf, 4, 5))) static void fail(struct tcp_lane *l,
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	output_peer("%s: session %u, lane %u: %s; lane closed", l->peer.text,
-		    l->owner, l->number, text);
+	output_peer(&l->peer, "session %u, lane %u: %s; lane closed", l->owner,
+		    l->number, text);
 	counter_add(&l->loop->counters.errors, 1);
 	queue_reply(l, cookie, status, 0);
 	l->state = LEAVING;

@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "peerlimit.h"
 
 static bool under_journal;
 
@@ -32,25 +33,29 @@ int output_start(struct reason *why)
 	return log_start(why);
 }
 
-static struct log_limit peer_limit = { .lines = 10, .period_ms = 1000 };
-static struct log_limit news_limit = { .lines = 50, .period_ms = 1000 };
+static struct peerlimit complaints = PEERLIMIT_INIT(10);
+static struct peerlimit news = PEERLIMIT_INIT(50);
 static struct log_limit manager_limit = { .lines = 10, .period_ms = 1000 };
 
-void output_peer(const char *format, ...)
+void output_peer(const struct net_text *peer, const char *format, ...)
 {
+	char text[LOG_LINE_BYTES];
 	va_list args;
 
 	va_start(args, format);
-	log_limited_v(&peer_limit, LOG_LEVEL_ERROR, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	log_limited(peerlimit_of(&complaints, peer), LOG_LEVEL_ERROR, "%s: %s",
+		    peer->text, text);
 }
 
-void output_news(const char *format, ...)
+void output_news(const struct net_text *peer, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	log_limited_v(&news_limit, LOG_LEVEL_NOTICE, format, args);
+	log_limited_v(peerlimit_of(&news, peer), LOG_LEVEL_NOTICE, format,
+		      args);
 	va_end(args);
 }
 

@@ -4,6 +4,7 @@
 #ifndef RSWAP_MEMSERVER_OUTPUT_H
 #define RSWAP_MEMSERVER_OUTPUT_H
 
+#include "net.h"
 #include "reason.h"
 
 /* Before the first thread; log_stop at the end.  0, or a negative errno and
@@ -11,12 +12,15 @@
  */
 int output_start(struct reason *why);
 
-/* Lines that peers cause: complaints about one, and the news of sessions.
- * Anybody who reaches the port can cause these, so of each kind only some get
- * through per second; how many did not is said with the next one that does. Any
+/* Lines that PEER causes: complaints, which begin with its address, and the
+ * news of its session.  Anybody who reaches the port can cause these, so of
+ * each kind and from each address only some get through per second
+ * (peerlimit.h); how many did not is said with the next one that does.  Any
  * thread. */
-__attribute__((format(printf, 1, 2))) void output_peer(const char *format, ...);
-__attribute__((format(printf, 1, 2))) void output_news(const char *format, ...);
+__attribute__((format(printf, 2, 3))) void
+output_peer(const struct net_text *peer, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void
+output_news(const struct net_text *peer, const char *format, ...);
 
 /* Tells the service manager, if any, in the words of sd_notify(3).  Any thread.
  */

@@ -1,7 +1,7 @@
 #include "release.h"
 
 #include "control.h"
-#include "output.h"
+#include "log.h"
 
 /* The part of what is handed out that one request under pressure is for. */
 #define PRESSURE_PART 8
@@ -158,8 +158,8 @@ void release_some(struct server *server)
 	put_spares_back(server);
 	if (server->drain != RELEASE_SERVING || !held)
 		return;
-	output_news("asking for %lu of %lu slabs", (unsigned long)total,
-		    (unsigned long)held);
+	log_notice("asking for %lu of %lu slabs", (unsigned long)total,
+		   (unsigned long)held);
 	share_out(server, total, held);
 }
 

@@ -52,8 +52,8 @@ static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
 		}
 		if (short_of_files(errno)) {
 			l->server->refused++;
-			output_peer("cannot accept a connection: %s",
-				    strerror(errno));
+			log_error("cannot accept a connection: %s",
+				  strerror(errno));
 			ev_io_stop(loop, &l->io);
 			ev_timer_set(&l->pause, ACCEPT_PAUSE_S, 0.);
 			ev_timer_start(loop, &l->pause);

@@ -152,7 +152,8 @@ struct session *session_open(struct server *server, struct control *control,
 	list_init(&session->turn);
 	list_append(&server->sessions, &session->link);
 	server->session_count++;
-	output_news("session %u: opened by %s at %s, %s over %s", session->key,
+	output_news(&session->peer,
+		    "session %u: opened by %s at %s, %s over %s", session->key,
 		    session->name, session->peer.text,
 		    size_format(session->size_bytes).text,
 		    transport_name(session->transport));
@@ -210,8 +211,8 @@ static void close_lanes(struct session *session)
 
 static void end(struct session *session, const char *how, const char *why)
 {
-	output_news("session %u: %s (%s), gives %u slab%s back", session->key,
-		    how, why, session->slab_count,
+	output_news(&session->peer, "session %u: %s (%s), gives %u slab%s back",
+		    session->key, how, why, session->slab_count,
 		    session->slab_count == 1 ? "" : "s");
 	ev_timer_stop(session->server->loop, &session->grace);
 	set_state(session, SESSION_ENDING);
@@ -258,7 +259,8 @@ void session_lost(struct session *session, const char *why)
 		session_end(session, why);
 		return;
 	}
-	output_news("session %u: disconnected (%s), keeps %u slab%s for %u s",
+	output_news(&session->peer,
+		    "session %u: disconnected (%s), keeps %u slab%s for %u s",
 		    session->key, why, session->slab_count,
 		    session->slab_count == 1 ? "" : "s", grace_s);
 	set_state(session, SESSION_DISCONNECTED);
@@ -299,7 +301,7 @@ struct session *session_resume(struct server *server, struct control *control,
 
 	if (!session)
 		return NULL;
-	output_news("session %u: resumed by %s at %s%s, with %u slab%s",
+	output_news(peer, "session %u: resumed by %s at %s%s, with %u slab%s",
 		    session->key, session->name, peer->text,
 		    session->control ? ", in place of a connection" : "",
 		    session->slab_count, session->slab_count == 1 ? "" : "s");

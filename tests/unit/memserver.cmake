@@ -6,7 +6,7 @@ foreach(name session resume release turns)
   rswap_unit_test(memserver_${name} SOURCES session_server.c fake_control.c
     LIBRARIES rswap-memserver-core)
 endforeach()
-foreach(name slab work)
+foreach(name output slab work)
   rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
 endforeach()
 # Its verbs are stand-ins, which the linker finds before those of the libraries.
