@@ -123,26 +123,24 @@ static void tell(const struct verdict *v, enum health health, const char *what,
 		v->tell(v->arg, health, what, remedy);
 }
 
-/* Whose pages are there.  VmSwap doesn't tell in which swap they are. */
-static void tell_users(const struct verdict *v)
+/* VmSwap doesn't tell in which swap they are. */
+bool devstate_users(const struct devstate *d, struct reason *what)
 {
-	const struct devstate *d = v->d;
 	struct swapusers users;
-	struct reason what;
 
-	if (d->swap.used_bytes == 0 || !v->tell)
-		return;
+	if (d->swap.used_bytes == 0)
+		return false;
 	swapusers_read(&users);
 	if (users.n == 0)
-		reason_set(&what,
+		reason_set(what,
 			   "no process has pages in swap: they are of shared "
 			   "memory or tmpfs");
 	else
-		reason_set(&what, "%s: %.190s",
+		reason_set(what, "%s: %.190s",
 			   d->shared_swap ? "pages in this or other swap"
 					  : "pages there",
 			   swapusers_format(&users).text);
-	tell(v, HEALTH_BAD, what.text, NULL);
+	return true;
 }
 
 /* Swap is on, and nobody serves it. */
@@ -173,7 +171,8 @@ static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 			   : "rswapctl ",
 		   d->state->name);
 	tell(v, HEALTH_BAD, what.text, remedy.text);
-	tell_users(v);
+	if (v->tell && devstate_users(d, &what))
+		tell(v, HEALTH_BAD, what.text, NULL);
 	return DEVTROUBLE_DEAD;
 }
 

@@ -54,6 +54,9 @@ void devstate_read(const struct state *state, struct devstate *d);
 struct devanswer devstate_ask(const struct devstate *d, const char *answer,
 			      const char *(*ask)(void *arg), void *arg);
 
+/* Whose pages are in this swap, in WHAT; false: nobody's. */
+bool devstate_users(const struct devstate *d, struct reason *what);
+
 /* TELL gets each thing that is wrong, and what to do (NULL: nothing). */
 typedef void devstate_tell(void *arg, enum health health, const char *what,
 			   const char *remedy);

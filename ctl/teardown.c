@@ -12,16 +12,14 @@
 
 #include "blockdev.h"
 #include "clock.h"
-#include "ctlsock.h"
 #include "nbd_netlink.h"
 #include "nbddev.h"
 #include "nbdkit.h"
 #include "run.h"
+#include "survey.h"
 #include "swapinfo.h"
 
 #define MIB (1024 * 1024)
-/* nbdkit is on this machine: one that takes longer is stuck. */
-#define ANSWER_NS (5 * NS_PER_S)
 
 /* Whether the device's connection is another's: ours had a name, and this one
  * has another or none.  Then ours is gone, and the device is none of our
@@ -73,52 +71,65 @@ static void ask_for_time(uint64_t deadline_ns)
 	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
 }
 
-/* At shutdown systemd runs swapoff as well.  The kernel lets one of the two do
+/* Whether swapoff, which failed for the reason WHY, is to be run again.
+ *
+ * At shutdown systemd runs swapoff as well.  The kernel lets one of the two do
  * it, and tells the other that there is no such swap device: then that one
- * waits until it is off, or tries again if the first one gave up. */
-static int run_swapoff(const char *device, uint64_t deadline_ns,
+ * waits until it is off, or tries again if the first one gave up.
+ *
+ * Of a dead device each page is charged to its control group though it can't be
+ * read.  A group that is full gives way to it only by losing a process, and
+ * swapoff ends there; after that it gets further. */
+static bool runs_again(const struct reason *why, const struct swap_usage *was,
+		       const struct swap_usage *now, bool lost)
+{
+	if (strstr(why->text, "Invalid argument"))
+		return true;
+	return lost && strstr(why->text, "Cannot allocate memory") &&
+	       now->used_bytes < was->used_bytes;
+}
+
+static int run_swapoff(const char *device, bool lost, uint64_t deadline_ns,
 		       struct reason *why)
 {
 	const char *const argv[] = { "swapoff", device, NULL };
-	struct swap_usage swap;
+	struct swap_usage was, now;
 
+	swapinfo_read(device, &was);
 	while (run_must(argv, deadline_ns, why) < 0) {
-		if (swapinfo_read(device, &swap) && !swap.active)
+		if (swapinfo_read(device, &now) && !now.active)
 			return 0;
-		if (!strstr(why->text, "Invalid argument") ||
-		    run_interrupted() || !clock_left_ns(deadline_ns))
+		if (!runs_again(why, &was, &now, lost) || run_interrupted() ||
+		    !clock_left_ns(deadline_ns))
 			return -1;
+		was = now;
 		run_pause(200);
 	}
 	return 0;
 }
 
-/* Whether the kernel's device was disconnected under nbdkit: it has no client
- * any more.  One that does not answer tells nothing. */
-static bool lost_connection(const struct state *state)
+/* Whether nothing that is swapped out can come back: LOST tells why, and WHOSE
+ * whose pages it is. */
+static bool is_lost(const struct state *state, struct reason *lost,
+		    struct reason *whose)
 {
-	char answer[4096], connections[16];
-	struct reason ignored;
+	struct state_path socket = statedir_path(state->name, "control.sock");
+	const struct target target = { .name = state->name,
+				       .socket = socket.text,
+				       .state = state };
+	struct survey survey;
 
-	if (ctlsock_ask(statedir_path(state->name, "control.sock").text,
-			"status", answer, sizeof answer,
-			clock_now_ns() + ANSWER_NS, &ignored) < 0)
+	survey_target(&target, &survey);
+	if (survey_judge(&survey, NULL, NULL) != DEVTROUBLE_DEAD)
 		return false;
-	return ctlsock_value(answer, "connections", connections,
-			     sizeof connections) &&
-	       !strcmp(connections, "0");
-}
-
-/* Why nothing that is swapped out can come back; false: it can. */
-static bool is_lost(const struct state *state, struct reason *why)
-{
-	if (!statedir_running(state))
-		reason_set(why, "nbdkit, process %d, is gone", (int)state->pid);
-	else if (lost_connection(state))
-		reason_set(why, "%s is not connected to nbdkit any more",
+	if (survey.device.nbdkit_runs)
+		reason_set(lost, "%s is not connected to nbdkit any more",
 			   state->device);
 	else
-		return false;
+		reason_set(lost, "nbdkit, process %d, is gone",
+			   (int)state->pid);
+	if (!devstate_users(&survey.device, whose))
+		reason_set(whose, "it has no pages");
 	return true;
 }
 
@@ -145,7 +156,7 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 {
 	int number = nbddev_number(state->device);
 	struct swap_usage swap;
-	struct reason lost;
+	struct reason lost, whose;
 
 	*lost_bytes = 0;
 	if (number < 0 || is_foreign(state, number))
@@ -154,10 +165,11 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		return -1;
 	if (!swap.active)
 		return 0;
-	if (is_lost(state, &lost)) {
+	if (is_lost(state, &lost, &whose)) {
 		printf("swapoff %s (%" PRIu64 " MiB are lost, but for what is "
-		       "still in memory: %s)\n",
-		       state->device, swap.used_bytes / MIB, lost.text);
+		       "still in memory: %s)\n  %s\n",
+		       state->device, swap.used_bytes / MIB, lost.text,
+		       whose.text);
 		*lost_bytes = swap.used_bytes;
 	} else {
 		if (check_room(state, &swap, force, why) < 0)
@@ -166,7 +178,7 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		       state->device, swap.used_bytes / MIB);
 	}
 	ask_for_time(deadline_ns);
-	return run_swapoff(state->device, deadline_ns, why);
+	return run_swapoff(state->device, *lost_bytes > 0, deadline_ns, why);
 }
 
 /* --- the device --- */
