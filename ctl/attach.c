@@ -31,7 +31,7 @@ static struct attach args = {
 	.lanes = 16,
 	.connections = 2,
 	.timeout_s = TIMES_TIMEOUT_S,
-	.priority = 100,
+	.priority = ATTACH_PRIORITY,
 };
 
 static const struct option_spec options[] = {
@@ -126,7 +126,7 @@ static const struct option_spec options[] = {
 	{ .name = "priority",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
-	  .help = "swap priority, higher goes first (default 100)",
+	  .help = "swap priority, higher goes first (default 110)",
 	  .min = 0,
 	  .max = 32767,
 	  .out.number = &args.priority },

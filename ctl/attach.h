@@ -10,6 +10,11 @@
 
 #define ATTACH_SERVERS_MAX 64
 
+/* Above zram-generator's default, 100.  What is put out first has not been
+ * needed for longest, and belongs farther away; with zram in front, memory
+ * would be full of it, and pages that are needed soon would travel. */
+#define ATTACH_PRIORITY 110
+
 struct attach {
 	/* from the command line, unchanged by the steps */
 	char **servers;

@@ -19,6 +19,7 @@
 #include "vmtune.h"
 #include "run.h"
 #include "size.h"
+#include "swapinfo.h"
 #include "teardown.h"
 #include "times.h"
 
@@ -331,6 +332,23 @@ static int make_swap(struct attach *a, struct reason *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
+/* Nothing to stop for: somebody may want just that. */
+static void tell_equal_priority(const struct attach *a)
+{
+	struct swap_names others;
+
+	if (!swapinfo_shares_priority(a->state.device, (int)a->priority,
+				      &others))
+		return;
+	printf("  warning: %s has priority %d as well: the kernel puts pages "
+	       "on "
+	       "both in turn, and a program needs both. To fill one first, "
+	       "give it a higher one: rswapctl detach %s, then attach with "
+	       "--priority=%d (or lower)\n",
+	       others.text, (int)a->priority, a->state.name,
+	       (int)a->priority + 1);
+}
+
 /* --discard=pages: without it the device never hears of a slot that is free
  * again, and every slab that was used once stays used. */
 static int swap_on(struct attach *a, struct reason *why)
@@ -339,6 +357,7 @@ static int swap_on(struct attach *a, struct reason *why)
 	const char *const argv[] = { "swapon", "--discard=pages", "-p",
 				     priority, a->state.device,	  NULL };
 
+	tell_equal_priority(a);
 	snprintf(priority, sizeof priority, "%u", (unsigned)a->priority);
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }

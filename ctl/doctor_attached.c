@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
+#include "attach.h"
 #include "survey.h"
+#include "swapinfo.h"
 #include "targets.h"
 
 static void tell(void *arg, enum health health, const char *what,
@@ -13,12 +15,46 @@ static void tell(void *arg, enum health health, const char *what,
 		    "%s", what);
 }
 
+static void tell_priority(const char *device, int priority)
+{
+	struct swap_names others;
+
+	if (swapinfo_shares_priority(device, priority, &others))
+		doctor_tell(FOUND_WARN, "swap priority",
+			    "attach with another --priority, higher to fill "
+			    "remote memory first",
+			    "%s has priority %d, as %s: pages go to both in "
+			    "turn",
+			    others.text, priority,
+			    *device ? device : "rswapctl attach gives");
+}
+
+/* Of each device; without one, as it would be. */
+static void check_priorities(const struct target *targets, int n)
+{
+	bool any = false;
+
+	for (int i = 0; i < n; i++) {
+		struct swap_usage swap;
+
+		if (!targets[i].state ||
+		    !swapinfo_read(targets[i].state->device, &swap) ||
+		    !swap.active)
+			continue;
+		any = true;
+		tell_priority(targets[i].state->device, swap.priority);
+	}
+	if (!any)
+		tell_priority("", ATTACH_PRIORITY);
+}
+
 bool doctor_attached(void)
 {
 	static struct target targets[TARGETS_MAX];
 	int n = targets_find(NULL, NULL, 0, NULL, targets);
 	bool dead = false;
 
+	check_priorities(targets, n);
 	for (int i = 0; i < n; i++) {
 		enum devtrouble trouble;
 		struct survey survey;

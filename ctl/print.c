@@ -236,8 +236,8 @@ void print_device(const struct devstate *d)
 	if (!d->swap_known)
 		printf("/proc/swaps can't be read");
 	else if (d->swap.active)
-		printf("swap on %s, %s in use", d->swap_device,
-		       bytes_word(d->swap.used_bytes).text);
+		printf("swap on %s, %s in use, priority %d", d->swap_device,
+		       bytes_word(d->swap.used_bytes).text, d->swap.priority);
 	else
 		printf("no swap");
 	if (d->holders[0])

@@ -39,6 +39,7 @@ static bool count(struct libmnt_fs *entry, const struct blockdev_stack *stack,
 		if (!blockdev_is(&stack->devices[i], source))
 			continue;
 		usage->active = true;
+		usage->priority = mnt_fs_get_priority(entry);
 		snprintf(usage->device, sizeof usage->device, "/dev/%s",
 			 stack->devices[i].name);
 		usage->used_bytes += (uint64_t)used * 1024;
@@ -65,26 +66,91 @@ static bool has_heading(FILE *swaps)
 	return !strcmp(word, heading);
 }
 
+/* NULL: it has anything that isn't understood. */
+static struct libmnt_table *parse(FILE *swaps)
+{
+	struct libmnt_table *table = mnt_new_table();
+	bool failed = false;
+
+	if (table && has_heading(swaps) &&
+	    mnt_table_set_userdata(table, &failed) == 0 &&
+	    mnt_table_set_parser_errcb(table, on_error) == 0 &&
+	    mnt_table_parse_stream(table, swaps, "/proc/swaps") == 0 &&
+	    !failed && !ferror(swaps))
+		return table;
+	mnt_unref_table(table);
+	return NULL;
+}
+
+/* DEVICE with or without "/dev/". */
+static void read_stack(const char *device, struct blockdev_stack *stack)
+{
+	blockdev_read_stack(!strncmp(device, "/dev/", 5) ? device + 5 : device,
+			    stack);
+}
+
 bool swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_table *table = mnt_new_table();
+	struct libmnt_table *table = parse(swaps);
 	struct blockdev_stack stack;
 	struct libmnt_fs *entry;
-	bool ok = iter && table && has_heading(swaps), failed = false;
+	bool ok = iter && table;
 
 	*usage = (struct swap_usage){ 0 };
-	blockdev_read_stack(!strncmp(device, "/dev/", 5) ? device + 5 : device,
-			    &stack);
-	ok = ok && mnt_table_set_userdata(table, &failed) == 0 &&
-	     mnt_table_set_parser_errcb(table, on_error) == 0 &&
-	     mnt_table_parse_stream(table, swaps, "/proc/swaps") == 0 &&
-	     !failed && !ferror(swaps);
+	read_stack(device, &stack);
 	while (ok && mnt_table_next_fs(table, iter, &entry) == 0)
 		ok = count(entry, &stack, usage);
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
 	return ok;
+}
+
+static bool stands_on(const char *source, const struct blockdev_stack *stack)
+{
+	for (int i = 0; i < stack->n; i++) {
+		if (blockdev_is(&stack->devices[i], source))
+			return true;
+	}
+	return false;
+}
+
+bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
+			    struct swap_names *names)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_table *table = parse(swaps);
+	struct blockdev_stack stack;
+	struct libmnt_fs *entry;
+	size_t have = 0;
+
+	names->text[0] = '\0';
+	read_stack(device, &stack);
+	while (iter && table && have < sizeof names->text &&
+	       mnt_table_next_fs(table, iter, &entry) == 0) {
+		const char *source = mnt_fs_get_srcpath(entry);
+
+		if (!source || mnt_fs_get_priority(entry) != priority ||
+		    stands_on(source, &stack))
+			continue;
+		have += (size_t)snprintf(names->text + have,
+					 sizeof names->text - have, "%s%s",
+					 have ? ", " : "", source);
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+	return names->text[0] != '\0';
+}
+
+bool swapinfo_shares_priority(const char *device, int priority,
+			      struct swap_names *names)
+{
+	FILE *f = fopen("/proc/swaps", "re");
+	bool shares = f && swapinfo_scan_priority(f, device, priority, names);
+
+	if (f)
+		fclose(f);
+	return shares;
 }
 
 bool swapinfo_read(const char *device, struct swap_usage *usage)

@@ -12,6 +12,7 @@ struct swap_usage {
 	/* Where that is not the device itself, but a device that stands on it
 	 * (device mapper): "/dev/dm-0 (swapcrypt)"; else "". */
 	char above[72];
+	int priority;
 	uint64_t used_bytes;	   /* of it */
 	uint64_t other_free_bytes; /* of all other swap devices and files */
 };
@@ -23,6 +24,17 @@ bool swapinfo_read(const char *device, struct swap_usage *usage);
 
 /* The same from a stream as /proc/swaps; DEVICE is without symbolic links. */
 bool swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage);
+
+struct swap_names {
+	char text[128]; /* "/dev/zram0, /swapfile" */
+};
+
+/* Whether other swap than DEVICE, and what stands on it, has this priority:
+ * NAMES has its paths, as many as fit. */
+bool swapinfo_shares_priority(const char *device, int priority,
+			      struct swap_names *names);
+bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
+			    struct swap_names *names);
 
 /* A line of /proc/meminfo ("MemAvailable") in bytes; 0 if there is none. */
 uint64_t meminfo_bytes(const char *key);

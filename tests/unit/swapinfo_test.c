@@ -115,12 +115,41 @@ static void test_not_understood(void **state)
 	}
 }
 
+static bool shares(const char *text, int priority, struct swap_names *names)
+{
+	FILE *f = fmemopen((void *)text, strlen(text), "r");
+	bool result;
+
+	assert_non_null(f);
+	result = swapinfo_scan_priority(f, "/dev/nbd0", priority, names);
+	fclose(f);
+	return result;
+}
+
+static void test_priorities(void **state)
+{
+	static const char swaps[] =
+		HEADING DISK "/dev/zram0   partition\t4096\t\t96\t\t110\n"
+			     "/dev/nbd0    partition\t4096\t\t96\t\t110\n"
+			     "/swap\\040file   file\t4096\t\t96\t\t110\n";
+	struct swap_names names;
+
+	(void)state;
+	assert_true(shares(swaps, 110, &names));
+	assert_string_equal(names.text, "/dev/zram0, /swap file");
+	assert_true(shares(swaps, -2, &names));
+	assert_string_equal(names.text, "/dev/sda2");
+	assert_false(shares(swaps, 100, &names));
+	assert_int_equal(scan(swaps, "/dev/nbd0").priority, 110);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device_and_others),
 		cmocka_unit_test(test_not_there),
 		cmocka_unit_test(test_path_without_mount),
+		cmocka_unit_test(test_priorities),
 		cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_escaped_file),
 		cmocka_unit_test(test_nothing),
