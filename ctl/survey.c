@@ -11,12 +11,17 @@ static const char *ask(void *arg)
 void survey_target(const struct target *target, struct survey *survey)
 {
 	*survey = (struct survey){ .target = target };
+	if (target->state)
+		devstate_read(target->state, &survey->device);
 	ask(survey);
 	if (!target->state)
 		return;
-	devstate_read(target->state, &survey->device);
 	survey->told =
 		devstate_ask(&survey->device, survey->answer, ask, survey);
+	/* A detach meanwhile ends swap first: swap that has no connection is
+	 * dead only if it is on afterwards too. */
+	if (survey_judge(survey, NULL, NULL) == DEVTROUBLE_DEAD)
+		devstate_read(target->state, &survey->device);
 }
 
 enum devtrouble survey_judge(const struct survey *survey, devstate_tell *tell,
