@@ -48,7 +48,7 @@ static bool change(struct pagemap *map, uint64_t page, uint8_t *old,
 	_Atomic uint64_t *wraps = &map->wraps[page / PAGE_GROUP_PAGES];
 	uint8_t next =
 		(uint8_t)(((*old & ~PAGE_STATE_MASK) | state) + PAGE_SEQUENCE);
-	bool wrap = next < PAGE_SEQUENCE, done;
+	bool wrap = (*old & PAGE_SEQUENCE_MASK) == PAGE_SEQUENCE_MASK, done;
 
 	/* The order is what the header's proof needs: the byte's change is not
 	 * seen without "began", nor "over" without the change. */

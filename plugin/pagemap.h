@@ -63,9 +63,10 @@ enum page_state {
 	PAGE_LOST = 2,	  /* was written; its bytes are gone: reads fail */
 };
 
-#define PAGE_STATE_MASK 0x03u
-#define PAGE_BUSY	0x04u
-#define PAGE_SEQUENCE	0x08u /* one more */
+#define PAGE_STATE_MASK	   0x03u
+#define PAGE_BUSY	   0x04u
+#define PAGE_SEQUENCE	   0x08u /* one more */
+#define PAGE_SEQUENCE_MASK 0xf8u
 
 /* The pages that share a word for their wraps. */
 #define PAGE_GROUP_PAGES 64u
