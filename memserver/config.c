@@ -8,10 +8,14 @@
 #include "times.h"
 #include "wire.h"
 
-#define MIB		 (1ull << 20)
-#define SLAB_MIN_BYTES	 (1 * MIB)
-#define SLAB_MAX_BYTES	 (1024 * MIB)
-#define SLAB_BYTES	 (64 * MIB)
+#define MIB	       (1ull << 20)
+#define SLAB_MIN_BYTES (1 * MIB)
+#define SLAB_MAX_BYTES (1024 * MIB)
+/* What the kernel's swap code fills, and tells to be free, at a time on a
+ * machine with transparent huge pages: a larger slab would be kept for a part
+ * of it. */
+#define SLAB_BYTES	 (2 * MIB)
+#define STOCK		 16
 #define MEMORY_MAX_BYTES (1ull << 50)
 #define THREADS_MAX	 256
 #define THREADS_GUESS	 8
@@ -73,13 +77,13 @@ static const char usage[] =
 	"                        to an RDMA device, and TCP always (default);\n"
 	"                        rdma: refuse to start without RDMA\n"
 	"  --slab-size=SIZE      unit of handing out: a power of two from 1M\n"
-	"                        to 1G (default 64M)\n"
+	"                        to 1G (default 2M)\n"
 	"  --hugepages           slabs of huge pages\n"
 	"  --threads=N           threads for TCP lanes, 1 to 256 (default: "
 	"one\n"
 	"                        per CPU, at most 8)\n"
 	"  --max-sessions=N      sessions at a time, 1 to 4096 (default 256)\n"
-	"  --stock=N             slabs kept ready, 0 to 1024 (default 2)\n"
+	"  --stock=N             slabs kept ready, 0 to 1024 (default 16)\n"
 	"  --grace=SECONDS       keep the memory of a client whose connection "
 	"is\n"
 	"                        lost for that long, 0 to 3600 (default 60)\n"
@@ -288,7 +292,7 @@ static void set_defaults(struct config *config)
 			   : cpus > THREADS_GUESS ? THREADS_GUESS
 						  : (unsigned)cpus,
 		.max_sessions = 256,
-		.stock = 2,
+		.stock = STOCK,
 		.grace_s = TIMES_GRACE_S,
 		.psi_path = "/proc/pressure/memory",
 	};

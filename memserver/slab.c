@@ -13,6 +13,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_DONTNEED_LOCKED /* Linux 5.18 */
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 /* At a time: a slab size and this are powers of two. */
 #define POPULATE_BYTES (8ull << 20)
 
@@ -20,10 +24,17 @@ static void stock_fill_run(struct work *work);
 
 /* --- memory of one slab --- */
 
+/* The range stays locked, where the kernel can do that, so that it is of one
+ * piece with its neighbours for ever: a process has 65,530 pieces
+ * (vm.max_map_count), and slabs that are locked and unlocked by turns would use
+ * them up, two for each slab. */
 static void give_memory_back(struct slab *slab)
 {
 	struct slab_pool *pool = slab->pool;
 
+	if (!pool->hugepages &&
+	    madvise(slab->memory, pool->slab_bytes, MADV_DONTNEED_LOCKED) == 0)
+		return;
 	if (!pool->hugepages)
 		munlock(slab->memory, pool->slab_bytes);
 	/* Failing would leave one session's bytes for the next one. */
@@ -160,18 +171,18 @@ int slab_pool_open(struct slab_pool *pool,
 		.preparer = preparer,
 		.fill = { .run = stock_fill_run },
 	};
+	err = reserve(pool, why);
+	if (err)
+		return err;
 	pool->slabs = calloc(pool->count, sizeof *pool->slabs);
 	pool->by_label = calloc(pool->count, sizeof *pool->by_label);
 	if (!pool->slabs || !pool->by_label) {
-		reason_set(why, "no memory for the table of slabs");
-		err = -ENOMEM;
-	} else {
-		err = reserve(pool, why);
-	}
-	if (err) {
+		reason_set(why, "no memory for the table of %u slabs",
+			   pool->count);
+		munmap(pool->mapped, pool->mapped_bytes);
 		free(pool->slabs);
 		free(pool->by_label);
-		return err;
+		return -ENOMEM;
 	}
 	pthread_mutex_init(&pool->lock, NULL);
 	return 0;

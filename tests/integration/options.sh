@@ -119,7 +119,7 @@ here=--listen=127.0.0.1:0
 for wrong in 0 abc -1 "" 1X 1025T; do
 	server_refuses "--memory=$wrong 1024T" "$here" --memory="$wrong"
 done
-server_refuses "--memory= least 64M" "$here" --memory=32M
+server_refuses "--memory= least 2M" "$here" --memory=1M
 # more than an address can tell
 server_refuses "--memory=1024T cannot reserve address space" "$here" \
 	--memory=1024T

@@ -41,13 +41,13 @@ static void defaults(void **state)
 	(void)state;
 	assert_int_equal(parse("--memory=1G", NULL), CONFIG_RUN);
 	assert_int_equal(config.memory_bytes, 1ull << 30);
-	assert_int_equal(config.slab_bytes, 64 << 20);
+	assert_int_equal(config.slab_bytes, 2 << 20);
 	assert_int_equal(config.transport, CONFIG_AUTO);
 	assert_int_equal(config.listen_count, 1);
 	assert_string_equal(config.listen[0].host, "127.0.0.1");
 	assert_int_equal(config.listen[0].port, 10909);
 	assert_int_equal(config.max_sessions, 256);
-	assert_int_equal(config.stock, 2);
+	assert_int_equal(config.stock, 16);
 	assert_int_equal(config.grace_s, TIMES_GRACE_S);
 	assert_int_equal(config.reclaim_percent, 0);
 	assert_string_equal(config.psi_path, "/proc/pressure/memory");
@@ -150,8 +150,8 @@ static void memory_must_be_given_and_enough(void **state)
 	(void)state;
 	assert_int_equal(parse(NULL), CONFIG_WRONG);
 	assert_non_null(strstr(why.text, "--memory"));
-	assert_int_equal(parse("--memory=63M", NULL), CONFIG_WRONG);
-	assert_non_null(strstr(why.text, "at least one slab (64M)"));
+	assert_int_equal(parse("--memory=1M", NULL), CONFIG_WRONG);
+	assert_non_null(strstr(why.text, "at least one slab (2M)"));
 }
 
 static void too_many_addresses(void **state)

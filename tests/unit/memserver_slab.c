@@ -2,10 +2,12 @@
  * goes back to the operating system, and nothing goes back while it is in use.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -171,6 +173,43 @@ static void comes_back_to_the_system_and_zero(void **state)
 	assert_ptr_equal(again, slab);
 	assert_true(all_zero(again));
 	slab_disown(again);
+}
+
+/* How many mappings the kernel has in the pool's address space. */
+static unsigned mappings(void)
+{
+	uintptr_t from, to, end = (uintptr_t)pool.base + SLABS * SLAB;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	unsigned n = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2 &&
+		    from < end && to > (uintptr_t)pool.base)
+			n++;
+	}
+	fclose(maps);
+	return n;
+}
+
+/* A process may have 65,530 of them, and a server has more slabs. */
+static void slabs_that_come_and_go_leave_one_mapping(void **state)
+{
+	struct slab *slabs[SLABS];
+	unsigned before;
+
+	(void)state;
+	for (int i = 0; i < SLABS; i++)
+		slabs[i] = take_owned(ME);
+	before = mappings();
+	for (int i = 1; i < SLABS; i += 2)
+		slab_disown(slabs[i]);
+	settle();
+	assert_false(resident(slabs[1]));
+	assert_int_equal(mappings(), before);
+	for (int i = 0; i < SLABS; i += 2)
+		slab_disown(slabs[i]);
 }
 
 static void only_the_owner_holds(void **state)
@@ -371,6 +410,7 @@ int main(void)
 		TEST(finds_what_a_label_has),
 		TEST(hands_out_all_and_no_more),
 		TEST(comes_back_to_the_system_and_zero),
+		TEST(slabs_that_come_and_go_leave_one_mapping),
 		TEST(only_the_owner_holds),
 		TEST(stays_while_held),
 		cmocka_unit_test_setup_teardown(keeps_a_stock, setup_stock,
