@@ -24,7 +24,8 @@ int peer_create(struct peer *peer, struct engine *engine, uint32_t index,
 	peer->orphan_label = PEER_NO_LABEL;
 	peer->asks_end = &peer->asks;
 	peer->max_given_back = engine->slabs.n;
-	peer->given_back = calloc(peer->max_given_back, sizeof(uint32_t));
+	peer->given_back =
+		calloc(peer->max_given_back, sizeof *peer->given_back);
 	if (!peer->given_back) {
 		reason_set(why, "out of memory");
 		return -ENOMEM;
@@ -199,28 +200,48 @@ void peer_ask_again(struct peer *peer, struct slab_part *part)
 	pthread_mutex_unlock(&peer->lock);
 }
 
-void peer_give_back(struct peer *peer, uint32_t slab)
+void peer_give_back(struct peer *peer, uint32_t slab, uint64_t label)
 {
 	pthread_mutex_lock(&peer->lock);
 	/* There is room for all that the peer can hold: a slab has one part
 	 * there at most, and is freed before it is asked for again. */
 	if (peer_state(peer) != PEER_DOWN &&
 	    peer->n_given_back < peer->max_given_back)
-		peer->given_back[peer->n_given_back++] = slab;
+		peer->given_back[peer->n_given_back++] =
+			(struct given_back){ .slab = slab,
+					     .label = (uint32_t)label };
 	pthread_mutex_unlock(&peer->lock);
 	peer_wake(peer);
 }
 
-bool peer_next_given_back(struct peer *peer, uint32_t *slab)
+bool peer_next_given_back(struct peer *peer, struct given_back *given)
 {
 	bool any;
 
 	pthread_mutex_lock(&peer->lock);
 	any = peer->n_given_back > 0;
 	if (any)
-		*slab = peer->given_back[--peer->n_given_back];
+		*given = peer->given_back[--peer->n_given_back];
 	pthread_mutex_unlock(&peer->lock);
 	return any;
+}
+
+bool peer_given_back_by_label(struct peer *peer, uint64_t label,
+			      struct given_back *given)
+{
+	uint64_t i = 0;
+	bool found;
+
+	pthread_mutex_lock(&peer->lock);
+	while (i < peer->n_given_back && peer->given_back[i].label != label)
+		i++;
+	found = i < peer->n_given_back;
+	if (found) {
+		*given = peer->given_back[i];
+		peer->given_back[i] = peer->given_back[--peer->n_given_back];
+	}
+	pthread_mutex_unlock(&peer->lock);
+	return found;
 }
 
 void peer_forget_given_back(struct peer *peer)
@@ -228,6 +249,7 @@ void peer_forget_given_back(struct peer *peer)
 	pthread_mutex_lock(&peer->lock);
 	peer->n_given_back = 0;
 	peer->orphan_label = PEER_NO_LABEL;
+	peer->has_unsure_free = false;
 	pthread_mutex_unlock(&peer->lock);
 }
 

@@ -42,6 +42,13 @@
 struct engine;
 struct slab_part;
 
+/* A slab that is to be freed: the server's number, and the label by which it
+ * was asked for. */
+struct given_back {
+	uint32_t slab;
+	uint32_t label; /* a number of the slab table */
+};
+
 enum peer_state { PEER_DOWN, PEER_BROKEN, PEER_UP };
 
 #define PEER_NO_LABEL UINT64_MAX
@@ -83,7 +90,7 @@ struct peer {
 	pthread_cond_t changed;
 	struct slab_part *asks; /* ASKED, first in, first out */
 	struct slab_part **asks_end;
-	uint32_t *given_back; /* the server's numbers of slabs to be freed */
+	struct given_back *given_back;
 	uint64_t n_given_back, max_given_back;
 	struct reason broken_why;
 	struct reason first_why; /* why the first open failed */
@@ -114,6 +121,10 @@ struct peer {
 	/* The label of an ALLOC whose answer was not waited for: the server may
 	 * have a slab for it that nobody knows.  PEER_NO_LABEL: none. */
 	uint64_t orphan_label;
+	/* A FREE that was sent and not answered: the server may have handed the
+	 * slab of that number out again, so nothing else is asked before. */
+	struct given_back unsure_free;
+	bool has_unsure_free;
 	bool complained; /* of not reaching it, since it went down */
 	/* Of lines about it, so that a server that comes and goes keeps none
 	 * about another from the log. */
@@ -157,9 +168,9 @@ int peer_wait(struct peer *peer, uint64_t deadline_ns);
  * calls place_answer.  False where the peer is DOWN. */
 bool peer_ask_part(struct peer *peer, struct slab_part *part);
 
-/* Has the session free the server's slab of that number, which nobody uses any
- * more.  Any thread. */
-void peer_give_back(struct peer *peer, uint32_t slab);
+/* Has the session free the server's slab of that number, which was asked for by
+ * LABEL and which nobody uses any more.  Any thread. */
+void peer_give_back(struct peer *peer, uint32_t slab, uint64_t label);
 
 /* A READ from this server took that long; or at least that long, as another
  * server was faster.  Any thread. */
@@ -182,8 +193,11 @@ void peer_set_state(struct peer *peer, enum peer_state state);
  */
 struct slab_part *peer_next_ask(struct peer *peer);
 void peer_ask_again(struct peer *peer, struct slab_part *part);
-/* Takes a slab that was given back: false where there is none. */
-bool peer_next_given_back(struct peer *peer, uint32_t *slab);
+/* Takes a slab that was given back, any or that of LABEL: false where there is
+ * none. */
+bool peer_next_given_back(struct peer *peer, struct given_back *given);
+bool peer_given_back_by_label(struct peer *peer, uint64_t label,
+			      struct given_back *given);
 /* The session is gone, and these with it. */
 void peer_forget_given_back(struct peer *peer);
 

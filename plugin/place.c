@@ -249,7 +249,8 @@ void place_give_back(struct engine *engine, struct slab_part *part,
 		return;
 	/* Queued before anybody can ask for the part again: the server would
 	 * answer with the slab that is to be freed. */
-	peer_give_back(peer_of_part(engine, part), part->remote.slab);
+	peer_give_back(peer_of_part(engine, part), part->remote.slab,
+		       slab_number(&engine->slabs, part->slab));
 	atomic_store(&part->state, PART_NONE);
 }
 

@@ -93,7 +93,7 @@ void session_bye(struct peer *peer);
 /* How long from one PING to the next: less while the server has no room. */
 uint64_t session_ping_every_ns(const struct peer *peer);
 
-/* Allocates what was asked for, after freeing what was given back.  A negative
+/* Allocates what was asked for, and frees what was given back.  A negative
  * errno where the connection failed; what was asked for still is then. */
 int session_alloc_slabs(struct peer *peer, struct reason *why);
 /* Whether a slab that is asked of this peer may go elsewhere. */

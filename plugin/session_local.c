@@ -29,9 +29,11 @@ static void tell_free(struct peer *peer)
 static void do_work(struct peer *peer)
 {
 	struct remote_slab slot = { 0 };
+	struct given_back given;
 	struct slab_part *part;
 
-	while (peer_next_given_back(peer, &slot.slab)) {
+	while (peer_next_given_back(peer, &given)) {
+		slot.slab = given.slab;
 		fallback_give_back(fallback_of(peer), &slot);
 		atomic_fetch_sub(&peer->slabs, 1);
 	}

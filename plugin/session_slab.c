@@ -33,21 +33,47 @@ static int free_slab(struct peer *peer, uint32_t slab, session_caller *call,
 	return rc == -EREMOTEIO ? 0 : rc;
 }
 
+/* The FREE whose answer was lost, once more.  It goes before everything that
+ * may have the server hand out a slab of the same number. */
+static int free_unsure(struct peer *peer, session_caller *call,
+		       struct reason *why)
+{
+	int rc;
+
+	if (!peer->has_unsure_free)
+		return 0;
+	rc = free_slab(peer, peer->unsure_free.slab, call, why);
+	if (rc)
+		return rc;
+	peer->has_unsure_free = false;
+	atomic_fetch_sub(&peer->slabs, 1);
+	return 0;
+}
+
+/* Frees one that was given back. */
+static int free_one(struct peer *peer, const struct given_back *given,
+		    session_caller *call, struct reason *why)
+{
+	int rc = free_unsure(peer, call, why);
+
+	if (rc) {
+		peer_give_back(peer, given->slab, given->label);
+		return rc;
+	}
+	peer->unsure_free = *given;
+	peer->has_unsure_free = true;
+	return free_unsure(peer, call, why);
+}
+
 static int free_given_back(struct peer *peer, session_caller *call,
 			   struct reason *why)
 {
-	uint32_t slab;
+	struct given_back given;
+	int rc = free_unsure(peer, call, why);
 
-	while (peer_next_given_back(peer, &slab)) {
-		int rc = free_slab(peer, slab, call, why);
-
-		if (rc) {
-			peer_give_back(peer, slab);
-			return rc;
-		}
-		atomic_fetch_sub(&peer->slabs, 1);
-	}
-	return 0;
+	while (!rc && peer_next_given_back(peer, &given))
+		rc = free_one(peer, &given, call, why);
+	return rc;
 }
 
 int session_free_slabs(struct peer *peer, struct reason *why)
@@ -63,10 +89,15 @@ static int free_orphan(struct peer *peer, struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_ALLOC };
 	struct wire_message reply;
-	int rc;
+	struct given_back given;
+	int rc = free_unsure(peer, session_call, why);
 
-	if (peer->orphan_label == PEER_NO_LABEL)
-		return 0;
+	if (rc || peer->orphan_label == PEER_NO_LABEL)
+		return rc;
+	if (peer_given_back_by_label(peer, peer->orphan_label, &given))
+		rc = free_one(peer, &given, session_call, why);
+	if (rc)
+		return rc;
 	request.alloc.label = peer->orphan_label;
 	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
 	if (!rc)
@@ -131,23 +162,40 @@ static int go_without(struct peer *peer, struct slab_part *part,
 	return rc ? rc : free_orphan(peer, why);
 }
 
-/* What was given back goes first: the server knows a slab by its label, and
- * would answer an ALLOC for the same label with the one that is to be freed. */
-int session_alloc_slabs(struct peer *peer, struct reason *why)
+/* The server knows a slab by its label, and would answer an ALLOC for the same
+ * label with the one that is to be freed: that one goes first.  The others only
+ * where the server is full without them, as there may be thousands. */
+static int free_then_alloc(struct peer *peer, const struct slab_part *part,
+			   struct remote_slab *remote, struct reason *why)
+{
+	uint64_t label = slab_number(&peer->engine->slabs, part->slab);
+	struct given_back given;
+	int rc = free_unsure(peer, session_try_call, why);
+
+	if (!rc && peer_given_back_by_label(peer, label, &given))
+		rc = free_one(peer, &given, session_try_call, why);
+	if (!rc)
+		rc = alloc_part(peer, part, remote, why);
+	if (rc != -EREMOTEIO || !peer_next_given_back(peer, &given))
+		return rc;
+	rc = free_one(peer, &given, session_try_call, why);
+	if (!rc)
+		rc = free_given_back(peer, session_try_call, why);
+	return rc ? rc : alloc_part(peer, part, remote, why);
+}
+
+/* All that is asked for now. */
+static int alloc_asked(struct peer *peer, struct reason *why)
 {
 	struct slab_part *part;
-	int rc = session_free_slabs(peer, why);
+	int rc = 0;
 
-	if (!rc)
-		rc = free_orphan(peer, why);
 	while (!rc && (part = peer_next_ask(peer))) {
 		/* Who asks does not wait for a server that does not answer: the
 		 * slab can go elsewhere, or others may be back sooner. */
 		struct remote_slab remote;
 
-		rc = free_given_back(peer, session_try_call, why);
-		if (!rc)
-			rc = alloc_part(peer, part, &remote, why);
+		rc = free_then_alloc(peer, part, &remote, why);
 		if (!rc) {
 			place_answer(peer->engine, part, &remote);
 		} else if (rc == -EREMOTEIO) {
@@ -162,6 +210,23 @@ int session_alloc_slabs(struct peer *peer, struct reason *why)
 			/* Refused with all others, as the session is lost. */
 			peer_ask_again(peer, part);
 		}
+	}
+	return rc;
+}
+
+/* One slab is freed at a time, so that a write that asks for another one never
+ * waits for more than that. */
+int session_alloc_slabs(struct peer *peer, struct reason *why)
+{
+	struct given_back given;
+	int rc = free_orphan(peer, why);
+
+	if (!rc)
+		rc = alloc_asked(peer, why);
+	while (!rc && peer_next_given_back(peer, &given)) {
+		rc = free_one(peer, &given, session_call, why);
+		if (!rc)
+			rc = alloc_asked(peer, why);
 	}
 	return rc;
 }

@@ -267,7 +267,7 @@ void fake_answer_asks(uint32_t server)
 {
 	struct peer *peer = &fake.engine.peers[server];
 	struct slab_part *part;
-	uint32_t given_back;
+	struct given_back given_back;
 
 	while (peer_next_given_back(peer, &given_back))
 		atomic_fetch_sub(&peer->slabs, 1);

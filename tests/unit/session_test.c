@@ -38,6 +38,9 @@ static struct {
 	atomic_bool stop;
 	uint8_t incarnation;
 	bool wrong_resume;
+	unsigned frees_before_alloc;
+	bool free_lost;	  /* and not asked again */
+	bool wrong_alloc; /* asked meanwhile */
 	_Atomic unsigned received[WIRE_TYPE_END];
 	_Atomic uint64_t label; /* of the last ALLOC */
 } server;
@@ -122,7 +125,7 @@ static void fill_answer(struct wire_message *m)
 	case WIRE_ALLOC:
 		atomic_store(&server.label, label);
 		if (script.give_back)
-			peer_give_back(peer, 3);
+			peer_give_back(peer, 3, 1);
 		script.give_back = false;
 		m->type = WIRE_SLAB;
 		m->slab = (struct wire_slab){ .label = label,
@@ -165,6 +168,13 @@ static void serve_one(nfds_t i)
 		return;
 	}
 	atomic_fetch_add(&server.received[m.type], 1);
+	server.wrong_alloc |= m.type == WIRE_ALLOC && server.free_lost;
+	if (m.type == WIRE_ALLOC && atomic_load(&server.received[m.type]) == 1)
+		server.frees_before_alloc =
+			atomic_load(&server.received[WIRE_FREE]);
+	if (m.type == WIRE_FREE)
+		server.free_lost =
+			script.swallow == WIRE_FREE || script.lose == WIRE_FREE;
 	if (m.type == script.swallow) {
 		script.swallow = 0;
 		return;
@@ -262,6 +272,7 @@ static int teardown(void **state)
 	atomic_store(&server.stop, true);
 	thread_end(server.thread);
 	assert_false(server.wrong_resume);
+	assert_false(server.wrong_alloc);
 	while (server.n > 0)
 		forget(server.n - 1);
 	session_close_lanes(peer);
@@ -474,6 +485,47 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 	assert_int_equal(received(WIRE_FREE), 3);
 }
 
+/* Thousands may be given back at a time, while a write waits for a slab. */
+static void a_slab_is_not_waited_for_behind_others_to_be_freed(void **state)
+{
+	struct slab_part *part;
+	struct reason why = { "" };
+
+	(void)state;
+	for (uint32_t slab = 10; slab < 13; slab++)
+		peer_give_back(peer, slab, slab);
+	part = ask_part(1);
+	script.lose = WIRE_ALLOC; /* tells how many were freed before */
+	peer_set_state(&engine.peers[1], PEER_UP);
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(part), PART_NONE);
+	assert_int_equal(server.frees_before_alloc, 0);
+	assert_int_equal(received(WIRE_FREE), 4); /* and the orphan */
+}
+
+/* The one of the same label goes first, as the server knows it by that; and
+ * what was freed without an answer before anything else is asked. */
+static void a_free_whose_answer_is_lost_is_asked_again_first(void **state)
+{
+	struct slab_part *first, *second;
+	struct reason why = { "" };
+
+	(void)state;
+	peer_set_state(&engine.peers[1], PEER_UP);
+	atomic_store(&peer->slabs, 2);
+	peer_give_back(peer, 10, 10);
+	peer_give_back(peer, 11, 0);
+	first = ask_part(0);
+	second = ask_part(1);
+	script.lose = WIRE_FREE;
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(first), PART_NONE); /* not waited for */
+	assert_true(server.frees_before_alloc > 0);
+	assert_int_equal(part_state(second), PART_NONE);
+	assert_int_equal(peer->n_given_back, 0);
+	assert_false(peer->has_unsure_free);
+}
+
 static void *bring_up_the_other_one(void *arg)
 {
 	sleep_ms(100);
@@ -534,7 +586,7 @@ static void *give_back_slowly(void *arg)
 	struct slab_part *part = arg;
 
 	sleep_ms(50);
-	peer_give_back(peer, 9);
+	peer_give_back(peer, 9, 0);
 	atomic_store(&part->state, PART_NONE);
 	return NULL;
 }
@@ -582,6 +634,8 @@ int main(void)
 		TEST(stops_while_it_waits),
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
+		TEST(a_slab_is_not_waited_for_behind_others_to_be_freed),
+		TEST(a_free_whose_answer_is_lost_is_asked_again_first),
 		TEST(a_slab_goes_elsewhere_once_another_server_is_back),
 		TEST(a_slab_goes_nowhere_where_the_other_server_is_full),
 		TEST(a_slab_waits_for_no_answer_though_nobody_else_is_there),
