@@ -194,6 +194,28 @@ static bool servers_are_full(const struct subject *s, struct reason *what)
 	return true;
 }
 
+/* So much more than is needed may be taken without a word. */
+#define WASTE_BYTES (UINT64_C(512) << 20)
+
+/* Slabs that are kept for a few pages each, as large ones are. */
+static bool memory_is_wasted(const struct subject *s, struct reason *what)
+{
+	struct value taken, present, slab;
+
+	if (!get(s, "taken_bytes", &taken) ||
+	    !get(s, "present_bytes", &present) ||
+	    !get(s, "slab_bytes", &slab) ||
+	    number(&taken) < 2 * number(&present) + WASTE_BYTES)
+		return false;
+	reason_set(what,
+		   "%" PRIu64 " MiB of the servers' memory are taken for "
+		   "%" PRIu64 " MiB of pages, by slabs of %" PRIu64
+		   " MiB: rswap-memserver --slab-size=2M takes less",
+		   number(&taken) >> 20, number(&present) >> 20,
+		   number(&slab) >> 20);
+	return true;
+}
+
 static bool refused(const struct subject *s, const char *key, const char *name,
 		    struct reason *what)
 {
@@ -246,6 +268,7 @@ static const struct check {
 	{ pages_are_lost, HEALTH_BAD, false, true },
 	{ end_was_asked_for, HEALTH_DEGRADED, false, true },
 	{ servers_are_full, HEALTH_DEGRADED, false, false },
+	{ memory_is_wasted, HEALTH_DEGRADED, false, false },
 	{ copies_are_missing, HEALTH_DEGRADED, false, false },
 	{ no_room_is_left, HEALTH_DEGRADED, false, false },
 	{ bytes_were_wrong, HEALTH_DEGRADED, false, false },

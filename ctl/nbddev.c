@@ -20,7 +20,9 @@ static const struct {
 	/* Swap I/O is merged and ordered by the swap code; a scheduler only
 	 * adds a lock and holds reads back behind writes. */
 	{ "queue/scheduler", "none" },
-	/* No seeks: lets swap spread over clusters as on a flash disk. */
+	/* No seeks: swap goes by clusters as on a flash disk, each as large as
+	 * a slab, and is trimmed by them.  A disk that rotates is never
+	 * trimmed. */
 	{ "queue/rotational", "0" },
 	/* Swap times are no entropy worth a lock per request. */
 	{ "queue/add_random", "0" },

@@ -137,6 +137,21 @@ static void print_pages(const char *a)
 	       value(a, "pages_lost").text);
 }
 
+/* And what the servers' memory is taken for. */
+static void print_slabs(const char *a)
+{
+	uint64_t present = number(a, "present_bytes");
+
+	printf("  slabs     %s live of %s, %s each; memory taken %s for %s",
+	       value(a, "slabs_live").text, value(a, "slabs").text,
+	       bytes(a, "slab_bytes").text, bytes(a, "taken_bytes").text,
+	       bytes(a, "present_bytes").text);
+	if (present)
+		printf(" (%.2f)",
+		       (double)number(a, "taken_bytes") / (double)present);
+	putchar('\n');
+}
+
 /* How pages are kept, and what is missing. */
 static void print_copies(const char *a)
 {
@@ -202,9 +217,7 @@ void print_plugin(const char *a, const char *name, const char *device)
 	       bytes(a, "size_bytes").text, value(a, "pid").text,
 	       value(a, "version").text);
 	print_pages(a);
-	printf("  slabs     %s live of %s, %s each\n",
-	       value(a, "slabs_live").text, value(a, "slabs").text,
-	       bytes(a, "slab_bytes").text);
+	print_slabs(a);
 	print_copies(a);
 	printf("  lanes     %s, %s each; %s locked\n", value(a, "lanes").text,
 	       bytes(a, "lane_bytes").text, bytes(a, "locked_bytes").text);

@@ -34,6 +34,24 @@ static struct slab_sums sum_slabs(const struct slab_table *table)
 	return sums;
 }
 
+/* What servers, and the fallback, have handed out to this device. */
+static uint64_t taken_bytes(const struct engine *e)
+{
+	uint64_t slabs = 0;
+
+	for (uint32_t i = 0; i < e->n_peers; i++)
+		slabs += atomic_load(&e->peers[i].slabs);
+	return slabs * e->slabs.geometry.slab_bytes;
+}
+
+/* What the pages need of it, in all their copies or shares. */
+static uint64_t present_bytes(const struct engine *e,
+			      const struct slab_sums *sums)
+{
+	return (uint64_t)sums->present_pages * e->redundancy.parts *
+	       e->slabs.geometry.unit_bytes;
+}
+
 static void put_device(const struct engine *e, FILE *out)
 {
 	struct slab_sums sums = sum_slabs(&e->slabs);
@@ -46,6 +64,8 @@ static void put_device(const struct engine *e, FILE *out)
 	put(out, "slab_bytes", e->slabs.geometry.slab_bytes);
 	put(out, "slabs", e->slabs.n);
 	put(out, "slabs_live", sums.live);
+	put(out, "taken_bytes", taken_bytes(e));
+	put(out, "present_bytes", present_bytes(e, &sums));
 }
 
 /* What is missing of what should be kept, and what is done about it. */

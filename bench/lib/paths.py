@@ -12,13 +12,15 @@ PLUGIN = BUILD / "plugin" / "nbdkit-rswap-plugin.so"
 RSWAPCTL = BUILD / "ctl" / "rswapctl"
 PAGECHECK = BUILD / "tests" / "pagecheck"
 NBDLAT = BUILD / "bench" / "nbdlat"
+SWAPSLOTS = BUILD / "bench" / "swapslots"
 
 # What runs rswap's plugin; a test puts something in its place that loses data.
 NBDKIT = os.environ.get("RSWAP_BENCH_NBDKIT") or "nbdkit"
 
 
 def require_built():
-    for program in (MEMSERVER, PLUGIN, RSWAPCTL, PAGECHECK, NBDLAT):
+    for program in (MEMSERVER, PLUGIN, RSWAPCTL, PAGECHECK, NBDLAT,
+                    SWAPSLOTS):
         if not program.exists():
             raise Failed(f"{program} is not built: cmake -B build && "
                          "cmake --build build")

@@ -1,12 +1,15 @@
 """bench/run scale: many sessions on one memory server, many servers of one
-plugin, large devices; over TCP on this machine.  Each measurement starts what
+plugin, large devices, programs that have shrunk; over TCP on this machine.  Each measurement starts what
 it needs and ends it."""
 
 import statistics
+import subprocess
 import time
 
 from lib import control, cost, fio, machine, rounds
+from lib.errors import Failed
 from lib.local import Bed
+from lib.paths import SWAPSLOTS
 from lib.samples import Outcome, Point
 
 TITLES = {"rswap-tcp": "rswap over TCP"}
@@ -16,6 +19,8 @@ AREA = 64 * MIB      # what fio uses of a device
 LANES = 16
 SESSION_AREA = 8 * MIB
 SESSION_LANES = 2
+SHRINK_MIB = 400
+SETTLE_S = 6         # longer than an empty slab is kept
 SESSION_MEMORY = 64 * MIB  # what a plugin may take at most, with its pages
 
 
@@ -123,6 +128,42 @@ def sessions(number, seconds):
     return Outcome(found)
 
 
+def settled(bed, name):
+    """Its status, when slabs that are empty have been given back."""
+    before, since = None, time.monotonic()
+    while time.monotonic() - since < SETTLE_S:
+        status = bed.status(name)
+        now = (status["taken_bytes"], status["present_bytes"])
+        if now != before:
+            before, since = now, time.monotonic()
+        time.sleep(0.2)
+    return status
+
+
+def shrunk(pattern, slab_size):
+    """What is taken for a tenth of SHRINK_MIB, with slots as the kernel hands
+    them out."""
+    with Bed() as bed:
+        bed.start_memserver("server", "5G", "--transport=tcp",
+                            *([f"--slab-size={slab_size}"]
+                              if slab_size else []))
+        start_plugin(bed, SYSTEM, ["server"], 4 * GIB, LANES)
+        run = subprocess.run(
+            [SWAPSLOTS, f"--fill={SHRINK_MIB}", f"--pattern={pattern}",
+             f"nbd+unix:///?socket={bed.socket(SYSTEM)}"],
+            capture_output=True, text=True)
+        if run.returncode:
+            raise Failed(f"swapslots: {run.stderr.strip()}")
+        used = int(run.stdout.split()[1]) * 4096
+        status = settled(bed, SYSTEM)
+        control.check_errors(SYSTEM, status, "tcp")
+    taken, present = (int(status[k]) for k in ("taken_bytes",
+                                               "present_bytes"))
+    return Outcome({"taken_bytes": taken, "present_bytes": present,
+                    "used_bytes": used, "taken_over_present": taken / present,
+                    "taken_over_used": taken / used})
+
+
 # --- the points ---
 
 def grid(options):
@@ -155,6 +196,13 @@ def points(options):
                     lambda _, n=n: servers(n, seconds)) for n in numbers]
     found += [Point(f"{n} sessions", {"sessions": n}, seconds + 3 + n / 4,
                     lambda _, n=n: sessions(n, seconds)) for n in crowds]
+    found += [Point(f"shrunk {pattern} slab {slab or 'default'}",
+                    {"pattern": pattern, "slab": slab or "default"},
+                    SETTLE_S + 6,
+                    lambda _, p=pattern, s=slab: shrunk(p, s))
+              for pattern in ("tail", "programs", "chunk:4")
+              for slab in ([None] if options.quick or options.smoke
+                           else [None, "1M", "4M", "8M", "64M"])]
     return [p for p in found if options.wants(p.name)]
 
 

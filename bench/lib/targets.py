@@ -107,7 +107,13 @@ def scale(samples):
     return [
         Target("plugin memory beyond its lane buffers, of a size of 1 TiB, "
                "with checksums", 0.15, None, memory, at_most=True, unit="%"),
-        Target("start, size 1 TiB", 1, None, start, at_most=True, unit="s")]
+        Target("start, size 1 TiB", 1, None, start, at_most=True, unit="s"),
+        *(Target(f"memory taken over memory present, shrunk to a tenth "
+                 f"({pattern})", 2, None,
+                 samples.median("taken_over_present", "rswap-tcp",
+                                pattern=pattern, slab="default"),
+                 at_most=True)
+          for pattern in ("tail", "programs", "chunk:4"))]
 
 
 def copies(samples):
