@@ -72,7 +72,28 @@ struct net_text net_name_format(const struct net_name *name)
 	return out;
 }
 
-int net_resolve(const struct net_name *name, struct net_addr *addr,
+bool net_addr_equal(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->length == b->length &&
+	       !memcmp(&a->storage, &b->storage, a->length);
+}
+
+static void add_addr(struct net_addrs *addrs, const struct addrinfo *info)
+{
+	struct net_addr *addr = &addrs->addr[addrs->n];
+
+	if (addrs->n == NET_ADDRS_MAX)
+		return;
+	*addr = (struct net_addr){ .length = info->ai_addrlen };
+	memcpy(&addr->storage, info->ai_addr, info->ai_addrlen);
+	for (unsigned i = 0; i < addrs->n; i++) {
+		if (net_addr_equal(&addrs->addr[i], addr))
+			return; /* a hosts file may have it twice */
+	}
+	addrs->n++;
+}
+
+int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 		struct reason *why)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
@@ -90,8 +111,9 @@ int net_resolve(const struct net_name *name, struct net_addr *addr,
 					    : gai_strerror(rc));
 		return -EADDRNOTAVAIL;
 	}
-	memcpy(&addr->storage, found->ai_addr, found->ai_addrlen);
-	addr->length = found->ai_addrlen;
+	addrs->n = 0;
+	for (const struct addrinfo *info = found; info; info = info->ai_next)
+		add_addr(addrs, info);
 	freeaddrinfo(found);
 	return 0;
 }
@@ -220,6 +242,38 @@ int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
 		return rc;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	return fd;
+}
+
+uint64_t net_turn_deadline(uint64_t deadline_ns, unsigned n)
+{
+	return clock_now_ns() + clock_left_ns(deadline_ns) / n;
+}
+
+int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
+		    struct net_addr *used, struct reason *why)
+{
+	struct reason all = { "" };
+	size_t said = 0;
+	int fd = -EADDRNOTAVAIL;
+
+	for (unsigned i = 0; i < addrs->n; i++) {
+		struct reason one;
+
+		fd = net_connect(&addrs->addr[i],
+				 net_turn_deadline(deadline_ns, addrs->n - i),
+				 &one);
+		if (fd >= 0) {
+			if (used)
+				*used = addrs->addr[i];
+			return fd;
+		}
+		if (said < sizeof all.text)
+			said += (size_t)snprintf(all.text + said,
+						 sizeof all.text - said, "%s%s",
+						 i ? "; " : "", one.text);
+	}
+	*why = all;
 	return fd;
 }
 

@@ -25,6 +25,14 @@ struct net_addr {
 	socklen_t length;
 };
 
+/* All addresses of a name, each once, in the order in which the resolver would
+ * have them tried.  Those beyond NET_ADDRS_MAX are left out. */
+#define NET_ADDRS_MAX 16
+struct net_addrs {
+	unsigned n; /* 1 or more */
+	struct net_addr addr[NET_ADDRS_MAX];
+};
+
 /* For messages: "10.0.0.1:10909", "[::1]:10909", "/run/x.sock". */
 struct net_text {
 	char text[112];
@@ -36,10 +44,11 @@ bool net_name_parse(const char *text, uint16_t default_port,
 		    struct net_name *name, struct reason *why);
 struct net_text net_name_format(const struct net_name *name);
 
-/* Looks NAME up; the first stream address wins.  Blocks as the resolver does:
- * only at start and on reconnect. */
-int net_resolve(const struct net_name *name, struct net_addr *addr,
+/* Looks NAME up.  Blocks as the resolver does: only at start and on reconnect.
+ * 0 or a negative errno. */
+int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 		struct reason *why);
+bool net_addr_equal(const struct net_addr *a, const struct net_addr *b);
 struct net_text net_addr_format(const struct net_addr *addr);
 uint16_t net_addr_port(const struct net_addr *addr);
 void net_addr_set_port(struct net_addr *addr, uint16_t port);
@@ -53,6 +62,16 @@ bool net_peer_addr(int fd, struct net_addr *addr);
 /* A connected stream socket (blocking, TCP_NODELAY), or a negative errno. */
 int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
 		struct reason *why);
+
+/* The same with the addresses of a name in turn: one that does not answer
+ * leaves the others their share of the time.  *USED is the one that took the
+ * connection, NULL for nobody who wants to know.  Where none did, WHY has what
+ * each said, as far as there is room. */
+int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
+		    struct net_addr *used, struct reason *why);
+/* The share of the time until DEADLINE_NS that one of N in turn has: a deadline
+ * too. */
+uint64_t net_turn_deadline(uint64_t deadline_ns, unsigned n);
 
 /* A listening socket (non-blocking), or a negative errno. */
 int net_listen(const struct net_addr *addr, struct reason *why);

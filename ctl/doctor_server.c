@@ -56,17 +56,17 @@ void doctor_server(const char *server)
 {
 	uint64_t deadline_ns = clock_now_ns() + SERVER_NS;
 	struct net_name name;
-	struct net_addr addr;
+	struct net_addrs addrs;
 	struct reason why;
 	int fd;
 
 	if (!net_name_parse(server, WIRE_DEFAULT_PORT, &name, &why) ||
-	    net_resolve(&name, &addr, &why) < 0) {
+	    net_resolve(&name, &addrs, &why) < 0) {
 		doctor_tell(FOUND_FAIL, server, "name it as HOST[:PORT]", "%s",
 			    why.text);
 		return;
 	}
-	fd = net_connect(&addr, deadline_ns, &why);
+	fd = net_connect_any(&addrs, deadline_ns, NULL, &why);
 	if (fd < 0) {
 		doctor_tell(FOUND_FAIL, server,
 			    "start rswap-memserver there with --listen on this "

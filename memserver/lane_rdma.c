@@ -36,7 +36,7 @@ struct lane_rdma {
 	struct server *server;
 	struct rdma_event_channel *events;
 	ev_io io;
-	struct rdma_cm_id *listeners[CONFIG_LISTEN_MAX];
+	struct rdma_cm_id *listeners[LISTENERS_MAX];
 	unsigned listener_count;
 };
 

@@ -128,10 +128,15 @@ static bool write_port_file(const struct server *server, struct reason *why)
 	char text[CONFIG_LISTEN_MAX * 8] = "";
 	size_t used = 0;
 
-	for (unsigned i = 0; i < server->listener_count; i++)
-		used += (size_t)snprintf(
-			text + used, sizeof text - used, "%u\n",
-			net_addr_port(&server->listeners[i].addr));
+	/* the addresses of one --listen have one port */
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		const struct listener *l = &server->listeners[i];
+
+		if (i == 0 || l->listen != l[-1].listen)
+			used += (size_t)snprintf(text + used,
+						 sizeof text - used, "%u\n",
+						 net_addr_port(&l->addr));
+	}
 	return write_file(&port_file, "port-file", server->config->port_file,
 			  text, why);
 }

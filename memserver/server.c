@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "lane_rdma.h"
+#include "listen.h"
 #include "log.h"
 #include "output.h"
 #include "pressure.h"
@@ -65,48 +66,6 @@ static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- listening --- */
 
-static int listen_tcp(struct listener *l, const struct net_name *name,
-		      struct reason *why)
-{
-	struct reason detail;
-	int err = net_resolve(name, &l->addr, &detail);
-
-	if (!err) {
-		l->fd = net_listen(&l->addr, &detail);
-		err = l->fd < 0 ? l->fd : 0;
-	}
-	if (err) {
-		reason_set(why, "--listen=%.80s: %.150s",
-			   net_name_format(name).text, detail.text);
-		return err;
-	}
-	net_local_addr(l->fd, &l->addr);
-	ev_io_init(&l->io, accept_cb, l->fd, EV_READ);
-	ev_init(&l->pause, pause_cb);
-	return 0;
-}
-
-/* With --transport=auto an address without RDMA is served over TCP. */
-static int listen_rdma(struct listener *l, struct reason *why)
-{
-	bool required = l->server->config->transport == CONFIG_RDMA;
-	struct reason detail;
-	int err = -ENODEV;
-
-	l->transports = required ? 0 : WIRE_TRANSPORT_TCP;
-	if (!l->server->rdma)
-		return 0;
-	err = lane_rdma_listen(l->server->rdma, &l->addr, &l->rdma_port,
-			       &detail);
-	if (!err)
-		l->transports |= WIRE_TRANSPORT_RDMA;
-	else if (required)
-		reason_set(why, "--transport=rdma: %.200s", detail.text);
-	else if (err != -ENODEV)
-		log_error("%s; serving TCP only there", detail.text);
-	return required ? err : 0;
-}
-
 static int open_rdma(struct server *server, struct reason *why)
 {
 	enum config_transport transport = server->config->transport;
@@ -134,25 +93,20 @@ static void drop_idle_rdma(struct server *server)
 
 int server_listen(struct server *server, struct reason *why)
 {
-	const struct config *config = server->config;
 	int err = open_rdma(server, why);
 
-	for (unsigned i = 0; !err && i < config->listen_count; i++) {
-		struct listener *l = &server->listeners[i];
-
-		l->server = server;
-		l->fd = -1;
-		err = listen_tcp(l, &config->listen[i], why);
-		if (err)
-			break;
-		server->listener_count++;
-		err = listen_rdma(l, why);
-	}
+	if (!err)
+		err = listen_everywhere(server, why);
 	if (err)
 		return err;
 	drop_idle_rdma(server);
-	for (unsigned i = 0; i < server->listener_count; i++)
-		ev_io_start(server->loop, &server->listeners[i].io);
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		struct listener *l = &server->listeners[i];
+
+		ev_init(&l->pause, pause_cb);
+		ev_io_init(&l->io, accept_cb, l->fd, EV_READ);
+		ev_io_start(server->loop, &l->io);
+	}
 	return 0;
 }
 

@@ -18,8 +18,12 @@
 struct lane_rdma;
 struct status;
 
+#define LISTENERS_MAX (CONFIG_LISTEN_MAX * NET_ADDRS_MAX)
+
+/* An address; a name in --listen has several. */
 struct listener {
 	struct server *server;
+	unsigned listen;      /* which of config->listen */
 	struct net_addr addr; /* with the port that is in use */
 	int fd;
 	ev_io io;
@@ -43,7 +47,7 @@ struct server {
 	struct lane_rdma *rdma; /* NULL without */
 	struct status *status;	/* NULL without */
 
-	struct listener listeners[CONFIG_LISTEN_MAX];
+	struct listener listeners[LISTENERS_MAX];
 	unsigned listener_count;
 
 	struct list controls;

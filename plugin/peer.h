@@ -110,7 +110,8 @@ struct peer {
 
 	/* The session's thread's own. */
 	uint8_t incarnation[WIRE_INCARNATION_BYTES];
-	struct net_addr addr;
+	struct net_addrs addrs; /* of the name, when the session was opened */
+	struct net_addr addr;	/* of these, the session's */
 	uint16_t rdma_port;
 	uint64_t session;
 	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */

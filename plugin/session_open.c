@@ -24,25 +24,25 @@ static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
 	return rc;
 }
 
-/* A connected control connection, or a negative errno. */
-static int connect_to(const struct net_name *name, struct net_addr *addr,
-		      uint64_t deadline_ns, struct reason *why)
-{
-	int rc = net_resolve(name, addr, why);
-
-	return rc ? rc : net_connect(addr, deadline_ns, why);
-}
-
+/* All addresses in turn, until one of them greets. */
 int session_probe(const struct net_name *name, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct reason *why)
 {
-	struct net_addr addr;
-	int fd = connect_to(name, &addr, deadline_ns, why), rc;
+	struct net_addrs addrs;
+	int rc = net_resolve(name, &addrs, why);
 
-	if (fd < 0)
-		return fd;
-	rc = hello(fd, deadline_ns, welcome, why);
-	close(fd);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < addrs.n; i++) {
+		uint64_t turn_ns = net_turn_deadline(deadline_ns, addrs.n - i);
+		int fd = net_connect(&addrs.addr[i], turn_ns, why);
+
+		rc = fd < 0 ? fd : hello(fd, turn_ns, welcome, why);
+		if (fd >= 0)
+			close(fd);
+		if (!rc)
+			break;
+	}
 	return rc;
 }
 
@@ -161,12 +161,13 @@ static int open_session(struct peer *peer, const struct wire_welcome *welcome,
 	return 0;
 }
 
-int session_resume(struct peer *peer, struct reason *why)
+/* At peer->addr.  -ESTALE: what the session had is lost. */
+static int resume_at(struct peer *peer, uint64_t deadline_ns,
+		     struct reason *why)
 {
 	struct wire_message request = { .type = WIRE_RESUME }, reply;
 	struct wire_welcome welcome;
-	int rc = connect_control(peer, session_call_deadline(peer), &welcome,
-				 why);
+	int rc = connect_control(peer, deadline_ns, &welcome, why);
 
 	if (rc)
 		return rc;
@@ -185,9 +186,44 @@ int session_resume(struct peer *peer, struct reason *why)
 			       ? -ESTALE
 			       : rc;
 	}
+	peer->rdma_port = welcome.rdma_port;
 	peer->lost_ns = 0;
 	atomic_store(&peer->free_bytes, reply.resumed.free_bytes);
 	return 0;
+}
+
+/* The address of the session first, and then the name's others, which may be
+ * reached where that one is not.  Not over RDMA: the session's slabs are
+ * registered with the device of that address.
+ *
+ * A name may stand for several servers.  So only the session's own address can
+ * tell that the session is lost: who answers at another one with another
+ * incarnation is another server. */
+int session_resume(struct peer *peer, struct reason *why)
+{
+	const struct net_addr own = peer->addr;
+	uint64_t deadline_ns = session_call_deadline(peer);
+	unsigned others = 0;
+	struct reason ignored;
+	int rc;
+
+	for (unsigned i = 0; i < peer->addrs.n; i++)
+		others += !net_addr_equal(&peer->addrs.addr[i], &own);
+	if (atomic_load(&peer->transport) == &transport_rdma)
+		others = 0;
+	rc = resume_at(peer, net_turn_deadline(deadline_ns, others + 1), why);
+	for (unsigned i = 0; i < peer->addrs.n; i++) {
+		if (!rc || rc == -ESTALE || rc == -ECANCELED || !others)
+			break;
+		if (net_addr_equal(&peer->addrs.addr[i], &own))
+			continue;
+		peer->addr = peer->addrs.addr[i];
+		if (!resume_at(peer, net_turn_deadline(deadline_ns, others--),
+			       &ignored))
+			return 0;
+		peer->addr = own;
+	}
+	return rc;
 }
 
 static int new_token(void *peer, struct wire_join *token, struct reason *why)
@@ -270,23 +306,22 @@ void session_bye(struct peer *peer)
 	session_close(peer);
 }
 
-/* With one transport: connected, opened, lanes built, or nothing left. */
-static int open_with(struct peer *peer, const struct transport_ops *transport,
-		     bool *offered, struct reason *why)
+/* At peer->addr with one transport: connected, opened, lanes built, or nothing
+ * left. */
+static int open_at(struct peer *peer, const struct transport_ops *transport,
+		   uint64_t deadline_ns, bool *offered, struct reason *why)
 {
-	uint64_t deadline_ns =
-		clock_now_ns() + engine_reach_ns(&peer->engine->config);
 	struct wire_welcome welcome;
-	int rc = net_resolve(&peer->name, &peer->addr, why);
+	bool offered_here;
+	int rc = connect_control(peer, deadline_ns, &welcome, why);
 
-	if (!rc)
-		rc = connect_control(peer, deadline_ns, &welcome, why);
 	if (rc)
 		return rc;
 	rc = check_welcome(peer, &welcome, transport, why);
 	if (!rc) {
-		*offered = session_can_use(&welcome, transport, why);
-		rc = *offered ? 0 : -EPROTONOSUPPORT;
+		offered_here = session_can_use(&welcome, transport, why);
+		rc = offered_here ? 0 : -EPROTONOSUPPORT;
+		*offered = *offered || offered_here;
 	}
 	if (!rc)
 		rc = open_session(peer, &welcome, transport, why);
@@ -294,6 +329,26 @@ static int open_with(struct peer *peer, const struct transport_ops *transport,
 		rc = session_build_lanes(peer, why);
 	if (rc)
 		session_bye(peer);
+	return rc;
+}
+
+/* With one transport, at the name's addresses in turn: an address may be
+ * reached, and not have that transport. */
+static int open_with(struct peer *peer, const struct transport_ops *transport,
+		     bool *offered, struct reason *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
+	int rc = net_resolve(&peer->name, &peer->addrs, why);
+	unsigned n = rc ? 0 : peer->addrs.n;
+
+	for (unsigned i = 0; i < n; i++) {
+		peer->addr = peer->addrs.addr[i];
+		rc = open_at(peer, transport,
+			     net_turn_deadline(deadline_ns, n - i), offered,
+			     why);
+		if (!rc || atomic_load(&peer->stopping))
+			break;
+	}
 	return rc;
 }
 

@@ -155,12 +155,12 @@ bool daemon_falls(struct daemon *d, const char *key, uint64_t value)
 int raw_connect(const struct daemon *d)
 {
 	struct net_name name = { .host = "127.0.0.1", .port = d->port };
-	struct net_addr addr;
+	struct net_addrs addrs;
 	struct reason why;
 	int fd;
 
-	assert_int_equal(net_resolve(&name, &addr, &why), 0);
-	fd = net_connect(&addr, soon(), &why);
+	assert_int_equal(net_resolve(&name, &addrs, &why), 0);
+	fd = net_connect(&addrs.addr[0], soon(), &why);
 	if (fd < 0)
 		fail_msg("%s", why.text);
 	return fd;

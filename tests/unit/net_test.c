@@ -105,11 +105,14 @@ static void an_address_keeps_its_port(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(shown); i++) {
 		struct net_name name;
+		struct net_addrs addrs;
 		struct net_addr addr;
 		struct reason why;
 
 		assert_true(net_name_parse(shown[i], PORT, &name, &why));
-		assert_int_equal(net_resolve(&name, &addr, &why), 0);
+		assert_int_equal(net_resolve(&name, &addrs, &why), 0);
+		assert_int_equal(addrs.n, 1);
+		addr = addrs.addr[0];
 		assert_string_equal(net_addr_format(&addr).text, shown[i]);
 		assert_int_equal(net_addr_port(&addr), 7000);
 		net_addr_set_port(&addr, 9);
@@ -298,19 +301,108 @@ static void pieces_come_together(void **state)
 static void a_port_without_listener_is_named(void **state)
 {
 	struct net_name name = { "127.0.0.1", 0 };
-	struct net_addr addr, bound;
+	struct net_addrs addrs;
+	struct net_addr bound;
 	struct reason why;
 	int fd;
 
 	(void)state;
-	assert_int_equal(net_resolve(&name, &addr, &why), 0);
-	fd = net_listen(&addr, &why);
+	assert_int_equal(net_resolve(&name, &addrs, &why), 0);
+	fd = net_listen(&addrs.addr[0], &why);
 	assert_true(fd >= 0);
 	assert_true(net_local_addr(fd, &bound));
 	close(fd);
 	assert_int_equal(net_connect(&bound, after_ms(LONG_MS), &why),
 			 -ECONNREFUSED);
 	assert_contains(why.text, net_addr_format(&bound).text);
+}
+
+/* --- the addresses of a name, in turn --- */
+
+/* Two of this machine's, with one port: who listens at which is said by FDS,
+ * -1: nobody. */
+static struct net_addrs two_addresses(int fds[2], bool first, bool second)
+{
+	static const char *const hosts[] = { "127.0.0.1", "127.0.0.2" };
+	const bool wanted[] = { first, second };
+	struct net_addrs two = { .n = 2 };
+	struct reason why;
+	uint16_t port = 0;
+
+	for (int i = 0; i < 2; i++) {
+		struct net_name name = { .port = port };
+		struct net_addrs one;
+
+		strcpy(name.host, hosts[i]);
+		assert_int_equal(net_resolve(&name, &one, &why), 0);
+		fds[i] = net_listen(&one.addr[0], &why);
+		assert_true(fds[i] >= 0);
+		assert_true(net_local_addr(fds[i], &two.addr[i]));
+		port = net_addr_port(&two.addr[i]);
+		if (!wanted[i]) {
+			close(fds[i]);
+			fds[i] = -1;
+		}
+	}
+	return two;
+}
+
+static void the_address_that_answers_is_used(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int fds[2], fd;
+		struct net_addrs two = two_addresses(fds, i == 0, i == 1);
+		struct net_addr used;
+		struct reason why;
+
+		fd = net_connect_any(&two, after_ms(LONG_MS), &used, &why);
+		assert_true(fd >= 0);
+		assert_true(net_addr_equal(&used, &two.addr[i]));
+		close(fd);
+		close(fds[i]);
+	}
+}
+
+static void all_that_failed_are_named(void **state)
+{
+	int fds[2];
+	struct net_addrs two = two_addresses(fds, false, false);
+	struct reason why;
+
+	(void)state;
+	assert_int_equal(net_connect_any(&two, after_ms(LONG_MS), NULL, &why),
+			 -ECONNREFUSED);
+	for (int i = 0; i < 2; i++)
+		assert_contains(why.text, net_addr_format(&two.addr[i]).text);
+}
+
+/* As an address of no machine does: a listener whose queue is full. */
+static void a_silent_address_leaves_time_for_the_next(void **state)
+{
+	int fds[2], fd, filler[64];
+	struct net_addrs two = two_addresses(fds, true, true);
+	struct net_addr used;
+	struct reason why;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(listen(fds[0], 0), 0);
+	while (n < 64) {
+		filler[n] = net_connect(&two.addr[0], after_ms(100), &why);
+		if (filler[n] < 0)
+			break;
+		n++;
+	}
+	assert_true(n < 64);
+	fd = net_connect_any(&two, after_ms(2000), &used, &why);
+	assert_true(fd >= 0);
+	assert_true(net_addr_equal(&used, &two.addr[1]));
+	close(fd);
+	while (n > 0)
+		close(filler[--n]);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 int main(void)
@@ -332,6 +424,9 @@ int main(void)
 		cmocka_unit_test(a_peer_that_closes_ends_both_ways),
 		cmocka_unit_test(pieces_come_together),
 		cmocka_unit_test(a_port_without_listener_is_named),
+		cmocka_unit_test(the_address_that_answers_is_used),
+		cmocka_unit_test(all_that_failed_are_named),
+		cmocka_unit_test(a_silent_address_leaves_time_for_the_next),
 	};
 
 	return cmocka_run_group_tests_name("net", tests, make_dir, remove_dir);

@@ -224,6 +224,7 @@ static unsigned received(uint16_t type)
 
 static void server_start(void)
 {
+	struct net_addrs addrs;
 	struct net_addr addr;
 	struct reason why;
 
@@ -231,8 +232,8 @@ static void server_start(void)
 	strcpy(names[0].host, "127.0.0.1");
 	names[0].port = 0;
 	names[1] = names[0];
-	assert_int_equal(net_resolve(&names[0], &addr, &why), 0);
-	server.fds[server.n++] = net_listen(&addr, &why);
+	assert_int_equal(net_resolve(&names[0], &addrs, &why), 0);
+	server.fds[server.n++] = net_listen(&addrs.addr[0], &why);
 	assert_true(server.fds[0] >= 0);
 	assert_true(net_local_addr(server.fds[0], &addr));
 	names[0].port = net_addr_port(&addr);

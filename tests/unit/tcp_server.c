@@ -205,6 +205,7 @@ static void *accept_thread(void *arg)
 void tcp_server_start(enum tcp_behaviour behaviour, unsigned after)
 {
 	struct net_name name = { "127.0.0.1", 0 };
+	struct net_addrs addrs;
 	struct reason why;
 
 	s->behaviour = behaviour;
@@ -212,7 +213,8 @@ void tcp_server_start(enum tcp_behaviour behaviour, unsigned after)
 	s->n_lanes = 0;
 	atomic_store(&s->stop, false);
 	atomic_store(&s->released, false);
-	assert_int_equal(net_resolve(&name, &s->addr, &why), 0);
+	assert_int_equal(net_resolve(&name, &addrs, &why), 0);
+	s->addr = addrs.addr[0];
 	s->listener = net_listen(&s->addr, &why);
 	assert_true(s->listener >= 0);
 	assert_true(net_local_addr(s->listener, &s->addr));
