@@ -86,6 +86,9 @@ static int read_from(struct search *s, uint32_t set)
 
 	if (clock_left_ns(s->deadline_ns) == 0)
 		return -ETIMEDOUT;
+	/* A server whose session waits for its link shall not wait for others.
+	 */
+	lane_links_release(&s->engine->lanes, s->lane);
 	/* Alone in the plan, as carry_read carries all that is in it. */
 	s->lane->n_runs = 1;
 	s->lane->runs[0] = s->page;
