@@ -1,7 +1,6 @@
 /* rswap-memserver: the order in which things start and stop. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +15,7 @@
 #include "ownfile.h"
 #include "pressure.h"
 #include "server.h"
+#include "signals.h"
 #include "size.h"
 #include "status.h"
 
@@ -31,24 +31,6 @@ const char *__tsan_default_options(void)
 	return "intercept_send=0";
 }
 #endif
-
-/* SIGTERM and SIGINT end the server (server_catch_signals), and nothing else
- * that is sent to it does: not the end of an ssh session, a key, or a signal
- * that some other program takes for a request.  Signals that tell of a fault of
- * this process keep their effect, and so do SIGKILL, SIGSTOP and SIGTSTP. */
-static void ignore_signals(void)
-{
-	static const int ignored[] = {
-		SIGHUP,	   SIGQUIT, SIGUSR1, SIGUSR2,	SIGPIPE,
-		SIGALRM,   SIGPROF, SIGIO,   SIGVTALRM, SIGPWR,
-		SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGTTIN,	SIGTTOU,
-	};
-
-	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
-		signal(ignored[i], SIG_IGN);
-	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
-		signal(number, SIG_IGN);
-}
 
 /* What the machine must allow, before anything is started. */
 static bool check_host(const struct config *config, struct reason *why)
@@ -212,7 +194,7 @@ static int run(const struct config *config)
 	struct reason why;
 
 	server.config = config;
-	ignore_signals();
+	signals_ignore_stray();
 	if (output_start(&why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "signals.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -137,6 +138,7 @@ int lifecycle_begin(const struct lifecycle_ops *ops, struct reason *why)
 		return -rc;
 	}
 	take_signals();
+	signals_ignore_stray();
 	return 0;
 }
 

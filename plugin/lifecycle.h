@@ -30,7 +30,8 @@ struct lifecycle_ops {
 };
 
 /* Takes over SIGTERM, SIGINT, SIGQUIT and SIGHUP from the front end, whose own
- * handlers it calls when it is over.  0 or a negative errno. */
+ * handlers it calls when it is over; signals that nobody ends a daemon with are
+ * ignored from then on (common/signals.h).  0 or a negative errno. */
 int lifecycle_begin(const struct lifecycle_ops *ops, struct reason *why);
 /* The front end ends: gives the signals back.  Does not return where the
  * process is being ended by force already.  Without effect before begin. */

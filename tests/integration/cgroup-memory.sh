@@ -102,7 +102,7 @@ granted() {
 	had=$(wc -l <"$dir/$1.out")
 	echo "$2" >&"$asks"
 	expect 20 answers "$1" $((had + 1))
-	read -r _ slabs _ code < <(tail -n 1 "$dir/$1.out")
+	read -r _ slabs _ code <<<"$(tail -n 1 "$dir/$1.out")"
 }
 
 say "cgroup v$version in $top"

@@ -135,6 +135,19 @@ expect_of b "stamp 7" read:0:1M
 leave b
 expect_end u
 
+say "signals that ask for nothing here end nothing"
+start_plugin y "$(server s)" size=64M
+attach b y
+for signal in USR1 USR2 ALRM PROF IO VTALRM PWR STKFLT XCPU XFSZ TTIN TTOU \
+	RTMIN RTMAX; do
+	kill -"$signal" "${pid[y]}"
+	expect 10 no_signal "${pid[y]}"
+	alive y || fail "SIG$signal has ended it"
+done
+expect_of b "stamp 7" read:0:1M
+leave b
+stop y || fail "exit status $? after SIGTERM"
+
 say "no client: at once, whoever was there before"
 start_plugin v "$(server s)" size=64M
 attach b v

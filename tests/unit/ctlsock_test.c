@@ -307,7 +307,8 @@ static int remove_dir(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define TEST(f)	  cmocka_unit_test_setup_teardown(f, start, stop)
+#define PLUGIN(f) cmocka_unit_test_setup_teardown(f, start_with_buffer, stop)
 	const struct CMUnitTest tests[] = {
 		/* first: it forks, and no thread has been there yet */
 		cmocka_unit_test(a_process_without_files_answers),
@@ -318,9 +319,11 @@ int main(void)
 		TEST(a_command_may_come_in_pieces),
 		TEST(what_is_no_command_ends_the_connection),
 		TEST(a_long_answer_comes_whole),
-		cmocka_unit_test_setup_teardown(
-			a_buffer_that_is_too_small_is_told, start_with_buffer,
-			stop),
+		/* as the plugin has it */
+		PLUGIN(a_silent_client_holds_up_nobody),
+		PLUGIN(many_silent_clients_hold_up_nobody),
+		PLUGIN(a_command_may_come_in_pieces),
+		PLUGIN(a_buffer_that_is_too_small_is_told),
 	};
 
 	return cmocka_run_group_tests_name("ctlsock", tests, make_dir,
