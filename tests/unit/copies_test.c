@@ -217,11 +217,21 @@ static struct slab_part *part_on(uint64_t page, uint32_t server)
 	return NULL;
 }
 
-/* From here on a server that breaks is away at once, and stays so. */
+/* From here on a server that breaks is away at once. */
+static void repair_at_once(void)
+{
+	struct reason why;
+
+	keeper_stop(&fake.engine); /* which reads it */
+	fake.engine.config.repair_after_ns = 1;
+	fake.engine.attempt_ns = 20 * NS_PER_MS;
+	fake.engine.keeper.stop = false;
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+}
+
 static void take_away(uint32_t server)
 {
 	atomic_store(&fake.sessions[server].no_repair, true);
-	fake.engine.config.repair_after_ns = 1;
 	peer_break(&fake.engine.peers[server], "the test");
 }
 
@@ -241,6 +251,7 @@ what_a_server_held_is_begun_elsewhere_while_it_is_away(const struct scheme *s)
 	bool spare = fake.engine.redundancy.parts < SERVERS;
 
 	(void)s;
+	repair_at_once();
 	for (uint32_t server = 0; server < SERVERS; server++) {
 		take_away(server);
 		if (spare)
@@ -285,7 +296,7 @@ static void a_server_that_was_away_is_taken_back(const struct scheme *s)
 		had += part_on(held[i], 0) != NULL;
 	}
 	assert_true(had > 0);
-	fake.engine.attempt_ns = 20 * NS_PER_MS;
+	repair_at_once();
 	take_away(0);
 	while (twins() < had)
 		keeper_wait(&fake.engine, after_ms(LONG_MS));
