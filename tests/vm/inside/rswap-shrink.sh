@@ -42,21 +42,23 @@ await_settled()
 
 measure() # SLAB_SIZE PATTERN
 {
-	local shrink_pid present taken most swapped
+	local shrink_pid present taken most swapped begin_ms fill_ms
 	rm -f /run/shrink.said /run/shrink.hold
 	mkfifo /run/shrink.hold
 	swapped=$(vmstat_value pswpout)
+	begin_ms=$(date +%s%3N)
 	run_in_cgroup limited "$RSWAP_BUILD/tests/shrink" --size="$size" \
 		--keep=10 --pattern="$2" </run/shrink.hold >/run/shrink.said &
 	shrink_pid=$!
 	exec 9>/run/shrink.hold
 	await 240 grep -q shrunk /run/shrink.said || die "$2 does not shrink"
+	fill_ms=$(($(date +%s%3N) - begin_ms))
 	most=$(status_value slabs_live)
 	await_settled
-	present=$(($(status_value pages_present) * 4096))
-	taken=$(($(status_value slabs_live) * $(status_value slab_bytes)))
+	present=$(status_value present_bytes)
+	taken=$(status_value taken_bytes)
 	echo "slab=$1 pattern=$2 swapped=$((($(vmstat_value pswpout) - swapped) / 256))M" \
-		"slabs_most=$most slab_bytes=$(status_value slab_bytes)" \
+		"fill_ms=$fill_ms slabs_most=$most slab_bytes=$(status_value slab_bytes)" \
 		"present=$((present / 1048576))M taken=$((taken / 1048576))M" \
 		"ratio=$(awk -v t=$taken -v p=$present 'BEGIN { printf "%.2f", p ? t / p : 0 }')" |
 		tee -a "$results"
