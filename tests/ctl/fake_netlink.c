@@ -45,12 +45,14 @@ static int ask(const char *const argv[], const int *fds, int n_fds)
 	return atoi(text) ? -atoi(text) : -EIO;
 }
 
-static char *number_word(uint64_t number)
+/* Valid until WORDS_MAX more were made. */
+static const char *number_word(uint64_t number)
 {
-	char *word = NULL;
+	static char words[WORDS_MAX][24];
+	static unsigned next;
+	char *word = words[next++ % WORDS_MAX];
 
-	if (asprintf(&word, "%" PRIu64, number) < 0)
-		abort();
+	snprintf(word, sizeof words[0], "%" PRIu64, number);
 	return word;
 }
 
