@@ -158,7 +158,13 @@ static int greet(int fd, uint64_t deadline_ns)
  * it was one, once: keep it. */
 static bool has_ended(pid_t pid, int *status)
 {
-	return waitpid(pid, status, WNOHANG) == pid || !run_alive(pid);
+	if (waitpid(pid, status, WNOHANG) == pid)
+		return true;
+	if (run_alive(pid))
+		return false;
+	/* it may have ended between the two looks */
+	waitpid(pid, status, WNOHANG);
+	return true;
 }
 
 /* Waits on a socket on which nothing has been sent yet, while nbdkit lives. */

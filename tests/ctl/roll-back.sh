@@ -24,6 +24,31 @@ for step in connect mkswap swapon; do
 	done
 done
 
+say "there is no module nbd"
+rm -r "$RSWAP_FAKE"/block/nbd*
+echo 'exit 1' | hook modprobe before
+rolls_back modprobe "failed to load module nbd: modprobe"
+no_hooks
+
+say "there is one, and attach loads it"
+attach loads --name=far || fail "attach: $(cat "$dir/loads.log")"
+done_by_tools "modprobe nbd nbds_max=16 max_part=0" || fail "not loaded"
+detach loads far || fail "detach: $(cat "$dir/loads.log")"
+
+say "the reserve cannot be set"
+echo 1024 >"$RSWAP_FAKE/min_free_kbytes"
+mount -o remount,bind,ro /proc/sys/vm/min_free_kbytes
+rolls_back reserve "failed to set vm.min_free_kbytes"
+mount -o remount,bind,rw /proc/sys/vm/min_free_kbytes
+
+say "the directory cannot be made, and what is there is left alone"
+touch "$RSWAP_RUN_DIR/far"
+[ "$(status_of attach directory --name=far)" = 1 ] ||
+	fail "directory: $(cat "$dir/directory.log")"
+expect_line "$dir/directory.log" "failed to make state directory"
+[ -f "$RSWAP_RUN_DIR/far" ] || fail "it is gone"
+rm "$RSWAP_RUN_DIR/far"
+
 say "no server answers"
 status=0
 "$ctl" attach 127.0.0.1:1 --size=16M --transport=tcp --plugin="$plugin" \

@@ -22,6 +22,9 @@ HOOK
 
 for signal in INT TERM HUP; do
 	for step in mkswap swapon; do
+		# each signal is handled in one place: one step with all of them
+		[ $step$signal != mkswapINT ] && [ $step$signal != mkswapHUP ] ||
+			continue
 		for when in before after; do
 			what=$step-$when-$signal
 			say "SIG$signal during $step, $when its work"
@@ -34,6 +37,15 @@ for signal in INT TERM HUP; do
 		done
 	done
 done
+say "SIGTERM during modprobe"
+rm -r "$RSWAP_FAKE"/block/nbd*
+signal_hook modprobe before TERM
+[ "$(status_of attach modprobe --name=far)" = 1 ] ||
+	fail "modprobe: $(cat "$dir/modprobe.log")"
+expect_line "$dir/modprobe.log" "failed to load module nbd" interrupted
+expect_nothing_left modprobe
+no_hooks
+nbd-kernel devices 4
 for when in before after; do
 	say "SIGTERM during connect, $when it"
 	connect_hook $when TERM
