@@ -22,9 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "clock.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #include <sanitizer/common_interface_defs.h>
@@ -37,7 +36,7 @@
 #define SLOTS 256u
 
 /* How long log_stop waits for the reader. */
-#define STOP_NS (1 * NS_PER_S)
+#define STOP_S 1
 
 /* What is passed on of the pipe before a line of the queue has its turn. */
 #define PASS_ON_READS 16
@@ -324,13 +323,15 @@ int log_start(struct reason *why)
 
 bool log_stop(void)
 {
-	struct timespec until = clock_timespec(clock_now_ns() + STOP_NS);
+	struct timespec until;
 
 	if (!atomic_load(&queue.on))
 		return true;
 	atomic_store(&queue.stop, true);
 	wake_writer();
-	if (pthread_clockjoin_np(queue.writer, NULL, CLOCK_MONOTONIC, &until))
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	if (pthread_timedjoin_np(queue.writer, NULL, &until))
 		return false;
 	atomic_store(&queue.on, false);
 	sigaction(SIGABRT, &queue.on_abort, NULL);
