@@ -269,6 +269,12 @@ static bool any_server_there(const struct engine *engine)
 #define BACK_NS	 (1 * NS_PER_S)
 #define SLICE_NS (20 * NS_PER_MS)
 
+/* The pause where a server has room and still is not to be asked: the keeper
+ * asked it for this very slab, or it came back only just now.  Nothing wakes
+ * who waits for that, and a real-time thread must not go round without a pause.
+ */
+#define PAUSE_NS NS_PER_MS
+
 /* A server that may have room once it is back, or NULL. */
 static struct peer *broken_peer(const struct engine *engine, bool only_lately)
 {
@@ -305,8 +311,10 @@ static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
 	struct peer *peer = broken_peer(engine, others);
 	uint64_t until_ns = clock_now_ns() + SLICE_NS;
 
-	if (enough_room(engine) && clock_left_ns(deadline_ns) > 0)
+	if (enough_room(engine) && clock_left_ns(deadline_ns) > 0) {
+		clock_sleep_ns(PAUSE_NS);
 		return -EAGAIN;
+	}
 	if (!peer || clock_left_ns(deadline_ns) == 0)
 		return others ? -ENOSPC : -EIO;
 	peer_wait(peer, until_ns < deadline_ns ? until_ns : deadline_ns);

@@ -8,6 +8,21 @@
 
 #define SERVERS 4
 
+/* Rounds of placing: place.c's calls of slab_wait are linked to this. */
+static atomic_uint rounds;
+
+int __real_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns);
+int __wrap_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns);
+
+int __wrap_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns)
+{
+	rounds++;
+	return __real_slab_wait(table, slab, deadline_ns);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -290,6 +305,41 @@ static void many_that_want_a_slab_get_one(void **state)
 
 #define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
+/* The fault: half a million rounds a second, in a real-time thread.  The keeper
+ * asked the only server with room for a part of this slab before it was lost,
+ * and the server has not answered yet. */
+static void who_cannot_ask_yet_sleeps(void **state)
+{
+	struct slab *slab = &fake.engine.slabs.slabs[0];
+	struct slab_part *part;
+	uint64_t begin_ns;
+	int rc;
+
+	(void)state;
+	for (uint32_t i = 1; i < SERVERS; i++)
+		set_free(i, 0);
+	assert_true(slab_begin_alloc(slab));
+	slab_finish_alloc(&fake.engine.slabs, slab);
+	part = place_ask_keepers(&fake.engine, slab, 0);
+	assert_non_null(part);
+	assert_true(slab_begin_free(slab));
+	slab_finish_close(&fake.engine.slabs, slab, SLAB_UNMAPPED);
+
+	begin_ns = clock_now_ns();
+	rounds = 0;
+	rc = place_slab(&fake.engine, slab, after_ms(200));
+	/* One a millisecond, and one without a pause to begin with. */
+	assert_in_range(rounds, 2, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
+	assert_int_equal(rc, -ENOSPC);
+
+	/* It answers, the keeper has no use for that, and then it is asked. */
+	fake_answer_asks(0);
+	assert_int_equal(part_state(part), PART_SPARE);
+	place_give_back(&fake.engine, part, PART_SPARE);
+	fake_session_start(0);
+	assert_int_equal(place_slab(&fake.engine, slab, after_ms(LONG_MS)), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +352,7 @@ int main(void)
 		with_servers(a_live_slab_needs_nothing),
 		with_servers(a_new_slab_goes_where_most_memory_is),
 		with_servers(the_next_one_is_asked_where_one_refuses),
+		with_servers(who_cannot_ask_yet_sleeps),
 		with_servers(all_full_is_told_from_nobody_there),
 		with_servers(
 			a_session_that_does_not_answer_is_waited_for_until_the_deadline),
