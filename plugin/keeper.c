@@ -13,6 +13,13 @@
 /* Between two passes: when there is nothing to do, and when there is. */
 #define IDLE_NS (1 * NS_PER_S)
 #define BUSY_NS (5 * NS_PER_MS)
+/* The same after passes that found things to do and could do none, as a server
+ * is away: twice as long each time, up to this. */
+#define STUCK_MAX_NS (100 * NS_PER_MS)
+/* In any case: who waits for a pass has it begun at once, and may wait for
+ * many.
+ */
+#define LEAST_NS NS_PER_MS
 
 /* The part of its time that a pass may take which copies nothing and only waits
  * for others: a large device has half a million slabs. */
@@ -206,6 +213,7 @@ static void attach(struct engine *engine, struct slab_part *part)
 		}
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
+	engine->keeper.steps++;
 }
 
 /* Of two parts with the same row: whether OLD is the one that goes. */
@@ -256,6 +264,7 @@ static void detach(struct engine *engine, struct slab_part *old)
 		if (asked > 0 && asked != UINT32_MAX)
 			atomic_compare_exchange_strong(&peer->release_slabs,
 						       &asked, asked - 1);
+		engine->keeper.steps++;
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
 }
@@ -269,9 +278,12 @@ static void repair_rows(struct engine *engine, struct slab *slab, uint32_t rows,
 	for (uint8_t row = 0; row < engine->redundancy.parts; row++) {
 		if (rows & 1u << row)
 			continue;
-		if (!has_keepers_part(engine, slab) &&
-		    !place_ask_keepers(engine, slab, row))
-			*stuck = true;
+		if (!has_keepers_part(engine, slab)) {
+			if (place_ask_keepers(engine, slab, row))
+				engine->keeper.steps++;
+			else
+				*stuck = true;
+		}
 		return; /* one at a time */
 	}
 }
@@ -293,10 +305,12 @@ static void move(struct engine *engine, struct slab_part *part, bool *stuck)
 	    !slab_unused_part(&engine->slabs, part->slab) ||
 	    !may_move_one_more(engine, part))
 		return;
-	if (place_ask_keepers(engine, part->slab, part->row))
+	if (place_ask_keepers(engine, part->slab, part->row)) {
 		peer->moving++;
-	else
+		engine->keeper.steps++;
+	} else {
 		*stuck = true;
+	}
 }
 
 /* The state of a slab's parts: rows that are there, and figures.  False where
@@ -429,7 +443,7 @@ static bool pass(struct engine *engine, bool tick)
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
 }
 
-/* Sleeps until poked, or NS are over. */
+/* Sleeps until poked, or NS are over; not less than LEAST_NS. */
 static void rest(struct keeper *k, uint64_t ns)
 {
 	struct timespec until = clock_timespec(clock_now_ns() + ns);
@@ -438,6 +452,9 @@ static void rest(struct keeper *k, uint64_t ns)
 	pthread_mutex_lock(&k->lock);
 	k->passes++;
 	pthread_cond_broadcast(&k->passed);
+	pthread_mutex_unlock(&k->lock);
+	clock_sleep_ns(LEAST_NS);
+	pthread_mutex_lock(&k->lock);
 	while (!k->poke && !k->stop && rc != ETIMEDOUT)
 		rc = pthread_cond_timedwait(&k->poked, &k->lock, &until);
 	k->poke = false;
@@ -455,23 +472,29 @@ static void *keeper_main(void *arg)
 	struct engine *engine = arg;
 	struct keeper *k = &engine->keeper;
 	uint64_t next_tick_ns = clock_now_ns() + IDLE_NS;
+	uint64_t pause_ns = BUSY_NS;
 
 	while (!keeper_stopping(k)) {
-		bool tick = clock_left_ns(next_tick_ns) == 0, busy;
-		uint64_t begin_ns = clock_now_ns();
+		bool tick = clock_left_ns(next_tick_ns) == 0, busy, lanes;
+		uint64_t begin_ns = clock_now_ns(), steps = k->steps;
 		uint64_t copied = atomic_load(&k->copied_pages), rest_ns;
 
 		if (tick)
 			next_tick_ns = clock_now_ns() + IDLE_NS;
 		lane_reap(&engine->lanes, false);
 		look_after_lane(engine);
-		busy = pass(engine, tick) ||
-		       atomic_load(&engine->lanes.n_parked) > 0 ||
-		       lane_in_flight(lane_of_keeper(&engine->lanes));
-		rest_ns = BUSY_NS;
-		if (atomic_load(&k->copied_pages) == copied)
+		busy = pass(engine, tick);
+		lanes = atomic_load(&engine->lanes.n_parked) > 0 ||
+			lane_in_flight(lane_of_keeper(&engine->lanes));
+		copied = atomic_load(&k->copied_pages) - copied;
+		if (copied > 0 || k->steps > steps || lanes)
+			pause_ns = BUSY_NS;
+		else if (pause_ns < STUCK_MAX_NS)
+			pause_ns *= 2;
+		rest_ns = pause_ns;
+		if (copied == 0)
 			rest_ns += WAITING_PART * (clock_now_ns() - begin_ns);
-		rest(k, busy ? rest_ns : clock_left_ns(next_tick_ns));
+		rest(k, busy || lanes ? rest_ns : clock_left_ns(next_tick_ns));
 	}
 	carry_end(engine, lane_of_keeper(&engine->lanes));
 	return NULL;

@@ -65,6 +65,7 @@ struct keeper {
 	_Atomic uint64_t stuck_slabs; /* that no server has room for */
 
 	/* The thread's own. */
+	uint64_t steps; /* ever: parts asked for, attached, detached */
 	uint64_t rate_from_ns, rate_pages;
 	uint64_t rated_pages; /* of read_pages */
 	bool told_short, told_stuck;

@@ -101,6 +101,73 @@ static void a_slab_is_waited_for_one_look_at_a_time(void **state)
 	slab_cancel_alloc(&fake.engine.slabs, slab);
 }
 
+/* --- no more rounds than a sleep between any two allows --- */
+
+static uint64_t passes(void)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&fake.engine.keeper.lock);
+	n = fake.engine.keeper.passes;
+	pthread_mutex_unlock(&fake.engine.keeper.lock);
+	return n;
+}
+
+static void the_keeper_is_not_driven_round_by_who_waits(void **state)
+{
+	struct obstacle obstacle = { .slab = &fake.engine.slabs.slabs[0] };
+	uint64_t begin_ns = clock_now_ns(), before;
+	unsigned rounds = 0;
+	struct reason why;
+
+	(void)state;
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	before = passes();
+	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
+		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS));
+		rounds++;
+	}
+	assert_in_range(rounds, 1, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
+	assert_in_range(passes() - before, 1,
+			(clock_now_ns() - begin_ns) / NS_PER_MS + 2);
+}
+
+/* The fault: 200 passes a second of a real-time thread, for as long as a server
+ * is away. */
+static void the_keeper_rests_while_it_can_do_nothing(void **state)
+{
+	uint64_t begin_ns, before;
+	struct reason why;
+
+	(void)state;
+	take_away(server_of(1));
+	/* It is waited for only once. */
+	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
+	assert_true(fake.engine.slabs.slabs[0].parts[1].stale_units > 0);
+	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	begin_ns = clock_now_ns();
+	before = passes();
+	while (clock_now_ns() - begin_ns < 600 * NS_PER_MS)
+		sleep_ms(10);
+	assert_in_range(passes() - before, 1,
+			10 + (clock_now_ns() - begin_ns) / (100 * NS_PER_MS));
+}
+
+static void who_knows_of_nothing_to_wait_for_sleeps(void **state)
+{
+	struct obstacle nothing = { 0 };
+	uint64_t begin_ns = clock_now_ns();
+	unsigned rounds = 0;
+
+	(void)state;
+	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
+		carry_await(&fake.engine, &nothing, after_ms(LONG_MS));
+		rounds++;
+	}
+	assert_in_range(rounds, 1,
+			10 * (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
+}
+
 /* --- reads --- */
 
 static void a_page_that_is_written_for_the_first_time_is_zeros(void **state)
@@ -382,6 +449,9 @@ int main(void)
 			a_read_that_waits_keeps_no_server_from_healing,
 			setup_empty, teardown),
 		TEST(a_page_is_waited_for_one_look_at_a_time),
+		TEST(the_keeper_is_not_driven_round_by_who_waits),
+		TEST(the_keeper_rests_while_it_can_do_nothing),
+		TEST(who_knows_of_nothing_to_wait_for_sleeps),
 		TEST(a_slab_is_waited_for_one_look_at_a_time),
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
 		TEST(a_server_that_comes_back_is_asked_in_the_end),
