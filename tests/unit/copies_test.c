@@ -403,7 +403,7 @@ static void a_server_that_comes_back_is_used_at_once(const struct scheme *s)
 		int rc = -1;
 
 		thread = thread_start(read_a_page, &rc);
-		sleep_ms(50);
+		wait_until_asleep();
 		atomic_store(&fake.sessions[slab->parts[back].peer].no_repair,
 			     false);
 		thread_end(thread);

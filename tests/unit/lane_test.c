@@ -166,7 +166,7 @@ static void a_reads_lane_does_not_go_to_a_write_too_many(void **state)
 		held = get_now(LANE_WRITE);
 	start_waiter(&writer, LANE_WRITE);
 	lane_put(&pool, read, LANE_READ);
-	sleep_ms(10);
+	wait_until_asleep();
 	assert_int_equal(waiting(LANE_WRITE), 1);
 	lane_put(&pool, held, LANE_WRITE);
 	thread_end(writer.thread);
@@ -220,7 +220,7 @@ static void closing_wakes_who_waits_with_nothing(void **state)
 
 static void *put_after_a_while(void *arg)
 {
-	sleep_ms(20);
+	wait_until_asleep();
 	lane_put(&pool, arg, LANE_WRITE);
 	return NULL;
 }

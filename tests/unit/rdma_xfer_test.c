@@ -198,7 +198,7 @@ static void a_channel_that_spins_does_the_same(void **state)
 static void *finish_after_a_while(void *arg)
 {
 	(void)arg;
-	sleep_ms(30);
+	wait_until_asleep();
 	mock_finish();
 	return NULL;
 }
@@ -234,7 +234,7 @@ static void a_completion_before_arming_is_not_missed(void **state)
 
 static void *abort_after_a_while(void *arg)
 {
-	sleep_ms(30);
+	wait_until_asleep();
 	rdma->link_abort(arg);
 	rdma->link_abort(arg);
 	return NULL;

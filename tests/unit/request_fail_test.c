@@ -347,10 +347,10 @@ static void nothing_is_repeated_before_the_server_is_up(void **state)
 	while (state_of_server(0) == PEER_UP)
 		sleep_ms(1);
 	fake_unlink(0); /* ends when the request has let go of its link */
-	sleep_ms(30);
+	wait_until_asleep();
 	assert_int_equal(transfers(), 1);
 	fake_link_up(0);
-	sleep_ms(30);
+	wait_until_asleep();
 	assert_int_equal(transfers(), 1);
 	peer_set_state(&fake.engine.peers[0], PEER_UP);
 	thread_end(thread);
@@ -420,7 +420,7 @@ static void a_lost_slab_is_given_up_only_when_nobody_is_in(void **state)
 	assert_int_equal(fake_write(sent, 16, 4), 0);
 	assert_int_equal(slab_enter(slab), SLAB_LIVE);
 	thread = thread_start(lose_server_1, &lost);
-	sleep_ms(30);
+	wait_until_asleep();
 	assert_false(atomic_load(&lost));
 	assert_int_equal(slab_state(slab), SLAB_CLOSING);
 	assert_states(16, 4, PAGE_PRESENT);

@@ -529,7 +529,7 @@ static void a_free_whose_answer_is_lost_is_asked_again_first(void **state)
 
 static void *bring_up_the_other_one(void *arg)
 {
-	sleep_ms(100);
+	wait_until_asleep();
 	atomic_store(&engine.peers[1].free_bytes, *(const uint64_t *)arg);
 	peer_set_state(&engine.peers[1], PEER_UP);
 	return NULL;
@@ -586,7 +586,7 @@ static void *give_back_slowly(void *arg)
 {
 	struct slab_part *part = arg;
 
-	sleep_ms(50);
+	wait_until_asleep();
 	peer_give_back(peer, 9, 0);
 	atomic_store(&part->state, PART_NONE);
 	return NULL;

@@ -193,7 +193,7 @@ static void assert_wakes_all(void (*end)(void))
 
 	for (int i = 0; i < 2; i++)
 		threads[i] = thread_start(wait_for_slab, &rc[i]);
-	sleep_ms(10);
+	wait_until_asleep();
 	end();
 	for (int i = 0; i < 2; i++) {
 		thread_end(threads[i]);

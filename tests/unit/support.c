@@ -1,7 +1,11 @@
 #include "support.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -15,6 +19,51 @@ void sleep_ms(unsigned ms)
 	struct timespec pause = clock_timespec(ms * NS_PER_MS);
 
 	nanosleep(&pause, NULL);
+}
+
+/* A thread that has ended meanwhile is as good as asleep. */
+static bool asleep(const char *tid)
+{
+	char path[64], text[256] = "";
+	const char *name_end;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
+	file = fopen(path, "r");
+	if (!file)
+		return true;
+	if (!fgets(text, sizeof text, file))
+		text[0] = '\0';
+	fclose(file);
+	name_end = strrchr(text, ')');
+	return !name_end || name_end[2] != 'R';
+}
+
+static bool all_others_asleep(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+	bool all = true;
+	long own = syscall(SYS_gettid);
+
+	while (tasks && all && (task = readdir(tasks)))
+		all = task->d_name[0] == '.' || atol(task->d_name) == own ||
+		      asleep(task->d_name);
+	if (tasks)
+		closedir(tasks);
+	return all;
+}
+
+/* Twice in a row, as one that is woken may be seen before it runs. */
+void wait_until_asleep(void)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+	int looks = 0;
+
+	while (looks < 2 && clock_now_ns() < deadline_ns) {
+		looks = all_others_asleep() ? looks + 1 : 0;
+		sleep_ms(1);
+	}
 }
 
 uint64_t random_seed(void)

@@ -26,6 +26,9 @@
 /* The point in time MS from now. */
 uint64_t after_ms(uint64_t ms);
 void sleep_ms(unsigned ms);
+/* Until every other thread of the process sleeps: whatever was begun has gone
+ * as far as it can.  Any thread may call it, one at a time. */
+void wait_until_asleep(void);
 
 /* Pseudo-random numbers.  The seed is RSWAP_TEST_SEED of the environment, or
  * drawn; it is printed, so that a failure can be repeated. */

@@ -571,7 +571,7 @@ static void a_deadline_ends_the_sets_before_it_too(void **state)
 
 static void *abort_after_a_while(void *arg)
 {
-	sleep_ms(30);
+	wait_until_asleep();
 	tcp->link_abort(arg);
 	tcp->link_abort(arg);
 	return NULL;

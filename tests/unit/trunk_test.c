@@ -29,6 +29,7 @@ struct worker {
 static struct worker workers[LANES];
 static struct link_group *group;
 static atomic_bool stop_now;
+static atomic_uint rounds_done; /* of all workers, since connect_all */
 
 static void connect_all(enum tcp_behaviour behaviour, unsigned after,
 			uint64_t spin_ns)
@@ -39,6 +40,7 @@ static void connect_all(enum tcp_behaviour behaviour, unsigned after,
 
 	tcp_server_start(behaviour, after);
 	atomic_store(&stop_now, false);
+	atomic_store(&rounds_done, 0);
 	for (uint32_t i = 0; i < LANES; i++) {
 		struct worker *w = &workers[i];
 		struct link_target target = { .addr = tcp_server.addr,
@@ -167,6 +169,7 @@ static void *work(void *arg)
 			break;
 		}
 		w->done++;
+		atomic_fetch_add(&rounds_done, 1);
 	}
 	return NULL;
 }
@@ -281,7 +284,8 @@ static void one_lanes_deadline_ends_the_trunk(void **state)
 
 static void *abort_soon(void *arg)
 {
-	sleep_ms(30);
+	while (atomic_load(&rounds_done) < 10 * LANES)
+		sleep_ms(1);
 	tcp->link_abort(arg);
 	atomic_store(&stop_now, true);
 	return NULL;

@@ -68,7 +68,7 @@ static void *bring_back_soon(void *arg)
 {
 	struct fake_session *session = arg;
 
-	sleep_ms(100);
+	wait_until_asleep();
 	atomic_store(&session->no_repair, false);
 	return NULL;
 }
@@ -224,7 +224,7 @@ static void a_read_that_waits_keeps_no_server_from_healing(void **state)
 	take_away(1);
 	take_away(2);
 	thread = thread_start(read_over_two_slabs, &rc);
-	sleep_ms(50);
+	wait_until_asleep();
 	peer_break(&fake.engine.peers[0], "the test");
 	assert_int_equal(
 		peer_wait(&fake.engine.peers[0], after_ms(LONG_MS / 2)), 0);
@@ -428,7 +428,7 @@ static void the_keeper_owns_no_page_while_it_waits(void **state)
 	assert_int_equal(peer_wait(&fake.engine.peers[away], after_ms(LONG_MS)),
 			 0);
 	assert_int_equal(keeper_start(&fake.engine, &why), 0);
-	sleep_ms(100); /* it is at the page by now */
+	wait_until_asleep(); /* it is at the page */
 	assert_int_equal(
 		pagemap_own(&fake.engine.pages, 0, after_ms(LONG_MS / 2)), 0);
 	pagemap_disown(&fake.engine.pages, 0);
