@@ -314,3 +314,59 @@ pid_t run_find_process(const char *name, const char *argument)
 		closedir(dir);
 	return found;
 }
+
+static bool has_open(pid_t pid, const char *file)
+{
+	char path[40], target[128];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir))) {
+		/* the link is read and not followed: what it leads to may hang
+		 */
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target,
+				       sizeof target - 1);
+
+		target[n > 0 ? n : 0] = '\0';
+		found = !strcmp(target, file);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static void read_name(pid_t pid, char *name, size_t size)
+{
+	char path[40];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(name, (int)size, f))
+		*name = '\0';
+	name[strcspn(name, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
+pid_t run_find_opener(const char *path, char *name, size_t size)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && pid != getpid() && has_open(pid, path))
+			found = pid;
+	}
+	if (dir)
+		closedir(dir);
+	if (found)
+		read_name(found, name, size);
+	return found;
+}

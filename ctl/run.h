@@ -35,6 +35,10 @@ bool run_find(const char *name, char *where, size_t size);
  * of its arguments, or 0. */
 pid_t run_find_process(const char *name, const char *argument);
 
+/* Another process that has the file PATH open, and what it is called in NAME
+ * (SIZE bytes); 0 if none is seen. */
+pid_t run_find_opener(const char *path, char *name, size_t size);
+
 /* The last line of TEXT that isn't empty, in place. */
 char *run_last_line(char *text);
 

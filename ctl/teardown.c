@@ -226,6 +226,22 @@ static bool is_used(const struct state *state, struct reason *why)
 	return true;
 }
 
+/* An exclusive open of somebody's; who it is, is seen where it is a process. */
+static void tell_opener(const struct state *state, struct reason *why)
+{
+	char name[32];
+	pid_t pid = run_find_opener(state->device, name, sizeof name);
+
+	if (pid)
+		reason_set(why,
+			   "%s: a program has it open exclusively: process %d "
+			   "(%s)",
+			   state->device, (int)pid, name);
+	else
+		reason_set(why, "%s: a program has it open exclusively",
+			   state->device);
+}
+
 /* The exclusive open.  A tool that was killed may still be in the kernel with
  * the device open, for as long as its request takes. */
 static int claim(const struct state *state, int number, uint64_t deadline_ns,
@@ -239,13 +255,16 @@ static int claim(const struct state *state, int number, uint64_t deadline_ns,
 			return -1;
 		if (fd >= 0)
 			return fd;
-		reason_set(why, "%s: %s", state->device,
-			   fd == -EBUSY ? "a program has it open exclusively"
-					: strerror(-fd));
-		if (fd != -EBUSY || run_interrupted() ||
-		    !clock_left_ns(deadline_ns))
-			return -1;
-		run_pause(50);
+		if (fd == -EBUSY && !run_interrupted() &&
+		    clock_left_ns(deadline_ns)) {
+			run_pause(50);
+			continue;
+		}
+		if (fd == -EBUSY)
+			tell_opener(state, why);
+		else
+			reason_set(why, "%s: %s", state->device, strerror(-fd));
+		return -1;
 	}
 }
 

@@ -90,7 +90,7 @@ perl -MFcntl -e 'sysopen(my $f, $ARGV[0], O_RDONLY | O_EXCL) or die "$!\n";
 	$| = 1; print "open\n"; sleep' $device >/run/opened &
 holder=$!
 await 10 test -s /run/opened || die "it does not open"
-refused "$device: a program has it open exclusively"
+refused "$device: a program has it open exclusively: process $holder (perl)"
 kill "$holder"
 wait "$holder" || true
 end
