@@ -1,5 +1,6 @@
 #include "devstate.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,22 @@ static void read_in_flight(struct devstate *d, int number)
 		   &d->writes_in_flight) != 2)
 		d->reads_in_flight = d->writes_in_flight = 0;
 	fclose(f);
+}
+
+static unsigned count_queues(int number)
+{
+	struct dirent *entry;
+	unsigned n = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/sys/block/nbd%d/mq", number);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
 }
 
 /* The names of what stands on the device, and on that. */
@@ -55,6 +72,7 @@ void devstate_read(const struct state *state, struct devstate *d)
 	if (number >= 0) {
 		d->connected = nbddev_connected(number) &&
 			       nbddev_size_bytes(number) > 0;
+		d->queues = count_queues(number);
 		read_in_flight(d, number);
 		read_holders(d);
 	}
@@ -172,7 +190,7 @@ static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 		   d->state->name);
 	tell(v, HEALTH_BAD, what.text, remedy.text);
 	if (v->tell && devstate_users(d, &what))
-		tell(v, HEALTH_BAD, what.text, NULL);
+		tell(v, HEALTH_GOOD, what.text, NULL);
 	return DEVTROUBLE_DEAD;
 }
 
@@ -239,6 +257,25 @@ static enum devtrouble judge_unused(const struct verdict *v, bool connected)
 	return connected ? DEVTROUBLE_SOME : DEVTROUBLE_LOOSE;
 }
 
+/* The kernel goes on with those that are left, and never makes a new one. */
+static void judge_connections(const struct verdict *v,
+			      const struct devanswer *answer)
+{
+	const struct devstate *d = v->d;
+	struct reason what, remedy;
+
+	if (!answer->tells || answer->connections >= d->queues)
+		return;
+	reason_set(&what,
+		   "%" PRIu64 " of %u connections of %s to nbdkit are left",
+		   answer->connections, d->queues, d->state->device);
+	reason_set(&remedy,
+		   "rswapctl detach %s, and attach again; the kernel's log "
+		   "tells why one was lost",
+		   d->state->name);
+	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
+}
+
 enum devtrouble devstate_judge(const struct devstate *d,
 			       const struct devanswer *answer,
 			       devstate_tell *to, void *arg)
@@ -256,5 +293,7 @@ enum devtrouble devstate_judge(const struct devstate *d,
 		connected = false;
 	if (!connected && d->swap.active)
 		return judge_dead(&v, false);
+	if (connected && d->swap.active)
+		judge_connections(&v, answer);
 	return judge_unused(&v, connected);
 }

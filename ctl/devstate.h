@@ -17,6 +17,9 @@ struct devstate {
 	const struct state *state; /* the caller's */
 	bool nbdkit_runs;
 	bool connected; /* as sysfs has it: a pid, and a size */
+	/* Of the kernel, one a connection (or a processor, if these are fewer);
+	 * 0: unknown. */
+	unsigned queues;
 	uint64_t reads_in_flight, writes_in_flight;
 	char holders[64]; /* what stands on it: "dm-0 dm-1" */
 	/* Where swap is: the device, or what stands on it.  Without swap: the
@@ -57,7 +60,8 @@ struct devanswer devstate_ask(const struct devstate *d, const char *answer,
 /* Whose pages are in this swap, in WHAT; false: nobody's. */
 bool devstate_users(const struct devstate *d, struct reason *what);
 
-/* TELL gets each thing that is wrong, and what to do (NULL: nothing). */
+/* TELL gets each thing that is wrong, and what to do (NULL: nothing).  What
+ * only adds to the one before is HEALTH_GOOD. */
 typedef void devstate_tell(void *arg, enum health health, const char *what,
 			   const char *remedy);
 enum devtrouble devstate_judge(const struct devstate *d,

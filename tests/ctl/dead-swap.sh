@@ -69,6 +69,14 @@ expect_line "$dir/said" "nbd0: does not answer"
 kill -CONT "$process"
 well || fail "not well: $(cat "$dir/said")"
 
+say "a connection was lost"
+mkdir -p "$RSWAP_FAKE"/block/nbd0/mq/{0,1}
+well || fail "not well: $(cat "$dir/said")"
+mkdir "$RSWAP_FAKE/block/nbd0/mq/2"
+told status 0 "trouble: 2 of 3 connections of /dev/nbd0 to nbdkit are left"
+told check 1 "nbd0: 2 of 3 connections" "-> rswapctl detach nbd0"
+rm -r "$RSWAP_FAKE/block/nbd0/mq"
+
 say "the device is disconnected by hand under swap"
 nbd-kernel disconnect 0
 sed -i '/UNDER-USE/d' "$RSWAP_FAKE/log" # it is this test that did it
