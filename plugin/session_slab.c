@@ -254,10 +254,11 @@ static bool holds_part(const struct peer *peer, const struct slab *slab)
 	return false;
 }
 
-/* Forgets the peer's part of SLAB; true where others are left that are LIVE. */
-static bool drop_part(const struct peer *peer, struct slab *slab)
+/* Forgets the peer's part of SLAB; the rows, as bits, of those that are LIVE
+ * and others'. */
+static uint32_t drop_part(const struct peer *peer, struct slab *slab)
 {
-	bool others = false;
+	uint32_t others = 0;
 
 	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
 		struct slab_part *part = &slab->parts[i];
@@ -268,9 +269,20 @@ static bool drop_part(const struct peer *peer, struct slab *slab)
 			atomic_compare_exchange_strong(&part->state, &old,
 						       PART_NONE);
 		else if (state == PART_LIVE)
-			others = true;
+			others |= 1u << part->row;
 	}
 	return others;
+}
+
+/* Too few parts are left for any page: without these the slab is free for what
+ * is written next, which else would wait for the keeper to find new parts, one
+ * after the other. */
+static void drop_the_rest(struct engine *engine, struct slab *slab)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		if (part_is_live(&slab->parts[i]))
+			place_give_back(engine, &slab->parts[i], PART_LIVE);
+	}
 }
 
 /* Pages that too few parts are left of become LOST; how many. */
@@ -312,17 +324,21 @@ static bool close_slab(struct peer *peer, struct slab *slab)
 static int64_t lose_slab(struct peer *peer, struct slab *slab)
 {
 	struct engine *engine = peer->engine;
+	uint32_t rows;
 	int64_t lost;
-	bool left;
+	bool enough;
 
 	if (!close_slab(peer, slab)) {
 		drop_part(peer, slab);
 		return 0;
 	}
-	left = drop_part(peer, slab);
+	rows = drop_part(peer, slab);
+	enough = (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
 	lost = lose_pages(engine, slab);
+	if (!enough)
+		drop_the_rest(engine, slab);
 	slab_finish_close(&engine->slabs, slab,
-			  left ? SLAB_LIVE : SLAB_UNMAPPED);
+			  enough ? SLAB_LIVE : SLAB_UNMAPPED);
 	return lost;
 }
 

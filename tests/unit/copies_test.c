@@ -328,6 +328,29 @@ static void too_many_lost_servers_are_an_error(const struct scheme *s)
 	assert_true(held > 1);
 }
 
+/* The keeper is not at work: the next write needs none. */
+static void a_slab_with_too_few_parts_is_free_at_once(const struct scheme *s)
+{
+	const struct slab *slab = &fake.engine.slabs.slabs[0];
+	uint32_t lost[SERVERS], n = s->may_fail + 1;
+
+	keeper_stop(&fake.engine);
+	for (uint32_t i = 0; i < n; i++)
+		lost[i] = slab->parts[i].peer;
+	for (uint32_t i = 0; i < n; i++) {
+		atomic_store(&fake.sessions[lost[i]].no_repair, true);
+		fake_lose(lost[i]);
+	}
+	assert_int_equal(slab_state(slab), SLAB_UNMAPPED);
+	assert_int_equal(fake_read(got, 0, 1), -EIO);
+	for (uint32_t i = 0; i < n; i++) {
+		reopen(lost[i]);
+		atomic_store(&fake.sessions[lost[i]].no_repair, false);
+	}
+	assert_int_equal(fake_write(sent, 0, PAGES), 0);
+	assert_reads_right();
+}
+
 static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 {
 	(void)s;
@@ -629,6 +652,7 @@ each_scheme(what_a_lost_server_held_is_rebuilt_elsewhere);
 each_scheme(what_a_server_held_is_begun_elsewhere_while_it_is_away);
 each_scheme(a_server_that_was_away_is_taken_back);
 each_scheme(too_many_lost_servers_are_an_error);
+each_scheme(a_slab_with_too_few_parts_is_free_at_once);
 each_scheme(wrong_bytes_are_noticed_and_mended);
 each_scheme(any_one_wrong_part_is_found);
 each_scheme(wrong_bytes_here_and_there_are_no_error);
@@ -653,6 +677,8 @@ int main(void)
 			what_a_server_held_is_begun_elsewhere_while_it_is_away_each),
 		cmocka_unit_test(a_server_that_was_away_is_taken_back_each),
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
+		cmocka_unit_test(
+			a_slab_with_too_few_parts_is_free_at_once_each),
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
 		cmocka_unit_test(a_part_that_others_took_is_not_attached),
