@@ -16,7 +16,7 @@
 #include "pagemap.h"
 #include "size.h"
 
-#define HEADER_BYTES PAGE_BYTES
+#define HEADER_BYTES FALLBACK_HEADER_BYTES
 /* What begins with zeros for this long is nobody's: file systems, partition
  * tables, volume managers and swap have their signatures there. */
 #define VACANT_BYTES (128u << 10)
@@ -331,7 +331,8 @@ int fallback_open(struct fallback *fallback,
 	if (!rc) {
 		fallback->used = calloc(n_slots, 1);
 		fallback->group = file_group_create(o.fd);
-		if (!fallback->used || !fallback->group)
+		if (!fallback->used || !fallback->group ||
+		    fallback_slots_create(fallback))
 			rc = refuse_errno(&o, ENOMEM, "cannot keep its slots");
 	}
 	if (rc) {
@@ -354,30 +355,7 @@ void fallback_close(struct fallback *fallback)
 		if (fallback->fd >= 0)
 			close(fallback->fd);
 	}
+	fallback_slots_destroy(fallback);
 	free(fallback->used);
 	*fallback = (struct fallback){ .fd = -1 };
-}
-
-bool fallback_take(struct fallback *fallback, struct remote_slab *slot)
-{
-	const uint8_t *hole = memchr(fallback->used, 0, fallback->n_slots);
-	uint32_t n;
-
-	if (!hole)
-		return false;
-	n = (uint32_t)(hole - fallback->used);
-	fallback->used[n] = 1;
-	atomic_fetch_sub(&fallback->free_slots, 1);
-	*slot = (struct remote_slab){
-		.address = HEADER_BYTES + n * fallback->slot_bytes,
-		.slab = n,
-	};
-	return true;
-}
-
-void fallback_give_back(struct fallback *fallback,
-			const struct remote_slab *slot)
-{
-	fallback->used[slot->slab] = 0;
-	atomic_fetch_add(&fallback->free_slots, 1);
 }

@@ -6,9 +6,12 @@
  *   slot_bytes         slot 1 ...
  *
  * A slot is handed out as a remote_slab, which the file transport
- * (common/file.h) reads and writes.  It begins with whatever its last owner
- * left: the page map guards that, as what was never written since is absent and
- * is not read.
+ * (common/file.h) reads and writes.  At its first use by a process zeros are
+ * written to it: a file system converts what was only preallocated when it is
+ * written first, which takes memory and a journal, and is not to be left to a
+ * page that is swapped out.  Some slots are made ready so before they are
+ * needed. Later it begins with whatever its last owner left: the page map
+ * guards that, as what was never written since is absent and is not read.
  *
  * A file is preallocated whole when it is opened, and keeps its room: slots
  * that are given back are not punched out, and closing leaves the file as it
@@ -47,9 +50,14 @@ struct fallback {
 	uint64_t slot_bytes;
 	uint32_t n_slots;
 	_Atomic uint32_t free_slots;
-	uint8_t *used; /* [n_slots] */
+	uint8_t *used;	      /* [n_slots]: the state of each */
+	uint32_t ready_slots; /* free ones that zeros were written to */
+	void *zeros;	      /* what is written then */
 	int fd;
 };
+
+/* Where slot 0 begins. */
+#define FALLBACK_HEADER_BYTES 4096u
 
 /* Opens it, checks that nobody else uses it and that nothing else is in it,
  * preallocates, and takes it for this process (and those it forks) alone.
@@ -62,11 +70,19 @@ int fallback_open(struct fallback *fallback,
  * or could not be opened. */
 void fallback_close(struct fallback *fallback);
 
-/* Takes a free slot, the first there is; false where all are taken. */
+/* Takes a free slot; false where all are taken.  One that is not ready has
+ * zeros written to it first. */
 bool fallback_take(struct fallback *fallback, struct remote_slab *slot);
+/* Makes one more slot ready, where few are; false where that is not worth it.
+ */
+bool fallback_prepare_one(struct fallback *fallback);
 /* No transfer of SLOT is in flight. */
 void fallback_give_back(struct fallback *fallback,
 			const struct remote_slab *slot);
+
+/* For fallback.c.  0 or a negative errno. */
+int fallback_slots_create(struct fallback *fallback);
+void fallback_slots_destroy(struct fallback *fallback);
 
 /* Any thread. */
 static inline uint64_t fallback_total_bytes(const struct fallback *fallback)

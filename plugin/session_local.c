@@ -14,6 +14,8 @@
 
 #define TICK_NS	  NS_PER_S
 #define REPAIR_NS (250 * NS_PER_MS)
+/* Between two slots that are made ready: requests use the disk as well. */
+#define PREPARE_NS (10 * NS_PER_MS)
 
 static struct fallback *fallback_of(const struct peer *peer)
 {
@@ -98,6 +100,8 @@ static void recover(struct peer *peer)
 		    peer->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
 	session_close_lanes(peer);
+	/* A disk that fails does so at once, and again. */
+	session_nap(peer, -1, clock_now_ns() + REPAIR_NS);
 	while (!atomic_load(&peer->stopping) && build_lanes(peer, &why))
 		session_nap(peer, -1, clock_now_ns() + REPAIR_NS);
 	atomic_fetch_add(&peer->recoveries, 1);
@@ -109,6 +113,7 @@ void *session_local_main(void *arg)
 	struct peer *peer = arg;
 	struct reason why = { "" };
 	int rc = open_local(peer, &why);
+	bool more;
 
 	session_report_first(peer, rc, &why);
 	while (!rc && !atomic_load(&peer->stopping)) {
@@ -116,7 +121,9 @@ void *session_local_main(void *arg)
 			recover(peer);
 		do_work(peer);
 		atomic_store(&peer->answered_ns, clock_now_ns());
-		session_nap(peer, -1, clock_now_ns() + TICK_NS);
+		more = fallback_prepare_one(fallback_of(peer));
+		session_nap(peer, -1,
+			    clock_now_ns() + (more ? PREPARE_NS : TICK_NS));
 	}
 	if (!rc)
 		session_go_down(peer, "the plugin ends");

@@ -365,6 +365,49 @@ static void slots_are_apart_and_come_back(void **state)
 	fallback_close(&f);
 }
 
+static char disk[SLOT];
+
+static void assert_zeros(const struct remote_slab *slot)
+{
+	int fd = open(path, O_RDONLY);
+
+	assert_int_equal(pread(fd, disk, SLOT, (off_t)slot->address), SLOT);
+	close(fd);
+	for (size_t i = 0; i < SLOT; i++)
+		assert_int_equal(disk[i], 0);
+}
+
+/* So that a file system has nothing left to convert: what was there tells
+ * whether zeros were written. */
+static void a_slot_is_written_before_its_first_use(void **state)
+{
+	struct remote_slab slot;
+	struct fallback f;
+
+	(void)state;
+	open_well(&f, 0);
+	memset(disk, 'x', SLOT);
+	for (uint32_t i = 0; i < SLOTS; i++)
+		write_file(disk, SLOT, HEADER + (off_t)i * SLOT);
+	assert_true(fallback_take(&f, &slot));
+	assert_zeros(&slot);
+	/* Another one ahead of its use, which then comes first. */
+	assert_true(fallback_prepare_one(&f));
+	memset(disk, 'x', SLOT);
+	write_file(disk, SLOT, (off_t)slot.address);
+	fallback_give_back(&f, &slot);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_true(fallback_prepare_one(&f));
+	assert_false(fallback_prepare_one(&f));
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		assert_true(fallback_take(&f, &slot));
+		if (i > 0) /* but for the one that was used before */
+			assert_zeros(&slot);
+	}
+	assert_false(fallback_take(&f, &slot));
+	fallback_close(&f);
+}
+
 /* --- transfers --- */
 
 struct user {
@@ -672,6 +715,7 @@ int main(void)
 		with_path(a_file_that_cannot_grow_stays_as_it_was),
 		with_path(a_size_beyond_all_files_is_refused),
 		with_path(one_that_was_never_opened_can_be_closed),
+		with_path(a_slot_is_written_before_its_first_use),
 		with_path(slots_are_apart_and_come_back),
 		with_path(what_was_written_is_read),
 		with_path(several_transfers_go_in_one_submit),
