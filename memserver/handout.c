@@ -69,6 +69,45 @@ static void deliver(struct session *session, struct slab *slab,
 		answer(session, slab, cookie);
 }
 
+/* --- the spare --- */
+
+static struct slab *take_spare(struct session *session)
+{
+	struct slab *spare = session->spare;
+
+	session->spare = NULL;
+	ev_timer_stop(session->server->loop, &session->spare_limit);
+	return spare;
+}
+
+void handout_put_spare_back(struct session *session)
+{
+	struct slab *spare = take_spare(session);
+
+	if (spare)
+		slab_put_back(spare);
+}
+
+static void unused_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	handout_put_spare_back(
+		container_of(watcher, struct session, spare_limit));
+}
+
+/* One that nobody is there to use goes back. */
+static void keep_spare(struct session *session, struct slab *slab)
+{
+	if (!session->control) {
+		slab_put_back(slab);
+		return;
+	}
+	session->spare = slab;
+	ev_now_update(session->server->loop);
+	ev_timer_again(session->server->loop, &session->spare_limit);
+}
+
 /* A spare of some session goes back, so that the memory is there for one that
  * asks.  Queued before the grant that wants it. */
 static bool reclaim_spare(struct server *server)
@@ -79,13 +118,21 @@ static bool reclaim_spare(struct server *server)
 			container_of(item, struct session, link);
 
 		if (session->spare) {
-			slab_put_back(session->spare);
-			session->spare = NULL;
+			handout_put_spare_back(session);
 			return true;
 		}
 	}
 	return false;
 }
+
+void handout_open(struct session *session)
+{
+	list_init(&session->wanted);
+	list_init(&session->turn);
+	ev_timer_init(&session->spare_limit, unused_cb, 0., HANDOUT_SPARE_S);
+}
+
+/* --- grants --- */
 
 /* Preparing thread.  A client waits, so it overtook what sessions gave back,
  * which may be thousands of slabs; where it has to wait for one of these it
@@ -167,7 +214,7 @@ static void conclude(struct grant *grant)
 	} else if (!grant->slab) {
 		grant_failed(grant);
 	} else if (grant->spare) {
-		session->spare = grant->slab;
+		keep_spare(session, grant->slab);
 	} else {
 		deliver(session, grant->slab, grant->connection, grant->cookie,
 			grant->label);
@@ -325,8 +372,7 @@ void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
 		       "the first lane has to join before a slab is allocated");
 		return;
 	} else {
-		slab = session->spare;
-		session->spare = NULL;
+		slab = take_spare(session);
 	}
 	if (!slab) {
 		grant_slab(session, cookie, label);
@@ -341,11 +387,11 @@ static bool wants_spare(const struct session *session)
 {
 	uint64_t slab_bytes = session->server->pool.slab_bytes;
 	uint64_t held_bytes =
-		(session->slab_count + session->grants) * slab_bytes;
+		(session->slab_count + session->held_count + session->grants) *
+		slab_bytes;
 
 	return session->domain && !session->spare && !session->spare_coming &&
-	       session->state != SESSION_ENDING &&
-	       !release_refusal(session->server) &&
+	       session->control && !release_refusal(session->server) &&
 	       held_bytes < session->size_bytes;
 }
 

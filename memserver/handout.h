@@ -19,7 +19,15 @@ void handout_init(struct server *server);
  * answered with that one. */
 void handout_slab(struct session *session, uint32_t cookie, uint64_t label);
 
-/* Gets an RDMA session's next slab ready, where memory allows. */
+/* SESSION is new. */
+void handout_open(struct session *session);
+
+/* Gets an RDMA session's next slab ready, where memory allows.  A spare that is
+ * not used for HANDOUT_SPARE_S goes back, as does that of a session which is
+ * disconnected, and that which another session needs. */
+#define HANDOUT_SPARE_S 60
 void handout_spare(struct session *session);
+/* Nothing to do where there is none. */
+void handout_put_spare_back(struct session *session);
 
 #endif

@@ -10,7 +10,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "data_loop.h"
+#include "held.h"
 #include "output.h"
 #include "server.h"
 #include "session.h"
@@ -47,12 +49,13 @@ enum tcp_state {
 };
 
 /* The first group is the main loop's until the lane is handed over and again
- * after it has gone; `close_wanted` is both's. */
+ * after it has gone; the two flags are both's. */
 struct tcp_lane {
 	struct lane lane;
 	struct data_loop *loop;
 	struct mail mail; /* handing over, one way and then the other */
 	atomic_bool close_wanted;
+	atomic_bool look_for_freed; /* what it holds: held.h */
 
 	/* the data thread's */
 	struct slab_pool *pool;
@@ -473,6 +476,35 @@ static void begin_deliver(struct mail *mail)
 		lane_end(l);
 }
 
+/* Whether a slab is kept from others for want of a client that reads, or
+ * writes, on this lane. */
+static bool holds_freed(const struct tcp_lane *l)
+{
+	uint64_t before_ns = clock_now_ns() - HELD_S * NS_PER_S;
+
+	for (unsigned i = 0; i < l->queued; i++) {
+		const struct slab *slab =
+			l->replies[(l->first + i) % REPLIES].slab;
+
+		if (slab && slab_freed_before(slab, l->owner, before_ns))
+			return true;
+	}
+	return l->write_slab &&
+	       slab_freed_before(l->write_slab, l->owner, before_ns);
+}
+
+static void end_if_it_holds_freed(struct tcp_lane *l)
+{
+	if (!holds_freed(l))
+		return;
+	output_peer(&l->peer,
+		    "session %u, lane %u: has not finished a request for %d "
+		    "seconds after its slab was freed; lane closed",
+		    l->owner, l->number, HELD_S);
+	counter_add(&l->loop->counters.errors, 1);
+	lane_end(l);
+}
+
 void tcp_lanes_close_wanted(struct data_loop *loop)
 {
 	list_for_each(item, &loop->lanes)
@@ -482,7 +514,18 @@ void tcp_lanes_close_wanted(struct data_loop *loop)
 		if (atomic_load_explicit(&l->close_wanted,
 					 memory_order_acquire))
 			lane_end(l);
+		else if (atomic_exchange_explicit(&l->look_for_freed, false,
+						  memory_order_acquire))
+			end_if_it_holds_freed(l);
 	}
+}
+
+static void drop_freed(struct lane *lane)
+{
+	struct tcp_lane *l = container_of(lane, struct tcp_lane, lane);
+
+	atomic_store_explicit(&l->look_for_freed, true, memory_order_release);
+	ev_async_send(l->loop->ev, &l->loop->kick);
 }
 
 /* The lane may be gone by itself already: then that is on its way here. */
@@ -507,6 +550,7 @@ bool tcp_lane_start(struct session *session, uint32_t number, int fd,
 	l->loop = data_loop_choose(&server->data);
 	l->loop->lane_count++;
 	l->lane.close = close_lane;
+	l->lane.drop_freed = drop_freed;
 	l->pool = &server->pool;
 	l->owner = session->key;
 	l->number = number;

@@ -1,6 +1,7 @@
 #include "release.h"
 
 #include "control.h"
+#include "handout.h"
 #include "log.h"
 
 /* The part of what is handed out that one request under pressure is for. */
@@ -108,11 +109,7 @@ static void put_spares_back(struct server *server)
 {
 	list_for_each(item, &server->sessions)
 	{
-		struct session *session = session_of(item);
-
-		if (session->spare)
-			slab_put_back(session->spare);
-		session->spare = NULL;
+		handout_put_spare_back(session_of(item));
 	}
 }
 

@@ -6,8 +6,9 @@
 #include <sys/random.h>
 
 #include "control.h"
-#include "handout.h"
 #include "clock.h"
+#include "handout.h"
+#include "held.h"
 #include "lane_rdma.h"
 #include "log.h"
 #include "output.h"
@@ -148,8 +149,8 @@ struct session *session_open(struct server *server, struct control *control,
 	session->transport = open->transport;
 	session->size_bytes = open->size_bytes;
 	list_init(&session->slabs);
-	list_init(&session->wanted);
-	list_init(&session->turn);
+	held_init(session);
+	handout_open(session);
 	list_append(&server->sessions, &session->link);
 	server->session_count++;
 	output_news(&session->peer,
@@ -167,12 +168,10 @@ static void give_slabs_back(struct session *session)
 	list_for_each(item, &session->slabs)
 	{
 		list_remove(item);
-		slab_disown(container_of(item, struct slab, owned));
+		held_disown(session, container_of(item, struct slab, owned));
 	}
 	session->slab_count = 0;
-	if (session->spare)
-		slab_put_back(session->spare);
-	session->spare = NULL;
+	handout_put_spare_back(session);
 }
 
 void session_settle(struct session *session)
@@ -182,8 +181,9 @@ void session_settle(struct session *session)
 	if (session->state != SESSION_ENDING || session->lane_count)
 		return;
 	give_slabs_back(session);
-	if (session->grants)
+	if (session->grants || session->held_count)
 		return;
+	held_stop(session);
 	if (session->domain)
 		lane_domain_put(session->domain);
 	list_remove(&session->link);
@@ -268,6 +268,7 @@ void session_lost(struct session *session, const char *why)
 	session->fencing = false;
 	revoke_tokens(session);
 	close_lanes(session);
+	handout_put_spare_back(session);
 	ev_timer_set(&session->grace, grace_s, 0.);
 	ev_now_update(server->loop);
 	ev_timer_start(server->loop, &session->grace);
@@ -465,7 +466,7 @@ uint32_t session_free_slab(struct session *session, uint32_t number)
 		return WIRE_E_NO_SLAB;
 	list_remove(&slab->owned);
 	session->slab_count--;
-	slab_disown(slab);
+	held_disown(session, slab);
 	release_given_back(session);
 	return 0;
 }

@@ -67,6 +67,9 @@ struct lane {
 	/* Begins to close the lane; called once.  session_lane_gone follows,
 	 * later, when nothing of the lane will reach a slab any more. */
 	void (*close)(struct lane *lane);
+	/* Closes the lane by itself where it has held a freed slab for HELD_S
+	 * (held.h).  NULL for a transport that holds none. */
+	void (*drop_freed)(struct lane *lane);
 };
 
 enum session_state {
@@ -102,6 +105,9 @@ struct session {
 
 	struct list slabs; /* slab.owned */
 	uint32_t slab_count;
+	struct list held; /* slab.owned: freed, and in use by a lane: held.h */
+	uint32_t held_count;
+	ev_timer held_timer;
 	uint32_t grants;    /* hand-outs under way */
 	struct list wanted; /* of these, those whose turn has not come */
 	struct list turn;   /* in server->waiting while there are any */
@@ -120,8 +126,9 @@ struct session {
 
 	/* RDMA */
 	struct lane_domain *domain; /* NULL before the first lane */
-	struct slab *spare;	    /* registered, not handed out */
+	struct slab *spare;	    /* registered, not handed out: handout.h */
 	bool spare_coming;
+	ev_timer spare_limit;
 };
 
 /* All on the main loop.  Those that return a code return 0 or an enum

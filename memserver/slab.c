@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "clock.h"
 #include "host.h"
 #include "log.h"
 #include "size.h"
@@ -208,6 +209,7 @@ static bool has_empty(const struct slab_pool *pool)
 }
 
 static void release_run(struct work *work);
+static void dropped_deliver(struct mail *mail);
 
 static struct slab *take_empty(struct slab_pool *pool)
 {
@@ -228,6 +230,7 @@ static struct slab *take_empty(struct slab_pool *pool)
 		slab->pool = pool;
 		slab->memory = pool->base + slab->number * pool->slab_bytes;
 		slab->release.run = release_run;
+		slab->dropped.deliver = dropped_deliver;
 		list_init(&slab->owned);
 	}
 	return slab;
@@ -428,15 +431,40 @@ static void unowned(struct slab *slab)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void slab_disown(struct slab *slab)
+bool slab_disown(struct slab *slab)
 {
 	uint64_t before;
 
 	remove_label(slab);
+	atomic_store_explicit(&slab->freed_ns, clock_now_ns(),
+			      memory_order_relaxed);
 	before = atomic_fetch_and_explicit(&slab->hold, USERS_MASK,
 					   memory_order_acq_rel);
-	if ((before & USERS_MASK) == 0)
-		unowned(slab);
+	if (before & USERS_MASK)
+		return true;
+	unowned(slab);
+	return false;
+}
+
+/* Main loop: the last user has dropped it. */
+static void dropped_deliver(struct mail *mail)
+{
+	struct slab *slab = container_of(mail, struct slab, dropped);
+
+	unowned(slab);
+	if (slab->unheld)
+		slab->unheld(slab);
+}
+
+bool slab_freed_before(const struct slab *slab, uint32_t owner,
+		       uint64_t before_ns)
+{
+	/* acquire: the time was written before the owner was taken away */
+	uint64_t hold = atomic_load_explicit(&slab->hold, memory_order_acquire);
+
+	return hold >> OWNER_SHIFT != owner &&
+	       atomic_load_explicit(&slab->freed_ns, memory_order_relaxed) <
+		       before_ns;
 }
 
 struct slab *slab_hold(struct slab_pool *pool, uint32_t number, uint32_t owner)
@@ -462,7 +490,8 @@ void slab_drop(struct slab *slab)
 	/* release: what this user did to the bytes comes before their end */
 	if (atomic_fetch_sub_explicit(&slab->hold, 1, memory_order_acq_rel) ==
 	    1)
-		unowned(slab); /* no owner, and this was the last user */
+		/* no owner, and this was the last user */
+		mailbox_post(slab->pool->preparer->done_box, &slab->dropped);
 }
 
 struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner)

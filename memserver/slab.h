@@ -42,10 +42,16 @@ struct slab {
 	uint8_t *memory;
 	uint32_t number;
 	struct slab *next; /* in the pool's lists */
-	/* Main loop, while it is owned: */
+	/* Main loop, while it is owned, or held after that: */
 	struct list owned;	 /* in the session's list */
 	uint64_t label;		 /* the client's number for it */
 	struct slab *next_label; /* of the same hash */
+	/* Who is told, on the main loop, that nobody holds the disowned slab
+	 * any more; `freed_ns` is when it was disowned. */
+	void (*unheld)(struct slab *slab);
+	void *freed_by;
+	_Atomic uint64_t freed_ns;
+	struct mail dropped;
 	/* The RDMA registration, and what ends it before the memory goes back;
 	 * NULL without.  Belongs to the owner, then to the preparing thread. */
 	void *region;
@@ -114,14 +120,20 @@ void slab_stock_fill(struct slab_pool *pool);
 
 /* Hands a taken slab to the session with key OWNER (not 0), which has none of
  * that LABEL yet, or takes it away again: it is given back once nobody holds
- * it.  Main loop. */
+ * it.  True: somebody still does, and slab->unheld is called, where it is set,
+ * when that is over.  Main loop. */
 void slab_own(struct slab *slab, uint32_t owner, uint64_t label);
-void slab_disown(struct slab *slab);
+bool slab_disown(struct slab *slab);
 
 /* The slab with that number, held, or NULL when it isn't OWNER's.  Any thread,
  * without a lock. */
 struct slab *slab_hold(struct slab_pool *pool, uint32_t number, uint32_t owner);
 void slab_drop(struct slab *slab);
+
+/* Whether SLAB, which the caller holds as OWNER, was taken away from OWNER
+ * before BEFORE_NS (clock_now_ns).  Any thread. */
+bool slab_freed_before(const struct slab *slab, uint32_t owner,
+		       uint64_t before_ns);
 
 /* The slab with that number if it is OWNER's, not held; the one that OWNER has
  * under that label.  NULL without.  Main loop. */

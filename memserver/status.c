@@ -90,6 +90,8 @@ static void put_session(const struct session *s, unsigned n, FILE *out)
 		s->transport == WIRE_TRANSPORT_RDMA ? "rdma" : "tcp");
 	fprintf(out, "session.%u.size_bytes %" PRIu64 "\n", n, s->size_bytes);
 	fprintf(out, "session.%u.slabs %u\n", n, s->slab_count);
+	fprintf(out, "session.%u.slabs_held %u\n", n, s->held_count);
+	fprintf(out, "session.%u.slabs_spare %u\n", n, s->spare ? 1 : 0);
 	fprintf(out, "session.%u.lanes %u\n", n, s->lane_count);
 }
 

@@ -31,7 +31,7 @@ void daemon_stop(struct daemon *d);
 /* What the control socket answers to COMMAND; valid until the next call. */
 const char *daemon_ask(struct daemon *d, const char *command);
 
-/* A number from the status; waiting up to 5 seconds for it to be VALUE, or at
+/* A number from the status; waiting up to 20 seconds for it to be VALUE, or at
  * most VALUE. */
 uint64_t daemon_status(struct daemon *d, const char *key);
 bool daemon_becomes(struct daemon *d, const char *key, uint64_t value);
@@ -92,6 +92,11 @@ int lane_write(int fd, uint32_t slab, uint64_t offset, const void *buf,
 	       uint32_t bytes);
 int lane_read(int fd, uint32_t slab, uint64_t offset, void *buf,
 	      uint32_t bytes);
+
+/* Begins a WRITE of BYTES and sends only FIRST_BYTES of BUF, at most 32 KiB:
+ * afterwards the server is in the middle of it. */
+void lane_begin_write(int fd, uint32_t slab, uint32_t bytes, const void *buf,
+		      uint32_t first_bytes);
 
 /* The halves of it.  False: the lane is closed. */
 bool lane_request(int fd, uint16_t op, uint32_t slab, uint64_t offset,

@@ -264,14 +264,12 @@ static void free_waits_for_a_write(void **state)
 	client_open(&c, &server);
 	lane = lane_open(&c);
 	assert_true(client_alloc(&c, &slab));
-	assert_true(lane_request(lane, WIRE_WRITE, slab, 0, SLAB, 1));
-	assert_true(send_bytes(lane, data, SLAB / 4));
-	assert_true(daemon_becomes(&server, "slabs_used", 1));
-	usleep(100000);
+	lane_begin_write(lane, slab, SLAB, data, PAGE);
 	client_free(&c, slab);
-	usleep(100000);
 	assert_int_equal(daemon_status(&server, "slabs_used"), 1);
-	assert_true(send_bytes(lane, data, SLAB - SLAB / 4));
+	assert_int_equal(daemon_status(&server, "session.0.slabs"), 0);
+	assert_int_equal(daemon_status(&server, "session.0.slabs_held"), 1);
+	assert_true(send_bytes(lane, data, SLAB - PAGE));
 	assert_true(lane_reply(lane, &reply));
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
 	close(lane);

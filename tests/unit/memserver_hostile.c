@@ -111,6 +111,76 @@ static void wrong_bytes_leave_the_session(void **state)
 	survives(bytes, wire_encode(&m, bytes)); /* out of place */
 }
 
+/* --- slabs that were freed, and not let go --- */
+
+/* Asks for all of every slab and reads nothing: what fits no socket stays in
+ * the server's queue. */
+static int lane_of_unread(struct client *c, uint32_t slabs[SLABS])
+{
+	int lane = lane_open(c);
+
+	for (int i = 0; i < SLABS; i++)
+		assert_true(client_alloc(c, &slabs[i]));
+	for (int round = 0; round < 6; round++) {
+		for (int i = 0; i < SLABS; i++)
+			assert_true(lane_request(lane, WIRE_READ, slabs[i], 0,
+						 SLAB, 1));
+	}
+	/* the server has them: it answers in their order */
+	assert_true(daemon_becomes(&server, "reads", 6 * SLABS));
+	return lane;
+}
+
+static void freed_slabs_come_back(void **state)
+{
+	struct client hoards;
+	struct client needs;
+	uint32_t slabs[SLABS];
+	uint32_t slab;
+	int unread;
+	int healthy;
+
+	(void)state;
+	client_open(&hoards, &server);
+	healthy = lane_open(&hoards);
+	unread = lane_of_unread(&hoards, slabs);
+	for (int i = 0; i < SLABS; i++)
+		assert_int_equal(client_free(&hoards, slabs[i]).type,
+				 WIRE_FREED);
+	assert_true(daemon_becomes(&server, "slabs_used", 0));
+	assert_int_equal(daemon_status(&server, "session.0.slabs_held"), 0);
+	/* only the lane that held them is gone */
+	assert_int_equal(daemon_status(&server, "session.0.lanes"), 1);
+	assert_true(client_alloc(&hoards, &slab));
+	assert_int_equal(lane_read(healthy, slab, 0, back, PAGE), 0);
+	client_open(&needs, &server);
+	for (int i = 1; i < SLABS; i++)
+		assert_true(client_alloc(&needs, &slab));
+	close(healthy);
+	close(unread);
+	client_close(&needs);
+	client_close(&hoards);
+}
+
+/* The same of a WRITE that never comes to its end. */
+static void an_unfinished_write_ends(void **state)
+{
+	struct client c;
+	uint32_t slab;
+	int lane;
+
+	(void)state;
+	client_open(&c, &server);
+	lane = lane_open(&c);
+	assert_true(client_alloc(&c, &slab));
+	lane_begin_write(lane, slab, SLAB, data, PAGE);
+	client_free(&c, slab);
+	assert_true(is_closed(lane));
+	assert_true(daemon_becomes(&server, "slabs_used", 0));
+	close(lane);
+	client_close(&c);
+}
+
 /* --- connections that do not say whose they are --- */
 
 #define CROWD 700 /* more than there are slots */
@@ -137,17 +207,18 @@ static void crowd_goes(void)
 
 /* A client joins and resumes, from a connection that was there before the
  * crowd, and from a new one. */
-static void gets_in(struct client *c, const struct wire_token *token, int old)
+static void gets_in(struct client *c, const struct wire_token *token, int old,
+		    uint32_t slab)
 {
 	struct client again;
 	struct wire_message m;
 	int lane = lane_join_on(old, token);
 
 	assert_true(lane >= 0);
-	assert_int_equal(lane_read(lane, 0, 0, back, PAGE), 0);
+	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
 	close(lane);
 	lane = lane_open(c);
-	assert_int_equal(lane_read(lane, 0, 0, back, PAGE), 0);
+	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
 	close(lane);
 	client_lose(c);
 	m = client_resume(&again, c);
@@ -164,11 +235,10 @@ static void a_crowd_keeps_no_session_out(bool from_everywhere)
 
 	client_open(&c, &server);
 	assert_true(client_alloc(&c, &slab));
-	assert_int_equal(slab, 0);
 	token = client_token(&c);
 	waits = raw_connect(&server);
 	crowd_comes(from_everywhere);
-	gets_in(&c, &token.token, waits);
+	gets_in(&c, &token.token, waits, slab);
 	crowd_goes();
 	client_close(&c);
 }
@@ -233,6 +303,8 @@ int main(int argc, char **argv)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(wrong_bytes_leave_the_session),
+		TEST(freed_slabs_come_back),
+		TEST(an_unfinished_write_ends),
 		TEST(idle_connections_keep_no_session_out),
 		TEST(one_address_does_not_take_all_slots),
 		TEST(the_newest_gets_in),

@@ -340,6 +340,38 @@ static void ibv_reg_mr__ENOMEM_for_a_spare(void **state)
 		assert_slab();
 }
 
+static void get_spare(void)
+{
+	config.stock = 1;
+	handout_spare(session);
+	await(&session->grants, 0);
+	assert_non_null(session->spare);
+	assert_true(ev_is_active(&session->spare_limit));
+}
+
+/* It is not kept for a session that does not come for it, or cannot. */
+static void a_spare_has_an_end(void **state)
+{
+	(void)state;
+	join_lane();
+	get_spare();
+	ev_feed_event(server.loop, &session->spare_limit, EV_TIMER);
+	ev_run(server.loop, EVRUN_NOWAIT);
+	assert_null(session->spare);
+	assert_false(ev_is_active(&session->spare_limit));
+	assert_false(session->spare_coming);
+	/* the next one comes with the next slab */
+	get_spare();
+	assert_slab();
+	await(&session->grants, 0);
+	assert_non_null(session->spare);
+	config.grace_s = 60;
+	session_lost(session, "test");
+	assert_null(session->spare);
+	handout_spare(session);
+	assert_false(session->spare_coming);
+}
+
 static void a_session_may_end_while_registering_fails(void **state)
 {
 	(void)state;
@@ -419,6 +451,7 @@ int main(void)
 		with_server(ibv_reg_mr__EPERM),
 		with_server(ibv_reg_mr__ENOMEM),
 		with_server(ibv_reg_mr__ENOMEM_for_a_spare),
+		with_server(a_spare_has_an_end),
 		with_server(a_session_may_end_while_registering_fails),
 		with_server(ibv_dereg_mr__EBUSY),
 		with_server(rdma_create_event_channel__ENODEV),

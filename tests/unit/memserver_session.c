@@ -146,6 +146,31 @@ static void frees_only_its_own(void **state)
 	session_end(other, "test");
 }
 
+/* What a lane still moves is its session's, freed or not. */
+static void counts_what_is_held_after_free(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t number;
+
+	(void)state;
+	handout_slab(session, 1, 0);
+	await_replies(1);
+	number = last_reply.slab.slab;
+	assert_non_null(slab_hold(&server.pool, number, session->key));
+	assert_int_equal(session_free_slab(session, number), 0);
+	assert_int_equal(session->slab_count, 0);
+	assert_int_equal(session->held_count, 1);
+	assert_true(ev_is_active(&session->held_timer));
+	assert_int_equal(slab_pool_figures(&server.pool).used, 1);
+	/* the session is there as long as what is counted to it */
+	session_end(session, "test");
+	assert_int_equal(server.session_count, 1);
+	slab_drop(&server.pool.slabs[number]);
+	while (server.session_count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
+}
+
 static void refuses_what_it_has_not(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
@@ -200,6 +225,7 @@ int main(void)
 		TEST(keeps_slabs_until_lanes_are_gone),
 		TEST(ends_while_a_slab_is_on_its_way),
 		TEST(frees_only_its_own),
+		TEST(counts_what_is_held_after_free),
 		TEST(refuses_what_it_has_not),
 		TEST(rdma_needs_a_lane_before_a_slab),
 		TEST(takes_a_spare_back),

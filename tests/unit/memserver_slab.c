@@ -109,11 +109,13 @@ static void nothing_run(struct work *work)
 	(void)work;
 }
 
-/* Until the preparing thread has done what was asked of it before. */
+/* Until the preparing thread has done what was asked of it before, also by the
+ * last user of a slab, by way of the main loop. */
 static void settle(void)
 {
 	struct work work = { .run = nothing_run, .done = take_done };
 
+	mailbox_deliver(&box);
 	workq_submit(&preparer, &work);
 	ev_run(loop, 0);
 }
@@ -229,15 +231,27 @@ static void only_the_owner_holds(void **state)
 	assert_null(slab_hold(&pool, slab->number, ME));
 }
 
+static unsigned told;
+
+static void unheld(struct slab *slab)
+{
+	(void)slab;
+	told++;
+}
+
 /* FREE while a lane still moves bytes. */
 static void stays_while_held(void **state)
 {
 	struct slab *slab = take_owned(ME);
 
 	(void)state;
+	slab->unheld = unheld;
 	assert_non_null(slab_hold(&pool, slab->number, ME));
 	assert_non_null(slab_hold(&pool, slab->number, ME));
-	slab_disown(slab);
+	assert_false(slab_freed_before(slab, ME, UINT64_MAX));
+	assert_true(slab_disown(slab));
+	assert_true(slab_freed_before(slab, ME, UINT64_MAX));
+	assert_false(slab_freed_before(slab, ME, 1));
 	settle();
 	assert_true(resident(slab));
 	assert_int_equal(slab_pool_figures(&pool).used, 1);
@@ -245,8 +259,10 @@ static void stays_while_held(void **state)
 	slab_drop(slab);
 	settle();
 	assert_true(resident(slab));
+	assert_int_equal(told, 0);
 	slab_drop(slab);
 	settle();
+	assert_int_equal(told, 1);
 	assert_false(resident(slab));
 	assert_int_equal(slab_pool_figures(&pool).used, 0);
 }
