@@ -6,7 +6,9 @@
  *
  * Closing destroys the queue pair on the teardown thread: that can take long,
  * and rdma_destroy_id waits until the main loop has acknowledged the id's
- * events.  After it nothing the client sent reaches memory any more. */
+ * events.  After it nothing the client sent reaches memory any more.  Where the
+ * device refuses, the lane is not gone: its session waits, and with it FENCED,
+ * and destroying is tried again. */
 #include "lane_rdma.h"
 
 #include <errno.h>
@@ -25,6 +27,10 @@
 #include "wire.h"
 
 #define BACKLOG 128
+/* Events of one turn of the main loop. */
+#define EVENT_BATCH 16
+/* Between two attempts to destroy a queue pair. */
+#define DESTROY_AGAIN_S 0.25
 
 /* The most private data that a rejection carries (InfiniBand CM REJ). */
 #define REJECT_BYTES_MAX 148
@@ -45,6 +51,10 @@ struct rdma_lane {
 	struct rdma_cm_id *id;
 	struct net_text peer;
 	struct work teardown;
+	ev_timer again;	   /* while the queue pair cannot be destroyed */
+	int destroy_err;   /* of the last attempt, an errno */
+	bool disconnected; /* and told for good */
+	bool failed;	   /* it never came to be: only to be destroyed */
 };
 
 /* What is needed of an event, which is gone once it is acknowledged. */
@@ -71,22 +81,57 @@ static struct net_text id_peer(struct rdma_cm_id *id)
 
 /* --- closing a lane --- */
 
+/* rdma_destroy_qp does not say whether the queue pair is gone.  0 or an errno;
+ * then the id has it still. */
+static int destroy_qp(struct rdma_cm_id *id)
+{
+	int err = ibv_destroy_qp(id->qp);
+
+	if (!err)
+		id->qp = NULL;
+	return err;
+}
+
 static void teardown_run(struct work *work)
 {
 	struct rdma_lane *l = container_of(work, struct rdma_lane, teardown);
 
 	/* tells the client; it may have gone first */
-	rdma_disconnect(l->id);
-	rdma_destroy_qp(l->id);
-	if (rdma_destroy_id(l->id) < 0)
+	if (!l->disconnected)
+		rdma_disconnect(l->id);
+	l->disconnected = true;
+	l->destroy_err = destroy_qp(l->id);
+	if (!l->destroy_err && rdma_destroy_id(l->id) < 0)
 		log_error("%s: rdma_destroy_id: %s", l->peer.text,
 			  strerror(errno));
+}
+
+static void destroy_again_cb(struct ev_loop *loop, ev_timer *watcher,
+			     int events)
+{
+	struct rdma_lane *l = container_of(watcher, struct rdma_lane, again);
+
+	(void)loop;
+	(void)events;
+	workq_submit(&l->lane.session->server->teardown, &l->teardown);
 }
 
 static void teardown_done(struct work *work)
 {
 	struct rdma_lane *l = container_of(work, struct rdma_lane, teardown);
+	struct server *server = l->lane.session->server;
 
+	if (l->destroy_err) {
+		server->errors++;
+		output_peer(&l->peer,
+			    "session %u, lane %u: ibv_destroy_qp: %s; its "
+			    "session waits until that succeeds",
+			    l->lane.session->key, l->lane.number,
+			    strerror(l->destroy_err));
+		ev_timer_init(&l->again, destroy_again_cb, DESTROY_AGAIN_S, 0.);
+		ev_timer_start(server->loop, &l->again);
+		return;
+	}
 	session_lane_gone(&l->lane);
 	free(l);
 }
@@ -189,7 +234,8 @@ static bool accept_lane(const struct event *e, struct lane_domain *domain,
 }
 
 /* Everything between a good token and a lane.  The lane, or NULL and WHY; then
- * the id has no queue pair. */
+ * the id has no queue pair.  Where it has one that cannot be destroyed the lane
+ * has failed: it is one, to be closed at once. */
 static struct rdma_lane *make_lane(struct session *session,
 				   const struct event *e, struct reason *why)
 {
@@ -211,8 +257,10 @@ static struct rdma_lane *make_lane(struct session *session,
 		e->id->context = l;
 		if (accept_lane(e, session->domain, why))
 			return l;
+		l->failed = destroy_qp(e->id) != 0;
+		if (l->failed)
+			return l;
 		e->id->context = NULL;
-		rdma_destroy_qp(e->id);
 	}
 	free(l);
 	return NULL;
@@ -253,6 +301,11 @@ static void on_connect_request(struct lane_rdma *rdma, const struct event *e)
 		return;
 	}
 	session_lane_joined(session, m.join.lane, &l->lane);
+	if (l->failed) {
+		output_peer(&l->peer, "%s; RDMA lane closed", why.text);
+		session_lane_close(&l->lane);
+		return;
+	}
 	handout_spare(session);
 }
 
@@ -305,7 +358,10 @@ static void take_private_data(const struct rdma_cm_event *event,
 	memcpy(e->join, param->private_data, e->join_bytes);
 }
 
-/* After the acknowledgement a lane's id may be destroyed at any time, by the
+/* What is left of a batch is there in the next turn: the channel stays
+ * readable.
+ *
+ * After the acknowledgement a lane's id may be destroyed at any time, by the
  * teardown thread; the lane itself stays until the main loop hears of that. */
 static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 {
@@ -314,7 +370,10 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	while (rdma_get_cm_event(rdma->events, &event) == 0) {
+	for (int i = 0; i < EVENT_BATCH; i++) {
+		if (rdma_get_cm_event(rdma->events, &event) != 0)
+			return;
+
 		struct event e = { .type = event->event,
 				   .status = event->status,
 				   .id = event->id };

@@ -27,8 +27,11 @@
  * in flight has to read before the server reads on. */
 #define REPLIES 128
 
-/* What a lane may move before the others of its thread get their turn. */
-#define TURN_BYTES (4u << 20)
+/* What a lane may move before the others of its thread get their turn, and how
+ * often it may receive and reply, up to REPLIES requests each time: small
+ * requests move few bytes. */
+#define TURN_BYTES  (4u << 20)
+#define TURN_ROUNDS 32
 
 /* A client that is shown out has this long to read why. */
 #define LEAVE_S 1.0
@@ -397,6 +400,7 @@ static void leave(struct tcp_lane *l)
 static void run(struct tcp_lane *l)
 {
 	size_t moved = 0;
+	unsigned rounds = 0;
 	bool drained = false;
 
 	do {
@@ -407,7 +411,8 @@ static void run(struct tcp_lane *l)
 		/* with the replies' queue full, and none sent, only the socket
 		 * can tell when to go on */
 	} while (!l->dead && l->state == RUNNING && moved < TURN_BYTES &&
-		 (l->more || !drained) && l->queued < REPLIES);
+		 ++rounds < TURN_ROUNDS && (l->more || !drained) &&
+		 l->queued < REPLIES);
 	if (l->dead)
 		lane_end(l);
 	else if (l->state == LEAVING)

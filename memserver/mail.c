@@ -1,12 +1,54 @@
 #include "mail.h"
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "list.h"
 
+/* Mail of one turn of the loop. */
+#define BATCH 64
+
+/* Takes the first MOST, or fewer; *LEFT: there are more. */
+static struct mail *take(struct mailbox *box, unsigned most, bool *left)
+{
+	struct mail *first;
+	struct mail *last;
+
+	pthread_mutex_lock(&box->lock);
+	first = last = box->first;
+	while (last && last->next && --most)
+		last = last->next;
+	if (last) {
+		box->first = last->next;
+		last->next = NULL;
+	}
+	*left = box->first;
+	if (!*left)
+		box->end = &box->first;
+	pthread_mutex_unlock(&box->lock);
+	return first;
+}
+
+static void deliver(struct mail *mail)
+{
+	while (mail) {
+		struct mail *next = mail->next;
+
+		mail->deliver(mail); /* may free it */
+		mail = next;
+	}
+}
+
+/* In turns, so that much mail does not keep the loop from all else. */
 static void wake_cb(struct ev_loop *loop, ev_async *watcher, int events)
 {
-	(void)loop;
+	struct mailbox *box = container_of(watcher, struct mailbox, wake);
+	bool left;
+
 	(void)events;
-	mailbox_deliver(container_of(watcher, struct mailbox, wake));
+	deliver(take(box, BATCH, &left));
+	if (left)
+		ev_async_send(loop, &box->wake);
 }
 
 void mailbox_open(struct mailbox *box, struct ev_loop *loop)
@@ -31,20 +73,9 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
 
 void mailbox_deliver(struct mailbox *box)
 {
-	struct mail *mail;
+	bool left;
 
-	pthread_mutex_lock(&box->lock);
-	mail = box->first;
-	box->first = NULL;
-	box->end = &box->first;
-	pthread_mutex_unlock(&box->lock);
-
-	while (mail) {
-		struct mail *next = mail->next;
-
-		mail->deliver(mail); /* may free it */
-		mail = next;
-	}
+	deliver(take(box, UINT_MAX, &left));
 }
 
 void mailbox_close(struct mailbox *box)

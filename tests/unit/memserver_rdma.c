@@ -407,6 +407,74 @@ static void ibv_dereg_mr__EBUSY(void **state)
 	server.pool.owned--;
 }
 
+/* --- a queue pair that is not gone --- */
+
+static void await_destroys(unsigned n)
+{
+	while (atomic_load(&mock.qp_destroys) < n)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+/* FENCED is a promise: a queue pair that still exists may take bytes. */
+static void ibv_destroy_qp__EBUSY(void **state)
+{
+	(void)state;
+	join_lane();
+	fail_call("ibv_destroy_qp", EBUSY);
+	assert_int_equal(session_fence(session, 9), 0);
+	await_destroys(3);
+	assert_int_equal(replies, 0);
+	assert_int_equal(session->lane_count, 1);
+	assert_int_equal(mock.qps, 1);
+	/* the third has ended before this is looked at */
+	workq_stop(&server.teardown);
+	mock.fail = NULL;
+	assert_int_equal(workq_start(&server.teardown, "teardown", &server.box,
+				     &(struct reason){ "" }),
+			 0);
+	await(&replies, 1);
+	assert_int_equal(last_reply.type, WIRE_FENCED);
+	assert_int_equal(last_reply.fenced.lanes_closed, 1);
+	assert_int_equal(mock.qps, 0);
+	join_lane();
+}
+
+/* The same where the lane never came to be: its place is not given away. */
+static void ibv_destroy_qp__EBUSY_of_a_refused_lane(void **state)
+{
+	(void)state;
+	fail_call("rdma_accept", EBUSY);
+	mock.fail_too = "ibv_destroy_qp";
+	request_lane();
+	await_destroys(3);
+	assert_int_equal(mock.qps, 1);
+	assert_int_equal(session->lane_count, 1);
+	assert_int_equal(session_fence(session, 9), 0);
+	assert_int_equal(replies, 0);
+	workq_stop(&server.teardown);
+	mock.fail = mock.fail_too = NULL;
+	assert_int_equal(workq_start(&server.teardown, "teardown", &server.box,
+				     &(struct reason){ "" }),
+			 0);
+	await(&replies, 1);
+	assert_int_equal(last_reply.type, WIRE_FENCED);
+	assert_int_equal(mock.qps, 0);
+	assert_int_equal(mock.ids, 1);
+}
+
+/* --- turns --- */
+
+/* A crowd that connects is not served at one go: others have their turn. */
+static void many_events_are_not_one_turn(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		mock_request("nonsense", 8);
+	ev_run(server.loop, EVRUN_NOWAIT);
+	assert_in_range(mock.rejects, 1, 16);
+	await(&mock.rejects, 100);
+}
+
 /* --- calls that fail when the server starts --- */
 
 static void assert_listening_fails(const char *call, int error)
@@ -454,6 +522,9 @@ int main(void)
 		with_server(a_spare_has_an_end),
 		with_server(a_session_may_end_while_registering_fails),
 		with_server(ibv_dereg_mr__EBUSY),
+		with_server(ibv_destroy_qp__EBUSY),
+		with_server(ibv_destroy_qp__EBUSY_of_a_refused_lane),
+		with_server(many_events_are_not_one_turn),
 		with_server(rdma_create_event_channel__ENODEV),
 		with_server(rdma_create_id__ENOMEM),
 		with_server(rdma_bind_addr__EADDRINUSE),

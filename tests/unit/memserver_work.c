@@ -129,6 +129,29 @@ static void urgent_work_comes_first_and_in_order(void **state)
 	assert_int_equal(ran, 6);
 }
 
+static void mail_counts(struct mail *mail)
+{
+	(void)mail;
+	done++;
+}
+
+/* Much that came at once leaves the loop's other events their turn. */
+static void much_mail_is_not_one_turn(void **state)
+{
+	static struct mail mails[JOBS];
+
+	(void)state;
+	for (unsigned i = 0; i < JOBS; i++) {
+		mails[i].deliver = mail_counts;
+		mailbox_post(&box, &mails[i]);
+	}
+	ev_run(loop, EVRUN_NOWAIT);
+	assert_in_range(done, 1, 64);
+	while (done < JOBS)
+		ev_run(loop, EVRUN_ONCE);
+	workq_stop(&queue);
+}
+
 /* Work that waits for what is queued behind it. */
 static void run_all_others(struct work *work)
 {
@@ -169,6 +192,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(
 			urgent_work_comes_first_and_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(much_mail_is_not_one_turn,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(work_does_the_next, setup,
 						teardown),
 	};

@@ -123,12 +123,22 @@ int rdma_create_qp(struct rdma_cm_id *id, struct ibv_pd *pd,
 	return 0;
 }
 
+int ibv_destroy_qp(struct ibv_qp *qp)
+{
+	atomic_fetch_add(&mock.qp_destroys, 1);
+	if (fails("ibv_destroy_qp"))
+		return errno;
+	use(&qp->pd->handle, -1);
+	use(&qp->send_cq->handle, -1);
+	add(&mock.qps, -1);
+	return 0;
+}
+
+/* As the library's: it does not say whether that went well. */
 void rdma_destroy_qp(struct rdma_cm_id *id)
 {
-	use(&id->qp->pd->handle, -1);
-	use(&id->qp->send_cq->handle, -1);
+	ibv_destroy_qp(id->qp);
 	id->qp = NULL;
-	add(&mock.qps, -1);
 }
 
 int rdma_connect(struct rdma_cm_id *id, struct rdma_conn_param *param)

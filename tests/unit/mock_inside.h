@@ -39,6 +39,10 @@ extern struct mock_id *mock_ids; /* all */
 /* Whether this call of NAME is to fail; errno is set then. */
 static inline bool fails(const char *name)
 {
+	if (mock.fail_too && !strcmp(mock.fail_too, name)) {
+		errno = mock.fail_errno;
+		return true;
+	}
 	if (!mock.fail || strcmp(mock.fail, name) != 0)
 		return false;
 	if (mock.fail_after > 0) {

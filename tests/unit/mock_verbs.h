@@ -41,6 +41,7 @@ struct mock_verbs {
 	/* Once FAIL_AFTER calls of it went well, the call of that name fails,
 	 * for as long as FAIL is set. */
 	const char *fail;
+	const char *fail_too; /* another call, at once */
 	int fail_errno;
 	unsigned fail_after;
 
@@ -74,7 +75,8 @@ struct mock_verbs {
 	struct rdma_cm_id *listener;
 	struct rdma_cm_id *accepted; /* the last */
 	unsigned accepts, rejects;
-	char refusal[256]; /* the private data of the last rejection */
+	atomic_uint qp_destroys; /* tried */
+	char refusal[256];	 /* the private data of the last rejection */
 	uint8_t refusal_bytes;
 };
 
