@@ -234,7 +234,7 @@ static void on_open(struct control *c, const struct wire_message *m)
 		c->server->refused++;
 		show_out(c, m->cookie, code,
 			 code == WIRE_E_LIMIT
-				 ? "there are too many sessions here"
+				 ? "there are too many sessions here, or lanes"
 				 : "the server is out of memory");
 		return;
 	}
@@ -271,7 +271,8 @@ static void on_lane(struct control *c, const struct wire_message *m)
 		control_reply(c, &reply);
 	else if (code == WIRE_E_LIMIT)
 		control_error(c, m->cookie, code,
-			      "the session has all the lanes it may have");
+			      "the session has all the lanes that OPEN asked "
+			      "for");
 	else
 		control_error(c, m->cookie, code, "no token can be drawn");
 }
@@ -491,6 +492,15 @@ void control_accept(struct listener *listener, int fd)
 	conn_open(&c->conn, server->loop, fd, &control_ops);
 	conn_limit(&c->conn, PROVE_S);
 	count_as_newcomer(c, &peer);
+}
+
+bool control_turn_one_away(struct server *server)
+{
+	struct newcomer *oldest = admission_oldest(&server->admission);
+
+	if (oldest)
+		turn_away(oldest, "for want of file descriptors");
+	return oldest;
 }
 
 void control_close_all(struct server *server, const char *why)

@@ -4,6 +4,7 @@
 #ifndef RSWAP_CONTROL_H
 #define RSWAP_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "server.h"
@@ -13,6 +14,10 @@ struct control;
 
 /* Takes over FD, a connection just accepted at LISTENER. */
 void control_accept(struct listener *listener, int fd);
+
+/* Ends the oldest connection that has not said whose it is, soon, so that its
+ * descriptor is there for another one.  False where there is none. */
+bool control_turn_one_away(struct server *server);
 
 /* Sends a reply, now or when the peer reads.  A peer that doesn't is cut off:
  * later, never in this call.  Main loop. */

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "handout.h"
 #include "host.h"
+#include "filelimit.h"
 #include "log.h"
 #include "output.h"
 #include "ownfile.h"
@@ -204,7 +205,8 @@ static int run(const struct config *config)
 		return EXIT_FAILURE;
 	}
 	host_raise_file_limit();
-	if (!open_base(&server, &why) || !open_pool(&server, &why) ||
+	if (!filelimit_check(config, &server.lanes_left, &why) ||
+	    !open_base(&server, &why) || !open_pool(&server, &why) ||
 	    server_listen(&server, &why) < 0 || !start_threads(&server, &why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;

@@ -1,6 +1,8 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,8 +18,10 @@
 
 /* Accepted at one go, before others have their turn. */
 #define ACCEPT_BATCH 16
-/* How long to wait when there are no file descriptors. */
-#define ACCEPT_PAUSE_S 0.2
+/* How long to wait when there are no file descriptors, and where one is about
+ * to come. */
+#define ACCEPT_PAUSE_S	     0.2
+#define ACCEPT_SHORT_PAUSE_S 0.01
 /* How often it is told what the end waits for. */
 #define TELL_S 10.0
 /* How long the end may take. */
@@ -38,10 +42,49 @@ static bool short_of_files(int err)
 	       err == ENOMEM;
 }
 
+/* accept4 looks for a descriptor first, and only then whether anybody waits. */
+static bool somebody_waits(const struct listener *l)
+{
+	struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+static void pause_accepting(struct listener *l, double seconds)
+{
+	ev_io_stop(l->server->loop, &l->io);
+	ev_timer_set(&l->pause, seconds, 0.);
+	ev_timer_start(l->server->loop, &l->pause);
+}
+
+/* A client that has a session here may be the next to come in: a connection
+ * that has said nothing goes for it.  Where there is none, the client is shown
+ * that it cannot be served, and does not wait in vain. */
+static void without_files(struct listener *l, int err)
+{
+	struct server *server = l->server;
+	int fd;
+
+	if (control_turn_one_away(server)) {
+		pause_accepting(l, ACCEPT_SHORT_PAUSE_S);
+		return;
+	}
+	server->refused++;
+	log_error("cannot accept a connection: %s", strerror(err));
+	if (server->reserve_fd >= 0)
+		close(server->reserve_fd);
+	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pause_accepting(l, ACCEPT_PAUSE_S);
+}
+
 static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct listener *l = container_of(watcher, struct listener, io);
 
+	(void)loop;
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		int fd = accept4(l->fd, NULL, NULL,
@@ -52,12 +95,11 @@ static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
 			continue;
 		}
 		if (short_of_files(errno)) {
-			l->server->refused++;
-			log_error("cannot accept a connection: %s",
-				  strerror(errno));
-			ev_io_stop(loop, &l->io);
-			ev_timer_set(&l->pause, ACCEPT_PAUSE_S, 0.);
-			ev_timer_start(loop, &l->pause);
+			int err = errno;
+
+			if (somebody_waits(l))
+				without_files(l, err);
+			break;
 		}
 		if (errno != EINTR && errno != ECONNABORTED)
 			break;
@@ -95,6 +137,7 @@ int server_listen(struct server *server, struct reason *why)
 {
 	int err = open_rdma(server, why);
 
+	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (!err)
 		err = listen_everywhere(server, why);
 	if (err)
@@ -133,6 +176,9 @@ static void stop_accepting(struct server *server)
 void server_unlisten(struct server *server)
 {
 	stop_accepting(server);
+	if (server->reserve_fd >= 0)
+		close(server->reserve_fd);
+	server->reserve_fd = -1;
 	lane_rdma_close(server->rdma);
 	server->rdma = NULL;
 	server->listener_count = 0;

@@ -56,6 +56,8 @@ struct server {
 	unsigned session_count;
 	struct list waiting; /* session.turn: who gets the next slab */
 	bool granting;	     /* one is being prepared for a session */
+	uint64_t lanes_left; /* TCP lanes that no session has asked for */
+	int reserve_fd;	     /* to be closed where there are no others */
 	uint32_t last_key;
 	bool stopping;
 

@@ -123,13 +123,20 @@ static bool make_room(struct server *server)
 	return server->session_count < most;
 }
 
+/* Those that have a file descriptor. */
+static uint32_t tcp_lanes_of(uint32_t transport, uint32_t lanes)
+{
+	return transport == WIRE_TRANSPORT_TCP ? lanes : 0;
+}
+
 struct session *session_open(struct server *server, struct control *control,
 			     const char *name, const struct net_text *peer,
 			     const struct wire_open *open, uint32_t *code)
 {
+	uint32_t tcp_lanes = tcp_lanes_of(open->transport, open->lanes);
 	struct session *session;
 
-	if (!make_room(server)) {
+	if (!make_room(server) || tcp_lanes > server->lanes_left) {
 		*code = WIRE_E_LIMIT;
 		return NULL;
 	}
@@ -148,6 +155,8 @@ struct session *session_open(struct server *server, struct control *control,
 	session->peer = *peer;
 	session->transport = open->transport;
 	session->size_bytes = open->size_bytes;
+	session->lanes_max = open->lanes;
+	server->lanes_left -= tcp_lanes;
 	list_init(&session->slabs);
 	held_init(session);
 	handout_open(session);
@@ -188,6 +197,8 @@ void session_settle(struct session *session)
 		lane_domain_put(session->domain);
 	list_remove(&session->link);
 	server->session_count--;
+	server->lanes_left +=
+		tcp_lanes_of(session->transport, session->lanes_max);
 	free(session);
 	server_session_gone(server);
 }
@@ -324,10 +335,10 @@ uint32_t session_token(struct session *session, struct wire_token *token)
 	uint32_t number = 0;
 	struct lane_slot *slot;
 
-	while (number < SESSION_MAX_LANES &&
+	while (number < session->lanes_max &&
 	       session->slots[number].state != SLOT_FREE)
 		number++;
-	if (number == SESSION_MAX_LANES)
+	if (number == session->lanes_max)
 		return WIRE_E_LIMIT;
 	slot = &session->slots[number];
 	if (!draw(slot->token))

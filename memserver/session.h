@@ -114,6 +114,7 @@ struct session {
 
 	struct lane_slot slots[SESSION_MAX_LANES];
 	uint32_t lane_count; /* joined, and not gone yet */
+	uint32_t lanes_max;  /* as OPEN said */
 
 	/* What it is asked to give back: release.h */
 	uint32_t release_slabs;

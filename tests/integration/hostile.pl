@@ -209,7 +209,7 @@ in_session('garbage', 'garbage ' x 100, error => 0);
 
 # These are answered, and the session goes on.
 {
-	my $s = session($port);
+	my $s = session($port, lanes => 264);
 	my $mine = alloc($s);
 	for my $slab (0 .. $slabs, 0xffffffff) {
 		next if $slab == $mine;
@@ -225,6 +225,11 @@ in_session('garbage', 'garbage ' x 100, error => 0);
 	call($s->{control}, FENCE, '', FENCED);
 	token($s);
 	call($s->{control}, PING, '', PONG);
+	$s = session($port, lanes => 1);
+	token($s);
+	($code) = unpack 'V', call($s->{control}, LANE, '', ERROR);
+	wrong("a second lane where OPEN said one: error $code")
+		if $code != E_LIMIT;
 }
 feed_loris();
 
@@ -350,7 +355,8 @@ for my $i (0 .. $#idle) {
 
 # Nobody else's slab, whoever has it, can be read or written.
 {
-	my $s = session($port);
+	# a lane that ended may take a moment to be gone
+	my $s = session($port, lanes => 264);
 	my $mine = alloc($s);
 	my $tried = 0;
 	for my $slab (0 .. $slabs + 1, 0x7fffffff, 0xffffffff) {

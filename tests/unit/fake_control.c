@@ -46,6 +46,12 @@ void control_accept(struct listener *listener, int fd)
 	(void)fd;
 }
 
+bool control_turn_one_away(struct server *server)
+{
+	(void)server;
+	return false;
+}
+
 void control_close_all(struct server *server, const char *why)
 {
 	(void)server;

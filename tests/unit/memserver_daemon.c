@@ -405,7 +405,7 @@ static void a_deaf_client_is_cut_off(void **state)
 	client_open(&other, &server);
 	while (send(deaf.fd, bytes, n, MSG_NOSIGNAL) > 0) {
 		if (++sent % 10000 == 0)
-			client_token(&other);
+			client_ask(&other, ping);
 		assert_true(sent < 10000000);
 	}
 	assert_true(daemon_becomes(&server, "sessions", 1));

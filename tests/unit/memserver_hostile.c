@@ -181,6 +181,69 @@ static void an_unfinished_write_ends(void **state)
 	client_close(&c);
 }
 
+/* --- descriptors --- */
+
+/* The lowest number of which the daemon has no descriptor: with that as its
+ * limit it can open none. */
+static rlim_t first_free(void)
+{
+	char path[64];
+	char target[64];
+	rlim_t number = 0;
+
+	do {
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)server.pid,
+			 (int)number++);
+	} while (readlink(path, target, sizeof target) >= 0);
+	return number - 1;
+}
+
+static void allow_files(rlim_t files)
+{
+	struct rlimit limit;
+
+	assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	limit.rlim_cur = files;
+	assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/* Where the server has no descriptor left a client is told so, the status still
+ * answers, and one that says nothing gives its own to one that has a session.
+ */
+static void serves_without_descriptors(void **state)
+{
+	struct client c;
+	struct client again;
+	struct wire_message m;
+	uint32_t slab;
+	int turned_away;
+	int later;
+	int idle;
+
+	(void)state;
+	client_open(&c, &server);
+	assert_true(client_alloc(&c, &slab));
+	allow_files(first_free());
+	turned_away = raw_connect(&server);
+	assert_true(is_closed(turned_away));
+	close(turned_away);
+	assert_int_equal(daemon_status(&server, "sessions"), 1);
+	allow_files(4096);
+	idle = raw_connect(&server);
+	/* an answer on a later connection: the server has the idle one */
+	client_greet_on(&again, &server, raw_connect(&server));
+	later = again.fd;
+	allow_files(first_free());
+	m = client_resume(&again, &c);
+	assert_int_equal(m.type, WIRE_RESUMED);
+	assert_true(is_closed(idle));
+	close(idle);
+	close(later);
+	allow_files(4096);
+	client_lose(&c);
+	client_close(&again);
+}
+
 /* --- connections that do not say whose they are --- */
 
 #define CROWD 700 /* more than there are slots */
@@ -303,6 +366,7 @@ int main(int argc, char **argv)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(wrong_bytes_leave_the_session),
+		TEST(serves_without_descriptors),
 		TEST(freed_slabs_come_back),
 		TEST(an_unfinished_write_ends),
 		TEST(idle_connections_keep_no_session_out),

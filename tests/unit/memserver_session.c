@@ -49,11 +49,22 @@ static void lanes_and_sessions_are_limited(void **state)
 	for (int i = 0; i < 3; i++)
 		sessions[i] = open_session(WIRE_TRANSPORT_TCP);
 	assert_null(open_session(WIRE_TRANSPORT_TCP));
-	for (int i = 0; i < SESSION_MAX_LANES; i++)
+	/* as many as OPEN asked for */
+	for (int i = 0; i < 4; i++)
 		join_of(sessions[0]);
 	assert_int_equal(session_token(sessions[0], &token), WIRE_E_LIMIT);
 	for (int i = 0; i < 3; i++)
 		session_end(sessions[i], "test");
+	/* those of all sessions together have to have a descriptor each */
+	assert_int_equal(server.lanes_left, 20);
+	server.lanes_left = 11;
+	for (int i = 0; i < 2; i++)
+		assert_non_null(sessions[i] = open_session(WIRE_TRANSPORT_TCP));
+	assert_null(open_session(WIRE_TRANSPORT_TCP));
+	assert_non_null(sessions[2] = open_session(WIRE_TRANSPORT_RDMA));
+	for (int i = 0; i < 3; i++)
+		session_end(sessions[i], "test");
+	assert_int_equal(server.lanes_left, 11);
 }
 
 static void fence_waits_for_every_lane(void **state)

@@ -27,6 +27,7 @@ int server_setup(void **state)
 	config = (struct config){ .max_sessions = 3 };
 	memset(&server, 0, sizeof server);
 	server.config = &config;
+	server.lanes_left = 20;
 	list_init(&server.sessions);
 	list_init(&server.controls);
 	handout_init(&server);
