@@ -187,7 +187,6 @@ second($_->[0], message($_->[1], $_->[2]), error => E_PROTOCOL) for
 	call($s->{control}, PING, '', PONG);
 	wrong('a WRITE fails') if data_write($lane, $mine, 0, 'x' x 4096);
 	bye($s);
-	sleep 0.3;
 	second('RESUME of a session that said BYE', message(RESUME,
 		resume_body($s)), error => E_NO_SESSION);
 }
@@ -274,7 +273,6 @@ first("JOIN with a wrong token, session $_", message(JOIN,
 	wrong('a fenced lane goes on') if length get($joined, 1);
 	@old = token($s);
 	bye($s);
-	sleep 0.3;
 	first('JOIN of a session that ended', message(JOIN, join_body(@old)),
 		error => E_TOKEN);
 }

@@ -109,6 +109,7 @@ sub resume_body { return pack 'Q< a16', $_[0]{session}, $_[0]{token} }
 sub bye {
 	my ($session) = @_;
 	put($session->{control}, message(BYE, ''));
+	get($session->{control}, 1 << 20); # until the server has ended it
 	close $session->{control};
 }
 

@@ -43,7 +43,11 @@ say "swapping: $(free -m | awk '/^Mem/ { print $2 }') MB of memory, $size used"
 	"$RSWAP_BUILD/tests/pagecheck" --size="$size" --passes=0 \
 		--seconds="$seconds" --progress | tee "$results"
 } &
-sleep 20
+swapped_out()
+{
+	[ "$(vmstat_value pswpout)" -gt 20000 ]
+}
+await 300 swapped_out || die "nothing is swapped out"
 minor_before=$(faults 10)
 major_before=$(faults 12)
 wait $! || die "the program ended with status $?"
