@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ctlsock.h"
+#include "newfile.h"
 #include "run.h"
 #include "statedir.h"
 
@@ -122,35 +123,17 @@ void lastlook_compare(const char *name, const char *answer,
 			 (uint64_t)(strtoull(value, NULL, 10) / 1000));
 }
 
-static bool write_look(const char *path, const char *answer)
-{
-	struct counts now = counts_of(answer);
-	FILE *f = fopen(path, "we");
-	bool ok;
-
-	if (!f)
-		return false;
-	fprintf(f,
-		"at_s %" PRIu64 "\npid %" PRIu64 "\nstart %" PRIu64
-		"\nread_errors %" PRIu64 "\nwrite_errors %" PRIu64 "\n",
-		(uint64_t)time(NULL), number(answer, "pid"), life_of(answer),
-		now.reads, now.writes);
-	ok = !ferror(f);
-	return fclose(f) == 0 && ok;
-}
-
 int lastlook_keep(const char *name, const char *answer, struct reason *why)
 {
-	struct look_path path = look_path(name), new = path;
-	size_t have = strlen(new.text);
+	struct counts now = counts_of(answer);
+	char text[256];
 
 	mkdir(statedir_root(), 0755);
 	mkdir(look_dir().text, 0700);
-	/* another check may be at it */
-	snprintf(new.text + have, sizeof new.text - have, ".%d", (int)getpid());
-	if (write_look(new.text, answer) && rename(new.text, path.text) == 0)
-		return 0;
-	reason_set(why, "%.200s: %s", path.text, strerror(errno));
-	unlink(new.text);
-	return -1;
+	snprintf(text, sizeof text,
+		 "at_s %" PRIu64 "\npid %" PRIu64 "\nstart %" PRIu64
+		 "\nread_errors %" PRIu64 "\nwrite_errors %" PRIu64 "\n",
+		 (uint64_t)time(NULL), number(answer, "pid"), life_of(answer),
+		 now.reads, now.writes);
+	return newfile_replace(look_path(name).text, text, why) < 0 ? -1 : 0;
 }
