@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +15,12 @@
 /* What the kernel's swap code fills, and tells to be free, at a time on a
  * machine with transparent huge pages: a larger slab would be kept for a part
  * of it. */
-#define SLAB_BYTES	 (2 * MIB)
-#define STOCK		 16
+#define SLAB_BYTES (2 * MIB)
+/* Of memory kept ready, unless --stock is given. */
+#define STOCK_BYTES	 (32 * MIB)
+#define STOCK_PART	 16 /* of all memory, at most */
+#define STOCK_MIN	 2u
+#define STOCK_UNSET	 UINT_MAX
 #define MEMORY_MAX_BYTES (1ull << 50)
 #define THREADS_MAX	 256
 #define THREADS_GUESS	 8
@@ -83,7 +88,8 @@ static const char usage[] =
 	"one\n"
 	"                        per CPU, at most 8)\n"
 	"  --max-sessions=N      sessions at a time, 1 to 4096 (default 256)\n"
-	"  --stock=N             slabs kept ready, 0 to 1024 (default 16)\n"
+	"  --stock=N             slabs kept ready, 0 to 1024 (default: 32M\n"
+	"                        or a 16th, and 2 slabs at least)\n"
 	"  --grace=SECONDS       keep the memory of a client whose connection "
 	"is\n"
 	"                        lost for that long, 0 to 3600 (default 60)\n"
@@ -281,6 +287,15 @@ static bool check_memory(struct config *config, struct reason *why)
 	return false;
 }
 
+static unsigned default_stock(const struct config *config)
+{
+	uint64_t part = config->memory_bytes / STOCK_PART;
+	uint64_t bytes = part < STOCK_BYTES ? part : STOCK_BYTES;
+	unsigned slabs = (unsigned)(bytes / config->slab_bytes);
+
+	return slabs > STOCK_MIN ? slabs : STOCK_MIN;
+}
+
 static void set_defaults(struct config *config)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -292,7 +307,7 @@ static void set_defaults(struct config *config)
 			   : cpus > THREADS_GUESS ? THREADS_GUESS
 						  : (unsigned)cpus,
 		.max_sessions = 256,
-		.stock = STOCK,
+		.stock = STOCK_UNSET,
 		.grace_s = TIMES_GRACE_S,
 		.psi_path = "/proc/pressure/memory",
 	};
@@ -351,6 +366,8 @@ enum config_verdict config_parse(int argc, char **argv, struct config *config,
 	}
 	if (!check_memory(config, why))
 		return CONFIG_WRONG;
+	if (config->stock == STOCK_UNSET)
+		config->stock = default_stock(config);
 	if (!config->listen_count && !set_listen(config, "127.0.0.1", why))
 		return CONFIG_WRONG;
 	return CONFIG_RUN;

@@ -88,11 +88,14 @@ struct slab_part {
 	_Atomic uint8_t row;   /* which share of each page it holds */
 	_Atomic bool keepers;  /* asked for by the keeper: SPARE, not GIVEN */
 	_Atomic uint32_t peer; /* whose memory; looked at in any state */
-	struct remote_slab remote; /* where in it */
+	/* In one place, as there may be half a million slabs. */
+	union {
+		struct remote_slab remote;  /* where in it */
+		struct slab_part *next_ask; /* while ASKED: in its queue */
+	};
 	_Atomic uint32_t stale_units;
 	_Atomic uint64_t *stale; /* a bit for each unit */
 	struct slab *slab;
-	struct slab_part *next_ask; /* while ASKED: in its peer's queue */
 };
 
 struct slab {

@@ -145,6 +145,21 @@ static void wrong_values(void **state)
 	assert_refused("--listen", "needs a value");
 }
 
+static void large_slabs_have_a_small_stock(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory=1G", "--slab-size=1M", NULL),
+			 CONFIG_RUN);
+	assert_int_equal(config.stock, 32);
+	assert_int_equal(parse("--memory=1G", "--slab-size=64M", NULL),
+			 CONFIG_RUN);
+	assert_int_equal(config.stock, 2);
+	assert_int_equal(
+		parse("--memory=1G", "--slab-size=64M", "--stock=9", NULL),
+		CONFIG_RUN);
+	assert_int_equal(config.stock, 9);
+}
+
 static void memory_must_be_given_and_enough(void **state)
 {
 	(void)state;
@@ -175,6 +190,7 @@ int main(void)
 		cmocka_unit_test(slab_size_may_come_last),
 		cmocka_unit_test(help_and_version),
 		cmocka_unit_test(wrong_values),
+		cmocka_unit_test(large_slabs_have_a_small_stock),
 		cmocka_unit_test(memory_must_be_given_and_enough),
 		cmocka_unit_test(too_many_addresses),
 	};
