@@ -100,8 +100,6 @@ int session_alloc_slabs(struct peer *peer, struct reason *why);
 bool session_may_refuse(const struct peer *peer);
 /* Refuses everything that was asked for. */
 void session_refuse_slabs(struct peer *peer);
-/* Frees what was given back. */
-int session_free_slabs(struct peer *peer, struct reason *why);
 /* Forgets all parts of slabs that this peer held.  Pages that too few other
  * parts hold become LOST, and slabs without any part UNMAPPED; how many pages
  * that were.  All links to the peer are closed. */

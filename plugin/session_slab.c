@@ -50,12 +50,30 @@ static int free_unsure(struct peer *peer, session_caller *call,
 	return 0;
 }
 
-/* Frees one that was given back. */
+/* A write that failed at this server may still be under way to a slab that was
+ * given back since then; freed before the fence, and handed out again, the slab
+ * would get that write.  The server broke before the write's slab could be
+ * given back, so this is called with what was taken from the queue. */
+static int fence_first(struct peer *peer, session_caller *call,
+		       struct reason *why)
+{
+	if (peer_state(peer) != PEER_BROKEN)
+		return 0;
+	if (call == session_call)
+		return session_heal(peer, why);
+	reason_set(why, "a transfer failed");
+	return -ENOTCONN;
+}
+
+/* Frees one that was given back.  By session_try_call it fails where the server
+ * is BROKEN. */
 static int free_one(struct peer *peer, const struct given_back *given,
 		    session_caller *call, struct reason *why)
 {
-	int rc = free_unsure(peer, call, why);
+	int rc = fence_first(peer, call, why);
 
+	if (!rc)
+		rc = free_unsure(peer, call, why);
 	if (rc) {
 		peer_give_back(peer, given->slab, given->label);
 		return rc;
@@ -74,11 +92,6 @@ static int free_given_back(struct peer *peer, session_caller *call,
 	while (!rc && peer_next_given_back(peer, &given))
 		rc = free_one(peer, &given, call, why);
 	return rc;
-}
-
-int session_free_slabs(struct peer *peer, struct reason *why)
-{
-	return free_given_back(peer, session_call, why);
 }
 
 /* --- allocating --- */

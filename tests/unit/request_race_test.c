@@ -126,7 +126,7 @@ static void transfers_that_fail_are_never_seen(void **state)
 	end_users(threads, false);
 }
 
-/* As session_free_slabs does, without the server. */
+/* As the keeper and the session do, without the server. */
 static void free_empty_slabs(uint32_t server)
 {
 	struct slab_table *table = &fake.engine.slabs;

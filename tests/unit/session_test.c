@@ -29,6 +29,8 @@ static struct {
 	bool gone;	  /* nobody listens once a connection is lost */
 	bool release;	  /* RELEASE before every PONG */
 	bool give_back; /* slab 3, by the plugin, when it asks for one, once */
+	/* A transfer fails at the next FREE, and its slab is given back. */
+	bool breaks;
 } script;
 
 static struct {
@@ -39,8 +41,9 @@ static struct {
 	uint8_t incarnation;
 	bool wrong_resume;
 	unsigned frees_before_alloc;
-	bool free_lost;	  /* and not asked again */
-	bool wrong_alloc; /* asked meanwhile */
+	bool free_lost;		 /* and not asked again */
+	bool wrong_alloc;	 /* asked meanwhile */
+	unsigned unfenced_frees; /* while BROKEN */
 	_Atomic unsigned received[WIRE_TYPE_END];
 	_Atomic uint64_t label; /* of the last ALLOC */
 } server;
@@ -95,6 +98,11 @@ static void fill_resumed(struct wire_message *m)
 		fill_error(m, WIRE_E_NO_SESSION);
 }
 
+static unsigned received(uint16_t type)
+{
+	return atomic_load(&server.received[type]);
+}
+
 /* Turns a question into its answer. */
 static void fill_answer(struct wire_message *m)
 {
@@ -135,6 +143,13 @@ static void fill_answer(struct wire_message *m)
 			fill_error(m, WIRE_E_NO_MEMORY);
 		break;
 	case WIRE_FREE:
+		server.unfenced_frees += peer_state(peer) == PEER_BROKEN &&
+					 !received(WIRE_FENCE);
+		if (script.breaks) {
+			peer_break(peer, "a transfer failed");
+			peer_give_back(peer, 20, 2);
+		}
+		script.breaks = false;
 		m->type = WIRE_FREED;
 		m->freed = (struct wire_freed){ .free_bytes = 5 };
 		if (script.no_slab)
@@ -215,11 +230,6 @@ static void *server_thread(void *arg)
 		}
 	}
 	return NULL;
-}
-
-static unsigned received(uint16_t type)
-{
-	return atomic_load(&server.received[type]);
 }
 
 static void server_start(void)
@@ -482,7 +492,7 @@ static void no_slab_is_waited_for_behind_one_given_back(void **state)
 	assert_int_equal(part_state(second), PART_NONE);
 	/* and what was given back is not forgotten: it was asked once in vain,
 	 * then came the one that the second ALLOC may have got */
-	assert_int_equal(session_free_slabs(peer, &why), 0);
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
 	assert_int_equal(received(WIRE_FREE), 3);
 }
 
@@ -502,6 +512,41 @@ static void a_slab_is_not_waited_for_behind_others_to_be_freed(void **state)
 	assert_int_equal(part_state(part), PART_NONE);
 	assert_int_equal(server.frees_before_alloc, 0);
 	assert_int_equal(received(WIRE_FREE), 4); /* and the orphan */
+}
+
+/* A write that failed may still be under way to a slab that nobody uses any
+ * more.  Were that freed before the fence, the write would reach whatever the
+ * server keeps there next. */
+static void nothing_is_freed_before_the_fence(void **state)
+{
+	struct reason why = { "" };
+
+	(void)state;
+	peer_give_back(peer, 10, 0);
+	peer_give_back(peer, 11, 1);
+	script.breaks = true;
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(received(WIRE_FENCE), 1);
+	assert_int_equal(received(WIRE_FREE), 3);
+	assert_int_equal(server.unfenced_frees, 0);
+	assert_int_equal(peer_state(peer), PEER_UP);
+}
+
+/* Nor for a slab of the same label; who asks for that goes on elsewhere. */
+static void a_slab_asked_for_waits_for_no_fence(void **state)
+{
+	struct slab_part *part;
+	struct reason why = { "" };
+
+	(void)state;
+	peer_set_state(&engine.peers[1], PEER_UP);
+	peer_give_back(peer, 11, 1);
+	part = ask_part(1);
+	peer_break(peer, "a transfer failed");
+	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(part_state(part), PART_NONE);
+	assert_int_equal(received(WIRE_FENCE), 1);
+	assert_int_equal(server.unfenced_frees, 0);
 }
 
 /* The one of the same label goes first, as the server knows it by that; and
@@ -636,6 +681,8 @@ int main(void)
 		TEST(a_broken_lane_needs_no_resume),
 		TEST(no_slab_is_waited_for_behind_one_given_back),
 		TEST(a_slab_is_not_waited_for_behind_others_to_be_freed),
+		TEST(nothing_is_freed_before_the_fence),
+		TEST(a_slab_asked_for_waits_for_no_fence),
 		TEST(a_free_whose_answer_is_lost_is_asked_again_first),
 		TEST(a_slab_goes_elsewhere_once_another_server_is_back),
 		TEST(a_slab_goes_nowhere_where_the_other_server_is_full),
