@@ -128,7 +128,9 @@ static bool is_leaving(const struct engine *engine,
 	return atomic_load(&peer->release_slabs) > 0 || is_away(engine, part);
 }
 
-/* Whether the part's pages can be had from servers that are there now. */
+/* Whether all of the part's pages can be had from servers that are there now.
+ * One that cannot would keep its new twin from ever being whole, and of such
+ * twins there are only a few at a time. */
 static bool can_do_without(const struct engine *engine,
 			   const struct slab_part *part)
 {
@@ -138,6 +140,7 @@ static bool can_do_without(const struct engine *engine,
 		const struct slab_part *other = &part->slab->parts[i];
 
 		if (other != part && part_is_live(other) &&
+		    atomic_load(&other->stale_units) == 0 &&
 		    peer_state(peer_of_part(engine, other)) == PEER_UP)
 			rows |= 1u << other->row;
 	}

@@ -31,13 +31,44 @@ static void keep_rate(struct engine *engine)
 		clock_sleep_ns(due_ns - now_ns);
 }
 
-/* The owned pages from PAGE on that are PRESENT and stale in PART, at most N;
- * the bits of others at the front, which need no copy, are cleared: *SKIP. */
+/* The parts but PART that hold UNIT and whose servers are there, as bits. */
+static uint32_t parts_at_hand(const struct engine *engine,
+			      const struct slab_part *part, uint32_t unit)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *other = &part->slab->parts[i];
+
+		if (other != part && part_is_live(other) &&
+		    !part_is_stale(other, unit) &&
+		    peer_state(peer_of_part(engine, other)) == PEER_UP)
+			found |= 1u << i;
+	}
+	return found;
+}
+
+/* Whether the parts in BITS are enough to have a page. */
+static bool is_enough(const struct engine *engine, const struct slab *slab,
+		      uint32_t bits)
+{
+	uint32_t rows = 0;
+
+	for (; bits; bits &= bits - 1)
+		rows |= 1u << slab->parts[__builtin_ctz(bits)].row;
+	return (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+}
+
+/* The owned pages from PAGE on that are PRESENT and stale in PART, at most N,
+ * and that the same other parts have at hand; the bits of others at the front,
+ * which need no copy, are cleared: *SKIP.  0 where there is none left (*SKIP is
+ * N), or the first one is not at hand. */
 static uint32_t pages_to_copy(const struct engine *engine,
 			      struct slab_part *part, uint64_t page, uint32_t n,
 			      uint32_t *skip)
 {
 	uint32_t unit = slab_unit_of_page(&engine->slabs, page), i;
+	uint32_t at_hand = UINT32_MAX;
 
 	for (*skip = 0; *skip < n; ++*skip) {
 		if (pagemap_get(&engine->pages, page + *skip) == PAGE_PRESENT &&
@@ -48,6 +79,9 @@ static uint32_t pages_to_copy(const struct engine *engine,
 	for (i = *skip; i < n; i++) {
 		if (pagemap_get(&engine->pages, page + i) != PAGE_PRESENT ||
 		    !part_is_stale(part, unit + i))
+			break;
+		at_hand &= parts_at_hand(engine, part, unit + i);
+		if (!is_enough(engine, part->slab, at_hand))
 			break;
 	}
 	return i - *skip;
@@ -132,7 +166,19 @@ static int copy_one_by_one(struct engine *engine, struct lane *lane,
 	return rc;
 }
 
-/* With N pages from PAGE owned. */
+/* PAGE, which is owned, is not at hand: -ENODATA, or -ESTALE where it is lost.
+ */
+static int leave_page(struct engine *engine, const struct slab *slab,
+		      uint64_t page)
+{
+	if (!is_gone(engine, slab, page))
+		return -ENODATA;
+	engine_lose_pages(engine, page, 1);
+	return -ESTALE;
+}
+
+/* With N pages from PAGE owned.  As copy_pages, or -ENODATA: the first one that
+ * is to be copied is not at hand. */
 static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
 		      uint64_t page, uint32_t n)
 {
@@ -144,8 +190,12 @@ static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
 		return -EAGAIN;
 	if (part_is_live(&slab->parts[i])) {
 		now = pages_to_copy(engine, &slab->parts[i], page, n, &skip);
-		rc = now ? copy_pages(engine, lane, slab, i, page + skip, now)
-			 : 0;
+		if (now)
+			rc = copy_pages(engine, lane, slab, i, page + skip,
+					now);
+		else
+			rc = skip < n ? leave_page(engine, slab, page + skip)
+				      : 0;
 		if (rc == -ESTALE && now > 1)
 			rc = copy_one_by_one(engine, lane, slab, i, page + skip,
 					     now);
@@ -179,6 +229,7 @@ void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i)
 	struct slab_table *table = &engine->slabs;
 	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
 	uint32_t unit = 0, end = table->geometry.slab_pages, n;
+	int rc;
 
 	if (first + end > engine->pages.pages)
 		end = (uint32_t)(engine->pages.pages - first);
@@ -191,7 +242,11 @@ void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i)
 		lane_reap(&engine->lanes, false);
 		/* Where something has changed (-ESTALE) there is one page less
 		 * to copy, or one part less to copy it from: look at once. */
-		if (copy_batch(engine, slab, i, first + unit, n) == -EAGAIN)
+		rc = copy_batch(engine, slab, i, first + unit, n);
+		if (rc == -EAGAIN)
 			return;
+		/* Only a server that is away has it: the others go on. */
+		if (rc == -ENODATA)
+			unit++;
 	}
 }

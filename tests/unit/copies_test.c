@@ -313,6 +313,82 @@ static void a_server_that_was_away_is_taken_back(const struct scheme *s)
 	assert_reads_right();
 }
 
+/* A part of PAGE's slab that is on none of two servers. */
+static struct slab_part *part_beside(uint64_t page, uint32_t a, uint32_t b)
+{
+	for (uint32_t server = 0; server < SERVERS; server++) {
+		if (server != a && server != b && part_on(page, server))
+			return part_on(page, server);
+	}
+	return NULL;
+}
+
+/* Copies on other servers than SERVER lack N pages.  The keeper is stopped. */
+static void let_others_miss(uint32_t server, uint64_t page, uint64_t n)
+{
+	for (uint32_t other = 0; other < SERVERS; other++) {
+		struct slab_part *part = part_on(page, other);
+
+		if (part && other != server)
+			part_mark(part, page % FAKE_SLAB_PAGES, (uint32_t)n,
+				  true);
+	}
+}
+
+/* What only the server has that is away cannot be begun elsewhere; were it
+ * tried, the few slabs that are begun at a time would be these for ever. */
+static void
+what_only_a_server_that_is_away_has_is_not_begun(const struct scheme *s)
+{
+	uint32_t server = 0;
+
+	if (s->copies != 2)
+		return;
+	keeper_stop(&fake.engine);
+	while (!part_on(0, server))
+		server++;
+	let_others_miss(server, 3, 1);
+	take_away(server);
+	repair_at_once();
+	do
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	while (part_on(16, server) || part_on(32, server));
+	keeper_wait(&fake.engine, after_ms(LONG_MS));
+	assert_int_equal(live_parts(0), 2);
+	assert_non_null(part_on(0, server));
+	bring_back(server);
+	await_repair();
+	assert_reads_right();
+}
+
+/* Of three copies one lacks pages, which another one has but for the first, and
+ * the third has all and is away. */
+static void a_page_that_is_not_at_hand_holds_up_no_other(const struct scheme *s)
+{
+	struct slab_part *filled, *source;
+	uint32_t away = 0;
+
+	if (s->copies != 3)
+		return;
+	keeper_stop(&fake.engine);
+	while (!part_on(0, away))
+		away++;
+	filled = part_beside(0, away, away);
+	source = part_beside(0, away, filled->peer);
+	part_mark(filled, 2, 9, true);
+	part_mark(source, 2, 1, true);
+	part_mark(source, 7, 1, true);
+	take_away(away);
+	repair_at_once();
+	do
+		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&filled->stale_units) > 2);
+	assert_true(part_is_stale(filled, 2) && part_is_stale(filled, 7));
+	bring_back(away);
+	await_repair();
+	assert_reads_right();
+}
+
 static void too_many_lost_servers_are_an_error(const struct scheme *s)
 {
 	uint32_t held = fake.engine.redundancy.parts;
@@ -651,6 +727,8 @@ each_scheme(a_write_does_without_a_silent_server);
 each_scheme(what_a_lost_server_held_is_rebuilt_elsewhere);
 each_scheme(what_a_server_held_is_begun_elsewhere_while_it_is_away);
 each_scheme(a_server_that_was_away_is_taken_back);
+each_scheme(what_only_a_server_that_is_away_has_is_not_begun);
+each_scheme(a_page_that_is_not_at_hand_holds_up_no_other);
 each_scheme(too_many_lost_servers_are_an_error);
 each_scheme(a_slab_with_too_few_parts_is_free_at_once);
 each_scheme(wrong_bytes_are_noticed_and_mended);
@@ -676,6 +754,10 @@ int main(void)
 		cmocka_unit_test(
 			what_a_server_held_is_begun_elsewhere_while_it_is_away_each),
 		cmocka_unit_test(a_server_that_was_away_is_taken_back_each),
+		cmocka_unit_test(
+			what_only_a_server_that_is_away_has_is_not_begun_each),
+		cmocka_unit_test(
+			a_page_that_is_not_at_hand_holds_up_no_other_each),
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
 		cmocka_unit_test(
 			a_slab_with_too_few_parts_is_free_at_once_each),
