@@ -1,6 +1,6 @@
 """bench/run scale: many sessions on one memory server, many servers of one
-plugin, large devices, programs that have shrunk; over TCP on this machine.  Each measurement starts what
-it needs and ends it."""
+plugin, large devices, programs that have shrunk; over TCP on this machine.  Each
+measurement starts what it needs and ends it."""
 
 import statistics
 import subprocess
@@ -176,6 +176,16 @@ def grid(options):
             [1, 4, 16, 64, 256])
 
 
+def shrinks(options):
+    """Patterns, and sizes of slabs.  Each point waits for SETTLE_S and more."""
+    if options.smoke:
+        return ["programs"], [None]
+    patterns = ["tail", "programs", "chunk:4"]
+    if options.quick:
+        return patterns, [None]
+    return patterns, [None, "1M", "4M", "8M", "64M"]
+
+
 def fits(number, memory_bytes):
     """The plugins lock their memory, so all of it has to be there."""
     if number * SESSION_MEMORY <= memory_bytes:
@@ -188,6 +198,7 @@ def fits(number, memory_bytes):
 
 def points(options):
     sizes, numbers, crowds = grid(options)
+    patterns, slabs = shrinks(options)
     crowds = [n for n in crowds if fits(n, machine.available_bytes())]
     seconds = options.seconds
     found = [Point(f"size {size_name(s)}", {"size_bytes": s}, seconds + 3,
@@ -200,9 +211,7 @@ def points(options):
                     {"pattern": pattern, "slab": slab or "default"},
                     SETTLE_S + 6,
                     lambda _, p=pattern, s=slab: shrunk(p, s))
-              for pattern in ("tail", "programs", "chunk:4")
-              for slab in ([None] if options.quick or options.smoke
-                           else [None, "1M", "4M", "8M", "64M"])]
+              for pattern in patterns for slab in slabs]
     return [p for p in found if options.wants(p.name)]
 
 
