@@ -38,6 +38,7 @@ class Systems:
     def start(self, systems):
         for name in systems:
             if name.startswith("rswap-"):
+                rounds.say(f"bringing up {name}")
                 self.start_rswap(name, name[6:])
         if "nbd-memory" in systems:
             self.nbdkit["nbd-memory"] = self.bed.start_nbdkit(
@@ -191,7 +192,9 @@ def work(options):
         devices.rxe_up()
         running = Systems(bed)
         running.start(systems)
-        for name in set(systems) & set(NBD):
+        for name in [s for s in systems if s in NBD]:
+            # said, as a guest that says nothing for long is ended
+            rounds.say(f"filling {name}")
             fio.fill(running.target(name), SIZE)
         samples = rounds.measure(points(options, running), systems,
                                  options.rounds)
