@@ -21,7 +21,11 @@
  * A deadline that passes puts the link's queue pair into the error state and
  * waits for the flush: only then may the bounce buffer be used again.  Should a
  * device not flush, the channel is not usable ("stuck") until the link is
- * closed, which destroys the queue pair.
+ * closed and its queue pair destroyed.  Should the device refuse to destroy it,
+ * the closed link stays with the channel ("undestroyed") and a stuck one keeps
+ * the channel closed: the device may still write to the buffer.  Every later
+ * connection of the channel tries again, and so does the channel's end; where
+ * that fails too, the channel's buffer and domains are left as they are.
  */
 #ifndef RSWAP_RDMA_H
 #define RSWAP_RDMA_H
@@ -35,6 +39,8 @@
 
 /* Devices that one channel can reach servers through. */
 #define MAX_DOMAINS 4
+
+struct rdma_link;
 
 struct rdma_domain {
 	struct ibv_context *verbs;
@@ -54,6 +60,8 @@ struct rdma_channel {
 	struct rdma_domain domains[MAX_DOMAINS];
 	atomic_uint n_domains; /* grows; a domain is whole before it counts */
 	atomic_uint stuck;     /* links whose queue pair did not flush */
+	/* Closed links whose queue pair could not be destroyed. */
+	struct rdma_link *undestroyed;
 
 	/* What is in flight, by slot; its holder's. */
 	uint32_t round; /* of the last submit; tells old completions */
@@ -70,6 +78,7 @@ struct rdma_link {
 	struct rdma_event_channel *cm_events;
 	struct rdma_cm_id *id;
 	bool stuck;
+	struct rdma_link *next; /* in the channel's undestroyed */
 };
 
 static inline struct rdma_channel *rdma_channel(struct channel *channel)

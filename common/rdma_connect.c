@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "pages.h"
 
 bool rdma_available(struct reason *why)
@@ -63,11 +64,95 @@ static void domain_close(struct rdma_domain *d)
 	memset(d, 0, sizeof *d);
 }
 
+/* --- closing a link --- */
+
+/* Guards the list of links that wait for their queue pair's end: sessions of
+ * several servers close and connect links of one channel side by side. */
+static pthread_mutex_t undestroyed_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void keep_for_later(struct rdma_channel *rdma, struct rdma_link *link)
+{
+	pthread_mutex_lock(&undestroyed_lock);
+	link->next = rdma->undestroyed;
+	rdma->undestroyed = link;
+	pthread_mutex_unlock(&undestroyed_lock);
+}
+
+/* rdma_destroy_qp does not say whether the queue pair is gone, so its part of
+ * libibverbs is called.  0 or an errno; then the id has the queue pair still.
+ */
+static int destroy_queue_pair(struct rdma_cm_id *id)
+{
+	int err = id->qp ? ibv_destroy_qp(id->qp) : 0;
+
+	if (!err)
+		id->qp = NULL;
+	return err;
+}
+
+/* Frees LINK, 0; or leaves it whole and returns an errno.  Until its queue pair
+ * is gone a stuck link keeps the channel closed, as the device may still write
+ * to the buffer. */
+static int free_link(struct rdma_link *link)
+{
+	int err = link->id ? destroy_queue_pair(link->id) : 0;
+
+	if (err)
+		return err;
+	if (link->id)
+		rdma_destroy_id(link->id);
+	if (link->cm_events)
+		rdma_destroy_event_channel(link->cm_events);
+	if (link->stuck)
+		atomic_fetch_sub(&rdma_channel(link->base.channel)->stuck, 1);
+	free(link);
+	return 0;
+}
+
+/* Frees the links whose queue pairs can be destroyed by now.  The others
+ * stay. */
+static void free_undestroyed(struct rdma_channel *rdma)
+{
+	struct rdma_link *link, *next;
+
+	pthread_mutex_lock(&undestroyed_lock);
+	link = rdma->undestroyed;
+	rdma->undestroyed = NULL;
+	pthread_mutex_unlock(&undestroyed_lock);
+	for (; link; link = next) {
+		next = link->next;
+		if (free_link(link))
+			keep_for_later(rdma, link);
+	}
+}
+
+void rdma_link_close(struct link *base)
+{
+	struct rdma_link *link = rdma_link(base);
+	int err = free_link(link);
+
+	if (!err)
+		return;
+	log_error("ibv_destroy_qp on %s: %s; tried again with the next "
+		  "connection",
+		  ibv_get_device_name(link->id->verbs->device), strerror(err));
+	keep_for_later(rdma_channel(base->channel), link);
+}
+
+/* --- channels --- */
+
 void rdma_channel_destroy(struct channel *channel)
 {
 	struct rdma_channel *rdma = rdma_channel(channel);
 	unsigned n = atomic_load(&rdma->n_domains);
 
+	free_undestroyed(rdma);
+	if (rdma->undestroyed) {
+		log_error("a queue pair cannot be destroyed: its buffer of "
+			  "%zu KiB stays until this process ends",
+			  rdma->buffer_bytes >> 10);
+		return;
+	}
 	for (unsigned i = 0; i < n; i++)
 		domain_close(&rdma->domains[i]);
 	pages_unmap(rdma->buffer, rdma->buffer_bytes);
@@ -286,22 +371,6 @@ uint32_t rdma_connections(uint32_t lanes)
 	return lanes;
 }
 
-void rdma_link_close(struct link *base)
-{
-	struct rdma_link *link = rdma_link(base);
-
-	if (link->id) {
-		if (link->id->qp)
-			rdma_destroy_qp(link->id);
-		rdma_destroy_id(link->id);
-	}
-	if (link->cm_events)
-		rdma_destroy_event_channel(link->cm_events);
-	if (link->stuck)
-		atomic_fetch_sub(&rdma_channel(base->channel)->stuck, 1);
-	free(link);
-}
-
 static int open_link(struct rdma_link *link, const struct link_target *target,
 		     uint64_t deadline_ns, struct reason *why)
 {
@@ -335,6 +404,7 @@ int rdma_link_connect(struct channel *channel, const struct link_target *target,
 		reason_set(why, "out of memory");
 		return -ENOMEM;
 	}
+	free_undestroyed(rdma_channel(channel));
 	link->base = (struct link){ &transport_rdma, channel };
 	rc = open_link(link, target, deadline_ns, why);
 	if (rc) {

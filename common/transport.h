@@ -115,7 +115,8 @@ struct transport_ops {
 	 * on the I/O path.  0 or a negative errno. */
 	int (*channel_create)(const struct channel_config *config,
 			      struct channel **channel, struct reason *why);
-	/* All links are closed. */
+	/* All links are closed.  Nothing is freed where a device may still use
+	 * the channel's memory. */
 	void (*channel_destroy)(struct channel *channel);
 
 	/* Connects to a server and joins its session, where the group has no
@@ -131,7 +132,10 @@ struct transport_ops {
 	 * beside submit and wait; not beside link_close.  May be called again.
 	 */
 	void (*link_abort)(struct link *link);
-	/* Frees LINK.  No transfer of it is in flight, none comes any more. */
+	/* Frees LINK, at once or with a later call for its channel: the caller
+	 * has it no more.  No transfer of it is in flight, none comes any more.
+	 * A channel that is not usable for LINK's sake becomes usable when LINK
+	 * is freed. */
 	void (*link_close)(struct link *link);
 
 	/* Starts all N transfers, on any links of this channel, in one go.

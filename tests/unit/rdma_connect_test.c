@@ -345,6 +345,89 @@ static void ibv_alloc_pd__ENOMEM_on_the_second_device(void **state)
 	assert_int_equal(mock.pds, 2);
 }
 
+/* --- a queue pair that the device does not destroy --- */
+
+static void refuse_to_destroy(void)
+{
+	mock.fail = "ibv_destroy_qp";
+	mock.fail_errno = EBUSY;
+}
+
+/* The closed link is whole until its queue pair can be destroyed, at the next
+ * connection of its channel. */
+static void ibv_destroy_qp__EBUSY(void **state)
+{
+	(void)state;
+	assert_int_equal(connect_link(), 0);
+	refuse_to_destroy();
+	rdma->link_close(link_);
+	assert_int_equal(mock.ids, 1);
+	assert_int_equal(mock.cm_channels, 1);
+	assert_int_equal(connect_link(), 0);
+	assert_int_equal(mock.qps, 2);
+	assert_int_equal(mock.qp_destroys, 2);
+	mock.fail = NULL;
+	rdma->link_close(link_);
+	assert_int_equal(mock.qps, 1);
+	assert_int_equal(connect_link(), 0);
+	assert_int_equal(mock.qps, 1);
+	rdma->link_close(link_);
+	assert_no_link_left();
+}
+
+/* Where connecting fails as well. */
+static void ibv_destroy_qp__EBUSY_of_a_link_that_failed(void **state)
+{
+	(void)state;
+	mock.fail_too = "rdma_connect";
+	refuse_to_destroy();
+	assert_int_equal(connect_link(), -EBUSY);
+	assert_contains(why.text, "rdma_connect");
+	assert_int_equal(mock.qps, 1);
+	assert_int_equal(mock.ids, 1);
+	mock.fail = mock.fail_too = NULL;
+	assert_int_equal(connect_link(), 0);
+	assert_int_equal(mock.qps, 1);
+	rdma->link_close(link_);
+	assert_no_link_left();
+}
+
+/* The device may still write to the buffer. */
+static void a_stuck_queue_pair_keeps_its_channel_closed(void **state)
+{
+	char page[4096];
+	struct xfer x = { .op = XFER_READ, .bytes = sizeof page, .buf = page };
+
+	(void)state;
+	assert_int_equal(connect_link(), 0);
+	mock.hold = mock.no_flush = true;
+	x.link = link_;
+	rdma->submit(channel, &x, 1, after_ms(LONG_MS));
+	rdma->link_abort(link_);
+	rdma->abandon(channel, &x, 1);
+	assert_int_equal(x.status, -ETIMEDOUT);
+	assert_false(channel_is_usable(channel));
+	refuse_to_destroy();
+	rdma->link_close(link_);
+	assert_false(channel_is_usable(channel));
+	mock.fail = NULL;
+	assert_int_equal(connect_link(), 0);
+	assert_true(channel_is_usable(channel));
+	rdma->link_close(link_);
+}
+
+static void a_channel_outlives_its_end_with_its_queue_pair(void **state)
+{
+	(void)state;
+	assert_int_equal(connect_link(), 0);
+	refuse_to_destroy();
+	rdma->link_close(link_);
+	rdma->channel_destroy(channel);
+	assert_domains(1);
+	assert_int_equal(mock.qps, 1);
+	mock.fail = NULL; /* stop() destroys it again, in full */
+}
+
 /* --- each answer that is another --- */
 
 static void assert_answer_fails(enum mock_step step, struct mock_answer answer,
@@ -468,6 +551,10 @@ int main(void)
 		with_channel(ibv_query_device__EPERM),
 		with_channel(rdma_connect__EINVAL),
 		with_channel(rdma_get_cm_event__EIO_at_the_connection),
+		with_channel(ibv_destroy_qp__EBUSY),
+		with_channel(ibv_destroy_qp__EBUSY_of_a_link_that_failed),
+		with_channel(a_stuck_queue_pair_keeps_its_channel_closed),
+		with_channel(a_channel_outlives_its_end_with_its_queue_pair),
 		with_channel(silence_ends_at_the_deadline_of_each_step),
 		with_channel(another_event_is_told_with_its_status),
 		with_channel(a_rejection_tells_the_servers_own_words),
