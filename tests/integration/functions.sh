@@ -292,15 +292,33 @@ lines_with() { # FILE TEXT
 	grep -cF -e "$2" "$1" || true
 }
 
-# expect_line FILE WORD...: some line has them all
-expect_line() {
+# has_line FILE WORD...: some line has them all
+has_line() {
 	local file=$1 found word
 	found=$(cat "$file")
 	shift
 	for word; do
-		found=$(grep -F -e "$word" <<<"$found") ||
-			fail "no line of $(basename "$file") has: $*"
+		found=$(grep -F -e "$word" <<<"$found") || return 1
 	done
+}
+
+# A log is written by a thread of its own: a line may come after what it tells.
+
+# expect_line FILE WORD...: the same, soon
+expect_line() {
+	wait_for 5 has_line "$@" ||
+		fail "no line of $(basename "$1") has: ${*:2}"
+}
+
+at_least_lines() { # FILE TEXT NUMBER
+	[ "$(lines_with "$1" "$2")" -ge "$3" ]
+}
+
+# expect_lines FILE TEXT NUMBER: so many lines have it, soon, and no more
+expect_lines() {
+	expect 5 at_least_lines "$@"
+	[ "$(lines_with "$1" "$2")" = "$3" ] ||
+		fail "more than $3 lines of $(basename "$1") have: $2"
 }
 
 # expect_one_line FILE WORD...: there is one line only, and it has them all

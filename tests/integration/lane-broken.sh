@@ -28,7 +28,6 @@ expect_value p pages_lost_ever -eq 0
 expect_value p server.0.reconnects -eq 0
 expect_value s sessions -eq 1
 expect_value s lanes -eq "$(tcp_connections 16)"
-[ "$(lines_with "$dir/p.log" "lanes rebuilt")" = "$recoveries" ] ||
-	fail "not one line for each"
+expect_lines "$dir/p.log" "lanes rebuilt" "$recoveries"
 stop p
 stop proxy KILL || true

@@ -31,7 +31,7 @@ expect_req q "stamp 4" read:0:4M
 stop tnet KILL || true
 expect 15 state q down
 expect_value q pages_lost -eq 1024
-[ "$(lines_with "$dir/q.log" "is lost")" = 2 ] || fail "not one line for each"
+expect_lines "$dir/q.log" "is lost" 2
 network tnet t
 expect 10 state q up
 expect_req q ok write:0:4M:5

@@ -38,7 +38,7 @@ expect_req p EIO read:16M:24M
 # new pages go to the other one
 expect_req p ok write:40M:8M:4
 expect_req p "stamp 4" read:40M:8M
-[ "$(lines_with "$dir/p.log" "is lost")" = 1 ] || fail "not one line tells"
+expect_lines "$dir/p.log" "is lost" 1
 expect_line "$dir/p.log" "server $(server a) is lost" pages "I/O error"
 
 # Back on the same port, it is recognised as another one.

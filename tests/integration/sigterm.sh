@@ -131,7 +131,7 @@ for _ in 1 2 3; do
 	expect 10 no_signal "${pid[u]}"
 done
 expect_of b "stamp 7" read:0:1M
-[ "$(lines_with "$dir/u.log" "$waits")" = 1 ] || fail "said more than once"
+expect_lines "$dir/u.log" "$waits" 1
 leave b
 expect_end u
 

@@ -73,7 +73,6 @@ for version in 0 1 65535; do
 	expect_one_line "$dir/answer" "type 18 cookie 77 code 1" \
 		"text this server speaks version 2"
 done
-[ "$(lines_with "$dir/s.log" "version of the rswap protocol")" = 3 ] ||
-	fail "not one line for each"
+expect_lines "$dir/s.log" "version of the rswap protocol" 3
 start_plugin p "$(server s)" size=32M
 expect_req p ok write:0:4096:3
