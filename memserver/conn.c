@@ -43,13 +43,23 @@ void conn_cut(struct conn *c, const char *why)
 
 /* --- sending --- */
 
+/* The peer is gone, and may have said BYE before: what has come of it is still
+ * taken, and the end of the stream after that ends the connection. */
+static void stop_sending(struct conn *c)
+{
+	c->unheard = true;
+	c->out_bytes = 0;
+	shutdown(c->fd, SHUT_RDWR);
+	set_events(c);
+}
+
 static void flush(struct conn *c)
 {
 	ssize_t put =
 		send(c->fd, c->out, c->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (put < 0 && errno != EAGAIN && errno != EINTR) {
-		conn_cut(c, lost);
+		stop_sending(c);
 		return;
 	}
 	if (put > 0) {
@@ -65,7 +75,7 @@ static void flush(struct conn *c)
 
 bool conn_send(struct conn *c, const struct wire_message *m)
 {
-	if (c->broken || c->leaving)
+	if (c->broken || c->leaving || c->unheard)
 		return true;
 	if (CONN_OUT_BYTES - c->out_bytes < WIRE_MESSAGE_MAX) {
 		conn_cut(c, "it does not read its replies");
@@ -82,7 +92,8 @@ void conn_leave(struct conn *c)
 		return;
 	c->leaving = true;
 	conn_limit(c, LEAVE_S);
-	flush(c);
+	if (!c->unheard)
+		flush(c);
 }
 
 /* --- receiving --- */

@@ -43,6 +43,7 @@ struct conn {
 	ev_timer timer;
 	bool whole_messages; /* receive nothing beyond the current message */
 	bool leaving;	     /* sends what is queued, then ends */
+	bool unheard;	     /* sending failed: only receives, to the end */
 	const char *broken;  /* the timer ends it, and why */
 	size_t in_bytes;
 	size_t out_bytes;
@@ -58,7 +59,8 @@ void conn_open(struct conn *conn, struct ev_loop *loop, int fd,
 /* Ends the connection after SECONDS; never, below 0. */
 void conn_limit(struct conn *conn, double seconds);
 
-/* Sends M, now or when the peer reads.  False when the peer has not read for
+/* Sends M, now or when the peer reads.  Where that fails, the messages that the
+ * peer has sent before are still taken.  False when the peer has not read for
  * so long that there is no room: the connection will end. */
 bool conn_send(struct conn *conn, const struct wire_message *m);
 

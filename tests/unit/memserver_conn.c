@@ -129,6 +129,26 @@ static void takes_several_at_a_time(void **state)
 	assert_int_equal(messages, 200);
 }
 
+/* A peer that says BYE and goes has said so, even where a message for it is
+ * sent between the two: that fails, and what came before is taken. */
+static void takes_what_came_from_a_peer_that_is_gone(void **state)
+{
+	struct wire_message release = { .type = WIRE_RELEASE };
+	struct wire_message bye = { .type = WIRE_BYE };
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+
+	(void)state;
+	put(bytes, wire_encode(&bye, bytes));
+	close(peer);
+	peer = -1;
+	assert_true(conn_send(&conn, &release));
+	assert_true(conn_send(&conn, &release));
+	turn();
+	assert_int_equal(messages, 1);
+	assert_int_equal(last_type, WIRE_BYE);
+	assert_non_null(ended);
+}
+
 static void leaves_what_follows_in_the_socket(void **state)
 {
 	uint8_t bytes[WIRE_MESSAGE_MAX];
@@ -230,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(takes_bytes_one_by_one),
 		TEST(takes_several_at_a_time),
+		TEST(takes_what_came_from_a_peer_that_is_gone),
 		TEST(leaves_what_follows_in_the_socket),
 		TEST(shows_garbage_out),
 		cmocka_unit_test(tells_garbage_apart),
