@@ -10,7 +10,9 @@
  * session's thread aborts all links, waits until no request uses one, has the
  * server fence them (WIRE_FENCE: no byte that was sent on one reaches a slab
  * any more), and builds new ones; then the requests are repeated.  Without the
- * fence a repeated WRITE could be overtaken by its own first copy.
+ * fence a repeated WRITE could be overtaken by its own first copy.  Nor is a
+ * slab freed meanwhile: it may be handed out again before the last WRITE to it
+ * has arrived.
  *
  * Where the control connection has failed too, the thread connects again, with
  * growing pauses, and takes the session up (WIRE_RESUME, which implies the
