@@ -27,9 +27,8 @@ static void tell_free(struct peer *peer)
 	atomic_store(&peer->free_bytes, fallback_free_bytes(fallback_of(peer)));
 }
 
-/* What was given back first: there may be no other free slot.  Not where the
- * disk failed meanwhile: a write to that slot may be under way until the links
- * are closed. */
+/* What was given back first: there may be no other free slot.  No write to one
+ * is ever under way: a transfer is over when it was submitted (file.c). */
 static void do_work(struct peer *peer)
 {
 	struct remote_slab slot = { 0 };
@@ -37,10 +36,6 @@ static void do_work(struct peer *peer)
 	struct slab_part *part;
 
 	while (peer_next_given_back(peer, &given)) {
-		if (peer_state(peer) == PEER_BROKEN) {
-			peer_give_back(peer, given.slab, given.label);
-			return;
-		}
 		slot.slab = given.slab;
 		fallback_give_back(fallback_of(peer), &slot);
 		atomic_fetch_sub(&peer->slabs, 1);
