@@ -223,6 +223,8 @@ static void serves_without_descriptors(void **state)
 	(void)state;
 	client_open(&c, &server);
 	assert_true(client_alloc(&c, &slab));
+	/* the thread of the status has begun, and has its reserve */
+	assert_int_equal(daemon_status(&server, "sessions"), 1);
 	allow_files(first_free());
 	turned_away = raw_connect(&server);
 	assert_true(is_closed(turned_away));
