@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "reason.h"
+#include "error.h"
 
 #define CTLSOCK_COMMAND_MAX 64
 

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 enum log_level {
 	LOG_LEVEL_ERROR,  /* something is lost or refused; somebody must act */

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* "HOST", "HOST:PORT", "[V6]:PORT", "V6" as they were written, taken apart. */
 struct net_name {

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* The most bytes of a path, with its NUL. */
 #define NEWFILE_PATH_MAX 4096

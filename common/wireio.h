@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 #include "wire.h"
 
 /* Sends MESSAGE.  0 or a negative errno as net_send_all gives it. */

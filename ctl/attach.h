@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 #include "statedir.h"
 
 #define ATTACH_SERVERS_MAX 64

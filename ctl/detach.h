@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* How long swapoff may take unless told otherwise: it reads every page back. */
 #define DETACH_DEFAULT_S 900

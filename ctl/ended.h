@@ -2,7 +2,7 @@
 #ifndef RSWAPCTL_ENDED_H
 #define RSWAPCTL_ENDED_H
 
-#include "reason.h"
+#include "error.h"
 
 /* Where a process was no child of ours, so that nobody tells how it ended. */
 #define ENDED_UNKNOWN (-1)

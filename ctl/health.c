@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "ctlsock.h"
-#include "reason.h"
+#include "error.h"
 
 /* A plugin asks each of its servers every 3 seconds. */
 #define SILENT_MS 8000

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 struct lastlook {
 	uint64_t failed_reads, failed_writes; /* since then */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 #define NBD_SOCKETS_MAX 16
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* The most devices that are looked through for a free one. */
 #define NBDDEV_MAX 1024

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "nbd_netlink.h"
-#include "reason.h"
+#include "error.h"
 
 struct nbdexport {
 	uint64_t size_bytes;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* The plugin that nbdkit loads, a name or a path: RSWAP_PLUGIN, or the one in
  * rswapctl's own prefix, or "rswap", which nbdkit looks for.  Static. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* From here on SIGINT, SIGTERM and SIGHUP don't end rswapctl, but what it waits
  * for, so that it can undo what it has done. */

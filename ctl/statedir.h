@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "reason.h"
+#include "error.h"
 
 #define STATE_NAME_MAX 32
 #define STATE_PATH_MAX 100 /* a Unix socket's path has to fit 108 bytes */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "options.h"
-#include "reason.h"
+#include "error.h"
 #include "statedir.h"
 
 #define TARGETS_MAX	       512

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 #include "statedir.h"
 
 /* What disconnecting, or stopping nbdkit, takes at most. */

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 /* What swapping over a network should have on this machine: a twentieth of its
  * memory, and no more than 64 MiB. */

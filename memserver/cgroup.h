@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 
 #define CGROUP_NO_LIMIT UINT64_MAX
 

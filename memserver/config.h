@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "net.h"
-#include "reason.h"
+#include "error.h"
 #include "wire.h"
 
 #define CONFIG_LISTEN_MAX 16

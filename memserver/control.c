@@ -7,7 +7,7 @@
 #include "admission.h"
 #include "clock.h"
 #include "conn.h"
-#include "handout.h"
+#include "grant.h"
 #include "lane_tcp.h"
 #include "log.h"
 #include "output.h"

@@ -8,7 +8,7 @@
 
 #include "list.h"
 #include "mail.h"
-#include "reason.h"
+#include "error.h"
 
 struct server;
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "config.h"
-#include "reason.h"
+#include "error.h"
 
 /* TCP lanes that every session can have, whatever others have: what a plugin
  * has at most.  RDMA lanes need no descriptor. */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "config.h"
-#include "reason.h"
+#include "error.h"
 
 /* Opens what the functions below read, and keeps it open.  Says once where no
  * cgroup can be seen.  Main thread, before any other. */

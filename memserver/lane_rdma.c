@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "handout.h"
+#include "grant.h"
 #include "lane_domain.h"
 #include "log.h"
 #include "output.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "net.h"
-#include "reason.h"
+#include "error.h"
 #include "slab.h"
 
 struct lane_domain;

@@ -2,7 +2,7 @@
 #ifndef RSWAP_MEMSERVER_LISTEN_H
 #define RSWAP_MEMSERVER_LISTEN_H
 
-#include "reason.h"
+#include "error.h"
 
 struct server;
 

@@ -8,7 +8,7 @@
 
 #include "clock.h"
 #include "config.h"
-#include "handout.h"
+#include "grant.h"
 #include "host.h"
 #include "filelimit.h"
 #include "log.h"

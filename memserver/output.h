@@ -5,7 +5,7 @@
 #define RSWAP_MEMSERVER_OUTPUT_H
 
 #include "net.h"
-#include "reason.h"
+#include "error.h"
 
 /* Before the first thread; log_stop at the end.  0, or a negative errno and
  * WHY.

@@ -5,7 +5,7 @@
 #ifndef RSWAP_MEMSERVER_OWNFILE_H
 #define RSWAP_MEMSERVER_OWNFILE_H
 
-#include "reason.h"
+#include "error.h"
 
 /* Zeroed: none. */
 struct ownfile {

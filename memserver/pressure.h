@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "reason.h"
+#include "error.h"
 #include "server.h"
 
 /* "some avg10" in the text of a PSI file, in hundredths of a percent. False

@@ -7,7 +7,7 @@
 
 #include "control.h"
 #include "clock.h"
-#include "handout.h"
+#include "grant.h"
 #include "held.h"
 #include "lane_rdma.h"
 #include "log.h"

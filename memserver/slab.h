@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #include "list.h"
-#include "reason.h"
+#include "error.h"
 #include "work.h"
 
 struct slab_pool;

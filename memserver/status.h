@@ -4,7 +4,7 @@
 #ifndef RSWAP_STATUS_H
 #define RSWAP_STATUS_H
 
-#include "reason.h"
+#include "error.h"
 #include "server.h"
 
 /* Listens at config->control.  Sets server->status.  0 or a negative errno. */

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "mail.h"
-#include "reason.h"
+#include "error.h"
 
 /* Embedded in what is to be done.  Belongs to the queue from workq_submit
  * until `done` runs, or until `run` returns where there is no `done`: then

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "carry.h"
+#include "io/transfer.h"
 #include "clock.h"
-#include "crc32c.h"
+#include "pages/crc32c.h"
 #include "log.h"
-#include "session.h"
+#include "servers/session.h"
 #include "size.h"
 #include "times.h"
 

@@ -1,13 +1,15 @@
 /* The page engine: everything between a front end (nbdkit's callbacks) and the
  * transports.  A request travels
  *
- *   front end -> request.c -> plan.c -> pagemap.c -> slab.c (-> place.c ->
- *     session.c) -> lane.c -> carry.c -> redundancy.h -> transport
+ *   front end -> io/request.c -> io/plan.c -> pages/pagemap.c -> pages/slab.c
+ * (-> servers/placement.c -> servers/session.c) -> pages/lane.c ->
+ * io/transfer.c -> pages/redundancy/redundancy.h -> transport
  *
  * Threads: the front end's threads run requests, as many at a time as it likes;
- * one thread per server (session.c) runs the control connection and everything
- * that is slow: allocating slabs, building and rebuilding lanes, freeing; the
- * keeper (keeper.c) repairs and moves what slabs consist of.
+ * one thread per server (servers/session.c) runs the control connection and
+ * everything that is slow: allocating slabs, building and rebuilding lanes,
+ * freeing; the keeper (repair/repair.c) repairs and moves what slabs consist
+ * of.
  *
  * Lock order: none is needed.  Every lock here (page map, lane pool, slab
  * table, peer, keeper) is a leaf, held for a few instructions or while asleep
@@ -20,16 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "checksum.h"
-#include "fallback.h"
-#include "keeper.h"
-#include "lane.h"
+#include "pages/checksum.h"
+#include "servers/fallback.h"
+#include "repair/repair.h"
+#include "pages/lane.h"
 #include "net.h"
-#include "pagemap.h"
-#include "peer.h"
-#include "reason.h"
-#include "redundancy.h"
-#include "slab.h"
+#include "pages/pagemap.h"
+#include "servers/server.h"
+#include "error.h"
+#include "pages/redundancy/redundancy.h"
+#include "pages/slab.h"
 
 struct engine_config {
 	struct net_name *servers; /* [n_servers], the caller's */
@@ -150,7 +152,8 @@ static inline bool engine_checksum_fits(const struct engine *engine,
 	       checksums_get(&engine->checksums, page) == checksum_page(bytes);
 }
 
-/* Sets pages and keeps their slabs' counts.  For request.c and session.c. */
+/* Sets pages and keeps their slabs' counts.  For io/request.c and
+ * servers/session.c. */
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
 		      enum page_state state);
 /* PRESENT pages become LOST, and are counted; how many did. */

@@ -331,7 +331,7 @@ expect_one_line() {
 # --- requests ---
 
 # How many TCP connections a plugin of so many lanes has to a server: pairs, as
-# common/tcp.c says.
+# plugin/transport/tcp.c says.
 tcp_connections() { # LANES
 	local pairs=$(($(nproc) / 4))
 	[ "$pairs" -le 4 ] || pairs=4

@@ -4,14 +4,14 @@
 # are allowed in what runs before a program serves, and in the sinks.
 . "$(dirname "$0")/functions.sh"
 
-allowed='^plugin/config.c:|^plugin/rswap.c:.*(nbdkit_(error|debug)\("%s"|"control=%s: %s"|fprintf\(stderr, "nbdkit: rswap)'
-allowed+='|^plugin/lifecycle.c:.*write\(STDERR_FILENO'
+allowed='^plugin/service/config.c:|^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|"control=%s: %s"|fprintf\(stderr, "nbdkit: rswap)'
+allowed+='|^plugin/service/lifecycle.c:.*write\(STDERR_FILENO'
 allowed+='|^memserver/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^common/log.c:.*fprintf\(stderr, "rswap: '
 
 cd "$src"
 grep -nE '\b(stderr|STDERR_FILENO|nbdkit_error|nbdkit_debug|nbdkit_verror|syslog|perror|sd_notifyf?|sd_journal_[a-z]*|warnx?|psignal) *[,()]' \
-	plugin/*.c memserver/*.c common/*.c | sed -E 's/:[0-9]+:/: /' |
+	-r --include='*.c' plugin memserver common | sed -E 's/:[0-9]+:/: /' |
 	grep -vE "$allowed" | grep -v '^[^ ]*: *\(/\*\| \*\)' | grep -v '^common/logqueue.c:' >"$dir/others" || true
 [ ! -s "$dir/others" ] || fail "not through common/log.h: $(cat "$dir/others")"

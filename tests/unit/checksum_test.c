@@ -1,6 +1,6 @@
-#include "checksum.h"
+#include "pages/checksum.h"
 
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "support.h"
 
 #define PAGES 1000

@@ -1,5 +1,5 @@
-/* plugin/config.c, with stand-ins for what it uses of nbdkit. */
-#include "config.h"
+/* plugin/service/config.c, with stand-ins for what it uses of nbdkit. */
+#include "service/config.h"
 #include "support.h"
 #include "clock.h"
 #include "times.h"

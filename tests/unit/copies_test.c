@@ -4,9 +4,9 @@
 
 #include <errno.h>
 
-#include "carry.h"
-#include "keeper.h"
-#include "session.h"
+#include "io/transfer.h"
+#include "repair/repair.h"
+#include "servers/session.h"
 
 #define SERVERS 4
 #define PAGES	40u /* slabs 0, 1 and half of 2, with copies */

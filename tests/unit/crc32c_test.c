@@ -1,6 +1,6 @@
-#include "crc32c.h"
+#include "pages/crc32c.h"
 
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "support.h"
 
 /* Each test is run once for each way: *state is the way. */

@@ -16,7 +16,7 @@ static inline enum page_state look(const struct pagemap *map, uint64_t page)
 }
 
 #define pagemap_get look
-#include "request.c"
+#include "io/request.c"
 #undef pagemap_get
 
 static struct engine engine;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "place.h"
-#include "session.h"
+#include "servers/placement.h"
+#include "servers/session.h"
 
 struct fake_servers fake;
 

@@ -1,4 +1,4 @@
-#include "fallback.h"
+#include "servers/fallback.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
+#include "transport/file.h"
 #include "support.h"
 
 #define SLOT	     (64u << 10)

@@ -1,4 +1,4 @@
-#include "lane.h"
+#include "pages/lane.h"
 #include "support.h"
 
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* The memory server's RDMA lanes and registered slabs, over mocked verbs: what
  * a client is told when a call fails, and that nothing is left of it. */
 #include "fake_control.h"
-#include "handout.h"
+#include "grant.h"
 #include "lane_rdma.h"
 #include "mock_verbs.h"
 #include "server.h"

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "handout.h"
+#include "grant.h"
 #include "pressure.h"
 #include "release.h"
 #include "session_server.h"

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "keeper.h"
+#include "repair/repair.h"
 
 #define SERVERS	 4
 #define PAGE	 5u /* the one that all this is about */

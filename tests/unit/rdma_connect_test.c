@@ -1,6 +1,6 @@
 /* The RDMA transport's channels and links, over mocked verbs. */
 #include "mock_verbs.h"
-#include "rdma.h"
+#include "transport/rdma.h"
 #include "support.h"
 
 #include <errno.h>

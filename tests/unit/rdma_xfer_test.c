@@ -1,6 +1,6 @@
 /* The RDMA transport's transfers, over mocked verbs. */
 #include "mock_verbs.h"
-#include "rdma.h"
+#include "transport/rdma.h"
 #include "support.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The tables that ISA-L makes on other processors, and wrong ones. */
-#include "redundancy.h"
+#include "pages/redundancy/redundancy.h"
 
 #include <errno.h>
 

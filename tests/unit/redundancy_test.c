@@ -1,8 +1,8 @@
-#include "redundancy.h"
+#include "pages/redundancy/redundancy.h"
 
 #include <stdlib.h>
 
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "support.h"
 
 #define MAX_PAGES 64

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "place.h"
-#include "session.h"
+#include "servers/placement.h"
+#include "servers/session.h"
 
 #define SERVERS 3
 #define THREADS 6

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "handout.h"
+#include "grant.h"
 #include "support.h"
 
 struct config config;

@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "session.h"
+#include "servers/session.h"
 #include "support.h"
 #include "wireio.h"
 

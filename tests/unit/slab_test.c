@@ -1,4 +1,4 @@
-#include "slab.h"
+#include "pages/slab.h"
 #include "support.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "spin.h"
+#include "transport/spin.h"
 #include "support.h"
 
 /* A wait whose spin, where there is one, ends so.  Whether there was one. */

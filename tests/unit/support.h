@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "reason.h"
+#include "error.h"
 #include "wire.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -1,6 +1,6 @@
 #include "tcp_server.h"
 #include "support.h"
-#include "transport.h"
+#include "transport/transport.h"
 
 #include <errno.h>
 

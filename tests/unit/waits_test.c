@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-#include "carry.h"
-#include "keeper.h"
+#include "io/transfer.h"
+#include "repair/repair.h"
 
 #define SERVERS 3
 #define PAGES	16u

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "keeper.h"
+#include "repair/repair.h"
 #include "log.h"
 
 #define SERVERS 4

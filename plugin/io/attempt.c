@@ -1,0 +1,207 @@
+#include "attempt.h"
+
+#include <errno.h>
+
+#include "clock.h"
+
+uint64_t try_until(const struct engine *engine, uint64_t deadline_ns)
+{
+	uint64_t until_ns = clock_tick_ns() + engine->attempt_ns;
+
+	return until_ns < deadline_ns ? until_ns : deadline_ns;
+}
+
+void try_wait_all(struct lane *lane, uint64_t deadline_ns)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->wait(channel, set->xfers, set->submitted,
+					   deadline_ns);
+	}
+}
+
+/* Whether the largest read might not find room beside what is in flight. */
+static bool is_short_of_room(const struct engine *engine,
+			     const struct lane *lane)
+{
+	const struct redundancy *r = &engine->redundancy;
+	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->unit_bytes;
+	uint32_t xfers = r->need * carry_max_runs(engine);
+	bool is_short =
+		lane->scratch_used + bytes > engine->lanes.config.scratch_bytes;
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
+		is_short = is_short ||
+			   lane->sets[t].n + xfers > TRANSPORT_MAX_XFERS;
+	return is_short;
+}
+
+/* How long to wait for late transfers whose room is needed: a server that is
+ * merely busy has answered by then. */
+#define ROOM_NS (300 * NS_PER_MS)
+
+/* Breaks the peers of what is in flight, and sees it end. */
+static void give_up(struct engine *engine, struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			if (xfer_in_progress(&set->xfers[i]))
+				peer_break(&engine->peers[set->tags[i].peer],
+					   carry_failure_text(-ETIMEDOUT));
+		}
+	}
+	try_wait_all(lane, 0);
+}
+
+void carry_end(struct engine *engine, struct lane *lane)
+{
+	if (lane_in_flight(lane))
+		give_up(engine, lane);
+	lane_links_release(&engine->lanes, lane);
+}
+
+void try_begin(struct engine *engine, struct lane *lane)
+{
+	lane->unsent = false;
+	if (lane_in_flight(lane)) {
+		if (!is_short_of_room(engine, lane))
+			return;
+		lane_wait(lane, clock_now_ns() + ROOM_NS);
+		if (lane_in_flight(lane))
+			give_up(engine, lane);
+	}
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
+		lane->sets[t].n = lane->sets[t].submitted = 0;
+	lane->scratch_used = 0;
+	lane_no_parking(&engine->lanes, lane);
+}
+
+uint8_t *try_scratch(const struct engine *engine, struct lane *lane,
+		     uint64_t bytes)
+{
+	uint8_t *at = lane->scratch + lane->scratch_used;
+
+	if (lane->scratch_used + bytes > engine->lanes.config.scratch_bytes)
+		return NULL;
+	lane->scratch_used += bytes;
+	return at;
+}
+
+static struct lane_set *set_of(struct lane *lane, const struct link *link)
+{
+	size_t t = 0;
+
+	while (lane->channels[t] != link->channel)
+		t++;
+	return &lane->sets[t];
+}
+
+/* The state after the hold: a peer that breaks later aborts the link and waits
+ * for it to be let go. */
+bool try_hold(const struct engine *engine, struct lane *lane,
+	      const struct slab_part *part)
+{
+	return lane_link_hold(lane, part->peer) &&
+	       peer_state(peer_of_part(engine, part)) == PEER_UP;
+}
+
+bool try_add(struct engine *engine, struct lane *lane, size_t run_number,
+	     uint32_t part_number, enum xfer_op op, uint8_t *buf)
+{
+	struct lane_run *run = &lane->runs[run_number];
+	struct slab_part *part = &run->slab->parts[part_number];
+	struct link *link = lane->links[atomic_load(&part->peer)].link;
+	struct lane_set *set = set_of(lane, link);
+
+	if (set->n == TRANSPORT_MAX_XFERS)
+		return false;
+	set->tags[set->n] = (struct lane_tag){ .run = (uint16_t)run_number,
+					       .part = (uint8_t)part_number,
+					       .peer = part->peer };
+	set->xfers[set->n++] = (struct xfer){
+		.link = link,
+		.op = op,
+		.bytes = run->pages * engine->redundancy.unit_bytes,
+		.remote = part->remote,
+		.offset_bytes = slab_offset_of_page(&engine->slabs, run->page),
+		.buf = buf,
+		.status = -EINPROGRESS,
+	};
+	run->sent |= 1u << part_number;
+	run->shares[part_number] = buf;
+	return true;
+}
+
+void try_submit(struct lane *lane, uint64_t deadline_ns)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+		uint32_t from = set->submitted;
+
+		if (set->n == from)
+			continue;
+		set->submitted = set->n;
+		channel->ops->submit(channel, &set->xfers[from], set->n - from,
+				     deadline_ns);
+	}
+}
+
+/* What became of one transfer that is over. */
+static void take_over(struct engine *engine, struct lane *lane,
+		      const struct lane_tag *tag, int status, uint64_t took_ns,
+		      int *worst)
+{
+	struct peer *peer = &engine->peers[tag->peer];
+	struct lane_run *run = &lane->runs[tag->run];
+
+	if (status == XFER_UNSENT) {
+		lane->unsent = true;
+		if (tag->late)
+			return;
+		run->failed |= 1u << tag->part;
+		run->unsent |= 1u << tag->part;
+		if (!*worst)
+			*worst = status;
+	} else if (status) {
+		peer_break(peer, carry_failure_text(status));
+		/* It hangs, and will not be back in a moment. */
+		if (status == -ETIMEDOUT)
+			peer_stays_away(peer);
+		if (tag->late)
+			return;
+		run->failed |= 1u << tag->part;
+		if (*worst != -EREMOTEIO)
+			*worst = status;
+	} else if (!tag->late) {
+		run->have |= 1u << tag->part;
+		if (took_ns)
+			peer_took(peer, took_ns);
+	}
+}
+
+int try_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
+{
+	uint64_t took_ns = begin_ns ? clock_now_ns() - begin_ns : 0;
+	int worst = 0;
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct lane_tag *tag = &set->tags[i];
+			int status = xfer_status(&set->xfers[i]);
+
+			if (tag->over || status == -EINPROGRESS)
+				continue;
+			tag->over = true;
+			take_over(engine, lane, tag, status, took_ns, &worst);
+		}
+	}
+	return worst;
+}

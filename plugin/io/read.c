@@ -1,0 +1,398 @@
+#include "attempt.h"
+
+#include <errno.h>
+
+#include "clock.h"
+
+/* How long a read waits before it asks one more server: the usual time and four
+ * times its usual deviation, as TCP's retransmission timer (RFC 6298), within
+ * these bounds. */
+#define HEDGE_MIN_NS (2 * NS_PER_MS)
+#define HEDGE_MAX_NS (40 * NS_PER_MS)
+
+/* How long to wait at a time where several channels may answer. */
+#define SLICE_NS (NS_PER_MS / 2)
+
+/* One read in so many asks a server that is not the fastest, so that a server
+ * which became fast again is noticed. */
+#define EXPLORE_READS 32
+
+/* --- whom to ask --- */
+
+static bool stale_for(const struct engine *engine, const struct lane_run *run,
+		      const struct slab_part *part)
+{
+	uint32_t unit = slab_unit_of_page(&engine->slabs, run->page);
+
+	if (atomic_load(&part->stale_units) == 0)
+		return false;
+	for (uint32_t i = 0; i < run->pages; i++) {
+		if (part_is_stale(part, unit + i))
+			return true;
+	}
+	return false;
+}
+
+/* The parts that are at hand or under way, and their rows. */
+static uint32_t parts_asked(const struct lane_run *run)
+{
+	return run->sent & ~run->failed;
+}
+
+static uint32_t rows_asked(const struct lane_run *run)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < LANE_PARTS_MAX; i++) {
+		if (parts_asked(run) & 1u << i)
+			rows |= 1u << run->slab->parts[i].row;
+	}
+	return rows;
+}
+
+/* The less the better.  Of servers that take about the same, each is the first
+ * choice for some slabs. */
+static uint64_t score(const struct engine *engine, const struct lane_run *run,
+		      uint32_t i)
+{
+	const struct peer *peer = peer_of_part(engine, &run->slab->parts[i]);
+	uint64_t number = slab_number(&engine->slabs, run->slab);
+	uint64_t ns =
+		atomic_load_explicit(&peer->usual_ns, memory_order_relaxed);
+
+	if (number % engine->slabs.n_parts == i)
+		ns -= ns / 4;
+	return peer->local ? UINT64_MAX / 2 + ns : ns;
+}
+
+/* Which of the parts that hold RUN to ask next: the one with the best score, or
+ * where WORST the one with the worst.  -1 where there is none; then OBSTACLE
+ * has a server that would do if it were not BROKEN. */
+static int choose(const struct engine *engine, const struct lane_run *run,
+		  bool worst, struct obstacle *obstacle)
+{
+	uint32_t rows = rows_asked(run);
+	uint64_t best_score = 0;
+	int best = -1;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		const struct slab_part *part = &run->slab->parts[i];
+		enum peer_state state;
+		uint64_t s;
+
+		if (!part_is_live(part) ||
+		    (run->sent | run->banned) & 1u << i ||
+		    rows & 1u << part->row || stale_for(engine, run, part))
+			continue;
+		state = peer_state(peer_of_part(engine, part));
+		if (state == PEER_BROKEN)
+			obstacle->peer = peer_of_part(engine, part);
+		if (state != PEER_UP)
+			continue;
+		/* Nothing is to be learned of a disk. */
+		s = worst && peer_of_part(engine, part)->local
+			    ? 0
+			    : score(engine, run, i);
+		if (best < 0 || (worst ? s > best_score : s < best_score)) {
+			best = (int)i;
+			best_score = s;
+		}
+	}
+	return best;
+}
+
+/* Asks one more part for a run.  False where there is none, or no room. */
+static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
+		    bool worst, struct obstacle *obstacle)
+{
+	struct lane_run *run = &lane->runs[number];
+	uint64_t bytes = run->pages * (uint64_t)engine->redundancy.unit_bytes;
+
+	for (;;) {
+		int i = choose(engine, run, worst, obstacle);
+		uint8_t *buf = run->buf;
+
+		if (i < 0)
+			return false;
+		if (!try_hold(engine, lane, &run->slab->parts[i])) {
+			obstacle->peer =
+				peer_of_part(engine, &run->slab->parts[i]);
+			run->sent |= 1u << i;
+			run->failed |= 1u << i;
+			continue;
+		}
+		/* Where there is one part only nothing is ever late, and the
+		 * caller's memory will do. */
+		if (engine->redundancy.parts > 1)
+			buf = try_scratch(engine, lane, bytes);
+		return buf && try_add(engine, lane, number, (uint32_t)i,
+				      XFER_READ, buf);
+	}
+}
+
+static bool complete(const struct engine *engine, const struct lane_run *run)
+{
+	return count_bits(run->have) >= engine->redundancy.need;
+}
+
+/* Sees to it that enough is at hand or under way for every run.  0, or -EAGAIN
+ * with OBSTACLE, where a server failed just now or before, or -EIO where no
+ * part has it. */
+static int ask_enough(struct engine *engine, struct lane *lane, bool worst,
+		      struct obstacle *obstacle)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		const struct lane_run *run = &lane->runs[i];
+
+		while (count_bits(parts_asked(run)) < engine->redundancy.need) {
+			if (!ask_one(engine, lane, i, worst, obstacle))
+				return obstacle->peer || run->failed ? -EAGAIN
+								     : -EIO;
+		}
+	}
+	return 0;
+}
+
+static bool all_complete(const struct engine *engine, const struct lane *lane)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		if (!complete(engine, &lane->runs[i]))
+			return false;
+	}
+	return true;
+}
+
+/* One more part for each run that waits.  False where there was none to ask. */
+static bool hedge(struct engine *engine, struct lane *lane)
+{
+	struct obstacle ignored = { 0 };
+	bool asked = false;
+
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		if (!complete(engine, &lane->runs[i]))
+			asked |= ask_one(engine, lane, i, false, &ignored);
+	}
+	if (asked)
+		atomic_fetch_add_explicit(&lane->counters.hedges, 1,
+					  memory_order_relaxed);
+	return asked;
+}
+
+/* --- one try --- */
+
+static uint64_t hedge_after_ns(const struct engine *engine,
+			       const struct lane *lane)
+{
+	uint64_t longest_ns = HEDGE_MIN_NS;
+
+	if (engine->redundancy.parts == 1)
+		return UINT64_MAX / 2;
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		const struct lane_run *run = &lane->runs[i];
+
+		for (uint32_t p = 0; p < engine->slabs.n_parts; p++) {
+			uint64_t ns;
+
+			if (!(run->sent & 1u << p))
+				continue;
+			ns = peer_patience_ns(
+				peer_of_part(engine, &run->slab->parts[p]));
+			if (ns > longest_ns)
+				longest_ns = ns;
+		}
+	}
+	return longest_ns < HEDGE_MAX_NS ? longest_ns : HEDGE_MAX_NS;
+}
+
+/* Of a set: how many are over, and how many this try waits for. */
+static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
+{
+	*over = *pending = 0;
+	for (uint32_t i = 0; i < set->submitted; i++) {
+		if (!xfer_in_progress(&set->xfers[i]))
+			++*over;
+		else if (!set->tags[i].late)
+			++*pending;
+	}
+}
+
+/* Waits for all transfers of this try, or ANY, until UNTIL_NS. */
+static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
+{
+	size_t sets = 0, over, pending;
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		count_set(&lane->sets[t], &over, &pending);
+		sets += pending > 0;
+	}
+	if (any && sets > 1 && clock_left_ns(until_ns) > SLICE_NS)
+		until_ns = clock_now_ns() + SLICE_NS;
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		count_set(set, &over, &pending);
+		if (pending > 0)
+			channel->ops->wait_until(
+				channel, set->xfers, set->submitted,
+				over + (any ? 1 : pending), until_ns);
+	}
+}
+
+/* Nobody waits any more for what is still in flight.  The server that was
+ * overtaken took at least as long as that. */
+static void leave_late(struct engine *engine, struct lane *lane,
+		       uint64_t begin_ns)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct lane_tag *tag = &set->tags[i];
+
+			/* Also one that ended just now: the next plan's runs
+			 * have nothing to do with it. */
+			if (tag->late || tag->over)
+				continue;
+			tag->late = true;
+			if (!xfer_in_progress(&set->xfers[i]))
+				continue;
+			peer_took_at_least(&engine->peers[tag->peer],
+					   clock_now_ns() - begin_ns);
+		}
+	}
+}
+
+/* Sees what a try waits for to its end. */
+static void cut_short(struct engine *engine, struct lane *lane,
+		      uint64_t until_ns)
+{
+	try_wait_all(lane, until_ns);
+	try_harvest(engine, lane, 0);
+}
+
+/* How long a server that is asked in vain may take where too many lanes wait
+ * for such already: as long as lane_reap gives it then. */
+#define SHORTAGE_NS (300 * NS_PER_MS)
+
+/* Ends a try that cannot succeed.  With one part, what it waits for is the
+ * caller's memory. */
+static void drop_try(struct engine *engine, struct lane *lane,
+		     uint64_t begin_ns, uint64_t until_ns)
+{
+	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
+
+	if (engine->redundancy.parts == 1)
+		cut_short(engine, lane, until_ns);
+	else if (!lane_in_flight(lane) || lane_may_park(&engine->lanes, lane))
+		leave_late(engine, lane, begin_ns);
+	else
+		cut_short(engine, lane,
+			  soon_ns < until_ns ? soon_ns : until_ns);
+}
+
+/* How long a read takes decides where there is a choice of servers; where there
+ * is none it is only shown, and now and then is enough. */
+static bool is_timed(const struct engine *engine, const struct lane *lane)
+{
+	return engine->redundancy.parts > 1 || lane->turn % EXPLORE_READS == 0;
+}
+
+/* A server that others wait for is not tried for the sake of its figures. */
+static bool explores(const struct engine *engine, struct lane *lane)
+{
+	return ++lane->turn % EXPLORE_READS == 0 &&
+	       atomic_load(&engine->lanes.n_may_park) == 0;
+}
+
+/* Asks one more part for each run that waits, where one more lane may be left
+ * with late transfers.  Else who keeps the lanes is given up soon.  False where
+ * it is to be tried again: the others may be away for a moment. */
+static bool try_hedge(struct engine *engine, struct lane *lane)
+{
+	bool allowed = lane->may_park;
+
+	if (!lane_may_park(&engine->lanes, lane)) {
+		lane_reap(&engine->lanes, true);
+		return false;
+	}
+	if (hedge(engine, lane))
+		return true;
+	if (!allowed)
+		lane_no_parking(&engine->lanes, lane);
+	return false;
+}
+
+/* Gets enough parts of every run. */
+static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
+		 struct obstacle *obstacle)
+{
+	uint64_t until_ns = try_until(engine, deadline_ns), hedge_at_ns;
+	bool worst = explores(engine, lane), hedged = false;
+	uint64_t begin_ns = is_timed(engine, lane) ? clock_now_ns() : 0;
+	int failed = 0, rc;
+
+	rc = ask_enough(engine, lane, worst, obstacle);
+	hedge_at_ns = begin_ns + hedge_after_ns(engine, lane);
+	while (!rc) {
+		try_submit(lane, until_ns);
+		wait_some(lane, hedged,
+			  hedged || until_ns < hedge_at_ns ? until_ns
+							   : hedge_at_ns);
+		failed = try_harvest(engine, lane, begin_ns);
+		if (all_complete(engine, lane)) {
+			leave_late(engine, lane, begin_ns);
+			return 0;
+		}
+		if (clock_left_ns(until_ns) == 0) {
+			cut_short(engine, lane, until_ns);
+			return all_complete(engine, lane) ? 0 : -EAGAIN;
+		}
+		rc = ask_enough(engine, lane, false, obstacle);
+		if (failed) /* perhaps the one that was asked besides */
+			hedged = false;
+		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
+			continue;
+		hedged = try_hedge(engine, lane);
+		if (!hedged)
+			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
+	}
+	try_submit(lane, until_ns);
+	drop_try(engine, lane, begin_ns, until_ns);
+	/* Others may still have it. */
+	return failed == -EREMOTEIO && !obstacle->peer ? failed : rc;
+}
+
+/* From the shares at hand to pages. */
+static void decode_run(const struct engine *engine, struct lane_run *run)
+{
+	const uint8_t *shares[REDUNDANCY_MAX_PARTS];
+	uint32_t rows[REDUNDANCY_MAX_PARTS];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; n < engine->redundancy.need; i++) {
+		if (!(run->have & 1u << i))
+			continue;
+		rows[n] = run->slab->parts[i].row;
+		shares[n++] = run->shares[i];
+	}
+	redundancy_decode(&engine->redundancy, rows, shares, run->pages,
+			  run->buf);
+}
+
+int carry_read(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
+	       struct obstacle *obstacle)
+{
+	int rc;
+
+	try_begin(engine, lane);
+	for (size_t i = 0; i < lane->n_runs; i++)
+		lane->runs[i].sent = lane->runs[i].have = lane->runs[i].failed =
+			0;
+	rc = fetch(engine, lane, deadline_ns, obstacle);
+	if (rc == -EAGAIN && lane->unsent)
+		obstacle->lane = lane;
+	for (size_t i = 0; !rc && i < lane->n_runs; i++)
+		decode_run(engine, &lane->runs[i]);
+	return rc;
+}

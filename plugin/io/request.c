@@ -1,0 +1,303 @@
+/* Requests: from a range of the device to runs of pages and back.  This is the
+ * I/O path: nothing here allocates, logs, or holds a lock while it waits.
+ *
+ * A request goes in pieces of at most LANE_PAGES pages, each planned as runs of
+ * pages that lie next to each other in one slab (plan.c).  A try of a piece is
+ * inside the slabs of its runs, has them carried (transfer.h), and leaves. What
+ * stood in the way (a slab in change, a server that recovers, a page that is
+ * being written) is waited for with nothing held but the lane; then the piece
+ * is tried again.  Both directions are idempotent, and a server that was BROKEN
+ * in between has fenced the earlier try (servers/server.h).
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "transfer.h"
+#include "clock.h"
+#include "servers/placement.h"
+#include "plan.h"
+#include "verify.h"
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* --- reading --- */
+
+/* Whether the plan would be the same now. */
+static bool plan_holds(const struct engine *engine, const struct lane *lane)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		if (!verify_unchanged(engine, &lane->runs[i]) ||
+		    !plan_is_uniform(engine, &lane->runs[i]))
+			return false;
+	}
+	return true;
+}
+
+static int try_read(struct engine *engine, struct lane *lane,
+		    uint64_t deadline_ns, struct obstacle *obstacle)
+{
+	int rc = carry_read(engine, lane, deadline_ns, obstacle);
+
+	for (size_t i = 0; !rc && i < lane->n_runs; i++)
+		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
+				obstacle);
+	/* No server had what was planned: others may have what is there now. */
+	if (rc == -EIO && !plan_holds(engine, lane))
+		rc = -EAGAIN;
+	return rc == -ESTALE ? -EAGAIN : rc;
+}
+
+/* Reads the first *N pages or fewer, and tells how many. */
+static int read_piece(struct engine *engine, struct lane *lane, char *buf,
+		      uint64_t page, uint64_t *n, uint64_t deadline_ns)
+{
+	uint64_t asked = *n;
+
+	for (;;) {
+		struct obstacle obstacle = { 0 };
+		int rc;
+
+		*n = asked;
+		rc = plan_read(engine, lane, (uint8_t *)buf, page, n,
+			       &obstacle);
+		if (!rc && lane->n_runs > 0)
+			rc = try_read(engine, lane, deadline_ns, &obstacle);
+		carry_leave(engine, lane);
+		if (rc == -EAGAIN)
+			rc = carry_await(engine, &obstacle, deadline_ns);
+		if (rc != -EAGAIN)
+			return rc;
+		count(&lane->counters.retries, 1);
+	}
+}
+
+/* --- writing --- */
+
+/* Sees to a slab for every run, with none entered. */
+static int place_runs(struct engine *engine, struct lane *lane,
+		      uint64_t deadline_ns)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		int rc = place_slab(engine, lane->runs[i].slab, deadline_ns);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* After a write has failed for good: where it was sent, nobody knows which
+ * bytes its pages hold.  Pages that were absent stay so. */
+static void disown_runs(struct engine *engine, struct lane *lane)
+{
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		struct lane_run *run = &lane->runs[i];
+
+		if (run->unsure)
+			engine_lose_pages(engine, run->page, run->pages);
+	}
+}
+
+static int try_write(struct engine *engine, struct lane *lane,
+		     uint64_t deadline_ns, struct obstacle *obstacle)
+{
+	int rc = place_runs(engine, lane, deadline_ns);
+
+	if (rc)
+		return rc;
+	rc = plan_enter(lane, obstacle);
+	if (!rc)
+		rc = carry_write(engine, lane, deadline_ns, obstacle);
+	carry_leave(engine, lane);
+	return rc;
+}
+
+static int write_runs(struct engine *engine, struct lane *lane,
+		      uint64_t deadline_ns)
+{
+	int rc;
+
+	for (;;) {
+		struct obstacle obstacle = { 0 };
+
+		rc = try_write(engine, lane, deadline_ns, &obstacle);
+		if (rc == -EAGAIN)
+			rc = carry_await(engine, &obstacle, deadline_ns);
+		if (rc != -EAGAIN)
+			break;
+		count(&lane->counters.retries, 1);
+	}
+	if (rc)
+		disown_runs(engine, lane);
+	return rc;
+}
+
+/* The pages of a piece that no run has are zeros, and become absent. */
+static void discard_gaps(struct engine *engine, const struct lane *lane,
+			 uint64_t page, uint64_t n)
+{
+	uint64_t end = page + n;
+
+	for (size_t i = 0; i < lane->n_runs; i++) {
+		const struct lane_run *run = &lane->runs[i];
+
+		engine_set_pages(engine, page, run->page - page, PAGE_ABSENT);
+		page = run->page + run->pages;
+	}
+	engine_set_pages(engine, page, end - page, PAGE_ABSENT);
+}
+
+/* Writes the first *N pages or fewer, and tells how many. */
+static int write_piece(struct engine *engine, struct lane *lane, char *buf,
+		       uint64_t page, uint64_t *n, uint64_t deadline_ns)
+{
+	uint64_t zeros = plan_write(engine, lane, (uint8_t *)buf, page, n);
+	int rc = plan_own(engine, lane, deadline_ns);
+
+	if (!rc && lane->n_runs > 0)
+		rc = write_runs(engine, lane, deadline_ns);
+	plan_disown(engine, lane);
+	if (!rc && zeros > 0) {
+		discard_gaps(engine, lane, page, *n);
+		count(&engine->counters.zero_pages, zeros);
+	}
+	return rc;
+}
+
+/* --- the front end's side --- */
+
+static int piece(struct engine *engine, struct lane *lane, enum lane_use use,
+		 char *buf, uint64_t page, uint64_t *n, uint64_t deadline_ns)
+{
+	return use == LANE_READ
+		       ? read_piece(engine, lane, buf, page, n, deadline_ns)
+		       : write_piece(engine, lane, buf, page, n, deadline_ns);
+}
+
+static int pieces(struct engine *engine, struct lane *lane, enum lane_use use,
+		  char *buf, uint64_t page, uint64_t n, uint64_t deadline_ns)
+{
+	while (n > 0) {
+		uint64_t now = n < LANE_PAGES ? n : LANE_PAGES;
+		int rc = piece(engine, lane, use, buf, page, &now, deadline_ns);
+
+		if (rc)
+			return rc;
+		page += now;
+		n -= now;
+		buf += now * PAGE_BYTES;
+	}
+	return 0;
+}
+
+/* A read of absent pages, or a write of zeros, is served here and now: it goes
+ * on whatever has become of the servers, and takes no lane. */
+static bool read_locally(struct engine *engine, char *buf, uint64_t page,
+			 uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		if (pagemap_get(&engine->pages, page + i) != PAGE_ABSENT)
+			return false;
+	}
+	memset(buf, 0, n * PAGE_BYTES);
+	count(&engine->counters.local_reads, 1);
+	return true;
+}
+
+static bool write_locally(struct engine *engine, const char *buf, uint64_t page,
+			  uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		if (!plan_is_zero(buf + i * PAGE_BYTES))
+			return false;
+	}
+	engine_set_pages(engine, page, n, PAGE_ABSENT);
+	count(&engine->counters.zero_pages, n);
+	count(&engine->counters.local_writes, 1);
+	return true;
+}
+
+static bool run_locally(struct engine *engine, enum lane_use use, char *buf,
+			uint64_t page, uint64_t n)
+{
+	return use == LANE_READ ? read_locally(engine, buf, page, n)
+				: write_locally(engine, buf, page, n);
+}
+
+static void count_failure(struct engine *engine, enum lane_use use)
+{
+	count(use == LANE_READ ? &engine->counters.read_errors
+			       : &engine->counters.write_errors,
+	      1);
+	atomic_store_explicit(&engine->counters.last_error_ns, clock_now_ns(),
+			      memory_order_relaxed);
+}
+
+static int run_request(struct engine *engine, enum lane_use use, char *buf,
+		       uint64_t bytes, uint64_t offset)
+{
+	uint64_t page = offset / PAGE_BYTES, n = bytes / PAGE_BYTES;
+	uint64_t deadline_ns;
+	struct lane *lane;
+	int rc;
+
+	if (run_locally(engine, use, buf, page, n))
+		return 0;
+	deadline_ns = clock_tick_ns() + engine->config.timeout_ns;
+	lane = lane_get(&engine->lanes, use, deadline_ns);
+	if (!lane) {
+		count_failure(engine, use);
+		return -EIO;
+	}
+	rc = pieces(engine, lane, use, buf, page, n, deadline_ns);
+	count(use == LANE_READ ? &lane->counters.reads : &lane->counters.writes,
+	      1);
+	count(use == LANE_READ ? &lane->counters.read_bytes
+			       : &lane->counters.write_bytes,
+	      bytes);
+	lane_put(&engine->lanes, lane, use);
+	if (rc)
+		count_failure(engine, use);
+	return rc == 0 || rc == -ENOSPC ? rc : -EIO;
+}
+
+int engine_read(struct engine *engine, void *buf, uint64_t count_bytes,
+		uint64_t offset)
+{
+	return run_request(engine, LANE_READ, buf, count_bytes, offset);
+}
+
+int engine_write(struct engine *engine, const void *buf, uint64_t count_bytes,
+		 uint64_t offset)
+{
+	/* Transfers have one kind of buffer; a WRITE only reads it. */
+	return run_request(engine, LANE_WRITE, (char *)(uintptr_t)buf,
+			   count_bytes, offset);
+}
+
+void engine_discard(struct engine *engine, uint64_t count_bytes,
+		    uint64_t offset)
+{
+	engine_set_pages(engine, offset / PAGE_BYTES, count_bytes / PAGE_BYTES,
+			 PAGE_ABSENT);
+}
+
+uint64_t engine_extent(const struct engine *engine, uint64_t count_bytes,
+		       uint64_t offset, bool *absent)
+{
+	const struct pagemap *pages = &engine->pages;
+	uint64_t page = offset / PAGE_BYTES, n = count_bytes / PAGE_BYTES;
+	uint64_t done = 1;
+
+	/* Each page is looked at once: it may change meanwhile. */
+	*absent = pagemap_get(pages, page) == PAGE_ABSENT;
+	while (done < n &&
+	       (pagemap_get(pages, page + done) == PAGE_ABSENT) == *absent)
+		done++;
+	return done * PAGE_BYTES;
+}

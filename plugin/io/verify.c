@@ -1,0 +1,266 @@
+#include "verify.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "repair/repair.h"
+
+bool verify_unchanged(const struct engine *engine, const struct lane_run *run)
+{
+	for (uint32_t i = 0; run->looks && i < run->pages; i++) {
+		if (!pagemap_unchanged(&engine->pages, run->page + i,
+				       run->looks[i], false))
+			return false;
+	}
+	return true;
+}
+
+/* The first page of RUN whose bytes are not those that were written, or
+ * run->pages. */
+static uint32_t first_wrong(const struct engine *engine,
+			    const struct lane_run *run)
+{
+	uint32_t i = 0;
+
+	while (i < run->pages &&
+	       engine_checksum_fits(engine, run->page + i,
+				    run->buf + (uint64_t)i * PAGE_BYTES))
+		i++;
+	return i;
+}
+
+/* --- which parts are wrong --- */
+
+/* The search for what is wrong with a page, which is owned meanwhile.  Sets of
+ * parts are bits. */
+struct search {
+	struct engine *engine;
+	struct lane *lane;
+	struct lane_run page; /* alone */
+	uint64_t deadline_ns;
+	struct obstacle *obstacle;
+	uint32_t holders; /* that have the page */
+	uint32_t wrong;	  /* that were in a set from which it came out wrong */
+	int unread;	  /* 0, or why some set was not read */
+};
+
+static struct slab_part *part_of(const struct search *s, uint32_t i)
+{
+	return &s->page.slab->parts[i];
+}
+
+static uint32_t holders_of(const struct search *s)
+{
+	uint32_t unit = slab_unit_of_page(&s->engine->slabs, s->page.page);
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
+		if (part_is_live(part_of(s, i)) &&
+		    !part_is_stale(part_of(s, i), unit) &&
+		    !(s->page.banned & 1u << i))
+			bits |= 1u << i;
+	}
+	return bits;
+}
+
+/* Whether a page can be read from the parts in SET, all of them needed. */
+static bool is_source(const struct search *s, uint32_t set)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
+		if (set & 1u << i)
+			rows |= 1u << part_of(s, i)->row;
+	}
+	return (uint32_t)__builtin_popcount(set) ==
+		       s->engine->redundancy.need &&
+	       (uint32_t)__builtin_popcount(rows) == s->engine->redundancy.need;
+}
+
+/* Reads the page from the parts in SET and no others.  0 where it is right,
+ * -EILSEQ where it is wrong, or why it was not read. */
+static int read_from(struct search *s, uint32_t set)
+{
+	struct obstacle obstacle = { 0 };
+	int rc;
+
+	if (clock_left_ns(s->deadline_ns) == 0)
+		return -ETIMEDOUT;
+	/* A server whose session waits for its link shall not wait for others.
+	 */
+	lane_links_release(&s->engine->lanes, s->lane);
+	/* Alone in the plan, as carry_read carries all that is in it. */
+	s->lane->n_runs = 1;
+	s->lane->runs[0] = s->page;
+	s->lane->runs[0].banned = ~set;
+	s->lane->read_again++;
+	rc = carry_read(s->engine, s->lane, s->deadline_ns, &obstacle);
+	if (obstacle.peer)
+		*s->obstacle = obstacle;
+	if (!rc && !engine_checksum_fits(s->engine, s->page.page, s->page.buf))
+		rc = -EILSEQ;
+	return rc;
+}
+
+/* The first set of parts from which the page is right, or 0. */
+static uint32_t find_right(struct search *s)
+{
+	for (uint32_t set = s->holders; set; set = (set - 1) & s->holders) {
+		int rc;
+
+		if (!is_source(s, set))
+			continue;
+		rc = read_from(s, set);
+		if (!rc)
+			return set;
+		if (rc == -EILSEQ)
+			s->wrong |= set;
+		else if (s->unread != -EAGAIN) /* which is no reason to end */
+			s->unread = rc;
+	}
+	return 0;
+}
+
+/* RIGHT with part I in the place of one that is there. */
+static uint32_t with_part(const struct search *s, uint32_t right, uint32_t i)
+{
+	for (uint32_t j = 0; j < s->engine->slabs.n_parts; j++) {
+		uint32_t set = (right & ~(1u << j)) | 1u << i;
+
+		if (right & 1u << j && is_source(s, set))
+			return set;
+	}
+	return 0; /* there is always one */
+}
+
+/* What part I holds of the page is wrong: stale from here on.  The page is
+ * right without it. */
+static void condemn(const struct search *s, uint32_t i)
+{
+	struct slab_part *part = part_of(s, i);
+
+	atomic_fetch_add(&peer_of_part(s->engine, part)->wrong_units, 1);
+	part_mark(part, slab_unit_of_page(&s->engine->slabs, s->page.page), 1,
+		  true);
+	keeper_poke(s->engine);
+}
+
+/* Condemns the parts that are wrong, each by itself beside parts that are
+ * RIGHT.  How many. */
+static uint32_t condemn_wrong(struct search *s, uint32_t right)
+{
+	uint32_t suspects = s->wrong & ~right, n = 0;
+
+	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
+		if (!(suspects & 1u << i) ||
+		    read_from(s, with_part(s, right, i)) != -EILSEQ)
+			continue;
+		condemn(s, i);
+		n++;
+	}
+	return n;
+}
+
+/* No server has the page any more. */
+static void lose(const struct search *s)
+{
+	struct engine *engine = s->engine;
+
+	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+		/* Of several shares nobody knows which is wrong. */
+		if (engine->redundancy.need == 1 && s->wrong & 1u << i)
+			atomic_fetch_add(&peer_of_part(engine, part_of(s, i))
+						  ->wrong_units,
+					 1);
+	}
+	atomic_fetch_add(&engine->counters.wrong_lost,
+			 (uint64_t)engine_lose_pages(engine, s->page.page, 1));
+	keeper_poke(engine);
+}
+
+/* The parts that RUN was decoded from: the first of those at hand. */
+static uint32_t parts_used(const struct engine *engine,
+			   const struct lane_run *run)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0, n = 0; n < engine->redundancy.need; i++) {
+		if (run->have & 1u << i) {
+			used |= 1u << i;
+			n++;
+		}
+	}
+	return used;
+}
+
+/* Page I of RUN, which is owned, came out wrong.  Everything that has it is
+ * asked again, as what was wrong may have been the way from there: only what is
+ * wrong twice is given up. */
+static int judge(struct engine *engine, struct lane *lane,
+		 const struct lane_run *run, uint32_t i, uint64_t deadline_ns,
+		 struct obstacle *obstacle)
+{
+	struct search s = { .engine = engine,
+			    .lane = lane,
+			    .page = *run,
+			    .deadline_ns = deadline_ns,
+			    .obstacle = obstacle,
+			    .wrong = parts_used(engine, run) };
+	const struct lane_run first = lane->runs[0]; /* RUN, perhaps */
+	const size_t n_runs = lane->n_runs;
+	uint32_t right;
+	int rc;
+
+	atomic_fetch_add(&engine->counters.wrong_reads, 1);
+	s.page.page += i;
+	s.page.pages = 1;
+	s.page.buf += (uint64_t)i * PAGE_BYTES;
+	s.holders = holders_of(&s);
+	right = find_right(&s);
+	if (right) {
+		rc = condemn_wrong(&s, right) ? -ESTALE : -EAGAIN;
+	} else if (s.unread) {
+		rc = s.unread;
+	} else {
+		lose(&s);
+		rc = -ESTALE;
+	}
+	lane->runs[0] = first;
+	lane->n_runs = n_runs;
+	return rc;
+}
+
+/* Judges page I of a RUN that was read without owning its pages. */
+static int own_and_judge(struct engine *engine, struct lane *lane,
+			 const struct lane_run *run, uint32_t i,
+			 uint64_t deadline_ns, struct obstacle *obstacle)
+{
+	uint64_t page = run->page + i;
+	int rc = -ESTALE;
+
+	/* Without waiting, as the lane is inside slabs. */
+	if (pagemap_own(&engine->pages, page, 0)) {
+		obstacle->busy = true;
+		obstacle->page = page;
+		return -EAGAIN;
+	}
+	/* Where it changed since, what was read tells nothing of what is there
+	 * now. */
+	if (pagemap_unchanged(&engine->pages, page, run->looks[i], true))
+		rc = judge(engine, lane, run, i, deadline_ns, obstacle);
+	pagemap_disown(&engine->pages, page);
+	return rc;
+}
+
+int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
+	       uint64_t deadline_ns, struct obstacle *obstacle)
+{
+	uint32_t wrong = first_wrong(engine, run);
+
+	if (wrong == run->pages)
+		return verify_unchanged(engine, run) ? 0 : -ESTALE;
+	if (run->looks)
+		return own_and_judge(engine, lane, run, wrong, deadline_ns,
+				     obstacle);
+	return judge(engine, lane, run, wrong, deadline_ns, obstacle);
+}

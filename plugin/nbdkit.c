@@ -1,0 +1,433 @@
+/* nbdkit's callbacks: the front end of the page engine, and nothing else. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "clock.h"
+#include "service/config.h"
+#include "engine.h"
+#include "service/lifecycle.h"
+#include "log.h"
+#include "service/safety.h"
+#include "size.h"
+#include "service/status.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* What NBD allows in one request, and nbdkit's own limit is twice that. */
+#define MAX_REQUEST_BYTES (32u << 20)
+
+/* nbdkit keeps a buffer per thread, as large as the largest request that it
+ * saw; the kernel's nbd device sends 128 KiB at most unless told otherwise.
+ * That twice for each lane, and some for everything else. */
+#define HEAP_BYTES_PER_LANE (256u << 10)
+#define HEAP_BYTES	    (2u << 20)
+
+static struct config config = {
+	.spin_auto = true,
+	.engine = { .checksum = true,
+		    .repair_bytes_per_s = CONFIG_REPAIR_BYTES_PER_S },
+};
+static struct engine engine;
+static struct safety safety;
+static struct status_server status_server;
+static uint64_t slab_bytes;
+static struct fallback fallback; /* until the engine has it */
+static atomic_bool told_of_alignment;
+
+/* By the thread that writes the log, once there is one. */
+static void log_line(enum log_level level, const char *line)
+{
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		nbdkit_error("%s", line);
+		break;
+	case LOG_LEVEL_NOTICE:
+		fprintf(stderr, "nbdkit: rswap: %s\n", line);
+		break;
+	case LOG_LEVEL_DEBUG:
+		nbdkit_debug("%s", line);
+		break;
+	case LOG_LEVEL_MANAGER:
+		break;
+	}
+}
+
+/* --- life --- */
+
+static void rswap_load(void)
+{
+	log_to(log_line);
+	safety_prepare();
+}
+
+static int rswap_config(const char *key, const char *value)
+{
+	return config_key(&config, key, value);
+}
+
+static int rswap_config_complete(void)
+{
+	return config_complete(&config);
+}
+
+static void rswap_dump_plugin(void)
+{
+	struct reason why;
+
+	printf("rswap_version=%s\n", RSWAP_VERSION);
+	printf("rswap_protocol=%d\n", WIRE_VERSION);
+	printf("rswap_page_bytes=%u\n", PAGE_BYTES);
+	printf("rswap_keys=server size transport lanes spin timeout control "
+	       "replicas redundancy checksum fallback fallback-size "
+	       "repair-rate strict\n");
+	printf("rswap_transports=");
+	for (size_t i = 0; transports[i]; i++)
+		printf("%s%s", i ? " " : "", transports[i]->name);
+	printf("\n");
+	printf("rswap_rdma_device=%s\n",
+	       transport_rdma.available(&why) ? "yes" : "no");
+}
+
+/* The last moment at which errors still reach the terminal. */
+static int rswap_get_ready(void)
+{
+	struct reason why;
+
+	if (engine_probe(&config.engine, &slab_bytes, &fallback, &why)) {
+		nbdkit_error("%s", why.text);
+		return -1;
+	}
+	if (config.control_path &&
+	    status_listen(&status_server, config.control_path, &why)) {
+		nbdkit_error("control=%s: %s", config.control_path, why.text);
+		return -1;
+	}
+	return 0;
+}
+
+/* What swap safety was refused: once, with what follows and what helps. */
+static int tell_safety(struct reason *why)
+{
+	bool refused = false;
+
+	for (int i = 0; i < SAFETY_SETTINGS; i++) {
+		if (safety.setting[i].holds)
+			continue;
+		refused = true;
+		log_error("swap safety: %s is refused (%s): %s",
+			  safety_name((enum safety_setting)i),
+			  safety.setting[i].why.text,
+			  safety_remedy((enum safety_setting)i));
+	}
+	if (refused && config.strict) {
+		reason_set(why, "strict=1 refuses to start without these");
+		return -EPERM;
+	}
+	return 0;
+}
+
+static void tell_start(void)
+{
+	const struct engine_config *e = &config.engine;
+
+	log_notice("serving %s from %u server%s: %u lanes, slabs of %s; "
+		   "%" PRIu64 " KiB of tables, %" PRIu64 " KiB locked",
+		   size_format(e->size_bytes).text, e->n_servers,
+		   e->n_servers > 1 ? "s" : "", e->lanes,
+		   size_format(slab_bytes).text,
+		   engine_memory_bytes(&engine) >> 10,
+		   safety_locked_bytes() >> 10);
+}
+
+static void stay_apart(void)
+{
+	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
+		const struct transport_ops *transport =
+			atomic_load(&engine.peers[i].transport);
+
+		if (transport && transport->apart)
+			safety_stay_apart();
+	}
+}
+
+/* With clients attached.  The servers get told; memory is left to the end of
+ * the process. */
+static void end_by_force(void)
+{
+	log_notice("ending at once, open connections: %u", lifecycle_clients());
+	status_stop(&status_server);
+	engine_stop(&engine);
+	log_stop();
+	_exit(EXIT_SUCCESS);
+}
+
+static const struct lifecycle_ops lifecycle_ops = {
+	.shut_down = nbdkit_shutdown,
+	.force = end_by_force,
+};
+
+/* Before any thread of the engine or of nbdkit's connections exists: they
+ * inherit what safety_apply sets. */
+static int start(struct reason *why)
+{
+	int rc;
+
+	safety_apply(&safety, HEAP_BYTES + (uint64_t)config.engine.lanes *
+						   HEAP_BYTES_PER_LANE);
+	rc = tell_safety(why);
+	if (!rc)
+		rc = engine_create(&engine, &config.engine, slab_bytes,
+				   &fallback, why);
+	if (!rc)
+		rc = engine_start(
+			&engine,
+			clock_now_ns() + engine_reach_ns(&config.engine), why);
+	if (!rc && config.control_path)
+		rc = status_start(&status_server, &engine, &safety, why);
+	/* nbdkit has its own handlers by now. */
+	if (!rc)
+		rc = lifecycle_begin(&lifecycle_ops, why);
+	return rc;
+}
+
+/* The log first: no thread that serves ever waits for who reads it. */
+static int rswap_after_fork(void)
+{
+	struct reason why = { "" };
+
+	if (log_start(&why)) {
+		nbdkit_error("%s", why.text);
+		return -1;
+	}
+	if (start(&why)) {
+		log_error("%s", why.text);
+		log_stop(); /* nbdkit exits */
+		return -1;
+	}
+	stay_apart();
+	tell_start();
+	return 0;
+}
+
+static void rswap_unload(void)
+{
+	lifecycle_end();
+	status_stop(&status_server);
+	/* With a client attached, nbdkit's threads may still be in requests:
+	 * then its memory is left to the end of the process. */
+	if (engine_stop(&engine) && lifecycle_clients() == 0)
+		engine_destroy(&engine);
+	config_free(&config);
+	log_stop();
+}
+
+/* --- connections --- */
+
+static void *rswap_open(int readonly)
+{
+	(void)readonly;
+	if (lifecycle_client_opens())
+		return &engine;
+	log_error("no new client is served: this nbdkit was asked to end, "
+		  "and does when its last one goes");
+	return NULL;
+}
+
+static void rswap_close(void *handle)
+{
+	(void)handle;
+	lifecycle_client_closed();
+}
+
+static int64_t rswap_get_size(void *handle)
+{
+	(void)handle;
+	return (int64_t)config.engine.size_bytes;
+}
+
+static int rswap_block_size(void *handle, uint32_t *minimum,
+			    uint32_t *preferred, uint32_t *maximum)
+{
+	(void)handle;
+	*minimum = *preferred = PAGE_BYTES;
+	*maximum = MAX_REQUEST_BYTES;
+	return 0;
+}
+
+/* One page map serves all connections: what one has written and had
+ * acknowledged, every other reads. */
+static int rswap_can_multi_conn(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int rswap_can_fua(void *handle)
+{
+	(void)handle;
+	/* A write is acknowledged when the server has it: every write is one
+	 * with FUA. */
+	return NBDKIT_FUA_NATIVE;
+}
+
+static int rswap_can_fast_zero(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+/* --- requests --- */
+
+/* Of errno values NBD passes on only a few, EIO and ENOSPC among them. */
+static int result(int rc)
+{
+	if (rc) {
+		lifecycle_hold();
+		nbdkit_set_error(-rc);
+	}
+	return rc ? -1 : 0;
+}
+
+/* Requests are whole pages.  nbdkit's block size is advice, so others arrive;
+ * said once, since a client that sends one sends many. */
+static bool aligned(const char *what, uint32_t count, uint64_t offset)
+{
+	if (((count | offset) & (PAGE_BYTES - 1)) == 0)
+		return true;
+	if (!atomic_exchange(&told_of_alignment, true))
+		log_error("%s of %" PRIu32 " bytes at %" PRIu64
+			  " refused: requests must be aligned to 4096 bytes; "
+			  "use nbd-client -block-size 4096, or nbdkit "
+			  "--filter=blocksize minblock=4096",
+			  what, count, offset);
+	nbdkit_set_error(EINVAL);
+	return false;
+}
+
+static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
+		       uint32_t flags)
+{
+	int rc;
+
+	(void)flags;
+	if (!aligned("read", count, offset))
+		return -1;
+	safety_request_begin(false);
+	rc = engine_read(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
+}
+
+static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
+			uint64_t offset, uint32_t flags)
+{
+	int rc;
+
+	(void)flags;
+	if (!aligned("write", count, offset))
+		return -1;
+	safety_request_begin(true);
+	rc = engine_write(handle, buf, count, offset);
+	safety_request_end();
+	return result(rc);
+}
+
+/* Every acknowledged write is where it is going to be. */
+static int rswap_flush(void *handle, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return 0;
+}
+
+static int discard(struct engine *e, _Atomic uint64_t *counter,
+		   const char *what, uint32_t count, uint64_t offset)
+{
+	if (!aligned(what, count, offset))
+		return -1;
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+	engine_discard(e, count, offset);
+	return 0;
+}
+
+static int rswap_trim(void *handle, uint32_t count, uint64_t offset,
+		      uint32_t flags)
+{
+	(void)flags;
+	return discard(handle, &engine.counters.trims, "trim", count, offset);
+}
+
+/* Zeroing makes pages absent, whether or not the client allows a hole: NBD
+ * calls NO_HOLE a hint, and there is no later write that could fail for want of
+ * what a hole saved, but one that no server has room for. */
+static int rswap_zero(void *handle, uint32_t count, uint64_t offset,
+		      uint32_t flags)
+{
+	(void)flags;
+	return discard(handle, &engine.counters.zeroes, "zero", count, offset);
+}
+
+static int rswap_extents(void *handle, uint32_t count, uint64_t offset,
+			 uint32_t flags, struct nbdkit_extents *extents)
+{
+	uint64_t end = offset + count;
+
+	/* Extents are whole pages, whatever was asked about. */
+	offset &= ~(uint64_t)(PAGE_BYTES - 1);
+	end = (end + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+	while (offset < end) {
+		bool absent;
+		uint64_t bytes =
+			engine_extent(handle, end - offset, offset, &absent);
+		uint32_t type =
+			absent ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
+
+		if (nbdkit_add_extent(extents, offset, bytes, type))
+			return -1;
+		offset += bytes;
+		if (flags & NBDKIT_FLAG_REQ_ONE)
+			break;
+	}
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "rswap",
+	.longname = "swap to another machine's memory",
+	.version = RSWAP_VERSION,
+	.description = "Serves a block device whose pages live in the memory "
+		       "of other machines, reached over RDMA or TCP.",
+	.magic_config_key = "server",
+	.config_help = config_help,
+	.load = rswap_load,
+	.unload = rswap_unload,
+	.config = rswap_config,
+	.config_complete = rswap_config_complete,
+	.dump_plugin = rswap_dump_plugin,
+	.get_ready = rswap_get_ready,
+	.after_fork = rswap_after_fork,
+	.open = rswap_open,
+	.close = rswap_close,
+	.get_size = rswap_get_size,
+	.block_size = rswap_block_size,
+	.can_multi_conn = rswap_can_multi_conn,
+	.can_fua = rswap_can_fua,
+	.can_fast_zero = rswap_can_fast_zero,
+	.pread = rswap_pread,
+	.pwrite = rswap_pwrite,
+	.flush = rswap_flush,
+	.trim = rswap_trim,
+	.zero = rswap_zero,
+	.extents = rswap_extents,
+	.errno_is_preserved = 0,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

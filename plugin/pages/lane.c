@@ -1,0 +1,527 @@
+#include "lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "transport/memory.h"
+
+/* Reads keep a quarter of the lanes to themselves, and at least one, where
+ * there are two. */
+static uint32_t max_writers(uint32_t lanes)
+{
+	uint32_t reserved = lanes < 4 ? lanes / 2 : lanes / 4;
+
+	return lanes - reserved;
+}
+
+static int make_lanes(struct lane_pool *pool)
+{
+	uint32_t n = pool->config.lanes + 1;
+
+	pool->lanes = calloc(n, sizeof *pool->lanes);
+	if (!pool->lanes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct lane *lane = &pool->lanes[i];
+
+		pool->n++;
+		lane->links = calloc(pool->config.peers, sizeof *lane->links);
+		if (!lane->links)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Page-aligned and populated, as transports may register or read into it. */
+static int make_scratch(struct lane_pool *pool)
+{
+	uint64_t bytes = pool->config.scratch_bytes * pool->n;
+	void *p;
+
+	if (!bytes)
+		return 0;
+	p = pages_map(bytes);
+	if (!p)
+		return -errno;
+	pool->scratch = p;
+	pool->scratch_bytes = bytes;
+	for (uint32_t i = 0; i < pool->n; i++)
+		pool->lanes[i].scratch =
+			(uint8_t *)p + i * pool->config.scratch_bytes;
+	return 0;
+}
+
+static void free_lane(struct lane_pool *pool, struct lane *lane)
+{
+	lane->next = pool->free;
+	pool->free = lane;
+	pool->n_free++;
+}
+
+int lane_pool_create(struct lane_pool *pool,
+		     const struct lane_pool_config *config, struct reason *why)
+{
+	int rc;
+
+	memset(pool, 0, sizeof *pool);
+	pool->config = *config;
+	pool->max_writers = max_writers(config->lanes);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_mutex_init(&pool->channels_lock, NULL);
+	clock_cond_init(&pool->read_ready);
+	clock_cond_init(&pool->write_ready);
+	rc = make_lanes(pool);
+	if (!rc)
+		rc = make_scratch(pool);
+	if (rc) {
+		reason_set(why, "out of memory for %u lanes", config->lanes);
+		lane_pool_destroy(pool);
+		return rc;
+	}
+	for (uint32_t i = 0; i < config->lanes; i++)
+		free_lane(pool, &pool->lanes[i]);
+	return 0;
+}
+
+void lane_pool_destroy(struct lane_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->n; i++) {
+		struct lane *lane = &pool->lanes[i];
+
+		for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+			struct channel *channel = lane->channels[t];
+
+			if (channel)
+				channel->ops->channel_destroy(channel);
+		}
+		free(lane->links);
+	}
+	free(pool->lanes);
+	pages_unmap(pool->scratch, pool->scratch_bytes);
+	pthread_cond_destroy(&pool->write_ready);
+	pthread_cond_destroy(&pool->read_ready);
+	pthread_mutex_destroy(&pool->channels_lock);
+	pthread_mutex_destroy(&pool->lock);
+	memset(pool, 0, sizeof *pool);
+}
+
+static bool may_take(const struct lane_pool *pool, enum lane_use use)
+{
+	if (pool->n_free == 0)
+		return false;
+	return use == LANE_READ || pool->n_writers < pool->max_writers;
+}
+
+/* How late a transfer may be where others wait for its lane: long after a
+ * server that is merely busy would have answered. */
+#define SHORTAGE_LATE_NS (300 * NS_PER_MS)
+
+/* How long one who waits for a lane sleeps before it looks at parked ones, and
+ * whether there are any by now: parking wakes nobody. */
+#define REAP_NS	  (NS_PER_MS)
+#define UNPARK_NS (10 * NS_PER_MS)
+
+/* Sleeps until a lane may have come free.  Under the lock. */
+static int await_lane(struct lane_pool *pool, pthread_cond_t *ready,
+		      uint32_t *waiters, uint64_t deadline_ns)
+{
+	uint64_t nap_ns = pool->parked ? REAP_NS : UNPARK_NS;
+	uint64_t until_ns = deadline_ns;
+	struct timespec until;
+	int rc;
+
+	if (clock_left_ns(deadline_ns) > nap_ns)
+		until_ns = clock_now_ns() + nap_ns;
+	until = clock_timespec(until_ns);
+	++*waiters;
+	rc = pthread_cond_timedwait(ready, &pool->lock, &until);
+	--*waiters;
+	if (pool->parked) {
+		pthread_mutex_unlock(&pool->lock);
+		lane_reap(pool, true);
+		pthread_mutex_lock(&pool->lock);
+	}
+	return rc == ETIMEDOUT && clock_left_ns(deadline_ns) > 0 ? 0 : rc;
+}
+
+struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
+		      uint64_t deadline_ns)
+{
+	pthread_cond_t *ready =
+		use == LANE_READ ? &pool->read_ready : &pool->write_ready;
+	uint32_t *waiters =
+		use == LANE_READ ? &pool->read_waiters : &pool->write_waiters;
+	struct lane *lane = NULL;
+	int rc = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->closed && !may_take(pool, use) && rc != ETIMEDOUT)
+		rc = await_lane(pool, ready, waiters, deadline_ns);
+	if (!pool->closed && may_take(pool, use)) {
+		lane = pool->free;
+		pool->free = lane->next;
+		pool->n_free--;
+		pool->n_writers += use == LANE_WRITE;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return lane;
+}
+
+/* Wakes who waits for a lane, after the pool has got one or a writer less. */
+static void signal_waiters(struct lane_pool *pool, bool reader, bool writer)
+{
+	/* Both, as a reader that counts may already have been woken by another
+	 * put, and a writer must not be forgotten over it. */
+	if (reader)
+		pthread_cond_signal(&pool->read_ready);
+	if (writer)
+		pthread_cond_signal(&pool->write_ready);
+}
+
+static void take_back(struct lane_pool *pool, struct lane *lane, bool writer)
+{
+	bool wake_reader, wake_writer;
+
+	lane_no_parking(pool, lane);
+	pthread_mutex_lock(&pool->lock);
+	free_lane(pool, lane);
+	pool->n_writers -= writer;
+	wake_reader = pool->read_waiters;
+	wake_writer =
+		pool->write_waiters && pool->n_writers < pool->max_writers;
+	pthread_mutex_unlock(&pool->lock);
+	signal_waiters(pool, wake_reader, wake_writer);
+}
+
+/* --- lanes with late transfers --- */
+
+bool lane_may_park(struct lane_pool *pool, struct lane *lane)
+{
+	uint32_t n = atomic_load(&pool->n_may_park);
+
+	if (lane->may_park || lane == lane_of_keeper(pool))
+		return true;
+	while (!lane->may_park && n < pool->config.lanes / 2)
+		lane->may_park = atomic_compare_exchange_weak(&pool->n_may_park,
+							      &n, n + 1);
+	return lane->may_park;
+}
+
+void lane_no_parking(struct lane_pool *pool, struct lane *lane)
+{
+	if (lane->may_park)
+		atomic_fetch_sub(&pool->n_may_park, 1);
+	lane->may_park = false;
+}
+
+bool lane_in_flight(const struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			if (xfer_in_progress(&set->xfers[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether its channels may be submitted to. */
+static bool is_usable(const struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct channel *channel = lane->channels[t];
+
+		if (channel && !channel_is_usable(channel))
+			return false;
+	}
+	return true;
+}
+
+void lane_wait(struct lane *lane, uint64_t deadline_ns)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->wait_until(channel, set->xfers,
+						 set->submitted, set->submitted,
+						 deadline_ns);
+	}
+}
+
+static void park(struct lane_pool *pool, struct lane *lane)
+{
+	pthread_mutex_lock(&pool->lock);
+	lane->next = pool->parked;
+	pool->parked = lane;
+	atomic_fetch_add(&pool->n_parked, 1);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
+{
+	if (!lane_in_flight(lane) && is_usable(lane)) {
+		/* A late transfer may have ended since its link was kept. */
+		lane_links_release(pool, lane);
+		take_back(pool, lane, use == LANE_WRITE);
+		return;
+	}
+	lane->parked_ns = clock_now_ns();
+	park(pool, lane);
+	pool->config.parked(pool->config.owner);
+}
+
+static void abort_link(struct link *link)
+{
+	link->ops->link_abort(link);
+}
+
+/* Of the server, or of the way to it. */
+static bool is_failure(int status)
+{
+	return status && status != XFER_UNSENT;
+}
+
+/* Those of the lane's servers that failed, or are too late, are given up. */
+static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
+{
+	uint64_t late_ns = clock_now_ns() - lane->parked_ns;
+	bool too_late = late_ns > pool->config.late_ns ||
+			(shortage && late_ns > SHORTAGE_LATE_NS);
+
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct lane_tag *tag = &set->tags[i];
+			bool going = xfer_in_progress(&set->xfers[i]);
+
+			if (tag->over || (going && !too_late))
+				continue;
+			tag->over = !going;
+			if (going || is_failure(xfer_status(&set->xfers[i])))
+				pool->config.give_up(pool->config.owner,
+						     tag->peer);
+			/* The session does so too, but may be in a call that
+			 * the same server does not answer. */
+			if (going)
+				abort_link(set->xfers[i].link);
+		}
+	}
+}
+
+/* How long after it was aborted a transfer may take to end. */
+#define ABORTED_NS (3 * NS_PER_S)
+
+static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
+{
+	return clock_left_ns(lane->parked_ns + pool->config.late_ns +
+			     ABORTED_NS) == 0;
+}
+
+/* A device that is gone, or was reset, flushes nothing: the transport knows how
+ * to do without. */
+static void abandon(struct lane *lane)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->abandon(channel, set->xfers,
+					      set->submitted);
+	}
+}
+
+/* Looks what has ended of a lane that nobody holds, and gives up what is too
+ * late. */
+static void look_after(struct lane_pool *pool, struct lane *lane, bool shortage)
+{
+	lane_wait(lane, 0);
+	if (lane_in_flight(lane)) /* a look may find half a reply */
+		lane_wait(lane, 0);
+	judge_late(pool, lane, shortage);
+	if (lane_in_flight(lane) && is_overdue(pool, lane))
+		abandon(lane);
+}
+
+void lane_look_after(struct lane_pool *pool, struct lane *lane)
+{
+	if (!lane_in_flight(lane))
+		lane->parked_ns = 0;
+	else if (!lane->parked_ns)
+		lane->parked_ns = clock_now_ns();
+	else
+		look_after(pool, lane, false);
+	lane_links_release(pool, lane);
+}
+
+static struct lane *take_parked(struct lane_pool *pool)
+{
+	struct lane *lanes;
+
+	pthread_mutex_lock(&pool->lock);
+	lanes = pool->parked;
+	pool->parked = NULL;
+	pthread_mutex_unlock(&pool->lock);
+	return lanes;
+}
+
+/* Frees a lane that was taken from the parked ones, or parks it again. */
+static void let_go(struct lane_pool *pool, struct lane *lane)
+{
+	/* Seen before the release: what ends in between is released the next
+	 * time.  A channel that is not usable waits for a session to close a
+	 * link, which that has to release. */
+	bool is_free = !lane_in_flight(lane) && is_usable(lane);
+
+	lane_links_release(pool, lane);
+	if (!is_free)
+		park(pool, lane);
+	else
+		take_back(pool, lane, false);
+}
+
+void lane_reap(struct lane_pool *pool, bool shortage)
+{
+	struct lane *lane, *next;
+
+	if (atomic_load(&pool->n_parked) == 0)
+		return;
+	for (lane = take_parked(pool); lane; lane = next) {
+		next = lane->next;
+		atomic_fetch_sub(&pool->n_parked, 1);
+		look_after(pool, lane, shortage);
+		let_go(pool, lane);
+	}
+}
+
+bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
+{
+	uint32_t lanes = pool->config.lanes;
+	bool home;
+	int rc = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->closed = true;
+	pthread_cond_broadcast(&pool->read_ready);
+	pthread_cond_broadcast(&pool->write_ready);
+	/* A lane that comes home wakes a reader: this thread is now one. */
+	while (pool->n_free < lanes && rc != ETIMEDOUT)
+		rc = await_lane(pool, &pool->read_ready, &pool->read_waiters,
+				deadline_ns);
+	home = pool->n_free == lanes;
+	pthread_mutex_unlock(&pool->lock);
+	return home;
+}
+
+int lane_channel(struct lane_pool *pool, struct lane *lane,
+		 const struct transport_ops *transport,
+		 struct channel **channel, struct reason *why)
+{
+	struct channel *found;
+	size_t t = 0;
+	int rc = 0;
+
+	while (transports[t] && transports[t] != transport)
+		t++; /* past the end: the local file's */
+	/* Sessions build their links side by side. */
+	pthread_mutex_lock(&pool->channels_lock);
+	found = lane->channels[t];
+	if (!found) {
+		rc = transport->channel_create(&pool->config.channel, &found,
+					       why);
+		if (!rc)
+			lane->channels[t] = found;
+	}
+	*channel = found;
+	pthread_mutex_unlock(&pool->channels_lock);
+	return rc;
+}
+
+bool lane_link_hold(struct lane *lane, uint32_t peer)
+{
+	struct lane_link *l = &lane->links[peer];
+	uint32_t word = LINK_UP;
+
+	if (l->held) /* perhaps by a late transfer, and broken since */
+		return atomic_load(&l->word) & LINK_UP;
+	l->held = atomic_compare_exchange_strong(&l->word, &word,
+						 LINK_UP | LINK_BUSY);
+	return l->held;
+}
+
+static bool link_in_flight(const struct lane *lane, uint32_t peer)
+{
+	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		const struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			if (set->tags[i].peer == peer &&
+			    xfer_in_progress(&set->xfers[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+void lane_links_release(struct lane_pool *pool, struct lane *lane)
+{
+	bool in_flight = lane_in_flight(lane);
+
+	/* Over RDMA a transfer is over when somebody looks. */
+	if (in_flight) {
+		lane_wait(lane, 0);
+		in_flight = lane_in_flight(lane);
+	}
+	for (uint32_t peer = 0; peer < pool->config.peers; peer++) {
+		struct lane_link *l = &lane->links[peer];
+
+		if (l->held && !(in_flight && link_in_flight(lane, peer))) {
+			l->held = false;
+			atomic_fetch_and(&l->word, ~LINK_BUSY);
+		}
+	}
+}
+
+void lane_links_up(struct lane_pool *pool, uint32_t peer)
+{
+	for (uint32_t i = 0; i < pool->n; i++)
+		atomic_fetch_or(&pool->lanes[i].links[peer].word, LINK_UP);
+}
+
+void lane_links_break(struct lane_pool *pool, uint32_t peer)
+{
+	for (uint32_t i = 0; i < pool->n; i++) {
+		struct lane_link *l = &pool->lanes[i].links[peer];
+
+		atomic_fetch_and(&l->word, ~LINK_UP);
+		if (l->link)
+			l->link->ops->link_abort(l->link);
+	}
+}
+
+bool lane_links_busy(const struct lane_pool *pool, uint32_t peer)
+{
+	for (uint32_t i = 0; i < pool->n; i++) {
+		if (atomic_load(&pool->lanes[i].links[peer].word) & LINK_BUSY)
+			return true;
+	}
+	return false;
+}
+
+void lane_links_close(struct lane_pool *pool, uint32_t peer)
+{
+	for (uint32_t i = 0; i < pool->n; i++) {
+		struct lane_link *l = &pool->lanes[i].links[peer];
+
+		if (l->link)
+			l->link->ops->link_close(l->link);
+		l->link = NULL;
+	}
+}

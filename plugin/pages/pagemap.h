@@ -1,0 +1,168 @@
+/* The page map: what is known of each 4 KiB page of the device.
+ *
+ *            write                    write, all zeros or trim
+ *   ABSENT --------> PRESENT          any ----------------> ABSENT
+ *                      |  ^
+ *         its copy gone v  | write
+ *                      LOST
+ *
+ * One byte a page, changed by atomic operations, so that whoever changes a page
+ * learns what it was and can keep the count of present pages of its slab exact:
+ *
+ *   bit 7 ... 3   2     1 0
+ *   sequence      BUSY  state
+ *
+ * BUSY: somebody owns the page, that is, moves its bytes to where they are kept
+ * (a write, or a repair), or finds out which of its copies are wrong.  So two
+ * writes of a page follow each other wherever it is kept, and nothing is
+ * written between a repair's read and its write.  Whoever owns several pages
+ * took them in ascending order, and waits for none but its transfers while it
+ * does.
+ *
+ * A reader looks before and after, and where both looks are the same, and not
+ * BUSY, it has read what the page held at that time, and not half of one write
+ * and half of another.  The sequence goes up with every change of state or
+ * bytes.  It has 5 bits: where it wraps, which is one change in 32, a counter
+ * goes up that 64 pages share, so that 32 changes during one read are seen as
+ * well as one.  A look has both.  A counter for each page would cost
+ * more memory than the page map; a shared one costs 0.003 % of the device, and
+ * a reader now and then a second read because of a neighbour.
+ *
+ *   group's word, bit 63 ... 16   15 ... 0
+ *   wraps that began              of these, not yet over
+ *
+ * Why a look cannot be deceived.  A change that wraps does three things in this
+ * order: the word says "began", the byte changes, the word says "over".  A look
+ * takes the word first, and counts for nothing where a wrap is not over.  Say
+ * that the byte wrapped between two looks.  The wrap was not over at the first.
+ * So it either had begun, and the first look counts for nothing, or it began
+ * later, and the second look, whose byte comes from after the wrap, sees that
+ * it did: the looks differ.  (2^48 wraps during one read would deceive it: they
+ * take centuries.)
+ *
+ * The map knows no slab and no transport.  Any thread; nothing here allocates
+ * but create, nor blocks but own and wait_free.
+ *
+ * Lock: `lock` is for those who wait for a page, and is a leaf.
+ */
+#ifndef RSWAP_PAGEMAP_H
+#define RSWAP_PAGEMAP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define PAGE_BYTES 4096u
+
+enum page_state {
+	PAGE_ABSENT = 0,  /* reads as zeros, without a network trip */
+	PAGE_PRESENT = 1, /* its bytes are in its slab */
+	PAGE_LOST = 2,	  /* was written; its bytes are gone: reads fail */
+};
+
+#define PAGE_STATE_MASK	   0x03u
+#define PAGE_BUSY	   0x04u
+#define PAGE_SEQUENCE	   0x08u /* one more */
+#define PAGE_SEQUENCE_MASK 0xf8u
+
+/* The pages that share a word for their wraps. */
+#define PAGE_GROUP_PAGES 64u
+
+#define PAGE_WRAP_OPEN 0x1u	/* one more that is not over */
+#define PAGE_WRAP_MASK 0xffffu	/* how many are not over */
+#define PAGE_WRAP_ONE  0x10000u /* one more that began */
+
+struct pagemap {
+	uint64_t pages;
+	_Atomic uint8_t *state;	 /* [pages], page-aligned */
+	_Atomic uint64_t *wraps; /* [groups], behind the states */
+	uint64_t memory_bytes;	 /* of both */
+	_Atomic int64_t lost;	 /* how many pages are LOST */
+
+	_Atomic uint32_t waiters;
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+};
+
+/* All pages ABSENT.  The memory is populated, so that no later access faults.
+ * 0 or a negative errno. */
+int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why);
+void pagemap_destroy(struct pagemap *map);
+
+/* What a reader sees of a page, to be compared with a second look. */
+struct page_look {
+	uint64_t wraps; /* of its group */
+	uint8_t byte;
+};
+
+static inline struct page_look pagemap_look(const struct pagemap *map,
+					    uint64_t page)
+{
+	struct page_look look;
+
+	/* In this order, as is said above.  Acquire: pairs with the releases in
+	 * pagemap_set, so that whoever sees PRESENT sees the slab that the page
+	 * is in. */
+	look.wraps = atomic_load_explicit(&map->wraps[page / PAGE_GROUP_PAGES],
+					  memory_order_acquire);
+	look.byte =
+		atomic_load_explicit(&map->state[page], memory_order_acquire);
+	return look;
+}
+
+static inline enum page_state page_look_state(struct page_look look)
+{
+	return (enum page_state)(look.byte & PAGE_STATE_MASK);
+}
+
+static inline bool page_look_busy(struct page_look look)
+{
+	return look.byte & PAGE_BUSY;
+}
+
+/* Whether nothing has happened to the page since LOOK, but that the caller may
+ * have made it its own. */
+static inline bool pagemap_unchanged(const struct pagemap *map, uint64_t page,
+				     struct page_look look, bool owned)
+{
+	uint8_t byte =
+		atomic_load_explicit(&map->state[page], memory_order_acquire);
+
+	if (owned)
+		byte &= (uint8_t)~PAGE_BUSY;
+	return byte == look.byte && !(look.wraps & PAGE_WRAP_MASK) &&
+	       atomic_load_explicit(&map->wraps[page / PAGE_GROUP_PAGES],
+				    memory_order_acquire) == look.wraps;
+}
+
+static inline enum page_state pagemap_get(const struct pagemap *map,
+					  uint64_t page)
+{
+	return (enum page_state)(
+		atomic_load_explicit(&map->state[page], memory_order_acquire) &
+		PAGE_STATE_MASK);
+}
+
+/* Makes the page the caller's own, as soon as it is nobody's.  0 or -ETIMEDOUT;
+ * with a DEADLINE_NS of 0 it does not wait. */
+int pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
+void pagemap_disown(struct pagemap *map, uint64_t page);
+/* Waits while the page is somebody's.  0 or -ETIMEDOUT. */
+int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
+
+/* Sets N pages from PAGE to STATE, whosever they are, and returns by how much
+ * the number of present pages among them changed. */
+int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
+		    enum page_state state);
+
+/* PRESENT pages of the N from PAGE become LOST; how many did. */
+int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n);
+
+/* How many of at most N pages from PAGE have the same state as the first: at
+ * least 1 for N above 0. */
+uint64_t pagemap_run(const struct pagemap *map, uint64_t page, uint64_t n);
+
+#endif

@@ -1,0 +1,70 @@
+/* Every row is the page itself. */
+#include "redundancy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pages/pagemap.h"
+
+static void copy(uint8_t *to, const uint8_t *from, uint32_t n_pages)
+{
+	if (to != from)
+		memcpy(to, from, (size_t)n_pages * PAGE_BYTES);
+}
+
+static void copies_destroy(struct redundancy *r)
+{
+	(void)r;
+}
+
+static void copies_encode(const struct redundancy *r, const uint8_t *pages,
+			  uint32_t n_pages, uint8_t *const *shares)
+{
+	for (uint32_t p = 0; p < r->parts; p++)
+		copy(shares[p], pages, n_pages);
+}
+
+static void copies_decode(const struct redundancy *r, const uint32_t *rows,
+			  const uint8_t *const *shares, uint32_t n_pages,
+			  uint8_t *pages)
+{
+	(void)r;
+	(void)rows;
+	copy(pages, shares[0], n_pages);
+}
+
+static void copies_reconstruct(const struct redundancy *r, const uint32_t *rows,
+			       const uint8_t *const *shares, uint32_t n_pages,
+			       uint32_t row, uint8_t *share)
+{
+	(void)r;
+	(void)rows;
+	(void)row;
+	copy(share, shares[0], n_pages);
+}
+
+static const struct redundancy_ops copies_ops = {
+	.name = "copies",
+	.destroy = copies_destroy,
+	.encode = copies_encode,
+	.decode = copies_decode,
+	.reconstruct = copies_reconstruct,
+};
+
+int redundancy_create_copies(struct redundancy *r, uint32_t n,
+			     struct reason *why)
+{
+	if (n < 1 || n > REDUNDANCY_MAX_COPIES) {
+		reason_set(why, "%u copies of a page: allowed are 1 to %u", n,
+			   REDUNDANCY_MAX_COPIES);
+		return -EINVAL;
+	}
+	*r = (struct redundancy){
+		.ops = &copies_ops,
+		.parts = n,
+		.need = 1,
+		.unit_bytes = PAGE_BYTES,
+		.direct = true,
+	};
+	return 0;
+}

@@ -1,0 +1,137 @@
+/* What does not depend on the kind of redundancy. */
+#include "redundancy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pages/pagemap.h"
+#include "size.h"
+
+/* More than one, so that shares are longer than a unit. */
+#define PROOF_PAGES 2u
+#define PROOF_BYTES (PROOF_PAGES * PAGE_BYTES)
+
+void redundancy_destroy(struct redundancy *r)
+{
+	if (r->ops)
+		r->ops->destroy(r);
+	*r = (struct redundancy){ 0 };
+}
+
+/* --- the proof --- */
+
+struct proof {
+	uint8_t pages[PROOF_BYTES];
+	uint8_t back[PROOF_BYTES];
+	uint8_t again[PROOF_BYTES];
+	uint8_t room[REDUNDANCY_MAX_PARTS][PROOF_BYTES];
+	uint8_t *shares[REDUNDANCY_MAX_PARTS];
+};
+
+/* Bytes without a pattern: what one wrong table makes of them differs from what
+ * is right in many places. */
+static void fill_proof(struct proof *proof)
+{
+	uint32_t x = 0x9e3779b9;
+
+	for (size_t i = 0; i < sizeof proof->pages; i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		proof->pages[i] = (uint8_t)(x >> 24);
+	}
+	for (uint32_t p = 0; p < REDUNDANCY_MAX_PARTS; p++)
+		proof->shares[p] = proof->room[p];
+}
+
+/* Do the rows of MASK give back the pages, and all other rows? */
+static bool prove_set(const struct redundancy *r, struct proof *proof,
+		      uint32_t mask)
+{
+	size_t share_bytes = (size_t)PROOF_PAGES * r->unit_bytes;
+	const uint8_t *shares[REDUNDANCY_MAX_PARTS];
+	uint32_t rows[REDUNDANCY_MAX_PARTS], n = 0;
+
+	for (uint32_t row = 0; row < r->parts; row++) {
+		if (mask & 1u << row) {
+			rows[n] = row;
+			shares[n++] = proof->shares[row];
+		}
+	}
+	memset(proof->back, 0, sizeof proof->back);
+	redundancy_decode(r, rows, shares, PROOF_PAGES, proof->back);
+	if (memcmp(proof->back, proof->pages, sizeof proof->pages) != 0)
+		return false;
+	for (uint32_t row = 0; row < r->parts; row++) {
+		if (mask & 1u << row)
+			continue;
+		memset(proof->again, 0, share_bytes);
+		redundancy_reconstruct(r, rows, shares, PROOF_PAGES, row,
+				       proof->again);
+		if (memcmp(proof->again, proof->shares[row], share_bytes) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void tell_set(const struct redundancy *r, uint32_t mask,
+		     struct reason *why)
+{
+	char list[REDUNDANCY_MAX_PARTS * 3 + 1] = "";
+	size_t at = 0;
+
+	for (uint32_t row = 0; row < r->parts; row++) {
+		if (mask & 1u << row)
+			at += (size_t)snprintf(list + at, sizeof list - at,
+					       " %u", row);
+	}
+	reason_set(why,
+		   "%u+%u shares: a known page does not come back from rows%s: "
+		   "ISA-L computes wrongly on this processor; use replicas=, "
+		   "or another version of ISA-L",
+		   r->need, r->parts - r->need, list);
+}
+
+int redundancy_prove(const struct redundancy *r, struct reason *why)
+{
+	struct proof *proof = malloc(sizeof *proof);
+	int rc = 0;
+
+	if (!proof) {
+		reason_set(why, "no memory to prove the shares of a page");
+		return -ENOMEM;
+	}
+	fill_proof(proof);
+	redundancy_encode(r, proof->pages, PROOF_PAGES, proof->shares);
+	for (uint32_t mask = 0; mask < 1u << r->parts && !rc; mask++) {
+		if ((uint32_t)__builtin_popcount(mask) == r->need &&
+		    !prove_set(r, proof, mask)) {
+			tell_set(r, mask, why);
+			rc = -EIO;
+		}
+	}
+	free(proof);
+	return rc;
+}
+
+/* --- text --- */
+
+bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m)
+{
+	const char *plus = strchr(text, '+');
+	char data[4];
+	uint64_t d, p;
+
+	if (!plus || (size_t)(plus - text) >= sizeof data)
+		return false;
+	memcpy(data, text, (size_t)(plus - text));
+	data[plus - text] = '\0';
+	if (!number_parse(data, REDUNDANCY_MIN_DATA, REDUNDANCY_MAX_DATA, &d) ||
+	    !number_parse(plus + 1, REDUNDANCY_MIN_PARITY,
+			  REDUNDANCY_MAX_PARITY, &p))
+		return false;
+	*k = (uint32_t)d;
+	*m = (uint32_t)p;
+	return true;
+}

@@ -1,0 +1,236 @@
+/* The slab table: where each slab of the device is kept.
+ *
+ * A slab has parts, each on another server: one, or as many as the redundancy
+ * asks for (pages/redundancy/redundancy.h), and one more while a part is being
+ * moved.
+ *
+ *   UNMAPPED --begin_alloc--> ALLOCATING --finish_alloc--> LIVE
+ *      ^                          | (no server took it)      |
+ *      +--------------------------+             begin_free, close
+ *      ^                                                     v
+ *      +------------------- finish_close ---------------- CLOSING
+ *                                        (or back to LIVE, its parts changed)
+ *
+ * State and a count of references are one atomic word.  A request enters each
+ * slab that it is about to touch: it gets in only where the slab is LIVE, and
+ * counts until it leaves.  Which parts of a LIVE slab are LIVE, and where they
+ * are (peer, remote, row), changes only where the slab is ALLOCATING or CLOSING
+ * and nobody is in, and is published by the store of the word (release) and
+ * read after entering (acquire).  So a part is never freed, lost or given away
+ * under a request in flight, and no request waits while it is inside another
+ * slab's change.
+ *
+ * A part:
+ *
+ *   NONE --ask--> ASKED --its server gave a slab--> GIVEN, SPARE ---> LIVE
+ *    ^              | (refused, or the server went)       |            |
+ *    +--------------+-------------------------------------+--- GOING <-+
+ *
+ * GIVEN to who allocates the slab (servers/placement.c), or SPARE for the
+ * keeper, who attaches it to a slab that is LIVE (repair/repair.c).  Only its
+ * peer's session leaves ASKED.  From GIVEN, SPARE and LIVE to NONE there are
+ * two ways: who gives the part back has it GOING first, until that is queued;
+ * the session that loses its server leaves it NONE at once.  Whoever is first
+ * with the state has it.
+ *
+ * Stale units: what a part should hold and does not, because a write did not
+ * reach it, or because it is new.  A unit's bit changes only by who owns the
+ * page (pagemap.h), and before the sequence of the page's byte goes on; so a
+ * reader that looked at the bit before that notices.
+ *
+ * Freeing needs references and present pages to be 0 together: a writer adds
+ * its pages to present before it leaves, so once the word went from (LIVE, 0
+ * references) to CLOSING, present can only fall, and a 0 is final.
+ *
+ * The lock serves those who wait for a state to change, and nothing else; it is
+ * a leaf: no other lock is taken under it.
+ *
+ * The table knows no transport; PEER is an index that it only keeps.
+ */
+#ifndef RSWAP_SLAB_H
+#define RSWAP_SLAB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "transport/transport.h"
+
+/* How pages lie in slabs.  What a page becomes in a slab is a stored unit: 4096
+ * bytes for a copy, less for a share of it. */
+struct slab_geometry {
+	uint64_t slab_bytes;
+	uint32_t unit_bytes;
+	uint32_t slab_pages; /* units that fit a slab */
+};
+
+struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes);
+
+enum slab_state {
+	SLAB_UNMAPPED,
+	SLAB_ALLOCATING,
+	SLAB_LIVE,
+	SLAB_CLOSING,
+};
+
+enum part_state {
+	PART_NONE,
+	PART_ASKED,
+	PART_GIVEN,
+	PART_SPARE,
+	PART_LIVE,
+	PART_GOING,
+};
+
+struct slab_part {
+	_Atomic uint8_t state; /* enum part_state */
+	_Atomic uint8_t row;   /* which share of each page it holds */
+	_Atomic bool keepers;  /* asked for by the keeper: SPARE, not GIVEN */
+	_Atomic uint32_t peer; /* whose memory; looked at in any state */
+	/* In one place, as there may be half a million slabs. */
+	union {
+		struct remote_slab remote;  /* where in it */
+		struct slab_part *next_ask; /* while ASKED: in its queue */
+	};
+	_Atomic uint32_t stale_units;
+	_Atomic uint64_t *stale; /* a bit for each unit */
+	struct slab *slab;
+};
+
+struct slab {
+	_Atomic uint32_t word;	       /* state, references */
+	_Atomic int32_t present_pages; /* PRESENT in the page map */
+	_Atomic uint32_t generation;   /* how often it became LIVE by alloc */
+	_Atomic uint32_t asks;	       /* while ALLOCATING: not yet answered */
+	uint32_t empty_ticks;	       /* the keeper's */
+	struct slab_part *parts;       /* [table.n_parts] */
+};
+
+struct slab_table {
+	struct slab_geometry geometry;
+	uint64_t n;
+	uint32_t n_parts;     /* of a slab, the one that moves included */
+	struct slab *slabs;   /* [n] */
+	uint64_t stale_words; /* of one part */
+	void *memory;	      /* of all of it */
+	uint64_t memory_bytes;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+};
+
+/* A table for PAGES pages, with N_PARTS parts a slab.  0 or a negative errno.
+ */
+int slab_table_create(struct slab_table *table, uint64_t pages,
+		      struct slab_geometry geometry, uint32_t n_parts,
+		      struct reason *why);
+void slab_table_destroy(struct slab_table *table);
+
+static inline uint64_t slab_of_page(const struct slab_table *table,
+				    uint64_t page)
+{
+	return page / table->geometry.slab_pages;
+}
+
+/* Which unit of its slab PAGE is. */
+static inline uint32_t slab_unit_of_page(const struct slab_table *table,
+					 uint64_t page)
+{
+	return (uint32_t)(page % table->geometry.slab_pages);
+}
+
+/* The byte within its slab at which PAGE's unit begins. */
+static inline uint64_t slab_offset_of_page(const struct slab_table *table,
+					   uint64_t page)
+{
+	return slab_unit_of_page(table, page) *
+	       (uint64_t)table->geometry.unit_bytes;
+}
+
+static inline uint64_t slab_number(const struct slab_table *table,
+				   const struct slab *slab)
+{
+	return (uint64_t)(slab - table->slabs);
+}
+
+enum slab_state slab_state(const struct slab *slab);
+
+/* On the I/O path.  enter returns the state that it found: only where that is
+ * SLAB_LIVE is the caller in, and has to leave. */
+enum slab_state slab_enter(struct slab *slab);
+void slab_leave(struct slab *slab);
+
+/* Waits while the slab is ALLOCATING or CLOSING.  0 or -ETIMEDOUT. */
+int slab_wait(struct slab_table *table, struct slab *slab,
+	      uint64_t deadline_ns);
+
+/* True for the one caller that is to have it allocated, whose part ends with
+ * finish_alloc (some parts are LIVE) or cancel_alloc (none is). */
+bool slab_begin_alloc(struct slab *slab);
+void slab_finish_alloc(struct slab_table *table, struct slab *slab);
+void slab_cancel_alloc(struct slab_table *table, struct slab *slab);
+
+/* To free: from LIVE without references to CLOSING, or false. */
+bool slab_begin_free(struct slab *slab);
+/* To change its parts: from LIVE to CLOSING, whoever is in; new requests stay
+ * out.  False where it is not LIVE. */
+bool slab_begin_close(struct slab *slab);
+/* Whether requests are still in. */
+bool slab_entered(const struct slab *slab);
+/* All of it, after others that close the slab: CLOSING, and nobody in.  False
+ * where it is UNMAPPED, or ALLOCATING, which may take as long as a server's
+ * grace time.  Off the I/O path. */
+bool slab_close(struct slab_table *table, struct slab *slab);
+/* From CLOSING, with nobody in, to UNMAPPED, or back to LIVE. */
+void slab_finish_close(struct slab_table *table, struct slab *slab,
+		       enum slab_state state);
+
+/* --- parts --- */
+
+static inline enum part_state part_state(const struct slab_part *part)
+{
+	return (enum part_state)atomic_load_explicit(&part->state,
+						     memory_order_acquire);
+}
+
+static inline bool part_is_live(const struct slab_part *part)
+{
+	return part_state(part) == PART_LIVE;
+}
+
+/* Whether a server has a slab for a part in STATE. */
+static inline bool part_is_held(enum part_state state)
+{
+	return state == PART_GIVEN || state == PART_SPARE || state == PART_LIVE;
+}
+
+/* Whether the part does not hold that unit.  By who is in the slab. */
+static inline bool part_is_stale(const struct slab_part *part, uint32_t unit)
+{
+	return atomic_load_explicit(&part->stale_units, memory_order_acquire) !=
+		       0 &&
+	       (atomic_load_explicit(&part->stale[unit / 64],
+				     memory_order_acquire) >>
+			unit % 64 &
+		1);
+}
+
+/* Marks N units as stale, or as current.  By the owner of these pages. */
+void part_mark(struct slab_part *part, uint32_t unit, uint32_t n, bool stale);
+/* No unit is stale.  Nobody is in the slab. */
+void part_mark_all_current(struct slab_table *table, struct slab_part *part);
+
+/* The first unit from UNIT on that is stale, or the table's slab_pages. */
+uint32_t part_next_stale(const struct slab_table *table,
+			 const struct slab_part *part, uint32_t unit);
+
+/* A NONE part, or NULL. */
+struct slab_part *slab_unused_part(const struct slab_table *table,
+				   struct slab *slab);
+
+/* How many different rows the LIVE parts have that hold UNIT. */
+uint32_t slab_rows_of_unit(const struct slab_table *table,
+			   const struct slab *slab, uint32_t unit);
+
+#endif

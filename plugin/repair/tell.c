@@ -1,0 +1,62 @@
+/* What the keeper says, and the figures that it leaves for status. */
+#include "repair.h"
+
+#include "clock.h"
+#include "engine.h"
+#include "log.h"
+
+/* Wrong bytes may come as fast as pages are read. */
+#define TELL_WRONG_NS (10 * NS_PER_S)
+
+/* Says what is new of wrong bytes, a line in TELL_WRONG_NS. */
+static void tell_wrong(struct engine *engine)
+{
+	struct keeper *k = &engine->keeper;
+	uint64_t wrong = atomic_load(&engine->counters.wrong_reads);
+	uint64_t lost = atomic_load(&engine->counters.wrong_lost);
+
+	if ((wrong == k->told_wrong && lost == k->told_wrong_lost) ||
+	    (k->told_wrong_ns &&
+	     clock_left_ns(k->told_wrong_ns + TELL_WRONG_NS) > 0))
+		return;
+	if (lost > k->told_wrong_lost)
+		log_error("%llu reads got wrong bytes from a server (a "
+			  "checksum told), %llu of them new; %llu pages are "
+			  "right nowhere any more and lost, %llu of them new: "
+			  "reading these ends with an I/O error",
+			  (unsigned long long)wrong,
+			  (unsigned long long)(wrong - k->told_wrong),
+			  (unsigned long long)lost,
+			  (unsigned long long)(lost - k->told_wrong_lost));
+	else
+		log_error("%llu reads got wrong bytes from a server (a "
+			  "checksum told), %llu of them new",
+			  (unsigned long long)wrong,
+			  (unsigned long long)(wrong - k->told_wrong));
+	k->told_wrong = wrong;
+	k->told_wrong_lost = lost;
+	k->told_wrong_ns = clock_now_ns();
+}
+
+void keeper_tell(struct engine *engine, const struct keeper_sums *sums)
+{
+	struct keeper *k = &engine->keeper;
+
+	tell_wrong(engine);
+	if (sums->short_slabs && !k->told_short)
+		log_error("degraded: %llu slabs lack a copy, or pages of one; "
+			  "repairing",
+			  (unsigned long long)sums->short_slabs);
+	else if (!sums->short_slabs && k->told_short)
+		log_notice("repaired: all slabs have all their copies");
+	k->told_short = sums->short_slabs > 0;
+	if (sums->stuck_slabs && !k->told_stuck)
+		log_error("no server has room for %llu slabs that lack a copy "
+			  "or are to be moved; trying again",
+			  (unsigned long long)sums->stuck_slabs);
+	k->told_stuck = sums->stuck_slabs > 0;
+	atomic_store(&k->stale_pages, sums->stale_pages);
+	atomic_store(&k->short_slabs, sums->short_slabs);
+	atomic_store(&k->moving_slabs, sums->moving_slabs);
+	atomic_store(&k->stuck_slabs, sums->stuck_slabs);
+}

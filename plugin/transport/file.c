@@ -1,0 +1,261 @@
+/* The file transport: a transfer is a pread or a pwrite, from and to a buffer
+ * of the channel, as direct I/O wants aligned memory and the callers' moves.
+ *
+ * submit does the work, one transfer after the other, and every one of them is
+ * over when it returns.  So a channel never has any in progress, and wait has
+ * nothing to do.  This is the last resort, where no server has room: it is
+ * simple rather than fast, and asks for no thread and no memory that a machine
+ * in need might not have.
+ *
+ * A deadline is looked at before each system call.  One that is under way can't
+ * be aborted: how long it takes is the disk's own affair (the kernel's block
+ * layer has a deadline, 30 seconds for a SCSI disk), and meanwhile the lane is
+ * held and link_abort only keeps further ones from beginning.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "memory.h"
+
+struct link_group {
+	int fd;
+	_Atomic int error;
+};
+
+struct file_link {
+	struct link base;
+	struct link_group *group;
+	atomic_bool aborted;
+};
+
+struct file_channel {
+	struct channel base;
+	uint8_t *buffer; /* page-aligned, as mmap gives it */
+	uint32_t buffer_bytes;
+};
+
+struct link_group *file_group_create(int fd)
+{
+	struct link_group *group = calloc(1, sizeof *group);
+
+	if (group)
+		group->fd = fd;
+	return group;
+}
+
+void file_group_destroy(struct link_group *group)
+{
+	free(group);
+}
+
+int file_group_error(const struct link_group *group)
+{
+	return atomic_load(&group->error);
+}
+
+/* --- channels and links --- */
+
+static bool file_available(struct reason *why)
+{
+	(void)why;
+	return true;
+}
+
+static uint32_t file_connections(uint32_t lanes)
+{
+	(void)lanes;
+	return 0;
+}
+
+static int file_channel_create(const struct channel_config *config,
+			       struct channel **channel, struct reason *why)
+{
+	struct file_channel *file = calloc(1, sizeof *file);
+	void *buffer = pages_map(config->buffer_bytes);
+
+	if (!file || !buffer) {
+		reason_set(why, "no memory for a buffer of %u bytes",
+			   config->buffer_bytes);
+		pages_unmap(buffer, config->buffer_bytes);
+		free(file);
+		return -ENOMEM;
+	}
+	file->base.ops = &transport_file;
+	file->buffer = buffer;
+	file->buffer_bytes = config->buffer_bytes;
+	*channel = &file->base;
+	return 0;
+}
+
+static void file_channel_destroy(struct channel *channel)
+{
+	struct file_channel *file = (struct file_channel *)channel;
+
+	pages_unmap(file->buffer, file->buffer_bytes);
+	free(file);
+}
+
+static int file_link_connect(struct channel *channel,
+			     const struct link_target *target,
+			     uint64_t deadline_ns, struct link **link,
+			     struct reason *why)
+{
+	struct file_link *file = calloc(1, sizeof *file);
+
+	(void)deadline_ns;
+	if (!file) {
+		reason_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	file->base.ops = &transport_file;
+	file->base.channel = channel;
+	file->group = *target->group;
+	*link = &file->base;
+	return 0;
+}
+
+static void file_link_abort(struct link *link)
+{
+	atomic_store(&((struct file_link *)link)->aborted, true);
+}
+
+static void file_link_close(struct link *link)
+{
+	free(link);
+}
+
+/* --- transfers --- */
+
+/* Fills or empties BUFFER.  0 or a negative errno. */
+static int move_bytes(int fd, enum xfer_op op, uint8_t *buffer, uint32_t bytes,
+		      uint64_t at)
+{
+	while (bytes > 0) {
+		ssize_t n = op == XFER_READ
+				    ? pread(fd, buffer, bytes, (off_t)at)
+				    : pwrite(fd, buffer, bytes, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		/* The file was made shorter. */
+		if (n == 0)
+			return -EIO;
+		buffer += n;
+		bytes -= (uint32_t)n;
+		at += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int move_part(const struct file_channel *file, const struct xfer *xfer,
+		     uint32_t done, uint32_t bytes)
+{
+	struct link_group *group = ((struct file_link *)xfer->link)->group;
+	uint8_t *memory = (uint8_t *)xfer->buf + done;
+	uint64_t at = xfer->remote.address + xfer->offset_bytes + done;
+	int rc;
+
+	if (xfer->op == XFER_WRITE)
+		memcpy(file->buffer, memory, bytes);
+	rc = move_bytes(group->fd, xfer->op, file->buffer, bytes, at);
+	if (rc) {
+		atomic_store(&group->error, -rc);
+		return -EREMOTEIO;
+	}
+	if (xfer->op == XFER_READ)
+		memcpy(memory, file->buffer, bytes);
+	return 0;
+}
+
+/* What the disk would take may be less strict, and differs. */
+static bool whole_blocks(const struct xfer *xfer)
+{
+	uint64_t all = xfer->remote.address | xfer->offset_bytes | xfer->bytes;
+
+	return (all & (FILE_BLOCK_BYTES - 1)) == 0;
+}
+
+static int carry_out(const struct file_channel *file, const struct xfer *xfer,
+		     uint64_t deadline_ns)
+{
+	const struct file_link *link = (struct file_link *)xfer->link;
+
+	if (!whole_blocks(xfer)) {
+		atomic_store(&link->group->error, EINVAL);
+		return -EREMOTEIO;
+	}
+	for (uint32_t done = 0, bytes; done < xfer->bytes; done += bytes) {
+		int rc;
+
+		bytes = xfer->bytes - done;
+		if (bytes > file->buffer_bytes)
+			bytes = file->buffer_bytes;
+		if (atomic_load(&link->aborted))
+			return -ECONNABORTED;
+		if (clock_left_ns(deadline_ns) == 0)
+			return -ETIMEDOUT;
+		rc = move_part(file, xfer, done, bytes);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void file_submit(struct channel *channel, struct xfer *xfers, size_t n,
+			uint64_t deadline_ns)
+{
+	for (size_t i = 0; i < n; i++) {
+		xfers[i].status = -EINPROGRESS;
+		xfers[i].status = carry_out((struct file_channel *)channel,
+					    &xfers[i], deadline_ns);
+	}
+}
+
+static size_t file_wait_until(struct channel *channel, struct xfer *xfers,
+			      size_t n, size_t want, uint64_t deadline_ns)
+{
+	(void)channel;
+	(void)xfers;
+	(void)want;
+	(void)deadline_ns;
+	return n;
+}
+
+static void file_wait(struct channel *channel, struct xfer *xfers, size_t n,
+		      uint64_t deadline_ns)
+{
+	(void)channel;
+	(void)xfers;
+	(void)n;
+	(void)deadline_ns;
+}
+
+static void file_abandon(struct channel *channel, struct xfer *xfers, size_t n)
+{
+	(void)channel;
+	(void)xfers;
+	(void)n;
+}
+
+const struct transport_ops transport_file = {
+	.name = "file",
+	.wire_bit = 0,
+	.available = file_available,
+	.connections = file_connections,
+	.channel_create = file_channel_create,
+	.channel_destroy = file_channel_destroy,
+	.link_connect = file_link_connect,
+	.link_abort = file_link_abort,
+	.link_close = file_link_close,
+	.submit = file_submit,
+	.wait_until = file_wait_until,
+	.wait = file_wait,
+	.abandon = file_abandon,
+};

@@ -1,0 +1,60 @@
+#include "memory.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* linux/mman.h since 5.14; older headers lack it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define HUGE_BYTES (2u << 20)
+
+/* Where the kernel is too old to do it. */
+static void touch(volatile char *p, uint64_t bytes)
+{
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (uint64_t i = 0; i < bytes; i += page_bytes)
+		p[i] = 0;
+}
+
+/* Advised while nothing may be read or written: after mlockall(MCL_FUTURE) what
+ * may be is populated at once, in small pages. */
+static int populate(char *p, uint64_t bytes)
+{
+	if (bytes >= HUGE_BYTES)
+		madvise(p, bytes, MADV_HUGEPAGE);
+	if (mprotect(p, bytes, PROT_READ | PROT_WRITE))
+		return -1;
+	if (!madvise(p, bytes, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL)
+		return -1;
+	touch(p, bytes);
+	return 0;
+}
+
+void *pages_map(uint64_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
+	int error;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (!populate(p, bytes))
+		return p;
+	error = errno;
+	munmap(p, bytes);
+	errno = error;
+	return NULL;
+}
+
+void pages_unmap(void *p, uint64_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}

@@ -1,0 +1,191 @@
+/* What moves bytes between a lane and a slab: the ops that every transport
+ * gives, and what each promises.  Nothing above this header asks which
+ * transport it is.
+ *
+ *   lane (plugin/pages/lane.h)
+ *     one channel per transport in use   what a lane needs of a transport:
+ *                                        RDMA: registered bounce buffer, CQ
+ *       one link per server              RDMA: queue pair; TCP: socket
+ *
+ * Threads: a channel and its links are used by one thread at a time, the one
+ * that holds the lane, except for link_connect, link_abort and link_close as
+ * told there.  A transfer may be over by the doing of another channel's thread.
+ */
+#ifndef RSWAP_TRANSPORT_H
+#define RSWAP_TRANSPORT_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net.h"
+#include "error.h"
+#include "wire.h"
+
+/* The most transfers that a channel carries at a time. */
+#define TRANSPORT_MAX_XFERS 128
+
+struct transport_ops;
+
+/* What every transport's channel and link begin with. */
+struct channel {
+	const struct transport_ops *ops;
+};
+struct link {
+	const struct transport_ops *ops;
+	struct channel *channel;
+};
+
+/* Where a slab is, as the server told (wire_slab). */
+struct remote_slab {
+	uint64_t address;
+	uint32_t slab;
+	uint32_t rkey;
+};
+
+enum xfer_op { XFER_READ, XFER_WRITE };
+
+/* The status of a transfer that was not sent, for want of something of this
+ * machine's own: room (see submit), or a channel that may be used.  It says
+ * nothing of the server, whose link is as good as before, and neither BUF nor
+ * the slab was touched. */
+#define XFER_UNSENT (-ECANCELED)
+
+/* One contiguous run between memory and a slab. */
+struct xfer {
+	struct link *link;
+	enum xfer_op op;
+	uint32_t bytes;
+	struct remote_slab remote;
+	uint64_t offset_bytes; /* within the slab */
+	void *buf;	       /* the caller's */
+
+	/* Set by submit and wait: -EINPROGRESS until the transfer is over, 0
+	 * when the bytes have arrived on the other side (WRITE) or in BUF
+	 * (READ), another negative errno when it failed: -ETIMEDOUT, any
+	 * connection error (the link is broken; nothing is known of the
+	 * bytes), -EREMOTEIO (the server refused; repeating won't help), or
+	 * XFER_UNSENT.
+	 * From submit until it is over the transfer and its BUF stay where they
+	 * are; from then on nothing touches them. */
+	_Atomic int status;
+};
+
+struct channel_config {
+	/* The most bytes that its transfers have together, at a time. */
+	uint32_t buffer_bytes;
+	/* How long a wait spins before it sleeps; 0: not at all. */
+	uint64_t spin_ns;
+};
+
+/* What the links of all lanes to one server have in common; the transport's
+ * own.  Made with the first link, gone with the last. */
+struct link_group;
+
+struct link_target {
+	struct net_addr addr; /* of the server's control connection */
+	uint16_t rdma_port;   /* as wire_welcome told */
+	uint32_t lane;	      /* whose link it is, of so many */
+	uint32_t lanes;
+	uint64_t timeout_ns;	   /* a silent host is dead after this long */
+	struct link_group **group; /* NULL before the first link */
+	/* Asks the server for a token for one more connection. */
+	int (*new_token)(void *owner, struct wire_join *token,
+			 struct reason *why);
+	void *owner;
+};
+
+struct transport_ops {
+	const char *name;  /* "tcp", "rdma" */
+	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
+	/* Whether real-time threads that wait for it had better be on other
+	 * processors than everything else, even for one transfer at a time. */
+	bool apart;
+
+	/* Whether this machine has what the transport needs.  WHY says what is
+	 * missing. */
+	bool (*available)(struct reason *why);
+
+	/* How many connections (tokens) the links of LANES lanes have. */
+	uint32_t (*connections)(uint32_t lanes);
+
+	/* Allocates and registers what a channel needs.  May take long; never
+	 * on the I/O path.  0 or a negative errno. */
+	int (*channel_create)(const struct channel_config *config,
+			      struct channel **channel, struct reason *why);
+	/* All links are closed.  Nothing is freed where a device may still use
+	 * the channel's memory. */
+	void (*channel_destroy)(struct channel *channel);
+
+	/* Connects to a server and joins its session, where the group has no
+	 * connection for this lane yet.  Called by the session's thread; may
+	 * run beside submit and wait on other links of the channel (a request
+	 * to another server goes on while this one is rebuilt). */
+	int (*link_connect)(struct channel *channel,
+			    const struct link_target *target,
+			    uint64_t deadline_ns, struct link **link,
+			    struct reason *why);
+	/* Makes every transfer in flight on LINK, and every later one, fail
+	 * soon; those of other links of its group may fail too.  Any thread,
+	 * beside submit and wait; not beside link_close.  May be called again.
+	 */
+	void (*link_abort)(struct link *link);
+	/* Frees LINK, at once or with a later call for its channel: the caller
+	 * has it no more.  No transfer of it is in flight, none comes any more.
+	 * A channel that is not usable for LINK's sake becomes usable when LINK
+	 * is freed. */
+	void (*link_close)(struct link *link);
+
+	/* Starts all N transfers, on any links of this channel, in one go.
+	 * Transfers on one link are carried out in no promised order.
+	 * Allocates nothing.  May wait for room to send, until DEADLINE_NS.
+	 * Failures show in status.
+	 *
+	 * Earlier ones may still be in progress: TRANSPORT_MAX_XFERS and
+	 * buffer_bytes are for all that were submitted since none was.  Beyond
+	 * that, nothing is sent and the status is XFER_UNSENT. */
+	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
+		       uint64_t deadline_ns);
+	/* Returns when at least WANT of the N are over, or DEADLINE_NS has
+	 * passed (0: only looks), by some milliseconds perhaps, and then how
+	 * many are.  Aborts nothing.  The N may be any of the channel's, of
+	 * several submits too; others are carried on meanwhile. */
+	size_t (*wait_until)(struct channel *channel, struct xfer *xfers,
+			     size_t n, size_t want, uint64_t deadline_ns);
+	/* Returns when none of the N is in progress any more: after DEADLINE_NS
+	 * it aborts their links and gives them -ETIMEDOUT.  What the network
+	 * has seen of a failed WRITE is unknown until the server has fenced the
+	 * link (WIRE_FENCE). */
+	void (*wait)(struct channel *channel, struct xfer *xfers, size_t n,
+		     uint64_t deadline_ns);
+	/* Ends those of the N that are in progress, at once, with -ETIMEDOUT.
+	 * Their links were aborted long ago, and still nobody knows when they
+	 * are over: a device is gone, or hangs.  Until these links are closed
+	 * the channel is not usable. */
+	void (*abandon)(struct channel *channel, struct xfer *xfers, size_t n);
+	/* Whether transfers may be submitted: not where the device may still
+	 * touch the memory of some that were given up.  NULL: always. */
+	bool (*usable)(const struct channel *channel);
+};
+
+static inline bool channel_is_usable(const struct channel *channel)
+{
+	return !channel->ops->usable || channel->ops->usable(channel);
+}
+
+/* How many of the N are over. */
+size_t transport_over(const struct xfer *xfers, size_t n);
+
+extern const struct transport_ops transport_tcp;
+extern const struct transport_ops transport_rdma;
+
+/* In order of preference, NULL at the end. */
+extern const struct transport_ops *const transports[];
+
+/* The one of that name or wire bit, or NULL. */
+const struct transport_ops *transport_by_name(const char *name);
+const struct transport_ops *transport_by_bit(uint32_t wire_bit);
+
+#endif

@@ -1,0 +1,367 @@
+#include "servers/placement.h"
+
+#include "fake_servers.h"
+#include "support.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#define SERVERS 4
+
+/* Rounds of placing: place.c's calls of slab_wait are linked to this. */
+static atomic_uint rounds;
+
+int __real_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns);
+int __wrap_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns);
+
+int __wrap_slab_wait(struct slab_table *table, struct slab *slab,
+		     uint64_t deadline_ns)
+{
+	rounds++;
+	return __real_slab_wait(table, slab, deadline_ns);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	fake_start(SERVERS, 2, 1000);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	fake_stop();
+	return 0;
+}
+
+static void set_free(uint32_t server, uint64_t slabs)
+{
+	atomic_store(&fake.engine.peers[server].free_bytes,
+		     slabs * FAKE_SLAB_BYTES);
+}
+
+static void set_state(uint32_t server, enum peer_state state)
+{
+	peer_set_state(&fake.engine.peers[server], state);
+}
+
+/* The server that comes first, as a digit, or "-". */
+static void assert_first(enum peer_state state, const char *first)
+{
+	const struct peer *peer = place_pick(
+		&fake.engine, &fake.engine.slabs.slabs[0], state, true);
+	char got[] = "-";
+
+	if (peer)
+		got[0] = (char)('0' + peer->index);
+	assert_string_equal(got, first);
+}
+
+static void the_one_with_the_most_memory_comes_first(void **state)
+{
+	(void)state;
+	set_free(0, 5);
+	set_free(1, 7);
+	set_free(2, 3);
+	set_free(3, 9);
+	assert_first(PEER_UP, "3");
+}
+
+static void equals_come_in_the_order_of_the_configuration(void **state)
+{
+	(void)state;
+	assert_first(PEER_UP, "0");
+	set_free(2, 1 << 20);
+	assert_first(PEER_UP, "2");
+}
+
+static void only_servers_in_that_state_are_looked_at(void **state)
+{
+	(void)state;
+	set_state(0, PEER_DOWN);
+	set_state(2, PEER_BROKEN);
+	set_free(2, 1 << 20);
+	assert_first(PEER_UP, "1");
+	assert_first(PEER_BROKEN, "2");
+}
+
+static void one_without_room_for_a_slab_is_left_out(void **state)
+{
+	(void)state;
+	set_free(1, 0);
+	atomic_store(&fake.engine.peers[3].free_bytes, FAKE_SLAB_BYTES - 1);
+	set_free(0, 1);
+	assert_first(PEER_UP, "2");
+	set_free(0, 0);
+	set_free(2, 0);
+	assert_first(PEER_UP, "-");
+}
+
+static void set_zone(uint32_t server, const char *zone)
+{
+	peer_set_zone(&fake.engine.peers[server], zone);
+}
+
+static void parts_go_to_other_servers_and_other_zones(void **state)
+{
+	struct slab *slab = &fake.engine.slabs.slabs[0];
+
+	(void)state;
+	fake_map_slab(0, 0);
+	assert_first(PEER_UP, "1");
+	set_zone(0, "rack1");
+	set_zone(1, "rack1");
+	assert_first(PEER_UP, "2");
+	set_zone(2, "rack1");
+	set_zone(3, "rack1");
+	assert_first(PEER_UP, "-");
+	assert_int_equal(place_pick(&fake.engine, slab, PEER_UP, false)->index,
+			 1);
+}
+
+static void the_local_fallback_comes_last(void **state)
+{
+	(void)state;
+	fake.engine.peers[1].local = true;
+	set_free(1, 1 << 20);
+	assert_first(PEER_UP, "0");
+	set_free(0, 0);
+	set_free(2, 0);
+	set_free(3, 0);
+	assert_first(PEER_UP, "1");
+}
+
+/* --- a slab for somebody --- */
+
+static struct slab *slab_at(uint64_t i)
+{
+	return &fake.engine.slabs.slabs[i];
+}
+
+static int place(uint64_t slab, uint64_t ms)
+{
+	return place_slab(&fake.engine, slab_at(slab), after_ms(ms));
+}
+
+static void a_live_slab_needs_nothing(void **state)
+{
+	(void)state;
+	fake_map_slab(3, 1);
+	assert_int_equal(place(3, 0), 0);
+	assert_int_equal(slab_at(3)->parts[0].peer, 1);
+}
+
+static void a_new_slab_goes_where_most_memory_is(void **state)
+{
+	(void)state;
+	set_free(2, 1 << 20);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	assert_int_equal(place(0, LONG_MS), 0);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_LIVE);
+	assert_int_equal(slab_at(0)->parts[0].peer, 2);
+}
+
+static void the_next_one_is_asked_where_one_refuses(void **state)
+{
+	(void)state;
+	atomic_store(&fake.sessions[0].full, true);
+	atomic_store(&fake.sessions[1].full, true);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	assert_int_equal(place(0, LONG_MS), 0);
+	assert_int_equal(slab_at(0)->parts[0].peer, 2);
+}
+
+static void all_full_is_told_from_nobody_there(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < SERVERS; i++) {
+		atomic_store(&fake.sessions[i].full, true);
+		fake_session_start(i);
+	}
+	assert_int_equal(place(0, LONG_MS), -ENOSPC);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
+	for (uint32_t i = 0; i < SERVERS; i++)
+		set_state(i, PEER_DOWN);
+	assert_int_equal(place(0, LONG_MS), -EIO);
+	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
+}
+
+static void
+a_session_that_does_not_answer_is_waited_for_until_the_deadline(void **state)
+{
+	struct slab_part *asked;
+
+	(void)state;
+	assert_int_equal(place(5, 20), -ETIMEDOUT);
+	assert_int_equal(slab_state(slab_at(5)), SLAB_ALLOCATING);
+	asked = peer_next_ask(&fake.engine.peers[0]);
+	assert_ptr_equal(asked->slab, slab_at(5));
+	assert_null(peer_next_ask(&fake.engine.peers[0]));
+}
+
+static void *place_first(void *arg)
+{
+	*(int *)arg = place(0, LONG_MS);
+	return NULL;
+}
+
+/* Waits until the session of the server with most memory is asked. */
+static struct slab_part *await_ask(void)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+	struct slab_part *asked;
+
+	while (!(asked = peer_next_ask(&fake.engine.peers[0]))) {
+		assert_true(clock_left_ns(deadline_ns) > 0);
+		sched_yield();
+	}
+	return asked;
+}
+
+/* With one server only, whose slab is UNMAPPED again before who asked for it
+ * got to run, after GENERATIONS of it were LIVE. */
+static void place_twice(uint32_t generations)
+{
+	pthread_t thread;
+	struct slab_part *asked;
+	int rc = -1;
+
+	for (uint32_t i = 1; i < SERVERS; i++)
+		set_state(i, PEER_DOWN);
+	thread = thread_start(place_first, &rc);
+	asked = await_ask();
+	atomic_fetch_add(&asked->slab->generation, generations);
+	atomic_store(&asked->state, PART_NONE);
+	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
+	assert_ptr_equal(await_ask()->slab, asked->slab);
+	place_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
+	thread_end(thread);
+	assert_int_equal(rc, 0);
+}
+
+/* Allocated, and freed as it was empty: that was told as no space. */
+static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
+{
+	(void)state;
+	place_twice(1);
+}
+
+/* It did not answer, and is back with room. */
+static void a_server_that_is_back_is_asked_again(void **state)
+{
+	(void)state;
+	place_twice(0);
+}
+
+/* A keeper's part whose server was lost before the keeper gave it back: another
+ * one has been asked for it. */
+static void a_part_that_was_lost_meanwhile_is_not_given_back(void **state)
+{
+	struct slab_part *part = &fake.engine.slabs.slabs[0].parts[0];
+	struct peer *peer = &fake.engine.peers[1];
+
+	(void)state;
+	part->peer = peer->index;
+	atomic_store(&part->state, PART_ASKED);
+	place_give_back(&fake.engine, part, PART_SPARE);
+	assert_int_equal(peer->n_given_back, 0);
+	assert_int_equal(part_state(part), PART_ASKED);
+	atomic_store(&part->state, PART_NONE);
+}
+
+#define THREADS 6
+
+static _Atomic unsigned failed;
+
+static void *place_all(void *arg)
+{
+	(void)arg;
+	for (uint64_t i = 0; i < FAKE_SLABS; i++) {
+		if (place(i, LONG_MS))
+			atomic_fetch_add(&failed, 1);
+	}
+	return NULL;
+}
+
+static void many_that_want_a_slab_get_one(void **state)
+{
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	for (int i = 0; i < THREADS; i++)
+		threads[i] = thread_start(place_all, NULL);
+	for (int i = 0; i < THREADS; i++)
+		thread_end(threads[i]);
+	assert_int_equal(atomic_load(&failed), 0);
+	assert_int_equal(fake.n_slabs, FAKE_SLABS);
+}
+
+#define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+/* The fault: half a million rounds a second, in a real-time thread.  The keeper
+ * asked the only server with room for a part of this slab before it was lost,
+ * and the server has not answered yet. */
+static void who_cannot_ask_yet_sleeps(void **state)
+{
+	struct slab *slab = &fake.engine.slabs.slabs[0];
+	struct slab_part *part;
+	uint64_t begin_ns;
+	int rc;
+
+	(void)state;
+	for (uint32_t i = 1; i < SERVERS; i++)
+		set_free(i, 0);
+	assert_true(slab_begin_alloc(slab));
+	slab_finish_alloc(&fake.engine.slabs, slab);
+	part = place_ask_keepers(&fake.engine, slab, 0);
+	assert_non_null(part);
+	assert_true(slab_begin_free(slab));
+	slab_finish_close(&fake.engine.slabs, slab, SLAB_UNMAPPED);
+
+	begin_ns = clock_now_ns();
+	rounds = 0;
+	rc = place_slab(&fake.engine, slab, after_ms(200));
+	/* One a millisecond, and one without a pause to begin with. */
+	assert_in_range(rounds, 2, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
+	assert_int_equal(rc, -ENOSPC);
+
+	/* It answers, the keeper has no use for that, and then it is asked. */
+	fake_answer_asks(0);
+	assert_int_equal(part_state(part), PART_SPARE);
+	place_give_back(&fake.engine, part, PART_SPARE);
+	fake_session_start(0);
+	assert_int_equal(place_slab(&fake.engine, slab, after_ms(LONG_MS)), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_servers(the_one_with_the_most_memory_comes_first),
+		with_servers(equals_come_in_the_order_of_the_configuration),
+		with_servers(only_servers_in_that_state_are_looked_at),
+		with_servers(one_without_room_for_a_slab_is_left_out),
+		with_servers(parts_go_to_other_servers_and_other_zones),
+		with_servers(the_local_fallback_comes_last),
+		with_servers(a_live_slab_needs_nothing),
+		with_servers(a_new_slab_goes_where_most_memory_is),
+		with_servers(the_next_one_is_asked_where_one_refuses),
+		with_servers(who_cannot_ask_yet_sleeps),
+		with_servers(all_full_is_told_from_nobody_there),
+		with_servers(
+			a_session_that_does_not_answer_is_waited_for_until_the_deadline),
+		with_servers(
+			a_slab_that_is_gone_before_it_was_seen_is_no_refusal),
+		with_servers(a_server_that_is_back_is_asked_again),
+		with_servers(a_part_that_was_lost_meanwhile_is_not_given_back),
+		with_servers(many_that_want_a_slab_get_one),
+	};
+
+	return cmocka_run_group_tests_name("place", tests, NULL, NULL);
+}
