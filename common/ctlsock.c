@@ -48,7 +48,7 @@ static int recv_answer(int fd, char *answer, size_t size, uint64_t deadline_ns)
 }
 
 int ctlsock_ask(const char *path, const char *command, char *answer,
-		size_t size, uint64_t deadline_ns, struct reason *why)
+		size_t size, uint64_t deadline_ns, struct error *why)
 {
 	char line[CTLSOCK_COMMAND_MAX + 1];
 	int n = snprintf(line, sizeof line, "%s\n", command);
@@ -56,8 +56,8 @@ int ctlsock_ask(const char *path, const char *command, char *answer,
 	int err;
 
 	if (n < 0 || (size_t)n >= sizeof line) {
-		reason_set(why, "a command of more than %d bytes",
-			   CTLSOCK_COMMAND_MAX - 1);
+		error_set(why, "a command of more than %d bytes",
+			  CTLSOCK_COMMAND_MAX - 1);
 		return -EINVAL;
 	}
 	fd = net_connect_unix(path, why);
@@ -67,7 +67,7 @@ int ctlsock_ask(const char *path, const char *command, char *answer,
 	if (!err)
 		err = recv_answer(fd, answer, size, deadline_ns);
 	if (err)
-		reason_set(why, "%s: no answer: %s", path, strerror(-err));
+		error_set(why, "%s: no answer: %s", path, strerror(-err));
 	close(fd);
 	return err;
 }

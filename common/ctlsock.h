@@ -17,7 +17,7 @@
 /* Client: sends COMMAND to the socket at PATH and reads the whole answer, at
  * most SIZE - 1 bytes, into ANSWER, NUL-terminated.  0 or a negative errno. */
 int ctlsock_ask(const char *path, const char *command, char *answer,
-		size_t size, uint64_t deadline_ns, struct reason *why);
+		size_t size, uint64_t deadline_ns, struct error *why);
 
 /* Server.  Writes the answer to OUT, or returns false for a command that it
  * does not know.  The serving thread. */

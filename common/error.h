@@ -7,12 +7,12 @@
 
 /* Owned by the caller, usually on its stack.  Functions that take one fill it
  * when they fail and leave it alone otherwise. */
-struct reason {
+struct error {
 	char text[256];
 };
 
 __attribute__((format(printf, 2, 3))) static inline void
-reason_set(struct reason *why, const char *format, ...)
+error_set(struct error *why, const char *format, ...)
 {
 	va_list args;
 

@@ -54,7 +54,7 @@ void log_to(log_sink *sink);
  * ordinary one, whatever the caller's scheduling.  0, or a negative errno and
  * WHY.
  */
-int log_start(struct reason *why);
+int log_start(struct error *why);
 
 /* Writes what is in the queue, for a second at most, and ends the thread: lines
  * are written by the caller again.  False where the second was not enough:

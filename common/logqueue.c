@@ -293,7 +293,7 @@ static void close_files(void)
 	close(queue.real_fd);
 }
 
-int log_start(struct reason *why)
+int log_start(struct error *why)
 {
 	struct sigaction last_words = { .sa_handler = on_abort };
 	int pipe_in = -1, rc;
@@ -303,14 +303,14 @@ int log_start(struct reason *why)
 	empty_slots();
 	rc = open_files(&pipe_in);
 	if (rc) {
-		reason_set(why, "a pipe for the log: %s", strerror(rc));
+		error_set(why, "a pipe for the log: %s", strerror(rc));
 		return -rc;
 	}
 	rc = start_writer();
 	if (rc) {
 		close(pipe_in);
 		close_files();
-		reason_set(why, "a thread for the log: %s", strerror(rc));
+		error_set(why, "a thread for the log: %s", strerror(rc));
 		return -rc;
 	}
 	REPORTS_GO_TO(queue.real_fd);

@@ -18,14 +18,14 @@
 /* A listener's queue: many lanes of many plugins join at once. */
 #define BACKLOG 1024
 
-static bool take_port(const char *text, uint16_t *port, struct reason *why)
+static bool take_port(const char *text, uint16_t *port, struct error *why)
 {
 	uint64_t n;
 
 	if (!number_parse(text, 0, UINT16_MAX, &n)) {
-		reason_set(why,
-			   "the port \"%s\" is not a number from 0 to 65535",
-			   text);
+		error_set(why,
+			  "the port \"%s\" is not a number from 0 to 65535",
+			  text);
 		return false;
 	}
 	*port = (uint16_t)n;
@@ -33,7 +33,7 @@ static bool take_port(const char *text, uint16_t *port, struct reason *why)
 }
 
 bool net_name_parse(const char *text, uint16_t default_port,
-		    struct net_name *name, struct reason *why)
+		    struct net_name *name, struct error *why)
 {
 	const char *host = text, *end = text + strlen(text), *port = NULL;
 	const char *colon = strchr(text, ':');
@@ -42,7 +42,7 @@ bool net_name_parse(const char *text, uint16_t default_port,
 		host = text + 1;
 		end = strchr(host, ']');
 		if (!end || (end[1] && end[1] != ':')) {
-			reason_set(why, "\"%s\" is not [ADDRESS]:PORT", text);
+			error_set(why, "\"%s\" is not [ADDRESS]:PORT", text);
 			return false;
 		}
 		port = end[1] ? end + 2 : NULL;
@@ -51,7 +51,7 @@ bool net_name_parse(const char *text, uint16_t default_port,
 		port = colon + 1;
 	}
 	if (end == host || (size_t)(end - host) >= sizeof name->host) {
-		reason_set(why, "\"%s\" is not HOST[:PORT]", text);
+		error_set(why, "\"%s\" is not HOST[:PORT]", text);
 		return false;
 	}
 	name->port = default_port;
@@ -94,7 +94,7 @@ static void add_addr(struct net_addrs *addrs, const struct addrinfo *info)
 }
 
 int net_resolve(const struct net_name *name, struct net_addrs *addrs,
-		struct reason *why)
+		struct error *why)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 				  .ai_socktype = SOCK_STREAM,
@@ -106,9 +106,9 @@ int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 	snprintf(port, sizeof port, "%u", name->port);
 	rc = getaddrinfo(name->host, port, &hints, &found);
 	if (rc) {
-		reason_set(why, "cannot look up \"%s\": %s", name->host,
-			   rc == EAI_SYSTEM ? strerror(errno)
-					    : gai_strerror(rc));
+		error_set(why, "cannot look up \"%s\": %s", name->host,
+			  rc == EAI_SYSTEM ? strerror(errno)
+					   : gai_strerror(rc));
 		return -EADDRNOTAVAIL;
 	}
 	addrs->n = 0;
@@ -220,7 +220,7 @@ static int connect_by(int fd, const struct sockaddr *sa, socklen_t length,
 }
 
 int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
-		struct reason *why)
+		struct error *why)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&addr->storage;
 	int one = 1, rc;
@@ -229,15 +229,15 @@ int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
 
 	if (fd < 0) {
 		rc = -errno;
-		reason_set(why, "cannot make a socket: %s", strerror(-rc));
+		error_set(why, "cannot make a socket: %s", strerror(-rc));
 		return rc;
 	}
 	rc = connect_by(fd, sa, addr->length, deadline_ns);
 	if (!rc && !set_blocking(fd, true))
 		rc = -errno;
 	if (rc) {
-		reason_set(why, "cannot connect to %s: %s",
-			   net_addr_format(addr).text, strerror(-rc));
+		error_set(why, "cannot connect to %s: %s",
+			  net_addr_format(addr).text, strerror(-rc));
 		close(fd);
 		return rc;
 	}
@@ -251,14 +251,14 @@ uint64_t net_turn_deadline(uint64_t deadline_ns, unsigned n)
 }
 
 int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
-		    struct net_addr *used, struct reason *why)
+		    struct net_addr *used, struct error *why)
 {
-	struct reason all = { "" };
+	struct error all = { "" };
 	size_t said = 0;
 	int fd = -EADDRNOTAVAIL;
 
 	for (unsigned i = 0; i < addrs->n; i++) {
-		struct reason one;
+		struct error one;
 
 		fd = net_connect(&addrs->addr[i],
 				 net_turn_deadline(deadline_ns, addrs->n - i),
@@ -277,7 +277,7 @@ int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
 	return fd;
 }
 
-int net_listen(const struct net_addr *addr, struct reason *why)
+int net_listen(const struct net_addr *addr, struct error *why)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&addr->storage;
 	int one = 1, rc;
@@ -293,8 +293,8 @@ int net_listen(const struct net_addr *addr, struct reason *why)
 			return fd;
 	}
 	rc = -errno;
-	reason_set(why, "cannot listen on %s: %s", net_addr_format(addr).text,
-		   strerror(-rc));
+	error_set(why, "cannot listen on %s: %s", net_addr_format(addr).text,
+		  strerror(-rc));
 	if (fd >= 0)
 		close(fd);
 	return rc;
@@ -302,26 +302,26 @@ int net_listen(const struct net_addr *addr, struct reason *why)
 
 /* A Unix socket and its address, or a negative errno. */
 static int unix_socket(const char *path, struct sockaddr_un *sa,
-		       struct reason *why)
+		       struct error *why)
 {
 	int fd;
 
 	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof sa->sun_path) {
-		reason_set(why,
-			   "the socket path \"%s\" is longer than %zu bytes",
-			   path, sizeof sa->sun_path - 1);
+		error_set(why,
+			  "the socket path \"%s\" is longer than %zu bytes",
+			  path, sizeof sa->sun_path - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(sa->sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0)
 		return fd;
-	reason_set(why, "cannot make a socket: %s", strerror(errno));
+	error_set(why, "cannot make a socket: %s", strerror(errno));
 	return -errno;
 }
 
-int net_connect_unix(const char *path, struct reason *why)
+int net_connect_unix(const char *path, struct error *why)
 {
 	struct sockaddr_un sa;
 	int rc, fd = unix_socket(path, &sa, why);
@@ -332,39 +332,39 @@ int net_connect_unix(const char *path, struct reason *why)
 	    set_blocking(fd, true))
 		return fd;
 	rc = -errno;
-	reason_set(why, "cannot connect to %s: %s", path, strerror(-rc));
+	error_set(why, "cannot connect to %s: %s", path, strerror(-rc));
 	close(fd);
 	return rc;
 }
 
 /* Removes a socket file that a program which is gone left behind. */
-static int remove_stale_socket(const char *path, struct reason *why)
+static int remove_stale_socket(const char *path, struct error *why)
 {
-	struct reason ignored;
+	struct error ignored;
 	struct stat st;
 	int fd;
 
 	if (lstat(path, &st))
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		reason_set(why, "%s exists and is not a socket", path);
+		error_set(why, "%s exists and is not a socket", path);
 		return -EEXIST;
 	}
 	fd = net_connect_unix(path, &ignored);
 	if (fd != -ECONNREFUSED) {
 		if (fd >= 0)
 			close(fd);
-		reason_set(why, "%s is in use by a running program", path);
+		error_set(why, "%s is in use by a running program", path);
 		return -EADDRINUSE;
 	}
 	if (!unlink(path))
 		return 0;
-	reason_set(why, "cannot remove the old socket %s: %s", path,
-		   strerror(errno));
+	error_set(why, "cannot remove the old socket %s: %s", path,
+		  strerror(errno));
 	return -errno;
 }
 
-int net_listen_unix(const char *path, struct reason *why)
+int net_listen_unix(const char *path, struct error *why)
 {
 	struct sockaddr_un sa;
 	int fd, rc = remove_stale_socket(path, why);
@@ -380,7 +380,7 @@ int net_listen_unix(const char *path, struct reason *why)
 	    !chmod(path, 0600) && !listen(fd, BACKLOG))
 		return fd;
 	rc = -errno;
-	reason_set(why, "cannot listen on %s: %s", path, strerror(-rc));
+	error_set(why, "cannot listen on %s: %s", path, strerror(-rc));
 	close(fd);
 	return rc;
 }

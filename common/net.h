@@ -41,13 +41,13 @@ struct net_text {
 /* Takes TEXT apart; DEFAULT_PORT where it names none.  Port 0 is allowed. On
  * failure WHY says what is wrong, without naming the option. */
 bool net_name_parse(const char *text, uint16_t default_port,
-		    struct net_name *name, struct reason *why);
+		    struct net_name *name, struct error *why);
 struct net_text net_name_format(const struct net_name *name);
 
 /* Looks NAME up.  Blocks as the resolver does: only at start and on reconnect.
  * 0 or a negative errno. */
 int net_resolve(const struct net_name *name, struct net_addrs *addrs,
-		struct reason *why);
+		struct error *why);
 bool net_addr_equal(const struct net_addr *a, const struct net_addr *b);
 struct net_text net_addr_format(const struct net_addr *addr);
 uint16_t net_addr_port(const struct net_addr *addr);
@@ -61,26 +61,26 @@ bool net_peer_addr(int fd, struct net_addr *addr);
 
 /* A connected stream socket (blocking, TCP_NODELAY), or a negative errno. */
 int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
-		struct reason *why);
+		struct error *why);
 
 /* The same with the addresses of a name in turn: one that does not answer
  * leaves the others their share of the time.  *USED is the one that took the
  * connection, NULL for nobody who wants to know.  Where none did, WHY has what
  * each said, as far as there is room. */
 int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
-		    struct net_addr *used, struct reason *why);
+		    struct net_addr *used, struct error *why);
 /* The share of the time until DEADLINE_NS that one of N in turn has: a deadline
  * too. */
 uint64_t net_turn_deadline(uint64_t deadline_ns, unsigned n);
 
 /* A listening socket (non-blocking), or a negative errno. */
-int net_listen(const struct net_addr *addr, struct reason *why);
+int net_listen(const struct net_addr *addr, struct error *why);
 
 /* The same for a Unix stream socket at PATH.  net_listen_unix removes a socket
  * that nobody listens on any more, refuses where somebody does or where PATH is
  * something else, and makes the new one mode 0600. */
-int net_connect_unix(const char *path, struct reason *why);
-int net_listen_unix(const char *path, struct reason *why);
+int net_connect_unix(const char *path, struct error *why);
+int net_listen_unix(const char *path, struct error *why);
 
 /* What every TCP socket of rswap gets: TCP_NODELAY, keep-alive, and
  * TCP_USER_TIMEOUT of TIMEOUT_NS so that a vanished host ends the connection.

@@ -64,7 +64,7 @@ int newfile_create(const char *path, const char *text,
 	return err;
 }
 
-int newfile_replace(const char *path, const char *text, struct reason *why)
+int newfile_replace(const char *path, const char *text, struct error *why)
 {
 	char temporary[NEWFILE_PATH_MAX];
 	int fd = newfile_create(path, text, temporary);
@@ -79,6 +79,6 @@ int newfile_replace(const char *path, const char *text, struct reason *why)
 		return 0;
 	if (fd >= 0)
 		unlink(temporary);
-	reason_set(why, "cannot write %.150s: %s", path, strerror(-err));
+	error_set(why, "cannot write %.150s: %s", path, strerror(-err));
 	return err;
 }

@@ -19,6 +19,6 @@ int newfile_create(const char *path, const char *text,
 		   char temporary[NEWFILE_PATH_MAX]);
 
 /* Replaces PATH by a file with TEXT in it.  0 or a negative errno. */
-int newfile_replace(const char *path, const char *text, struct reason *why);
+int newfile_replace(const char *path, const char *text, struct error *why);
 
 #endif

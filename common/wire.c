@@ -181,7 +181,7 @@ static void swap_body(struct wire_message *m)
 		break;
 	case WIRE_RELEASE:
 		SWAP32(m->release.slabs);
-		SWAP32(m->release.reason);
+		SWAP32(m->release.error);
 		break;
 	case WIRE_LANE:
 	case WIRE_FENCE:
@@ -289,8 +289,8 @@ static bool fields_ok(const struct wire_message *m)
 		return m->pong.reserved == 0;
 	case WIRE_RELEASE:
 		return m->cookie == 0 &&
-		       (m->release.reason == WIRE_RELEASE_DRAIN ||
-			m->release.reason == WIRE_RELEASE_PRESSURE);
+		       (m->release.error == WIRE_RELEASE_DRAIN ||
+			m->release.error == WIRE_RELEASE_PRESSURE);
 	case WIRE_TOKEN:
 	case WIRE_JOIN:
 		return m->join.reserved == 0;

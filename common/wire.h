@@ -219,8 +219,8 @@ enum wire_release_reason {
 /* From the server, unasked: move what SLABS slabs hold elsewhere and FREE them.
  * 0 takes the wish back.  It replaces the one before, and counts from now. */
 struct wire_release {
-	uint32_t slabs;	 /* or WIRE_RELEASE_ALL */
-	uint32_t reason; /* enum wire_release_reason */
+	uint32_t slabs; /* or WIRE_RELEASE_ALL */
+	uint32_t error; /* enum wire_release_reason */
 };
 
 /* BYE has no body and no reply: the session and its slabs are given back. */

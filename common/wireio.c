@@ -8,34 +8,34 @@
 #include "net.h"
 
 int wire_send(int fd, const struct wire_message *message, uint64_t deadline_ns,
-	      struct reason *why)
+	      struct error *why)
 {
 	char buf[WIRE_MESSAGE_MAX];
 	size_t bytes = wire_encode(message, buf);
 	int rc = net_send_all(fd, buf, bytes, deadline_ns);
 
 	if (rc)
-		reason_set(why, "sending %s: %s", wire_type_name(message->type),
-			   strerror(-rc));
+		error_set(why, "sending %s: %s", wire_type_name(message->type),
+			  strerror(-rc));
 	return rc;
 }
 
 static int refuse(const struct wire_header *h, enum wire_verdict verdict,
-		  struct reason *why)
+		  struct error *why)
 {
 	if (verdict == WIRE_BAD_VERSION)
-		reason_set(why,
-			   "it speaks version %u of the protocol, this is "
-			   "version %u",
-			   h->version, WIRE_VERSION);
+		error_set(why,
+			  "it speaks version %u of the protocol, this is "
+			  "version %u",
+			  h->version, WIRE_VERSION);
 	else
-		reason_set(why, "what it sent is %s",
-			   wire_verdict_text(verdict));
+		error_set(why, "what it sent is %s",
+			  wire_verdict_text(verdict));
 	return -EPROTO;
 }
 
 int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
-	      struct reason *why)
+	      struct error *why)
 {
 	char buf[WIRE_MESSAGE_MAX];
 	struct wire_header h;
@@ -43,7 +43,7 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 	int rc = net_recv_all(fd, buf, sizeof h, deadline_ns);
 
 	if (rc) {
-		reason_set(why, "waiting for a message: %s", strerror(-rc));
+		error_set(why, "waiting for a message: %s", strerror(-rc));
 		return rc;
 	}
 	verdict = wire_decode_header(buf, &h);
@@ -51,8 +51,8 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 		return refuse(&h, verdict, why);
 	rc = net_recv_all(fd, buf, h.body_bytes, deadline_ns);
 	if (rc) {
-		reason_set(why, "in the middle of %s: %s",
-			   wire_type_name(h.type), strerror(-rc));
+		error_set(why, "in the middle of %s: %s",
+			  wire_type_name(h.type), strerror(-rc));
 		return rc;
 	}
 	verdict = wire_decode_body(&h, buf, message);
@@ -61,7 +61,7 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 
 int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 	      struct wire_message *reply, uint64_t deadline_ns,
-	      struct reason *why)
+	      struct error *why)
 {
 	int rc = wire_send(fd, request, deadline_ns, why);
 
@@ -71,16 +71,16 @@ int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 }
 
 int wire_check_reply(const struct wire_message *request, uint16_t reply_type,
-		     const struct wire_message *reply, struct reason *why)
+		     const struct wire_message *reply, struct error *why)
 {
 	if (reply->type == WIRE_ERROR) {
-		reason_set(why, "%s", reply->error.text);
+		error_set(why, "%s", reply->error.text);
 		return -EREMOTEIO;
 	}
 	if (reply->type != reply_type || reply->cookie != request->cookie) {
-		reason_set(why, "it answered %s with %s",
-			   wire_type_name(request->type),
-			   wire_type_name(reply->type));
+		error_set(why, "it answered %s with %s",
+			  wire_type_name(request->type),
+			  wire_type_name(reply->type));
 		return -EPROTO;
 	}
 	return 0;

@@ -9,12 +9,12 @@
 
 /* Sends MESSAGE.  0 or a negative errno as net_send_all gives it. */
 int wire_send(int fd, const struct wire_message *message, uint64_t deadline_ns,
-	      struct reason *why);
+	      struct error *why);
 
 /* Receives one message of any type.  0, or a negative errno: -EPROTO for what
  * is not a message of this protocol version, else as net_recv_all gives it. */
 int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
-	      struct reason *why);
+	      struct error *why);
 
 /* Sends REQUEST, and receives its reply, which has to be of type REPLY_TYPE and
  * carry the request's cookie.  0, or a negative errno: -EREMOTEIO when the
@@ -22,12 +22,12 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
  * reply that is none; else as wire_send and wire_recv. */
 int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 	      struct wire_message *reply, uint64_t deadline_ns,
-	      struct reason *why);
+	      struct error *why);
 
 /* The second half of it, for a REPLY that was received: whether it answers
  * REQUEST. */
 int wire_check_reply(const struct wire_message *request, uint16_t reply_type,
-		     const struct wire_message *reply, struct reason *why);
+		     const struct wire_message *reply, struct error *why);
 
 /* Fills a HELLO that names this program and host. */
 void wire_hello_fill(struct wire_message *hello, const char *program);

@@ -173,7 +173,7 @@ static void check_servers(void)
 			    args.n_servers, ATTACH_SERVERS_MAX);
 	for (int i = 0; i < args.n_servers; i++) {
 		struct net_name name;
-		struct reason why;
+		struct error why;
 
 		if (!net_name_parse(args.servers[i], WIRE_DEFAULT_PORT, &name,
 				    &why))
@@ -235,7 +235,7 @@ static int end_stay(void)
 		.deadline_ns = clock_now_ns() + DETACH_DEFAULT_S * NS_PER_S,
 	};
 	struct detach_outcome outcome;
-	struct reason why;
+	struct error why;
 
 	run_forget_signals();
 	if (detach_name(args.state.name, &request, &outcome, &why) == 0)
@@ -254,7 +254,7 @@ static void warn_of_timeout(void)
 	const struct target plugin = { .socket = socket.text };
 	uint64_t grace_s = 0, fits_s;
 	char value[32], key[48];
-	struct reason ignored;
+	struct error ignored;
 	const char *answer = target_ask(&plugin, &ignored);
 
 	if (!answer ||
@@ -283,7 +283,7 @@ static void warn_of_timeout(void)
  * until the directory is gone. */
 static bool was_detached(void)
 {
-	struct reason ignored;
+	struct error ignored;
 	int lock_fd = statedir_lock(args.state.name, clock_now_ns() + LOCK_NS,
 				    &ignored);
 
@@ -295,7 +295,7 @@ static bool was_detached(void)
 /* Until a signal asks for the end, or nbdkit makes one. */
 static int stay(void)
 {
-	struct reason why;
+	struct error why;
 	int status;
 
 	printf("%s stays until Ctrl-C\n", args.state.name);

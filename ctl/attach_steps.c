@@ -30,14 +30,14 @@ static uint64_t in_ns(uint64_t ns)
 	return clock_now_ns() + ns;
 }
 
-static int load_module(struct attach *a, struct reason *why)
+static int load_module(struct attach *a, struct error *why)
 {
 	(void)a;
 	return nbddev_load(in_ns(STEP_NS), why);
 }
 
 static int lock_name(struct attach *a, const char *name, uint64_t deadline_ns,
-		     struct reason *why)
+		     struct error *why)
 {
 	snprintf(a->state.name, sizeof a->state.name, "%s", name);
 	a->lock_fd = statedir_lock(a->state.name, deadline_ns, why);
@@ -45,16 +45,16 @@ static int lock_name(struct attach *a, const char *name, uint64_t deadline_ns,
 }
 
 /* A device that was asked for, named after itself unless told otherwise. */
-static int take_device(struct attach *a, struct reason *why)
+static int take_device(struct attach *a, struct error *why)
 {
-	struct reason used;
+	struct error used;
 
 	a->number = nbddev_number(a->device);
 	if (!nbddev_exists(a->number)) {
-		reason_set(why,
-			   "%s does not exist; there are %d nbd devices "
-			   "(nbds_max)",
-			   a->device, nbddev_count());
+		error_set(why,
+			  "%s does not exist; there are %d nbd devices "
+			  "(nbds_max)",
+			  a->device, nbddev_count());
 		return -1;
 	}
 	if (lock_name(a, a->name ? a->name : a->device + strlen("/dev/"),
@@ -63,16 +63,16 @@ static int take_device(struct attach *a, struct reason *why)
 	/* known by the lock's holder only: an attach may just have ended */
 	if (nbddev_is_free(a->number, &used))
 		return 0;
-	reason_set(why, "%s is in use: %.150s", a->device, used.text);
+	error_set(why, "%s is in use: %.150s", a->device, used.text);
 	return -1;
 }
 
 /* The name of a device is the device's: so the first free one whose name no
  * other rswapctl has is asked for.  Where none is free, the kernel makes
  * another one. */
-static int guess_device(struct attach *a, struct reason *why)
+static int guess_device(struct attach *a, struct error *why)
 {
-	struct reason ignored;
+	struct error ignored;
 	char name[16];
 
 	for (a->number = a->guess_from; a->number < NBDDEV_MAX; a->number++) {
@@ -88,11 +88,11 @@ static int guess_device(struct attach *a, struct reason *why)
 		close(a->lock_fd);
 		a->lock_fd = -1;
 	}
-	reason_set(why, "none of %d nbd devices is free", NBDDEV_MAX);
+	error_set(why, "none of %d nbd devices is free", NBDDEV_MAX);
 	return -1;
 }
 
-static int choose_device(struct attach *a, struct reason *why)
+static int choose_device(struct attach *a, struct error *why)
 {
 	if (a->device)
 		return take_device(a, why);
@@ -102,7 +102,7 @@ static int choose_device(struct attach *a, struct reason *why)
 	return lock_name(a, a->name, in_ns(STEP_NS), why);
 }
 
-static int make_directory(struct attach *a, struct reason *why)
+static int make_directory(struct attach *a, struct error *why)
 {
 	size_t have = 0;
 
@@ -120,7 +120,7 @@ static int make_directory(struct attach *a, struct reason *why)
 	return statedir_save(&a->state, why);
 }
 
-static int remove_directory(struct attach *a, struct reason *why)
+static int remove_directory(struct attach *a, struct error *why)
 {
 	(void)why;
 	if (a->made_directory)
@@ -223,7 +223,7 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 
 /* Also waits for it: a plugin that doesn't come up leaves nothing to undo but
  * its process. */
-static int start_plugin(struct attach *a, struct reason *why)
+static int start_plugin(struct attach *a, struct error *why)
 {
 	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
 	struct state_path log = statedir_path(a->state.name, "log");
@@ -248,14 +248,14 @@ static int start_plugin(struct attach *a, struct reason *why)
 	return -1;
 }
 
-static int stop_plugin(struct attach *a, struct reason *why)
+static int stop_plugin(struct attach *a, struct error *why)
 {
 	return a->made_directory ? teardown_nbdkit(&a->state, why) : 0;
 }
 
 /* Also where the kernel's answer did not arrive: the device is known by its
  * backend. */
-static int disconnect(struct attach *a, struct reason *why)
+static int disconnect(struct attach *a, struct error *why)
 {
 	if (!a->made_directory)
 		return 0;
@@ -265,7 +265,7 @@ static int disconnect(struct attach *a, struct reason *why)
 
 /* Where nbdkit serves another size than asked for, the plugin is not ours. */
 static int hand_over(struct attach *a, const struct nbdexport *export,
-		     struct reason *why)
+		     struct error *why)
 {
 	struct state_path backend = statedir_backend(a->state.name);
 	const struct nbd_request_connect request = {
@@ -280,8 +280,8 @@ static int hand_over(struct attach *a, const struct nbdexport *export,
 	};
 
 	if (export->size_bytes != a->size_bytes) {
-		reason_set(why, "nbdkit serves %" PRIu64 " bytes",
-			   export->size_bytes);
+		error_set(why, "nbdkit serves %" PRIu64 " bytes",
+			  export->size_bytes);
 		return -1;
 	}
 	return nbd_netlink_connect(&request, &a->lost_race, why);
@@ -289,7 +289,7 @@ static int hand_over(struct attach *a, const struct nbdexport *export,
 
 /* There is no second connection later: a plugin that died has taken the page
  * map with it, and a new one under the same device would answer zeros. */
-static int connect_device(struct attach *a, struct reason *why)
+static int connect_device(struct attach *a, struct error *why)
 {
 	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
 	struct nbdexport export;
@@ -311,13 +311,13 @@ static int connect_device(struct attach *a, struct reason *why)
 		return -1;
 	if (nbddev_wait(number, true, in_ns(STEP_NS)))
 		return 0;
-	reason_set(why, "%s is not connected afterwards", a->state.device);
+	error_set(why, "%s is not connected afterwards", a->state.device);
 	return -1;
 }
 
-static int tune_queue(struct attach *a, struct reason *why)
+static int tune_queue(struct attach *a, struct error *why)
 {
-	struct reason slow;
+	struct error slow;
 
 	(void)why;
 	if (!nbddev_tune(a->number, &slow))
@@ -325,7 +325,7 @@ static int tune_queue(struct attach *a, struct reason *why)
 	return 0;
 }
 
-static int make_swap(struct attach *a, struct reason *why)
+static int make_swap(struct attach *a, struct error *why)
 {
 	const char *const argv[] = { "mkswap", a->state.device, NULL };
 
@@ -351,7 +351,7 @@ static void tell_equal_priority(const struct attach *a)
 
 /* --discard=pages: without it the device never hears of a slot that is free
  * again, and every slab that was used once stays used. */
-static int swap_on(struct attach *a, struct reason *why)
+static int swap_on(struct attach *a, struct error *why)
 {
 	char priority[12];
 	const char *const argv[] = { "swapon", "--discard=pages", "-p",
@@ -364,7 +364,7 @@ static int swap_on(struct attach *a, struct reason *why)
 
 /* swapon may have done its work though it was killed, or its deadline passed.
  */
-static int swap_off(struct attach *a, struct reason *why)
+static int swap_off(struct attach *a, struct error *why)
 {
 	uint64_t lost_bytes;
 
@@ -375,7 +375,7 @@ static int swap_off(struct attach *a, struct reason *why)
 
 /* Raised where it is lower, and left so: the next attach wants it too, and a
  * reserve that sinks while another device is in use would be a trap. */
-static int set_vm(struct attach *a, struct reason *why)
+static int set_vm(struct attach *a, struct error *why)
 {
 	uint64_t now_kib = reserve_now_kib();
 	uint64_t wanted_kib = reserve_wanted_kib();
@@ -397,8 +397,8 @@ static int set_vm(struct attach *a, struct reason *why)
 /* An undo is right also where its step failed half-way or was not begun. */
 static const struct step {
 	const char *what;
-	int (*run)(struct attach *a, struct reason *why);
-	int (*undo)(struct attach *a, struct reason *why); /* or NULL */
+	int (*run)(struct attach *a, struct error *why);
+	int (*undo)(struct attach *a, struct error *why); /* or NULL */
 } steps[] = {
 	{ "load module nbd", load_module, NULL },
 	{ "set vm.min_free_kbytes and compaction", set_vm, NULL },
@@ -420,7 +420,7 @@ static void undo(struct attach *a, size_t n)
 	/* what interrupted the step shall not interrupt its undoing */
 	run_forget_signals();
 	while (n-- > 0) {
-		struct reason why = { "" };
+		struct error why = { "" };
 
 		if (!steps[n].undo)
 			continue;
@@ -438,13 +438,13 @@ static void undo(struct attach *a, size_t n)
 static int run_steps(struct attach *a)
 {
 	for (size_t i = 0; i < N_STEPS; i++) {
-		struct reason why = { "" };
+		struct error why = { "" };
 		int err;
 
 		printf("[%zu/%zu] %s\n", i + 1, N_STEPS, steps[i].what);
 		err = steps[i].run(a, &why);
 		if (!err && run_interrupted()) {
-			reason_set(&why, "interrupted");
+			error_set(&why, "interrupted");
 			err = -1;
 		}
 		if (err) {

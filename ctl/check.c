@@ -58,21 +58,21 @@ static void tell_device(void *arg, enum health health, const char *what,
 static void check_failures(struct findings *f, const char *answer)
 {
 	struct lastlook look;
-	struct reason what;
+	struct error what;
 
 	lastlook_compare(f->name, answer, &look);
 	if (look.failed_reads) {
-		reason_set(&what,
-			   "%" PRIu64 " reads have failed %s%s: a program that "
-			   "needs such a page gets SIGBUS",
-			   look.failed_reads, look.since, look.when);
+		error_set(&what,
+			  "%" PRIu64 " reads have failed %s%s: a program that "
+			  "needs such a page gets SIGBUS",
+			  look.failed_reads, look.since, look.when);
 		find(f, HEALTH_BAD, what.text, NULL);
 	}
 	if (look.failed_writes) {
-		reason_set(&what,
-			   "%" PRIu64 " writes have failed %s%s: these pages "
-			   "stay in memory",
-			   look.failed_writes, look.since, look.when);
+		error_set(&what,
+			  "%" PRIu64 " writes have failed %s%s: these pages "
+			  "stay in memory",
+			  look.failed_writes, look.since, look.when);
 		find(f, HEALTH_DEGRADED, what.text, NULL);
 	}
 	if (lastlook_keep(f->name, answer, &what))
@@ -92,13 +92,13 @@ static bool is_plugin(const char *answer)
 /* Of a device whose nbdkit is gone survey_judge tells more. */
 static void check_silence(struct findings *f, const struct survey *survey)
 {
-	struct reason what;
+	struct error what;
 
 	f->health = HEALTH_BAD;
 	if (!survey->target->state)
-		reason_set(&what, "not running: %.230s", survey->why.text);
+		error_set(&what, "not running: %.230s", survey->why.text);
 	else if (survey->device.nbdkit_runs)
-		reason_set(&what, "does not answer: %.230s", survey->why.text);
+		error_set(&what, "does not answer: %.230s", survey->why.text);
 	else
 		return;
 	find(f, HEALTH_BAD, what.text, NULL);

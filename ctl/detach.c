@@ -58,7 +58,7 @@ static const struct usage usage = {
 /* With the lock held, all that stands on what there is of the name. */
 static int take_apart(const struct state *state,
 		      const struct detach_request *request,
-		      struct detach_outcome *outcome, struct reason *why)
+		      struct detach_outcome *outcome, struct error *why)
 {
 	if (teardown_swap(state, request->force, request->deadline_ns,
 			  &outcome->lost_bytes, why) < 0 ||
@@ -71,10 +71,10 @@ static int take_apart(const struct state *state,
 }
 
 int detach_name(const char *name, const struct detach_request *request,
-		struct detach_outcome *outcome, struct reason *why)
+		struct detach_outcome *outcome, struct error *why)
 {
 	int lock_fd = statedir_lock(name, clock_now_ns() + LOCK_NS, why);
-	struct reason ignored;
+	struct error ignored;
 	struct state state;
 	int err = 0;
 
@@ -101,7 +101,7 @@ static enum exit_status detach(const char *name)
 		.deadline_ns = clock_now_ns() + args.timeout_s * NS_PER_S,
 	};
 	struct detach_outcome outcome;
-	struct reason why;
+	struct error why;
 
 	if (detach_name(name, &request, &outcome, &why) < 0) {
 		fprintf(stderr, "rswapctl detach: %s: %s\n", name, why.text);
@@ -125,7 +125,7 @@ static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 {
 	for (int i = 0; i < n; i++) {
 		struct state state;
-		struct reason ignored;
+		struct error ignored;
 
 		if (!strcmp(names[i], word))
 			return names[i];

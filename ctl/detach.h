@@ -24,6 +24,6 @@ struct detach_outcome {
  * nothing is taken away before what stands on it is gone.  Takes the name's
  * lock. 0, or -1 with everything left as it was before the step that failed. */
 int detach_name(const char *name, const struct detach_request *request,
-		struct detach_outcome *outcome, struct reason *why);
+		struct detach_outcome *outcome, struct error *why);
 
 #endif

@@ -142,7 +142,7 @@ static void tell(const struct verdict *v, enum health health, const char *what,
 }
 
 /* VmSwap doesn't tell in which swap they are. */
-bool devstate_users(const struct devstate *d, struct reason *what)
+bool devstate_users(const struct devstate *d, struct error *what)
 {
 	struct swapusers users;
 
@@ -150,14 +150,14 @@ bool devstate_users(const struct devstate *d, struct reason *what)
 		return false;
 	swapusers_read(&users);
 	if (users.n == 0)
-		reason_set(what,
-			   "no process has pages in swap: they are of shared "
-			   "memory or tmpfs");
+		error_set(what,
+			  "no process has pages in swap: they are of shared "
+			  "memory or tmpfs");
 	else
-		reason_set(what, "%s: %.190s",
-			   d->shared_swap ? "pages in this or other swap"
-					  : "pages there",
-			   swapusers_format(&users).text);
+		error_set(what, "%s: %.190s",
+			  d->shared_swap ? "pages in this or other swap"
+					 : "pages there",
+			  swapusers_format(&users).text);
 	return true;
 }
 
@@ -165,29 +165,29 @@ bool devstate_users(const struct devstate *d, struct reason *what)
 static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 {
 	const struct devstate *d = v->d;
-	struct reason what, remedy;
+	struct error what, remedy;
 
 	if (gone)
-		reason_set(&what, "nbdkit (process %d) is gone",
-			   (int)d->state->pid);
+		error_set(&what, "nbdkit (process %d) is gone",
+			  (int)d->state->pid);
 	else
-		reason_set(&what,
-			   "%s has no connection to nbdkit (process %d) any "
-			   "more, as after nbd-client -d",
-			   d->state->device, (int)d->state->pid);
-	reason_set(&remedy,
-		   "%.120s, and swap on %s is on with %" PRIu64
-		   " MiB, which are lost: a program that needs one of these "
-		   "pages gets SIGBUS",
-		   what.text, d->swap_device, d->swap.used_bytes / MIB);
+		error_set(&what,
+			  "%s has no connection to nbdkit (process %d) any "
+			  "more, as after nbd-client -d",
+			  d->state->device, (int)d->state->pid);
+	error_set(&remedy,
+		  "%.120s, and swap on %s is on with %" PRIu64
+		  " MiB, which are lost: a program that needs one of these "
+		  "pages gets SIGBUS",
+		  what.text, d->swap_device, d->swap.used_bytes / MIB);
 	what = remedy;
-	reason_set(&remedy,
-		   "%sdetach %s, which cannot bring anything back; then start "
-		   "these programs anew",
-		   strcmp(d->swap_device, d->state->device)
-			   ? "swapoff what stands on it, then rswapctl "
-			   : "rswapctl ",
-		   d->state->name);
+	error_set(&remedy,
+		  "%sdetach %s, which cannot bring anything back; then start "
+		  "these programs anew",
+		  strcmp(d->swap_device, d->state->device)
+			  ? "swapoff what stands on it, then rswapctl "
+			  : "rswapctl ",
+		  d->state->name);
 	tell(v, HEALTH_BAD, what.text, remedy.text);
 	if (v->tell && devstate_users(d, &what))
 		tell(v, HEALTH_GOOD, what.text, NULL);
@@ -197,23 +197,23 @@ static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 static enum devtrouble judge_gone(const struct verdict *v)
 {
 	const struct devstate *d = v->d;
-	struct reason what, remedy;
+	struct error what, remedy;
 
 	if (d->swap.active)
 		return judge_dead(v, true);
 	if (d->state->pid)
-		reason_set(&what, "nbdkit (process %d) is gone",
-			   (int)d->state->pid);
+		error_set(&what, "nbdkit (process %d) is gone",
+			  (int)d->state->pid);
 	else
-		reason_set(&what, "nbdkit was not started: attach is at work, "
-				  "or was killed");
+		error_set(&what, "nbdkit was not started: attach is at work, "
+				 "or was killed");
 	if (d->holders[0])
-		reason_set(&remedy,
-			   "take away what stands on %s (%s), then rswapctl "
-			   "detach %s",
-			   d->state->device, d->holders, d->state->name);
+		error_set(&remedy,
+			  "take away what stands on %s (%s), then rswapctl "
+			  "detach %s",
+			  d->state->device, d->holders, d->state->name);
 	else
-		reason_set(&remedy, "rswapctl detach %s", d->state->name);
+		error_set(&remedy, "rswapctl detach %s", d->state->name);
 	tell(v, HEALTH_BAD, what.text, remedy.text);
 	return DEVTROUBLE_SOME;
 }
@@ -222,17 +222,16 @@ static enum devtrouble judge_gone(const struct verdict *v)
 static enum devtrouble judge_silent(const struct verdict *v)
 {
 	const struct devstate *d = v->d;
-	struct reason what;
+	struct error what;
 
 	if (!d->swap.active)
 		return DEVTROUBLE_SOME;
-	reason_set(
-		&what,
-		"nbdkit (process %d) runs and does not answer; swap on %s is "
-		"on with %" PRIu64 " MiB, %" PRIu64 " reads and %" PRIu64
-		" writes are waiting",
-		(int)d->state->pid, d->swap_device, d->swap.used_bytes / MIB,
-		d->reads_in_flight, d->writes_in_flight);
+	error_set(&what,
+		  "nbdkit (process %d) runs and does not answer; swap on %s is "
+		  "on with %" PRIu64 " MiB, %" PRIu64 " reads and %" PRIu64
+		  " writes are waiting",
+		  (int)d->state->pid, d->swap_device, d->swap.used_bytes / MIB,
+		  d->reads_in_flight, d->writes_in_flight);
 	tell(v, HEALTH_BAD, what.text, "see whether it is stopped, or stuck");
 	return DEVTROUBLE_SOME;
 }
@@ -240,19 +239,19 @@ static enum devtrouble judge_silent(const struct verdict *v)
 static enum devtrouble judge_unused(const struct verdict *v, bool connected)
 {
 	const struct devstate *d = v->d;
-	struct reason what, remedy;
+	struct error what, remedy;
 
 	if (connected && (d->swap.active || d->holders[0] || !d->swap_known))
 		return DEVTROUBLE_NONE;
-	reason_set(&remedy, "rswapctl detach %s, and attach again",
-		   d->state->name);
+	error_set(&remedy, "rswapctl detach %s, and attach again",
+		  d->state->name);
 	if (connected)
-		reason_set(&what, "nothing swaps to %s", d->state->device);
+		error_set(&what, "nothing swaps to %s", d->state->device);
 	else
-		reason_set(&what,
-			   "%s is not connected to nbdkit (process %d), and "
-			   "nothing swaps to it",
-			   d->state->device, (int)d->state->pid);
+		error_set(&what,
+			  "%s is not connected to nbdkit (process %d), and "
+			  "nothing swaps to it",
+			  d->state->device, (int)d->state->pid);
 	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
 	return connected ? DEVTROUBLE_SOME : DEVTROUBLE_LOOSE;
 }
@@ -262,17 +261,17 @@ static void judge_connections(const struct verdict *v,
 			      const struct devanswer *answer)
 {
 	const struct devstate *d = v->d;
-	struct reason what, remedy;
+	struct error what, remedy;
 
 	if (!answer->tells || answer->connections >= d->queues)
 		return;
-	reason_set(&what,
-		   "%" PRIu64 " of %u connections of %s to nbdkit are left",
-		   answer->connections, d->queues, d->state->device);
-	reason_set(&remedy,
-		   "rswapctl detach %s, and attach again; the kernel's log "
-		   "tells why one was lost",
-		   d->state->name);
+	error_set(&what,
+		  "%" PRIu64 " of %u connections of %s to nbdkit are left",
+		  answer->connections, d->queues, d->state->device);
+	error_set(&remedy,
+		  "rswapctl detach %s, and attach again; the kernel's log "
+		  "tells why one was lost",
+		  d->state->name);
 	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
 }
 

@@ -58,7 +58,7 @@ struct devanswer devstate_ask(const struct devstate *d, const char *answer,
 			      const char *(*ask)(void *arg), void *arg);
 
 /* Whose pages are in this swap, in WHAT; false: nobody's. */
-bool devstate_users(const struct devstate *d, struct reason *what);
+bool devstate_users(const struct devstate *d, struct error *what);
 
 /* TELL gets each thing that is wrong, and what to do (NULL: nothing).  What
  * only adds to the one before is HEALTH_GOOD. */

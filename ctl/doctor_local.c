@@ -71,7 +71,7 @@ static bool module_loaded(const char *name)
 static bool module_available(const char *name)
 {
 	const char *const argv[] = { "modinfo", "-n", name, NULL };
-	struct reason ignored;
+	struct error ignored;
 
 	return run_tool(argv, clock_now_ns() + TOOL_NS, NULL, 0, &ignored) == 0;
 }
@@ -305,7 +305,7 @@ static void check_plugin(const char *plugin)
 	char output[8192], version[64];
 	char name[256];
 	const char *const argv[] = { "nbdkit", plugin, "--dump-plugin", NULL };
-	struct reason why;
+	struct error why;
 	char *dash;
 	int status;
 

@@ -30,7 +30,7 @@ static void tell_welcome(const char *server, const struct wire_welcome *w)
 static void greet(const char *server, int fd, uint64_t deadline_ns)
 {
 	struct wire_message hello, welcome;
-	struct reason why;
+	struct error why;
 	int rc;
 
 	wire_hello_fill(&hello, "rswapctl-doctor");
@@ -57,7 +57,7 @@ void doctor_server(const char *server)
 	uint64_t deadline_ns = clock_now_ns() + SERVER_NS;
 	struct net_name name;
 	struct net_addrs addrs;
-	struct reason why;
+	struct error why;
 	int fd;
 
 	if (!net_name_parse(server, WIRE_DEFAULT_PORT, &name, &why) ||

@@ -61,7 +61,7 @@ static int show(const char *answer)
 int cmd_drain(int argc, char **argv)
 {
 	static char answer[4096];
-	struct reason why;
+	struct error why;
 
 	args.control = DEFAULT_CONTROL;
 	if (options_parse(&usage, argc, argv) > 0)

@@ -12,7 +12,7 @@
 #define MIB (1024 * 1024)
 
 /* The cause of a SIGSEGV in execve; what is killed later has another. */
-static bool has_no_room(struct reason *why)
+static bool has_no_room(struct error *why)
 {
 	struct execroom room;
 	char path[256];
@@ -20,15 +20,15 @@ static bool has_no_room(struct reason *why)
 	if (!run_find("nbdkit", path, sizeof path) ||
 	    !execroom_read(path, &room) || execroom_fits(&room))
 		return false;
-	reason_set(why,
-		   "the kernel can't give it %" PRIu64
-		   " MiB of static buffers, it has %" PRIu64 " MiB of %s: %s",
-		   (room.needs_bytes + MIB - 1) / MIB, room.has_bytes / MIB,
-		   room.limit, room.remedy);
+	error_set(why,
+		  "the kernel can't give it %" PRIu64
+		  " MiB of static buffers, it has %" PRIu64 " MiB of %s: %s",
+		  (room.needs_bytes + MIB - 1) / MIB, room.has_bytes / MIB,
+		  room.limit, room.remedy);
 	return true;
 }
 
-static const char *cause_of(int sig, struct reason *room)
+static const char *cause_of(int sig, struct error *room)
 {
 	switch (sig) {
 	case SIGSEGV:
@@ -49,28 +49,28 @@ static const char *cause_of(int sig, struct reason *room)
 	}
 }
 
-static void explain_signal(int sig, struct reason *why)
+static void explain_signal(int sig, struct error *why)
 {
 	const char *name = sigabbrev_np(sig);
-	struct reason room;
+	struct error room;
 	const char *cause = cause_of(sig, &room);
 
-	reason_set(why, "nbdkit was ended by signal %d (%s%s)%s%.200s", sig,
-		   name ? "SIG" : "", name ? name : "?", cause ? ": " : "",
-		   cause ? cause : "");
+	error_set(why, "nbdkit was ended by signal %d (%s%s)%s%.200s", sig,
+		  name ? "SIG" : "", name ? name : "?", cause ? ": " : "",
+		  cause ? cause : "");
 }
 
-void ended_explain(int status, struct reason *why)
+void ended_explain(int status, struct error *why)
 {
 	if (status == ENDED_UNKNOWN)
-		reason_set(why, "nbdkit has ended");
+		error_set(why, "nbdkit has ended");
 	else if (WIFSIGNALED(status))
 		explain_signal(WTERMSIG(status), why);
 	else if (WEXITSTATUS(status))
-		reason_set(why,
-			   "nbdkit ended with exit status %d: see its messages",
-			   WEXITSTATUS(status));
+		error_set(why,
+			  "nbdkit ended with exit status %d: see its messages",
+			  WEXITSTATUS(status));
 	else
-		reason_set(why, "nbdkit ended with exit status 0: somebody "
-				"asked it to");
+		error_set(why, "nbdkit ended with exit status 0: somebody "
+			       "asked it to");
 }

@@ -8,6 +8,6 @@
 #define ENDED_UNKNOWN (-1)
 
 /* STATUS is waitpid's, or ENDED_UNKNOWN. */
-void ended_explain(int status, struct reason *why);
+void ended_explain(int status, struct error *why);
 
 #endif

@@ -49,79 +49,79 @@ static bool is_up(const struct subject *server)
 
 /* --- the checks: whether something is wrong, and then what, in WHAT --- */
 
-static bool pages_are_lost(const struct subject *s, struct reason *what)
+static bool pages_are_lost(const struct subject *s, struct error *what)
 {
 	struct value lost;
 
 	if (!get(s, "pages_lost", &lost) || number(&lost) == 0)
 		return false;
-	reason_set(what,
-		   "%s pages are lost: reading them ends with an I/O error",
-		   lost.text);
+	error_set(what,
+		  "%s pages are lost: reading them ends with an I/O error",
+		  lost.text);
 	return true;
 }
 
-static bool copies_are_missing(const struct subject *s, struct reason *what)
+static bool copies_are_missing(const struct subject *s, struct error *what)
 {
 	struct value slabs, pages;
 
 	if (!get(s, "slabs_short", &slabs) || number(&slabs) == 0 ||
 	    !get(s, "pages_stale", &pages))
 		return false;
-	reason_set(what,
-		   "%s slabs lack a copy, or pages of one; %s pages are still "
-		   "to be copied",
-		   slabs.text, pages.text);
+	error_set(what,
+		  "%s slabs lack a copy, or pages of one; %s pages are still "
+		  "to be copied",
+		  slabs.text, pages.text);
 	return true;
 }
 
-static bool no_room_is_left(const struct subject *s, struct reason *what)
+static bool no_room_is_left(const struct subject *s, struct error *what)
 {
 	struct value slabs;
 
 	if (!get(s, "slabs_stuck", &slabs) || number(&slabs) == 0)
 		return false;
-	reason_set(what,
-		   "no server has room for %s slabs that lack a copy or are to "
-		   "be moved",
-		   slabs.text);
+	error_set(what,
+		  "no server has room for %s slabs that lack a copy or are to "
+		  "be moved",
+		  slabs.text);
 	return true;
 }
 
-static bool bytes_were_wrong(const struct subject *s, struct reason *what)
+static bool bytes_were_wrong(const struct subject *s, struct error *what)
 {
 	struct value reads;
 
 	if (!get(s, "wrong_reads", &reads) || number(&reads) == 0)
 		return false;
-	reason_set(what, "%s reads got wrong bytes from a server", reads.text);
+	error_set(what, "%s reads got wrong bytes from a server", reads.text);
 	return true;
 }
 
-static bool server_is_not_up(const struct subject *s, struct reason *what)
+static bool server_is_not_up(const struct subject *s, struct error *what)
 {
 	struct value state;
 
 	if (is_up(s) || !get(s, "state", &state))
 		return false;
-	reason_set(what, "it is %s", state.text);
+	error_set(what, "it is %s", state.text);
 	return true;
 }
 
-static bool server_is_silent(const struct subject *s, struct reason *what)
+static bool server_is_silent(const struct subject *s, struct error *what)
 {
 	struct value answered;
 
 	if (!is_up(s) || !get(s, "answered_ms", &answered) ||
 	    number(&answered) < SILENT_MS)
 		return false;
-	reason_set(what, "it is silent: it last answered %" PRIu64 " s ago",
-		   number(&answered) / 1000);
+	error_set(what, "it is silent: it last answered %" PRIu64 " s ago",
+		  number(&answered) / 1000);
 	return true;
 }
 
 /* It goes on trying: what the server holds is safe until it leaves. */
-static bool slabs_cannot_leave(const struct subject *s, struct reason *what)
+static bool slabs_cannot_leave(const struct subject *s, struct error *what)
 {
 	const struct subject plugin = { s->answer, -1 };
 	struct value wanted, held, stuck;
@@ -132,47 +132,47 @@ static bool slabs_cannot_leave(const struct subject *s, struct reason *what)
 	    number(&stuck) == 0)
 		return false;
 	if (number(&wanted) == HEALTH_ALL_SLABS)
-		reason_set(what,
-			   "it asks for all its slabs back, and %s slabs have "
-			   "no place to go to",
-			   stuck.text);
+		error_set(what,
+			  "it asks for all its slabs back, and %s slabs have "
+			  "no place to go to",
+			  stuck.text);
 	else
-		reason_set(what,
-			   "it asks for %s slabs back, and %s slabs have no "
-			   "place to go to",
-			   wanted.text, stuck.text);
+		error_set(what,
+			  "it asks for %s slabs back, and %s slabs have no "
+			  "place to go to",
+			  wanted.text, stuck.text);
 	return true;
 }
 
 /* Only a memory server has a state of its own. */
-static bool memserver_is_draining(const struct subject *s, struct reason *what)
+static bool memserver_is_draining(const struct subject *s, struct error *what)
 {
 	struct value state;
 
 	if (!get(s, "state", &state) ||
 	    (strcmp(state.text, "draining") && strcmp(state.text, "leaving")))
 		return false;
-	reason_set(what, "it is %s: it hands out no slabs", state.text);
+	error_set(what, "it is %s: it hands out no slabs", state.text);
 	return true;
 }
 
 /* Another signal would end it at once, and lose every page. */
-static bool end_was_asked_for(const struct subject *s, struct reason *what)
+static bool end_was_asked_for(const struct subject *s, struct error *what)
 {
 	struct value asked;
 
 	if (!get(s, "asked_to_end_ms", &asked))
 		return false;
-	reason_set(what,
-		   "nbdkit was asked to end (SIGTERM) %" PRIu64
-		   " s ago, and waits for swapoff and rswapctl detach; asked "
-		   "again it ends at once, and all pages are lost",
-		   number(&asked) / 1000);
+	error_set(what,
+		  "nbdkit was asked to end (SIGTERM) %" PRIu64
+		  " s ago, and waits for swapoff and rswapctl detach; asked "
+		  "again it ends at once, and all pages are lost",
+		  number(&asked) / 1000);
 	return true;
 }
 
 /* The kernel keeps a page whose write fails: swap is as good as full. */
-static bool servers_are_full(const struct subject *s, struct reason *what)
+static bool servers_are_full(const struct subject *s, struct error *what)
 {
 	struct subject server = { s->answer, 0 };
 	struct value live, all, slab_bytes, free_bytes, address;
@@ -187,10 +187,10 @@ static bool servers_are_full(const struct subject *s, struct reason *what)
 	}
 	if (sum >= number(&slab_bytes))
 		return false;
-	reason_set(what,
-		   "no server has memory left, and %" PRIu64
-		   " of %s slabs are not taken yet: writes there fail",
-		   number(&all) - number(&live), all.text);
+	error_set(what,
+		  "no server has memory left, and %" PRIu64
+		  " of %s slabs are not taken yet: writes there fail",
+		  number(&all) - number(&live), all.text);
 	return true;
 }
 
@@ -198,7 +198,7 @@ static bool servers_are_full(const struct subject *s, struct reason *what)
 #define WASTE_BYTES (UINT64_C(512) << 20)
 
 /* Slabs that are kept for a few pages each, as large ones are. */
-static bool memory_is_wasted(const struct subject *s, struct reason *what)
+static bool memory_is_wasted(const struct subject *s, struct error *what)
 {
 	struct value taken, present, slab;
 
@@ -207,60 +207,60 @@ static bool memory_is_wasted(const struct subject *s, struct reason *what)
 	    !get(s, "slab_bytes", &slab) ||
 	    number(&taken) < 2 * number(&present) + WASTE_BYTES)
 		return false;
-	reason_set(what,
-		   "%" PRIu64 " MiB of the servers' memory are taken for "
-		   "%" PRIu64 " MiB of pages, by slabs of %" PRIu64
-		   " MiB: rswap-memserver --slab-size=2M takes less",
-		   number(&taken) >> 20, number(&present) >> 20,
-		   number(&slab) >> 20);
+	error_set(what,
+		  "%" PRIu64 " MiB of the servers' memory are taken for "
+		  "%" PRIu64 " MiB of pages, by slabs of %" PRIu64
+		  " MiB: rswap-memserver --slab-size=2M takes less",
+		  number(&taken) >> 20, number(&present) >> 20,
+		  number(&slab) >> 20);
 	return true;
 }
 
 static bool refused(const struct subject *s, const char *key, const char *name,
-		    struct reason *what)
+		    struct error *what)
 {
 	struct value value;
 
 	if (!get(s, key, &value) || strncmp(value.text, "no", 2))
 		return false;
-	reason_set(what, "%s is refused:%.180s", name, value.text + 2);
+	error_set(what, "%s is refused:%.180s", name, value.text + 2);
 	return true;
 }
 
-static bool io_flusher_is_refused(const struct subject *s, struct reason *what)
+static bool io_flusher_is_refused(const struct subject *s, struct error *what)
 {
 	return refused(s, "safety.io_flusher", "IO_FLUSHER", what);
 }
 
-static bool realtime_is_refused(const struct subject *s, struct reason *what)
+static bool realtime_is_refused(const struct subject *s, struct error *what)
 {
 	return refused(s, "safety.realtime", "real-time priority", what);
 }
 
-static bool oom_is_refused(const struct subject *s, struct reason *what)
+static bool oom_is_refused(const struct subject *s, struct error *what)
 {
 	return refused(s, "safety.oom", "an OOM score of -1000", what);
 }
 
-static bool lock_is_refused(const struct subject *s, struct reason *what)
+static bool lock_is_refused(const struct subject *s, struct error *what)
 {
 	return refused(s, "safety.locked", "locked memory", what);
 }
 
 /* It was locked and isn't any more: nbdkit went into the background. */
-static bool lock_is_gone(const struct subject *s, struct reason *what)
+static bool lock_is_gone(const struct subject *s, struct error *what)
 {
 	struct value setting, bytes;
 
 	if (!get(s, "safety.locked", &setting) || strcmp(setting.text, "yes") ||
 	    !get(s, "locked_bytes", &bytes) || number(&bytes))
 		return false;
-	reason_set(what, "no memory is locked: nbdkit must run with -f");
+	error_set(what, "no memory is locked: nbdkit must run with -f");
 	return true;
 }
 
 static const struct check {
-	bool (*is_wrong)(const struct subject *s, struct reason *what);
+	bool (*is_wrong)(const struct subject *s, struct error *what);
 	enum health health; /* where it is */
 	bool of_server;	    /* looks at each server */
 	bool serves;	    /* tells whether it serves, not how safely */
@@ -293,14 +293,14 @@ struct listener {
 static enum health look(const struct check *check, const struct subject *s,
 			const struct listener *listener)
 {
-	struct reason what, line;
+	struct error what, line;
 	struct value address;
 
 	if (!check->is_wrong(s, &what))
 		return HEALTH_GOOD;
 	if (s->server >= 0 && get(s, "address", &address))
-		reason_set(&line, "server %.112s: %.130s", address.text,
-			   what.text);
+		error_set(&line, "server %.112s: %.130s", address.text,
+			  what.text);
 	else
 		line = what;
 	if (listener->tell)
@@ -346,7 +346,7 @@ const char *health_server_state(const char *answer, int i)
 {
 	static struct value state;
 	struct subject s = { answer, i };
-	struct reason ignored;
+	struct error ignored;
 
 	if (server_is_silent(&s, &ignored))
 		return "silent";

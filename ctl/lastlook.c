@@ -123,7 +123,7 @@ void lastlook_compare(const char *name, const char *answer,
 			 (uint64_t)(strtoull(value, NULL, 10) / 1000));
 }
 
-int lastlook_keep(const char *name, const char *answer, struct reason *why)
+int lastlook_keep(const char *name, const char *answer, struct error *why)
 {
 	struct counts now = counts_of(answer);
 	char text[256];

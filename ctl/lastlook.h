@@ -22,6 +22,6 @@ void lastlook_compare(const char *name, const char *answer,
 		      struct lastlook *look);
 
 /* Makes ANSWER the last look.  0 or -1. */
-int lastlook_keep(const char *name, const char *answer, struct reason *why);
+int lastlook_keep(const char *name, const char *answer, struct error *why);
 
 #endif

@@ -57,7 +57,7 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *error, void *arg)
 	return NL_STOP;
 }
 
-static int channel_open(struct channel *c, struct reason *why)
+static int channel_open(struct channel *c, struct error *why)
 {
 	struct timeval limit = { .tv_sec = ANSWER_S };
 	struct nl_cb *cb;
@@ -65,7 +65,7 @@ static int channel_open(struct channel *c, struct reason *why)
 
 	*c = (struct channel){ .nl = nl_socket_alloc(), .answer.number = -1 };
 	if (!c->nl) {
-		reason_set(why, "netlink: out of memory");
+		error_set(why, "netlink: out of memory");
 		return -1;
 	}
 	err = genl_connect(c->nl);
@@ -76,8 +76,8 @@ static int channel_open(struct channel *c, struct reason *why)
 		err = c->family < 0 ? c->family : 0;
 	}
 	if (err) {
-		reason_set(why, "the kernel's nbd does not speak netlink: %s",
-			   nl_geterror(err));
+		error_set(why, "the kernel's nbd does not speak netlink: %s",
+			  nl_geterror(err));
 		nl_socket_free(c->nl);
 		return -1;
 	}
@@ -154,7 +154,7 @@ static int put_connect(struct nl_msg *msg, const struct nbd_request_connect *r)
 }
 
 int nbd_netlink_connect(const struct nbd_request_connect *request, bool *busy,
-			struct reason *why)
+			struct error *why)
 {
 	struct channel c;
 	struct nl_msg *msg;
@@ -175,14 +175,14 @@ int nbd_netlink_connect(const struct nbd_request_connect *request, bool *busy,
 		return c.answer.number;
 	*busy = err == -EBUSY && request->number >= 0;
 	if (*busy)
-		reason_set(why, "/dev/nbd%d is in use", request->number);
+		error_set(why, "/dev/nbd%d is in use", request->number);
 	else
-		reason_set(why, "the kernel does not connect an nbd device: %s",
-			   err ? strerror(-err) : "it names none");
+		error_set(why, "the kernel does not connect an nbd device: %s",
+			  err ? strerror(-err) : "it names none");
 	return -1;
 }
 
-int nbd_netlink_disconnect(int number, struct reason *why)
+int nbd_netlink_disconnect(int number, struct error *why)
 {
 	struct channel c;
 	struct nl_msg *msg;
@@ -198,8 +198,8 @@ int nbd_netlink_disconnect(int number, struct reason *why)
 	nl_socket_free(c.nl);
 	if (!err)
 		return 0;
-	reason_set(why, "the kernel does not disconnect /dev/nbd%d: %s", number,
-		   strerror(-err));
+	error_set(why, "the kernel does not disconnect /dev/nbd%d: %s", number,
+		  strerror(-err));
 	return -1;
 }
 

@@ -29,11 +29,11 @@ struct nbd_request_connect {
 /* The number of the connected device; or -1 with WHY, and *BUSY tells whether
  * that is because somebody else has the device NUMBER. */
 int nbd_netlink_connect(const struct nbd_request_connect *request, bool *busy,
-			struct reason *why);
+			struct error *why);
 
 /* Disconnects whoever uses the device: see teardown.h before calling it.  The
  * kernel gives the device free only when nobody has it open.  0 or -1. */
-int nbd_netlink_disconnect(int number, struct reason *why);
+int nbd_netlink_disconnect(int number, struct error *why);
 
 /* Opens the device exclusively: as long as the descriptor is open, swapon, a
  * mount, device mapper and others that open it so are refused.  The descriptor;

@@ -88,7 +88,7 @@ static bool in_flight(int number)
 	return reads || writes;
 }
 
-bool nbddev_is_free(int number, struct reason *why)
+bool nbddev_is_free(int number, struct error *why)
 {
 	struct blockdev_stack stack;
 	char name[16];
@@ -96,13 +96,13 @@ bool nbddev_is_free(int number, struct reason *why)
 	snprintf(name, sizeof name, "nbd%d", number);
 	blockdev_read_stack(name, &stack);
 	if (stack.n > 1)
-		reason_set(why, "%s stands on it", stack.devices[1].label);
+		error_set(why, "%s stands on it", stack.devices[1].label);
 	else if (nbddev_connected(number))
-		reason_set(why, "it is connected");
+		error_set(why, "it is connected");
 	else if (nbddev_size_bytes(number))
-		reason_set(why, "it has a size");
+		error_set(why, "it has a size");
 	else if (in_flight(number))
-		reason_set(why, "requests are in flight");
+		error_set(why, "requests are in flight");
 	else
 		return true;
 	return false;
@@ -110,7 +110,7 @@ bool nbddev_is_free(int number, struct reason *why)
 
 int nbddev_find_free(void)
 {
-	struct reason ignored;
+	struct error ignored;
 
 	for (int n = 0; n < NBDDEV_MAX; n++) {
 		if (nbddev_exists(n) && nbddev_is_free(n, &ignored))
@@ -154,7 +154,7 @@ int nbddev_count(void)
 	return count;
 }
 
-int nbddev_load(uint64_t deadline_ns, struct reason *why)
+int nbddev_load(uint64_t deadline_ns, struct error *why)
 {
 	/* no partitions: nobody partitions swap, and scanning for them reads
 	 * the device before it is set up */
@@ -169,7 +169,7 @@ int nbddev_load(uint64_t deadline_ns, struct reason *why)
 		run_pause(20);
 	if (nbddev_count() > 0)
 		return 0;
-	reason_set(why, "module nbd is loaded, but there is no /dev/nbd0");
+	error_set(why, "module nbd is loaded, but there is no /dev/nbd0");
 	return -1;
 }
 
@@ -199,7 +199,7 @@ static bool write_file(const char *path, const char *value)
 	return n == (ssize_t)strlen(value);
 }
 
-bool nbddev_tune(int number, struct reason *why)
+bool nbddev_tune(int number, struct error *why)
 {
 	bool ok = true;
 
@@ -211,8 +211,8 @@ bool nbddev_tune(int number, struct reason *why)
 		if (write_file(path.text, queue_settings[i].value) ||
 		    errno == ENOENT)
 			continue;
-		reason_set(why, "%s: %s: %s", path.text,
-			   queue_settings[i].value, strerror(errno));
+		error_set(why, "%s: %s: %s", path.text, queue_settings[i].value,
+			  strerror(errno));
 		ok = false;
 	}
 	return ok;

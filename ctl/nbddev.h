@@ -24,7 +24,7 @@ uint64_t nbddev_size_bytes(int number);
 
 /* Whether nobody uses it: no pid, no size, nothing in flight, no holder.  WHY
  * (or NULL) tells what speaks against it. */
-bool nbddev_is_free(int number, struct reason *why);
+bool nbddev_is_free(int number, struct error *why);
 
 /* The first of the kernel's devices that is free, or -1. */
 int nbddev_find_free(void);
@@ -40,13 +40,13 @@ int nbddev_find_backend(const char *backend);
 int nbddev_count(void);
 
 /* Loads the module if the kernel has no nbd device yet. 0 or -1. */
-int nbddev_load(uint64_t deadline_ns, struct reason *why);
+int nbddev_load(uint64_t deadline_ns, struct error *why);
 
 /* Waits until the device is CONNECTED (or not) and has a size (or none). */
 bool nbddev_wait(int number, bool connected, uint64_t deadline_ns);
 
 /* Sets the block queue as swap wants it: a kernel that refuses a setting is
  * not an error, just slower; WHY tells of the last one refused, and false. */
-bool nbddev_tune(int number, struct reason *why);
+bool nbddev_tune(int number, struct error *why);
 
 #endif

@@ -15,11 +15,11 @@
 #define FLAG_ROTATIONAL	  (1 << 4)
 #define FLAG_WRITE_ZEROES (1 << 6)
 
-static void failed(struct reason *why)
+static void failed(struct error *why)
 {
 	const char *error = nbd_get_error();
 
-	reason_set(why, "nbdkit: %s", error ? error : "no handshake");
+	error_set(why, "nbdkit: %s", error ? error : "no handshake");
 }
 
 /* The kernel speaks the plain protocol: no structured replies, no extended
@@ -34,7 +34,7 @@ static int set_up(struct nbd_handle *h)
 }
 
 static int handshake(struct nbd_handle *h, const char *path,
-		     uint64_t deadline_ns, struct reason *why)
+		     uint64_t deadline_ns, struct error *why)
 {
 	if (set_up(h) < 0 || nbd_aio_connect_unix(h, path) < 0) {
 		failed(why);
@@ -42,11 +42,11 @@ static int handshake(struct nbd_handle *h, const char *path,
 	}
 	while (nbd_aio_is_connecting(h)) {
 		if (run_interrupted() || !clock_left_ns(deadline_ns)) {
-			reason_set(why, "%s",
-				   run_interrupted()
-					   ? "interrupted"
-					   : "nbdkit makes no handshake within "
-					     "its deadline");
+			error_set(why, "%s",
+				  run_interrupted()
+					  ? "interrupted"
+					  : "nbdkit makes no handshake within "
+					    "its deadline");
 			return -1;
 		}
 		if (nbd_poll(h, 100) < 0 && nbd_get_errno() != EINTR) {
@@ -56,7 +56,7 @@ static int handshake(struct nbd_handle *h, const char *path,
 	}
 	if (nbd_aio_is_ready(h))
 		return 0;
-	reason_set(why, "nbdkit hangs up during the handshake");
+	error_set(why, "nbdkit hangs up during the handshake");
 	return -1;
 }
 
@@ -75,7 +75,7 @@ static const struct {
 };
 
 static int read_export(struct nbd_handle *h, struct nbdexport *export,
-		       struct reason *why)
+		       struct error *why)
 {
 	int64_t size = nbd_get_size(h);
 
@@ -94,12 +94,12 @@ static int read_export(struct nbd_handle *h, struct nbdexport *export,
 
 /* A descriptor of the connection that outlives the handle: libnbd closes its
  * own without a word to the server. */
-static int take_socket(struct nbd_handle *h, struct reason *why)
+static int take_socket(struct nbd_handle *h, struct error *why)
 {
 	int fd = fcntl(nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 0);
 
 	if (fd < 0) {
-		reason_set(why, "nbdkit's socket: %s", strerror(errno));
+		error_set(why, "nbdkit's socket: %s", strerror(errno));
 		return -1;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
@@ -107,7 +107,7 @@ static int take_socket(struct nbd_handle *h, struct reason *why)
 }
 
 static int connect_one(const char *path, struct nbdexport *export,
-		       uint64_t deadline_ns, struct reason *why)
+		       uint64_t deadline_ns, struct error *why)
 {
 	struct nbd_handle *h = nbd_create();
 	int fd = -1;
@@ -124,7 +124,7 @@ static int connect_one(const char *path, struct nbdexport *export,
 }
 
 int nbdexport_open(const char *path, int n, struct nbdexport *export,
-		   uint64_t deadline_ns, struct reason *why)
+		   uint64_t deadline_ns, struct error *why)
 {
 	*export = (struct nbdexport){ 0 };
 	for (int i = 0; i < n; i++) {
@@ -136,8 +136,8 @@ int nbdexport_open(const char *path, int n, struct nbdexport *export,
 		    (n == 1 || export->flags & NBD_FLAG_CAN_MULTI_CONN))
 			continue;
 		if (fd >= 0)
-			reason_set(why, "nbdkit does not allow more than one "
-					"connection");
+			error_set(why, "nbdkit does not allow more than one "
+				       "connection");
 		nbdexport_close(export);
 		return -1;
 	}

@@ -18,7 +18,7 @@ struct nbdexport {
 /* Makes N connections to the NBD server on the Unix socket PATH.  Ends early on
  * a signal (run.h).  0; or -1, and then nothing is open. */
 int nbdexport_open(const char *path, int n, struct nbdexport *export,
-		   uint64_t deadline_ns, struct reason *why);
+		   uint64_t deadline_ns, struct error *why);
 
 /* Closes this process's descriptors.  Connections that the kernel has taken
  * remain. */

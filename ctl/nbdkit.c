@@ -98,14 +98,14 @@ static void exec_nbdkit(char *const argv[], const char *log, int fail_fd)
 	_exit(n < 0 ? 126 : 127);
 }
 
-pid_t nbdkit_start(char *const argv[], const char *log, struct reason *why)
+pid_t nbdkit_start(char *const argv[], const char *log, struct error *why)
 {
 	int fail[2];
 	int err = 0;
 	pid_t pid;
 
 	if (pipe2(fail, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		reason_set(why, "nbdkit can't be started: %s", strerror(errno));
+		error_set(why, "nbdkit can't be started: %s", strerror(errno));
 		return -1;
 	}
 	if (pid == 0)
@@ -116,8 +116,8 @@ pid_t nbdkit_start(char *const argv[], const char *log, struct reason *why)
 	close(fail[0]);
 	if (err) {
 		waitpid(pid, NULL, 0);
-		reason_set(why, "nbdkit: %s",
-			   err == ENOENT ? "not installed" : strerror(err));
+		error_set(why, "nbdkit: %s",
+			  err == ENOENT ? "not installed" : strerror(err));
 		return -1;
 	}
 	return pid;
@@ -181,12 +181,12 @@ static int wait_greeting(pid_t pid, int fd, uint64_t deadline_ns, int *status)
 }
 
 int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
-		      struct reason *why)
+		      struct error *why)
 {
 	int status = ENDED_UNKNOWN;
 
 	for (;;) {
-		struct reason ignored;
+		struct error ignored;
 		int fd = net_connect_unix(socket, &ignored);
 		int err = fd;
 
@@ -199,12 +199,12 @@ int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 		if (has_ended(pid, &status))
 			ended_explain(status, why);
 		else if (run_interrupted())
-			reason_set(why, "interrupted");
+			error_set(why, "interrupted");
 		else if (!clock_left_ns(deadline_ns))
-			reason_set(why,
-				   "nbdkit does not answer on %s "
-				   "within its deadline",
-				   socket);
+			error_set(why,
+				  "nbdkit does not answer on %s "
+				  "within its deadline",
+				  socket);
 		else {
 			run_pause(20);
 			continue;

@@ -15,12 +15,12 @@ const char *nbdkit_default_plugin(void);
 /* Starts ARGV in a session of its own, with the limits and the environment that
  * swapping needs.  Standard error goes to the file LOG, or where rswapctl's
  * goes if LOG is NULL.  The pid, or -1. */
-pid_t nbdkit_start(char *const argv[], const char *log, struct reason *why);
+pid_t nbdkit_start(char *const argv[], const char *log, struct error *why);
 
 /* Waits until nbdkit answers on its socket as an NBD server does, which is when
  * the plugin is ready too.  0 or -1: it exited, or the deadline passed. */
 int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
-		      struct reason *why);
+		      struct error *why);
 
 /* SIGTERM, and SIGKILL when that didn't end it in time. PID need not be a child
  * of this process.  False if it is still there after both. */

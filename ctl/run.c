@@ -96,7 +96,7 @@ static void exec_tool(const char *const argv[], int out_fd, int fail_fd)
 
 /* Starts the tool; *OUT_FD is the end to read its output from. */
 static pid_t start_tool(const char *const argv[], int *out_fd,
-			struct reason *why)
+			struct error *why)
 {
 	int out[2], fail[2];
 	int err = 0;
@@ -104,8 +104,8 @@ static pid_t start_tool(const char *const argv[], int *out_fd,
 
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(fail, O_CLOEXEC) < 0 ||
 	    (pid = fork()) < 0) {
-		reason_set(why, "%s: can't be started: %s", argv[0],
-			   strerror(errno));
+		error_set(why, "%s: can't be started: %s", argv[0],
+			  strerror(errno));
 		return -1;
 	}
 	if (pid == 0)
@@ -118,8 +118,8 @@ static pid_t start_tool(const char *const argv[], int *out_fd,
 	if (err) {
 		waitpid(pid, NULL, 0);
 		close(out[0]);
-		reason_set(why, "%s: %s", argv[0],
-			   err == ENOENT ? "not installed" : strerror(err));
+		error_set(why, "%s: %s", argv[0],
+			  err == ENOENT ? "not installed" : strerror(err));
 		return -1;
 	}
 	*out_fd = out[0];
@@ -180,7 +180,7 @@ static bool wait_tool(pid_t pid, int out_fd, struct tail *tail,
 }
 
 int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
-	     size_t size, struct reason *why)
+	     size_t size, struct error *why)
 {
 	struct tail tail = { .text = output, .size = size };
 	int out_fd = -1;
@@ -200,21 +200,21 @@ int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
 		     i++)
 			run_pause(10);
 		close(out_fd);
-		reason_set(why, "%s: %s", argv[0],
-			   interrupted ? "interrupted"
-				       : "not done within its deadline");
+		error_set(why, "%s: %s", argv[0],
+			  interrupted ? "interrupted"
+				      : "not done within its deadline");
 		return -1;
 	}
 	close(out_fd);
 	if (WIFSIGNALED(status)) {
-		reason_set(why, "%s: killed by signal %d", argv[0],
-			   WTERMSIG(status));
+		error_set(why, "%s: killed by signal %d", argv[0],
+			  WTERMSIG(status));
 		return -1;
 	}
 	return WEXITSTATUS(status);
 }
 
-int run_must(const char *const argv[], uint64_t deadline_ns, struct reason *why)
+int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why)
 {
 	char output[2048];
 	int status = run_tool(argv, deadline_ns, output, sizeof output, why);
@@ -225,11 +225,11 @@ int run_must(const char *const argv[], uint64_t deadline_ns, struct reason *why)
 	if (status > 0) {
 		/* the tools put their name first */
 		if (!*line)
-			reason_set(why, "%s: exit status %d", argv[0], status);
+			error_set(why, "%s: exit status %d", argv[0], status);
 		else if (strstr(line, argv[0]))
-			reason_set(why, "%s", line);
+			error_set(why, "%s", line);
 		else
-			reason_set(why, "%s: %s", argv[0], line);
+			error_set(why, "%s: %s", argv[0], line);
 		return -1;
 	}
 	return 0;

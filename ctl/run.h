@@ -21,12 +21,11 @@ void run_forget_signals(void);
  * long; NULL throws it away).  Returns the exit status, or -1 with WHY where it
  * didn't start, was killed, or was not done by DEADLINE_NS (it is killed). */
 int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
-	     size_t size, struct reason *why);
+	     size_t size, struct error *why);
 
 /* The same for a tool that has to succeed: 0, or -1 with WHY made of the tool's
  * name and last line. */
-int run_must(const char *const argv[], uint64_t deadline_ns,
-	     struct reason *why);
+int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why);
 
 /* Whether PATH has an executable NAME; WHERE (SIZE bytes) takes its path. */
 bool run_find(const char *name, char *where, size_t size);

@@ -73,48 +73,48 @@ void statedir_recall(struct state *state)
 
 /* A directory of an earlier life is in use as long as either end of its device
  * is. */
-bool statedir_in_use(const char *name, struct reason *why)
+bool statedir_in_use(const char *name, struct error *why)
 {
 	struct state state;
-	struct reason ignored;
+	struct error ignored;
 	int number;
 
 	statedir_load(name, &state, &ignored);
 	statedir_recall(&state);
 	number = nbddev_number(state.device);
 	if (statedir_running(&state))
-		reason_set(why,
-			   "%s is attached already (%s, nbdkit is process "
-			   "%d); rswapctl detach %s ends it",
-			   name, *state.device ? state.device : "no device",
-			   (int)state.pid, name);
+		error_set(why,
+			  "%s is attached already (%s, nbdkit is process "
+			  "%d); rswapctl detach %s ends it",
+			  name, *state.device ? state.device : "no device",
+			  (int)state.pid, name);
 	else if (number >= 0 && nbddev_connected(number))
-		reason_set(why,
-			   "%s is still connected to %s, though its "
-			   "nbdkit is gone; run rswapctl detach %s",
-			   name, state.device, name);
+		error_set(why,
+			  "%s is still connected to %s, though its "
+			  "nbdkit is gone; run rswapctl detach %s",
+			  name, state.device, name);
 	else
 		return false;
 	return true;
 }
 
-int statedir_create(const char *name, struct reason *why)
+int statedir_create(const char *name, struct error *why)
 {
 	struct state_path dir = statedir_path(name, "");
 
 	if (strlen(dir.text) + strlen("/control.sock") >= STATE_PATH_MAX) {
-		reason_set(why, "%s: too long for a socket's path", dir.text);
+		error_set(why, "%s: too long for a socket's path", dir.text);
 		return -1;
 	}
 	if (mkdir(statedir_root(), 0755) < 0 && errno != EEXIST) {
-		reason_set(why, "%s: %s", statedir_root(), strerror(errno));
+		error_set(why, "%s: %s", statedir_root(), strerror(errno));
 		return -1;
 	}
 	if (statedir_in_use(name, why))
 		return -1;
 	statedir_remove(name);
 	if (mkdir(dir.text, 0700) < 0) {
-		reason_set(why, "%s: %s", dir.text, strerror(errno));
+		error_set(why, "%s: %s", dir.text, strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -147,7 +147,7 @@ void statedir_remove(const char *name)
 	rmdir(statedir_path(name, "").text);
 }
 
-int statedir_save(const struct state *state, struct reason *why)
+int statedir_save(const struct state *state, struct error *why)
 {
 	char text[sizeof state->servers + 256];
 	int n = snprintf(text, sizeof text,
@@ -158,7 +158,7 @@ int statedir_save(const struct state *state, struct reason *why)
 			 state->servers);
 
 	if (n < 0 || (size_t)n >= sizeof text) {
-		reason_set(why, "%s: too much to write", state->name);
+		error_set(why, "%s: too much to write", state->name);
 		return -1;
 	}
 	return newfile_replace(statedir_path(state->name, "state").text, text,
@@ -167,7 +167,7 @@ int statedir_save(const struct state *state, struct reason *why)
 		       : 0;
 }
 
-int statedir_load(const char *name, struct state *state, struct reason *why)
+int statedir_load(const char *name, struct state *state, struct error *why)
 {
 	struct state_path path = statedir_path(name, "state");
 	FILE *f = fopen(path.text, "re");
@@ -177,7 +177,7 @@ int statedir_load(const char *name, struct state *state, struct reason *why)
 	*state = (struct state){ 0 };
 	snprintf(state->name, sizeof state->name, "%s", name);
 	if (!f) {
-		reason_set(why, "%s: %s", path.text, strerror(errno));
+		error_set(why, "%s: %s", path.text, strerror(errno));
 		return -1;
 	}
 	n = fread(text, 1, sizeof text - 1, f);
@@ -234,17 +234,17 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max)
 }
 
 /* Who holds the lock, as far as its file tells. */
-static void tell_holder(int fd, const char *path, struct reason *why)
+static void tell_holder(int fd, const char *path, struct error *why)
 {
 	char pid[16] = "";
 	ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
 
 	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
-	reason_set(why, "another rswapctl (process %s) is at work on it: %s",
-		   *pid ? pid : "unknown", path);
+	error_set(why, "another rswapctl (process %s) is at work on it: %s",
+		  *pid ? pid : "unknown", path);
 }
 
-int statedir_lock(const char *name, uint64_t deadline_ns, struct reason *why)
+int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why)
 {
 	struct state_path path;
 	char file[STATE_NAME_MAX + 8];
@@ -255,7 +255,7 @@ int statedir_lock(const char *name, uint64_t deadline_ns, struct reason *why)
 	mkdir(statedir_root(), 0755);
 	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
-		reason_set(why, "%s: %s", path.text, strerror(errno));
+		error_set(why, "%s: %s", path.text, strerror(errno));
 		return -1;
 	}
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {

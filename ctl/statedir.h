@@ -45,18 +45,18 @@ struct state_path statedir_path(const char *name, const char *file);
 
 /* Makes the directory, and removes what a dead nbdkit left in it; refuses one
  * that is in use. 0 or -1. */
-int statedir_create(const char *name, struct reason *why);
+int statedir_create(const char *name, struct error *why);
 
 /* Whether NAME is attached, or what is left of it is: either end of its device
  * is there.  WHY tells which. */
-bool statedir_in_use(const char *name, struct reason *why);
+bool statedir_in_use(const char *name, struct error *why);
 
 /* Removes the directory and what is in it. */
 void statedir_remove(const char *name);
 
 /* 0 or -1.  A state need not have a device, nor a pid. */
-int statedir_save(const struct state *state, struct reason *why);
-int statedir_load(const char *name, struct state *state, struct reason *why);
+int statedir_save(const struct state *state, struct error *why);
+int statedir_load(const char *name, struct state *state, struct error *why);
 
 /* What the connection of NAME's device is called in the kernel, so that it is
  * known for ours (nbddev_backend). */
@@ -79,6 +79,6 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max);
  * file descriptor to close when done, or -1: another rswapctl holds it (WHY
  * says which), and DEADLINE_NS has passed.  0 for DEADLINE_NS: does not wait.
  */
-int statedir_lock(const char *name, uint64_t deadline_ns, struct reason *why);
+int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why);
 
 #endif

@@ -9,7 +9,7 @@
 struct survey {
 	const struct target *target;
 	const char *answer; /* as target_ask gives it; NULL: see WHY */
-	struct reason why;
+	struct error why;
 	/* Only where TARGET has a state. */
 	struct devstate device;
 	struct devanswer told;

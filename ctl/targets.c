@@ -34,7 +34,7 @@ static struct target by_name(const char *name)
 		.socket = copy(statedir_path(name, "control.sock").text),
 	};
 	struct state *state = malloc(sizeof *state);
-	struct reason ignored;
+	struct error ignored;
 
 	if (!state)
 		out_of_memory();
@@ -86,7 +86,7 @@ int targets_find(const struct usage *usage, char **words, int n_words,
 	return n;
 }
 
-const char *target_ask(const struct target *target, struct reason *why)
+const char *target_ask(const struct target *target, struct error *why)
 {
 	/* more than the largest answer that a server gives, one with 4096
 	 * sessions */

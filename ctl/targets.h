@@ -28,6 +28,6 @@ int targets_find(const struct usage *usage, char **words, int n_words,
 		 const char *server, struct target targets[TARGETS_MAX]);
 
 /* Its answer to "status", static, until the next call; or NULL. */
-const char *target_ask(const struct target *target, struct reason *why);
+const char *target_ask(const struct target *target, struct error *why);
 
 #endif

@@ -39,18 +39,18 @@ static bool is_foreign(const struct state *state, int number)
 /* Everything that is swapped out comes back into memory, or goes to other swap.
  * swapoff doesn't ask first: it makes the machine run out of memory. */
 static int check_room(const struct state *state, const struct swap_usage *swap,
-		      bool force, struct reason *why)
+		      bool force, struct error *why)
 {
 	uint64_t memory_bytes = meminfo_bytes("MemAvailable");
 
 	if (swap->used_bytes <= memory_bytes + swap->other_free_bytes)
 		return 0;
-	reason_set(why,
-		   "%s holds %" PRIu64 " MiB, and there are %" PRIu64
-		   " MiB for it (memory %" PRIu64 ", other swap %" PRIu64 ")",
-		   state->device, swap->used_bytes / MIB,
-		   (memory_bytes + swap->other_free_bytes) / MIB,
-		   memory_bytes / MIB, swap->other_free_bytes / MIB);
+	error_set(why,
+		  "%s holds %" PRIu64 " MiB, and there are %" PRIu64
+		  " MiB for it (memory %" PRIu64 ", other swap %" PRIu64 ")",
+		  state->device, swap->used_bytes / MIB,
+		  (memory_bytes + swap->other_free_bytes) / MIB,
+		  memory_bytes / MIB, swap->other_free_bytes / MIB);
 	if (!force) {
 		size_t n = strlen(why->text);
 
@@ -80,7 +80,7 @@ static void ask_for_time(uint64_t deadline_ns)
  * Of a dead device each page is charged to its control group though it can't be
  * read.  A group that is full gives way to it only by losing a process, and
  * swapoff ends there; after that it gets further. */
-static bool runs_again(const struct reason *why, const struct swap_usage *was,
+static bool runs_again(const struct error *why, const struct swap_usage *was,
 		       const struct swap_usage *now, bool lost)
 {
 	if (strstr(why->text, "Invalid argument"))
@@ -90,7 +90,7 @@ static bool runs_again(const struct reason *why, const struct swap_usage *was,
 }
 
 static int run_swapoff(const char *device, bool lost, uint64_t deadline_ns,
-		       struct reason *why)
+		       struct error *why)
 {
 	const char *const argv[] = { "swapoff", device, NULL };
 	struct swap_usage was, now;
@@ -110,8 +110,8 @@ static int run_swapoff(const char *device, bool lost, uint64_t deadline_ns,
 
 /* Whether nothing that is swapped out can come back: LOST tells why, and WHOSE
  * whose pages it is. */
-static bool is_lost(const struct state *state, struct reason *lost,
-		    struct reason *whose)
+static bool is_lost(const struct state *state, struct error *lost,
+		    struct error *whose)
 {
 	struct state_path socket = statedir_path(state->name, "control.sock");
 	const struct target target = { .name = state->name,
@@ -123,40 +123,38 @@ static bool is_lost(const struct state *state, struct reason *lost,
 	if (survey_judge(&survey, NULL, NULL) != DEVTROUBLE_DEAD)
 		return false;
 	if (survey.device.nbdkit_runs)
-		reason_set(lost, "%s is not connected to nbdkit any more",
-			   state->device);
+		error_set(lost, "%s is not connected to nbdkit any more",
+			  state->device);
 	else
-		reason_set(lost, "nbdkit, process %d, is gone",
-			   (int)state->pid);
+		error_set(lost, "nbdkit, process %d, is gone", (int)state->pid);
 	if (!devstate_users(&survey.device, whose))
-		reason_set(whose, "it has no pages");
+		error_set(whose, "it has no pages");
 	return true;
 }
 
 static int read_swap(const struct state *state, struct swap_usage *swap,
-		     struct reason *why)
+		     struct error *why)
 {
 	if (!swapinfo_read(state->device, swap)) {
-		reason_set(why, "/proc/swaps can't be read, or has a line that "
-				"isn't understood");
+		error_set(why, "/proc/swaps can't be read, or has a line that "
+			       "isn't understood");
 		return -1;
 	}
 	if (!*swap->above)
 		return 0;
-	reason_set(
-		why,
-		"swap is on %s, which stands on %s: end that first (swapoff, "
-		"and remove it)",
-		swap->above, state->device);
+	error_set(why,
+		  "swap is on %s, which stands on %s: end that first (swapoff, "
+		  "and remove it)",
+		  swap->above, state->device);
 	return -1;
 }
 
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
-		  uint64_t *lost_bytes, struct reason *why)
+		  uint64_t *lost_bytes, struct error *why)
 {
 	int number = nbddev_number(state->device);
 	struct swap_usage swap;
-	struct reason lost, whose;
+	struct error lost, whose;
 
 	*lost_bytes = 0;
 	if (number < 0 || is_foreign(state, number))
@@ -184,7 +182,7 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 /* --- the device --- */
 
 /* A mount of the device, or of what stands on it. */
-static bool is_mounted(const struct blockdev_stack *stack, struct reason *why)
+static bool is_mounted(const struct blockdev_stack *stack, struct error *why)
 {
 	struct libmnt_table *mounts =
 		mnt_new_table_from_file("/proc/self/mountinfo");
@@ -196,16 +194,16 @@ static bool is_mounted(const struct blockdev_stack *stack, struct reason *why)
 		fs = dev ? mnt_table_find_devno(mounts, dev, MNT_ITER_FORWARD)
 			 : NULL;
 		if (fs)
-			reason_set(why, "%s is mounted on %.150s",
-				   stack->devices[i].label,
-				   mnt_fs_get_target(fs));
+			error_set(why, "%s is mounted on %.150s",
+				  stack->devices[i].label,
+				  mnt_fs_get_target(fs));
 	}
 	mnt_unref_table(mounts);
 	return fs != NULL;
 }
 
 /* Whether it is in use by somebody who can be named: WHY does. */
-static bool is_used(const struct state *state, struct reason *why)
+static bool is_used(const struct state *state, struct error *why)
 {
 	struct blockdev_stack stack;
 	struct swap_usage swap;
@@ -213,7 +211,7 @@ static bool is_used(const struct state *state, struct reason *why)
 	if (read_swap(state, &swap, why) < 0)
 		return true;
 	if (swap.active) {
-		reason_set(why, "%s is swapped to", state->device);
+		error_set(why, "%s is swapped to", state->device);
 		return true;
 	}
 	blockdev_read_stack(state->device + strlen("/dev/"), &stack);
@@ -221,31 +219,31 @@ static bool is_used(const struct state *state, struct reason *why)
 		return true;
 	if (stack.n < 2)
 		return false;
-	reason_set(why, "%s stands on %s: remove it first",
-		   stack.devices[1].label, state->device);
+	error_set(why, "%s stands on %s: remove it first",
+		  stack.devices[1].label, state->device);
 	return true;
 }
 
 /* An exclusive open of somebody's; who it is, is seen where it is a process. */
-static void tell_opener(const struct state *state, struct reason *why)
+static void tell_opener(const struct state *state, struct error *why)
 {
 	char name[32];
 	pid_t pid = run_find_opener(state->device, name, sizeof name);
 
 	if (pid)
-		reason_set(why,
-			   "%s: a program has it open exclusively: process %d "
-			   "(%s)",
-			   state->device, (int)pid, name);
+		error_set(why,
+			  "%s: a program has it open exclusively: process %d "
+			  "(%s)",
+			  state->device, (int)pid, name);
 	else
-		reason_set(why, "%s: a program has it open exclusively",
-			   state->device);
+		error_set(why, "%s: a program has it open exclusively",
+			  state->device);
 }
 
 /* The exclusive open.  A tool that was killed may still be in the kernel with
  * the device open, for as long as its request takes. */
 static int claim(const struct state *state, int number, uint64_t deadline_ns,
-		 struct reason *why)
+		 struct error *why)
 {
 	for (;;) {
 		int fd = is_used(state, why) ? -EBADF
@@ -263,13 +261,13 @@ static int claim(const struct state *state, int number, uint64_t deadline_ns,
 		if (fd == -EBUSY)
 			tell_opener(state, why);
 		else
-			reason_set(why, "%s: %s", state->device, strerror(-fd));
+			error_set(why, "%s: %s", state->device, strerror(-fd));
 		return -1;
 	}
 }
 
 int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
-		    struct reason *why)
+		    struct error *why)
 {
 	int number = nbddev_number(state->device);
 	bool ours;
@@ -293,17 +291,17 @@ int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
 	if (nbddev_wait(number, false, clock_now_ns() + TEARDOWN_STEP_NS) ||
 	    is_foreign(state, number))
 		return 0;
-	reason_set(why, "%s stays connected", state->device);
+	error_set(why, "%s stays connected", state->device);
 	return -1;
 }
 
-int teardown_nbdkit(const struct state *state, struct reason *why)
+int teardown_nbdkit(const struct state *state, struct error *why)
 {
 	if (!statedir_running(state))
 		return 0;
 	printf("stop nbdkit (process %d)\n", (int)state->pid);
 	if (nbdkit_stop(state->pid, clock_now_ns() + TEARDOWN_STEP_NS))
 		return 0;
-	reason_set(why, "nbdkit, process %d, does not end", (int)state->pid);
+	error_set(why, "nbdkit, process %d, does not end", (int)state->pid);
 	return -1;
 }

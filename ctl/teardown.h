@@ -22,16 +22,16 @@
  * connection is gone, this is not asked: *LOST_BYTES (else 0) tells how much
  * was swapped out then.  0 or -1. */
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
-		  uint64_t *lost_bytes, struct reason *why);
+		  uint64_t *lost_bytes, struct error *why);
 
 /* Disconnects the device, if it is connected and the connection is this name's.
  * Refused while anything uses the device: swap, what stands on it, a mount, or
  * whoever has it open exclusively, for which it waits until CLAIM_DEADLINE_NS.
  * From this look to the end nobody can begin to use it.  0 or -1. */
 int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
-		    struct reason *why);
+		    struct error *why);
 
 /* Ends nbdkit, if it runs.  0 or -1. */
-int teardown_nbdkit(const struct state *state, struct reason *why);
+int teardown_nbdkit(const struct state *state, struct error *why);
 
 #endif

@@ -33,7 +33,7 @@ uint64_t reserve_now_kib(void)
 	return kib;
 }
 
-static int set(const char *path, uint64_t value, struct reason *why)
+static int set(const char *path, uint64_t value, struct error *why)
 {
 	FILE *f = fopen(path, "we");
 	int rc = f ? 0 : -errno;
@@ -44,16 +44,16 @@ static int set(const char *path, uint64_t value, struct reason *why)
 			rc = -errno;
 	}
 	if (rc)
-		reason_set(why, "%s: %s", path, strerror(-rc));
+		error_set(why, "%s: %s", path, strerror(-rc));
 	return rc;
 }
 
-int reserve_set_kib(uint64_t kib, struct reason *why)
+int reserve_set_kib(uint64_t kib, struct error *why)
 {
 	return set(min_free, kib, why);
 }
 
-int compaction_spare_locked(struct reason *why)
+int compaction_spare_locked(struct error *why)
 {
 	return set(compact, 0, why);
 }

@@ -24,9 +24,9 @@ uint64_t reserve_wanted_kib(void);
 uint64_t reserve_now_kib(void);
 
 /* 0 or a negative errno. */
-int reserve_set_kib(uint64_t kib, struct reason *why);
+int reserve_set_kib(uint64_t kib, struct error *why);
 
 /* Has compaction leave locked pages where they are.  0 or a negative errno. */
-int compaction_spare_locked(struct reason *why);
+int compaction_spare_locked(struct error *why);
 
 #endif

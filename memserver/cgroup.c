@@ -245,21 +245,21 @@ static int open_levels(bool *seen)
 	}
 }
 
-static int open_groups(bool *seen, struct reason *why)
+static int open_groups(bool *seen, struct error *why)
 {
 	ssize_t n = kernfile_read(self_fd, self_text, sizeof self_text);
 	int err = n < 0 ? (int)n : open_levels(seen);
 
 	if (!err)
 		return 0;
-	reason_set(why, "cannot read the memory limits of its cgroup: %s",
-		   strerror(-err));
+	error_set(why, "cannot read the memory limits of its cgroup: %s",
+		  strerror(-err));
 	close_levels();
 	self_text[0] = '\0'; /* differs from what is read next */
 	return err;
 }
 
-int cgroup_open(bool *seen, struct reason *why)
+int cgroup_open(bool *seen, struct error *why)
 {
 	int err;
 
@@ -270,8 +270,8 @@ int cgroup_open(bool *seen, struct reason *why)
 	if (self_fd < 0 && err == -ENOENT)
 		err = 0; /* a kernel without control groups */
 	else if (self_fd < 0)
-		reason_set(why, "cannot open /proc/self/cgroup: %s",
-			   strerror(-err));
+		error_set(why, "cannot open /proc/self/cgroup: %s",
+			  strerror(-err));
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -392,7 +392,7 @@ static int look_at_all(struct cgroup_room *room)
 	return err;
 }
 
-int cgroup_look(struct cgroup_room *room, struct reason *why)
+int cgroup_look(struct cgroup_room *room, struct error *why)
 {
 	int err = 0;
 
@@ -406,10 +406,10 @@ int cgroup_look(struct cgroup_room *room, struct reason *why)
 	if (!err) {
 		err = look_at_all(room);
 		if (err)
-			reason_set(why,
-				   "cannot read the memory limits of its "
-				   "cgroup: %s",
-				   strerror(-err));
+			error_set(why,
+				  "cannot read the memory limits of its "
+				  "cgroup: %s",
+				  strerror(-err));
 	}
 	pthread_mutex_unlock(&lock);
 	return err;

@@ -33,13 +33,13 @@ struct cgroup_room {
  * no control groups, or they are not mounted here, there is no limit; *SEEN
  * tells the two apart from a group that was found.  0 or a negative errno with
  * WHY.  Main thread, before any other. */
-int cgroup_open(bool *seen, struct reason *why);
+int cgroup_open(bool *seen, struct error *why);
 void cgroup_close(void);
 
 /* What the groups allow now.  Follows a process that was moved to another
  * group. 0, or a negative errno with WHY where it cannot be told.  Any thread.
  */
-int cgroup_look(struct cgroup_room *room, struct reason *why);
+int cgroup_look(struct cgroup_room *room, struct error *why);
 
 /* The path of the memory group in TEXT, which is that of /proc/self/cgroup:
  * where v1 has the memory controller that one (*V1), else that of v2.  The SIZE

@@ -130,30 +130,30 @@ static const char *option_name(int id)
 	return "?";
 }
 
-static bool wrong(struct reason *why, int id, const char *value,
+static bool wrong(struct error *why, int id, const char *value,
 		  const char *allowed)
 {
-	reason_set(why, "--%s=%.100s: must be %s", option_name(id), value,
-		   allowed);
+	error_set(why, "--%s=%.100s: must be %s", option_name(id), value,
+		  allowed);
 	return false;
 }
 
 static bool set_listen(struct config *config, const char *value,
-		       struct reason *why)
+		       struct error *why)
 {
-	struct reason detail;
+	struct error detail;
 
 	if (config->listen_count == CONFIG_LISTEN_MAX) {
-		reason_set(why, "--listen=%.100s: at most %d are allowed",
-			   value, CONFIG_LISTEN_MAX);
+		error_set(why, "--listen=%.100s: at most %d are allowed", value,
+			  CONFIG_LISTEN_MAX);
 		return false;
 	}
 	if (!net_name_parse(value, WIRE_DEFAULT_PORT,
 			    &config->listen[config->listen_count], &detail)) {
-		reason_set(why,
-			   "--listen=%.80s: %.80s; must be HOST, HOST:PORT or "
-			   "[IPV6]:PORT",
-			   value, detail.text);
+		error_set(why,
+			  "--listen=%.80s: %.80s; must be HOST, HOST:PORT or "
+			  "[IPV6]:PORT",
+			  value, detail.text);
 		return false;
 	}
 	config->listen_count++;
@@ -161,7 +161,7 @@ static bool set_listen(struct config *config, const char *value,
 }
 
 static bool set_transport(struct config *config, const char *value,
-			  struct reason *why)
+			  struct error *why)
 {
 	for (enum config_transport t = CONFIG_AUTO; t <= CONFIG_TCP; t++) {
 		if (!strcmp(value, config_transport_name(t))) {
@@ -173,7 +173,7 @@ static bool set_transport(struct config *config, const char *value,
 }
 
 static bool set_memory(struct config *config, const char *value,
-		       struct reason *why)
+		       struct error *why)
 {
 	if (size_parse(value, &config->memory_asked_bytes) &&
 	    config->memory_asked_bytes > 0 &&
@@ -184,7 +184,7 @@ static bool set_memory(struct config *config, const char *value,
 }
 
 static bool set_slab_size(struct config *config, const char *value,
-			  struct reason *why)
+			  struct error *why)
 {
 	uint64_t bytes;
 
@@ -197,7 +197,7 @@ static bool set_slab_size(struct config *config, const char *value,
 }
 
 static bool set_number(unsigned *n, int id, const char *value, unsigned min,
-		       unsigned max, struct reason *why)
+		       unsigned max, struct error *why)
 {
 	char allowed[64];
 	uint64_t number;
@@ -211,7 +211,7 @@ static bool set_number(unsigned *n, int id, const char *value, unsigned min,
 }
 
 static bool set_zone(struct config *config, const char *value,
-		     struct reason *why)
+		     struct error *why)
 {
 	size_t length = strlen(value);
 
@@ -224,14 +224,14 @@ static bool set_zone(struct config *config, const char *value,
 }
 
 static bool set_path(const char **path, int id, const char *value,
-		     struct reason *why)
+		     struct error *why)
 {
 	*path = value;
 	return value[0] || wrong(why, id, value, "the path of a file");
 }
 
 static bool set_option(struct config *config, int id, const char *value,
-		       struct reason *why)
+		       struct error *why)
 {
 	switch (id) {
 	case OPT_MEMORY:
@@ -270,20 +270,20 @@ static bool set_option(struct config *config, int id, const char *value,
 	}
 }
 
-static bool check_memory(struct config *config, struct reason *why)
+static bool check_memory(struct config *config, struct error *why)
 {
 	if (!config->memory_asked_bytes) {
-		reason_set(why, "--memory=SIZE is required: how much memory to "
-				"hand out, as 512M or 64G");
+		error_set(why, "--memory=SIZE is required: how much memory to "
+			       "hand out, as 512M or 64G");
 		return false;
 	}
 	config->memory_bytes =
 		config->memory_asked_bytes & ~(config->slab_bytes - 1);
 	if (config->memory_bytes)
 		return true;
-	reason_set(why, "--memory=%s: must be at least one slab (%s)",
-		   size_format(config->memory_asked_bytes).text,
-		   size_format(config->slab_bytes).text);
+	error_set(why, "--memory=%s: must be at least one slab (%s)",
+		  size_format(config->memory_asked_bytes).text,
+		  size_format(config->slab_bytes).text);
 	return false;
 }
 
@@ -313,11 +313,11 @@ static void set_defaults(struct config *config)
 	};
 }
 
-static void no_such_option(const char *word, struct reason *why)
+static void no_such_option(const char *word, struct error *why)
 {
 	size_t used;
 
-	reason_set(why, "%.40s: no such option; allowed are", word);
+	error_set(why, "%.40s: no such option; allowed are", word);
 	used = strlen(why->text);
 	for (const struct option *o = options;
 	     o->name && used < sizeof why->text; o++)
@@ -327,20 +327,20 @@ static void no_such_option(const char *word, struct reason *why)
 }
 
 /* What getopt_long could not take: it names the option in argv. */
-static void not_taken(int got, char **argv, struct reason *why)
+static void not_taken(int got, char **argv, struct error *why)
 {
 	const char *word = argv[optind - 1];
 
 	if (got == ':')
-		reason_set(why, "%.100s: needs a value (see --help)", word);
+		error_set(why, "%.100s: needs a value (see --help)", word);
 	else if (optopt >= OPT_MEMORY)
-		reason_set(why, "%.100s: takes no value", word);
+		error_set(why, "%.100s: takes no value", word);
 	else
 		no_such_option(word, why);
 }
 
 enum config_verdict config_parse(int argc, char **argv, struct config *config,
-				 struct reason *why)
+				 struct error *why)
 {
 	int got;
 
@@ -360,8 +360,8 @@ enum config_verdict config_parse(int argc, char **argv, struct config *config,
 			return CONFIG_WRONG;
 	}
 	if (optind < argc) {
-		reason_set(why, "%.100s: takes options only (see --help)",
-			   argv[optind]);
+		error_set(why, "%.100s: takes options only (see --help)",
+			  argv[optind]);
 		return CONFIG_WRONG;
 	}
 	if (!check_memory(config, why))

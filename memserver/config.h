@@ -49,7 +49,7 @@ enum config_verdict {
 /* Reads all options, and nothing else: no file, no name service.  Uses getopt
  * and with it its global state: one thread, but any number of times. */
 enum config_verdict config_parse(int argc, char **argv, struct config *config,
-				 struct reason *why);
+				 struct error *why);
 
 void config_usage(FILE *out);
 

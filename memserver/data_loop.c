@@ -35,7 +35,7 @@ static void loop_close(struct data_loop *loop)
 }
 
 static int loop_start(struct data_loop *loop, struct server *server,
-		      unsigned number, struct reason *why)
+		      unsigned number, struct error *why)
 {
 	char name[16];
 	int err;
@@ -45,7 +45,7 @@ static int loop_start(struct data_loop *loop, struct server *server,
 	list_init(&loop->lanes);
 	loop->ev = ev_loop_new(EVFLAG_AUTO);
 	if (!loop->ev) {
-		reason_set(why, "cannot make an event loop");
+		error_set(why, "cannot make an event loop");
 		return -ENOMEM;
 	}
 	mailbox_open(&loop->box, loop->ev);
@@ -53,7 +53,7 @@ static int loop_start(struct data_loop *loop, struct server *server,
 	ev_async_start(loop->ev, &loop->kick);
 	err = pthread_create(&loop->thread, NULL, data_thread, loop);
 	if (err) {
-		reason_set(why, "cannot start a thread: %s", strerror(err));
+		error_set(why, "cannot start a thread: %s", strerror(err));
 		loop_close(loop);
 		return -err;
 	}
@@ -62,14 +62,14 @@ static int loop_start(struct data_loop *loop, struct server *server,
 	return 0;
 }
 
-int data_loops_start(struct server *server, unsigned count, struct reason *why)
+int data_loops_start(struct server *server, unsigned count, struct error *why)
 {
 	struct data_loops *data = &server->data;
 
 	data->loops = aligned_alloc(_Alignof(struct data_loop),
 				    count * sizeof *data->loops);
 	if (!data->loops) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	memset(data->loops, 0, count * sizeof *data->loops);

@@ -40,7 +40,7 @@ struct data_loops {
 };
 
 /* Starts COUNT threads.  0 or a negative errno. */
-int data_loops_start(struct server *server, unsigned count, struct reason *why);
+int data_loops_start(struct server *server, unsigned count, struct error *why);
 
 /* Ends the threads; every lane is gone.  What they had to tell is in the main
  * loop's mailbox.  Nothing to do where they never started. */

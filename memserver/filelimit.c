@@ -18,7 +18,7 @@ static uint64_t fixed_files(const struct config *config)
 }
 
 bool filelimit_check(const struct config *config, uint64_t *lanes,
-		     struct reason *why)
+		     struct error *why)
 {
 	uint64_t needed = fixed_files(config);
 	struct rlimit limit;
@@ -30,13 +30,13 @@ bool filelimit_check(const struct config *config, uint64_t *lanes,
 	    limit.rlim_cur == RLIM_INFINITY)
 		return true;
 	if (limit.rlim_cur < needed) {
-		reason_set(why,
-			   "--max-sessions=%u: needs %" PRIu64
-			   " file descriptors, and %" PRIu64
-			   " are allowed: raise that with LimitNOFILE= in the "
-			   "service or ulimit -n, or allow fewer sessions",
-			   config->max_sessions, needed,
-			   (uint64_t)limit.rlim_cur);
+		error_set(why,
+			  "--max-sessions=%u: needs %" PRIu64
+			  " file descriptors, and %" PRIu64
+			  " are allowed: raise that with LimitNOFILE= in the "
+			  "service or ulimit -n, or allow fewer sessions",
+			  config->max_sessions, needed,
+			  (uint64_t)limit.rlim_cur);
 		return false;
 	}
 	*lanes = limit.rlim_cur - fixed_files(config);

@@ -18,6 +18,6 @@
  * --max-sessions does not fit it. *LANES: how many TCP lanes all sessions
  * together may have. */
 bool filelimit_check(const struct config *config, uint64_t *lanes,
-		     struct reason *why);
+		     struct error *why);
 
 #endif

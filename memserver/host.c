@@ -48,14 +48,14 @@ static bool read_meminfo(char *text, size_t size)
 	return kernfile_read(meminfo_fd, text, size) > 0;
 }
 
-bool host_open_memory(struct reason *why)
+bool host_open_memory(struct error *why)
 {
 	bool seen;
 
 	meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
 	if (meminfo_fd < 0) {
-		reason_set(why, "cannot open /proc/meminfo: %s",
-			   strerror(errno));
+		error_set(why, "cannot open /proc/meminfo: %s",
+			  strerror(errno));
 		return false;
 	}
 	if (cgroup_open(&seen, why) < 0)
@@ -66,7 +66,7 @@ bool host_open_memory(struct reason *why)
 	return true;
 }
 
-static bool machine_has_memory(uint64_t bytes, struct reason *why)
+static bool machine_has_memory(uint64_t bytes, struct error *why)
 {
 	char text[8192];
 	uint64_t available_bytes;
@@ -75,14 +75,14 @@ static bool machine_has_memory(uint64_t bytes, struct reason *why)
 	if (!read_meminfo(text, sizeof text) ||
 	    !kernfile_find(text, "MemAvailable:", &available_bytes) ||
 	    !kernfile_find(text, "MemTotal:", &total_bytes)) {
-		reason_set(why, "cannot read /proc/meminfo");
+		error_set(why, "cannot read /proc/meminfo");
 		return false;
 	}
 	if (available_bytes >= bytes + total_bytes / RESERVE_PART)
 		return true;
-	reason_set(why, "this machine has %s available, of which %s are kept",
-		   size_format(available_bytes >> 20 << 20).text,
-		   size_format(total_bytes / RESERVE_PART >> 20 << 20).text);
+	error_set(why, "this machine has %s available, of which %s are kept",
+		  size_format(available_bytes >> 20 << 20).text,
+		  size_format(total_bytes / RESERVE_PART >> 20 << 20).text);
 	return false;
 }
 
@@ -91,7 +91,7 @@ static uint64_t cgroup_reserve_bytes(const struct cgroup_limit *limit)
 	return limit->max_bytes / RESERVE_PART + CGROUP_RESERVE_BYTES;
 }
 
-static bool cgroup_has_memory(uint64_t bytes, struct reason *why)
+static bool cgroup_has_memory(uint64_t bytes, struct error *why)
 {
 	struct cgroup_room room;
 	const struct cgroup_limit *limit = &room.tightest;
@@ -101,22 +101,22 @@ static bool cgroup_has_memory(uint64_t bytes, struct reason *why)
 	if (limit->max_bytes == CGROUP_NO_LIMIT ||
 	    limit->available_bytes >= bytes + cgroup_reserve_bytes(limit))
 		return true;
-	reason_set(why,
-		   "its cgroup may use %s (%s), and of that %s are left, of "
-		   "which %s are kept",
-		   size_format(limit->max_bytes >> 10 << 10).text, limit->file,
-		   size_format(limit->available_bytes >> 20 << 20).text,
-		   size_format(cgroup_reserve_bytes(limit) >> 20 << 20).text);
+	error_set(why,
+		  "its cgroup may use %s (%s), and of that %s are left, of "
+		  "which %s are kept",
+		  size_format(limit->max_bytes >> 10 << 10).text, limit->file,
+		  size_format(limit->available_bytes >> 20 << 20).text,
+		  size_format(cgroup_reserve_bytes(limit) >> 20 << 20).text);
 	return false;
 }
 
-bool host_has_memory(uint64_t bytes, struct reason *why)
+bool host_has_memory(uint64_t bytes, struct error *why)
 {
 	return machine_has_memory(bytes, why) && cgroup_has_memory(bytes, why);
 }
 
 /* What can never be had is refused; what others use now may come. */
-bool host_check_cgroup(const struct config *config, struct reason *why)
+bool host_check_cgroup(const struct config *config, struct error *why)
 {
 	const struct cgroup_limit *limit;
 	struct cgroup_room room;
@@ -133,18 +133,18 @@ bool host_check_cgroup(const struct config *config, struct reason *why)
 		most_bytes = limit->max_bytes - cgroup_reserve_bytes(limit);
 	if (config->memory_bytes <= most_bytes)
 		return true;
-	reason_set(why,
-		   "--memory=%s: its cgroup may use %s (%.100s): at most %s "
-		   "are allowed, or raise that limit (MemoryMax= in a service)",
-		   size_format(config->memory_asked_bytes).text,
-		   size_format(limit->max_bytes >> 10 << 10).text, limit->file,
-		   size_format(most_bytes >> 20 << 20).text);
+	error_set(why,
+		  "--memory=%s: its cgroup may use %s (%.100s): at most %s "
+		  "are allowed, or raise that limit (MemoryMax= in a service)",
+		  size_format(config->memory_asked_bytes).text,
+		  size_format(limit->max_bytes >> 10 << 10).text, limit->file,
+		  size_format(most_bytes >> 20 << 20).text);
 	return false;
 }
 
 void host_check_memory(const struct config *config)
 {
-	struct reason why;
+	struct error why;
 
 	if (!config->hugepages && !host_has_memory(config->memory_bytes, &why))
 		log_error("--memory=%s is more than can be had now: %s; "
@@ -165,7 +165,7 @@ static bool can_lock_without_limit(void)
 	       CAP_TO_MASK(CAP_IPC_LOCK);
 }
 
-bool host_check_memlock(const struct config *config, struct reason *why)
+bool host_check_memlock(const struct config *config, struct error *why)
 {
 	uint64_t needed_bytes = config->memory_bytes;
 	struct rlimit limit;
@@ -177,17 +177,17 @@ bool host_check_memlock(const struct config *config, struct reason *why)
 	if (can_lock_without_limit() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
 	    limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed_bytes)
 		return true;
-	reason_set(why,
-		   "--memory=%s: may lock %s, needs %s: raise it with "
-		   "LimitMEMLOCK= in the service, ulimit -l %" PRIu64
-		   ", or memlock in limits.conf (or grant CAP_IPC_LOCK)",
-		   size_format(config->memory_bytes).text,
-		   size_format(limit.rlim_cur).text,
-		   size_format(needed_bytes).text, needed_bytes >> 10);
+	error_set(why,
+		  "--memory=%s: may lock %s, needs %s: raise it with "
+		  "LimitMEMLOCK= in the service, ulimit -l %" PRIu64
+		  ", or memlock in limits.conf (or grant CAP_IPC_LOCK)",
+		  size_format(config->memory_bytes).text,
+		  size_format(limit.rlim_cur).text,
+		  size_format(needed_bytes).text, needed_bytes >> 10);
 	return false;
 }
 
-bool host_check_hugepages(const struct config *config, struct reason *why)
+bool host_check_hugepages(const struct config *config, struct error *why)
 {
 	char text[8192];
 	uint64_t page_bytes;
@@ -202,28 +202,28 @@ bool host_check_hugepages(const struct config *config, struct reason *why)
 	    !kernfile_find(text, "HugePages_Free:", &free_pages) ||
 	    !kernfile_find(text, "HugePages_Rsvd:", &reserved_pages) ||
 	    !page_bytes) {
-		reason_set(why, "--hugepages: this kernel has no huge pages");
+		error_set(why, "--hugepages: this kernel has no huge pages");
 		return false;
 	}
 	if (config->slab_bytes < page_bytes) {
-		reason_set(why,
-			   "--slab-size=%s: with --hugepages must be at least "
-			   "one huge page (%s)",
-			   size_format(config->slab_bytes).text,
-			   size_format(page_bytes).text);
+		error_set(why,
+			  "--slab-size=%s: with --hugepages must be at least "
+			  "one huge page (%s)",
+			  size_format(config->slab_bytes).text,
+			  size_format(page_bytes).text);
 		return false;
 	}
 	needed_pages = config->memory_bytes / page_bytes;
 	free_pages -= reserved_pages < free_pages ? reserved_pages : free_pages;
 	if (needed_pages <= free_pages)
 		return true;
-	reason_set(why,
-		   "--hugepages: --memory=%s needs %" PRIu64
-		   " huge pages of %s, and %" PRIu64
-		   " are free: raise vm.nr_hugepages by %" PRIu64,
-		   size_format(config->memory_bytes).text, needed_pages,
-		   size_format(page_bytes).text, free_pages,
-		   needed_pages - free_pages);
+	error_set(why,
+		  "--hugepages: --memory=%s needs %" PRIu64
+		  " huge pages of %s, and %" PRIu64
+		  " are free: raise vm.nr_hugepages by %" PRIu64,
+		  size_format(config->memory_bytes).text, needed_pages,
+		  size_format(page_bytes).text, free_pages,
+		  needed_pages - free_pages);
 	return false;
 }
 

@@ -30,7 +30,7 @@ static void domain_free(struct lane_domain *domain)
 }
 
 struct lane_domain *lane_domain_new(struct ibv_context *verbs,
-				    struct reason *why)
+				    struct error *why)
 {
 	struct lane_domain *domain = calloc(1, sizeof *domain);
 	struct ibv_device_attr attr;
@@ -52,7 +52,7 @@ struct lane_domain *lane_domain_new(struct ibv_context *verbs,
 		err = domain->cq ? 0 : null_error();
 	}
 	if (err) {
-		reason_set(why, "%s: %s", call, strerror(err));
+		error_set(why, "%s: %s", call, strerror(err));
 		if (domain)
 			domain_free(domain);
 		return NULL;

@@ -19,6 +19,6 @@ struct lane_domain {
 
 /* A domain on the device VERBS, with one user: the caller.  NULL, and WHY. */
 struct lane_domain *lane_domain_new(struct ibv_context *verbs,
-				    struct reason *why);
+				    struct error *why);
 
 #endif

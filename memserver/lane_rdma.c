@@ -182,7 +182,7 @@ static enum wire_verdict decode_join(const struct event *e,
 /* The first lane decides on which device the session's slabs are registered.
  */
 static bool choose_domain(struct session *session, struct ibv_context *verbs,
-			  struct reason *why)
+			  struct error *why)
 {
 	if (!session->domain)
 		session->domain = lane_domain_new(verbs, why);
@@ -190,14 +190,14 @@ static bool choose_domain(struct session *session, struct ibv_context *verbs,
 		return false;
 	if (session->domain->verbs == verbs)
 		return true;
-	reason_set(why, "came in on device %s, its session's is %s",
-		   ibv_get_device_name(verbs->device),
-		   ibv_get_device_name(session->domain->verbs->device));
+	error_set(why, "came in on device %s, its session's is %s",
+		  ibv_get_device_name(verbs->device),
+		  ibv_get_device_name(session->domain->verbs->device));
 	return false;
 }
 
 static bool create_qp(struct rdma_cm_id *id, struct lane_domain *domain,
-		      struct reason *why)
+		      struct error *why)
 {
 	struct ibv_qp_init_attr attr = {
 		.send_cq = domain->cq,
@@ -211,14 +211,14 @@ static bool create_qp(struct rdma_cm_id *id, struct lane_domain *domain,
 
 	if (rdma_create_qp(id, domain->pd, &attr) == 0)
 		return true;
-	reason_set(why, "rdma_create_qp: %s", strerror(errno));
+	error_set(why, "rdma_create_qp: %s", strerror(errno));
 	return false;
 }
 
 /* This side starts no transfers: it needs no initiator depth.  It serves as
  * many READs at a time as both the client wants and the device can. */
 static bool accept_lane(const struct event *e, struct lane_domain *domain,
-			struct reason *why)
+			struct error *why)
 {
 	struct rdma_conn_param param = { .rnr_retry_count = 7 };
 
@@ -229,7 +229,7 @@ static bool accept_lane(const struct event *e, struct lane_domain *domain,
 		param.responder_resources = 1;
 	if (rdma_accept(e->id, &param) == 0)
 		return true;
-	reason_set(why, "rdma_accept: %s", strerror(errno));
+	error_set(why, "rdma_accept: %s", strerror(errno));
 	return false;
 }
 
@@ -237,7 +237,7 @@ static bool accept_lane(const struct event *e, struct lane_domain *domain,
  * the id has no queue pair.  Where it has one that cannot be destroyed the lane
  * has failed: it is one, to be closed at once. */
 static struct rdma_lane *make_lane(struct session *session,
-				   const struct event *e, struct reason *why)
+				   const struct event *e, struct error *why)
 {
 	struct rdma_lane *l;
 
@@ -245,7 +245,7 @@ static struct rdma_lane *make_lane(struct session *session,
 		return NULL;
 	l = calloc(1, sizeof *l);
 	if (!l) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return NULL;
 	}
 	l->lane.close = close_lane;
@@ -273,7 +273,7 @@ static void on_connect_request(struct lane_rdma *rdma, const struct event *e)
 	struct wire_message m = { .cookie = 0 };
 	enum wire_verdict verdict = decode_join(e, &m);
 	struct rdma_lane *l;
-	struct reason why;
+	struct error why;
 
 	/* rdma_cm gave the new id its listener's context */
 	e->id->context = NULL;
@@ -390,22 +390,22 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- listening --- */
 
-struct lane_rdma *lane_rdma_open(struct server *server, struct reason *why)
+struct lane_rdma *lane_rdma_open(struct server *server, struct error *why)
 {
 	struct lane_rdma *rdma = calloc(1, sizeof *rdma);
 	int flags;
 
 	if (!rdma) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return NULL;
 	}
 	rdma->server = server;
 	rdma->events = rdma_create_event_channel();
 	if (!rdma->events) {
-		reason_set(why,
-			   "no RDMA connection manager here (%s): is the "
-			   "module rdma_ucm loaded?",
-			   strerror(errno));
+		error_set(why,
+			  "no RDMA connection manager here (%s): is the "
+			  "module rdma_ucm loaded?",
+			  strerror(errno));
 		free(rdma);
 		return NULL;
 	}
@@ -464,7 +464,7 @@ static int bind_id(struct rdma_cm_id *id, const struct net_addr *addr)
 }
 
 static int listen_with(struct rdma_cm_id *id, const struct net_addr *addr,
-		       struct reason *why)
+		       struct error *why)
 {
 	int err = bind_id(id, addr);
 
@@ -480,23 +480,23 @@ static int listen_with(struct rdma_cm_id *id, const struct net_addr *addr,
 	if (!err && rdma_listen(id, BACKLOG) < 0)
 		err = -errno;
 	if (err == -ENODEV)
-		reason_set(why, "%s belongs to no RDMA device",
-			   net_addr_format(addr).text);
+		error_set(why, "%s belongs to no RDMA device",
+			  net_addr_format(addr).text);
 	else if (err)
-		reason_set(why, "cannot listen on %s for RDMA: %s",
-			   net_addr_format(addr).text, strerror(-err));
+		error_set(why, "cannot listen on %s for RDMA: %s",
+			  net_addr_format(addr).text, strerror(-err));
 	return err;
 }
 
 int lane_rdma_listen(struct lane_rdma *rdma, const struct net_addr *addr,
-		     uint16_t *port, struct reason *why)
+		     uint16_t *port, struct error *why)
 {
 	struct rdma_cm_id *id;
 	int err;
 
 	if (rdma_create_id(rdma->events, &id, NULL, RDMA_PS_TCP) < 0) {
 		err = -errno;
-		reason_set(why, "rdma_create_id: %s", strerror(-err));
+		error_set(why, "rdma_create_id: %s", strerror(-err));
 		return err;
 	}
 	err = listen_with(id, addr, why);

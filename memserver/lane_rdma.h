@@ -18,13 +18,13 @@ struct lane_rdma;
 struct server;
 
 /* Opens what RDMA needs, or tells why there is none: NULL.  Main loop. */
-struct lane_rdma *lane_rdma_open(struct server *server, struct reason *why);
+struct lane_rdma *lane_rdma_open(struct server *server, struct error *why);
 void lane_rdma_close(struct lane_rdma *rdma);
 
 /* Listens at ADDR for lanes, at its port where that is free, else at another,
  * which *PORT tells.  -ENODEV where the address belongs to no RDMA device. */
 int lane_rdma_listen(struct lane_rdma *rdma, const struct net_addr *addr,
-		     uint16_t *port, struct reason *why);
+		     uint16_t *port, struct error *why);
 
 /* A session's protection domain, counted: its session and every registered
  * slab keep it.  Any thread. */

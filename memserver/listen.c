@@ -18,10 +18,10 @@ static bool is_absent(int err)
 }
 
 /* With --transport=auto an address without RDMA is served over TCP. */
-static int listen_rdma(struct listener *l, struct reason *why)
+static int listen_rdma(struct listener *l, struct error *why)
 {
 	bool required = l->server->config->transport == CONFIG_RDMA;
-	struct reason detail;
+	struct error detail;
 	int err = -ENODEV;
 
 	l->transports = required ? 0 : WIRE_TRANSPORT_TCP;
@@ -32,7 +32,7 @@ static int listen_rdma(struct listener *l, struct reason *why)
 	if (!err)
 		l->transports |= WIRE_TRANSPORT_RDMA;
 	else if (required)
-		reason_set(why, "--transport=rdma: %.200s", detail.text);
+		error_set(why, "--transport=rdma: %.200s", detail.text);
 	else if (err != -ENODEV)
 		log_error("%s; serving TCP only there", detail.text);
 	return required ? err : 0;
@@ -48,7 +48,7 @@ static void close_from(struct server *server, unsigned first)
 /* Opens all of ADDRS that are there, at the port of the first one.  0 or a
  * negative errno; with -EADDRINUSE and port 0 another try may do. */
 static int open_all(struct server *server, const struct net_addrs *addrs,
-		    unsigned listen, struct reason *why)
+		    unsigned listen, struct error *why)
 {
 	unsigned first = server->listener_count;
 	uint16_t port = net_addr_port(&addrs->addr[0]);
@@ -81,7 +81,7 @@ static int open_all(struct server *server, const struct net_addrs *addrs,
 
 /* Where RDMA is required, the addresses that have it are enough. */
 static int open_rdma_all(struct server *server, unsigned first,
-			 struct reason *why)
+			 struct error *why)
 {
 	unsigned kept = first;
 	int err = 0;
@@ -102,12 +102,12 @@ static int open_rdma_all(struct server *server, unsigned first,
 }
 
 static int listen_name(struct server *server, unsigned listen,
-		       struct reason *why)
+		       struct error *why)
 {
 	const struct net_name *name = &server->config->listen[listen];
 	unsigned first = server->listener_count;
 	struct net_addrs addrs;
-	struct reason detail;
+	struct error detail;
 	int tries = name->port ? 1 : PORTS_TRIED;
 	int rc = net_resolve(name, &addrs, &detail);
 
@@ -116,8 +116,8 @@ static int listen_name(struct server *server, unsigned listen,
 	while (rc == -EADDRINUSE && tries-- > 0)
 		rc = open_all(server, &addrs, listen, &detail);
 	if (rc < 0) {
-		reason_set(why, "--listen=%.80s: %.150s",
-			   net_name_format(name).text, detail.text);
+		error_set(why, "--listen=%.80s: %.150s",
+			  net_name_format(name).text, detail.text);
 		return rc;
 	}
 	rc = open_rdma_all(server, first, why);
@@ -130,7 +130,7 @@ static int listen_name(struct server *server, unsigned listen,
 	return rc;
 }
 
-int listen_everywhere(struct server *server, struct reason *why)
+int listen_everywhere(struct server *server, struct error *why)
 {
 	int err = 0;
 

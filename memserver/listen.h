@@ -10,6 +10,6 @@ struct server;
  * the options, RDMA where it is asked for and possible; their watchers are the
  * caller's.  The addresses of one name have one port.  0 or a negative errno
  * with WHY; what is open by then is in server->listeners.  Main thread. */
-int listen_everywhere(struct server *server, struct reason *why);
+int listen_everywhere(struct server *server, struct error *why);
 
 #endif

@@ -34,14 +34,14 @@ const char *__tsan_default_options(void)
 #endif
 
 /* What the machine must allow, before anything is started. */
-static bool check_host(const struct config *config, struct reason *why)
+static bool check_host(const struct config *config, struct error *why)
 {
 	return host_open_memory(why) && host_check_hugepages(config, why) &&
 	       host_check_cgroup(config, why) &&
 	       host_check_memlock(config, why) && pressure_check(config, why);
 }
 
-static bool open_base(struct server *server, struct reason *why)
+static bool open_base(struct server *server, struct error *why)
 {
 	list_init(&server->controls);
 	admission_init(&server->admission);
@@ -50,22 +50,22 @@ static bool open_base(struct server *server, struct reason *why)
 	server->start_ns = clock_now_ns();
 	if (getrandom(server->incarnation, sizeof server->incarnation, 0) !=
 	    sizeof server->incarnation) {
-		reason_set(why, "cannot draw random numbers: %s",
-			   strerror(errno));
+		error_set(why, "cannot draw random numbers: %s",
+			  strerror(errno));
 		return false;
 	}
 	/* Not epoll: sockets leave this loop for a data thread's, and epoll
 	 * would go on watching them here until they are closed. */
 	server->loop = ev_loop_new(EVBACKEND_POLL);
 	if (!server->loop) {
-		reason_set(why, "cannot make an event loop");
+		error_set(why, "cannot make an event loop");
 		return false;
 	}
 	mailbox_open(&server->box, server->loop);
 	return true;
 }
 
-static bool open_pool(struct server *server, struct reason *why)
+static bool open_pool(struct server *server, struct error *why)
 {
 	struct slab_pool_config config = {
 		.memory_bytes = server->config->memory_bytes,
@@ -78,7 +78,7 @@ static bool open_pool(struct server *server, struct reason *why)
 	       0;
 }
 
-static bool start_threads(struct server *server, struct reason *why)
+static bool start_threads(struct server *server, struct error *why)
 {
 	const struct config *config = server->config;
 
@@ -96,17 +96,17 @@ static struct ownfile port_file;
 static struct ownfile pidfile;
 
 static bool write_file(struct ownfile *file, const char *option,
-		       const char *path, const char *text, struct reason *why)
+		       const char *path, const char *text, struct error *why)
 {
-	struct reason detail;
+	struct error detail;
 
 	if (!path || ownfile_make(file, path, text, &detail) == 0)
 		return true;
-	reason_set(why, "--%s=%.80s: %.220s", option, path, detail.text);
+	error_set(why, "--%s=%.80s: %.220s", option, path, detail.text);
 	return false;
 }
 
-static bool write_port_file(const struct server *server, struct reason *why)
+static bool write_port_file(const struct server *server, struct error *why)
 {
 	char text[CONFIG_LISTEN_MAX * 8] = "";
 	size_t used = 0;
@@ -124,7 +124,7 @@ static bool write_port_file(const struct server *server, struct reason *why)
 			  text, why);
 }
 
-static bool write_pidfile(const struct server *server, struct reason *why)
+static bool write_pidfile(const struct server *server, struct error *why)
 {
 	char text[24];
 
@@ -192,7 +192,7 @@ static void serve(struct server *server)
 static int run(const struct config *config)
 {
 	static struct server server;
-	struct reason why;
+	struct error why;
 
 	server.config = config;
 	signals_ignore_stray();
@@ -225,7 +225,7 @@ static int run(const struct config *config)
 int main(int argc, char **argv)
 {
 	static struct config config;
-	struct reason why;
+	struct error why;
 	int status;
 
 	switch (config_parse(argc, argv, &config, &why)) {

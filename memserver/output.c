@@ -26,7 +26,7 @@ static void write_line(enum log_level level, const char *line)
 			line);
 }
 
-int output_start(struct reason *why)
+int output_start(struct error *why)
 {
 	under_journal = getenv("JOURNAL_STREAM") || getenv("INVOCATION_ID");
 	log_to(write_line);

@@ -10,7 +10,7 @@
 /* Before the first thread; log_stop at the end.  0, or a negative errno and
  * WHY.
  */
-int output_start(struct reason *why);
+int output_start(struct error *why);
 
 /* Lines that PEER causes: complaints, which begin with its address, and the
  * news of its session.  Anybody who reaches the port can cause these, so of

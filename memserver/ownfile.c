@@ -20,7 +20,7 @@ static bool is_at(int fd, const char *path)
 }
 
 /* Somebody else's, who runs: says what is in it. */
-static int refuse_locked(int fd, const char *path, struct reason *why)
+static int refuse_locked(int fd, const char *path, struct error *why)
 {
 	char text[32] = "";
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
@@ -29,16 +29,16 @@ static int refuse_locked(int fd, const char *path, struct reason *why)
 		if (!isalnum((unsigned char)text[i]))
 			text[i] = '\0';
 	}
-	reason_set(why,
-		   "%.120s is in use by a running memory server (it says "
-		   "\"%s\"); allowed is a file of this server's own",
-		   path, text);
+	error_set(why,
+		  "%.120s is in use by a running memory server (it says "
+		  "\"%s\"); allowed is a file of this server's own",
+		  path, text);
 	return -EADDRINUSE;
 }
 
-static int refuse_kind(const char *path, struct reason *why)
+static int refuse_kind(const char *path, struct error *why)
 {
-	reason_set(why, "%.150s is there and is not a file", path);
+	error_set(why, "%.150s is there and is not a file", path);
 	return -EEXIST;
 }
 
@@ -46,7 +46,7 @@ static int refuse_kind(const char *path, struct reason *why)
  * that file's lock, so that of two servers which find it only one replaces it.
  * -EAGAIN: another one was faster. */
 static int replace_old(int fd, const char *temporary, const char *path,
-		       struct reason *why)
+		       struct error *why)
 {
 	struct stat st;
 
@@ -62,7 +62,7 @@ static int replace_old(int fd, const char *temporary, const char *path,
 
 /* WHY stays empty where the error says it all. */
 static int put_in_place(const char *temporary, const char *path,
-			struct reason *why)
+			struct error *why)
 {
 	for (;;) {
 		int fd, err;
@@ -87,10 +87,10 @@ static int put_in_place(const char *temporary, const char *path,
 }
 
 int ownfile_make(struct ownfile *file, const char *path, const char *text,
-		 struct reason *why)
+		 struct error *why)
 {
 	char temporary[NEWFILE_PATH_MAX];
-	struct reason detail = { "" };
+	struct error detail = { "" };
 	int fd = newfile_create(path, text, temporary);
 	int err = fd < 0 ? fd : 0;
 
@@ -109,8 +109,7 @@ int ownfile_make(struct ownfile *file, const char *path, const char *text,
 	if (detail.text[0])
 		*why = detail;
 	else
-		reason_set(why, "cannot write %.150s: %s", path,
-			   strerror(-err));
+		error_set(why, "cannot write %.150s: %s", path, strerror(-err));
 	return err;
 }
 

@@ -16,7 +16,7 @@ struct ownfile {
 /* Makes PATH with TEXT in it; a reader finds all of it or no file.  0 or a
  * negative errno with WHY, and then PATH is as it was. */
 int ownfile_make(struct ownfile *file, const char *path, const char *text,
-		 struct reason *why);
+		 struct error *why);
 
 /* Removes it, where it is still there.  Nothing to do where there is none. */
 void ownfile_remove(struct ownfile *file);

@@ -48,18 +48,18 @@ static int read_psi(const struct config *config, unsigned *hundredths)
 	return pressure_find(text, hundredths) ? 0 : -EINVAL;
 }
 
-bool pressure_check(const struct config *config, struct reason *why)
+bool pressure_check(const struct config *config, struct error *why)
 {
 	unsigned ignored;
 	int err = config->reclaim_percent ? read_psi(config, &ignored) : 0;
 
 	if (err)
-		reason_set(why,
-			   "--reclaim=%u: this kernel does not tell its memory "
-			   "pressure (%s: %s); it has to be built with "
-			   "CONFIG_PSI and booted with psi=1",
-			   config->reclaim_percent, config->psi_path,
-			   strerror(-err));
+		error_set(why,
+			  "--reclaim=%u: this kernel does not tell its memory "
+			  "pressure (%s: %s); it has to be built with "
+			  "CONFIG_PSI and booted with psi=1",
+			  config->reclaim_percent, config->psi_path,
+			  strerror(-err));
 	return err == 0;
 }
 

@@ -15,7 +15,7 @@
 bool pressure_find(const char *psi, unsigned *hundredths);
 
 /* Refuses where --reclaim is given and the kernel tells nothing. */
-bool pressure_check(const struct config *config, struct reason *why);
+bool pressure_check(const struct config *config, struct error *why);
 
 /* Watches from now on, where --reclaim is given. */
 void pressure_start(struct server *server);

@@ -63,7 +63,7 @@ static void send_wish(struct session *session)
 	struct wire_message m = {
 		.type = WIRE_RELEASE,
 		.release = { .slabs = session->release_slabs,
-			     .reason = session->release_reason },
+			     .error = session->release_reason },
 	};
 
 	/* One that is on its way back is told behind RESUMED. */
@@ -71,13 +71,13 @@ static void send_wish(struct session *session)
 		control_reply(session->control, &m);
 }
 
-static void wish(struct session *session, uint32_t slabs, uint32_t reason)
+static void wish(struct session *session, uint32_t slabs, uint32_t error)
 {
 	if (session->state == SESSION_ENDING ||
 	    (!slabs && !session->release_slabs))
 		return;
 	session->release_slabs = slabs;
-	session->release_reason = reason;
+	session->release_reason = error;
 	send_wish(session);
 }
 
@@ -96,11 +96,11 @@ void release_given_back(struct session *session)
 		session->release_slabs--;
 }
 
-static void wish_of_all(struct server *server, uint32_t slabs, uint32_t reason)
+static void wish_of_all(struct server *server, uint32_t slabs, uint32_t error)
 {
 	list_for_each(item, &server->sessions)
 	{
-		wish(session_of(item), slabs, reason);
+		wish(session_of(item), slabs, error);
 	}
 }
 

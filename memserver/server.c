@@ -108,17 +108,17 @@ static void accept_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- listening --- */
 
-static int open_rdma(struct server *server, struct reason *why)
+static int open_rdma(struct server *server, struct error *why)
 {
 	enum config_transport transport = server->config->transport;
-	struct reason detail;
+	struct error detail;
 
 	if (transport == CONFIG_TCP)
 		return 0;
 	server->rdma = lane_rdma_open(server, &detail);
 	if (server->rdma || transport == CONFIG_AUTO)
 		return 0;
-	reason_set(why, "--transport=rdma: %.200s", detail.text);
+	error_set(why, "--transport=rdma: %.200s", detail.text);
 	return -ENODEV;
 }
 
@@ -133,7 +133,7 @@ static void drop_idle_rdma(struct server *server)
 	server->rdma = NULL;
 }
 
-int server_listen(struct server *server, struct reason *why)
+int server_listen(struct server *server, struct error *why)
 {
 	int err = open_rdma(server, why);
 

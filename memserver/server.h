@@ -81,7 +81,7 @@ struct server {
 /* Opens every listening address of the configuration, RDMA where it is asked
  * for and possible.  0 or a negative errno with WHY; server_unlisten in either
  * case. */
-int server_listen(struct server *server, struct reason *why);
+int server_listen(struct server *server, struct error *why);
 void server_unlisten(struct server *server);
 
 /* "tcp, rdma" and so on; of WIRE_TRANSPORT_ bits. */

@@ -62,7 +62,7 @@ static int populate_part(const struct slab_pool *pool, uint8_t *memory,
 
 /* In parts, with a look at what is left before each: others take memory too,
  * and the kernel does not refuse what is too much, but kills. */
-static int populate(struct slab *slab, struct reason *why)
+static int populate(struct slab *slab, struct error *why)
 {
 	struct slab_pool *pool = slab->pool;
 	uint64_t part_bytes = pool->slab_bytes;
@@ -82,7 +82,7 @@ static int populate(struct slab *slab, struct reason *why)
 		err = populate_part(pool, slab->memory + done_bytes,
 				    part_bytes);
 		if (err)
-			reason_set(why, "%s", strerror(-err));
+			error_set(why, "%s", strerror(-err));
 		done_bytes += part_bytes;
 	}
 	if (err)
@@ -92,7 +92,7 @@ static int populate(struct slab *slab, struct reason *why)
 
 /* One line when memory begins to be refused, and one when it comes again. */
 static void tell_shortage(struct slab_pool *pool, int err,
-			  const struct reason *why)
+			  const struct error *why)
 {
 	bool now_short = err != 0;
 
@@ -109,7 +109,7 @@ static void tell_shortage(struct slab_pool *pool, int err,
 
 static int prepare(struct slab *slab)
 {
-	struct reason why;
+	struct error why;
 	int err = populate(slab, &why);
 
 	tell_shortage(slab->pool, err, &why);
@@ -119,7 +119,7 @@ static int prepare(struct slab *slab)
 /* --- the pool --- */
 
 /* Aligned to slabs, so that transparent huge pages fit. */
-static int reserve(struct slab_pool *pool, struct reason *why)
+static int reserve(struct slab_pool *pool, struct error *why)
 {
 	uint64_t bytes = pool->count * pool->slab_bytes;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -135,10 +135,10 @@ static int reserve(struct slab_pool *pool, struct reason *why)
 	if (pool->mapped == MAP_FAILED) {
 		int err = errno;
 
-		reason_set(why, "--memory=%s: cannot reserve as much %s: %s",
-			   size_format(bytes).text,
-			   pool->hugepages ? "huge pages" : "address space",
-			   strerror(err));
+		error_set(why, "--memory=%s: cannot reserve as much %s: %s",
+			  size_format(bytes).text,
+			  pool->hugepages ? "huge pages" : "address space",
+			  strerror(err));
 		return -err;
 	}
 	start = (uintptr_t)pool->mapped;
@@ -155,13 +155,13 @@ static int reserve(struct slab_pool *pool, struct reason *why)
 
 int slab_pool_open(struct slab_pool *pool,
 		   const struct slab_pool_config *config,
-		   struct workq *preparer, struct reason *why)
+		   struct workq *preparer, struct error *why)
 {
 	uint64_t count = config->memory_bytes / config->slab_bytes;
 	int err;
 
 	if (count > UINT32_MAX - 1) {
-		reason_set(why, "too many slabs: use a larger --slab-size");
+		error_set(why, "too many slabs: use a larger --slab-size");
 		return -EINVAL;
 	}
 	*pool = (struct slab_pool){
@@ -178,8 +178,8 @@ int slab_pool_open(struct slab_pool *pool,
 	pool->slabs = calloc(pool->count, sizeof *pool->slabs);
 	pool->by_label = calloc(pool->count, sizeof *pool->by_label);
 	if (!pool->slabs || !pool->by_label) {
-		reason_set(why, "no memory for the table of %u slabs",
-			   pool->count);
+		error_set(why, "no memory for the table of %u slabs",
+			  pool->count);
 		munmap(pool->mapped, pool->mapped_bytes);
 		free(pool->slabs);
 		free(pool->by_label);

@@ -95,7 +95,7 @@ struct slab_pool_config {
  * before the first slab is asked for.  0 or a negative errno. */
 int slab_pool_open(struct slab_pool *pool,
 		   const struct slab_pool_config *config,
-		   struct workq *preparer, struct reason *why);
+		   struct workq *preparer, struct error *why);
 
 /* From now on memory is no longer given back slab by slab, nor the stock
  * filled: the process is about to end.  Any thread. */

@@ -267,14 +267,14 @@ static void status_free(struct status *status)
 	free(status);
 }
 
-int status_start(struct server *server, struct reason *why)
+int status_start(struct server *server, struct error *why)
 {
 	struct status *status = calloc(1, sizeof *status);
-	struct reason detail;
+	struct error detail;
 	int err;
 
 	if (!status) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	status->server = server;
@@ -285,8 +285,8 @@ int status_start(struct server *server, struct reason *why)
 	status->listen_fd = net_listen_unix(server->config->control, &detail);
 	if (status->listen_fd < 0) {
 		err = status->listen_fd;
-		reason_set(why, "--control=%.100s: %.140s",
-			   server->config->control, detail.text);
+		error_set(why, "--control=%.100s: %.140s",
+			  server->config->control, detail.text);
 		status_free(status);
 		return err;
 	}
@@ -294,7 +294,7 @@ int status_start(struct server *server, struct reason *why)
 				  : pthread_create(&status->thread, NULL,
 						   status_thread, status);
 	if (err) {
-		reason_set(why, "cannot start a thread: %s", strerror(err));
+		error_set(why, "cannot start a thread: %s", strerror(err));
 		status_free(status);
 		return -err;
 	}

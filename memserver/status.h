@@ -8,7 +8,7 @@
 #include "server.h"
 
 /* Listens at config->control.  Sets server->status.  0 or a negative errno. */
-int status_start(struct server *server, struct reason *why);
+int status_start(struct server *server, struct error *why);
 
 /* Drops the clients that are there.  The main loop need not run.  Nothing to do
  * where it never started. */

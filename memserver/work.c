@@ -71,7 +71,7 @@ static void *workq_thread(void *arg)
 }
 
 int workq_start(struct workq *queue, const char *name, struct mailbox *done_box,
-		struct reason *why)
+		struct error *why)
 {
 	int err;
 
@@ -83,7 +83,7 @@ int workq_start(struct workq *queue, const char *name, struct mailbox *done_box,
 	queue->done_box = done_box;
 	err = pthread_create(&queue->thread, NULL, workq_thread, queue);
 	if (err) {
-		reason_set(why, "cannot start a thread: %s", strerror(err));
+		error_set(why, "cannot start a thread: %s", strerror(err));
 		return -err;
 	}
 	pthread_setname_np(queue->thread, name);

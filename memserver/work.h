@@ -39,7 +39,7 @@ struct workq {
 /* Starts the thread, called NAME (at most 15 characters). DONE_BOX is the main
  * loop's.  0 or a negative errno. */
 int workq_start(struct workq *queue, const char *name, struct mailbox *done_box,
-		struct reason *why);
+		struct error *why);
 
 /* Any thread.  Allocates nothing. */
 void workq_submit(struct workq *queue, struct work *work);

@@ -42,17 +42,17 @@ uint64_t engine_reach_ns(const struct engine_config *config)
  * places.  WELCOMES: of the servers up to I. */
 static int refuse_same(const struct engine_config *config,
 		       const struct wire_welcome *welcomes, uint32_t i,
-		       struct reason *why)
+		       struct error *why)
 {
 	for (uint32_t k = 0; k < i; k++) {
 		if (memcmp(welcomes[k].incarnation, welcomes[i].incarnation,
 			   sizeof welcomes[i].incarnation))
 			continue;
-		reason_set(why,
-			   "server=%s and server=%s are the same memory "
-			   "server: each may be given once",
-			   net_name_format(&config->servers[k]).text,
-			   net_name_format(&config->servers[i]).text);
+		error_set(why,
+			  "server=%s and server=%s are the same memory "
+			  "server: each may be given once",
+			  net_name_format(&config->servers[k]).text,
+			  net_name_format(&config->servers[i]).text);
 		return -EINVAL;
 	}
 	return 0;
@@ -61,29 +61,29 @@ static int refuse_same(const struct engine_config *config,
 static int probe_server(const struct engine_config *config, uint32_t i,
 			uint64_t deadline_ns, struct wire_welcome *welcomes,
 			uint64_t *slab_bytes, uint64_t *free_bytes,
-			struct reason *why)
+			struct error *why)
 {
 	struct net_text text = net_name_format(&config->servers[i]);
 	struct wire_welcome *welcome = &welcomes[i];
-	struct reason inner;
+	struct error inner;
 	int rc = session_probe(&config->servers[i], deadline_ns, welcome,
 			       &inner);
 
 	if (!rc && !session_can_use(welcome, config->transport, &inner))
 		rc = -EPROTONOSUPPORT;
 	if (rc) {
-		reason_set(why, "server=%s: %s", text.text, inner.text);
+		error_set(why, "server=%s: %s", text.text, inner.text);
 		return rc;
 	}
 	rc = refuse_same(config, welcomes, i, why);
 	if (rc)
 		return rc;
 	if (i > 0 && welcome->slab_bytes != *slab_bytes) {
-		reason_set(why,
-			   "server=%s has slabs of %s, the servers before it "
-			   "have %s: all must have the same",
-			   text.text, size_format(welcome->slab_bytes).text,
-			   size_format(*slab_bytes).text);
+		error_set(why,
+			  "server=%s has slabs of %s, the servers before it "
+			  "have %s: all must have the same",
+			  text.text, size_format(welcome->slab_bytes).text,
+			  size_format(*slab_bytes).text);
 		return -EINVAL;
 	}
 	*slab_bytes = welcome->slab_bytes;
@@ -103,7 +103,7 @@ static uint64_t bytes_wanted(const struct engine_config *config)
 
 static int open_fallback(const struct engine_config *config,
 			 uint64_t slab_bytes, struct fallback *fallback,
-			 struct reason *why)
+			 struct error *why)
 {
 	struct fallback_config f = { .path = config->fallback,
 				     .size_bytes = config->fallback_bytes,
@@ -115,7 +115,7 @@ static int open_fallback(const struct engine_config *config,
 }
 
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
-		 struct fallback *fallback, struct reason *why)
+		 struct fallback *fallback, struct error *why)
 {
 	uint64_t deadline_ns = clock_now_ns() + engine_reach_ns(config);
 	struct wire_welcome *welcomes =
@@ -124,7 +124,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 	int rc = 0;
 
 	if (!welcomes) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < config->n_servers && !rc; i++)
@@ -140,63 +140,64 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 	if (free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
-	reason_set(why,
-		   "size=%s (%" PRIu64 " bytes%s%s) is more than the server%s "
-		   "can hand out now: %s (%" PRIu64 " bytes)",
-		   size_format(config->size_bytes).text, config->size_bytes,
-		   wanted_bytes > config->size_bytes ? ", in all copies " : "",
-		   wanted_bytes > config->size_bytes
-			   ? size_format(wanted_bytes).text
-			   : "",
-		   config->n_servers > 1 ? "s" : "",
-		   size_format(free_bytes).text, free_bytes);
+	error_set(why,
+		  "size=%s (%" PRIu64 " bytes%s%s) is more than the server%s "
+		  "can hand out now: %s (%" PRIu64 " bytes)",
+		  size_format(config->size_bytes).text, config->size_bytes,
+		  wanted_bytes > config->size_bytes ? ", in all copies " : "",
+		  wanted_bytes > config->size_bytes
+			  ? size_format(wanted_bytes).text
+			  : "",
+		  config->n_servers > 1 ? "s" : "",
+		  size_format(free_bytes).text, free_bytes);
 	return -ENOSPC;
 }
 
 /* --- life --- */
 
 /* The fallback is one more, the last. */
-static uint32_t peers_of(const struct engine_config *config)
+static uint32_t count_servers(const struct engine_config *config)
 {
 	return config->n_servers + (config->fallback != NULL);
 }
 
-static int create_local_peer(struct engine *engine, struct reason *why)
+static int create_local_server(struct engine *engine, struct error *why)
 {
-	struct peer *peer = &engine->peers[engine->n_peers];
+	struct server *server = &engine->servers[engine->n_servers];
 	struct net_name name = { .port = 0 };
-	int rc = peer_create(peer, engine, engine->n_peers, &name, why);
+	int rc = server_create(server, engine, engine->n_servers, &name, why);
 
 	if (rc)
 		return rc;
-	peer->local = true;
-	snprintf(peer->text.text, sizeof peer->text.text, "fallback=%s",
+	server->local = true;
+	snprintf(server->text.text, sizeof server->text.text, "fallback=%s",
 		 engine->config.fallback);
-	engine->n_peers++;
+	engine->n_servers++;
 	return 0;
 }
 
-static int create_peers(struct engine *engine, struct reason *why)
+static int create_servers(struct engine *engine, struct error *why)
 {
 	const struct engine_config *config = &engine->config;
 
-	engine->peers = calloc(peers_of(config), sizeof *engine->peers);
-	if (!engine->peers) {
-		reason_set(why, "out of memory");
+	engine->servers =
+		calloc(count_servers(config), sizeof *engine->servers);
+	if (!engine->servers) {
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < config->n_servers; i++) {
-		int rc = peer_create(&engine->peers[i], engine, i,
-				     &config->servers[i], why);
+		int rc = server_create(&engine->servers[i], engine, i,
+				       &config->servers[i], why);
 
 		if (rc)
 			return rc;
-		engine->n_peers++;
+		engine->n_servers++;
 	}
-	return config->fallback ? create_local_peer(engine, why) : 0;
+	return config->fallback ? create_local_server(engine, why) : 0;
 }
 
-static int create_redundancy(struct engine *engine, struct reason *why)
+static int create_redundancy(struct engine *engine, struct error *why)
 {
 	const struct engine_config *config = &engine->config;
 
@@ -208,29 +209,30 @@ static int create_redundancy(struct engine *engine, struct reason *why)
 }
 
 /* For lane_reap. */
-static void give_up_late(void *owner, uint32_t peer)
+static void give_up_late(void *owner, uint32_t server)
 {
 	struct engine *engine = owner;
 
-	peer_break(&engine->peers[peer], carry_failure_text(-ETIMEDOUT));
+	server_break(&engine->servers[server],
+		     transfer_failure_text(-ETIMEDOUT));
 }
 
 /* There is a lane to be looked after. */
 static void parked(void *owner)
 {
-	keeper_poke(owner);
+	repair_wake(owner);
 }
 
-static int create_lanes(struct engine *engine, struct reason *why)
+static int create_lanes(struct engine *engine, struct error *why)
 {
 	const struct engine_config *config = &engine->config;
 	const struct redundancy *r = &engine->redundancy;
 	struct lane_pool_config pool = {
 		.lanes = config->lanes,
-		.peers = peers_of(config),
-		.channel = { .buffer_bytes = (uint32_t)carry_channel_bytes(r),
+		.servers = count_servers(config),
+		.channel = { .buffer_bytes = (uint32_t)lane_channel_bytes(r),
 			     .spin_ns = config->spin_ns },
-		.scratch_bytes = carry_scratch_bytes(r),
+		.scratch_bytes = lane_scratch_bytes(r),
 		.late_ns = engine->attempt_ns,
 		.give_up = give_up_late,
 		.parked = parked,
@@ -242,10 +244,10 @@ static int create_lanes(struct engine *engine, struct reason *why)
 
 void engine_destroy(struct engine *engine)
 {
-	keeper_destroy(engine);
-	for (uint32_t i = 0; i < engine->n_peers; i++)
-		peer_destroy(&engine->peers[i]);
-	free(engine->peers);
+	repair_destroy(engine);
+	for (uint32_t i = 0; i < engine->n_servers; i++)
+		server_destroy(&engine->servers[i]);
+	free(engine->servers);
 	if (engine->lanes.n)
 		lane_pool_destroy(&engine->lanes);
 	slab_table_destroy(&engine->slabs);
@@ -264,13 +266,13 @@ static uint64_t attempt_ns(const struct engine *engine)
 {
 	uint64_t ns = engine_answer_ns(&engine->config);
 
-	if (engine->redundancy.parts > 1 && ns > ATTEMPT_MAX_NS)
+	if (engine->redundancy.shards > 1 && ns > ATTEMPT_MAX_NS)
 		ns = ATTEMPT_MAX_NS;
 	return ns;
 }
 
 static int create_checksums(struct engine *engine, uint64_t pages,
-			    struct reason *why)
+			    struct error *why)
 {
 	uint64_t took_ns[CRC32C_WAYS];
 
@@ -284,7 +286,7 @@ static int create_checksums(struct engine *engine, uint64_t pages,
 
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
-		  struct reason *why)
+		  struct error *why)
 {
 	uint64_t pages = config->size_bytes / PAGE_BYTES;
 	struct slab_geometry geometry;
@@ -304,58 +306,58 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (!rc && config->checksum)
 		rc = create_checksums(engine, pages, why);
 	if (!rc)
-		/* one more part than there are rows, for one that moves */
+		/* one more shard than there are shard indexes, for one that
+		 * moves */
 		rc = slab_table_create(&engine->slabs, pages, geometry,
-				       engine->redundancy.parts + 1, why);
+				       engine->redundancy.shards + 1, why);
 	if (!rc)
 		rc = create_lanes(engine, why);
 	if (!rc)
-		rc = create_peers(engine, why);
+		rc = create_servers(engine, why);
 	if (!rc)
-		rc = keeper_create(engine, why);
+		rc = repair_create(engine, why);
 	if (rc)
 		engine_destroy(engine);
 	return rc;
 }
 
-int engine_start(struct engine *engine, uint64_t deadline_ns,
-		 struct reason *why)
+int engine_start(struct engine *engine, uint64_t deadline_ns, struct error *why)
 {
-	uint32_t n = engine->n_peers;
+	uint32_t n = engine->n_servers;
 
 	for (uint32_t i = 0; i < n; i++) {
-		int rc = session_start(&engine->peers[i], why);
+		int rc = session_start(&engine->servers[i], why);
 
 		if (rc)
 			return rc;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		struct peer *peer = &engine->peers[i];
-		struct reason inner = { "" };
-		int rc = session_wait_first(peer, deadline_ns, &inner);
+		struct server *server = &engine->servers[i];
+		struct error inner = { "" };
+		int rc = session_wait_first(server, deadline_ns, &inner);
 
 		if (rc) {
-			reason_set(why, "server=%s: %s", peer->text.text,
-				   inner.text);
+			error_set(why, "server=%s: %s", server->text.text,
+				  inner.text);
 			return rc;
 		}
 	}
-	return keeper_start(engine, why);
+	return repair_start(engine, why);
 }
 
 bool engine_stop(struct engine *engine)
 {
 	uint64_t deadline_ns = clock_now_ns() + STOP_NS;
 
-	if (engine->n_peers == 0)
+	if (engine->n_servers == 0)
 		return true;
 	/* No new requests; those in flight end as their servers go. */
 	lane_pool_close(&engine->lanes, 0);
-	keeper_stop(engine);
-	for (uint32_t i = 0; i < engine->n_peers; i++)
-		session_ask_to_stop(&engine->peers[i]);
-	for (uint32_t i = 0; i < engine->n_peers; i++)
-		session_stop(&engine->peers[i]);
+	repair_stop(engine);
+	for (uint32_t i = 0; i < engine->n_servers; i++)
+		session_ask_to_stop(&engine->servers[i]);
+	for (uint32_t i = 0; i < engine->n_servers; i++)
+		session_stop(&engine->servers[i]);
 	return lane_pool_close(&engine->lanes, deadline_ns);
 }
 
@@ -367,7 +369,7 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 	       engine->lanes.scratch_bytes +
 	       (uint64_t)engine->lanes.n *
 		       (sizeof *engine->lanes.lanes +
-			engine->n_peers * sizeof(struct lane_link));
+			engine->n_servers * sizeof(struct lane_link));
 }
 
 /* --- pages and the counts of their slabs --- */

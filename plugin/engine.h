@@ -8,12 +8,12 @@
  * Threads: the front end's threads run requests, as many at a time as it likes;
  * one thread per server (servers/session.c) runs the control connection and
  * everything that is slow: allocating slabs, building and rebuilding lanes,
- * freeing; the keeper (repair/repair.c) repairs and moves what slabs consist
+ * freeing; the repairer (repair/repair.c) repairs and moves what slabs consist
  * of.
  *
  * Lock order: none is needed.  Every lock here (page map, lane pool, slab
- * table, peer, keeper) is a leaf, held for a few instructions or while asleep
- * on its own condition.
+ * table, server, repairer) is a leaf, held for a few instructions or while
+ * asleep on its own condition.
  */
 #ifndef RSWAP_ENGINE_H
 #define RSWAP_ENGINE_H
@@ -48,8 +48,8 @@ struct engine_config {
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
 	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
-	/* How long a server may be away until its parts are begun elsewhere; 0:
-	 * until it is lost. */
+	/* How long a server may be away until its shards are begun elsewhere;
+	 * 0: until it is lost. */
 	uint64_t repair_after_ns;
 };
 
@@ -80,9 +80,9 @@ struct engine {
 	struct redundancy redundancy;
 	struct checksums checksums; /* empty without */
 	struct fallback fallback;
-	struct keeper keeper;
-	struct peer *peers; /* [n_peers] */
-	uint32_t n_peers;
+	struct repair repair;
+	struct server *servers; /* [n_servers] */
+	uint32_t n_servers;
 	uint64_t attempt_ns; /* what a server is given to answer one try */
 	struct engine_counters counters;
 	uint64_t start_ns;
@@ -93,16 +93,16 @@ struct engine {
  * *SLAB_BYTES.  0 or a negative errno, and then one line in WHY
  * that names the server or the figures. */
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
-		 struct fallback *fallback, struct reason *why);
+		 struct fallback *fallback, struct error *why);
 
 /* Allocates everything that a request will touch. 0 or a negative errno. */
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
-		  struct reason *why);
+		  struct error *why);
 /* Opens a session on every server and builds all lanes; fails where one server
  * cannot be had until DEADLINE_NS. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
-		 struct reason *why);
+		 struct error *why);
 /* Gives all slabs back and ends the sessions' threads.  Requests that come
  * later fail.  True when none is in flight any more. */
 bool engine_stop(struct engine *engine);
@@ -112,12 +112,12 @@ void engine_destroy(struct engine *engine);
 /* Bytes that the engine allocated, beyond what the transports register. */
 uint64_t engine_memory_bytes(const struct engine *engine);
 
-/* The server of a part in any state.  The load is written out: gcc 12 reads an
+/* The server of a shard in any state.  The load is written out: gcc 12 reads an
  * atomic index of an array as if it were none. */
-static inline struct peer *peer_of_part(const struct engine *engine,
-					const struct slab_part *part)
+static inline struct server *server_of_shard(const struct engine *engine,
+					     const struct slab_shard *shard)
 {
-	return &engine->peers[atomic_load(&part->peer)];
+	return &engine->servers[atomic_load(&shard->server)];
 }
 
 /* Requests: any thread, any number at a time.  OFFSET and COUNT are multiples

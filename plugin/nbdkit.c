@@ -80,7 +80,7 @@ static int rswap_config_complete(void)
 
 static void rswap_dump_plugin(void)
 {
-	struct reason why;
+	struct error why;
 
 	printf("rswap_version=%s\n", RSWAP_VERSION);
 	printf("rswap_protocol=%d\n", WIRE_VERSION);
@@ -99,7 +99,7 @@ static void rswap_dump_plugin(void)
 /* The last moment at which errors still reach the terminal. */
 static int rswap_get_ready(void)
 {
-	struct reason why;
+	struct error why;
 
 	if (engine_probe(&config.engine, &slab_bytes, &fallback, &why)) {
 		nbdkit_error("%s", why.text);
@@ -114,7 +114,7 @@ static int rswap_get_ready(void)
 }
 
 /* What swap safety was refused: once, with what follows and what helps. */
-static int tell_safety(struct reason *why)
+static int tell_safety(struct error *why)
 {
 	bool refused = false;
 
@@ -128,7 +128,7 @@ static int tell_safety(struct reason *why)
 			  safety_remedy((enum safety_setting)i));
 	}
 	if (refused && config.strict) {
-		reason_set(why, "strict=1 refuses to start without these");
+		error_set(why, "strict=1 refuses to start without these");
 		return -EPERM;
 	}
 	return 0;
@@ -151,7 +151,7 @@ static void stay_apart(void)
 {
 	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
 		const struct transport_ops *transport =
-			atomic_load(&engine.peers[i].transport);
+			atomic_load(&engine.servers[i].transport);
 
 		if (transport && transport->apart)
 			safety_stay_apart();
@@ -176,7 +176,7 @@ static const struct lifecycle_ops lifecycle_ops = {
 
 /* Before any thread of the engine or of nbdkit's connections exists: they
  * inherit what safety_apply sets. */
-static int start(struct reason *why)
+static int start(struct error *why)
 {
 	int rc;
 
@@ -201,7 +201,7 @@ static int start(struct reason *why)
 /* The log first: no thread that serves ever waits for who reads it. */
 static int rswap_after_fork(void)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	if (log_start(&why)) {
 		nbdkit_error("%s", why.text);

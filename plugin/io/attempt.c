@@ -4,14 +4,14 @@
 
 #include "clock.h"
 
-uint64_t try_until(const struct engine *engine, uint64_t deadline_ns)
+uint64_t attempt_until(const struct engine *engine, uint64_t deadline_ns)
 {
 	uint64_t until_ns = clock_tick_ns() + engine->attempt_ns;
 
 	return until_ns < deadline_ns ? until_ns : deadline_ns;
 }
 
-void try_wait_all(struct lane *lane, uint64_t deadline_ns)
+void attempt_wait_all(struct lane *lane, uint64_t deadline_ns)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
@@ -29,7 +29,7 @@ static bool is_short_of_room(const struct engine *engine,
 {
 	const struct redundancy *r = &engine->redundancy;
 	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->unit_bytes;
-	uint32_t xfers = r->need * carry_max_runs(engine);
+	uint32_t xfers = r->need * io_max_runs(engine);
 	bool is_short =
 		lane->scratch_used + bytes > engine->lanes.config.scratch_bytes;
 
@@ -43,7 +43,7 @@ static bool is_short_of_room(const struct engine *engine,
  * merely busy has answered by then. */
 #define ROOM_NS (300 * NS_PER_MS)
 
-/* Breaks the peers of what is in flight, and sees it end. */
+/* Breaks the servers of what is in flight, and sees it end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -51,21 +51,22 @@ static void give_up(struct engine *engine, struct lane *lane)
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			if (xfer_in_progress(&set->xfers[i]))
-				peer_break(&engine->peers[set->tags[i].peer],
-					   carry_failure_text(-ETIMEDOUT));
+				server_break(
+					&engine->servers[set->tags[i].server],
+					transfer_failure_text(-ETIMEDOUT));
 		}
 	}
-	try_wait_all(lane, 0);
+	attempt_wait_all(lane, 0);
 }
 
-void carry_end(struct engine *engine, struct lane *lane)
+void attempt_abandon(struct engine *engine, struct lane *lane)
 {
 	if (lane_in_flight(lane))
 		give_up(engine, lane);
 	lane_links_release(&engine->lanes, lane);
 }
 
-void try_begin(struct engine *engine, struct lane *lane)
+void attempt_begin(struct engine *engine, struct lane *lane)
 {
 	lane->unsent = false;
 	if (lane_in_flight(lane)) {
@@ -81,8 +82,8 @@ void try_begin(struct engine *engine, struct lane *lane)
 	lane_no_parking(&engine->lanes, lane);
 }
 
-uint8_t *try_scratch(const struct engine *engine, struct lane *lane,
-		     uint64_t bytes)
+uint8_t *attempt_scratch(const struct engine *engine, struct lane *lane,
+			 uint64_t bytes)
 {
 	uint8_t *at = lane->scratch + lane->scratch_used;
 
@@ -101,43 +102,43 @@ static struct lane_set *set_of(struct lane *lane, const struct link *link)
 	return &lane->sets[t];
 }
 
-/* The state after the hold: a peer that breaks later aborts the link and waits
- * for it to be let go. */
-bool try_hold(const struct engine *engine, struct lane *lane,
-	      const struct slab_part *part)
+/* The state after the hold: a server that breaks later aborts the link and
+ * waits for it to be let go. */
+bool attempt_hold(const struct engine *engine, struct lane *lane,
+		  const struct slab_shard *shard)
 {
-	return lane_link_hold(lane, part->peer) &&
-	       peer_state(peer_of_part(engine, part)) == PEER_UP;
+	return lane_link_hold(lane, shard->server) &&
+	       server_state(server_of_shard(engine, shard)) == SERVER_UP;
 }
 
-bool try_add(struct engine *engine, struct lane *lane, size_t run_number,
-	     uint32_t part_number, enum xfer_op op, uint8_t *buf)
+bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
+		 uint32_t shard_number, enum xfer_op op, uint8_t *buf)
 {
 	struct lane_run *run = &lane->runs[run_number];
-	struct slab_part *part = &run->slab->parts[part_number];
-	struct link *link = lane->links[atomic_load(&part->peer)].link;
+	struct slab_shard *shard = &run->slab->shards[shard_number];
+	struct link *link = lane->links[atomic_load(&shard->server)].link;
 	struct lane_set *set = set_of(lane, link);
 
 	if (set->n == TRANSPORT_MAX_XFERS)
 		return false;
 	set->tags[set->n] = (struct lane_tag){ .run = (uint16_t)run_number,
-					       .part = (uint8_t)part_number,
-					       .peer = part->peer };
+					       .shard = (uint8_t)shard_number,
+					       .server = shard->server };
 	set->xfers[set->n++] = (struct xfer){
 		.link = link,
 		.op = op,
 		.bytes = run->pages * engine->redundancy.unit_bytes,
-		.remote = part->remote,
+		.remote = shard->remote,
 		.offset_bytes = slab_offset_of_page(&engine->slabs, run->page),
 		.buf = buf,
 		.status = -EINPROGRESS,
 	};
-	run->sent |= 1u << part_number;
-	run->shares[part_number] = buf;
+	run->sent |= 1u << shard_number;
+	run->shares[shard_number] = buf;
 	return true;
 }
 
-void try_submit(struct lane *lane, uint64_t deadline_ns)
+void attempt_submit(struct lane *lane, uint64_t deadline_ns)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
@@ -157,35 +158,35 @@ static void take_over(struct engine *engine, struct lane *lane,
 		      const struct lane_tag *tag, int status, uint64_t took_ns,
 		      int *worst)
 {
-	struct peer *peer = &engine->peers[tag->peer];
+	struct server *server = &engine->servers[tag->server];
 	struct lane_run *run = &lane->runs[tag->run];
 
 	if (status == XFER_UNSENT) {
 		lane->unsent = true;
 		if (tag->late)
 			return;
-		run->failed |= 1u << tag->part;
-		run->unsent |= 1u << tag->part;
+		run->failed |= 1u << tag->shard;
+		run->unsent |= 1u << tag->shard;
 		if (!*worst)
 			*worst = status;
 	} else if (status) {
-		peer_break(peer, carry_failure_text(status));
+		server_break(server, transfer_failure_text(status));
 		/* It hangs, and will not be back in a moment. */
 		if (status == -ETIMEDOUT)
-			peer_stays_away(peer);
+			server_stays_away(server);
 		if (tag->late)
 			return;
-		run->failed |= 1u << tag->part;
+		run->failed |= 1u << tag->shard;
 		if (*worst != -EREMOTEIO)
 			*worst = status;
 	} else if (!tag->late) {
-		run->have |= 1u << tag->part;
+		run->have |= 1u << tag->shard;
 		if (took_ns)
-			peer_took(peer, took_ns);
+			server_took(server, took_ns);
 	}
 }
 
-int try_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
+int attempt_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
 {
 	uint64_t took_ns = begin_ns ? clock_now_ns() - begin_ns : 0;
 	int worst = 0;

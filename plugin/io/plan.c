@@ -36,7 +36,7 @@ static struct lane_run *new_run(struct lane *lane, struct slab *slab,
 	run->page = page;
 	run->pages = 0;
 	run->buf = buf;
-	run->looks = NULL;
+	run->versions = NULL;
 	run->entered = run->unsure = false;
 	run->sent = run->have = run->failed = run->banned = 0;
 	return run;
@@ -49,15 +49,15 @@ static struct slab *slab_at(struct engine *engine, uint64_t page)
 
 /* --- reads --- */
 
-/* Which parts of a slab do not hold PAGE: pages of one run are held by the same
- * ones. */
-static uint32_t stale_parts(const struct engine *engine,
-			    const struct slab *slab, uint64_t page)
+/* Which shards of a slab do not hold PAGE: pages of one run are held by the
+ * same ones. */
+static uint32_t stale_shards(const struct engine *engine,
+			     const struct slab *slab, uint64_t page)
 {
-	uint32_t unit = slab_unit_of_page(&engine->slabs, page), bits = 0;
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page), bits = 0;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		if (part_is_stale(&slab->parts[i], unit))
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		if (shard_is_stale(&slab->shards[i], chunk))
 			bits |= 1u << i;
 	}
 	return bits;
@@ -65,10 +65,10 @@ static uint32_t stale_parts(const struct engine *engine,
 
 bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
 {
-	uint32_t stale = stale_parts(engine, run->slab, run->page);
+	uint32_t stale = stale_shards(engine, run->slab, run->page);
 
 	for (uint32_t i = 1; i < run->pages; i++) {
-		if (stale_parts(engine, run->slab, run->page + i) != stale)
+		if (stale_shards(engine, run->slab, run->page + i) != stale)
 			return false;
 	}
 	return true;
@@ -77,8 +77,8 @@ bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
 /* Adds a PRESENT page, inside whose slab the lane is then.  0, -EAGAIN with
  * OBSTACLE, or 1 where the piece has as many runs as it may. */
 static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, struct page_look *look, uint32_t *last_stale,
-		    struct obstacle *obstacle)
+		    uint64_t page, struct page_look *version,
+		    uint32_t *last_stale, struct obstacle *obstacle)
 {
 	struct slab *slab = slab_at(engine, page);
 	struct lane_run *run = open_run(lane, slab, page);
@@ -86,15 +86,15 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 	/* From when the slab is entered it is what it is, and only then comes
 	 * the look that counts: it may have been lost before, and another one
 	 * come in its place for other pages, which knows nothing of this one.
-	 * Which parts are stale comes after the look, which changes where these
-	 * do. */
+	 * Which shards are stale comes after the look, which changes where
+	 * these do. */
 	if (run) {
-		*look = pagemap_look(&engine->pages, page);
-		if (stale_parts(engine, slab, page) != *last_stale)
+		*version = pagemap_version(&engine->pages, page);
+		if (stale_shards(engine, slab, page) != *last_stale)
 			run = NULL;
 	}
 	if (!run) {
-		if (lane->n_runs == carry_max_runs(engine))
+		if (lane->n_runs == io_max_runs(engine))
 			return 1;
 		if (slab_enter(slab) != SLAB_LIVE) {
 			obstacle->slab = slab;
@@ -102,11 +102,12 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		}
 		run = new_run(lane, slab, page, buf);
 		run->entered = true;
-		run->looks = look;
-		*look = pagemap_look(&engine->pages, page);
-		*last_stale = stale_parts(engine, slab, page);
+		run->versions = version;
+		*version = pagemap_version(&engine->pages, page);
+		*last_stale = stale_shards(engine, slab, page);
 	}
-	if (page_look_busy(*look) || page_look_state(*look) != PAGE_PRESENT)
+	if (page_look_busy(*version) ||
+	    page_look_state(*version) != PAGE_PRESENT)
 		return -EAGAIN;
 	run->pages++;
 	return 0;
@@ -119,23 +120,24 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 
 	lane->n_runs = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
-		struct page_look look = pagemap_look(&engine->pages, page + i);
+		struct page_look version =
+			pagemap_version(&engine->pages, page + i);
 		int rc;
 
 		/* Also where it is being written for the first time: that write
 		 * may as well come after this read. */
-		if (page_look_state(look) == PAGE_ABSENT) {
+		if (page_look_state(version) == PAGE_ABSENT) {
 			memset(buf, 0, PAGE_BYTES);
 			continue;
 		}
-		if (page_look_busy(look)) {
+		if (page_look_busy(version)) {
 			obstacle->busy = true;
 			obstacle->page = page + i;
 			return -EAGAIN;
 		}
-		if (page_look_state(look) == PAGE_LOST)
+		if (page_look_state(version) == PAGE_LOST)
 			return -EIO;
-		rc = add_read(engine, lane, buf, page + i, &lane->looks[i],
+		rc = add_read(engine, lane, buf, page + i, &lane->versions[i],
 			      &stale, obstacle);
 		if (rc < 0)
 			return rc;
@@ -152,8 +154,8 @@ uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
 {
 	uint64_t zeros = 0;
 
-	lane->n_runs = lane->n_owned = 0;
-	lane->tries = 0;
+	lane->n_runs = lane->n_locked = 0;
+	lane->attempts = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
 		struct slab *slab = slab_at(engine, page + i);
 		struct lane_run *run;
@@ -163,7 +165,7 @@ uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
 			continue;
 		}
 		run = open_run(lane, slab, page + i);
-		if (!run && lane->n_runs == carry_max_runs(engine)) {
+		if (!run && lane->n_runs == io_max_runs(engine)) {
 			*n = i;
 			break;
 		}
@@ -174,27 +176,27 @@ uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
 	return zeros;
 }
 
-int plan_own(struct engine *engine, struct lane *lane, uint64_t deadline_ns)
+int plan_lock(struct engine *engine, struct lane *lane, uint64_t deadline_ns)
 {
 	for (size_t r = 0; r < lane->n_runs; r++) {
 		const struct lane_run *run = &lane->runs[r];
 
 		for (uint32_t i = 0; i < run->pages; i++) {
-			int rc = pagemap_own(&engine->pages, run->page + i,
-					     deadline_ns);
+			int rc = pagemap_lock(&engine->pages, run->page + i,
+					      deadline_ns);
 
 			if (rc)
 				return rc;
-			lane->owned[lane->n_owned++] = run->page + i;
+			lane->locked[lane->n_locked++] = run->page + i;
 		}
 	}
 	return 0;
 }
 
-void plan_disown(struct engine *engine, struct lane *lane)
+void plan_unlock(struct engine *engine, struct lane *lane)
 {
-	while (lane->n_owned > 0)
-		pagemap_disown(&engine->pages, lane->owned[--lane->n_owned]);
+	while (lane->n_locked > 0)
+		pagemap_unlock(&engine->pages, lane->locked[--lane->n_locked]);
 }
 
 int plan_enter(struct lane *lane, struct obstacle *obstacle)

@@ -9,14 +9,14 @@
 /* Whether the page at PAGE is all zeros. */
 bool plan_is_zero(const void *page);
 
-/* Whether the pages of RUN, which were held by the same parts when it was
+/* Whether the pages of RUN, which were held by the same shards when it was
  * planned, still are. */
 bool plan_is_uniform(const struct engine *engine, const struct lane_run *run);
 
 /* Plans the PRESENT pages, inside whose slabs the lane is then, and zeroes the
  * buffer of the ABSENT ones.  *N becomes less where the piece would have too
  * many runs.  0, -EAGAIN with OBSTACLE, or -EIO for a page that is LOST; the
- * caller leaves in any case (carry_leave). */
+ * caller leaves in any case (io_leave). */
 int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 	      uint64_t page, uint64_t *n, struct obstacle *obstacle);
 
@@ -26,9 +26,9 @@ uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
 		    uint64_t page, uint64_t *n);
 
 /* Makes the planned pages the lane's own, in ascending order.  0 or -ETIMEDOUT.
- * In any case plan_disown follows. */
-int plan_own(struct engine *engine, struct lane *lane, uint64_t deadline_ns);
-void plan_disown(struct engine *engine, struct lane *lane);
+ * In any case plan_unlock follows. */
+int plan_lock(struct engine *engine, struct lane *lane, uint64_t deadline_ns);
+void plan_unlock(struct engine *engine, struct lane *lane);
 
 /* Enters the slabs of all runs.  0, or -EAGAIN with OBSTACLE; the caller leaves
  * in any case. */

@@ -20,34 +20,34 @@
 /* --- whom to ask --- */
 
 static bool stale_for(const struct engine *engine, const struct lane_run *run,
-		      const struct slab_part *part)
+		      const struct slab_shard *shard)
 {
-	uint32_t unit = slab_unit_of_page(&engine->slabs, run->page);
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, run->page);
 
-	if (atomic_load(&part->stale_units) == 0)
+	if (atomic_load(&shard->stale_chunks) == 0)
 		return false;
 	for (uint32_t i = 0; i < run->pages; i++) {
-		if (part_is_stale(part, unit + i))
+		if (shard_is_stale(shard, chunk + i))
 			return true;
 	}
 	return false;
 }
 
-/* The parts that are at hand or under way, and their rows. */
-static uint32_t parts_asked(const struct lane_run *run)
+/* The shards that are at hand or under way, and their shard indexes. */
+static uint32_t shards_asked(const struct lane_run *run)
 {
 	return run->sent & ~run->failed;
 }
 
-static uint32_t rows_asked(const struct lane_run *run)
+static uint32_t indexes_asked(const struct lane_run *run)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < LANE_PARTS_MAX; i++) {
-		if (parts_asked(run) & 1u << i)
-			rows |= 1u << run->slab->parts[i].row;
+	for (uint32_t i = 0; i < LANE_SHARDS_MAX; i++) {
+		if (shards_asked(run) & 1u << i)
+			indexes |= 1u << run->slab->shards[i].index;
 	}
-	return rows;
+	return indexes;
 }
 
 /* The less the better.  Of servers that take about the same, each is the first
@@ -55,42 +55,44 @@ static uint32_t rows_asked(const struct lane_run *run)
 static uint64_t score(const struct engine *engine, const struct lane_run *run,
 		      uint32_t i)
 {
-	const struct peer *peer = peer_of_part(engine, &run->slab->parts[i]);
+	const struct server *server =
+		server_of_shard(engine, &run->slab->shards[i]);
 	uint64_t number = slab_number(&engine->slabs, run->slab);
 	uint64_t ns =
-		atomic_load_explicit(&peer->usual_ns, memory_order_relaxed);
+		atomic_load_explicit(&server->usual_ns, memory_order_relaxed);
 
-	if (number % engine->slabs.n_parts == i)
+	if (number % engine->slabs.n_shards == i)
 		ns -= ns / 4;
-	return peer->local ? UINT64_MAX / 2 + ns : ns;
+	return server->local ? UINT64_MAX / 2 + ns : ns;
 }
 
-/* Which of the parts that hold RUN to ask next: the one with the best score, or
- * where WORST the one with the worst.  -1 where there is none; then OBSTACLE
- * has a server that would do if it were not BROKEN. */
+/* Which of the shards that hold RUN to ask next: the one with the best score,
+ * or where WORST the one with the worst.  -1 where there is none; then OBSTACLE
+ * has a server that would do if it were not RECOVERING. */
 static int choose(const struct engine *engine, const struct lane_run *run,
 		  bool worst, struct obstacle *obstacle)
 {
-	uint32_t rows = rows_asked(run);
+	uint32_t indexes = indexes_asked(run);
 	uint64_t best_score = 0;
 	int best = -1;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &run->slab->parts[i];
-		enum peer_state state;
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &run->slab->shards[i];
+		enum server_state state;
 		uint64_t s;
 
-		if (!part_is_live(part) ||
+		if (!shard_is_live(shard) ||
 		    (run->sent | run->banned) & 1u << i ||
-		    rows & 1u << part->row || stale_for(engine, run, part))
+		    indexes & 1u << shard->index ||
+		    stale_for(engine, run, shard))
 			continue;
-		state = peer_state(peer_of_part(engine, part));
-		if (state == PEER_BROKEN)
-			obstacle->peer = peer_of_part(engine, part);
-		if (state != PEER_UP)
+		state = server_state(server_of_shard(engine, shard));
+		if (state == SERVER_RECOVERING)
+			obstacle->server = server_of_shard(engine, shard);
+		if (state != SERVER_UP)
 			continue;
 		/* Nothing is to be learned of a disk. */
-		s = worst && peer_of_part(engine, part)->local
+		s = worst && server_of_shard(engine, shard)->local
 			    ? 0
 			    : score(engine, run, i);
 		if (best < 0 || (worst ? s > best_score : s < best_score)) {
@@ -101,7 +103,7 @@ static int choose(const struct engine *engine, const struct lane_run *run,
 	return best;
 }
 
-/* Asks one more part for a run.  False where there is none, or no room. */
+/* Asks one more shard for a run.  False where there is none, or no room. */
 static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
 		    bool worst, struct obstacle *obstacle)
 {
@@ -114,19 +116,19 @@ static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
 
 		if (i < 0)
 			return false;
-		if (!try_hold(engine, lane, &run->slab->parts[i])) {
-			obstacle->peer =
-				peer_of_part(engine, &run->slab->parts[i]);
+		if (!attempt_hold(engine, lane, &run->slab->shards[i])) {
+			obstacle->server =
+				server_of_shard(engine, &run->slab->shards[i]);
 			run->sent |= 1u << i;
 			run->failed |= 1u << i;
 			continue;
 		}
-		/* Where there is one part only nothing is ever late, and the
+		/* Where there is one shard only nothing is ever late, and the
 		 * caller's memory will do. */
-		if (engine->redundancy.parts > 1)
-			buf = try_scratch(engine, lane, bytes);
-		return buf && try_add(engine, lane, number, (uint32_t)i,
-				      XFER_READ, buf);
+		if (engine->redundancy.shards > 1)
+			buf = attempt_scratch(engine, lane, bytes);
+		return buf && attempt_add(engine, lane, number, (uint32_t)i,
+					  XFER_READ, buf);
 	}
 }
 
@@ -137,17 +139,18 @@ static bool complete(const struct engine *engine, const struct lane_run *run)
 
 /* Sees to it that enough is at hand or under way for every run.  0, or -EAGAIN
  * with OBSTACLE, where a server failed just now or before, or -EIO where no
- * part has it. */
+ * shard has it. */
 static int ask_enough(struct engine *engine, struct lane *lane, bool worst,
 		      struct obstacle *obstacle)
 {
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		const struct lane_run *run = &lane->runs[i];
 
-		while (count_bits(parts_asked(run)) < engine->redundancy.need) {
+		while (count_bits(shards_asked(run)) <
+		       engine->redundancy.need) {
 			if (!ask_one(engine, lane, i, worst, obstacle))
-				return obstacle->peer || run->failed ? -EAGAIN
-								     : -EIO;
+				return obstacle->server || run->failed ? -EAGAIN
+								       : -EIO;
 		}
 	}
 	return 0;
@@ -162,7 +165,8 @@ static bool all_complete(const struct engine *engine, const struct lane *lane)
 	return true;
 }
 
-/* One more part for each run that waits.  False where there was none to ask. */
+/* One more shard for each run that waits.  False where there was none to ask.
+ */
 static bool hedge(struct engine *engine, struct lane *lane)
 {
 	struct obstacle ignored = { 0 };
@@ -185,18 +189,18 @@ static uint64_t hedge_after_ns(const struct engine *engine,
 {
 	uint64_t longest_ns = HEDGE_MIN_NS;
 
-	if (engine->redundancy.parts == 1)
+	if (engine->redundancy.shards == 1)
 		return UINT64_MAX / 2;
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		const struct lane_run *run = &lane->runs[i];
 
-		for (uint32_t p = 0; p < engine->slabs.n_parts; p++) {
+		for (uint32_t p = 0; p < engine->slabs.n_shards; p++) {
 			uint64_t ns;
 
 			if (!(run->sent & 1u << p))
 				continue;
-			ns = peer_patience_ns(
-				peer_of_part(engine, &run->slab->parts[p]));
+			ns = server_patience_ns(
+				server_of_shard(engine, &run->slab->shards[p]));
 			if (ns > longest_ns)
 				longest_ns = ns;
 		}
@@ -257,8 +261,8 @@ static void leave_late(struct engine *engine, struct lane *lane,
 			tag->late = true;
 			if (!xfer_in_progress(&set->xfers[i]))
 				continue;
-			peer_took_at_least(&engine->peers[tag->peer],
-					   clock_now_ns() - begin_ns);
+			server_took_at_least(&engine->servers[tag->server],
+					     clock_now_ns() - begin_ns);
 		}
 	}
 }
@@ -267,22 +271,22 @@ static void leave_late(struct engine *engine, struct lane *lane,
 static void cut_short(struct engine *engine, struct lane *lane,
 		      uint64_t until_ns)
 {
-	try_wait_all(lane, until_ns);
-	try_harvest(engine, lane, 0);
+	attempt_wait_all(lane, until_ns);
+	attempt_harvest(engine, lane, 0);
 }
 
 /* How long a server that is asked in vain may take where too many lanes wait
  * for such already: as long as lane_reap gives it then. */
 #define SHORTAGE_NS (300 * NS_PER_MS)
 
-/* Ends a try that cannot succeed.  With one part, what it waits for is the
+/* Ends a try that cannot succeed.  With one shard, what it waits for is the
  * caller's memory. */
 static void drop_try(struct engine *engine, struct lane *lane,
 		     uint64_t begin_ns, uint64_t until_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
 
-	if (engine->redundancy.parts == 1)
+	if (engine->redundancy.shards == 1)
 		cut_short(engine, lane, until_ns);
 	else if (!lane_in_flight(lane) || lane_may_park(&engine->lanes, lane))
 		leave_late(engine, lane, begin_ns);
@@ -295,7 +299,7 @@ static void drop_try(struct engine *engine, struct lane *lane,
  * is none it is only shown, and now and then is enough. */
 static bool is_timed(const struct engine *engine, const struct lane *lane)
 {
-	return engine->redundancy.parts > 1 || lane->turn % EXPLORE_READS == 0;
+	return engine->redundancy.shards > 1 || lane->turn % EXPLORE_READS == 0;
 }
 
 /* A server that others wait for is not tried for the sake of its figures. */
@@ -305,10 +309,10 @@ static bool explores(const struct engine *engine, struct lane *lane)
 	       atomic_load(&engine->lanes.n_may_park) == 0;
 }
 
-/* Asks one more part for each run that waits, where one more lane may be left
+/* Asks one more shard for each run that waits, where one more lane may be left
  * with late transfers.  Else who keeps the lanes is given up soon.  False where
  * it is to be tried again: the others may be away for a moment. */
-static bool try_hedge(struct engine *engine, struct lane *lane)
+static bool attempt_hedge(struct engine *engine, struct lane *lane)
 {
 	bool allowed = lane->may_park;
 
@@ -323,11 +327,11 @@ static bool try_hedge(struct engine *engine, struct lane *lane)
 	return false;
 }
 
-/* Gets enough parts of every run. */
+/* Gets enough shards of every run. */
 static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		 struct obstacle *obstacle)
 {
-	uint64_t until_ns = try_until(engine, deadline_ns), hedge_at_ns;
+	uint64_t until_ns = attempt_until(engine, deadline_ns), hedge_at_ns;
 	bool worst = explores(engine, lane), hedged = false;
 	uint64_t begin_ns = is_timed(engine, lane) ? clock_now_ns() : 0;
 	int failed = 0, rc;
@@ -335,11 +339,11 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 	rc = ask_enough(engine, lane, worst, obstacle);
 	hedge_at_ns = begin_ns + hedge_after_ns(engine, lane);
 	while (!rc) {
-		try_submit(lane, until_ns);
+		attempt_submit(lane, until_ns);
 		wait_some(lane, hedged,
 			  hedged || until_ns < hedge_at_ns ? until_ns
 							   : hedge_at_ns);
-		failed = try_harvest(engine, lane, begin_ns);
+		failed = attempt_harvest(engine, lane, begin_ns);
 		if (all_complete(engine, lane)) {
 			leave_late(engine, lane, begin_ns);
 			return 0;
@@ -353,39 +357,39 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
-		hedged = try_hedge(engine, lane);
+		hedged = attempt_hedge(engine, lane);
 		if (!hedged)
 			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
 	}
-	try_submit(lane, until_ns);
+	attempt_submit(lane, until_ns);
 	drop_try(engine, lane, begin_ns, until_ns);
 	/* Others may still have it. */
-	return failed == -EREMOTEIO && !obstacle->peer ? failed : rc;
+	return failed == -EREMOTEIO && !obstacle->server ? failed : rc;
 }
 
 /* From the shares at hand to pages. */
 static void decode_run(const struct engine *engine, struct lane_run *run)
 {
-	const uint8_t *shares[REDUNDANCY_MAX_PARTS];
-	uint32_t rows[REDUNDANCY_MAX_PARTS];
+	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
+	uint32_t indexes[REDUNDANCY_MAX_SHARDS];
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; n < engine->redundancy.need; i++) {
 		if (!(run->have & 1u << i))
 			continue;
-		rows[n] = run->slab->parts[i].row;
+		indexes[n] = run->slab->shards[i].index;
 		shares[n++] = run->shares[i];
 	}
-	redundancy_decode(&engine->redundancy, rows, shares, run->pages,
+	redundancy_decode(&engine->redundancy, indexes, shares, run->pages,
 			  run->buf);
 }
 
-int carry_read(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
-	       struct obstacle *obstacle)
+int transfer_read(struct engine *engine, struct lane *lane,
+		  uint64_t deadline_ns, struct obstacle *obstacle)
 {
 	int rc;
 
-	try_begin(engine, lane);
+	attempt_begin(engine, lane);
 	for (size_t i = 0; i < lane->n_runs; i++)
 		lane->runs[i].sent = lane->runs[i].have = lane->runs[i].failed =
 			0;

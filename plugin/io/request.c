@@ -6,8 +6,8 @@
  * inside the slabs of its runs, has them carried (transfer.h), and leaves. What
  * stood in the way (a slab in change, a server that recovers, a page that is
  * being written) is waited for with nothing held but the lane; then the piece
- * is tried again.  Both directions are idempotent, and a server that was BROKEN
- * in between has fenced the earlier try (servers/server.h).
+ * is tried again.  Both directions are idempotent, and a server that was
+ * RECOVERING in between has fenced the earlier try (servers/server.h).
  */
 #include "engine.h"
 
@@ -38,10 +38,10 @@ static bool plan_holds(const struct engine *engine, const struct lane *lane)
 	return true;
 }
 
-static int try_read(struct engine *engine, struct lane *lane,
-		    uint64_t deadline_ns, struct obstacle *obstacle)
+static int attempt_read(struct engine *engine, struct lane *lane,
+			uint64_t deadline_ns, struct obstacle *obstacle)
 {
-	int rc = carry_read(engine, lane, deadline_ns, obstacle);
+	int rc = transfer_read(engine, lane, deadline_ns, obstacle);
 
 	for (size_t i = 0; !rc && i < lane->n_runs; i++)
 		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
@@ -66,10 +66,10 @@ static int read_piece(struct engine *engine, struct lane *lane, char *buf,
 		rc = plan_read(engine, lane, (uint8_t *)buf, page, n,
 			       &obstacle);
 		if (!rc && lane->n_runs > 0)
-			rc = try_read(engine, lane, deadline_ns, &obstacle);
-		carry_leave(engine, lane);
+			rc = attempt_read(engine, lane, deadline_ns, &obstacle);
+		io_leave(engine, lane);
 		if (rc == -EAGAIN)
-			rc = carry_await(engine, &obstacle, deadline_ns);
+			rc = wait_obstacle(engine, &obstacle, deadline_ns);
 		if (rc != -EAGAIN)
 			return rc;
 		count(&lane->counters.retries, 1);
@@ -79,11 +79,12 @@ static int read_piece(struct engine *engine, struct lane *lane, char *buf,
 /* --- writing --- */
 
 /* Sees to a slab for every run, with none entered. */
-static int place_runs(struct engine *engine, struct lane *lane,
-		      uint64_t deadline_ns)
+static int placement_runs(struct engine *engine, struct lane *lane,
+			  uint64_t deadline_ns)
 {
 	for (size_t i = 0; i < lane->n_runs; i++) {
-		int rc = place_slab(engine, lane->runs[i].slab, deadline_ns);
+		int rc =
+			placement_slab(engine, lane->runs[i].slab, deadline_ns);
 
 		if (rc)
 			return rc;
@@ -93,7 +94,7 @@ static int place_runs(struct engine *engine, struct lane *lane,
 
 /* After a write has failed for good: where it was sent, nobody knows which
  * bytes its pages hold.  Pages that were absent stay so. */
-static void disown_runs(struct engine *engine, struct lane *lane)
+static void lose_unsure_runs(struct engine *engine, struct lane *lane)
 {
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		struct lane_run *run = &lane->runs[i];
@@ -103,17 +104,17 @@ static void disown_runs(struct engine *engine, struct lane *lane)
 	}
 }
 
-static int try_write(struct engine *engine, struct lane *lane,
-		     uint64_t deadline_ns, struct obstacle *obstacle)
+static int attempt_write(struct engine *engine, struct lane *lane,
+			 uint64_t deadline_ns, struct obstacle *obstacle)
 {
-	int rc = place_runs(engine, lane, deadline_ns);
+	int rc = placement_runs(engine, lane, deadline_ns);
 
 	if (rc)
 		return rc;
 	rc = plan_enter(lane, obstacle);
 	if (!rc)
-		rc = carry_write(engine, lane, deadline_ns, obstacle);
-	carry_leave(engine, lane);
+		rc = transfer_write(engine, lane, deadline_ns, obstacle);
+	io_leave(engine, lane);
 	return rc;
 }
 
@@ -125,15 +126,15 @@ static int write_runs(struct engine *engine, struct lane *lane,
 	for (;;) {
 		struct obstacle obstacle = { 0 };
 
-		rc = try_write(engine, lane, deadline_ns, &obstacle);
+		rc = attempt_write(engine, lane, deadline_ns, &obstacle);
 		if (rc == -EAGAIN)
-			rc = carry_await(engine, &obstacle, deadline_ns);
+			rc = wait_obstacle(engine, &obstacle, deadline_ns);
 		if (rc != -EAGAIN)
 			break;
 		count(&lane->counters.retries, 1);
 	}
 	if (rc)
-		disown_runs(engine, lane);
+		lose_unsure_runs(engine, lane);
 	return rc;
 }
 
@@ -157,11 +158,11 @@ static int write_piece(struct engine *engine, struct lane *lane, char *buf,
 		       uint64_t page, uint64_t *n, uint64_t deadline_ns)
 {
 	uint64_t zeros = plan_write(engine, lane, (uint8_t *)buf, page, n);
-	int rc = plan_own(engine, lane, deadline_ns);
+	int rc = plan_lock(engine, lane, deadline_ns);
 
 	if (!rc && lane->n_runs > 0)
 		rc = write_runs(engine, lane, deadline_ns);
-	plan_disown(engine, lane);
+	plan_unlock(engine, lane);
 	if (!rc && zeros > 0) {
 		discard_gaps(engine, lane, page, *n);
 		count(&engine->counters.zero_pages, zeros);

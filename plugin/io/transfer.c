@@ -6,9 +6,10 @@
 #include "clock.h"
 #include "repair/repair.h"
 
-/* How long to wait at a time for a page, a slab, or the keeper to add parts to
- * one: whoever is waited for may wait for a server that heals, and it for the
- * link of a late transfer that the waiting lane lets go of only when it looks.
+/* How long to wait at a time for a page, a slab, or the repairer to add shards
+ * to one: whoever is waited for may wait for a server that heals, and it for
+ * the link of a late transfer that the waiting lane lets go of only when it
+ * looks.
  */
 #define AT_A_TIME_NS (20 * NS_PER_MS)
 
@@ -16,27 +17,27 @@
  * real-time thread must not go round without one. */
 #define MOMENT_NS (NS_PER_MS / 10)
 
-/* With one part a page's bytes are where the caller has them. */
-uint64_t carry_scratch_bytes(const struct redundancy *r)
+/* With one shard a page's bytes are where the caller has them. */
+uint64_t lane_scratch_bytes(const struct redundancy *r)
 {
-	return r->parts == 1
+	return r->shards == 1
 		       ? 0
-		       : (uint64_t)(r->parts + 1) * LANE_PAGES * r->unit_bytes;
+		       : (uint64_t)(r->shards + 1) * LANE_PAGES * r->unit_bytes;
 }
 
-uint64_t carry_channel_bytes(const struct redundancy *r)
+uint64_t lane_channel_bytes(const struct redundancy *r)
 {
-	return (uint64_t)(r->parts + 1) * LANE_PAGES * r->unit_bytes;
+	return (uint64_t)(r->shards + 1) * LANE_PAGES * r->unit_bytes;
 }
 
-uint32_t carry_max_runs(const struct engine *engine)
+uint32_t io_max_runs(const struct engine *engine)
 {
-	uint32_t n = TRANSPORT_MAX_XFERS / (engine->redundancy.parts + 1);
+	uint32_t n = TRANSPORT_MAX_XFERS / (engine->redundancy.shards + 1);
 
 	return n < LANE_PAGES ? n : LANE_PAGES;
 }
 
-const char *carry_failure_text(int status)
+const char *transfer_failure_text(int status)
 {
 	switch (status) {
 	case -ETIMEDOUT:
@@ -48,18 +49,18 @@ const char *carry_failure_text(int status)
 	}
 }
 
-static void await_peer(const struct obstacle *obstacle, uint64_t soon_ns,
-		       uint64_t deadline_ns)
+static void await_server(const struct obstacle *obstacle, uint64_t soon_ns,
+			 uint64_t deadline_ns)
 {
 	/* A while was set for this very server; otherwise another one that
 	 * would do as well may be back sooner. */
 	if (obstacle->until_ns)
-		peer_wait_return(obstacle->peer,
-				 obstacle->until_ns < deadline_ns
-					 ? obstacle->until_ns
-					 : deadline_ns);
+		server_wait_return(obstacle->server,
+				   obstacle->until_ns < deadline_ns
+					   ? obstacle->until_ns
+					   : deadline_ns);
 	else
-		peer_wait(obstacle->peer, soon_ns);
+		server_wait(obstacle->server, soon_ns);
 }
 
 /* Until the lane's late transfers are over, or, where none is in flight, for a
@@ -72,8 +73,8 @@ static void await_lane(struct lane *lane, uint64_t soon_ns)
 		clock_sleep_ns(NS_PER_MS);
 }
 
-int carry_await(struct engine *engine, const struct obstacle *obstacle,
-		uint64_t deadline_ns)
+int wait_obstacle(struct engine *engine, const struct obstacle *obstacle,
+		  uint64_t deadline_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + AT_A_TIME_NS;
 
@@ -81,12 +82,12 @@ int carry_await(struct engine *engine, const struct obstacle *obstacle,
 		soon_ns = deadline_ns;
 	if (obstacle->busy)
 		pagemap_wait_free(&engine->pages, obstacle->page, soon_ns);
-	else if (obstacle->peer)
-		await_peer(obstacle, soon_ns, deadline_ns);
+	else if (obstacle->server)
+		await_server(obstacle, soon_ns, deadline_ns);
 	else if (obstacle->slab && slab_state(obstacle->slab) != SLAB_LIVE)
 		slab_wait(&engine->slabs, obstacle->slab, soon_ns);
 	else if (obstacle->slab)
-		keeper_wait(engine, soon_ns);
+		repair_wait(engine, soon_ns);
 	else if (obstacle->lane)
 		await_lane(obstacle->lane, soon_ns);
 	else
@@ -94,7 +95,7 @@ int carry_await(struct engine *engine, const struct obstacle *obstacle,
 	return clock_left_ns(deadline_ns) == 0 ? -ETIMEDOUT : -EAGAIN;
 }
 
-void carry_leave(struct engine *engine, struct lane *lane)
+void io_leave(struct engine *engine, struct lane *lane)
 {
 	lane_links_release(&engine->lanes, lane);
 	for (size_t i = 0; i < lane->n_runs; i++) {

@@ -7,9 +7,9 @@
 
 bool verify_unchanged(const struct engine *engine, const struct lane_run *run)
 {
-	for (uint32_t i = 0; run->looks && i < run->pages; i++) {
+	for (uint32_t i = 0; run->versions && i < run->pages; i++) {
 		if (!pagemap_unchanged(&engine->pages, run->page + i,
-				       run->looks[i], false))
+				       run->versions[i], false))
 			return false;
 	}
 	return true;
@@ -29,10 +29,10 @@ static uint32_t first_wrong(const struct engine *engine,
 	return i;
 }
 
-/* --- which parts are wrong --- */
+/* --- which shards are wrong --- */
 
 /* The search for what is wrong with a page, which is owned meanwhile.  Sets of
- * parts are bits. */
+ * shards are bits. */
 struct search {
 	struct engine *engine;
 	struct lane *lane;
@@ -44,40 +44,41 @@ struct search {
 	int unread;	  /* 0, or why some set was not read */
 };
 
-static struct slab_part *part_of(const struct search *s, uint32_t i)
+static struct slab_shard *shard_of(const struct search *s, uint32_t i)
 {
-	return &s->page.slab->parts[i];
+	return &s->page.slab->shards[i];
 }
 
 static uint32_t holders_of(const struct search *s)
 {
-	uint32_t unit = slab_unit_of_page(&s->engine->slabs, s->page.page);
+	uint32_t chunk = slab_chunk_of_page(&s->engine->slabs, s->page.page);
 	uint32_t bits = 0;
 
-	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
-		if (part_is_live(part_of(s, i)) &&
-		    !part_is_stale(part_of(s, i), unit) &&
+	for (uint32_t i = 0; i < s->engine->slabs.n_shards; i++) {
+		if (shard_is_live(shard_of(s, i)) &&
+		    !shard_is_stale(shard_of(s, i), chunk) &&
 		    !(s->page.banned & 1u << i))
 			bits |= 1u << i;
 	}
 	return bits;
 }
 
-/* Whether a page can be read from the parts in SET, all of them needed. */
+/* Whether a page can be read from the shards in SET, all of them needed. */
 static bool is_source(const struct search *s, uint32_t set)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
+	for (uint32_t i = 0; i < s->engine->slabs.n_shards; i++) {
 		if (set & 1u << i)
-			rows |= 1u << part_of(s, i)->row;
+			indexes |= 1u << shard_of(s, i)->index;
 	}
 	return (uint32_t)__builtin_popcount(set) ==
 		       s->engine->redundancy.need &&
-	       (uint32_t)__builtin_popcount(rows) == s->engine->redundancy.need;
+	       (uint32_t)__builtin_popcount(indexes) ==
+		       s->engine->redundancy.need;
 }
 
-/* Reads the page from the parts in SET and no others.  0 where it is right,
+/* Reads the page from the shards in SET and no others.  0 where it is right,
  * -EILSEQ where it is wrong, or why it was not read. */
 static int read_from(struct search *s, uint32_t set)
 {
@@ -89,20 +90,20 @@ static int read_from(struct search *s, uint32_t set)
 	/* A server whose session waits for its link shall not wait for others.
 	 */
 	lane_links_release(&s->engine->lanes, s->lane);
-	/* Alone in the plan, as carry_read carries all that is in it. */
+	/* Alone in the plan, as transfer_read carries all that is in it. */
 	s->lane->n_runs = 1;
 	s->lane->runs[0] = s->page;
 	s->lane->runs[0].banned = ~set;
 	s->lane->read_again++;
-	rc = carry_read(s->engine, s->lane, s->deadline_ns, &obstacle);
-	if (obstacle.peer)
+	rc = transfer_read(s->engine, s->lane, s->deadline_ns, &obstacle);
+	if (obstacle.server)
 		*s->obstacle = obstacle;
 	if (!rc && !engine_checksum_fits(s->engine, s->page.page, s->page.buf))
 		rc = -EILSEQ;
 	return rc;
 }
 
-/* The first set of parts from which the page is right, or 0. */
+/* The first set of shards from which the page is right, or 0. */
 static uint32_t find_right(struct search *s)
 {
 	for (uint32_t set = s->holders; set; set = (set - 1) & s->holders) {
@@ -121,10 +122,10 @@ static uint32_t find_right(struct search *s)
 	return 0;
 }
 
-/* RIGHT with part I in the place of one that is there. */
-static uint32_t with_part(const struct search *s, uint32_t right, uint32_t i)
+/* RIGHT with shard I in the place of one that is there. */
+static uint32_t with_shard(const struct search *s, uint32_t right, uint32_t i)
 {
-	for (uint32_t j = 0; j < s->engine->slabs.n_parts; j++) {
+	for (uint32_t j = 0; j < s->engine->slabs.n_shards; j++) {
 		uint32_t set = (right & ~(1u << j)) | 1u << i;
 
 		if (right & 1u << j && is_source(s, set))
@@ -133,27 +134,27 @@ static uint32_t with_part(const struct search *s, uint32_t right, uint32_t i)
 	return 0; /* there is always one */
 }
 
-/* What part I holds of the page is wrong: stale from here on.  The page is
+/* What shard I holds of the page is wrong: stale from here on.  The page is
  * right without it. */
 static void condemn(const struct search *s, uint32_t i)
 {
-	struct slab_part *part = part_of(s, i);
+	struct slab_shard *shard = shard_of(s, i);
 
-	atomic_fetch_add(&peer_of_part(s->engine, part)->wrong_units, 1);
-	part_mark(part, slab_unit_of_page(&s->engine->slabs, s->page.page), 1,
-		  true);
-	keeper_poke(s->engine);
+	atomic_fetch_add(&server_of_shard(s->engine, shard)->wrong_chunks, 1);
+	shard_mark(shard, slab_chunk_of_page(&s->engine->slabs, s->page.page),
+		   1, true);
+	repair_wake(s->engine);
 }
 
-/* Condemns the parts that are wrong, each by itself beside parts that are
+/* Condemns the shards that are wrong, each by itself beside shards that are
  * RIGHT.  How many. */
 static uint32_t condemn_wrong(struct search *s, uint32_t right)
 {
 	uint32_t suspects = s->wrong & ~right, n = 0;
 
-	for (uint32_t i = 0; i < s->engine->slabs.n_parts; i++) {
+	for (uint32_t i = 0; i < s->engine->slabs.n_shards; i++) {
 		if (!(suspects & 1u << i) ||
-		    read_from(s, with_part(s, right, i)) != -EILSEQ)
+		    read_from(s, with_shard(s, right, i)) != -EILSEQ)
 			continue;
 		condemn(s, i);
 		n++;
@@ -166,21 +167,22 @@ static void lose(const struct search *s)
 {
 	struct engine *engine = s->engine;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		/* Of several shares nobody knows which is wrong. */
 		if (engine->redundancy.need == 1 && s->wrong & 1u << i)
-			atomic_fetch_add(&peer_of_part(engine, part_of(s, i))
-						  ->wrong_units,
-					 1);
+			atomic_fetch_add(
+				&server_of_shard(engine, shard_of(s, i))
+					 ->wrong_chunks,
+				1);
 	}
 	atomic_fetch_add(&engine->counters.wrong_lost,
 			 (uint64_t)engine_lose_pages(engine, s->page.page, 1));
-	keeper_poke(engine);
+	repair_wake(engine);
 }
 
-/* The parts that RUN was decoded from: the first of those at hand. */
-static uint32_t parts_used(const struct engine *engine,
-			   const struct lane_run *run)
+/* The shards that RUN was decoded from: the first of those at hand. */
+static uint32_t shards_used(const struct engine *engine,
+			    const struct lane_run *run)
 {
 	uint32_t used = 0;
 
@@ -205,7 +207,7 @@ static int judge(struct engine *engine, struct lane *lane,
 			    .page = *run,
 			    .deadline_ns = deadline_ns,
 			    .obstacle = obstacle,
-			    .wrong = parts_used(engine, run) };
+			    .wrong = shards_used(engine, run) };
 	const struct lane_run first = lane->runs[0]; /* RUN, perhaps */
 	const size_t n_runs = lane->n_runs;
 	uint32_t right;
@@ -239,16 +241,16 @@ static int own_and_judge(struct engine *engine, struct lane *lane,
 	int rc = -ESTALE;
 
 	/* Without waiting, as the lane is inside slabs. */
-	if (pagemap_own(&engine->pages, page, 0)) {
+	if (pagemap_lock(&engine->pages, page, 0)) {
 		obstacle->busy = true;
 		obstacle->page = page;
 		return -EAGAIN;
 	}
 	/* Where it changed since, what was read tells nothing of what is there
 	 * now. */
-	if (pagemap_unchanged(&engine->pages, page, run->looks[i], true))
+	if (pagemap_unchanged(&engine->pages, page, run->versions[i], true))
 		rc = judge(engine, lane, run, i, deadline_ns, obstacle);
-	pagemap_disown(&engine->pages, page);
+	pagemap_unlock(&engine->pages, page);
 	return rc;
 }
 
@@ -259,7 +261,7 @@ int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
 
 	if (wrong == run->pages)
 		return verify_unchanged(engine, run) ? 0 : -ESTALE;
-	if (run->looks)
+	if (run->versions)
 		return own_and_judge(engine, lane, run, wrong, deadline_ns,
 				     obstacle);
 	return judge(engine, lane, run, wrong, deadline_ns, obstacle);

@@ -9,103 +9,103 @@
  * enough to fence it and to build its lanes anew. */
 #define RETURN_NS (200 * NS_PER_MS)
 
-/* Whether PEER may be back at any moment: then OBSTACLE says until when.  Once
+/* Whether SERVER may be back at any moment: then OBSTACLE says until when. Once
  * for a write: one that comes back and fails again is not waited for. */
-static bool may_return(const struct lane *lane, struct peer *peer,
+static bool may_return(const struct lane *lane, struct server *server,
 		       struct obstacle *obstacle)
 {
-	uint64_t until_ns = atomic_load(&peer->broken_ns) + RETURN_NS;
+	uint64_t until_ns = atomic_load(&server->broken_ns) + RETURN_NS;
 
-	if (lane->tries > 0 || peer_state(peer) != PEER_BROKEN ||
+	if (lane->attempts > 0 || server_state(server) != SERVER_RECOVERING ||
 	    clock_left_ns(until_ns) == 0)
 		return false;
-	*obstacle = (struct obstacle){ .peer = peer, .until_ns = until_ns };
+	*obstacle = (struct obstacle){ .server = server, .until_ns = until_ns };
 	return true;
 }
 
-/* Takes the links of all parts of a run that are up, as bits in sent.  False
+/* Takes the links of all shards of a run that are up, as bits in sent.  False
  * where its pages could not be kept by these, or by more in a moment; then
  * OBSTACLE tells why. */
-static bool hold_parts(struct engine *engine, struct lane *lane,
-		       struct lane_run *run, struct obstacle *obstacle)
+static bool hold_shards(struct engine *engine, struct lane *lane,
+			struct lane_run *run, struct obstacle *obstacle)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
 	run->sent = run->have = run->failed = run->unsent = 0;
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &run->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &run->slab->shards[i];
 
-		if (!part_is_live(part))
+		if (!shard_is_live(shard))
 			continue;
-		if (try_hold(engine, lane, part)) {
+		if (attempt_hold(engine, lane, shard)) {
 			run->sent |= 1u << i;
-			rows |= 1u << part->row;
-		} else if (may_return(lane, peer_of_part(engine, part),
+			indexes |= 1u << shard->index;
+		} else if (may_return(lane, server_of_shard(engine, shard),
 				      obstacle)) {
 			return false;
-		} else if (peer_state(peer_of_part(engine, part)) !=
-			   PEER_DOWN) {
-			obstacle->peer = peer_of_part(engine, part);
+		} else if (server_state(server_of_shard(engine, shard)) !=
+			   SERVER_DOWN) {
+			obstacle->server = server_of_shard(engine, shard);
 		}
 	}
-	if (count_bits(rows) >= engine->redundancy.need)
+	if (count_bits(indexes) >= engine->redundancy.need)
 		return true;
 	obstacle->slab = run->slab;
 	return false;
 }
 
-/* Where the shares of a run's pages are, by row: in scratch, or, for copies,
- * the pages themselves. */
+/* Where the shares of a run's pages are, by shard index: in scratch, or, for
+ * copies, the pages themselves. */
 static bool encode_run(struct engine *engine, struct lane *lane,
-		       const struct lane_run *run, uint8_t **by_row)
+		       const struct lane_run *run, uint8_t **by_index)
 {
 	const struct redundancy *r = &engine->redundancy;
 
-	for (uint32_t row = 0; row < r->parts; row++) {
-		by_row[row] =
+	for (uint32_t index = 0; index < r->shards; index++) {
+		by_index[index] =
 			r->direct
 				? run->buf
-				: try_scratch(engine, lane,
-					      run->pages *
-						      (uint64_t)r->unit_bytes);
-		if (!by_row[row])
+				: attempt_scratch(
+					  engine, lane,
+					  run->pages * (uint64_t)r->unit_bytes);
+		if (!by_index[index])
 			return false;
 	}
 	if (!r->direct)
-		redundancy_encode(r, run->buf, run->pages, by_row);
+		redundancy_encode(r, run->buf, run->pages, by_index);
 	return true;
 }
 
-static bool add_parts(struct engine *engine, struct lane *lane, size_t number)
+static bool add_shards(struct engine *engine, struct lane *lane, size_t number)
 {
 	struct lane_run *run = &lane->runs[number];
-	uint8_t *by_row[REDUNDANCY_MAX_PARTS];
-	uint32_t parts = run->sent;
+	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
+	uint32_t shards = run->sent;
 
-	if (!encode_run(engine, lane, run, by_row))
+	if (!encode_run(engine, lane, run, by_index))
 		return false;
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		if (parts & 1u << i &&
-		    !try_add(engine, lane, number, i, XFER_WRITE,
-			     by_row[run->slab->parts[i].row]))
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		if (shards & 1u << i &&
+		    !attempt_add(engine, lane, number, i, XFER_WRITE,
+				 by_index[run->slab->shards[i].index]))
 			return false;
 	}
 	return true;
 }
 
-/* The rows of the parts in BITS. */
-static uint32_t rows_of(const struct lane_run *run, uint32_t bits)
+/* The shard indexes of the shards in BITS. */
+static uint32_t indexes_of(const struct lane_run *run, uint32_t bits)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < LANE_PARTS_MAX; i++) {
+	for (uint32_t i = 0; i < LANE_SHARDS_MAX; i++) {
 		if (bits & 1u << i)
-			rows |= 1u << run->slab->parts[i].row;
+			indexes |= 1u << run->slab->shards[i].index;
 	}
-	return rows;
+	return indexes;
 }
 
-/* Whether part I did not get what was written. */
+/* Whether shard I did not get what was written. */
 static bool missed(const struct lane_run *run, uint32_t i)
 {
 #ifdef RSWAP_BREAK_ACK
@@ -119,16 +119,16 @@ static bool missed(const struct lane_run *run, uint32_t i)
 #endif
 }
 
-/* What each part of a run that was written holds now. */
-static void mark_parts(struct engine *engine, const struct lane_run *run)
+/* What each shard of a run that was written holds now. */
+static void mark_shards(struct engine *engine, const struct lane_run *run)
 {
-	uint32_t unit = slab_unit_of_page(&engine->slabs, run->page);
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, run->page);
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		struct slab_part *part = &run->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *shard = &run->slab->shards[i];
 
-		if (part_is_live(part))
-			part_mark(part, unit, run->pages, missed(run, i));
+		if (shard_is_live(shard))
+			shard_mark(shard, chunk, run->pages, missed(run, i));
 	}
 }
 
@@ -142,14 +142,14 @@ static void be_unsure(struct lane_run *run)
 /* True where the run is written. */
 static bool settle_write(struct engine *engine, struct lane_run *run)
 {
-	bool kept =
-		count_bits(rows_of(run, run->have)) >= engine->redundancy.need;
+	bool kept = count_bits(indexes_of(run, run->have)) >=
+		    engine->redundancy.need;
 
 	if (!kept) {
 		be_unsure(run);
 		return false;
 	}
-	mark_parts(engine, run);
+	mark_shards(engine, run);
 	for (uint32_t i = 0; i < run->pages; i++)
 		engine_keep_checksum(engine, run->page + i,
 				     run->buf + (uint64_t)i * PAGE_BYTES);
@@ -165,11 +165,11 @@ static bool any_may_return(struct engine *engine, const struct lane *lane,
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		const struct lane_run *run = &lane->runs[i];
 
-		for (uint32_t p = 0; p < engine->slabs.n_parts; p++) {
-			const struct slab_part *part = &run->slab->parts[p];
+		for (uint32_t p = 0; p < engine->slabs.n_shards; p++) {
+			const struct slab_shard *shard = &run->slab->shards[p];
 
 			if (run->failed & 1u << p &&
-			    may_return(lane, peer_of_part(engine, part),
+			    may_return(lane, server_of_shard(engine, shard),
 				       obstacle))
 				return true;
 		}
@@ -177,28 +177,28 @@ static bool any_may_return(struct engine *engine, const struct lane *lane,
 	return false;
 }
 
-int carry_write(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
-		struct obstacle *obstacle)
+int transfer_write(struct engine *engine, struct lane *lane,
+		   uint64_t deadline_ns, struct obstacle *obstacle)
 {
-	uint64_t until_ns = try_until(engine, deadline_ns);
+	uint64_t until_ns = attempt_until(engine, deadline_ns);
 	bool kept = true, wait;
 	int rc;
 
-	try_begin(engine, lane);
+	attempt_begin(engine, lane);
 	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!hold_parts(engine, lane, &lane->runs[i], obstacle))
+		if (!hold_shards(engine, lane, &lane->runs[i], obstacle))
 			return -EAGAIN;
 	}
 	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!add_parts(engine, lane, i))
-			return -EIO; /* carry_max_runs sees to it */
+		if (!add_shards(engine, lane, i))
+			return -EIO; /* io_max_runs sees to it */
 	}
-	try_submit(lane, until_ns);
-	try_wait_all(lane, until_ns);
-	rc = try_harvest(engine, lane, 0);
+	attempt_submit(lane, until_ns);
+	attempt_wait_all(lane, until_ns);
+	rc = attempt_harvest(engine, lane, 0);
 	wait = rc && rc != -EREMOTEIO && any_may_return(engine, lane, obstacle);
 	/* No copy is to miss a page for want of room here: once more. */
-	if (lane->unsent && lane->tries == 0) {
+	if (lane->unsent && lane->attempts == 0) {
 		obstacle->lane = lane;
 		wait = true;
 	}
@@ -211,33 +211,33 @@ int carry_write(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 		}
 		kept = settle_write(engine, run) && kept;
 	}
-	lane->tries++;
+	lane->attempts++;
 	if (wait)
 		return -EAGAIN;
 	if (rc)
-		keeper_poke(engine);
+		repair_wake(engine);
 	*obstacle = (struct obstacle){ .lane = lane->unsent ? lane : NULL };
 	/* A refusal is final where nobody else could have it. */
-	return kept						   ? 0
-	       : rc == -EREMOTEIO && engine->redundancy.parts == 1 ? rc
-								   : -EAGAIN;
+	return kept						    ? 0
+	       : rc == -EREMOTEIO && engine->redundancy.shards == 1 ? rc
+								    : -EAGAIN;
 }
 
-int carry_fill(struct engine *engine, struct lane *lane, uint32_t part,
-	       uint64_t deadline_ns)
+int transfer_fill(struct engine *engine, struct lane *lane, uint32_t shard,
+		  uint64_t deadline_ns)
 {
 	struct lane_run *run = &lane->runs[0];
-	uint8_t *by_row[REDUNDANCY_MAX_PARTS];
+	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 
-	try_begin(engine, lane);
+	attempt_begin(engine, lane);
 	run->sent = run->have = run->failed = run->unsent = 0;
-	if (!try_hold(engine, lane, &run->slab->parts[part]))
+	if (!attempt_hold(engine, lane, &run->slab->shards[shard]))
 		return -EAGAIN;
-	if (!encode_run(engine, lane, run, by_row) ||
-	    !try_add(engine, lane, 0, part, XFER_WRITE,
-		     by_row[run->slab->parts[part].row]))
+	if (!encode_run(engine, lane, run, by_index) ||
+	    !attempt_add(engine, lane, 0, shard, XFER_WRITE,
+			 by_index[run->slab->shards[shard].index]))
 		return -ENOBUFS;
-	try_submit(lane, deadline_ns);
-	try_wait_all(lane, deadline_ns);
-	return try_harvest(engine, lane, 0);
+	attempt_submit(lane, deadline_ns);
+	attempt_wait_all(lane, deadline_ns);
+	return attempt_harvest(engine, lane, 0);
 }

@@ -5,7 +5,7 @@
 
 #include "transport/memory.h"
 
-int checksums_create(struct checksums *c, uint64_t pages, struct reason *why)
+int checksums_create(struct checksums *c, uint64_t pages, struct error *why)
 {
 	size_t bytes = pages * sizeof *c->sums;
 	void *sums = pages_map(bytes);
@@ -13,8 +13,8 @@ int checksums_create(struct checksums *c, uint64_t pages, struct reason *why)
 	if (!sums) {
 		int rc = -errno;
 
-		reason_set(why, "checksums of %zu bytes: %s", bytes,
-			   strerror(-rc));
+		error_set(why, "checksums of %zu bytes: %s", bytes,
+			  strerror(-rc));
 		return rc;
 	}
 	*c = (struct checksums){ .pages = pages, .sums = sums };

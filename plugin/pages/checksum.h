@@ -26,7 +26,7 @@ struct checksums {
 
 /* All 0.  The memory is populated, so that no later access faults.  0 or a
  * negative errno with a line in WHY. */
-int checksums_create(struct checksums *c, uint64_t pages, struct reason *why);
+int checksums_create(struct checksums *c, uint64_t pages, struct error *why);
 void checksums_destroy(struct checksums *c);
 
 /* The last checksum set for PAGE.  Whoever sees it sees what the thread that

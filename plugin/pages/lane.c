@@ -27,7 +27,7 @@ static int make_lanes(struct lane_pool *pool)
 		struct lane *lane = &pool->lanes[i];
 
 		pool->n++;
-		lane->links = calloc(pool->config.peers, sizeof *lane->links);
+		lane->links = calloc(pool->config.servers, sizeof *lane->links);
 		if (!lane->links)
 			return -ENOMEM;
 	}
@@ -61,7 +61,7 @@ static void free_lane(struct lane_pool *pool, struct lane *lane)
 }
 
 int lane_pool_create(struct lane_pool *pool,
-		     const struct lane_pool_config *config, struct reason *why)
+		     const struct lane_pool_config *config, struct error *why)
 {
 	int rc;
 
@@ -76,7 +76,7 @@ int lane_pool_create(struct lane_pool *pool,
 	if (!rc)
 		rc = make_scratch(pool);
 	if (rc) {
-		reason_set(why, "out of memory for %u lanes", config->lanes);
+		error_set(why, "out of memory for %u lanes", config->lanes);
 		lane_pool_destroy(pool);
 		return rc;
 	}
@@ -201,7 +201,7 @@ bool lane_may_park(struct lane_pool *pool, struct lane *lane)
 {
 	uint32_t n = atomic_load(&pool->n_may_park);
 
-	if (lane->may_park || lane == lane_of_keeper(pool))
+	if (lane->may_park || lane == lane_of_repair(pool))
 		return true;
 	while (!lane->may_park && n < pool->config.lanes / 2)
 		lane->may_park = atomic_compare_exchange_weak(&pool->n_may_park,
@@ -306,7 +306,7 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 			tag->over = !going;
 			if (going || is_failure(xfer_status(&set->xfers[i])))
 				pool->config.give_up(pool->config.owner,
-						     tag->peer);
+						     tag->server);
 			/* The session does so too, but may be in a call that
 			 * the same server does not answer. */
 			if (going)
@@ -422,7 +422,7 @@ bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
 
 int lane_channel(struct lane_pool *pool, struct lane *lane,
 		 const struct transport_ops *transport,
-		 struct channel **channel, struct reason *why)
+		 struct channel **channel, struct error *why)
 {
 	struct channel *found;
 	size_t t = 0;
@@ -444,9 +444,9 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 	return rc;
 }
 
-bool lane_link_hold(struct lane *lane, uint32_t peer)
+bool lane_link_hold(struct lane *lane, uint32_t server)
 {
-	struct lane_link *l = &lane->links[peer];
+	struct lane_link *l = &lane->links[server];
 	uint32_t word = LINK_UP;
 
 	if (l->held) /* perhaps by a late transfer, and broken since */
@@ -456,13 +456,13 @@ bool lane_link_hold(struct lane *lane, uint32_t peer)
 	return l->held;
 }
 
-static bool link_in_flight(const struct lane *lane, uint32_t peer)
+static bool link_in_flight(const struct lane *lane, uint32_t server)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
 		const struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
-			if (set->tags[i].peer == peer &&
+			if (set->tags[i].server == server &&
 			    xfer_in_progress(&set->xfers[i]))
 				return true;
 		}
@@ -479,26 +479,26 @@ void lane_links_release(struct lane_pool *pool, struct lane *lane)
 		lane_wait(lane, 0);
 		in_flight = lane_in_flight(lane);
 	}
-	for (uint32_t peer = 0; peer < pool->config.peers; peer++) {
-		struct lane_link *l = &lane->links[peer];
+	for (uint32_t server = 0; server < pool->config.servers; server++) {
+		struct lane_link *l = &lane->links[server];
 
-		if (l->held && !(in_flight && link_in_flight(lane, peer))) {
+		if (l->held && !(in_flight && link_in_flight(lane, server))) {
 			l->held = false;
 			atomic_fetch_and(&l->word, ~LINK_BUSY);
 		}
 	}
 }
 
-void lane_links_up(struct lane_pool *pool, uint32_t peer)
+void lane_links_up(struct lane_pool *pool, uint32_t server)
 {
 	for (uint32_t i = 0; i < pool->n; i++)
-		atomic_fetch_or(&pool->lanes[i].links[peer].word, LINK_UP);
+		atomic_fetch_or(&pool->lanes[i].links[server].word, LINK_UP);
 }
 
-void lane_links_break(struct lane_pool *pool, uint32_t peer)
+void lane_links_break(struct lane_pool *pool, uint32_t server)
 {
 	for (uint32_t i = 0; i < pool->n; i++) {
-		struct lane_link *l = &pool->lanes[i].links[peer];
+		struct lane_link *l = &pool->lanes[i].links[server];
 
 		atomic_fetch_and(&l->word, ~LINK_UP);
 		if (l->link)
@@ -506,19 +506,19 @@ void lane_links_break(struct lane_pool *pool, uint32_t peer)
 	}
 }
 
-bool lane_links_busy(const struct lane_pool *pool, uint32_t peer)
+bool lane_links_busy(const struct lane_pool *pool, uint32_t server)
 {
 	for (uint32_t i = 0; i < pool->n; i++) {
-		if (atomic_load(&pool->lanes[i].links[peer].word) & LINK_BUSY)
+		if (atomic_load(&pool->lanes[i].links[server].word) & LINK_BUSY)
 			return true;
 	}
 	return false;
 }
 
-void lane_links_close(struct lane_pool *pool, uint32_t peer)
+void lane_links_close(struct lane_pool *pool, uint32_t server)
 {
 	for (uint32_t i = 0; i < pool->n; i++) {
-		struct lane_link *l = &pool->lanes[i].links[peer];
+		struct lane_link *l = &pool->lanes[i].links[server];
 
 		if (l->link)
 			l->link->ops->link_close(l->link);

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "transport/memory.h"
 
-int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
+int pagemap_create(struct pagemap *map, uint64_t pages, struct error *why)
 {
 	uint64_t groups = (pages + PAGE_GROUP_PAGES - 1) / PAGE_GROUP_PAGES;
 	uint64_t state_bytes = groups * PAGE_GROUP_PAGES;
@@ -16,8 +16,8 @@ int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why)
 	if (!memory) {
 		int rc = -errno;
 
-		reason_set(why, "a page map of %llu bytes: %s",
-			   (unsigned long long)bytes, strerror(-rc));
+		error_set(why, "a page map of %llu bytes: %s",
+			  (unsigned long long)bytes, strerror(-rc));
 		return rc;
 	}
 	memset(map, 0, sizeof *map);
@@ -111,12 +111,12 @@ int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n)
 
 static bool take(struct pagemap *map, uint64_t page)
 {
-	return !(atomic_fetch_or(&map->state[page], PAGE_BUSY) & PAGE_BUSY);
+	return !(atomic_fetch_or(&map->state[page], PAGE_LOCKED) & PAGE_LOCKED);
 }
 
 static bool is_free(struct pagemap *map, uint64_t page)
 {
-	return !(atomic_load(&map->state[page]) & PAGE_BUSY);
+	return !(atomic_load(&map->state[page]) & PAGE_LOCKED);
 }
 
 /* Waits until TRY succeeds.  A waiter counts itself and then looks; who frees a
@@ -138,7 +138,7 @@ static int wait_until(struct pagemap *map, uint64_t page, uint64_t deadline_ns,
 	return done ? 0 : -ETIMEDOUT;
 }
 
-int pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
+int pagemap_lock(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
 {
 	if (take(map, page))
 		return 0;
@@ -146,9 +146,9 @@ int pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
 			   : -ETIMEDOUT;
 }
 
-void pagemap_disown(struct pagemap *map, uint64_t page)
+void pagemap_unlock(struct pagemap *map, uint64_t page)
 {
-	atomic_fetch_and(&map->state[page], (uint8_t)~PAGE_BUSY);
+	atomic_fetch_and(&map->state[page], (uint8_t)~PAGE_LOCKED);
 	if (atomic_load(&map->waiters) == 0)
 		return;
 	pthread_mutex_lock(&map->lock);

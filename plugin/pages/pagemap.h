@@ -64,7 +64,7 @@ enum page_state {
 };
 
 #define PAGE_STATE_MASK	   0x03u
-#define PAGE_BUSY	   0x04u
+#define PAGE_LOCKED	   0x04u
 #define PAGE_SEQUENCE	   0x08u /* one more */
 #define PAGE_SEQUENCE_MASK 0xf8u
 
@@ -89,7 +89,7 @@ struct pagemap {
 
 /* All pages ABSENT.  The memory is populated, so that no later access faults.
  * 0 or a negative errno. */
-int pagemap_create(struct pagemap *map, uint64_t pages, struct reason *why);
+int pagemap_create(struct pagemap *map, uint64_t pages, struct error *why);
 void pagemap_destroy(struct pagemap *map);
 
 /* What a reader sees of a page, to be compared with a second look. */
@@ -98,44 +98,44 @@ struct page_look {
 	uint8_t byte;
 };
 
-static inline struct page_look pagemap_look(const struct pagemap *map,
-					    uint64_t page)
+static inline struct page_look pagemap_version(const struct pagemap *map,
+					       uint64_t page)
 {
-	struct page_look look;
+	struct page_look version;
 
 	/* In this order, as is said above.  Acquire: pairs with the releases in
 	 * pagemap_set, so that whoever sees PRESENT sees the slab that the page
 	 * is in. */
-	look.wraps = atomic_load_explicit(&map->wraps[page / PAGE_GROUP_PAGES],
-					  memory_order_acquire);
-	look.byte =
+	version.wraps = atomic_load_explicit(
+		&map->wraps[page / PAGE_GROUP_PAGES], memory_order_acquire);
+	version.byte =
 		atomic_load_explicit(&map->state[page], memory_order_acquire);
-	return look;
+	return version;
 }
 
-static inline enum page_state page_look_state(struct page_look look)
+static inline enum page_state page_look_state(struct page_look version)
 {
-	return (enum page_state)(look.byte & PAGE_STATE_MASK);
+	return (enum page_state)(version.byte & PAGE_STATE_MASK);
 }
 
-static inline bool page_look_busy(struct page_look look)
+static inline bool page_look_busy(struct page_look version)
 {
-	return look.byte & PAGE_BUSY;
+	return version.byte & PAGE_LOCKED;
 }
 
 /* Whether nothing has happened to the page since LOOK, but that the caller may
  * have made it its own. */
 static inline bool pagemap_unchanged(const struct pagemap *map, uint64_t page,
-				     struct page_look look, bool owned)
+				     struct page_look version, bool locked)
 {
 	uint8_t byte =
 		atomic_load_explicit(&map->state[page], memory_order_acquire);
 
-	if (owned)
-		byte &= (uint8_t)~PAGE_BUSY;
-	return byte == look.byte && !(look.wraps & PAGE_WRAP_MASK) &&
+	if (locked)
+		byte &= (uint8_t)~PAGE_LOCKED;
+	return byte == version.byte && !(version.wraps & PAGE_WRAP_MASK) &&
 	       atomic_load_explicit(&map->wraps[page / PAGE_GROUP_PAGES],
-				    memory_order_acquire) == look.wraps;
+				    memory_order_acquire) == version.wraps;
 }
 
 static inline enum page_state pagemap_get(const struct pagemap *map,
@@ -148,8 +148,8 @@ static inline enum page_state pagemap_get(const struct pagemap *map,
 
 /* Makes the page the caller's own, as soon as it is nobody's.  0 or -ETIMEDOUT;
  * with a DEADLINE_NS of 0 it does not wait. */
-int pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
-void pagemap_disown(struct pagemap *map, uint64_t page);
+int pagemap_lock(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
+void pagemap_unlock(struct pagemap *map, uint64_t page);
 /* Waits while the page is somebody's.  0 or -ETIMEDOUT. */
 int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
 

@@ -25,49 +25,49 @@ struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes)
 	};
 }
 
-/* How the table's memory is laid out: slabs, parts, stale bits. */
+/* How the table's memory is laid out: slabs, shards, stale bits. */
 static uint64_t layout(struct slab_table *table)
 {
-	uint64_t parts = table->n * table->n_parts;
+	uint64_t shards = table->n * table->n_shards;
 
 	table->stale_words = (table->geometry.slab_pages + 63) / 64;
 	return table->n * sizeof(struct slab) +
-	       parts * sizeof(struct slab_part) +
-	       parts * table->stale_words * sizeof(uint64_t);
+	       shards * sizeof(struct slab_shard) +
+	       shards * table->stale_words * sizeof(uint64_t);
 }
 
 static void lay_out(struct slab_table *table)
 {
-	struct slab_part *part;
+	struct slab_shard *shard;
 	_Atomic uint64_t *stale;
 
 	table->slabs = table->memory;
-	part = (struct slab_part *)(table->slabs + table->n);
-	stale = (_Atomic uint64_t *)(part + table->n * table->n_parts);
+	shard = (struct slab_shard *)(table->slabs + table->n);
+	stale = (_Atomic uint64_t *)(shard + table->n * table->n_shards);
 	for (uint64_t i = 0; i < table->n; i++) {
-		table->slabs[i].parts = part;
-		for (uint32_t j = 0; j < table->n_parts; j++, part++) {
-			part->slab = &table->slabs[i];
-			part->stale = stale;
+		table->slabs[i].shards = shard;
+		for (uint32_t j = 0; j < table->n_shards; j++, shard++) {
+			shard->slab = &table->slabs[i];
+			shard->stale = stale;
 			stale += table->stale_words;
 		}
 	}
 }
 
 int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, uint32_t n_parts,
-		      struct reason *why)
+		      struct slab_geometry geometry, uint32_t n_shards,
+		      struct error *why)
 {
 	memset(table, 0, sizeof *table);
 	table->geometry = geometry;
-	table->n_parts = n_parts;
+	table->n_shards = n_shards;
 	table->n = (pages + geometry.slab_pages - 1) / geometry.slab_pages;
 	table->memory_bytes = layout(table);
 	table->memory = pages_map(table->memory_bytes);
 	if (!table->memory) {
-		reason_set(why, "a slab table of %llu bytes: %s",
-			   (unsigned long long)table->memory_bytes,
-			   strerror(errno));
+		error_set(why, "a slab table of %llu bytes: %s",
+			  (unsigned long long)table->memory_bytes,
+			  strerror(errno));
 		return -errno;
 	}
 	lay_out(table);
@@ -214,72 +214,73 @@ void slab_finish_close(struct slab_table *table, struct slab *slab,
 	settle(table, slab, state);
 }
 
-/* --- parts --- */
+/* --- shards --- */
 
 /* Sets or clears one bit, and keeps the count. */
-static void mark_unit(struct slab_part *part, uint32_t unit, bool stale)
+static void mark_chunk(struct slab_shard *shard, uint32_t chunk, bool stale)
 {
-	_Atomic uint64_t *word = &part->stale[unit / 64];
-	uint64_t bit = UINT64_C(1) << unit % 64;
+	_Atomic uint64_t *word = &shard->stale[chunk / 64];
+	uint64_t bit = UINT64_C(1) << chunk % 64;
 	bool was = (stale ? atomic_fetch_or(word, bit)
 			  : atomic_fetch_and(word, ~bit)) &
 		   bit;
 
 	if (was != stale)
-		atomic_fetch_add(&part->stale_units, stale ? 1 : -1u);
+		atomic_fetch_add(&shard->stale_chunks, stale ? 1 : -1u);
 }
 
-void part_mark(struct slab_part *part, uint32_t unit, uint32_t n, bool stale)
+void shard_mark(struct slab_shard *shard, uint32_t chunk, uint32_t n,
+		bool stale)
 {
 	/* Nothing is stale, most of the time. */
-	if (!stale && atomic_load(&part->stale_units) == 0)
+	if (!stale && atomic_load(&shard->stale_chunks) == 0)
 		return;
 	for (uint32_t i = 0; i < n; i++)
-		mark_unit(part, unit + i, stale);
+		mark_chunk(shard, chunk + i, stale);
 }
 
-void part_mark_all_current(struct slab_table *table, struct slab_part *part)
+void shard_mark_all_current(struct slab_table *table, struct slab_shard *shard)
 {
-	memset((void *)part->stale, 0, table->stale_words * sizeof(uint64_t));
-	atomic_store(&part->stale_units, 0);
+	memset((void *)shard->stale, 0, table->stale_words * sizeof(uint64_t));
+	atomic_store(&shard->stale_chunks, 0);
 }
 
-uint32_t part_next_stale(const struct slab_table *table,
-			 const struct slab_part *part, uint32_t unit)
+uint32_t shard_next_stale(const struct slab_table *table,
+			  const struct slab_shard *shard, uint32_t chunk)
 {
 	uint32_t end = table->geometry.slab_pages;
 
-	while (unit < end) {
+	while (chunk < end) {
 		uint64_t bits =
-			atomic_load(&part->stale[unit / 64]) >> unit % 64;
+			atomic_load(&shard->stale[chunk / 64]) >> chunk % 64;
 
 		if (bits)
-			return unit + (uint32_t)__builtin_ctzll(bits);
-		unit = (unit / 64 + 1) * 64;
+			return chunk + (uint32_t)__builtin_ctzll(bits);
+		chunk = (chunk / 64 + 1) * 64;
 	}
 	return end;
 }
 
-struct slab_part *slab_unused_part(const struct slab_table *table,
-				   struct slab *slab)
+struct slab_shard *slab_unused_shard(const struct slab_table *table,
+				     struct slab *slab)
 {
-	for (uint32_t i = 0; i < table->n_parts; i++) {
-		if (part_state(&slab->parts[i]) == PART_NONE)
-			return &slab->parts[i];
+	for (uint32_t i = 0; i < table->n_shards; i++) {
+		if (shard_state(&slab->shards[i]) == SHARD_NONE)
+			return &slab->shards[i];
 	}
 	return NULL;
 }
 
-uint32_t slab_rows_of_unit(const struct slab_table *table,
-			   const struct slab *slab, uint32_t unit)
+uint32_t slab_indexes_of_chunk(const struct slab_table *table,
+			       const struct slab *slab, uint32_t chunk)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < table->n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < table->n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part_is_live(part) && !part_is_stale(part, unit))
-			rows |= 1u << part->row;
+		if (shard_is_live(shard) && !shard_is_stale(shard, chunk))
+			indexes |= 1u << shard->index;
 	}
-	return (uint32_t)__builtin_popcount(rows);
+	return (uint32_t)__builtin_popcount(indexes);
 }

@@ -1,7 +1,7 @@
 /* The slab table: where each slab of the device is kept.
  *
- * A slab has parts, each on another server: one, or as many as the redundancy
- * asks for (pages/redundancy/redundancy.h), and one more while a part is being
+ * A slab has shards, each on another server: one, or as many as the redundancy
+ * asks for (pages/redundancy/redundancy.h), and one more while a shard is being
  * moved.
  *
  *   UNMAPPED --begin_alloc--> ALLOCATING --finish_alloc--> LIVE
@@ -9,32 +9,32 @@
  *      +--------------------------+             begin_free, close
  *      ^                                                     v
  *      +------------------- finish_close ---------------- CLOSING
- *                                        (or back to LIVE, its parts changed)
+ *                                        (or back to LIVE, its shards changed)
  *
  * State and a count of references are one atomic word.  A request enters each
  * slab that it is about to touch: it gets in only where the slab is LIVE, and
- * counts until it leaves.  Which parts of a LIVE slab are LIVE, and where they
- * are (peer, remote, row), changes only where the slab is ALLOCATING or CLOSING
- * and nobody is in, and is published by the store of the word (release) and
- * read after entering (acquire).  So a part is never freed, lost or given away
- * under a request in flight, and no request waits while it is inside another
- * slab's change.
+ * counts until it leaves.  Which shards of a LIVE slab are LIVE, and where they
+ * are (server, remote, shard index), changes only where the slab is ALLOCATING
+ * or CLOSING and nobody is in, and is published by the store of the word
+ * (release) and read after entering (acquire).  So a shard is never freed, lost
+ * or given away under a request in flight, and no request waits while it is
+ * inside another slab's change.
  *
- * A part:
+ * A shard:
  *
  *   NONE --ask--> ASKED --its server gave a slab--> GIVEN, SPARE ---> LIVE
  *    ^              | (refused, or the server went)       |            |
  *    +--------------+-------------------------------------+--- GOING <-+
  *
  * GIVEN to who allocates the slab (servers/placement.c), or SPARE for the
- * keeper, who attaches it to a slab that is LIVE (repair/repair.c).  Only its
- * peer's session leaves ASKED.  From GIVEN, SPARE and LIVE to NONE there are
- * two ways: who gives the part back has it GOING first, until that is queued;
+ * repairer, who attaches it to a slab that is LIVE (repair/repair.c).  Only its
+ * server's session leaves ASKED.  From GIVEN, SPARE and LIVE to NONE there are
+ * two ways: who gives the shard back has it GOING first, until that is queued;
  * the session that loses its server leaves it NONE at once.  Whoever is first
  * with the state has it.
  *
- * Stale units: what a part should hold and does not, because a write did not
- * reach it, or because it is new.  A unit's bit changes only by who owns the
+ * Stale chunks: what a shard should hold and does not, because a write did not
+ * reach it, or because it is new.  A chunk's bit changes only by who owns the
  * page (pagemap.h), and before the sequence of the page's byte goes on; so a
  * reader that looked at the bit before that notices.
  *
@@ -45,7 +45,7 @@
  * The lock serves those who wait for a state to change, and nothing else; it is
  * a leaf: no other lock is taken under it.
  *
- * The table knows no transport; PEER is an index that it only keeps.
+ * The table knows no transport; SERVER is an index that it only keeps.
  */
 #ifndef RSWAP_SLAB_H
 #define RSWAP_SLAB_H
@@ -58,12 +58,12 @@
 #include "error.h"
 #include "transport/transport.h"
 
-/* How pages lie in slabs.  What a page becomes in a slab is a stored unit: 4096
- * bytes for a copy, less for a share of it. */
+/* How pages lie in slabs.  What a page becomes in a slab is a stored chunk:
+ * 4096 bytes for a copy, less for a share of it. */
 struct slab_geometry {
 	uint64_t slab_bytes;
 	uint32_t unit_bytes;
-	uint32_t slab_pages; /* units that fit a slab */
+	uint32_t slab_pages; /* chunks that fit a slab */
 };
 
 struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes);
@@ -75,27 +75,28 @@ enum slab_state {
 	SLAB_CLOSING,
 };
 
-enum part_state {
-	PART_NONE,
-	PART_ASKED,
-	PART_GIVEN,
-	PART_SPARE,
-	PART_LIVE,
-	PART_GOING,
+enum shard_state {
+	SHARD_NONE,
+	SHARD_ASKED,
+	SHARD_GIVEN,
+	SHARD_SPARE,
+	SHARD_LIVE,
+	SHARD_LEAVING,
 };
 
-struct slab_part {
-	_Atomic uint8_t state; /* enum part_state */
-	_Atomic uint8_t row;   /* which share of each page it holds */
-	_Atomic bool keepers;  /* asked for by the keeper: SPARE, not GIVEN */
-	_Atomic uint32_t peer; /* whose memory; looked at in any state */
+struct slab_shard {
+	_Atomic uint8_t state; /* enum shard_state */
+	_Atomic uint8_t index; /* which share of each page it holds */
+	_Atomic bool
+		for_repair; /* asked for by the repairer: SPARE, not GIVEN */
+	_Atomic uint32_t server; /* whose memory; looked at in any state */
 	/* In one place, as there may be half a million slabs. */
 	union {
-		struct remote_slab remote;  /* where in it */
-		struct slab_part *next_ask; /* while ASKED: in its queue */
+		struct remote_slab remote;   /* where in it */
+		struct slab_shard *next_ask; /* while ASKED: in its queue */
 	};
-	_Atomic uint32_t stale_units;
-	_Atomic uint64_t *stale; /* a bit for each unit */
+	_Atomic uint32_t stale_chunks;
+	_Atomic uint64_t *stale; /* a bit for each chunk */
 	struct slab *slab;
 };
 
@@ -104,27 +105,27 @@ struct slab {
 	_Atomic int32_t present_pages; /* PRESENT in the page map */
 	_Atomic uint32_t generation;   /* how often it became LIVE by alloc */
 	_Atomic uint32_t asks;	       /* while ALLOCATING: not yet answered */
-	uint32_t empty_ticks;	       /* the keeper's */
-	struct slab_part *parts;       /* [table.n_parts] */
+	uint32_t empty_ticks;	       /* the repairer's */
+	struct slab_shard *shards;     /* [table.n_shards] */
 };
 
 struct slab_table {
 	struct slab_geometry geometry;
 	uint64_t n;
-	uint32_t n_parts;     /* of a slab, the one that moves included */
+	uint32_t n_shards;    /* of a slab, the one that moves included */
 	struct slab *slabs;   /* [n] */
-	uint64_t stale_words; /* of one part */
+	uint64_t stale_words; /* of one shard */
 	void *memory;	      /* of all of it */
 	uint64_t memory_bytes;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 };
 
-/* A table for PAGES pages, with N_PARTS parts a slab.  0 or a negative errno.
+/* A table for PAGES pages, with N_SHARDS shards a slab.  0 or a negative errno.
  */
 int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, uint32_t n_parts,
-		      struct reason *why);
+		      struct slab_geometry geometry, uint32_t n_shards,
+		      struct error *why);
 void slab_table_destroy(struct slab_table *table);
 
 static inline uint64_t slab_of_page(const struct slab_table *table,
@@ -133,18 +134,18 @@ static inline uint64_t slab_of_page(const struct slab_table *table,
 	return page / table->geometry.slab_pages;
 }
 
-/* Which unit of its slab PAGE is. */
-static inline uint32_t slab_unit_of_page(const struct slab_table *table,
-					 uint64_t page)
+/* Which chunk of its slab PAGE is. */
+static inline uint32_t slab_chunk_of_page(const struct slab_table *table,
+					  uint64_t page)
 {
 	return (uint32_t)(page % table->geometry.slab_pages);
 }
 
-/* The byte within its slab at which PAGE's unit begins. */
+/* The byte within its slab at which PAGE's chunk begins. */
 static inline uint64_t slab_offset_of_page(const struct slab_table *table,
 					   uint64_t page)
 {
-	return slab_unit_of_page(table, page) *
+	return slab_chunk_of_page(table, page) *
 	       (uint64_t)table->geometry.unit_bytes;
 }
 
@@ -165,15 +166,15 @@ void slab_leave(struct slab *slab);
 int slab_wait(struct slab_table *table, struct slab *slab,
 	      uint64_t deadline_ns);
 
-/* True for the one caller that is to have it allocated, whose part ends with
- * finish_alloc (some parts are LIVE) or cancel_alloc (none is). */
+/* True for the one caller that is to have it allocated, whose shard ends with
+ * finish_alloc (some shards are LIVE) or cancel_alloc (none is). */
 bool slab_begin_alloc(struct slab *slab);
 void slab_finish_alloc(struct slab_table *table, struct slab *slab);
 void slab_cancel_alloc(struct slab_table *table, struct slab *slab);
 
 /* To free: from LIVE without references to CLOSING, or false. */
 bool slab_begin_free(struct slab *slab);
-/* To change its parts: from LIVE to CLOSING, whoever is in; new requests stay
+/* To change its shards: from LIVE to CLOSING, whoever is in; new requests stay
  * out.  False where it is not LIVE. */
 bool slab_begin_close(struct slab *slab);
 /* Whether requests are still in. */
@@ -186,51 +187,54 @@ bool slab_close(struct slab_table *table, struct slab *slab);
 void slab_finish_close(struct slab_table *table, struct slab *slab,
 		       enum slab_state state);
 
-/* --- parts --- */
+/* --- shards --- */
 
-static inline enum part_state part_state(const struct slab_part *part)
+static inline enum shard_state shard_state(const struct slab_shard *shard)
 {
-	return (enum part_state)atomic_load_explicit(&part->state,
-						     memory_order_acquire);
+	return (enum shard_state)atomic_load_explicit(&shard->state,
+						      memory_order_acquire);
 }
 
-static inline bool part_is_live(const struct slab_part *part)
+static inline bool shard_is_live(const struct slab_shard *shard)
 {
-	return part_state(part) == PART_LIVE;
+	return shard_state(shard) == SHARD_LIVE;
 }
 
-/* Whether a server has a slab for a part in STATE. */
-static inline bool part_is_held(enum part_state state)
+/* Whether a server has a slab for a shard in STATE. */
+static inline bool shard_is_held(enum shard_state state)
 {
-	return state == PART_GIVEN || state == PART_SPARE || state == PART_LIVE;
+	return state == SHARD_GIVEN || state == SHARD_SPARE ||
+	       state == SHARD_LIVE;
 }
 
-/* Whether the part does not hold that unit.  By who is in the slab. */
-static inline bool part_is_stale(const struct slab_part *part, uint32_t unit)
+/* Whether the shard does not hold that chunk.  By who is in the slab. */
+static inline bool shard_is_stale(const struct slab_shard *shard,
+				  uint32_t chunk)
 {
-	return atomic_load_explicit(&part->stale_units, memory_order_acquire) !=
-		       0 &&
-	       (atomic_load_explicit(&part->stale[unit / 64],
+	return atomic_load_explicit(&shard->stale_chunks,
+				    memory_order_acquire) != 0 &&
+	       (atomic_load_explicit(&shard->stale[chunk / 64],
 				     memory_order_acquire) >>
-			unit % 64 &
+			chunk % 64 &
 		1);
 }
 
-/* Marks N units as stale, or as current.  By the owner of these pages. */
-void part_mark(struct slab_part *part, uint32_t unit, uint32_t n, bool stale);
-/* No unit is stale.  Nobody is in the slab. */
-void part_mark_all_current(struct slab_table *table, struct slab_part *part);
+/* Marks N chunks as stale, or as current.  By the owner of these pages. */
+void shard_mark(struct slab_shard *shard, uint32_t chunk, uint32_t n,
+		bool stale);
+/* No chunk is stale.  Nobody is in the slab. */
+void shard_mark_all_current(struct slab_table *table, struct slab_shard *shard);
 
-/* The first unit from UNIT on that is stale, or the table's slab_pages. */
-uint32_t part_next_stale(const struct slab_table *table,
-			 const struct slab_part *part, uint32_t unit);
+/* The first chunk from CHUNK on that is stale, or the table's slab_pages. */
+uint32_t shard_next_stale(const struct slab_table *table,
+			  const struct slab_shard *shard, uint32_t chunk);
 
-/* A NONE part, or NULL. */
-struct slab_part *slab_unused_part(const struct slab_table *table,
-				   struct slab *slab);
+/* A NONE shard, or NULL. */
+struct slab_shard *slab_unused_shard(const struct slab_table *table,
+				     struct slab *slab);
 
-/* How many different rows the LIVE parts have that hold UNIT. */
-uint32_t slab_rows_of_unit(const struct slab_table *table,
-			   const struct slab *slab, uint32_t unit);
+/* How many different shard indexes the LIVE shards have that hold CHUNK. */
+uint32_t slab_indexes_of_chunk(const struct slab_table *table,
+			       const struct slab *slab, uint32_t chunk);
 
 #endif

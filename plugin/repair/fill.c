@@ -1,5 +1,5 @@
-/* The keeper's copying: what a part misses is read from the others and written
- * to it. */
+/* The repairer's copying: what a shard misses is read from the others and
+ * written to it. */
 #include "repair.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
  * were read, also in vain.  With nothing owned nor entered. */
 static void keep_rate(struct engine *engine)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
 	uint64_t pages = atomic_load(&k->read_pages) - k->rated_pages;
 
@@ -31,64 +31,64 @@ static void keep_rate(struct engine *engine)
 		clock_sleep_ns(due_ns - now_ns);
 }
 
-/* The parts but PART that hold UNIT and whose servers are there, as bits. */
-static uint32_t parts_at_hand(const struct engine *engine,
-			      const struct slab_part *part, uint32_t unit)
+/* The shards but SHARD that hold CHUNK and whose servers are there, as bits. */
+static uint32_t shards_at_hand(const struct engine *engine,
+			       const struct slab_shard *shard, uint32_t chunk)
 {
 	uint32_t found = 0;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *other = &part->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *other = &shard->slab->shards[i];
 
-		if (other != part && part_is_live(other) &&
-		    !part_is_stale(other, unit) &&
-		    peer_state(peer_of_part(engine, other)) == PEER_UP)
+		if (other != shard && shard_is_live(other) &&
+		    !shard_is_stale(other, chunk) &&
+		    server_state(server_of_shard(engine, other)) == SERVER_UP)
 			found |= 1u << i;
 	}
 	return found;
 }
 
-/* Whether the parts in BITS are enough to have a page. */
+/* Whether the shards in BITS are enough to have a page. */
 static bool is_enough(const struct engine *engine, const struct slab *slab,
 		      uint32_t bits)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
 	for (; bits; bits &= bits - 1)
-		rows |= 1u << slab->parts[__builtin_ctz(bits)].row;
-	return (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
+	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
 }
 
-/* The owned pages from PAGE on that are PRESENT and stale in PART, at most N,
- * and that the same other parts have at hand; the bits of others at the front,
+/* The owned pages from PAGE on that are PRESENT and stale in SHARD, at most N,
+ * and that the same other shards have at hand; the bits of others at the front,
  * which need no copy, are cleared: *SKIP.  0 where there is none left (*SKIP is
  * N), or the first one is not at hand. */
 static uint32_t pages_to_copy(const struct engine *engine,
-			      struct slab_part *part, uint64_t page, uint32_t n,
-			      uint32_t *skip)
+			      struct slab_shard *shard, uint64_t page,
+			      uint32_t n, uint32_t *skip)
 {
-	uint32_t unit = slab_unit_of_page(&engine->slabs, page), i;
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page), i;
 	uint32_t at_hand = UINT32_MAX;
 
 	for (*skip = 0; *skip < n; ++*skip) {
 		if (pagemap_get(&engine->pages, page + *skip) == PAGE_PRESENT &&
-		    part_is_stale(part, unit + *skip))
+		    shard_is_stale(shard, chunk + *skip))
 			break;
-		part_mark(part, unit + *skip, 1, false);
+		shard_mark(shard, chunk + *skip, 1, false);
 	}
 	for (i = *skip; i < n; i++) {
 		if (pagemap_get(&engine->pages, page + i) != PAGE_PRESENT ||
-		    !part_is_stale(part, unit + i))
+		    !shard_is_stale(shard, chunk + i))
 			break;
-		at_hand &= parts_at_hand(engine, part, unit + i);
-		if (!is_enough(engine, part->slab, at_hand))
+		at_hand &= shards_at_hand(engine, shard, chunk + i);
+		if (!is_enough(engine, shard->slab, at_hand))
 			break;
 	}
 	return i - *skip;
 }
 
-/* Reads N owned pages from the parts that are not banned in the lane's run, and
- * verifies them.  As verify_run. */
+/* Reads N owned pages from the shards that are not banned in the lane's run,
+ * and verifies them.  As verify_run. */
 static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
 {
 	/* Each transfer ends within attempt_ns; the search for what is wrong
@@ -96,29 +96,29 @@ static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
 	uint64_t deadline_ns = clock_now_ns() + engine->config.timeout_ns;
 	uint64_t again = lane->read_again;
 	struct obstacle obstacle = { 0 };
-	int rc = carry_read(engine, lane, deadline_ns, &obstacle);
+	int rc = transfer_read(engine, lane, deadline_ns, &obstacle);
 
 	if (rc)
 		return rc;
 	rc = verify_run(engine, lane, &lane->runs[0], deadline_ns, &obstacle);
-	atomic_fetch_add(&engine->keeper.read_pages,
+	atomic_fetch_add(&engine->repair.read_pages,
 			 n + lane->read_again - again);
 	return rc;
 }
 
-/* PAGE, which is owned, is PRESENT and too few parts hold it.  That is not to
+/* PAGE, which is owned, is PRESENT and too few shards hold it.  That is not to
  * be; but where it is, waiting mends nothing. */
 static bool is_gone(const struct engine *engine, const struct slab *slab,
 		    uint64_t page)
 {
-	uint32_t unit = slab_unit_of_page(&engine->slabs, page);
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page);
 
-	return slab_rows_of_unit(&engine->slabs, slab, unit) <
+	return slab_indexes_of_chunk(&engine->slabs, slab, chunk) <
 	       engine->redundancy.need;
 }
 
-/* Copies N owned pages into part I of the slab that is entered.  0; -EAGAIN; or
- * -ESTALE: what is to be copied, or from where, is not what it was. */
+/* Copies N owned pages into shard I of the slab that is entered.  0; -EAGAIN;
+ * or -ESTALE: what is to be copied, or from where, is not what it was. */
 static int copy_pages(struct engine *engine, struct lane *lane,
 		      struct slab *slab, uint32_t i, uint64_t page, uint32_t n)
 {
@@ -128,19 +128,19 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 	lane->runs[0] = (struct lane_run){ .slab = slab,
 					   .page = page,
 					   .pages = n,
-					   .buf = engine->keeper.pages,
+					   .buf = engine->repair.pages,
 					   .banned = 1u << i };
 	rc = read_pages(engine, lane, n);
 	if (!rc)
-		rc = carry_fill(engine, lane, i,
-				clock_now_ns() + engine->attempt_ns);
+		rc = transfer_fill(engine, lane, i,
+				   clock_now_ns() + engine->attempt_ns);
 	if (!rc) {
-		part_mark(&slab->parts[i],
-			  slab_unit_of_page(&engine->slabs, page), n, false);
-		atomic_fetch_add(&engine->keeper.copied_pages, n);
+		shard_mark(&slab->shards[i],
+			   slab_chunk_of_page(&engine->slabs, page), n, false);
+		atomic_fetch_add(&engine->repair.copied_pages, n);
 	}
 	lane_links_release(&engine->lanes, lane);
-	/* Pages that different parts hold are read one by one. */
+	/* Pages that different shards hold are read one by one. */
 	if (rc == -EIO && n > 1)
 		return -ESTALE;
 	if (rc == -EIO && is_gone(engine, slab, page)) {
@@ -179,17 +179,17 @@ static int leave_page(struct engine *engine, const struct slab *slab,
 
 /* With N pages from PAGE owned.  As copy_pages, or -ENODATA: the first one that
  * is to be copied is not at hand. */
-static int copy_owned(struct engine *engine, struct slab *slab, uint32_t i,
-		      uint64_t page, uint32_t n)
+static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
+		       uint64_t page, uint32_t n)
 {
-	struct lane *lane = lane_of_keeper(&engine->lanes);
+	struct lane *lane = lane_of_repair(&engine->lanes);
 	uint32_t skip = 0, now = 0;
 	int rc = -EAGAIN;
 
 	if (slab_enter(slab) != SLAB_LIVE)
 		return -EAGAIN;
-	if (part_is_live(&slab->parts[i])) {
-		now = pages_to_copy(engine, &slab->parts[i], page, n, &skip);
+	if (shard_is_live(&slab->shards[i])) {
+		now = pages_to_copy(engine, &slab->shards[i], page, n, &skip);
 		if (now)
 			rc = copy_pages(engine, lane, slab, i, page + skip,
 					now);
@@ -208,45 +208,45 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 		      uint64_t page, uint32_t n)
 {
 	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
-	uint32_t owned = 0;
+	uint32_t locked = 0;
 	int rc = -EAGAIN;
 
 	/* Only the first is waited for: a read of those that are owned already
 	 * would wait too. */
-	while (owned < n && !pagemap_own(&engine->pages, page + owned,
-					 owned ? 0 : deadline_ns))
-		owned++;
-	if (owned > 0)
-		rc = copy_owned(engine, slab, i, page, owned);
-	while (owned > 0)
-		pagemap_disown(&engine->pages, page + --owned);
+	while (locked < n && !pagemap_lock(&engine->pages, page + locked,
+					   locked ? 0 : deadline_ns))
+		locked++;
+	if (locked > 0)
+		rc = copy_locked(engine, slab, i, page, locked);
+	while (locked > 0)
+		pagemap_unlock(&engine->pages, page + --locked);
 	keep_rate(engine);
 	return rc;
 }
 
-void keeper_fill(struct engine *engine, struct slab *slab, uint32_t i)
+void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 {
 	struct slab_table *table = &engine->slabs;
 	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
-	uint32_t unit = 0, end = table->geometry.slab_pages, n;
+	uint32_t chunk = 0, end = table->geometry.slab_pages, n;
 	int rc;
 
 	if (first + end > engine->pages.pages)
 		end = (uint32_t)(engine->pages.pages - first);
-	while (!keeper_stopping(&engine->keeper) &&
-	       keeper_wants_fill(engine, &slab->parts[i])) {
-		unit = part_next_stale(table, &slab->parts[i], unit);
-		if (unit >= end)
+	while (!repair_stopping(&engine->repair) &&
+	       repair_wants_fill(engine, &slab->shards[i])) {
+		chunk = shard_next_stale(table, &slab->shards[i], chunk);
+		if (chunk >= end)
 			break;
-		n = end - unit < KEEPER_PAGES ? end - unit : KEEPER_PAGES;
+		n = end - chunk < REPAIR_PAGES ? end - chunk : REPAIR_PAGES;
 		lane_reap(&engine->lanes, false);
 		/* Where something has changed (-ESTALE) there is one page less
-		 * to copy, or one part less to copy it from: look at once. */
-		rc = copy_batch(engine, slab, i, first + unit, n);
+		 * to copy, or one shard less to copy it from: look at once. */
+		rc = copy_batch(engine, slab, i, first + chunk, n);
 		if (rc == -EAGAIN)
 			return;
 		/* Only a server that is away has it: the others go on. */
 		if (rc == -ENODATA)
-			unit++;
+			chunk++;
 	}
 }

@@ -21,9 +21,9 @@
  */
 #define LEAST_NS NS_PER_MS
 
-/* The part of its time that a pass may take which copies nothing and only waits
- * for others: a large device has half a million slabs. */
-#define WAITING_PART 10
+/* The share of its time that a pass may take which copies nothing and only
+ * waits for others: a large device has half a million slabs. */
+#define WAITING_SHARD 10
 
 /* Slabs of a server that is away that are begun elsewhere at the same time. */
 #define AWAY_AT_A_TIME 4
@@ -33,7 +33,7 @@
  * and one that is emptied and filled by turns is better kept. */
 #define EMPTY_TICKS 3
 
-bool keeper_stopping(struct keeper *k)
+bool repair_stopping(struct repair *k)
 {
 	bool stop;
 
@@ -43,31 +43,31 @@ bool keeper_stopping(struct keeper *k)
 	return stop;
 }
 
-/* --- the parts of a slab --- */
+/* --- the shards of a slab --- */
 
-/* Another LIVE part with the row of PART, or NULL. */
-static struct slab_part *twin_of(const struct engine *engine,
-				 const struct slab_part *part)
+/* Another LIVE shard with the shard index of SHARD, or NULL. */
+static struct slab_shard *twin_of(const struct engine *engine,
+				  const struct slab_shard *shard)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		struct slab_part *other = &part->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *other = &shard->slab->shards[i];
 
-		if (other != part && part_is_live(other) &&
-		    other->row == part->row)
+		if (other != shard && shard_is_live(other) &&
+		    other->index == shard->index)
 			return other;
 	}
 	return NULL;
 }
 
-static bool has_keepers_part(const struct engine *engine,
+static bool has_repair_shard(const struct engine *engine,
 			     const struct slab *slab)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part_state(part) == PART_SPARE ||
-		    (part_state(part) == PART_ASKED &&
-		     atomic_load(&part->keepers)))
+		if (shard_state(shard) == SHARD_SPARE ||
+		    (shard_state(shard) == SHARD_ASKED &&
+		     atomic_load(&shard->for_repair)))
 			return true;
 	}
 	return false;
@@ -76,214 +76,218 @@ static bool has_keepers_part(const struct engine *engine,
 static bool other_server_has_room(const struct engine *engine,
 				  const struct slab *slab)
 {
-	const struct peer *peer = place_pick(engine, slab, PEER_UP, false);
+	const struct server *server =
+		placement_pick(engine, slab, SERVER_UP, false);
 
-	return peer && !peer->local;
+	return server && !server->local;
 }
 
-/* Whether PEER has been away for so long that what it has is begun anew on
+/* Whether SERVER has been away for so long that what it has is begun anew on
  * other servers.  Only where pages can be had without it. */
 static bool is_away_for_long(const struct engine *engine,
-			     const struct peer *peer)
+			     const struct server *server)
 {
 	uint64_t after_ns = engine->config.repair_after_ns;
 
-	return engine->redundancy.parts > 1 && after_ns &&
-	       peer_is_away(peer, after_ns);
+	return engine->redundancy.shards > 1 && after_ns &&
+	       server_is_away(server, after_ns);
 }
 
-static bool is_away(const struct engine *engine, const struct slab_part *part)
+static bool is_away(const struct engine *engine, const struct slab_shard *shard)
 {
-	return is_away_for_long(engine, peer_of_part(engine, part));
+	return is_away_for_long(engine, server_of_shard(engine, shard));
 }
 
-/* Whether a server that stays has, or is about to have, the row of a part that
- * lies in the fallback. */
+/* Whether a server that stays has, or is about to have, the shard index of a
+ * shard that lies in the fallback. */
 static bool has_remote_twin(const struct engine *engine,
-			    const struct slab_part *part)
+			    const struct slab_shard *shard)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *other = &part->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *other = &shard->slab->shards[i];
 
-		if (other != part && part_state(other) != PART_NONE &&
-		    other->row == part->row &&
-		    !peer_of_part(engine, other)->local &&
+		if (other != shard && shard_state(other) != SHARD_NONE &&
+		    other->index == shard->index &&
+		    !server_of_shard(engine, other)->local &&
 		    !is_away(engine, other) &&
-		    atomic_load(&peer_of_part(engine, other)->release_slabs) ==
+		    atomic_load(
+			    &server_of_shard(engine, other)->release_slabs) ==
 			    0)
 			return true;
 	}
 	return false;
 }
 
-/* Whether PART is to be moved away, as far as its server is concerned. */
+/* Whether SHARD is to be moved away, as far as its server is concerned. */
 static bool is_leaving(const struct engine *engine,
-		       const struct slab_part *part)
+		       const struct slab_shard *shard)
 {
-	const struct peer *peer = peer_of_part(engine, part);
+	const struct server *server = server_of_shard(engine, shard);
 
-	if (peer->local)
-		return has_remote_twin(engine, part) ||
-		       other_server_has_room(engine, part->slab);
-	return atomic_load(&peer->release_slabs) > 0 || is_away(engine, part);
+	if (server->local)
+		return has_remote_twin(engine, shard) ||
+		       other_server_has_room(engine, shard->slab);
+	return atomic_load(&server->release_slabs) > 0 ||
+	       is_away(engine, shard);
 }
 
-/* Whether all of the part's pages can be had from servers that are there now.
+/* Whether all of the shard's pages can be had from servers that are there now.
  * One that cannot would keep its new twin from ever being whole, and of such
  * twins there are only a few at a time. */
 static bool can_do_without(const struct engine *engine,
-			   const struct slab_part *part)
+			   const struct slab_shard *shard)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *other = &part->slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *other = &shard->slab->shards[i];
 
-		if (other != part && part_is_live(other) &&
-		    atomic_load(&other->stale_units) == 0 &&
-		    peer_state(peer_of_part(engine, other)) == PEER_UP)
-			rows |= 1u << other->row;
+		if (other != shard && shard_is_live(other) &&
+		    atomic_load(&other->stale_chunks) == 0 &&
+		    server_state(server_of_shard(engine, other)) == SERVER_UP)
+			indexes |= 1u << other->index;
 	}
-	return (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
 }
 
 /* Whether one more of its slabs may be moved: no more than were asked for, and
  * of a server that is away a few at a time, as it may be back any moment. */
 static bool may_move_one_more(const struct engine *engine,
-			      const struct slab_part *part)
+			      const struct slab_shard *shard)
 {
-	const struct peer *peer = peer_of_part(engine, part);
+	const struct server *server = server_of_shard(engine, shard);
 
-	return peer->local ||
-	       peer->moving < atomic_load(&peer->release_slabs) ||
-	       (is_away(engine, part) && peer->moving < AWAY_AT_A_TIME &&
-		can_do_without(engine, part));
+	return server->local ||
+	       server->moving < atomic_load(&server->release_slabs) ||
+	       (is_away(engine, shard) && server->moving < AWAY_AT_A_TIME &&
+		can_do_without(engine, shard));
 }
 
 /* --- attaching and detaching --- */
 
-/* All pages of the slab that are PRESENT are stale in PART. */
-static void mark_present_stale(struct engine *engine, struct slab_part *part)
+/* All pages of the slab that are PRESENT are stale in SHARD. */
+static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 {
 	struct slab_table *table = &engine->slabs;
 	uint64_t first =
-		slab_number(table, part->slab) * table->geometry.slab_pages;
+		slab_number(table, shard->slab) * table->geometry.slab_pages;
 
-	part_mark_all_current(table, part);
+	shard_mark_all_current(table, shard);
 	for (uint32_t i = 0; i < table->geometry.slab_pages; i++) {
 		if (first + i < engine->pages.pages &&
 		    pagemap_get(&engine->pages, first + i) == PAGE_PRESENT)
-			part_mark(part, i, 1, true);
+			shard_mark(shard, i, 1, true);
 	}
 }
 
-/* Whether the slab, in CLOSING, still wants a part with that row. */
-static bool wants_row(const struct engine *engine, const struct slab *slab,
-		      uint8_t row)
+/* Whether the slab, in CLOSING, still wants a shard with that shard index. */
+static bool wants_index(const struct engine *engine, const struct slab *slab,
+			uint8_t index)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part_is_live(part) && part->row == row)
-			return is_leaving(engine, part) &&
-			       !twin_of(engine, part);
+		if (shard_is_live(shard) && shard->index == index)
+			return is_leaving(engine, shard) &&
+			       !twin_of(engine, shard);
 	}
 	return true;
 }
 
-/* Makes a part that is SPARE one of the slab's, all of it stale. */
-static void attach(struct engine *engine, struct slab_part *part)
+/* Makes a shard that is SPARE one of the slab's, all of it stale. */
+static void attach(struct engine *engine, struct slab_shard *shard)
 {
-	struct slab *slab = part->slab;
-	uint8_t spare = PART_SPARE;
+	struct slab *slab = shard->slab;
+	uint8_t spare = SHARD_SPARE;
 
 	if (!slab_close(&engine->slabs, slab)) {
 		/* Gone meanwhile; or being allocated anew: the next pass sees
 		 * to it. */
 		if (slab_state(slab) == SLAB_UNMAPPED)
-			place_give_back(engine, part, PART_SPARE);
+			placement_give_back(engine, shard, SHARD_SPARE);
 		return;
 	}
 	/* It may have been lost, and taken by others, while the slab was being
 	 * closed; or be lost now, by a session that found the slab UNMAPPED. */
-	if (part_state(part) == PART_SPARE) {
-		if (wants_row(engine, slab, part->row)) {
-			mark_present_stale(engine, part);
-			atomic_compare_exchange_strong(&part->state, &spare,
-						       PART_LIVE);
+	if (shard_state(shard) == SHARD_SPARE) {
+		if (wants_index(engine, slab, shard->index)) {
+			mark_present_stale(engine, shard);
+			atomic_compare_exchange_strong(&shard->state, &spare,
+						       SHARD_LIVE);
 		} else {
-			place_give_back(engine, part, PART_SPARE);
+			placement_give_back(engine, shard, SHARD_SPARE);
 		}
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
-	engine->keeper.steps++;
+	engine->repair.steps++;
 }
 
-/* Of two parts with the same row: whether OLD is the one that goes. */
+/* Of two shards with the same shard index: whether OLD is the one that goes. */
 static bool goes_before(const struct engine *engine,
-			const struct slab_part *old,
-			const struct slab_part *other)
+			const struct slab_shard *old,
+			const struct slab_shard *other)
 {
 	bool leaving = is_leaving(engine, old);
-	uint32_t stale = atomic_load(&old->stale_units);
-	uint32_t other_stale = atomic_load(&other->stale_units);
+	uint32_t stale = atomic_load(&old->stale_chunks);
+	uint32_t other_stale = atomic_load(&other->stale_chunks);
 
 	if (leaving != is_leaving(engine, other))
 		return leaving;
 	return stale != other_stale ? stale > other_stale : old > other;
 }
 
-/* Whether PART is not worth copying to, as its twin stays. */
+/* Whether SHARD is not worth copying to, as its twin stays. */
 static bool is_given_up(const struct engine *engine,
-			const struct slab_part *part)
+			const struct slab_shard *shard)
 {
-	const struct slab_part *twin = twin_of(engine, part);
+	const struct slab_shard *twin = twin_of(engine, shard);
 
-	return twin && peer_state(peer_of_part(engine, twin)) == PEER_UP &&
-	       goes_before(engine, part, twin);
+	return twin &&
+	       server_state(server_of_shard(engine, twin)) == SERVER_UP &&
+	       goes_before(engine, shard, twin);
 }
 
-bool keeper_wants_fill(const struct engine *engine,
-		       const struct slab_part *part)
+bool repair_wants_fill(const struct engine *engine,
+		       const struct slab_shard *shard)
 {
-	return part_is_live(part) && atomic_load(&part->stale_units) > 0 &&
-	       peer_state(peer_of_part(engine, part)) == PEER_UP &&
-	       !is_given_up(engine, part);
+	return shard_is_live(shard) && atomic_load(&shard->stale_chunks) > 0 &&
+	       server_state(server_of_shard(engine, shard)) == SERVER_UP &&
+	       !is_given_up(engine, shard);
 }
 
 /* Gives OLD back, whose twin holds everything. */
-static void detach(struct engine *engine, struct slab_part *old)
+static void detach(struct engine *engine, struct slab_shard *old)
 {
-	struct peer *peer = peer_of_part(engine, old);
+	struct server *server = server_of_shard(engine, old);
 	struct slab *slab = old->slab;
-	struct slab_part *twin;
-	uint32_t asked = atomic_load(&peer->release_slabs);
+	struct slab_shard *twin;
+	uint32_t asked = atomic_load(&server->release_slabs);
 
 	if (!slab_close(&engine->slabs, slab))
 		return;
-	twin = part_is_live(old) ? twin_of(engine, old) : NULL;
-	if (twin && atomic_load(&twin->stale_units) == 0) {
-		place_give_back(engine, old, PART_LIVE);
+	twin = shard_is_live(old) ? twin_of(engine, old) : NULL;
+	if (twin && atomic_load(&twin->stale_chunks) == 0) {
+		placement_give_back(engine, old, SHARD_LIVE);
 		if (asked > 0 && asked != UINT32_MAX)
-			atomic_compare_exchange_strong(&peer->release_slabs,
+			atomic_compare_exchange_strong(&server->release_slabs,
 						       &asked, asked - 1);
-		engine->keeper.steps++;
+		engine->repair.steps++;
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
 }
 
 /* --- one slab --- */
 
-/* A row that no part has. */
-static void repair_rows(struct engine *engine, struct slab *slab, uint32_t rows,
-			bool *stuck)
+/* A shard index that no shard has. */
+static void repair_indexes(struct engine *engine, struct slab *slab,
+			   uint32_t indexes, bool *stuck)
 {
-	for (uint8_t row = 0; row < engine->redundancy.parts; row++) {
-		if (rows & 1u << row)
+	for (uint8_t index = 0; index < engine->redundancy.shards; index++) {
+		if (indexes & 1u << index)
 			continue;
-		if (!has_keepers_part(engine, slab)) {
-			if (place_ask_keepers(engine, slab, row))
-				engine->keeper.steps++;
+		if (!has_repair_shard(engine, slab)) {
+			if (placement_ask_for_repair(engine, slab, index))
+				engine->repair.steps++;
 			else
 				*stuck = true;
 		}
@@ -291,94 +295,95 @@ static void repair_rows(struct engine *engine, struct slab *slab, uint32_t rows,
 	}
 }
 
-/* A part that moves, or has moved. */
-static void move(struct engine *engine, struct slab_part *part, bool *stuck)
+/* A shard that moves, or has moved. */
+static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 {
-	struct slab_part *twin = twin_of(engine, part);
-	struct peer *peer = peer_of_part(engine, part);
+	struct slab_shard *twin = twin_of(engine, shard);
+	struct server *server = server_of_shard(engine, shard);
 
 	if (twin) {
-		if (is_given_up(engine, part) &&
-		    atomic_load(&twin->stale_units) == 0)
-			detach(engine, part);
+		if (is_given_up(engine, shard) &&
+		    atomic_load(&twin->stale_chunks) == 0)
+			detach(engine, shard);
 		return;
 	}
-	/* no unused part: another one of this slab moves */
-	if (!is_leaving(engine, part) || has_keepers_part(engine, part->slab) ||
-	    !slab_unused_part(&engine->slabs, part->slab) ||
-	    !may_move_one_more(engine, part))
+	/* no unused shard: another one of this slab moves */
+	if (!is_leaving(engine, shard) ||
+	    has_repair_shard(engine, shard->slab) ||
+	    !slab_unused_shard(&engine->slabs, shard->slab) ||
+	    !may_move_one_more(engine, shard))
 		return;
-	if (place_ask_keepers(engine, part->slab, part->row)) {
-		peer->moving++;
-		engine->keeper.steps++;
+	if (placement_ask_for_repair(engine, shard->slab, shard->index)) {
+		server->moving++;
+		engine->repair.steps++;
 	} else {
 		*stuck = true;
 	}
 }
 
-/* The state of a slab's parts: rows that are there, and figures.  False where
- * it is not LIVE. */
-static bool examine(struct engine *engine, struct slab *slab, uint32_t *rows,
-		    struct keeper_sums *sums)
+/* The state of a slab's shards: shard indexes that are there, and figures.
+ * False where it is not LIVE. */
+static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
+		    struct repair_sums *sums)
 {
-	bool moves = has_keepers_part(engine, slab);
-	uint32_t whole = 0; /* rows that a server has all of */
+	bool moves = has_repair_shard(engine, slab);
+	uint32_t whole = 0; /* shard indexes that a server has all of */
 
-	*rows = 0;
+	*indexes = 0;
 	if (slab_enter(slab) != SLAB_LIVE)
 		return false;
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 		uint32_t stale;
 
-		if (!part_is_live(part))
+		if (!shard_is_live(shard))
 			continue;
-		stale = atomic_load(&part->stale_units);
+		stale = atomic_load(&shard->stale_chunks);
 		sums->stale_pages += stale;
-		moves = moves || twin_of(engine, part);
-		peer_of_part(engine, part)->moving +=
-			moves && is_leaving(engine, part);
-		*rows |= 1u << part->row;
-		if (stale == 0 && !is_away(engine, part))
-			whole |= 1u << part->row;
+		moves = moves || twin_of(engine, shard);
+		server_of_shard(engine, shard)->moving +=
+			moves && is_leaving(engine, shard);
+		*indexes |= 1u << shard->index;
+		if (stale == 0 && !is_away(engine, shard))
+			whole |= 1u << shard->index;
 	}
 	slab_leave(slab);
-	sums->short_slabs += whole != (1u << engine->redundancy.parts) - 1;
+	sums->short_slabs += whole != (1u << engine->redundancy.shards) - 1;
 	sums->moving_slabs += moves;
 	return true;
 }
 
-/* Parts that servers gave to the keeper. */
+/* Shards that servers gave to the repairer. */
 static void take_given(struct engine *engine, struct slab *slab)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *shard = &slab->shards[i];
 
-		if (part_state(part) == PART_SPARE)
-			attach(engine, part);
+		if (shard_state(shard) == SHARD_SPARE)
+			attach(engine, shard);
 	}
 }
 
 static void tend(struct engine *engine, struct slab *slab,
-		 struct keeper_sums *sums)
+		 struct repair_sums *sums)
 {
 	bool stuck = false;
-	uint32_t rows;
+	uint32_t indexes;
 
 	take_given(engine, slab);
-	if (!examine(engine, slab, &rows, sums))
+	if (!examine(engine, slab, &indexes, sums))
 		return;
-	repair_rows(engine, slab, rows, &stuck);
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		struct slab_part *part = &slab->parts[i];
+	repair_indexes(engine, slab, indexes, &stuck);
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *shard = &slab->shards[i];
 
-		/* Nobody else changes which parts are LIVE but a session that
+		/* Nobody else changes which shards are LIVE but a session that
 		 * is lost, after which what follows finds nothing to do. */
-		if (!part_is_live(part))
+		if (!shard_is_live(shard))
 			continue;
-		if (keeper_wants_fill(engine, part))
-			keeper_fill(engine, slab, i);
-		move(engine, part, &stuck);
+		if (repair_wants_fill(engine, shard))
+			repair_fill(engine, slab, i);
+		move(engine, shard, &stuck);
 	}
 	sums->stuck_slabs += stuck;
 }
@@ -399,9 +404,10 @@ static void free_empty(struct engine *engine, struct slab *slab)
 		slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
 		return;
 	}
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		if (part_is_live(&slab->parts[i]))
-			place_give_back(engine, &slab->parts[i], PART_LIVE);
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		if (shard_is_live(&slab->shards[i]))
+			placement_give_back(engine, &slab->shards[i],
+					    SHARD_LIVE);
 	}
 	slab->empty_ticks = 0;
 	slab_finish_close(&engine->slabs, slab, SLAB_UNMAPPED);
@@ -410,44 +416,44 @@ static void free_empty(struct engine *engine, struct slab *slab)
 /* --- passes --- */
 
 /* Says once that the slabs of a server are begun elsewhere. */
-static void tell_away(const struct engine *engine, struct peer *peer)
+static void tell_away(const struct engine *engine, struct server *server)
 {
-	bool away = is_away_for_long(engine, peer);
+	bool away = is_away_for_long(engine, server);
 
-	if (away && !peer->told_away && atomic_load(&peer->slabs) > 0)
+	if (away && !server->told_away && atomic_load(&server->slabs) > 0)
 		log_notice("server %s is away for %llu s: what it has of "
 			   "%u slabs is begun on other servers",
-			   peer->text.text,
+			   server->text.text,
 			   (unsigned long long)(engine->config.repair_after_ns /
 						NS_PER_S),
-			   atomic_load(&peer->slabs));
-	peer->told_away = away;
+			   atomic_load(&server->slabs));
+	server->told_away = away;
 }
 
 /* True where there is more to do at once. */
 static bool pass(struct engine *engine, bool tick)
 {
-	struct keeper *k = &engine->keeper;
-	struct keeper_sums sums = { 0 };
+	struct repair *k = &engine->repair;
+	struct repair_sums sums = { 0 };
 
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		engine->peers[i].moving = 0;
-		tell_away(engine, &engine->peers[i]);
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		engine->servers[i].moving = 0;
+		tell_away(engine, &engine->servers[i]);
 	}
-	for (uint64_t i = 0; i < engine->slabs.n && !keeper_stopping(k); i++) {
+	for (uint64_t i = 0; i < engine->slabs.n && !repair_stopping(k); i++) {
 		struct slab *slab = &engine->slabs.slabs[i];
 
 		tend(engine, slab, &sums);
 		if (tick)
 			free_empty(engine, slab);
 	}
-	if (!keeper_stopping(k))
-		keeper_tell(engine, &sums);
+	if (!repair_stopping(k))
+		repair_tell(engine, &sums);
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
 }
 
 /* Sleeps until poked, or NS are over; not less than LEAST_NS. */
-static void rest(struct keeper *k, uint64_t ns)
+static void rest(struct repair *k, uint64_t ns)
 {
 	struct timespec until = clock_timespec(clock_now_ns() + ns);
 	int rc = 0;
@@ -467,17 +473,17 @@ static void rest(struct keeper *k, uint64_t ns)
 /* Its own lane is never parked. */
 static void look_after_lane(struct engine *engine)
 {
-	lane_look_after(&engine->lanes, lane_of_keeper(&engine->lanes));
+	lane_look_after(&engine->lanes, lane_of_repair(&engine->lanes));
 }
 
-static void *keeper_main(void *arg)
+static void *repair_main(void *arg)
 {
 	struct engine *engine = arg;
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 	uint64_t next_tick_ns = clock_now_ns() + IDLE_NS;
 	uint64_t pause_ns = BUSY_NS;
 
-	while (!keeper_stopping(k)) {
+	while (!repair_stopping(k)) {
 		bool tick = clock_left_ns(next_tick_ns) == 0, busy, lanes;
 		uint64_t begin_ns = clock_now_ns(), steps = k->steps;
 		uint64_t copied = atomic_load(&k->copied_pages), rest_ns;
@@ -488,7 +494,7 @@ static void *keeper_main(void *arg)
 		look_after_lane(engine);
 		busy = pass(engine, tick);
 		lanes = atomic_load(&engine->lanes.n_parked) > 0 ||
-			lane_in_flight(lane_of_keeper(&engine->lanes));
+			lane_in_flight(lane_of_repair(&engine->lanes));
 		copied = atomic_load(&k->copied_pages) - copied;
 		if (copied > 0 || k->steps > steps || lanes)
 			pause_ns = BUSY_NS;
@@ -496,33 +502,33 @@ static void *keeper_main(void *arg)
 			pause_ns *= 2;
 		rest_ns = pause_ns;
 		if (copied == 0)
-			rest_ns += WAITING_PART * (clock_now_ns() - begin_ns);
+			rest_ns += WAITING_SHARD * (clock_now_ns() - begin_ns);
 		rest(k, busy || lanes ? rest_ns : clock_left_ns(next_tick_ns));
 	}
-	carry_end(engine, lane_of_keeper(&engine->lanes));
+	attempt_abandon(engine, lane_of_repair(&engine->lanes));
 	return NULL;
 }
 
-int keeper_create(struct engine *engine, struct reason *why)
+int repair_create(struct engine *engine, struct error *why)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 
 	memset(k, 0, sizeof *k);
-	k->pages = aligned_alloc(PAGE_BYTES, KEEPER_PAGES * PAGE_BYTES);
+	k->pages = aligned_alloc(PAGE_BYTES, REPAIR_PAGES * PAGE_BYTES);
 	if (!k->pages) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	memset(k->pages, 0, KEEPER_PAGES * PAGE_BYTES);
+	memset(k->pages, 0, REPAIR_PAGES * PAGE_BYTES);
 	pthread_mutex_init(&k->lock, NULL);
 	clock_cond_init(&k->poked);
 	clock_cond_init(&k->passed);
 	return 0;
 }
 
-void keeper_destroy(struct engine *engine)
+void repair_destroy(struct engine *engine)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 
 	if (!k->pages)
 		return;
@@ -533,22 +539,22 @@ void keeper_destroy(struct engine *engine)
 	k->pages = NULL;
 }
 
-int keeper_start(struct engine *engine, struct reason *why)
+int repair_start(struct engine *engine, struct error *why)
 {
-	struct keeper *k = &engine->keeper;
-	int rc = pthread_create(&k->thread, NULL, keeper_main, engine);
+	struct repair *k = &engine->repair;
+	int rc = pthread_create(&k->thread, NULL, repair_main, engine);
 
 	if (rc) {
-		reason_set(why, "the keeper's thread: %s", strerror(rc));
+		error_set(why, "the repair thread: %s", strerror(rc));
 		return -rc;
 	}
 	k->running = true;
 	return 0;
 }
 
-void keeper_stop(struct engine *engine)
+void repair_stop(struct engine *engine)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 
 	if (!k->running)
 		return;
@@ -560,9 +566,9 @@ void keeper_stop(struct engine *engine)
 	k->running = false;
 }
 
-void keeper_poke(struct engine *engine)
+void repair_wake(struct engine *engine)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 
 	pthread_mutex_lock(&k->lock);
 	k->poke = true;
@@ -570,10 +576,10 @@ void keeper_poke(struct engine *engine)
 	pthread_mutex_unlock(&k->lock);
 }
 
-void keeper_wait(struct engine *engine, uint64_t deadline_ns)
+void repair_wait(struct engine *engine, uint64_t deadline_ns)
 {
 	struct timespec until = clock_timespec(deadline_ns);
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 	uint64_t passes;
 	int rc = 0;
 

@@ -1,4 +1,4 @@
-/* What the keeper says, and the figures that it leaves for status. */
+/* What the repairer says, and the figures that it leaves for status. */
 #include "repair.h"
 
 #include "clock.h"
@@ -11,7 +11,7 @@
 /* Says what is new of wrong bytes, a line in TELL_WRONG_NS. */
 static void tell_wrong(struct engine *engine)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 	uint64_t wrong = atomic_load(&engine->counters.wrong_reads);
 	uint64_t lost = atomic_load(&engine->counters.wrong_lost);
 
@@ -38,9 +38,9 @@ static void tell_wrong(struct engine *engine)
 	k->told_wrong_ns = clock_now_ns();
 }
 
-void keeper_tell(struct engine *engine, const struct keeper_sums *sums)
+void repair_tell(struct engine *engine, const struct repair_sums *sums)
 {
-	struct keeper *k = &engine->keeper;
+	struct repair *k = &engine->repair;
 
 	tell_wrong(engine);
 	if (sums->short_slabs && !k->told_short)

@@ -26,7 +26,7 @@ static const char magic[] = "rswap fallback 1\n";
 /* One that is being opened. */
 struct opening {
 	const struct fallback_config *config;
-	struct reason *why;
+	struct error *why;
 	struct stat stat;
 	int fd;
 	bool created;
@@ -36,14 +36,14 @@ struct opening {
 
 static int refuse(const struct opening *o, int rc, const char *what)
 {
-	reason_set(o->why, "fallback=%s: %s", o->config->path, what);
+	error_set(o->why, "fallback=%s: %s", o->config->path, what);
 	return rc;
 }
 
 static int refuse_errno(const struct opening *o, int error, const char *what)
 {
-	reason_set(o->why, "fallback=%s: %s: %s", o->config->path, what,
-		   strerror(error));
+	error_set(o->why, "fallback=%s: %s: %s", o->config->path, what,
+		  strerror(error));
 	return -error;
 }
 
@@ -180,8 +180,8 @@ static int refuse_size(const struct opening *o, uint64_t bytes)
 {
 	struct size_text slot = size_format(o->config->slot_bytes);
 
-	reason_set(o->why, "fallback=%s: %s are less than one slab of %s",
-		   o->config->path, size_format(bytes).text, slot.text);
+	error_set(o->why, "fallback=%s: %s are less than one slab of %s",
+		  o->config->path, size_format(bytes).text, slot.text);
 	return -EINVAL;
 }
 
@@ -195,10 +195,10 @@ static int device_slots(const struct opening *o, uint64_t *n_slots)
 	if (wanted > bytes) {
 		struct size_text text = size_format(wanted);
 
-		reason_set(o->why,
-			   "fallback=%s: fallback-size=%s is more than the %s "
-			   "that it has for slabs",
-			   o->config->path, text.text, size_format(bytes).text);
+		error_set(o->why,
+			  "fallback=%s: fallback-size=%s is more than the %s "
+			  "that it has for slabs",
+			  o->config->path, text.text, size_format(bytes).text);
 		return -EINVAL;
 	}
 	if (wanted)
@@ -231,10 +231,10 @@ static int refuse_room(const struct opening *o, uint64_t bytes, int error)
 		if (fstatfs(o->fd, &fs) == 0)
 			free = size_format((uint64_t)fs.f_bavail *
 					   (uint64_t)fs.f_bsize);
-		reason_set(o->why,
-			   "fallback=%s: %s do not fit its file system, which "
-			   "has %s free: name less with fallback-size=",
-			   o->config->path, size_format(bytes).text, free.text);
+		error_set(o->why,
+			  "fallback=%s: %s do not fit its file system, which "
+			  "has %s free: name less with fallback-size=",
+			  o->config->path, size_format(bytes).text, free.text);
 		return -error;
 	case EOPNOTSUPP:
 		return refuse(
@@ -317,7 +317,7 @@ static void back_out(const struct opening *o)
 }
 
 int fallback_open(struct fallback *fallback,
-		  const struct fallback_config *config, struct reason *why)
+		  const struct fallback_config *config, struct error *why)
 {
 	struct opening o = { .config = config, .why = why, .fd = -1 };
 	uint64_t n_slots = 0;

@@ -22,7 +22,7 @@
  * What pages held stays in the file, as in any swap partition; it is created
  * for its owner alone (0600).
  *
- * Threads: one, the keeper's (open and close: before and after it), but for
+ * Threads: one, the repairer's (open and close: before and after it), but for
  * what is told to be for any.
  */
 #ifndef RSWAP_FALLBACK_H
@@ -65,7 +65,7 @@ struct fallback {
  * 0 or a negative errno, with one line in WHY that names the path; a file that
  * it created is gone again then. */
 int fallback_open(struct fallback *fallback,
-		  const struct fallback_config *config, struct reason *why);
+		  const struct fallback_config *config, struct error *why);
 /* All links of the group are closed.  Without effect on one that is all zeros
  * or could not be opened. */
 void fallback_close(struct fallback *fallback);

@@ -7,171 +7,173 @@
 
 /* --- choosing --- */
 
-static bool same_zone(const struct peer *a, const struct peer *b)
+static bool same_zone(const struct server *a, const struct server *b)
 {
 	uint32_t id = atomic_load(&a->zone_id);
 
 	return id && id == atomic_load(&b->zone_id);
 }
 
-static bool has_room(const struct peer *peer)
+static bool has_room(const struct server *server)
 {
-	return atomic_load(&peer->free_bytes) >=
-		       peer->engine->slabs.geometry.slab_bytes &&
-	       atomic_load(&peer->release_slabs) == 0;
+	return atomic_load(&server->free_bytes) >=
+		       server->engine->slabs.geometry.slab_bytes &&
+	       atomic_load(&server->release_slabs) == 0;
 }
 
-bool place_elsewhere(const struct peer *peer)
+bool placement_elsewhere(const struct server *server)
 {
-	for (uint32_t i = 0; i < peer->engine->n_peers; i++) {
-		const struct peer *other = &peer->engine->peers[i];
+	for (uint32_t i = 0; i < server->engine->n_servers; i++) {
+		const struct server *other = &server->engine->servers[i];
 
-		if (other != peer && peer_state(other) == PEER_UP &&
+		if (other != server && server_state(other) == SERVER_UP &&
 		    has_room(other))
 			return true;
 	}
 	return false;
 }
 
-/* Whether PEER may take one more part of SLAB. */
+/* Whether SERVER may take one more shard of SLAB. */
 static bool suits(const struct engine *engine, const struct slab *slab,
-		  const struct peer *peer, bool new_zone)
+		  const struct server *server, bool new_zone)
 {
-	if (!has_room(peer))
+	if (!has_room(server))
 		return false;
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part_state(part) == PART_NONE)
+		if (shard_state(shard) == SHARD_NONE)
 			continue;
-		if (part->peer == peer->index ||
-		    (new_zone && same_zone(peer, peer_of_part(engine, part))))
+		if (shard->server == server->index ||
+		    (new_zone &&
+		     same_zone(server, server_of_shard(engine, shard))))
 			return false;
 	}
 	return true;
 }
 
-static bool better(const struct peer *a, const struct peer *b)
+static bool better(const struct server *a, const struct server *b)
 {
 	if (a->local != b->local)
 		return b->local;
 	return atomic_load(&a->free_bytes) > atomic_load(&b->free_bytes);
 }
 
-struct peer *place_pick(const struct engine *engine, const struct slab *slab,
-			enum peer_state state, bool new_zone)
+struct server *placement_pick(const struct engine *engine,
+			      const struct slab *slab, enum server_state state,
+			      bool new_zone)
 {
-	struct peer *best = NULL;
+	struct server *best = NULL;
 
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		struct peer *peer = &engine->peers[i];
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
 
-		if (peer_state(peer) == state &&
-		    suits(engine, slab, peer, new_zone) &&
-		    (!best || better(peer, best)))
-			best = peer;
+		if (server_state(server) == state &&
+		    suits(engine, slab, server, new_zone) &&
+		    (!best || better(server, best)))
+			best = server;
 	}
 	return best;
 }
 
 /* A remote server before the local fallback, and rather that than a zone to
  * itself. */
-static struct peer *pick(const struct engine *engine, const struct slab *slab,
-			 enum peer_state state)
+static struct server *pick(const struct engine *engine, const struct slab *slab,
+			   enum server_state state)
 {
-	struct peer *peer = place_pick(engine, slab, state, true);
+	struct server *server = placement_pick(engine, slab, state, true);
 
-	if (!peer || peer->local)
-		peer = place_pick(engine, slab, state, false);
-	return peer;
+	if (!server || server->local)
+		server = placement_pick(engine, slab, state, false);
+	return server;
 }
 
 /* --- asking --- */
 
-/* Asks PEER, which may be gone by then, for PART as ROW. */
-static bool ask(struct slab_part *part, struct peer *peer, uint8_t row,
-		bool keepers)
+/* Asks SERVER, which may be gone by then, for SHARD as INDEX. */
+static bool ask(struct slab_shard *shard, struct server *server, uint8_t index,
+		bool for_repair)
 {
-	part->row = row;
-	part->peer = peer->index;
-	atomic_store(&part->keepers, keepers);
-	atomic_store(&part->state, PART_ASKED);
-	if (peer_ask_part(peer, part))
+	shard->index = index;
+	shard->server = server->index;
+	atomic_store(&shard->for_repair, for_repair);
+	atomic_store(&shard->state, SHARD_ASKED);
+	if (server_ask_shard(server, shard))
 		return true;
-	atomic_store(&part->state, PART_NONE);
+	atomic_store(&shard->state, SHARD_NONE);
 	return false;
 }
 
-struct slab_part *place_ask_keepers(struct engine *engine, struct slab *slab,
-				    uint8_t row)
+struct slab_shard *placement_ask_for_repair(struct engine *engine,
+					    struct slab *slab, uint8_t index)
 {
-	struct slab_part *part;
-	struct peer *peer;
+	struct slab_shard *shard;
+	struct server *server;
 
 	/* Inside, as one that is UNMAPPED may be being allocated. */
 	if (slab_enter(slab) != SLAB_LIVE)
 		return NULL;
-	part = slab_unused_part(&engine->slabs, slab);
-	peer = pick(engine, slab, PEER_UP);
-	if (part && (!peer || !ask(part, peer, row, true)))
-		part = NULL;
+	shard = slab_unused_shard(&engine->slabs, slab);
+	server = pick(engine, slab, SERVER_UP);
+	if (shard && (!server || !ask(shard, server, index, true)))
+		shard = NULL;
 	slab_leave(slab);
-	return part;
+	return shard;
 }
 
 /* --- allocating --- */
 
-/* The parts of the allocation under way, as bits of their rows. */
-static uint32_t rows_under_way(const struct engine *engine,
-			       const struct slab *slab)
+/* The shards of the allocation under way, as bits of their shard indexes. */
+static uint32_t indexes_under_way(const struct engine *engine,
+				  const struct slab *slab)
 {
-	uint32_t rows = 0;
+	uint32_t indexes = 0;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part_state(part) != PART_NONE &&
-		    !atomic_load(&part->keepers))
-			rows |= 1u << part->row;
+		if (shard_state(shard) != SHARD_NONE &&
+		    !atomic_load(&shard->for_repair))
+			indexes |= 1u << shard->index;
 	}
-	return rows;
+	return indexes;
 }
 
-/* One that is BROKEN is waited for only where the pages could not be kept
+/* One that is RECOVERING is waited for only where the pages could not be kept
  * otherwise. */
-static struct peer *pick_for_alloc(const struct engine *engine,
-				   const struct slab *slab, uint32_t rows)
+static struct server *pick_for_alloc(const struct engine *engine,
+				     const struct slab *slab, uint32_t indexes)
 {
-	struct peer *peer = pick(engine, slab, PEER_UP);
+	struct server *server = pick(engine, slab, SERVER_UP);
 
-	if (!peer &&
-	    (uint32_t)__builtin_popcount(rows) < engine->redundancy.need)
-		peer = pick(engine, slab, PEER_BROKEN);
-	return peer;
+	if (!server &&
+	    (uint32_t)__builtin_popcount(indexes) < engine->redundancy.need)
+		server = pick(engine, slab, SERVER_RECOVERING);
+	return server;
 }
 
-/* Asks for every row that nobody has been asked for.  How many. */
+/* Asks for every shard index that nobody has been asked for.  How many. */
 static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 {
-	uint32_t rows = rows_under_way(engine, slab), asked = 0;
+	uint32_t indexes = indexes_under_way(engine, slab), asked = 0;
 
-	for (uint8_t row = 0; row < engine->redundancy.parts; row++) {
-		struct slab_part *part;
-		struct peer *peer;
+	for (uint8_t index = 0; index < engine->redundancy.shards; index++) {
+		struct slab_shard *shard;
+		struct server *server;
 
-		if (rows & 1u << row)
+		if (indexes & 1u << index)
 			continue;
-		part = slab_unused_part(&engine->slabs, slab);
-		peer = pick_for_alloc(engine, slab, rows);
-		if (!part || !peer)
+		shard = slab_unused_shard(&engine->slabs, slab);
+		server = pick_for_alloc(engine, slab, indexes);
+		if (!shard || !server)
 			break;
 		atomic_fetch_add(&slab->asks, 1);
-		if (!ask(part, peer, row, false)) {
+		if (!ask(shard, server, index, false)) {
 			atomic_fetch_sub(&slab->asks, 1);
-			row--; /* it went just now */
+			index--; /* it went just now */
 			continue;
 		}
-		rows |= 1u << row;
+		indexes |= 1u << index;
 		asked++;
 	}
 	return asked;
@@ -180,20 +182,20 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 /* No more can be had: LIVE with what there is, where that is enough. */
 static void finish(struct engine *engine, struct slab *slab)
 {
-	uint32_t rows = rows_under_way(engine, slab);
-	bool enough =
-		(uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+	uint32_t indexes = indexes_under_way(engine, slab);
+	bool enough = (uint32_t)__builtin_popcount(indexes) >=
+		      engine->redundancy.need;
 
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *shard = &slab->shards[i];
 
-		if (part_state(part) != PART_GIVEN)
+		if (shard_state(shard) != SHARD_GIVEN)
 			continue;
 		if (enough) {
-			part_mark_all_current(&engine->slabs, part);
-			atomic_store(&part->state, PART_LIVE);
+			shard_mark_all_current(&engine->slabs, shard);
+			atomic_store(&shard->state, SHARD_LIVE);
 		} else {
-			place_give_back(engine, part, PART_GIVEN);
+			placement_give_back(engine, shard, SHARD_GIVEN);
 		}
 	}
 	if (!enough) {
@@ -201,8 +203,8 @@ static void finish(struct engine *engine, struct slab *slab)
 		return;
 	}
 	slab_finish_alloc(&engine->slabs, slab);
-	if (rows != (1u << engine->redundancy.parts) - 1)
-		keeper_poke(engine);
+	if (indexes != (1u << engine->redundancy.shards) - 1)
+		repair_wake(engine);
 }
 
 /* By the one thread that has the allocation in hand: who began it, and later
@@ -218,47 +220,48 @@ static void go_on(struct engine *engine, struct slab *slab)
 	} while (atomic_fetch_sub(&slab->asks, 1) == 1);
 }
 
-void place_answer(struct engine *engine, struct slab_part *part,
-		  const struct remote_slab *remote)
+void placement_answer(struct engine *engine, struct slab_shard *shard,
+		      const struct remote_slab *remote)
 {
-	struct slab *slab = part->slab;
-	bool keepers = atomic_load(&part->keepers);
+	struct slab *slab = shard->slab;
+	bool for_repair = atomic_load(&shard->for_repair);
 
 	if (remote) {
-		part->remote = *remote;
-		atomic_fetch_add(&peer_of_part(engine, part)->slabs, 1);
+		shard->remote = *remote;
+		atomic_fetch_add(&server_of_shard(engine, shard)->slabs, 1);
 	}
-	atomic_store(&part->state, !remote   ? PART_NONE
-				   : keepers ? PART_SPARE
-					     : PART_GIVEN);
-	if (keepers)
-		keeper_poke(engine);
+	atomic_store(&shard->state, !remote	 ? SHARD_NONE
+				    : for_repair ? SHARD_SPARE
+						 : SHARD_GIVEN);
+	if (for_repair)
+		repair_wake(engine);
 	else if (atomic_fetch_sub(&slab->asks, 1) == 1)
 		go_on(engine, slab);
 }
 
-void place_give_back(struct engine *engine, struct slab_part *part,
-		     enum part_state state)
+void placement_give_back(struct engine *engine, struct slab_shard *shard,
+			 enum shard_state state)
 {
 	uint8_t expected = (uint8_t)state;
 
-	/* Before peer and remote are read: of a part that is NONE they are
+	/* Before server and remote are read: of a shard that is NONE they are
 	 * those of whoever asks for it next. */
-	if (!atomic_compare_exchange_strong(&part->state, &expected,
-					    PART_GOING))
+	if (!atomic_compare_exchange_strong(&shard->state, &expected,
+					    SHARD_LEAVING))
 		return;
-	/* Queued before anybody can ask for the part again: the server would
+	/* Queued before anybody can ask for the shard again: the server would
 	 * answer with the slab that is to be freed. */
-	peer_give_back(peer_of_part(engine, part), part->remote.slab,
-		       slab_number(&engine->slabs, part->slab));
-	atomic_store(&part->state, PART_NONE);
+	server_give_back(server_of_shard(engine, shard), shard->remote.slab,
+			 slab_number(&engine->slabs, shard->slab));
+	atomic_store(&shard->state, SHARD_NONE);
 }
 
-/* One that is BROKEN and was not worth waiting for says nothing of its room. */
+/* One that is RECOVERING and was not worth waiting for says nothing of its
+ * room. */
 static bool any_server_there(const struct engine *engine)
 {
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		if (peer_state(&engine->peers[i]) == PEER_UP)
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		if (server_state(&engine->servers[i]) == SERVER_UP)
 			return true;
 	}
 	return false;
@@ -269,22 +272,23 @@ static bool any_server_there(const struct engine *engine)
 #define BACK_NS	 (1 * NS_PER_S)
 #define SLICE_NS (20 * NS_PER_MS)
 
-/* The pause where a server has room and still is not to be asked: the keeper
+/* The pause where a server has room and still is not to be asked: the repairer
  * asked it for this very slab, or it came back only just now.  Nothing wakes
  * who waits for that, and a real-time thread must not go round without a pause.
  */
 #define PAUSE_NS NS_PER_MS
 
 /* A server that may have room once it is back, or NULL. */
-static struct peer *broken_peer(const struct engine *engine, bool only_lately)
+static struct server *broken_server(const struct engine *engine,
+				    bool only_lately)
 {
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		struct peer *peer = &engine->peers[i];
-		uint64_t until_ns = atomic_load(&peer->broken_ns) + BACK_NS;
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
+		uint64_t until_ns = atomic_load(&server->broken_ns) + BACK_NS;
 
-		if (peer_state(peer) == PEER_BROKEN &&
+		if (server_state(server) == SERVER_RECOVERING &&
 		    (!only_lately || clock_left_ns(until_ns) > 0))
-			return peer;
+			return server;
 	}
 	return NULL;
 }
@@ -295,10 +299,10 @@ static bool enough_room(const struct engine *engine)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		const struct peer *peer = &engine->peers[i];
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		const struct server *server = &engine->servers[i];
 
-		n += peer_state(peer) == PEER_UP && has_room(peer);
+		n += server_state(server) == SERVER_UP && has_room(server);
 	}
 	return n >= engine->redundancy.need;
 }
@@ -308,20 +312,21 @@ static bool enough_room(const struct engine *engine)
 static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
 {
 	bool others = any_server_there(engine);
-	struct peer *peer = broken_peer(engine, others);
+	struct server *server = broken_server(engine, others);
 	uint64_t until_ns = clock_now_ns() + SLICE_NS;
 
 	if (enough_room(engine) && clock_left_ns(deadline_ns) > 0) {
 		clock_sleep_ns(PAUSE_NS);
 		return -EAGAIN;
 	}
-	if (!peer || clock_left_ns(deadline_ns) == 0)
+	if (!server || clock_left_ns(deadline_ns) == 0)
 		return others ? -ENOSPC : -EIO;
-	peer_wait(peer, until_ns < deadline_ns ? until_ns : deadline_ns);
+	server_wait(server, until_ns < deadline_ns ? until_ns : deadline_ns);
 	return -EAGAIN;
 }
 
-int place_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
+int placement_slab(struct engine *engine, struct slab *slab,
+		   uint64_t deadline_ns)
 {
 	uint32_t generation = atomic_load(&slab->generation), now;
 	bool asked = false;

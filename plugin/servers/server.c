@@ -12,245 +12,246 @@
 #include "repair/repair.h"
 #include "pages/slab.h"
 
-int peer_create(struct peer *peer, struct engine *engine, uint32_t index,
-		const struct net_name *name, struct reason *why)
+int server_create(struct server *server, struct engine *engine, uint32_t index,
+		  const struct net_name *name, struct error *why)
 {
-	memset(peer, 0, sizeof *peer);
-	peer->engine = engine;
-	peer->index = index;
-	peer->name = *name;
-	peer->text = net_name_format(name);
-	peer->fd = -1;
-	peer->orphan_label = PEER_NO_LABEL;
-	peer->asks_end = &peer->asks;
-	peer->max_given_back = engine->slabs.n;
-	peer->given_back =
-		calloc(peer->max_given_back, sizeof *peer->given_back);
-	if (!peer->given_back) {
-		reason_set(why, "out of memory");
+	memset(server, 0, sizeof *server);
+	server->engine = engine;
+	server->index = index;
+	server->name = *name;
+	server->text = net_name_format(name);
+	server->fd = -1;
+	server->orphan_label = SERVER_NO_LABEL;
+	server->asks_end = &server->asks;
+	server->max_given_back = engine->slabs.n;
+	server->given_back =
+		calloc(server->max_given_back, sizeof *server->given_back);
+	if (!server->given_back) {
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	peer->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (peer->wake_fd < 0) {
+	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->wake_fd < 0) {
 		int rc = -errno;
 
-		reason_set(why, "eventfd: %s", strerror(errno));
-		free(peer->given_back);
+		error_set(why, "eventfd: %s", strerror(errno));
+		free(server->given_back);
 		return rc;
 	}
-	pthread_mutex_init(&peer->lock, NULL);
-	clock_cond_init(&peer->changed);
+	pthread_mutex_init(&server->lock, NULL);
+	clock_cond_init(&server->changed);
 	return 0;
 }
 
-void peer_destroy(struct peer *peer)
+void server_destroy(struct server *server)
 {
-	close(peer->wake_fd);
-	free(peer->given_back);
-	pthread_cond_destroy(&peer->changed);
-	pthread_mutex_destroy(&peer->lock);
+	close(server->wake_fd);
+	free(server->given_back);
+	pthread_cond_destroy(&server->changed);
+	pthread_mutex_destroy(&server->lock);
 }
 
-const char *peer_state_name(enum peer_state state)
+const char *server_state_name(enum server_state state)
 {
 	switch (state) {
-	case PEER_DOWN:
+	case SERVER_DOWN:
 		return "down";
-	case PEER_BROKEN:
+	case SERVER_RECOVERING:
 		return "recovering";
-	case PEER_UP:
+	case SERVER_UP:
 		return "up";
 	}
 	return "unknown";
 }
 
-void peer_wake(struct peer *peer)
+void server_wake(struct server *server)
 {
 	uint64_t one = 1;
 
 	/* Fails only where the count is at its limit: awake anyway. */
-	(void)!write(peer->wake_fd, &one, sizeof one);
+	(void)!write(server->wake_fd, &one, sizeof one);
 }
 
-void peer_set_release(struct peer *peer, uint32_t slabs)
+void server_set_release(struct server *server, uint32_t slabs)
 {
-	if (atomic_exchange(&peer->release_slabs, slabs) != slabs)
-		keeper_poke(peer->engine);
+	if (atomic_exchange(&server->release_slabs, slabs) != slabs)
+		repair_wake(server->engine);
 }
 
-void peer_set_state(struct peer *peer, enum peer_state state)
+void server_set_state(struct server *server, enum server_state state)
 {
-	pthread_mutex_lock(&peer->lock);
-	if (state != PEER_BROKEN)
-		atomic_store(&peer->away_ns, 0);
-	atomic_store(&peer->state, state);
-	pthread_cond_broadcast(&peer->changed);
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_lock(&server->lock);
+	if (state != SERVER_RECOVERING)
+		atomic_store(&server->away_ns, 0);
+	atomic_store(&server->state, state);
+	pthread_cond_broadcast(&server->changed);
+	pthread_mutex_unlock(&server->lock);
 }
 
-void peer_set_zone(struct peer *peer, const char *zone)
+void server_set_zone(struct server *server, const char *zone)
 {
-	size_t length = strnlen(zone, sizeof peer->zone - 1);
+	size_t length = strnlen(zone, sizeof server->zone - 1);
 
-	pthread_mutex_lock(&peer->lock);
-	memcpy(peer->zone, zone, length);
-	peer->zone[length] = 0;
-	pthread_mutex_unlock(&peer->lock);
-	atomic_store(&peer->zone_id, length ? crc32c(zone, length) | 1 : 0);
+	pthread_mutex_lock(&server->lock);
+	memcpy(server->zone, zone, length);
+	server->zone[length] = 0;
+	pthread_mutex_unlock(&server->lock);
+	atomic_store(&server->zone_id, length ? crc32c(zone, length) | 1 : 0);
 }
 
-void peer_break(struct peer *peer, const char *why)
+void server_break(struct server *server, const char *why)
 {
 	bool mine;
 
-	pthread_mutex_lock(&peer->lock);
-	mine = peer_state(peer) == PEER_UP;
+	pthread_mutex_lock(&server->lock);
+	mine = server_state(server) == SERVER_UP;
 	if (mine) {
-		atomic_store(&peer->broken_ns, clock_now_ns());
-		atomic_store(&peer->away_ns, atomic_load(&peer->broken_ns));
-		atomic_store(&peer->state, PEER_BROKEN);
-		reason_set(&peer->broken_why, "%s", why);
+		atomic_store(&server->broken_ns, clock_now_ns());
+		atomic_store(&server->away_ns, atomic_load(&server->broken_ns));
+		atomic_store(&server->state, SERVER_RECOVERING);
+		error_set(&server->broken_why, "%s", why);
 	}
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_unlock(&server->lock);
 	if (mine)
-		peer_wake(peer);
+		server_wake(server);
 }
 
-bool peer_is_away(const struct peer *peer, uint64_t ns)
+bool server_is_away(const struct server *server, uint64_t ns)
 {
-	uint64_t since_ns = atomic_load(&peer->away_ns);
+	uint64_t since_ns = atomic_load(&server->away_ns);
 
 	return since_ns && clock_left_ns(since_ns + ns) == 0;
 }
 
-int peer_wait(struct peer *peer, uint64_t deadline_ns)
+int server_wait(struct server *server, uint64_t deadline_ns)
 {
 	struct timespec until = clock_timespec(deadline_ns);
 	int rc = 0;
 
-	pthread_mutex_lock(&peer->lock);
-	while (peer_state(peer) == PEER_BROKEN && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&peer->changed, &peer->lock,
+	pthread_mutex_lock(&server->lock);
+	while (server_state(server) == SERVER_RECOVERING && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&server->changed, &server->lock,
 					    &until);
-	rc = peer_state(peer) == PEER_BROKEN ? -ETIMEDOUT : 0;
-	pthread_mutex_unlock(&peer->lock);
+	rc = server_state(server) == SERVER_RECOVERING ? -ETIMEDOUT : 0;
+	pthread_mutex_unlock(&server->lock);
 	return rc;
 }
 
-void peer_stays_away(struct peer *peer)
+void server_stays_away(struct server *server)
 {
-	pthread_mutex_lock(&peer->lock);
-	atomic_store(&peer->broken_ns, 0);
-	pthread_cond_broadcast(&peer->changed);
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_lock(&server->lock);
+	atomic_store(&server->broken_ns, 0);
+	pthread_cond_broadcast(&server->changed);
+	pthread_mutex_unlock(&server->lock);
 }
 
-void peer_wait_return(struct peer *peer, uint64_t until_ns)
+void server_wait_return(struct server *server, uint64_t until_ns)
 {
 	struct timespec until = clock_timespec(until_ns);
 	int rc = 0;
 
-	pthread_mutex_lock(&peer->lock);
-	while (peer_state(peer) == PEER_BROKEN &&
-	       atomic_load(&peer->broken_ns) != 0 && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&peer->changed, &peer->lock,
+	pthread_mutex_lock(&server->lock);
+	while (server_state(server) == SERVER_RECOVERING &&
+	       atomic_load(&server->broken_ns) != 0 && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&server->changed, &server->lock,
 					    &until);
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_unlock(&server->lock);
 }
 
-bool peer_ask_part(struct peer *peer, struct slab_part *part)
+bool server_ask_shard(struct server *server, struct slab_shard *shard)
 {
 	bool asked;
 
-	pthread_mutex_lock(&peer->lock);
-	asked = peer_state(peer) != PEER_DOWN;
+	pthread_mutex_lock(&server->lock);
+	asked = server_state(server) != SERVER_DOWN;
 	if (asked) {
-		part->next_ask = NULL;
-		*peer->asks_end = part;
-		peer->asks_end = &part->next_ask;
+		shard->next_ask = NULL;
+		*server->asks_end = shard;
+		server->asks_end = &shard->next_ask;
 	}
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_unlock(&server->lock);
 	if (asked)
-		peer_wake(peer);
+		server_wake(server);
 	return asked;
 }
 
-struct slab_part *peer_next_ask(struct peer *peer)
+struct slab_shard *server_next_ask(struct server *server)
 {
-	struct slab_part *part;
+	struct slab_shard *shard;
 
-	pthread_mutex_lock(&peer->lock);
-	part = peer->asks;
-	if (part) {
-		peer->asks = part->next_ask;
-		if (!peer->asks)
-			peer->asks_end = &peer->asks;
+	pthread_mutex_lock(&server->lock);
+	shard = server->asks;
+	if (shard) {
+		server->asks = shard->next_ask;
+		if (!server->asks)
+			server->asks_end = &server->asks;
 	}
-	pthread_mutex_unlock(&peer->lock);
-	return part;
+	pthread_mutex_unlock(&server->lock);
+	return shard;
 }
 
-void peer_ask_again(struct peer *peer, struct slab_part *part)
+void server_ask_again(struct server *server, struct slab_shard *shard)
 {
-	pthread_mutex_lock(&peer->lock);
-	part->next_ask = peer->asks;
-	if (!peer->asks)
-		peer->asks_end = &part->next_ask;
-	peer->asks = part;
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_lock(&server->lock);
+	shard->next_ask = server->asks;
+	if (!server->asks)
+		server->asks_end = &shard->next_ask;
+	server->asks = shard;
+	pthread_mutex_unlock(&server->lock);
 }
 
-void peer_give_back(struct peer *peer, uint32_t slab, uint64_t label)
+void server_give_back(struct server *server, uint32_t slab, uint64_t label)
 {
-	pthread_mutex_lock(&peer->lock);
-	/* There is room for all that the peer can hold: a slab has one part
+	pthread_mutex_lock(&server->lock);
+	/* There is room for all that the server can hold: a slab has one shard
 	 * there at most, and is freed before it is asked for again. */
-	if (peer_state(peer) != PEER_DOWN &&
-	    peer->n_given_back < peer->max_given_back)
-		peer->given_back[peer->n_given_back++] =
+	if (server_state(server) != SERVER_DOWN &&
+	    server->n_given_back < server->max_given_back)
+		server->given_back[server->n_given_back++] =
 			(struct given_back){ .slab = slab,
 					     .label = (uint32_t)label };
-	pthread_mutex_unlock(&peer->lock);
-	peer_wake(peer);
+	pthread_mutex_unlock(&server->lock);
+	server_wake(server);
 }
 
-bool peer_next_given_back(struct peer *peer, struct given_back *given)
+bool server_next_given_back(struct server *server, struct given_back *given)
 {
 	bool any;
 
-	pthread_mutex_lock(&peer->lock);
-	any = peer->n_given_back > 0;
+	pthread_mutex_lock(&server->lock);
+	any = server->n_given_back > 0;
 	if (any)
-		*given = peer->given_back[--peer->n_given_back];
-	pthread_mutex_unlock(&peer->lock);
+		*given = server->given_back[--server->n_given_back];
+	pthread_mutex_unlock(&server->lock);
 	return any;
 }
 
-bool peer_given_back_by_label(struct peer *peer, uint64_t label,
-			      struct given_back *given)
+bool server_given_back_by_label(struct server *server, uint64_t label,
+				struct given_back *given)
 {
 	uint64_t i = 0;
 	bool found;
 
-	pthread_mutex_lock(&peer->lock);
-	while (i < peer->n_given_back && peer->given_back[i].label != label)
+	pthread_mutex_lock(&server->lock);
+	while (i < server->n_given_back && server->given_back[i].label != label)
 		i++;
-	found = i < peer->n_given_back;
+	found = i < server->n_given_back;
 	if (found) {
-		*given = peer->given_back[i];
-		peer->given_back[i] = peer->given_back[--peer->n_given_back];
+		*given = server->given_back[i];
+		server->given_back[i] =
+			server->given_back[--server->n_given_back];
 	}
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_unlock(&server->lock);
 	return found;
 }
 
-void peer_forget_given_back(struct peer *peer)
+void server_forget_given_back(struct server *server)
 {
-	pthread_mutex_lock(&peer->lock);
-	peer->n_given_back = 0;
-	peer->orphan_label = PEER_NO_LABEL;
-	peer->has_unsure_free = false;
-	pthread_mutex_unlock(&peer->lock);
+	pthread_mutex_lock(&server->lock);
+	server->n_given_back = 0;
+	server->orphan_label = SERVER_NO_LABEL;
+	server->has_unsure_free = false;
+	pthread_mutex_unlock(&server->lock);
 }
 
 /* --- how long it takes --- */
@@ -265,28 +266,28 @@ static void store(_Atomic uint64_t *value, uint64_t n)
 	atomic_store_explicit(value, n, memory_order_relaxed);
 }
 
-void peer_took(struct peer *peer, uint64_t ns)
+void server_took(struct server *server, uint64_t ns)
 {
-	uint64_t usual = load(&peer->usual_ns);
-	uint64_t deviation = load(&peer->deviation_ns);
+	uint64_t usual = load(&server->usual_ns);
+	uint64_t deviation = load(&server->deviation_ns);
 	uint64_t off = ns > usual ? ns - usual : usual - ns;
 
 	if (usual == 0) {
-		store(&peer->usual_ns, ns);
-		store(&peer->deviation_ns, ns / 2);
+		store(&server->usual_ns, ns);
+		store(&server->deviation_ns, ns / 2);
 		return;
 	}
-	store(&peer->deviation_ns, deviation - deviation / 4 + off / 4);
-	store(&peer->usual_ns, usual - usual / 8 + ns / 8);
+	store(&server->deviation_ns, deviation - deviation / 4 + off / 4);
+	store(&server->usual_ns, usual - usual / 8 + ns / 8);
 }
 
-void peer_took_at_least(struct peer *peer, uint64_t ns)
+void server_took_at_least(struct server *server, uint64_t ns)
 {
-	if (ns > load(&peer->usual_ns))
-		store(&peer->usual_ns, ns);
+	if (ns > load(&server->usual_ns))
+		store(&server->usual_ns, ns);
 }
 
-uint64_t peer_patience_ns(const struct peer *peer)
+uint64_t server_patience_ns(const struct server *server)
 {
-	return load(&peer->usual_ns) + 4 * load(&peer->deviation_ns);
+	return load(&server->usual_ns) + 4 * load(&server->deviation_ns);
 }

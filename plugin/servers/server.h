@@ -1,12 +1,12 @@
-/* A peer: one memory server as the plugin sees it.
+/* A server: one memory server as the plugin sees it.
  *
  *   DOWN --session opened, lanes built--> UP
- *   UP   --a transfer failed-----------> BROKEN    (any thread)
- *   UP   --control connection failed---> BROKEN    (its session's thread)
- *   BROKEN --fenced, or resumed; lanes rebuilt--> UP
- *   BROKEN --lost----------------------> DOWN
+ *   UP   --a transfer failed-----------> RECOVERING    (any thread)
+ *   UP   --control connection failed---> RECOVERING    (its session's thread)
+ *   RECOVERING --fenced, or resumed; lanes rebuilt--> UP
+ *   RECOVERING --lost----------------------> DOWN
  *
- * BROKEN: requests to this server wait, within their own deadlines.  The
+ * RECOVERING: requests to this server wait, within their own deadlines.  The
  * session's thread aborts all links, waits until no request uses one, has the
  * server fence them (WIRE_FENCE: no byte that was sent on one reaches a slab
  * any more), and builds new ones; then the requests are repeated.  Without the
@@ -22,14 +22,14 @@
  *   - or for the request timeout, where it holds no slab of this plugin.
  *
  * DOWN: what the server held is lost (its session's slabs go with the session).
- * Before this state is entered every slab of the peer is CLOSING, so that no
+ * Before this state is entered every slab of the server is CLOSING, so that no
  * request waits for it here; then its present pages become LOST and the slabs
  * UNMAPPED, free for new writes.
  *
- * Only the session's thread leaves DOWN and BROKEN.
+ * Only the session's thread leaves DOWN and RECOVERING.
  */
-#ifndef RSWAP_PEER_H
-#define RSWAP_PEER_H
+#ifndef RSWAP_SERVER_H
+#define RSWAP_SERVER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,7 +42,7 @@
 #include "transport/transport.h"
 
 struct engine;
-struct slab_part;
+struct slab_shard;
 
 /* A slab that is to be freed: the server's number, and the label by which it
  * was asked for. */
@@ -51,36 +51,37 @@ struct given_back {
 	uint32_t label; /* a number of the slab table */
 };
 
-enum peer_state { PEER_DOWN, PEER_BROKEN, PEER_UP };
+enum server_state { SERVER_DOWN, SERVER_RECOVERING, SERVER_UP };
 
-#define PEER_NO_LABEL UINT64_MAX
+#define SERVER_NO_LABEL UINT64_MAX
 
-struct peer {
+struct server {
 	struct engine *engine;
 	uint32_t index;
 	struct net_name name;
 	struct net_text text; /* of name, for messages */
 
-	_Atomic int state; /* enum peer_state; changed under lock */
-	/* When it became BROKEN last; 0 once it was found not to be back at
+	_Atomic int state; /* enum server_state; changed under lock */
+	/* When it became RECOVERING last; 0 once it was found not to be back at
 	 * once. */
 	_Atomic uint64_t broken_ns;
-	_Atomic uint64_t away_ns; /* since when it is BROKEN; 0: it is not */
+	_Atomic uint64_t
+		away_ns; /* since when it is RECOVERING; 0: it is not */
 	_Atomic uint64_t free_bytes, total_bytes; /* as the server last told */
 	_Atomic uint32_t slabs;			  /* held there */
 	bool local; /* the fallback: a file of this machine */
 	/* How many slabs the server asks to be given back (WIRE_RELEASE_ALL:
 	 * all). */
 	_Atomic uint32_t release_slabs;
-	uint32_t moving; /* the keeper's: of its slabs, under way */
-	bool told_away;	 /* the keeper's: since it broke */
-	_Atomic uint64_t wrong_units; /* read from there, by the checksum */
+	uint32_t moving; /* the repairer's: of its slabs, under way */
+	bool told_away;	 /* the repairer's: since it broke */
+	_Atomic uint64_t wrong_chunks; /* read from there, by the checksum */
 	/* How long its READs take, and how much they differ: smoothed as TCP's
 	 * round trip times (RFC 6298).  Written by any request, without a lock:
 	 * an update that is lost does no harm. */
 	_Atomic uint64_t usual_ns, deviation_ns;
-	_Atomic uint32_t sessions;		       /* opened, ever */
-	_Atomic uint32_t recoveries;		       /* BROKEN to UP, ever */
+	_Atomic uint32_t sessions;   /* opened, ever */
+	_Atomic uint32_t recoveries; /* RECOVERING to UP, ever */
 	const struct transport_ops *_Atomic transport; /* of the session */
 
 	/* On the control connection, last; 0: never. */
@@ -90,12 +91,12 @@ struct peer {
 	 */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct slab_part *asks; /* ASKED, first in, first out */
-	struct slab_part **asks_end;
+	struct slab_shard *asks; /* ASKED, first in, first out */
+	struct slab_shard **asks_end;
 	struct given_back *given_back;
 	uint64_t n_given_back, max_given_back;
-	struct reason broken_why;
-	struct reason first_why; /* why the first open failed */
+	struct error broken_why;
+	struct error first_why; /* why the first open failed */
 	int first_status;
 	bool first_over;	    /* the first open succeeded or failed */
 	int fd;			    /* the control connection, or -1 */
@@ -105,7 +106,7 @@ struct peer {
 	 * 0: none.  Two zones that share one are taken for the same. */
 	_Atomic uint32_t zone_id;
 
-	int wake_fd; /* eventfd: asks, BROKEN or stopping */
+	int wake_fd; /* eventfd: asks, RECOVERING or stopping */
 	atomic_bool stopping;
 	pthread_t thread;
 	bool has_thread;
@@ -122,7 +123,7 @@ struct peer {
 	struct link_group *links;
 	uint32_t next_cookie;
 	/* The label of an ALLOC whose answer was not waited for: the server may
-	 * have a slab for it that nobody knows.  PEER_NO_LABEL: none. */
+	 * have a slab for it that nobody knows.  SERVER_NO_LABEL: none. */
 	uint64_t orphan_label;
 	/* A FREE that was sent and not answered: the server may have handed the
 	 * slab of that number out again, so nothing else is asked before. */
@@ -134,74 +135,75 @@ struct peer {
 	struct log_limit lines;
 };
 
-int peer_create(struct peer *peer, struct engine *engine, uint32_t index,
-		const struct net_name *name, struct reason *why);
-void peer_destroy(struct peer *peer);
+int server_create(struct server *server, struct engine *engine, uint32_t index,
+		  const struct net_name *name, struct error *why);
+void server_destroy(struct server *server);
 
-static inline enum peer_state peer_state(const struct peer *peer)
+static inline enum server_state server_state(const struct server *server)
 {
-	return (enum peer_state)atomic_load(&peer->state);
+	return (enum server_state)atomic_load(&server->state);
 }
 
-const char *peer_state_name(enum peer_state state);
+const char *server_state_name(enum server_state state);
 
 /* What its server calls its zone; "": none.  The session's thread, while
  * DOWN. */
-void peer_set_zone(struct peer *peer, const char *zone);
+void server_set_zone(struct server *server, const char *zone);
 
-/* From UP to BROKEN, with a log line; without effect in any other state.  Any
- * thread; the caller holds a link to the peer, or is its session. */
-void peer_break(struct peer *peer, const char *why);
+/* From UP to RECOVERING, with a log line; without effect in any other state.
+ * Any thread; the caller holds a link to the server, or is its session. */
+void server_break(struct server *server, const char *why);
 
 /* It will not be back in a moment: the first attempt to get it back has failed,
  * or it broke by not answering at all.  Any thread. */
-void peer_stays_away(struct peer *peer);
+void server_stays_away(struct server *server);
 
-/* Whether it has been BROKEN for NS and longer. */
-bool peer_is_away(const struct peer *peer, uint64_t ns);
+/* Whether it has been RECOVERING for NS and longer. */
+bool server_is_away(const struct server *server, uint64_t ns);
 
-/* Waits while the peer is BROKEN and may be back at any moment, until UNTIL_NS.
+/* Waits while the server is RECOVERING and may be back at any moment, until
+ * UNTIL_NS.
  */
-void peer_wait_return(struct peer *peer, uint64_t until_ns);
+void server_wait_return(struct server *server, uint64_t until_ns);
 
-/* Waits while the peer is BROKEN.  0 or -ETIMEDOUT. */
-int peer_wait(struct peer *peer, uint64_t deadline_ns);
+/* Waits while the server is RECOVERING.  0 or -ETIMEDOUT. */
+int server_wait(struct server *server, uint64_t deadline_ns);
 
-/* Asks the session to allocate PART (ASKED), and returns at once: the session
- * calls place_answer.  False where the peer is DOWN. */
-bool peer_ask_part(struct peer *peer, struct slab_part *part);
+/* Asks the session to allocate SHARD (ASKED), and returns at once: the session
+ * calls placement_answer.  False where the server is DOWN. */
+bool server_ask_shard(struct server *server, struct slab_shard *shard);
 
 /* Has the session free the server's slab of that number, which was asked for by
  * LABEL and which nobody uses any more.  Any thread. */
-void peer_give_back(struct peer *peer, uint32_t slab, uint64_t label);
+void server_give_back(struct server *server, uint32_t slab, uint64_t label);
 
 /* A READ from this server took that long; or at least that long, as another
  * server was faster.  Any thread. */
-void peer_took(struct peer *peer, uint64_t ns);
-void peer_took_at_least(struct peer *peer, uint64_t ns);
+void server_took(struct server *server, uint64_t ns);
+void server_took_at_least(struct server *server, uint64_t ns);
 
 /* After what time a READ from it is unusually late. */
-uint64_t peer_patience_ns(const struct peer *peer);
+uint64_t server_patience_ns(const struct server *server);
 
-/* Notes what the server asks for, and pokes the keeper where that is something
- * else than before. */
-void peer_set_release(struct peer *peer, uint32_t slabs);
+/* Notes what the server asks for, and pokes the repairer where that is
+ * something else than before. */
+void server_set_release(struct server *server, uint32_t slabs);
 
 /* Has the session's thread look at what there is to do.  Any thread. */
-void peer_wake(struct peer *peer);
+void server_wake(struct server *server);
 
 /* For the session's thread: sets the state and wakes who waits for it. */
-void peer_set_state(struct peer *peer, enum peer_state state);
-/* Takes the part that was asked for first, or NULL; puts it back as the first.
+void server_set_state(struct server *server, enum server_state state);
+/* Takes the shard that was asked for first, or NULL; puts it back as the first.
  */
-struct slab_part *peer_next_ask(struct peer *peer);
-void peer_ask_again(struct peer *peer, struct slab_part *part);
+struct slab_shard *server_next_ask(struct server *server);
+void server_ask_again(struct server *server, struct slab_shard *shard);
 /* Takes a slab that was given back, any or that of LABEL: false where there is
  * none. */
-bool peer_next_given_back(struct peer *peer, struct given_back *given);
-bool peer_given_back_by_label(struct peer *peer, uint64_t label,
-			      struct given_back *given);
+bool server_next_given_back(struct server *server, struct given_back *given);
+bool server_given_back_by_label(struct server *server, uint64_t label,
+				struct given_back *given);
 /* The session is gone, and these with it. */
-void peer_forget_given_back(struct peer *peer);
+void server_forget_given_back(struct server *server);
 
 #endif

@@ -17,42 +17,43 @@
 /* Between two slots that are made ready: requests use the disk as well. */
 #define PREPARE_NS (10 * NS_PER_MS)
 
-static struct fallback *fallback_of(const struct peer *peer)
+static struct fallback *fallback_of(const struct server *server)
 {
-	return &peer->engine->fallback;
+	return &server->engine->fallback;
 }
 
-static void tell_free(struct peer *peer)
+static void tell_free(struct server *server)
 {
-	atomic_store(&peer->free_bytes, fallback_free_bytes(fallback_of(peer)));
+	atomic_store(&server->free_bytes,
+		     fallback_free_bytes(fallback_of(server)));
 }
 
 /* What was given back first: there may be no other free slot.  No write to one
  * is ever under way: a transfer is over when it was submitted (file.c). */
-static void do_work(struct peer *peer)
+static void do_work(struct server *server)
 {
 	struct remote_slab slot = { 0 };
 	struct given_back given;
-	struct slab_part *part;
+	struct slab_shard *shard;
 
-	while (peer_next_given_back(peer, &given)) {
+	while (server_next_given_back(server, &given)) {
 		slot.slab = given.slab;
-		fallback_give_back(fallback_of(peer), &slot);
-		atomic_fetch_sub(&peer->slabs, 1);
+		fallback_give_back(fallback_of(server), &slot);
+		atomic_fetch_sub(&server->slabs, 1);
 	}
-	tell_free(peer);
-	while ((part = peer_next_ask(peer))) {
-		bool taken = fallback_take(fallback_of(peer), &slot);
+	tell_free(server);
+	while ((shard = server_next_ask(server))) {
+		bool taken = fallback_take(fallback_of(server), &slot);
 
-		tell_free(peer);
-		place_answer(peer->engine, part, taken ? &slot : NULL);
+		tell_free(server);
+		placement_answer(server->engine, shard, taken ? &slot : NULL);
 	}
 }
 
-static int build_lanes(struct peer *peer, struct reason *why)
+static int build_lanes(struct server *server, struct error *why)
 {
-	struct lane_pool *pool = &peer->engine->lanes;
-	struct link_target target = { .group = &fallback_of(peer)->group };
+	struct lane_pool *pool = &server->engine->lanes;
+	struct link_target target = { .group = &fallback_of(server)->group };
 
 	for (uint32_t i = 0; i < pool->n; i++) {
 		struct lane *lane = &pool->lanes[i];
@@ -63,70 +64,70 @@ static int build_lanes(struct peer *peer, struct reason *why)
 		if (!rc)
 			rc = transport_file.link_connect(
 				channel, &target, 0,
-				&lane->links[peer->index].link, why);
+				&lane->links[server->index].link, why);
 		if (rc) {
-			lane_links_close(pool, peer->index);
+			lane_links_close(pool, server->index);
 			return rc;
 		}
 	}
-	lane_links_up(pool, peer->index);
+	lane_links_up(pool, server->index);
 	return 0;
 }
 
-static int open_local(struct peer *peer, struct reason *why)
+static int open_local(struct server *server, struct error *why)
 {
-	int rc = build_lanes(peer, why);
+	int rc = build_lanes(server, why);
 
 	if (rc)
 		return rc;
-	atomic_store(&peer->transport, &transport_file);
-	atomic_store(&peer->total_bytes,
-		     fallback_total_bytes(fallback_of(peer)));
-	tell_free(peer);
-	atomic_fetch_add(&peer->sessions, 1);
-	peer_set_state(peer, PEER_UP);
+	atomic_store(&server->transport, &transport_file);
+	atomic_store(&server->total_bytes,
+		     fallback_total_bytes(fallback_of(server)));
+	tell_free(server);
+	atomic_fetch_add(&server->sessions, 1);
+	server_set_state(server, SERVER_UP);
 	return 0;
 }
 
-/* From BROKEN to UP again. */
-static void recover(struct peer *peer)
+/* From RECOVERING to UP again. */
+static void recover(struct server *server)
 {
-	struct reason why = { "" };
-	int error = file_group_error(fallback_of(peer)->group);
+	struct error why = { "" };
+	int error = file_group_error(fallback_of(server)->group);
 
-	pthread_mutex_lock(&peer->lock);
-	why = peer->broken_why;
-	pthread_mutex_unlock(&peer->lock);
-	log_limited(&peer->lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
-		    peer->text.text, why.text, error ? ": " : "",
+	pthread_mutex_lock(&server->lock);
+	why = server->broken_why;
+	pthread_mutex_unlock(&server->lock);
+	log_limited(&server->lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
+		    server->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
-	session_close_lanes(peer);
+	session_close_lanes(server);
 	/* A disk that fails does so at once, and again. */
-	session_nap(peer, -1, clock_now_ns() + REPAIR_NS);
-	while (!atomic_load(&peer->stopping) && build_lanes(peer, &why))
-		session_nap(peer, -1, clock_now_ns() + REPAIR_NS);
-	atomic_fetch_add(&peer->recoveries, 1);
-	peer_set_state(peer, PEER_UP);
+	session_nap(server, -1, clock_now_ns() + REPAIR_NS);
+	while (!atomic_load(&server->stopping) && build_lanes(server, &why))
+		session_nap(server, -1, clock_now_ns() + REPAIR_NS);
+	atomic_fetch_add(&server->recoveries, 1);
+	server_set_state(server, SERVER_UP);
 }
 
 void *session_local_main(void *arg)
 {
-	struct peer *peer = arg;
-	struct reason why = { "" };
-	int rc = open_local(peer, &why);
+	struct server *server = arg;
+	struct error why = { "" };
+	int rc = open_local(server, &why);
 	bool more;
 
-	session_report_first(peer, rc, &why);
-	while (!rc && !atomic_load(&peer->stopping)) {
-		if (peer_state(peer) == PEER_BROKEN)
-			recover(peer);
-		do_work(peer);
-		atomic_store(&peer->answered_ns, clock_now_ns());
-		more = fallback_prepare_one(fallback_of(peer));
-		session_nap(peer, -1,
+	session_report_first(server, rc, &why);
+	while (!rc && !atomic_load(&server->stopping)) {
+		if (server_state(server) == SERVER_RECOVERING)
+			recover(server);
+		do_work(server);
+		atomic_store(&server->answered_ns, clock_now_ns());
+		more = fallback_prepare_one(fallback_of(server));
+		session_nap(server, -1,
 			    clock_now_ns() + (more ? PREPARE_NS : TICK_NS));
 	}
 	if (!rc)
-		session_go_down(peer, "the plugin ends");
+		session_go_down(server, "the plugin ends");
 	return NULL;
 }

@@ -12,7 +12,7 @@
 #define CONNECT_SLICE_NS (2 * NS_PER_S)
 
 static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
-		 struct reason *why)
+		 struct error *why)
 {
 	struct wire_message request, reply;
 	int rc;
@@ -26,7 +26,7 @@ static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
 
 /* All addresses in turn, until one of them greets. */
 int session_probe(const struct net_name *name, uint64_t deadline_ns,
-		  struct wire_welcome *welcome, struct reason *why)
+		  struct wire_welcome *welcome, struct error *why)
 {
 	struct net_addrs addrs;
 	int rc = net_resolve(name, &addrs, why);
@@ -47,73 +47,75 @@ int session_probe(const struct net_name *name, uint64_t deadline_ns,
 }
 
 bool session_can_use(const struct wire_welcome *welcome,
-		     const struct transport_ops *transport, struct reason *why)
+		     const struct transport_ops *transport, struct error *why)
 {
 	if (!transport)
 		return true; /* every server takes TCP lanes or says so */
 	if (!(welcome->transports & transport->wire_bit)) {
-		reason_set(why, "the server does not offer transport=%s",
-			   transport->name);
+		error_set(why, "the server does not offer transport=%s",
+			  transport->name);
 		return false;
 	}
 	return transport->available(why);
 }
 
 /* In slices: a session that is to stop does not wait for a silent network. */
-static int connect_slowly(struct peer *peer, uint64_t deadline_ns,
-			  struct reason *why)
+static int connect_slowly(struct server *server, uint64_t deadline_ns,
+			  struct error *why)
 {
 	int fd;
 
 	do {
 		uint64_t slice_ns = clock_now_ns() + CONNECT_SLICE_NS;
 
-		if (atomic_load(&peer->stopping)) {
-			reason_set(why, "the plugin ends");
+		if (atomic_load(&server->stopping)) {
+			error_set(why, "the plugin ends");
 			return -ECANCELED;
 		}
 		fd = net_connect(
-			&peer->addr,
+			&server->addr,
 			slice_ns < deadline_ns ? slice_ns : deadline_ns, why);
 	} while (fd == -ETIMEDOUT && clock_left_ns(deadline_ns));
 	return fd;
 }
 
-/* To peer->addr.  From here on session_stop can end what waits for answers. */
-static int connect_control(struct peer *peer, uint64_t deadline_ns,
-			   struct wire_welcome *welcome, struct reason *why)
+/* To server->addr.  From here on session_stop can end what waits for answers.
+ */
+static int connect_control(struct server *server, uint64_t deadline_ns,
+			   struct wire_welcome *welcome, struct error *why)
 {
-	int fd = connect_slowly(peer, deadline_ns, why), rc;
+	int fd = connect_slowly(server, deadline_ns, why), rc;
 
 	if (fd < 0)
 		return fd;
-	net_tune(fd, engine_reach_ns(&peer->engine->config));
-	pthread_mutex_lock(&peer->lock);
-	peer->fd = fd;
-	pthread_mutex_unlock(&peer->lock);
+	net_tune(fd, engine_reach_ns(&server->engine->config));
+	pthread_mutex_lock(&server->lock);
+	server->fd = fd;
+	pthread_mutex_unlock(&server->lock);
 	/* session_stop may have looked for it before it was there */
-	rc = atomic_load(&peer->stopping) ? -ECANCELED : 0;
+	rc = atomic_load(&server->stopping) ? -ECANCELED : 0;
 	if (!rc)
 		rc = hello(fd, deadline_ns, welcome, why);
 	if (rc)
-		session_close(peer);
+		session_close(server);
 	return rc;
 }
 
-static uint32_t connections(const struct peer *peer,
+static uint32_t connections(const struct server *server,
 			    const struct transport_ops *transport)
 {
-	return transport->connections(peer->engine->lanes.n);
+	return transport->connections(server->engine->lanes.n);
 }
 
-static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
+static int check_welcome(struct server *server,
+			 const struct wire_welcome *welcome,
 			 const struct transport_ops *transport,
-			 struct reason *why)
+			 struct error *why)
 {
-	const struct engine *engine = peer->engine;
+	const struct engine *engine = server->engine;
 
 	if (welcome->slab_bytes != engine->slabs.geometry.slab_bytes) {
-		reason_set(
+		error_set(
 			why,
 			"its slabs have %llu bytes, those of this device "
 			"have %llu",
@@ -121,74 +123,75 @@ static int check_welcome(struct peer *peer, const struct wire_welcome *welcome,
 			(unsigned long long)engine->slabs.geometry.slab_bytes);
 		return -EINVAL;
 	}
-	if (welcome->max_lanes < connections(peer, transport)) {
-		reason_set(why, "it allows %u lanes, lanes=%u needs %u",
-			   welcome->max_lanes, engine->config.lanes,
-			   connections(peer, transport));
+	if (welcome->max_lanes < connections(server, transport)) {
+		error_set(why, "it allows %u lanes, lanes=%u needs %u",
+			  welcome->max_lanes, engine->config.lanes,
+			  connections(server, transport));
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int open_session(struct peer *peer, const struct wire_welcome *welcome,
+static int open_session(struct server *server,
+			const struct wire_welcome *welcome,
 			const struct transport_ops *transport,
-			struct reason *why)
+			struct error *why)
 {
-	const struct engine_config *config = &peer->engine->config;
+	const struct engine_config *config = &server->engine->config;
 	struct wire_message request = { .type = WIRE_OPEN }, reply;
 	int rc;
 
 	request.open =
 		(struct wire_open){ .size_bytes = config->size_bytes,
-				    .lanes = connections(peer, transport),
+				    .lanes = connections(server, transport),
 				    .transport = transport->wire_bit };
 	/* before a RELEASE that comes behind the answer */
-	atomic_store(&peer->release_slabs, 0);
-	rc = session_try_call(peer, &request, WIRE_OPENED, &reply, why);
+	atomic_store(&server->release_slabs, 0);
+	rc = session_call_once(server, &request, WIRE_OPENED, &reply, why);
 	if (rc)
 		return rc;
-	memcpy(peer->incarnation, welcome->incarnation,
-	       sizeof peer->incarnation);
-	peer->rdma_port = welcome->rdma_port;
-	peer->session = reply.opened.session;
-	memcpy(peer->token, reply.opened.token, sizeof peer->token);
-	atomic_store(&peer->grace_ms, reply.opened.grace_ms);
-	peer->lost_ns = 0;
-	peer_set_zone(peer, welcome->zone);
-	atomic_store(&peer->transport, transport);
-	atomic_store(&peer->total_bytes, welcome->total_bytes);
-	atomic_store(&peer->free_bytes, reply.opened.free_bytes);
+	memcpy(server->incarnation, welcome->incarnation,
+	       sizeof server->incarnation);
+	server->rdma_port = welcome->rdma_port;
+	server->session = reply.opened.session;
+	memcpy(server->token, reply.opened.token, sizeof server->token);
+	atomic_store(&server->grace_ms, reply.opened.grace_ms);
+	server->lost_ns = 0;
+	server_set_zone(server, welcome->zone);
+	atomic_store(&server->transport, transport);
+	atomic_store(&server->total_bytes, welcome->total_bytes);
+	atomic_store(&server->free_bytes, reply.opened.free_bytes);
 	return 0;
 }
 
-/* At peer->addr.  -ESTALE: what the session had is lost. */
-static int resume_at(struct peer *peer, uint64_t deadline_ns,
-		     struct reason *why)
+/* At server->addr.  -ESTALE: what the session had is lost. */
+static int resume_at(struct server *server, uint64_t deadline_ns,
+		     struct error *why)
 {
 	struct wire_message request = { .type = WIRE_RESUME }, reply;
 	struct wire_welcome welcome;
-	int rc = connect_control(peer, deadline_ns, &welcome, why);
+	int rc = connect_control(server, deadline_ns, &welcome, why);
 
 	if (rc)
 		return rc;
-	if (memcmp(welcome.incarnation, peer->incarnation,
-		   sizeof peer->incarnation) != 0) {
-		reason_set(why, "it was restarted");
-		session_close(peer);
+	if (memcmp(welcome.incarnation, server->incarnation,
+		   sizeof server->incarnation) != 0) {
+		error_set(why, "it was restarted");
+		session_close(server);
 		return -ESTALE;
 	}
-	request.resume.session = peer->session;
-	memcpy(request.resume.token, peer->token, sizeof peer->token);
-	rc = session_try_call(peer, &request, WIRE_RESUMED, &reply, why);
+	request.resume.session = server->session;
+	memcpy(request.resume.token, server->token, sizeof server->token);
+	rc = session_call_once(server, &request, WIRE_RESUMED, &reply, why);
 	if (rc) {
-		session_close(peer);
+		session_close(server);
 		return rc == -EREMOTEIO && reply.error.code == WIRE_E_NO_SESSION
 			       ? -ESTALE
 			       : rc;
 	}
-	peer->rdma_port = welcome.rdma_port;
-	peer->lost_ns = 0;
-	atomic_store(&peer->free_bytes, reply.resumed.free_bytes);
+	server->rdma_port = welcome.rdma_port;
+	server->lost_ns = 0;
+	atomic_store(&server->free_bytes, reply.resumed.free_bytes);
 	return 0;
 }
 
@@ -199,37 +202,37 @@ static int resume_at(struct peer *peer, uint64_t deadline_ns,
  * A name may stand for several servers.  So only the session's own address can
  * tell that the session is lost: who answers at another one with another
  * incarnation is another server. */
-int session_resume(struct peer *peer, struct reason *why)
+int session_resume(struct server *server, struct error *why)
 {
-	const struct net_addr own = peer->addr;
-	uint64_t deadline_ns = session_call_deadline(peer);
+	const struct net_addr own = server->addr;
+	uint64_t deadline_ns = session_call_deadline(server);
 	unsigned others = 0;
-	struct reason ignored;
+	struct error ignored;
 	int rc;
 
-	for (unsigned i = 0; i < peer->addrs.n; i++)
-		others += !net_addr_equal(&peer->addrs.addr[i], &own);
-	if (atomic_load(&peer->transport) == &transport_rdma)
+	for (unsigned i = 0; i < server->addrs.n; i++)
+		others += !net_addr_equal(&server->addrs.addr[i], &own);
+	if (atomic_load(&server->transport) == &transport_rdma)
 		others = 0;
-	rc = resume_at(peer, net_turn_deadline(deadline_ns, others + 1), why);
-	for (unsigned i = 0; i < peer->addrs.n; i++) {
+	rc = resume_at(server, net_turn_deadline(deadline_ns, others + 1), why);
+	for (unsigned i = 0; i < server->addrs.n; i++) {
 		if (!rc || rc == -ESTALE || rc == -ECANCELED || !others)
 			break;
-		if (net_addr_equal(&peer->addrs.addr[i], &own))
+		if (net_addr_equal(&server->addrs.addr[i], &own))
 			continue;
-		peer->addr = peer->addrs.addr[i];
-		if (!resume_at(peer, net_turn_deadline(deadline_ns, others--),
+		server->addr = server->addrs.addr[i];
+		if (!resume_at(server, net_turn_deadline(deadline_ns, others--),
 			       &ignored))
 			return 0;
-		peer->addr = own;
+		server->addr = own;
 	}
 	return rc;
 }
 
-static int new_token(void *peer, struct wire_join *token, struct reason *why)
+static int new_token(void *server, struct wire_join *token, struct error *why)
 {
 	struct wire_message request = { .type = WIRE_LANE }, reply;
-	int rc = session_try_call(peer, &request, WIRE_TOKEN, &reply, why);
+	int rc = session_call_once(server, &request, WIRE_TOKEN, &reply, why);
 
 	if (rc)
 		return rc;
@@ -239,122 +242,125 @@ static int new_token(void *peer, struct wire_join *token, struct reason *why)
 	return 0;
 }
 
-static int build_lane(struct peer *peer, uint32_t i, struct reason *why)
+static int build_lane(struct server *server, uint32_t i, struct error *why)
 {
-	const struct transport_ops *transport = atomic_load(&peer->transport);
-	struct engine *engine = peer->engine;
+	const struct transport_ops *transport = atomic_load(&server->transport);
+	struct engine *engine = server->engine;
 	struct lane *lane = &engine->lanes.lanes[i];
-	struct link_target target = { .addr = peer->addr,
-				      .rdma_port = peer->rdma_port,
+	struct link_target target = { .addr = server->addr,
+				      .rdma_port = server->rdma_port,
 				      .lane = i,
 				      .lanes = engine->lanes.n,
 				      .timeout_ns =
 					      engine_reach_ns(&engine->config),
-				      .group = &peer->links,
+				      .group = &server->links,
 				      .new_token = new_token,
-				      .owner = peer };
+				      .owner = server };
 	struct channel *channel;
 	int rc = lane_channel(&engine->lanes, lane, transport, &channel, why);
 
 	if (rc)
 		return rc;
 	return transport->link_connect(channel, &target,
-				       session_call_deadline(peer),
-				       &lane->links[peer->index].link, why);
+				       session_call_deadline(server),
+				       &lane->links[server->index].link, why);
 }
 
-int session_build_lanes(struct peer *peer, struct reason *why)
+int session_build_lanes(struct server *server, struct error *why)
 {
-	struct lane_pool *pool = &peer->engine->lanes;
+	struct lane_pool *pool = &server->engine->lanes;
 
 	for (uint32_t i = 0; i < pool->n; i++) {
-		int rc = atomic_load(&peer->stopping) ? -ECANCELED : 0;
+		int rc = atomic_load(&server->stopping) ? -ECANCELED : 0;
 
 		if (!rc)
-			rc = build_lane(peer, i, why);
+			rc = build_lane(server, i, why);
 
 		if (rc) {
-			lane_links_close(pool, peer->index);
+			lane_links_close(pool, server->index);
 			return rc;
 		}
 	}
-	lane_links_up(pool, peer->index);
+	lane_links_up(pool, server->index);
 	return 0;
 }
 
-void session_close_lanes(struct peer *peer)
+void session_close_lanes(struct server *server)
 {
-	struct lane_pool *pool = &peer->engine->lanes;
+	struct lane_pool *pool = &server->engine->lanes;
 
-	lane_links_break(pool, peer->index);
+	lane_links_break(pool, server->index);
 	/* Bounded by the requests' own deadlines; aborted, they end at once. */
-	while (lane_links_busy(pool, peer->index)) {
+	while (lane_links_busy(pool, server->index)) {
 		lane_reap(pool, false);
 		clock_sleep_ns(BUSY_POLL_NS);
 	}
-	lane_links_close(pool, peer->index);
+	lane_links_close(pool, server->index);
 }
 
 /* Ends a session that is of no use, so that the server does not wait for it. */
-void session_bye(struct peer *peer)
+void session_bye(struct server *server)
 {
 	struct wire_message bye = { .type = WIRE_BYE };
-	struct reason ignored;
+	struct error ignored;
 
-	if (peer->fd >= 0)
-		wire_send(peer->fd, &bye, clock_now_ns() + NS_PER_S, &ignored);
-	session_close(peer);
+	if (server->fd >= 0)
+		wire_send(server->fd, &bye, clock_now_ns() + NS_PER_S,
+			  &ignored);
+	session_close(server);
 }
 
-/* At peer->addr with one transport: connected, opened, lanes built, or nothing
- * left. */
-static int open_at(struct peer *peer, const struct transport_ops *transport,
-		   uint64_t deadline_ns, bool *offered, struct reason *why)
+/* At server->addr with one transport: connected, opened, lanes built, or
+ * nothing left. */
+static int open_at(struct server *server, const struct transport_ops *transport,
+		   uint64_t deadline_ns, bool *offered, struct error *why)
 {
 	struct wire_welcome welcome;
 	bool offered_here;
-	int rc = connect_control(peer, deadline_ns, &welcome, why);
+	int rc = connect_control(server, deadline_ns, &welcome, why);
 
 	if (rc)
 		return rc;
-	rc = check_welcome(peer, &welcome, transport, why);
+	rc = check_welcome(server, &welcome, transport, why);
 	if (!rc) {
 		offered_here = session_can_use(&welcome, transport, why);
 		rc = offered_here ? 0 : -EPROTONOSUPPORT;
 		*offered = *offered || offered_here;
 	}
 	if (!rc)
-		rc = open_session(peer, &welcome, transport, why);
+		rc = open_session(server, &welcome, transport, why);
 	if (!rc)
-		rc = session_build_lanes(peer, why);
+		rc = session_build_lanes(server, why);
 	if (rc)
-		session_bye(peer);
+		session_bye(server);
 	return rc;
 }
 
 /* With one transport, at the name's addresses in turn: an address may be
  * reached, and not have that transport. */
-static int open_with(struct peer *peer, const struct transport_ops *transport,
-		     bool *offered, struct reason *why)
+static int open_with(struct server *server,
+		     const struct transport_ops *transport, bool *offered,
+		     struct error *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + peer->engine->config.timeout_ns;
-	int rc = net_resolve(&peer->name, &peer->addrs, why);
-	unsigned n = rc ? 0 : peer->addrs.n;
+	uint64_t deadline_ns =
+		clock_now_ns() + server->engine->config.timeout_ns;
+	int rc = net_resolve(&server->name, &server->addrs, why);
+	unsigned n = rc ? 0 : server->addrs.n;
 
 	for (unsigned i = 0; i < n; i++) {
-		peer->addr = peer->addrs.addr[i];
-		rc = open_at(peer, transport,
+		server->addr = server->addrs.addr[i];
+		rc = open_at(server, transport,
 			     net_turn_deadline(deadline_ns, n - i), offered,
 			     why);
-		if (!rc || atomic_load(&peer->stopping))
+		if (!rc || atomic_load(&server->stopping))
 			break;
 	}
 	return rc;
 }
 
-int session_open(struct peer *peer, struct reason *why)
+int session_open(struct server *server, struct error *why)
 {
-	const struct transport_ops *asked = peer->engine->config.transport;
+	const struct transport_ops *asked = server->engine->config.transport;
 	int rc = -EPROTONOSUPPORT;
 
 	for (size_t i = 0; transports[i]; i++) {
@@ -362,17 +368,17 @@ int session_open(struct peer *peer, struct reason *why)
 
 		if (asked && asked != transports[i])
 			continue;
-		if (atomic_load(&peer->stopping))
+		if (atomic_load(&server->stopping))
 			return -ECANCELED;
-		rc = open_with(peer, transports[i], &offered, why);
+		rc = open_with(server, transports[i], &offered, why);
 		if (!rc)
 			return 0;
 		/* Only a transport that is offered and then fails is worth a
 		 * word, and only where another one may do. */
 		if (offered && !asked && transports[i + 1])
-			log_limited(&peer->lines, LOG_LEVEL_NOTICE,
+			log_limited(&server->lines, LOG_LEVEL_NOTICE,
 				    "server %s: %s: %s; trying %s",
-				    peer->text.text, transports[i]->name,
+				    server->text.text, transports[i]->name,
 				    why->text, transports[i + 1]->name);
 	}
 	return rc;

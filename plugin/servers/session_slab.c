@@ -9,44 +9,44 @@
 /* How long to wait at a time for others who change a slab that is lost. */
 #define CHANGE_NS (10 * NS_PER_MS)
 
-static struct slab *slab_at(const struct peer *peer, uint64_t i)
+static struct slab *slab_at(const struct server *server, uint64_t i)
 {
-	return &peer->engine->slabs.slabs[i];
+	return &server->engine->slabs.slabs[i];
 }
 
 /* --- freeing --- */
 
-/* By session_call or session_try_call.  0, or what failed on the connection:
+/* By session_call or session_call_once.  0, or what failed on the connection:
  * then it is tried again. */
-static int free_slab(struct peer *peer, uint32_t slab, session_caller *call,
-		     struct reason *why)
+static int free_slab(struct server *server, uint32_t slab, session_caller *call,
+		     struct error *why)
 {
 	struct wire_message request = { .type = WIRE_FREE };
 	struct wire_message reply;
 	int rc;
 
 	request.free.slab = slab;
-	rc = call(peer, &request, WIRE_FREED, &reply, why);
+	rc = call(server, &request, WIRE_FREED, &reply, why);
 	if (!rc)
-		atomic_store(&peer->free_bytes, reply.freed.free_bytes);
+		atomic_store(&server->free_bytes, reply.freed.free_bytes);
 	/* It was freed already, and the answer lost with a connection. */
 	return rc == -EREMOTEIO ? 0 : rc;
 }
 
 /* The FREE whose answer was lost, once more.  It goes before everything that
  * may have the server hand out a slab of the same number. */
-static int free_unsure(struct peer *peer, session_caller *call,
-		       struct reason *why)
+static int free_unsure(struct server *server, session_caller *call,
+		       struct error *why)
 {
 	int rc;
 
-	if (!peer->has_unsure_free)
+	if (!server->has_unsure_free)
 		return 0;
-	rc = free_slab(peer, peer->unsure_free.slab, call, why);
+	rc = free_slab(server, server->unsure_free.slab, call, why);
 	if (rc)
 		return rc;
-	peer->has_unsure_free = false;
-	atomic_fetch_sub(&peer->slabs, 1);
+	server->has_unsure_free = false;
+	atomic_fetch_sub(&server->slabs, 1);
 	return 0;
 }
 
@@ -54,43 +54,43 @@ static int free_unsure(struct peer *peer, session_caller *call,
  * given back since then; freed before the fence, and handed out again, the slab
  * would get that write.  The server broke before the write's slab could be
  * given back, so this is called with what was taken from the queue. */
-static int fence_first(struct peer *peer, session_caller *call,
-		       struct reason *why)
+static int fence_first(struct server *server, session_caller *call,
+		       struct error *why)
 {
-	if (peer_state(peer) != PEER_BROKEN)
+	if (server_state(server) != SERVER_RECOVERING)
 		return 0;
 	if (call == session_call)
-		return session_heal(peer, why);
-	reason_set(why, "a transfer failed");
+		return session_heal(server, why);
+	error_set(why, "a transfer failed");
 	return -ENOTCONN;
 }
 
-/* Frees one that was given back.  By session_try_call it fails where the server
- * is BROKEN. */
-static int free_one(struct peer *peer, const struct given_back *given,
-		    session_caller *call, struct reason *why)
+/* Frees one that was given back.  By session_call_once it fails where the
+ * server is RECOVERING. */
+static int free_one(struct server *server, const struct given_back *given,
+		    session_caller *call, struct error *why)
 {
-	int rc = fence_first(peer, call, why);
+	int rc = fence_first(server, call, why);
 
 	if (!rc)
-		rc = free_unsure(peer, call, why);
+		rc = free_unsure(server, call, why);
 	if (rc) {
-		peer_give_back(peer, given->slab, given->label);
+		server_give_back(server, given->slab, given->label);
 		return rc;
 	}
-	peer->unsure_free = *given;
-	peer->has_unsure_free = true;
-	return free_unsure(peer, call, why);
+	server->unsure_free = *given;
+	server->has_unsure_free = true;
+	return free_unsure(server, call, why);
 }
 
-static int free_given_back(struct peer *peer, session_caller *call,
-			   struct reason *why)
+static int free_given_back(struct server *server, session_caller *call,
+			   struct error *why)
 {
 	struct given_back given;
-	int rc = free_unsure(peer, call, why);
+	int rc = free_unsure(server, call, why);
 
-	while (!rc && peer_next_given_back(peer, &given))
-		rc = free_one(peer, &given, call, why);
+	while (!rc && server_next_given_back(server, &given))
+		rc = free_one(server, &given, call, why);
 	return rc;
 }
 
@@ -98,130 +98,131 @@ static int free_given_back(struct peer *peer, session_caller *call,
 
 /* Frees the slab of an ALLOC whose answer was lost: the server answers the same
  * label with the same slab.  0, or what failed on the connection. */
-static int free_orphan(struct peer *peer, struct reason *why)
+static int free_orphan(struct server *server, struct error *why)
 {
 	struct wire_message request = { .type = WIRE_ALLOC };
 	struct wire_message reply;
 	struct given_back given;
-	int rc = free_unsure(peer, session_call, why);
+	int rc = free_unsure(server, session_call, why);
 
-	if (rc || peer->orphan_label == PEER_NO_LABEL)
+	if (rc || server->orphan_label == SERVER_NO_LABEL)
 		return rc;
-	if (peer_given_back_by_label(peer, peer->orphan_label, &given))
-		rc = free_one(peer, &given, session_call, why);
+	if (server_given_back_by_label(server, server->orphan_label, &given))
+		rc = free_one(server, &given, session_call, why);
 	if (rc)
 		return rc;
-	request.alloc.label = peer->orphan_label;
-	rc = session_call(peer, &request, WIRE_SLAB, &reply, why);
+	request.alloc.label = server->orphan_label;
+	rc = session_call(server, &request, WIRE_SLAB, &reply, why);
 	if (!rc)
-		rc = free_slab(peer, reply.slab.slab, session_call, why);
+		rc = free_slab(server, reply.slab.slab, session_call, why);
 	if (rc && rc != -EREMOTEIO)
 		return rc;
-	peer->orphan_label = PEER_NO_LABEL;
+	server->orphan_label = SERVER_NO_LABEL;
 	return 0;
 }
 
-bool session_may_refuse(const struct peer *peer)
+bool session_may_refuse(const struct server *server)
 {
-	const struct engine *engine = peer->engine;
+	const struct engine *engine = server->engine;
 
-	if (engine->redundancy.parts > 1)
+	if (engine->redundancy.shards > 1)
 		return true;
-	for (uint32_t i = 0; i < engine->n_peers; i++) {
-		if (i != peer->index &&
-		    peer_state(&engine->peers[i]) == PEER_UP)
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		if (i != server->index &&
+		    server_state(&engine->servers[i]) == SERVER_UP)
 			return true;
 	}
 	return false;
 }
 
 /* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
-static int alloc_part(struct peer *peer, const struct slab_part *part,
-		      struct remote_slab *remote, struct reason *why)
+static int alloc_shard(struct server *server, const struct slab_shard *shard,
+		       struct remote_slab *remote, struct error *why)
 {
-	const struct slab_table *table = &peer->engine->slabs;
+	const struct slab_table *table = &server->engine->slabs;
 	struct wire_message request = { .type = WIRE_ALLOC };
 	struct wire_message reply;
 	int rc;
 
-	request.alloc.label = slab_number(table, part->slab);
-	rc = session_try_call(peer, &request, WIRE_SLAB, &reply, why);
+	request.alloc.label = slab_number(table, shard->slab);
+	rc = session_call_once(server, &request, WIRE_SLAB, &reply, why);
 	if (rc)
 		return rc;
 	if (reply.slab.bytes != table->geometry.slab_bytes) {
-		reason_set(why, "it answered ALLOC with a slab of %llu bytes",
-			   (unsigned long long)reply.slab.bytes);
+		error_set(why, "it answered ALLOC with a slab of %llu bytes",
+			  (unsigned long long)reply.slab.bytes);
 		return -EPROTO;
 	}
 	*remote = (struct remote_slab){ .address = reply.slab.address,
 					.slab = reply.slab.slab,
 					.rkey = reply.slab.rkey };
-	atomic_store(&peer->free_bytes, reply.slab.free_bytes);
+	atomic_store(&server->free_bytes, reply.slab.free_bytes);
 	return 0;
 }
 
 /* The connection failed, and is healed; who asked goes on without this server.
  * 0, or why the session is lost. */
-static int go_without(struct peer *peer, struct slab_part *part,
-		      struct reason *why)
+static int go_without(struct server *server, struct slab_shard *shard,
+		      struct error *why)
 {
 	int rc;
 
-	peer->orphan_label = slab_number(&peer->engine->slabs, part->slab);
-	peer_break(peer, why->text);
-	atomic_store(&peer->free_bytes, 0);
-	place_answer(peer->engine, part, NULL);
-	rc = session_heal(peer, why);
-	return rc ? rc : free_orphan(peer, why);
+	server->orphan_label = slab_number(&server->engine->slabs, shard->slab);
+	server_break(server, why->text);
+	atomic_store(&server->free_bytes, 0);
+	placement_answer(server->engine, shard, NULL);
+	rc = session_heal(server, why);
+	return rc ? rc : free_orphan(server, why);
 }
 
 /* The server knows a slab by its label, and would answer an ALLOC for the same
  * label with the one that is to be freed: that one goes first.  The others only
  * where the server is full without them, as there may be thousands. */
-static int free_then_alloc(struct peer *peer, const struct slab_part *part,
-			   struct remote_slab *remote, struct reason *why)
+static int free_then_alloc(struct server *server,
+			   const struct slab_shard *shard,
+			   struct remote_slab *remote, struct error *why)
 {
-	uint64_t label = slab_number(&peer->engine->slabs, part->slab);
+	uint64_t label = slab_number(&server->engine->slabs, shard->slab);
 	struct given_back given;
-	int rc = free_unsure(peer, session_try_call, why);
+	int rc = free_unsure(server, session_call_once, why);
 
-	if (!rc && peer_given_back_by_label(peer, label, &given))
-		rc = free_one(peer, &given, session_try_call, why);
+	if (!rc && server_given_back_by_label(server, label, &given))
+		rc = free_one(server, &given, session_call_once, why);
 	if (!rc)
-		rc = alloc_part(peer, part, remote, why);
-	if (rc != -EREMOTEIO || !peer_next_given_back(peer, &given))
+		rc = alloc_shard(server, shard, remote, why);
+	if (rc != -EREMOTEIO || !server_next_given_back(server, &given))
 		return rc;
-	rc = free_one(peer, &given, session_try_call, why);
+	rc = free_one(server, &given, session_call_once, why);
 	if (!rc)
-		rc = free_given_back(peer, session_try_call, why);
-	return rc ? rc : alloc_part(peer, part, remote, why);
+		rc = free_given_back(server, session_call_once, why);
+	return rc ? rc : alloc_shard(server, shard, remote, why);
 }
 
 /* All that is asked for now. */
-static int alloc_asked(struct peer *peer, struct reason *why)
+static int alloc_asked(struct server *server, struct error *why)
 {
-	struct slab_part *part;
+	struct slab_shard *shard;
 	int rc = 0;
 
-	while (!rc && (part = peer_next_ask(peer))) {
+	while (!rc && (shard = server_next_ask(server))) {
 		/* Who asks does not wait for a server that does not answer: the
 		 * slab can go elsewhere, or others may be back sooner. */
 		struct remote_slab remote;
 
-		rc = free_then_alloc(peer, part, &remote, why);
+		rc = free_then_alloc(server, shard, &remote, why);
 		if (!rc) {
-			place_answer(peer->engine, part, &remote);
+			placement_answer(server->engine, shard, &remote);
 		} else if (rc == -EREMOTEIO) {
 			/* Full, whatever it said before: others come first now,
 			 * until it tells of room again. */
-			atomic_store(&peer->free_bytes, 0);
-			place_answer(peer->engine, part, NULL);
+			atomic_store(&server->free_bytes, 0);
+			placement_answer(server->engine, shard, NULL);
 			rc = 0;
 		} else if (rc != -EPROTO) {
-			rc = go_without(peer, part, why);
+			rc = go_without(server, shard, why);
 		} else {
 			/* Refused with all others, as the session is lost. */
-			peer_ask_again(peer, part);
+			server_ask_again(server, shard);
 		}
 	}
 	return rc;
@@ -229,76 +230,78 @@ static int alloc_asked(struct peer *peer, struct reason *why)
 
 /* One slab is freed at a time, so that a write that asks for another one never
  * waits for more than that. */
-int session_alloc_slabs(struct peer *peer, struct reason *why)
+int session_alloc_slabs(struct server *server, struct error *why)
 {
 	struct given_back given;
-	int rc = free_orphan(peer, why);
+	int rc = free_orphan(server, why);
 
 	if (!rc)
-		rc = alloc_asked(peer, why);
-	while (!rc && peer_next_given_back(peer, &given)) {
-		rc = free_one(peer, &given, session_call, why);
+		rc = alloc_asked(server, why);
+	while (!rc && server_next_given_back(server, &given)) {
+		rc = free_one(server, &given, session_call, why);
 		if (!rc)
-			rc = alloc_asked(peer, why);
+			rc = alloc_asked(server, why);
 	}
 	return rc;
 }
 
-void session_refuse_slabs(struct peer *peer)
+void session_refuse_slabs(struct server *server)
 {
-	struct slab_part *part;
+	struct slab_shard *shard;
 
 	/* So that it is not asked again at once. */
-	atomic_store(&peer->free_bytes, 0);
-	while ((part = peer_next_ask(peer)))
-		place_answer(peer->engine, part, NULL);
+	atomic_store(&server->free_bytes, 0);
+	while ((shard = server_next_ask(server)))
+		placement_answer(server->engine, shard, NULL);
 }
 
 /* --- losing --- */
 
-static bool holds_part(const struct peer *peer, const struct slab *slab)
+static bool holds_shard(const struct server *server, const struct slab *slab)
 {
-	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < server->engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (part->peer == peer->index && part_is_held(part_state(part)))
+		if (shard->server == server->index &&
+		    shard_is_held(shard_state(shard)))
 			return true;
 	}
 	return false;
 }
 
-/* Forgets the peer's part of SLAB; the rows, as bits, of those that are LIVE
- * and others'. */
-static uint32_t drop_part(const struct peer *peer, struct slab *slab)
+/* Forgets the server's shard of SLAB; the shard indexes, as bits, of those that
+ * are LIVE and others'. */
+static uint32_t drop_shard(const struct server *server, struct slab *slab)
 {
 	uint32_t others = 0;
 
-	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
-		struct slab_part *part = &slab->parts[i];
-		enum part_state state = part_state(part);
+	for (uint32_t i = 0; i < server->engine->slabs.n_shards; i++) {
+		struct slab_shard *shard = &slab->shards[i];
+		enum shard_state state = shard_state(shard);
 		uint8_t old = (uint8_t)state;
 
-		if (part->peer == peer->index && part_is_held(state))
-			atomic_compare_exchange_strong(&part->state, &old,
-						       PART_NONE);
-		else if (state == PART_LIVE)
-			others |= 1u << part->row;
+		if (shard->server == server->index && shard_is_held(state))
+			atomic_compare_exchange_strong(&shard->state, &old,
+						       SHARD_NONE);
+		else if (state == SHARD_LIVE)
+			others |= 1u << shard->index;
 	}
 	return others;
 }
 
-/* Too few parts are left for any page: without these the slab is free for what
- * is written next, which else would wait for the keeper to find new parts, one
- * after the other. */
+/* Too few shards are left for any page: without these the slab is free for what
+ * is written next, which else would wait for the repairer to find new shards,
+ * one after the other. */
 static void drop_the_rest(struct engine *engine, struct slab *slab)
 {
-	for (uint32_t i = 0; i < engine->slabs.n_parts; i++) {
-		if (part_is_live(&slab->parts[i]))
-			place_give_back(engine, &slab->parts[i], PART_LIVE);
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		if (shard_is_live(&slab->shards[i]))
+			placement_give_back(engine, &slab->shards[i],
+					    SHARD_LIVE);
 	}
 }
 
-/* Pages that too few parts are left of become LOST; how many. */
+/* Pages that too few shards are left of become LOST; how many. */
 static int64_t lose_pages(struct engine *engine, struct slab *slab)
 {
 	struct slab_table *table = &engine->slabs;
@@ -309,7 +312,8 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 	     i < table->geometry.slab_pages && first + i < engine->pages.pages;
 	     i++) {
 		if (pagemap_get(&engine->pages, first + i) == PAGE_PRESENT &&
-		    slab_rows_of_unit(table, slab, i) < engine->redundancy.need)
+		    slab_indexes_of_chunk(table, slab, i) <
+			    engine->redundancy.need)
 			lost += pagemap_lose(&engine->pages, first + i, 1);
 	}
 	/* Subtracted, not set: a trim may be between page map and count. */
@@ -319,14 +323,14 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 
 /* CLOSING with nobody in; false where the slab is UNMAPPED.  Others that change
  * it may wait for an answer of this very session. */
-static bool close_slab(struct peer *peer, struct slab *slab)
+static bool close_slab(struct server *server, struct slab *slab)
 {
-	struct slab_table *table = &peer->engine->slabs;
+	struct slab_table *table = &server->engine->slabs;
 
 	while (!slab_begin_close(slab)) {
 		if (slab_state(slab) == SLAB_UNMAPPED)
 			return false;
-		session_refuse_slabs(peer);
+		session_refuse_slabs(server);
 		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
 	}
 	while (slab_entered(slab))
@@ -334,19 +338,20 @@ static bool close_slab(struct peer *peer, struct slab *slab)
 	return true;
 }
 
-static int64_t lose_slab(struct peer *peer, struct slab *slab)
+static int64_t lose_slab(struct server *server, struct slab *slab)
 {
-	struct engine *engine = peer->engine;
-	uint32_t rows;
+	struct engine *engine = server->engine;
+	uint32_t indexes;
 	int64_t lost;
 	bool enough;
 
-	if (!close_slab(peer, slab)) {
-		drop_part(peer, slab);
+	if (!close_slab(server, slab)) {
+		drop_shard(server, slab);
 		return 0;
 	}
-	rows = drop_part(peer, slab);
-	enough = (uint32_t)__builtin_popcount(rows) >= engine->redundancy.need;
+	indexes = drop_shard(server, slab);
+	enough = (uint32_t)__builtin_popcount(indexes) >=
+		 engine->redundancy.need;
 	lost = lose_pages(engine, slab);
 	if (!enough)
 		drop_the_rest(engine, slab);
@@ -355,36 +360,37 @@ static int64_t lose_slab(struct peer *peer, struct slab *slab)
 	return lost;
 }
 
-/* Who was first with a part is about to queue it: it is to be forgotten here,
+/* Who was first with a shard is about to queue it: it is to be forgotten here,
  * not freed in the next session. */
-static void await_going(const struct peer *peer, const struct slab *slab)
+static void await_going(const struct server *server, const struct slab *slab)
 {
-	for (uint32_t i = 0; i < peer->engine->slabs.n_parts; i++) {
-		const struct slab_part *part = &slab->parts[i];
+	for (uint32_t i = 0; i < server->engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
 
-		while (part->peer == peer->index &&
-		       part_state(part) == PART_GOING)
+		while (shard->server == server->index &&
+		       shard_state(shard) == SHARD_LEAVING)
 			clock_sleep_ns(NS_PER_MS / 4);
 	}
 }
 
-int64_t session_lose_slabs(struct peer *peer)
+int64_t session_lose_slabs(struct server *server)
 {
-	struct slab_table *table = &peer->engine->slabs;
+	struct slab_table *table = &server->engine->slabs;
 	int64_t lost = 0;
 
-	session_refuse_slabs(peer);
+	session_refuse_slabs(server);
 	for (uint64_t i = 0; i < table->n; i++) {
-		struct slab *slab = slab_at(peer, i);
+		struct slab *slab = slab_at(server, i);
 
-		/* Only this thread has this peer give any.  Again where the
-		 * keeper attached one to a slab that had just been UNMAPPED. */
-		while (holds_part(peer, slab))
-			lost += lose_slab(peer, slab);
-		await_going(peer, slab);
+		/* Only this thread has this server give any.  Again where the
+		 * repairer attached one to a slab that had just been UNMAPPED.
+		 */
+		while (holds_shard(server, slab))
+			lost += lose_slab(server, slab);
+		await_going(server, slab);
 	}
-	atomic_store(&peer->slabs, 0);
-	peer_forget_given_back(peer);
-	keeper_poke(peer->engine);
+	atomic_store(&server->slabs, 0);
+	server_forget_given_back(server);
+	repair_wake(server->engine);
 	return lost;
 }

@@ -68,7 +68,7 @@ static int key_server(struct config *config, const char *value)
 {
 	struct engine_config *e = &config->engine;
 	struct net_name *servers;
-	struct reason why;
+	struct error why;
 
 	servers = realloc(e->servers, (e->n_servers + 1) * sizeof *servers);
 	if (!servers) {
@@ -284,7 +284,7 @@ static unsigned cores(void)
 		       : (unsigned)CPU_COUNT(&set);
 }
 
-static uint32_t parts_of(const struct engine_config *e)
+static uint32_t shards_of(const struct engine_config *e)
 {
 	return e->data ? e->data + e->parity : e->copies;
 }
@@ -322,10 +322,10 @@ int config_complete(struct config *config)
 	}
 	if (!e->copies)
 		e->copies = 1;
-	if (e->n_servers < parts_of(e)) {
+	if (e->n_servers < shards_of(e)) {
 		nbdkit_error("%s needs %u servers, each for a part of a page: "
 			     "%u %s given",
-			     e->data ? "redundancy" : "replicas", parts_of(e),
+			     e->data ? "redundancy" : "replicas", shards_of(e),
 			     e->n_servers, e->n_servers == 1 ? "is" : "are");
 		return -1;
 	}

@@ -125,7 +125,7 @@ static void take_signals(void)
 	}
 }
 
-int lifecycle_begin(const struct lifecycle_ops *ops, struct reason *why)
+int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why)
 {
 	int rc;
 
@@ -134,7 +134,7 @@ int lifecycle_begin(const struct lifecycle_ops *ops, struct reason *why)
 	rc = pthread_create(&thread, NULL, end_by_force, NULL);
 	if (rc) {
 		front_end = NULL;
-		reason_set(why, "cannot start a thread: %s", strerror(rc));
+		error_set(why, "cannot start a thread: %s", strerror(rc));
 		return -rc;
 	}
 	take_signals();

@@ -32,7 +32,7 @@ struct lifecycle_ops {
 /* Takes over SIGTERM, SIGINT, SIGQUIT and SIGHUP from the front end, whose own
  * handlers it calls when it is over; signals that nobody ends a daemon with are
  * ignored from then on (common/signals.h).  0 or a negative errno. */
-int lifecycle_begin(const struct lifecycle_ops *ops, struct reason *why);
+int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why);
 /* The front end ends: gives the signals back.  Does not return where the
  * process is being ended by force already.  Without effect before begin. */
 void lifecycle_end(void);

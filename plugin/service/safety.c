@@ -32,7 +32,7 @@
 #define STACK_BYTES (128u << 10)
 #endif
 
-/* Of an anonymous mapping above this only what was touched is part of the I/O
+/* Of an anonymous mapping above this only what was touched is shard of the I/O
  * path: nbdkit's .bss is 192 MB of buffers, for requests that this plugin never
  * lets it use them for, and a few variables that every request reads.  The
  * engine's own big mappings are made later, and locked as they are made. */
@@ -86,8 +86,8 @@ static void record(struct safety *safety, enum safety_setting setting,
 {
 	safety->setting[setting].holds = error == 0;
 	if (error)
-		reason_set(&safety->setting[setting].why, "%s: %s", call,
-			   strerror(error));
+		error_set(&safety->setting[setting].why, "%s: %s", call,
+			  strerror(error));
 }
 
 /* --- processors --- */
@@ -113,9 +113,9 @@ static void record(struct safety *safety, enum safety_setting setting,
 #define CALM	 2
 #define CALM_FOR 256
 
-/* A thread changes its priority after so many requests in a row of the other
- * kind: where reads and writes come mixed, the calls would cost more than they
- * bring. */
+/* A thread changes its priority after so many requests in a shard index of the
+ * other kind: where reads and writes come mixed, the calls would cost more than
+ * they bring. */
 #define KIND_FOR 8
 
 static struct {
@@ -135,7 +135,7 @@ static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
 static _Thread_local bool stands_back
 	__attribute__((tls_model("initial-exec")));
 
-/* Requests in a row that would rather have had the other priority. */
+/* Requests in a shard index that would rather have had the other priority. */
 static _Thread_local uint8_t misplaced
 	__attribute__((tls_model("initial-exec")));
 

@@ -35,7 +35,7 @@ enum safety_setting {
 struct safety {
 	struct {
 		bool holds;
-		struct reason why;
+		struct error why;
 	} setting[SAFETY_SETTINGS];
 };
 

@@ -39,8 +39,8 @@ static uint64_t taken_bytes(const struct engine *e)
 {
 	uint64_t slabs = 0;
 
-	for (uint32_t i = 0; i < e->n_peers; i++)
-		slabs += atomic_load(&e->peers[i].slabs);
+	for (uint32_t i = 0; i < e->n_servers; i++)
+		slabs += atomic_load(&e->servers[i].slabs);
 	return slabs * e->slabs.geometry.slab_bytes;
 }
 
@@ -48,7 +48,7 @@ static uint64_t taken_bytes(const struct engine *e)
 static uint64_t present_bytes(const struct engine *e,
 			      const struct slab_sums *sums)
 {
-	return (uint64_t)sums->present_pages * e->redundancy.parts *
+	return (uint64_t)sums->present_pages * e->redundancy.shards *
 	       e->slabs.geometry.unit_bytes;
 }
 
@@ -71,7 +71,7 @@ static void put_device(const struct engine *e, FILE *out)
 /* What is missing of what should be kept, and what is done about it. */
 static void put_redundancy(const struct engine *e, FILE *out)
 {
-	const struct keeper *k = &e->keeper;
+	const struct repair *k = &e->repair;
 
 	if (e->config.data)
 		fprintf(out, "redundancy %u+%u\n", e->config.data,
@@ -154,7 +154,7 @@ static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
 	fputc('\n', out);
 }
 
-static void put_zone(struct peer *p, FILE *out)
+static void put_zone(struct server *p, FILE *out)
 {
 	char zone[WIRE_ZONE_BYTES];
 
@@ -165,7 +165,7 @@ static void put_zone(struct peer *p, FILE *out)
 		fprintf(out, "server.%u.zone %s\n", p->index, zone);
 }
 
-static void put_peer(struct peer *p, FILE *out)
+static void put_server(struct server *p, FILE *out)
 {
 	const struct transport_ops *transport = atomic_load(&p->transport);
 	uint32_t sessions = atomic_load(&p->sessions);
@@ -173,7 +173,8 @@ static void put_peer(struct peer *p, FILE *out)
 	unsigned i = p->index;
 
 	fprintf(out, "server.%u.address %s\n", i, p->text.text);
-	fprintf(out, "server.%u.state %s\n", i, peer_state_name(peer_state(p)));
+	fprintf(out, "server.%u.state %s\n", i,
+		server_state_name(server_state(p)));
 	if (answered_ns)
 		fprintf(out, "server.%u.answered_ms %" PRIu64 "\n", i,
 			(uint64_t)((clock_now_ns() - answered_ns) / NS_PER_MS));
@@ -193,7 +194,7 @@ static void put_peer(struct peer *p, FILE *out)
 	fprintf(out, "server.%u.recoveries %u\n", i,
 		atomic_load(&p->recoveries));
 	fprintf(out, "server.%u.wrong_units %" PRIu64 "\n", i,
-		atomic_load(&p->wrong_units));
+		atomic_load(&p->wrong_chunks));
 	fprintf(out, "server.%u.read_us %" PRIu64 "\n", i,
 		(uint64_t)(atomic_load(&p->usual_ns) / NS_PER_US));
 	fprintf(out, "server.%u.incarnation ", i);
@@ -229,8 +230,8 @@ static bool answer(const char *command, FILE *out, void *arg)
 	    e->lanes.config.channel.buffer_bytes +
 		    e->lanes.config.scratch_bytes);
 	put_requests(e, out);
-	for (uint32_t i = 0; i < e->n_peers; i++)
-		put_peer(&e->peers[i], out);
+	for (uint32_t i = 0; i < e->n_servers; i++)
+		put_server(&e->servers[i], out);
 	put_safety(server->safety, out);
 	put(out, "locked_bytes", safety_locked_bytes());
 	return true;
@@ -256,7 +257,7 @@ static void *status_main(void *arg)
 }
 
 int status_listen(struct status_server *server, const char *path,
-		  struct reason *why)
+		  struct error *why)
 {
 	*server = (struct status_server){ .path = path };
 	server->listen_fd = net_listen_unix(path, why);
@@ -267,7 +268,7 @@ int status_listen(struct status_server *server, const char *path,
 }
 
 int status_start(struct status_server *server, const struct engine *engine,
-		 const struct safety *safety, struct reason *why)
+		 const struct safety *safety, struct error *why)
 {
 	int rc;
 
@@ -278,8 +279,7 @@ int status_start(struct status_server *server, const struct engine *engine,
 				 : pthread_create(&server->thread, NULL,
 						  status_main, server);
 	if (rc) {
-		reason_set(why, "the control socket's thread: %s",
-			   strerror(rc));
+		error_set(why, "the control socket's thread: %s", strerror(rc));
 		if (server->stop_fd >= 0)
 			close(server->stop_fd);
 	}

@@ -23,11 +23,11 @@ struct status_server {
 /* Makes the socket; who asks waits until status_start.  PATH outlives the
  * server.  0 or a negative errno. */
 int status_listen(struct status_server *server, const char *path,
-		  struct reason *why);
+		  struct error *why);
 /* Answers from now on, after status_listen; ENGINE and SAFETY outlive the
  * server.  0 or a negative errno. */
 int status_start(struct status_server *server, const struct engine *engine,
-		 const struct safety *safety, struct reason *why);
+		 const struct safety *safety, struct error *why);
 /* Also removes the socket. */
 void status_stop(struct status_server *server);
 

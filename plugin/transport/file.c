@@ -60,7 +60,7 @@ int file_group_error(const struct link_group *group)
 
 /* --- channels and links --- */
 
-static bool file_available(struct reason *why)
+static bool file_available(struct error *why)
 {
 	(void)why;
 	return true;
@@ -73,14 +73,14 @@ static uint32_t file_connections(uint32_t lanes)
 }
 
 static int file_channel_create(const struct channel_config *config,
-			       struct channel **channel, struct reason *why)
+			       struct channel **channel, struct error *why)
 {
 	struct file_channel *file = calloc(1, sizeof *file);
 	void *buffer = pages_map(config->buffer_bytes);
 
 	if (!file || !buffer) {
-		reason_set(why, "no memory for a buffer of %u bytes",
-			   config->buffer_bytes);
+		error_set(why, "no memory for a buffer of %u bytes",
+			  config->buffer_bytes);
 		pages_unmap(buffer, config->buffer_bytes);
 		free(file);
 		return -ENOMEM;
@@ -103,13 +103,13 @@ static void file_channel_destroy(struct channel *channel)
 static int file_link_connect(struct channel *channel,
 			     const struct link_target *target,
 			     uint64_t deadline_ns, struct link **link,
-			     struct reason *why)
+			     struct error *why)
 {
 	struct file_link *file = calloc(1, sizeof *file);
 
 	(void)deadline_ns;
 	if (!file) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	file->base.ops = &transport_file;
@@ -154,8 +154,8 @@ static int move_bytes(int fd, enum xfer_op op, uint8_t *buffer, uint32_t bytes,
 	return 0;
 }
 
-static int move_part(const struct file_channel *file, const struct xfer *xfer,
-		     uint32_t done, uint32_t bytes)
+static int move_shard(const struct file_channel *file, const struct xfer *xfer,
+		      uint32_t done, uint32_t bytes)
 {
 	struct link_group *group = ((struct file_link *)xfer->link)->group;
 	uint8_t *memory = (uint8_t *)xfer->buf + done;
@@ -182,8 +182,8 @@ static bool whole_blocks(const struct xfer *xfer)
 	return (all & (FILE_BLOCK_BYTES - 1)) == 0;
 }
 
-static int carry_out(const struct file_channel *file, const struct xfer *xfer,
-		     uint64_t deadline_ns)
+static int transfer_out(const struct file_channel *file,
+			const struct xfer *xfer, uint64_t deadline_ns)
 {
 	const struct file_link *link = (struct file_link *)xfer->link;
 
@@ -201,7 +201,7 @@ static int carry_out(const struct file_channel *file, const struct xfer *xfer,
 			return -ECONNABORTED;
 		if (clock_left_ns(deadline_ns) == 0)
 			return -ETIMEDOUT;
-		rc = move_part(file, xfer, done, bytes);
+		rc = move_shard(file, xfer, done, bytes);
 		if (rc)
 			return rc;
 	}
@@ -213,8 +213,8 @@ static void file_submit(struct channel *channel, struct xfer *xfers, size_t n,
 {
 	for (size_t i = 0; i < n; i++) {
 		xfers[i].status = -EINPROGRESS;
-		xfers[i].status = carry_out((struct file_channel *)channel,
-					    &xfers[i], deadline_ns);
+		xfers[i].status = transfer_out((struct file_channel *)channel,
+					       &xfers[i], deadline_ns);
 	}
 }
 

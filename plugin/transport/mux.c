@@ -22,7 +22,7 @@
 
 /* Sends that may be unanswered.  One is best where processors are scarce;
  * docs/performance.md has the figures. */
-#define TRUNK_BATCHES 1
+#define MUX_BATCHES 1
 
 /* What goes in one send: enough for any lane's set, and not so much that the
  * server starts late on it. */
@@ -35,12 +35,12 @@
 
 #define REPLY_BYTES ((uint32_t)sizeof(struct wire_data_reply))
 
-struct trunk {
+struct mux {
 	int fd;
 
 	pthread_mutex_t lock;
-	struct trunk_op *head, **tail;
-	struct trunk_op *unsent;
+	struct mux_op *head, **tail;
+	struct mux_op *unsent;
 	unsigned batches;     /* unanswered sends */
 	_Atomic bool sending; /* a thread has its role; written under lock */
 
@@ -54,7 +54,7 @@ struct trunk {
 	size_t out_at, out_end;
 
 	/* the leader's */
-	struct trunk_op *filling; /* the head, whose payload comes in */
+	struct mux_op *filling; /* the head, whose payload comes in */
 	char *fill_at;
 	uint32_t fill_left;
 	struct spin spin;
@@ -64,7 +64,7 @@ struct trunk {
 
 /* --- sleeping and waking --- */
 
-static void sleep_until(struct trunk *t, uint32_t seq, uint32_t bit,
+static void sleep_until(struct mux *t, uint32_t seq, uint32_t bit,
 			uint64_t deadline_ns)
 {
 	struct timespec until = clock_timespec(deadline_ns);
@@ -73,7 +73,7 @@ static void sleep_until(struct trunk *t, uint32_t seq, uint32_t bit,
 		NULL, bit);
 }
 
-static void wake(struct trunk *t, uint32_t bits)
+static void wake(struct mux *t, uint32_t bits)
 {
 	if (!bits)
 		return;
@@ -84,9 +84,9 @@ static void wake(struct trunk *t, uint32_t bits)
 
 /* Gives OP back to its owner.  The bit to wake the owner by, where it lacks no
  * more.  One thread settles at a time, the leader or who buries. */
-static uint32_t settle(struct trunk_op *op, int status)
+static uint32_t settle(struct mux_op *op, int status)
 {
-	struct trunk_waiter *w = op->waiter;
+	struct mux_waiter *w = op->waiter;
 	struct xfer *x = op->xfer;
 
 	op->busy = false;
@@ -98,7 +98,7 @@ static uint32_t settle(struct trunk_op *op, int status)
 /* --- death --- */
 
 /* Under the lock. */
-static void die(struct trunk *t, int why)
+static void die(struct mux *t, int why)
 {
 	if (t->dead)
 		return;
@@ -107,11 +107,12 @@ static void die(struct trunk *t, int why)
 	shutdown(t->fd, SHUT_RDWR);
 }
 
-/* Fails everything, where the trunk is dead and both roles are free; otherwise
- * who lets go of one does it.  Under the lock.  Whom to wake. */
-static uint32_t bury(struct trunk *t)
+/* Fails everything, where the multiplexed connection is dead and both roles are
+ * free; otherwise who lets go of one does it.  Under the lock.  Whom to wake.
+ */
+static uint32_t bury(struct mux *t)
 {
-	struct trunk_op *op = t->head;
+	struct mux_op *op = t->head;
 	uint32_t bits = 0;
 
 	if (!t->dead || t->sending || atomic_exchange(&t->leading, true))
@@ -119,7 +120,7 @@ static uint32_t bury(struct trunk *t)
 	t->head = t->unsent = t->filling = NULL;
 	t->tail = &t->head;
 	while (op) {
-		struct trunk_op *next = op->next;
+		struct mux_op *next = op->next;
 
 		bits |= settle(op, op->verdict ? op->verdict : t->dead);
 		op = next;
@@ -128,7 +129,7 @@ static uint32_t bury(struct trunk *t)
 	return bits;
 }
 
-void trunk_abort(struct trunk *t)
+void mux_abort(struct mux *t)
 {
 	uint32_t bits;
 
@@ -142,7 +143,7 @@ void trunk_abort(struct trunk *t)
 /* --- sending --- */
 
 /* Skips the first BYTES of what is to be sent. */
-static void out_skip(struct trunk *t, size_t bytes)
+static void out_skip(struct mux *t, size_t bytes)
 {
 	while (t->out_at < t->out_end && bytes >= t->out[t->out_at].iov_len)
 		bytes -= t->out[t->out_at++].iov_len;
@@ -176,7 +177,7 @@ static ssize_t send_message(int fd, const struct msghdr *msg)
 }
 
 /* 0, or -EAGAIN where the socket takes no more, or why it is dead. */
-static int send_out(struct trunk *t)
+static int send_out(struct mux *t)
 {
 	while (t->out_at < t->out_end) {
 		struct msghdr msg = { .msg_iov = t->out + t->out_at,
@@ -192,10 +193,10 @@ static int send_out(struct trunk *t)
 }
 
 /* Makes a batch of what is queued. */
-static void gather(struct trunk *t)
+static void gather(struct mux *t)
 {
 	size_t n = 0, bytes = 0;
-	struct trunk_op *op = t->unsent, *last = op;
+	struct mux_op *op = t->unsent, *last = op;
 
 	for (; op && n + 2 <= OUT_IOV && bytes < OUT_BYTES; op = op->next) {
 		struct xfer *x = op->xfer;
@@ -217,10 +218,10 @@ static void gather(struct trunk *t)
 /* Sends what may be sent, unless another thread does.  Under the lock, which it
  * lets go while it sends: the list may change, but nothing that is gathered
  * leaves it before it is sent, or `sending` is over. */
-static void pump(struct trunk *t)
+static void pump(struct mux *t)
 {
 	while (!t->sending && !t->dead &&
-	       (t->stuck || (t->unsent && t->batches < TRUNK_BATCHES))) {
+	       (t->stuck || (t->unsent && t->batches < MUX_BATCHES))) {
 		int rc;
 
 		t->sending = true;
@@ -238,8 +239,7 @@ static void pump(struct trunk *t)
 	}
 }
 
-void trunk_submit(struct trunk *t, struct trunk_op *first,
-		  struct trunk_op *last)
+void mux_submit(struct mux *t, struct mux_op *first, struct mux_op *last)
 {
 	uint32_t bits;
 	int dead;
@@ -257,7 +257,7 @@ void trunk_submit(struct trunk *t, struct trunk_op *first,
 	bits = bury(t);
 	pthread_mutex_unlock(&t->lock);
 	wake(t, bits);
-	for (struct trunk_op *op = dead ? first : NULL; op; op = op->next) {
+	for (struct mux_op *op = dead ? first : NULL; op; op = op->next) {
 		op->xfer->status = dead;
 		op->busy = false;
 	}
@@ -265,7 +265,7 @@ void trunk_submit(struct trunk *t, struct trunk_op *first,
 
 /* --- receiving --- */
 
-static size_t receive_room(struct trunk *t, struct iovec iov[2])
+static size_t receive_room(struct mux *t, struct iovec iov[2])
 {
 	uint32_t rest = t->in_end - t->in_at;
 	size_t n = 0;
@@ -280,7 +280,7 @@ static size_t receive_room(struct trunk *t, struct iovec iov[2])
 	return n;
 }
 
-static void received(struct trunk *t, size_t bytes)
+static void received(struct mux *t, size_t bytes)
 {
 	if (t->filling) {
 		uint32_t n =
@@ -293,7 +293,7 @@ static void received(struct trunk *t, size_t bytes)
 	t->in_end += (uint32_t)bytes;
 }
 
-static ssize_t receive_spinning(struct trunk *t, struct msghdr *msg,
+static ssize_t receive_spinning(struct mux *t, struct msghdr *msg,
 				uint64_t spin_ns)
 {
 	uint64_t until_ns = clock_now_ns() + spin_ns;
@@ -308,7 +308,7 @@ static ssize_t receive_spinning(struct trunk *t, struct msghdr *msg,
 
 /* Waits, for a tick at most, until there may be something to receive; or, with
  * what is stuck, room to send.  False where there is nothing to receive. */
-static bool await_input(struct trunk *t, uint64_t deadline_ns)
+static bool await_input(struct mux *t, uint64_t deadline_ns)
 {
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 	/* The sender is about to be done, or stuck. */
@@ -323,7 +323,7 @@ static bool await_input(struct trunk *t, uint64_t deadline_ns)
 }
 
 /* recvmsg; where nothing is there it waits for it up to a tick. */
-static ssize_t receive_message(struct trunk *t, struct msghdr *msg,
+static ssize_t receive_message(struct mux *t, struct msghdr *msg,
 			       uint64_t deadline_ns, uint64_t spin_ns)
 {
 	if (!t->stuck && !t->sending) {
@@ -346,8 +346,8 @@ static ssize_t receive_message(struct trunk *t, struct msghdr *msg,
 }
 
 /* Receives once: as much as there is, and waits for it unless it only drains.
- * 0, -EAGAIN, or why the trunk is dead. */
-static int receive(struct trunk *t, uint64_t deadline_ns, uint64_t spin_ns,
+ * 0, -EAGAIN, or why the multiplexed connection is dead. */
+static int receive(struct mux *t, uint64_t deadline_ns, uint64_t spin_ns,
 		   bool drain)
 {
 	struct iovec iov[2];
@@ -366,7 +366,7 @@ static int receive(struct trunk *t, uint64_t deadline_ns, uint64_t spin_ns,
 }
 
 /* What the reply at hand says of OP: 0, -EREMOTEIO or -EPROTO. */
-static int judge(const struct trunk *t, const struct trunk_op *op)
+static int judge(const struct mux *t, const struct mux_op *op)
 {
 	const struct xfer *x = op->xfer;
 	struct wire_data_reply reply;
@@ -380,9 +380,9 @@ static int judge(const struct trunk *t, const struct trunk_op *op)
 }
 
 /* Takes the head out of the list, and appends it to a chain. */
-static struct trunk_op **take_head(struct trunk *t, struct trunk_op **end)
+static struct mux_op **take_head(struct mux *t, struct mux_op **end)
 {
-	struct trunk_op *op = t->head;
+	struct mux_op *op = t->head;
 
 	t->head = op->next;
 	if (!t->head)
@@ -396,7 +396,7 @@ static struct trunk_op **take_head(struct trunk *t, struct trunk_op **end)
 
 /* Where the payload of the head is: all of it in the input buffer, or partly to
  * come.  True where it is all there. */
-static bool take_payload(struct trunk *t, struct trunk_op *op)
+static bool take_payload(struct mux *t, struct mux_op *op)
 {
 	uint32_t have = t->in_end - t->in_at;
 	struct xfer *x = op->xfer;
@@ -417,15 +417,15 @@ static bool take_payload(struct trunk *t, struct trunk_op *op)
 	return false;
 }
 
-/* Chains the ops whose replies are complete.  0, or why the trunk is dead.
- * Under the lock. */
-static int take_replies(struct trunk *t, struct trunk_op **end)
+/* Chains the ops whose replies are complete.  0, or why the multiplexed
+ * connection is dead. Under the lock. */
+static int take_replies(struct mux *t, struct mux_op **end)
 {
 	*end = NULL;
 	if (t->filling && t->fill_left == 0)
 		end = take_head(t, end);
 	while (!t->filling && t->in_end - t->in_at >= REPLY_BYTES) {
-		struct trunk_op *op = t->head;
+		struct mux_op *op = t->head;
 
 		if (!op || op == t->unsent)
 			return -EPROTO; /* an answer to nothing */
@@ -443,13 +443,12 @@ static int take_replies(struct trunk *t, struct trunk_op **end)
 }
 
 /* Copies and settles.  Whom to wake, but for the leader itself. */
-static uint32_t settle_chain(struct trunk_op *op,
-			     const struct trunk_waiter *self)
+static uint32_t settle_chain(struct mux_op *op, const struct mux_waiter *self)
 {
 	uint32_t bits = 0;
 
 	while (op) {
-		struct trunk_op *next = op->next;
+		struct mux_op *next = op->next;
 		bool own = op->waiter == self;
 		uint32_t bit;
 
@@ -465,18 +464,17 @@ static uint32_t settle_chain(struct trunk_op *op,
 
 /* --- leading --- */
 
-static bool lacks(const struct trunk_waiter *w)
+static bool lacks(const struct mux_waiter *w)
 {
 	return atomic_load(&w->left) > 0;
 }
 
 /* Somebody who waits, to lead next; who does not wait yet finds the role free
  * by itself.  Under the lock, after the role was let go. */
-static uint32_t next_leader(const struct trunk *t,
-			    const struct trunk_waiter *self)
+static uint32_t next_leader(const struct mux *t, const struct mux_waiter *self)
 {
-	for (struct trunk_op *op = t->head; op; op = op->next) {
-		const struct trunk_waiter *w = op->waiter;
+	for (struct mux_op *op = t->head; op; op = op->next) {
+		const struct mux_waiter *w = op->waiter;
 
 		if (w != self && atomic_load(&w->waiting) && lacks(w))
 			return w->bit;
@@ -485,14 +483,14 @@ static uint32_t next_leader(const struct trunk *t,
 }
 
 /* Lets go of the role.  Under the lock.  Whom to wake. */
-static uint32_t let_go(struct trunk *t, const struct trunk_waiter *self)
+static uint32_t let_go(struct mux *t, const struct mux_waiter *self)
 {
 	atomic_store(&t->leading, false);
 	return t->dead ? bury(t) : next_leader(t, self);
 }
 
 /* Lets go of the role that came with nothing to do. */
-static void pass_on(struct trunk *t, const struct trunk_waiter *self)
+static void pass_on(struct mux *t, const struct mux_waiter *self)
 {
 	uint32_t bits;
 
@@ -503,10 +501,10 @@ static void pass_on(struct trunk *t, const struct trunk_waiter *self)
 }
 
 /* One receive and all that follows from it.  True while the role is kept. */
-static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
+static bool lead_once(struct mux *t, const struct mux_waiter *self,
 		      uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
-	struct trunk_op *chain = NULL;
+	struct mux_op *chain = NULL;
 	int rc = receive(t, deadline_ns, spin_ns, drain);
 	uint32_t bits = 0;
 	bool done;
@@ -531,7 +529,7 @@ static bool lead_once(struct trunk *t, const struct trunk_waiter *self,
 	return !done;
 }
 
-static void lead(struct trunk *t, const struct trunk_waiter *self,
+static void lead(struct mux *t, const struct mux_waiter *self,
 		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	/* The role may have come free with the end of one's own ops. */
@@ -544,7 +542,7 @@ static void lead(struct trunk *t, const struct trunk_waiter *self,
 }
 
 /* Stores what is wanting, for those who settle it.  False where nothing is. */
-static bool want_more(struct trunk_waiter *self, const struct xfer *xfers,
+static bool want_more(struct mux_waiter *self, const struct xfer *xfers,
 		      size_t n, size_t want)
 {
 	size_t over = transport_over(xfers, n), before;
@@ -559,9 +557,8 @@ static bool want_more(struct trunk_waiter *self, const struct xfer *xfers,
 	return true;
 }
 
-void trunk_wait(struct trunk *t, struct trunk_waiter *self,
-		const struct xfer *xfers, size_t n, size_t want,
-		uint64_t deadline_ns, uint64_t spin_ns)
+void mux_wait(struct mux *t, struct mux_waiter *self, const struct xfer *xfers,
+	      size_t n, size_t want, uint64_t deadline_ns, uint64_t spin_ns)
 {
 	bool drained = false;
 
@@ -592,7 +589,7 @@ void trunk_wait(struct trunk *t, struct trunk_waiter *self,
 /* --- beginning and end --- */
 
 static int join(int fd, const struct wire_join *token, uint64_t deadline_ns,
-		struct reason *why)
+		struct error *why)
 {
 	struct wire_message request = { .type = WIRE_JOIN, .join = *token };
 	struct wire_message reply;
@@ -600,16 +597,16 @@ static int join(int fd, const struct wire_join *token, uint64_t deadline_ns,
 	return wire_call(fd, &request, WIRE_JOINED, &reply, deadline_ns, why);
 }
 
-int trunk_open(const struct net_addr *addr, const struct wire_join *token,
-	       uint64_t timeout_ns, uint64_t deadline_ns, struct trunk **trunk,
-	       struct reason *why)
+int mux_open(const struct net_addr *addr, const struct wire_join *token,
+	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **mux,
+	     struct error *why)
 {
 	struct timeval tick = { .tv_usec = TICK_NS / NS_PER_US };
-	struct trunk *t = calloc(1, sizeof *t);
+	struct mux *t = calloc(1, sizeof *t);
 	int rc;
 
 	if (!t) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	t->tail = &t->head;
@@ -628,11 +625,11 @@ int trunk_open(const struct net_addr *addr, const struct wire_join *token,
 		return rc;
 	}
 	pthread_mutex_init(&t->lock, NULL);
-	*trunk = t;
+	*mux = t;
 	return 0;
 }
 
-void trunk_close(struct trunk *t)
+void mux_close(struct mux *t)
 {
 	close(t->fd);
 	pthread_mutex_destroy(&t->lock);

@@ -1,6 +1,6 @@
-/* A trunk: a TCP connection to a memory server that many lanes share, so that
- * under load several requests leave in one sendmsg, several replies come in one
- * recvmsg, and one futex call wakes all whose replies came.
+/* A multiplexed connection: a TCP connection to a memory server that many lanes
+ * share, so that under load several requests leave in one sendmsg, several
+ * replies come in one recvmsg, and one futex call wakes all whose replies came.
  *
  * There is no thread of its own.  Ops wait in one list, in the order in which
  * they are sent and answered:
@@ -13,7 +13,7 @@
  *
  *   sender   gathers what is queued and sends it.  Whoever submits takes the
  *            role if it is free, and the leader after every receive.  At most
- *            TRUNK_BATCHES sends may be unanswered: what is submitted
+ *            MUX_BATCHES sends may be unanswered: what is submitted
  *            meanwhile is queued, and leaves together.  So the less the
  *            network and the server keep up, the larger the batches; a lone
  *            request leaves at once.
@@ -27,10 +27,10 @@
  * and the leader polls for room too.  An answer to a request that is not wholly
  * sent is not told from a good one; no server of ours gives such.
  *
- * A trunk dies once, and stays dead: the socket is shut down, and whoever lets
- * go of the last role fails every op ("bury").  Until then buffers may be
- * touched; so who has to be rid of its ops kills the trunk and waits for the
- * burial, which is near.
+ * A multiplexed connection dies once, and stays dead: the socket is shut down,
+ * and whoever lets go of the last role fails every op ("bury").  Until then
+ * buffers may be touched; so who has to be rid of its ops kills the multiplexed
+ * connection and waits for the burial, which is near.
  *
  * An op is settled by whoever leads: it is its owner's again, then its xfer
  * gets its status, then its waiter is told.  An owner may wait for some of its
@@ -49,8 +49,8 @@
  * Locks: `lock` guards the list and the sender's role, is held for a few
  * instructions, and is a leaf.
  */
-#ifndef RSWAP_TRUNK_H
-#define RSWAP_TRUNK_H
+#ifndef RSWAP_MUX_H
+#define RSWAP_MUX_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -61,23 +61,24 @@
 #include "transport.h"
 #include "wire.h"
 
-struct trunk;
+struct mux;
 
-/* A thread that waits for ops on one trunk.  Lives as long as the trunk:
- * another thread may still look at it when all of its ops are over. */
-struct trunk_waiter {
+/* A thread that waits for ops on one multiplexed connection.  Lives as long as
+ * the multiplexed connection: another thread may still look at it when all of
+ * its ops are over. */
+struct mux_waiter {
 	_Atomic int32_t left; /* ops that it lacks; at most 0: none */
 	_Atomic bool waiting;
 	uint32_t bit; /* of a futex bit set; others may have it too */
 };
 
-/* A transfer on its way.  The submitter's until trunk_submit, and again once it
+/* A transfer on its way.  The submitter's until mux_submit, and again once it
  * is not BUSY. */
-struct trunk_op {
+struct mux_op {
 	_Atomic bool busy;
-	struct trunk_op *next;
+	struct mux_op *next;
 	struct xfer *xfer;
-	struct trunk_waiter *waiter;
+	struct mux_waiter *waiter;
 	uint64_t cookie;
 	const uint8_t *payload; /* the leader's: what came, not yet copied */
 	int verdict;		/* the leader's: what its reply said */
@@ -87,28 +88,27 @@ struct trunk_op {
 
 /* Connects and joins.  0 or a negative errno.  TIMEOUT_NS: a silent host is
  * dead after this long. */
-int trunk_open(const struct net_addr *addr, const struct wire_join *token,
-	       uint64_t timeout_ns, uint64_t deadline_ns, struct trunk **trunk,
-	       struct reason *why);
+int mux_open(const struct net_addr *addr, const struct wire_join *token,
+	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **mux,
+	     struct error *why);
 /* Nobody uses it any more. */
-void trunk_close(struct trunk *trunk);
+void mux_close(struct mux *mux);
 
-/* Kills the trunk: everything in it and everything later fails with
- * -ECONNRESET.  Any thread; again is allowed. */
-void trunk_abort(struct trunk *trunk);
+/* Kills the multiplexed connection: everything in it and everything later fails
+ * with -ECONNRESET.  Any thread; again is allowed. */
+void mux_abort(struct mux *mux);
 
 /* Queues a chain of ops, and sends what may be sent.  They are busy and their
- * xfers' status is -EINPROGRESS already; it becomes why the trunk is dead,
- * where it is. */
-void trunk_submit(struct trunk *trunk, struct trunk_op *first,
-		  struct trunk_op *last);
+ * xfers' status is -EINPROGRESS already; it becomes why the multiplexed
+ * connection is dead, where it is. */
+void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last);
 
 /* Returns when at least WANT of the N xfers are over, or DEADLINE_NS has passed
  * and what had come by then is settled.  As many as are wanting have to be ops
- * of WAITER on this trunk.  A leader spins SPIN_NS before it sleeps, and may
- * overstay its deadline by some milliseconds. */
-void trunk_wait(struct trunk *trunk, struct trunk_waiter *waiter,
-		const struct xfer *xfers, size_t n, size_t want,
-		uint64_t deadline_ns, uint64_t spin_ns);
+ * of WAITER on this multiplexed connection.  A leader spins SPIN_NS before it
+ * sleeps, and may overstay its deadline by some milliseconds. */
+void mux_wait(struct mux *mux, struct mux_waiter *waiter,
+	      const struct xfer *xfers, size_t n, size_t want,
+	      uint64_t deadline_ns, uint64_t spin_ns);
 
 #endif

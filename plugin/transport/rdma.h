@@ -5,7 +5,7 @@
  *             the buffer's memory region, a completion queue and its channel
  *     link    an rdma_cm id with its queue pair, on one of these domains
  *
- * Room.  A transfer has a slot, with its work request, and its part of the
+ * Room.  A transfer has a slot, with its work request, and its shard of the
  * bounce buffer.  Both are given out in order and taken back all at once, when
  * nothing is in flight; so on one link the order of slots is the order in which
  * transfers complete, also those of several submits.
@@ -92,14 +92,14 @@ static inline struct rdma_link *rdma_link(struct link *link)
 }
 
 /* The ops, as transport.h tells them. rdma_connect.c: */
-bool rdma_available(struct reason *why);
+bool rdma_available(struct error *why);
 int rdma_channel_create(const struct channel_config *config,
-			struct channel **channel, struct reason *why);
+			struct channel **channel, struct error *why);
 void rdma_channel_destroy(struct channel *channel);
 uint32_t rdma_connections(uint32_t lanes);
 int rdma_link_connect(struct channel *channel, const struct link_target *target,
 		      uint64_t deadline_ns, struct link **out,
-		      struct reason *why);
+		      struct error *why);
 void rdma_link_close(struct link *link);
 
 #endif

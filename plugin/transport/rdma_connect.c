@@ -11,7 +11,7 @@
 #include "log.h"
 #include "memory.h"
 
-bool rdma_available(struct reason *why)
+bool rdma_available(struct error *why)
 {
 	int n = 0;
 	struct ibv_device **list = ibv_get_device_list(&n);
@@ -19,18 +19,18 @@ bool rdma_available(struct reason *why)
 	if (list)
 		ibv_free_device_list(list);
 	if (n == 0)
-		reason_set(why, "this machine has no RDMA device");
+		error_set(why, "this machine has no RDMA device");
 	return n > 0;
 }
 
 int rdma_channel_create(const struct channel_config *config,
-			struct channel **channel, struct reason *why)
+			struct channel **channel, struct error *why)
 {
 	struct rdma_channel *rdma = calloc(1, sizeof *rdma);
 	int rc;
 
 	if (!rdma) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	/* The pages are the buffer's alone: registered memory is not inherited
@@ -38,7 +38,7 @@ int rdma_channel_create(const struct channel_config *config,
 	rdma->buffer = pages_map(config->buffer_bytes);
 	if (!rdma->buffer) {
 		rc = -errno;
-		reason_set(why, "a lane's buffer: %s", strerror(-rc));
+		error_set(why, "a lane's buffer: %s", strerror(-rc));
 		free(rdma);
 		return rc;
 	}
@@ -78,7 +78,7 @@ static void keep_for_later(struct rdma_channel *rdma, struct rdma_link *link)
 	pthread_mutex_unlock(&undestroyed_lock);
 }
 
-/* rdma_destroy_qp does not say whether the queue pair is gone, so its part of
+/* rdma_destroy_qp does not say whether the queue pair is gone, so its shard of
  * libibverbs is called.  0 or an errno; then the id has the queue pair still.
  */
 static int destroy_queue_pair(struct rdma_cm_id *id)
@@ -160,7 +160,7 @@ void rdma_channel_destroy(struct channel *channel)
 }
 
 static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
-		       struct ibv_context *verbs, struct reason *why)
+		       struct ibv_context *verbs, struct error *why)
 {
 	const char *what = "a protection domain";
 
@@ -187,8 +187,8 @@ static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
 fail:;
 	int rc = errno ? -errno : -EIO;
 
-	reason_set(why, "%s on %s: %s", what,
-		   ibv_get_device_name(verbs->device), strerror(-rc));
+	error_set(why, "%s on %s: %s", what, ibv_get_device_name(verbs->device),
+		  strerror(-rc));
 	domain_close(d);
 	return rc;
 }
@@ -200,7 +200,7 @@ static pthread_mutex_t domains_lock = PTHREAD_MUTEX_INITIALIZER;
  * domains_lock. */
 static int find_or_open_domain(struct rdma_channel *rdma,
 			       struct ibv_context *verbs,
-			       struct rdma_domain **found, struct reason *why)
+			       struct rdma_domain **found, struct error *why)
 {
 	unsigned n = atomic_load(&rdma->n_domains);
 	int rc;
@@ -212,8 +212,7 @@ static int find_or_open_domain(struct rdma_channel *rdma,
 		}
 	}
 	if (n == MAX_DOMAINS) {
-		reason_set(why, "more than %d RDMA devices in use",
-			   MAX_DOMAINS);
+		error_set(why, "more than %d RDMA devices in use", MAX_DOMAINS);
 		return -ENOSPC;
 	}
 	rc = domain_open(rdma, &rdma->domains[n], verbs, why);
@@ -225,7 +224,7 @@ static int find_or_open_domain(struct rdma_channel *rdma,
 }
 
 static int domain_get(struct rdma_channel *rdma, struct ibv_context *verbs,
-		      struct rdma_domain **found, struct reason *why)
+		      struct rdma_domain **found, struct error *why)
 {
 	int rc;
 
@@ -236,8 +235,7 @@ static int domain_get(struct rdma_channel *rdma, struct ibv_context *verbs,
 }
 
 /* A refused connection's private data is the server's ERROR message. */
-static void tell_rejection(const struct rdma_cm_event *event,
-			   struct reason *why)
+static void tell_rejection(const struct rdma_cm_event *event, struct error *why)
 {
 	const char *data = event->param.conn.private_data;
 	struct wire_message message;
@@ -246,34 +244,34 @@ static void tell_rejection(const struct rdma_cm_event *event,
 	if (event->param.conn.private_data_len >= WIRE_MESSAGE_MAX &&
 	    wire_decode_header(data, &h) == WIRE_OK && h.type == WIRE_ERROR &&
 	    wire_decode_body(&h, data + sizeof h, &message) == WIRE_OK)
-		reason_set(why, "refused: %s", message.error.text);
+		error_set(why, "refused: %s", message.error.text);
 	else
-		reason_set(why, "refused (rdma_cm status %d)", event->status);
+		error_set(why, "refused (rdma_cm status %d)", event->status);
 }
 
 /* Waits for the event WANTED on the link's channel and acknowledges it. */
 static int cm_expect(struct rdma_link *link, enum rdma_cm_event_type wanted,
-		     uint64_t deadline_ns, struct reason *why)
+		     uint64_t deadline_ns, struct error *why)
 {
 	struct rdma_cm_event *event;
 	enum rdma_cm_event_type got;
 	int rc = net_wait(link->cm_events->fd, POLLIN, deadline_ns);
 
 	if (rc) {
-		reason_set(why, "no answer to the RDMA connection (%s): %s",
-			   rdma_event_str(wanted), strerror(-rc));
+		error_set(why, "no answer to the RDMA connection (%s): %s",
+			  rdma_event_str(wanted), strerror(-rc));
 		return rc;
 	}
 	if (rdma_get_cm_event(link->cm_events, &event)) {
-		reason_set(why, "rdma_get_cm_event: %s", strerror(errno));
+		error_set(why, "rdma_get_cm_event: %s", strerror(errno));
 		return -errno;
 	}
 	got = event->event;
 	if (got == RDMA_CM_EVENT_REJECTED)
 		tell_rejection(event, why);
 	else if (got != wanted)
-		reason_set(why, "%s (status %d)", rdma_event_str(got),
-			   event->status);
+		error_set(why, "%s (status %d)", rdma_event_str(got),
+			  event->status);
 	rdma_ack_cm_event(event);
 	if (got == wanted)
 		return 0;
@@ -281,7 +279,7 @@ static int cm_expect(struct rdma_link *link, enum rdma_cm_event_type wanted,
 }
 
 static int resolve(struct rdma_link *link, const struct link_target *target,
-		   uint64_t deadline_ns, struct reason *why)
+		   uint64_t deadline_ns, struct error *why)
 {
 	struct net_addr addr = target->addr;
 	int rc;
@@ -289,20 +287,20 @@ static int resolve(struct rdma_link *link, const struct link_target *target,
 	net_addr_set_port(&addr, target->rdma_port);
 	if (rdma_resolve_addr(link->id, NULL, (struct sockaddr *)&addr.storage,
 			      clock_left_ms(deadline_ns))) {
-		reason_set(why, "rdma_resolve_addr: %s", strerror(errno));
+		error_set(why, "rdma_resolve_addr: %s", strerror(errno));
 		return -errno;
 	}
 	rc = cm_expect(link, RDMA_CM_EVENT_ADDR_RESOLVED, deadline_ns, why);
 	if (rc)
 		return rc;
 	if (rdma_resolve_route(link->id, clock_left_ms(deadline_ns))) {
-		reason_set(why, "rdma_resolve_route: %s", strerror(errno));
+		error_set(why, "rdma_resolve_route: %s", strerror(errno));
 		return -errno;
 	}
 	return cm_expect(link, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline_ns, why);
 }
 
-static int create_queue_pair(struct rdma_link *link, struct reason *why)
+static int create_queue_pair(struct rdma_link *link, struct error *why)
 {
 	struct ibv_qp_init_attr attr = {
 		.qp_type = IBV_QPT_RC,
@@ -316,20 +314,20 @@ static int create_queue_pair(struct rdma_link *link, struct reason *why)
 
 	if (!rdma_create_qp(link->id, link->domain->pd, &attr))
 		return 0;
-	reason_set(why, "a queue pair: %s", strerror(errno));
+	error_set(why, "a queue pair: %s", strerror(errno));
 	return -errno;
 }
 
 /* The most READs in flight that the device allows: each that waits for another
  * costs a round trip. */
 static int read_depth(struct ibv_context *verbs, uint8_t *depth,
-		      struct reason *why)
+		      struct error *why)
 {
 	struct ibv_device_attr attr;
 	int rc = ibv_query_device(verbs, &attr), most;
 
 	if (rc) {
-		reason_set(why, "ibv_query_device: %s", strerror(rc));
+		error_set(why, "ibv_query_device: %s", strerror(rc));
 		return -rc;
 	}
 	most = attr.max_qp_init_rd_atom < RDMA_MAX_INIT_DEPTH - 1
@@ -341,7 +339,7 @@ static int read_depth(struct ibv_context *verbs, uint8_t *depth,
 
 static int connect_queue_pair(struct rdma_link *link,
 			      const struct link_target *target,
-			      uint64_t deadline_ns, struct reason *why)
+			      uint64_t deadline_ns, struct error *why)
 {
 	struct wire_message join = { .type = WIRE_JOIN };
 	char private_data[WIRE_MESSAGE_MAX];
@@ -360,7 +358,7 @@ static int connect_queue_pair(struct rdma_link *link,
 		return rc;
 	param.private_data_len = (uint8_t)wire_encode(&join, private_data);
 	if (rdma_connect(link->id, &param)) {
-		reason_set(why, "rdma_connect: %s", strerror(errno));
+		error_set(why, "rdma_connect: %s", strerror(errno));
 		return -errno;
 	}
 	return cm_expect(link, RDMA_CM_EVENT_ESTABLISHED, deadline_ns, why);
@@ -372,14 +370,14 @@ uint32_t rdma_connections(uint32_t lanes)
 }
 
 static int open_link(struct rdma_link *link, const struct link_target *target,
-		     uint64_t deadline_ns, struct reason *why)
+		     uint64_t deadline_ns, struct error *why)
 {
 	int rc;
 
 	link->cm_events = rdma_create_event_channel();
 	if (!link->cm_events ||
 	    rdma_create_id(link->cm_events, &link->id, link, RDMA_PS_TCP)) {
-		reason_set(why, "rdma_cm: %s", strerror(errno));
+		error_set(why, "rdma_cm: %s", strerror(errno));
 		return -errno;
 	}
 	rc = resolve(link, target, deadline_ns, why);
@@ -395,13 +393,13 @@ static int open_link(struct rdma_link *link, const struct link_target *target,
 
 int rdma_link_connect(struct channel *channel, const struct link_target *target,
 		      uint64_t deadline_ns, struct link **out,
-		      struct reason *why)
+		      struct error *why)
 {
 	struct rdma_link *link = calloc(1, sizeof *link);
 	int rc;
 
 	if (!link) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	free_undestroyed(rdma_channel(channel));

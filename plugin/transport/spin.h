@@ -2,8 +2,8 @@
  *
  * A spin that ends without what it waited for was for nothing: the network is
  * slower than the spin is long, or who should answer has no processor while
- * this one spins.  After some of those in a row a wait sleeps at once, and only
- * now and then one spins again to see whether that has changed.
+ * this one spins.  After some of those in a shard index a wait sleeps at once,
+ * and only now and then one spins again to see whether that has changed.
  *
  * One thread at a time. */
 #ifndef RSWAP_SPIN_H
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPIN_PATIENCE 4	 /* spins for nothing, in a row */
+#define SPIN_PATIENCE 4	 /* spins for nothing, in a shard index */
 #define SPIN_REST     64 /* waits without one, until the next is tried */
 
 struct spin {

@@ -1,9 +1,10 @@
-/* The TCP transport: a transfer is one frame each way, on a trunk (trunk.h)
- * that several lanes share.
+/* The TCP transport: a transfer is one frame each way, on a multiplexed
+ * connection (multiplexed connection.h) that several lanes share.
  *
- * A server has trunks in pairs, one for READs and one for WRITEs, so that a
- * read never stands behind megabytes that are swapped out.  There are few
- * pairs, so that requests meet in them: a pair for every four processors.
+ * A server has multiplexed connections in pairs, one for READs and one for
+ * WRITEs, so that a read never stands behind megabytes that are swapped out.
+ * There are few pairs, so that requests meet in them: a pair for every four
+ * processors.
  *
  * No bounce buffer: WRITEs are gathered from the caller's own memory; what is
  * read is copied to it once from what a receive brought for all.
@@ -16,8 +17,8 @@
 #include "transport.h"
 #include "mux.h"
 
-/* A wait for the first of several trunks looks at each for this long, at first
- * and at most. */
+/* A wait for the first of several multiplexed connections looks at each for
+ * this long, at first and at most. */
 #define SLICE_NS     (50 * NS_PER_US)
 #define SLICE_MAX_NS (800 * NS_PER_US)
 
@@ -32,15 +33,15 @@
 struct link_group {
 	struct link_group **home; /* where the session keeps it */
 	uint32_t links;
-	struct tcp_link *closed;	    /* freed with the group */
-	struct trunk *trunks[PAIRS_MAX][2]; /* [pair][enum xfer_op] */
+	struct tcp_link *closed;	 /* freed with the group */
+	struct mux *muxes[PAIRS_MAX][2]; /* [pair][enum xfer_op] */
 };
 
 struct tcp_link {
 	struct link base;
 	struct link_group *group;
-	struct trunk **trunks;		/* [enum xfer_op], a pair */
-	struct trunk_waiter waiters[2]; /* [enum xfer_op] */
+	struct mux **muxes;	      /* [enum xfer_op], a pair */
+	struct mux_waiter waiters[2]; /* [enum xfer_op] */
 	uint64_t next_cookie;
 	struct tcp_link *next_closed;
 };
@@ -48,7 +49,7 @@ struct tcp_link {
 struct tcp_channel {
 	struct channel base;
 	uint64_t spin_ns;
-	struct trunk_op ops[TRANSPORT_MAX_XFERS];
+	struct mux_op ops[TRANSPORT_MAX_XFERS];
 };
 
 static struct tcp_link *tcp_link(struct link *link)
@@ -69,7 +70,7 @@ static uint32_t pairs(uint32_t lanes)
 	return n > 0 ? n : 1;
 }
 
-static bool tcp_available(struct reason *why)
+static bool tcp_available(struct error *why)
 {
 	(void)why;
 	return true;
@@ -81,12 +82,12 @@ static uint32_t tcp_connections(uint32_t lanes)
 }
 
 static int tcp_channel_create(const struct channel_config *config,
-			      struct channel **channel, struct reason *why)
+			      struct channel **channel, struct error *why)
 {
 	struct tcp_channel *tcp = calloc(1, sizeof *tcp);
 
 	if (!tcp) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	tcp->base.ops = &transport_tcp;
@@ -120,8 +121,8 @@ static void group_put(struct link_group *group)
 		return;
 	for (size_t i = 0; i < PAIRS_MAX; i++) {
 		for (size_t op = 0; op < 2; op++) {
-			if (group->trunks[i][op])
-				trunk_close(group->trunks[i][op]);
+			if (group->muxes[i][op])
+				mux_close(group->muxes[i][op]);
 		}
 	}
 	while (group->closed) {
@@ -134,24 +135,24 @@ static void group_put(struct link_group *group)
 	free(group);
 }
 
-static int open_trunk(const struct link_target *target, uint64_t deadline_ns,
-		      struct trunk **trunk, struct reason *why)
+static int open_mux(const struct link_target *target, uint64_t deadline_ns,
+		    struct mux **mux, struct error *why)
 {
 	struct wire_join token;
 	int rc = target->new_token(target->owner, &token, why);
 
 	return rc ? rc
-		  : trunk_open(&target->addr, &token, target->timeout_ns,
-			       deadline_ns, trunk, why);
+		  : mux_open(&target->addr, &token, target->timeout_ns,
+			     deadline_ns, mux, why);
 }
 
 static int open_pair(const struct link_target *target, uint64_t deadline_ns,
-		     struct trunk **pair, struct reason *why)
+		     struct mux **pair, struct error *why)
 {
 	for (size_t op = 0; op < 2; op++) {
 		int rc = pair[op] ? 0
-				  : open_trunk(target, deadline_ns, &pair[op],
-					       why);
+				  : open_mux(target, deadline_ns, &pair[op],
+					     why);
 
 		if (rc)
 			return rc;
@@ -162,13 +163,13 @@ static int open_pair(const struct link_target *target, uint64_t deadline_ns,
 static int tcp_link_connect(struct channel *channel,
 			    const struct link_target *target,
 			    uint64_t deadline_ns, struct link **link,
-			    struct reason *why)
+			    struct error *why)
 {
 	struct tcp_link *tcp = calloc(1, sizeof *tcp);
 	int rc;
 
 	if (!tcp) {
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	tcp->base = (struct link){ &transport_tcp, channel };
@@ -178,11 +179,11 @@ static int tcp_link_connect(struct channel *channel,
 	tcp->group = group_get(target->group);
 	if (!tcp->group) {
 		free(tcp);
-		reason_set(why, "out of memory");
+		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	tcp->trunks = tcp->group->trunks[target->lane % pairs(target->lanes)];
-	rc = open_pair(target, deadline_ns, tcp->trunks, why);
+	tcp->muxes = tcp->group->muxes[target->lane % pairs(target->lanes)];
+	rc = open_pair(target, deadline_ns, tcp->muxes, why);
 	if (rc) {
 		group_put(tcp->group);
 		free(tcp);
@@ -194,11 +195,12 @@ static int tcp_link_connect(struct channel *channel,
 
 static void tcp_link_abort(struct link *link)
 {
-	trunk_abort(tcp_link(link)->trunks[XFER_READ]);
-	trunk_abort(tcp_link(link)->trunks[XFER_WRITE]);
+	mux_abort(tcp_link(link)->muxes[XFER_READ]);
+	mux_abort(tcp_link(link)->muxes[XFER_WRITE]);
 }
 
-/* Another lane's thread may still look at its waiters (trunk.h). */
+/* Another lane's thread may still look at its waiters (multiplexed
+ * connection.h). */
 static void tcp_link_close(struct link *base)
 {
 	struct tcp_link *link = tcp_link(base);
@@ -211,22 +213,22 @@ static void tcp_link_close(struct link *base)
 
 /* --- transfers --- */
 
-static bool same_trunk(const struct xfer *a, const struct xfer *b)
+static bool same_mux(const struct xfer *a, const struct xfer *b)
 {
 	return a->link == b->link && a->op == b->op;
 }
 
-/* Whether xfers[I] is the first on its trunk. */
-static bool leads_trunk(const struct xfer *xfers, size_t i)
+/* Whether xfers[I] is the first on its multiplexed connection. */
+static bool leads_mux(const struct xfer *xfers, size_t i)
 {
 	for (size_t j = 0; j < i; j++) {
-		if (same_trunk(&xfers[j], &xfers[i]))
+		if (same_mux(&xfers[j], &xfers[i]))
 			return false;
 	}
 	return true;
 }
 
-static void fill_op(struct trunk_op *op, struct tcp_link *link, struct xfer *x)
+static void fill_op(struct mux_op *op, struct tcp_link *link, struct xfer *x)
 {
 	struct wire_data_request request = {
 		.magic = WIRE_DATA_MAGIC,
@@ -247,10 +249,10 @@ static void fill_op(struct trunk_op *op, struct tcp_link *link, struct xfer *x)
 }
 
 /* The first op from *AT on that is free, or NULL. */
-static struct trunk_op *free_op(struct tcp_channel *tcp, size_t *at)
+static struct mux_op *free_op(struct tcp_channel *tcp, size_t *at)
 {
 	while (*at < TRANSPORT_MAX_XFERS) {
-		struct trunk_op *op = &tcp->ops[(*at)++];
+		struct mux_op *op = &tcp->ops[(*at)++];
 
 		if (!op->busy)
 			return op;
@@ -258,18 +260,18 @@ static struct trunk_op *free_op(struct tcp_channel *tcp, size_t *at)
 	return NULL;
 }
 
-/* All of a set's transfers that share a trunk with xfers[FIRST].  *AT: where to
- * look for free ops. */
-static void submit_trunk(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
-			 size_t first, size_t *at)
+/* All of a set's transfers that share a multiplexed connection with
+ * xfers[FIRST].  *AT: where to look for free ops. */
+static void submit_mux(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
+		       size_t first, size_t *at)
 {
 	struct tcp_link *link = tcp_link(xfers[first].link);
-	struct trunk_op *head = NULL, **tail = &head, *last = NULL;
+	struct mux_op *head = NULL, **tail = &head, *last = NULL;
 
 	for (size_t i = first; i < n; i++) {
-		struct trunk_op *op;
+		struct mux_op *op;
 
-		if (!same_trunk(&xfers[i], &xfers[first]))
+		if (!same_mux(&xfers[i], &xfers[first]))
 			continue;
 		op = free_op(tcp, at);
 		if (!op) {
@@ -281,7 +283,7 @@ static void submit_trunk(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
 		tail = &op->next;
 	}
 	if (last)
-		trunk_submit(link->trunks[xfers[first].op], head, last);
+		mux_submit(link->muxes[xfers[first].op], head, last);
 }
 
 static void tcp_submit(struct channel *channel, struct xfer *xfers, size_t n,
@@ -294,31 +296,32 @@ static void tcp_submit(struct channel *channel, struct xfer *xfers, size_t n,
 	for (size_t i = 0; i < n; i++)
 		xfers[i].status = -EINPROGRESS;
 	for (size_t i = 0; i < n; i++) {
-		if (leads_trunk(xfers, i))
-			submit_trunk(tcp, xfers, n, i, &at);
+		if (leads_mux(xfers, i))
+			submit_mux(tcp, xfers, n, i, &at);
 	}
 }
 
-/* How many of xfers[I] and those behind it are in progress on its trunk. */
+/* How many of xfers[I] and those behind it are in progress on its multiplexed
+ * connection. */
 static size_t in_progress(const struct xfer *xfers, size_t n, size_t i)
 {
 	size_t count = 0;
 
 	for (size_t j = i; j < n; j++)
-		count += same_trunk(&xfers[j], &xfers[i]) &&
+		count += same_mux(&xfers[j], &xfers[i]) &&
 			 xfers[j].status == -EINPROGRESS;
 	return count;
 }
 
-/* Waits on the trunk of xfers[I] until WANT of the N are over, or all that are
- * on this one. */
-static void wait_trunk(const struct tcp_channel *tcp, const struct xfer *xfers,
-		       size_t n, size_t i, size_t want, uint64_t deadline_ns)
+/* Waits on the multiplexed connection of xfers[I] until WANT of the N are over,
+ * or all that are on this one. */
+static void wait_mux(const struct tcp_channel *tcp, const struct xfer *xfers,
+		     size_t n, size_t i, size_t want, uint64_t deadline_ns)
 {
 	struct tcp_link *link = tcp_link(xfers[i].link);
 	enum xfer_op op = xfers[i].op;
 	/* In this order, as what ends in between must not be counted twice:
-	 * the wait would be for other trunks' transfers. */
+	 * the wait would be for other multiplexed connections' transfers. */
 	size_t over = transport_over(xfers, n);
 	size_t here = in_progress(xfers, n, i);
 
@@ -326,12 +329,13 @@ static void wait_trunk(const struct tcp_channel *tcp, const struct xfer *xfers,
 		return;
 	if (want > over + here)
 		want = over + here;
-	trunk_wait(link->trunks[op], &link->waiters[op], xfers, n, want,
-		   deadline_ns, tcp->spin_ns);
+	mux_wait(link->muxes[op], &link->waiters[op], xfers, n, want,
+		 deadline_ns, tcp->spin_ns);
 }
 
-/* Waits on each trunk in turn, for SLICE_NS at most, as long as fewer than WANT
- * are over; on the only one that is wanted until the deadline. */
+/* Waits on each multiplexed connection in turn, for SLICE_NS at most, as long
+ * as fewer than WANT are over; on the only one that is wanted until the
+ * deadline. */
 static void wait_in_turn(const struct tcp_channel *tcp,
 			 const struct xfer *xfers, size_t n, size_t want,
 			 uint64_t deadline_ns, uint64_t slice_ns)
@@ -339,16 +343,16 @@ static void wait_in_turn(const struct tcp_channel *tcp,
 	for (size_t i = 0; i < n && transport_over(xfers, n) < want; i++) {
 		uint64_t until_ns = deadline_ns;
 
-		if (!leads_trunk(xfers, i))
+		if (!leads_mux(xfers, i))
 			continue;
 		if (slice_ns < clock_left_ns(deadline_ns))
 			until_ns = clock_now_ns() + slice_ns;
-		wait_trunk(tcp, xfers, n, i, want, until_ns);
+		wait_mux(tcp, xfers, n, i, want, until_ns);
 	}
 }
 
-/* Whether those in progress share a trunk. */
-static bool on_one_trunk(const struct xfer *xfers, size_t n)
+/* Whether those in progress share a multiplexed connection. */
+static bool on_one_mux(const struct xfer *xfers, size_t n)
 {
 	const struct xfer *first = NULL;
 
@@ -357,7 +361,7 @@ static bool on_one_trunk(const struct xfer *xfers, size_t n)
 			continue;
 		if (!first)
 			first = &xfers[i];
-		if (!same_trunk(&xfers[i], first))
+		if (!same_mux(&xfers[i], first))
 			return false;
 	}
 	return true;
@@ -374,7 +378,7 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 			     size_t n, size_t want, uint64_t deadline_ns)
 {
 	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
-	bool one = on_one_trunk(xfers, n);
+	bool one = on_one_mux(xfers, n);
 	/* Where any of several will do, one of them may be silent. */
 	bool any = want < n && !one;
 	uint64_t slice_ns = 0; /* at first, only looks */
@@ -393,16 +397,17 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 	return transport_over(xfers, n);
 }
 
-/* Kills the trunk of xfers[I], and waits for what is on it to be over.  That is
- * told as too late, whatever the trunk died of in the end. */
+/* Kills the multiplexed connection of xfers[I], and waits for what is on it to
+ * be over.  That is told as too late, whatever the multiplexed connection died
+ * of in the end. */
 static void cut_short(const struct tcp_channel *tcp, struct xfer *xfers,
 		      size_t n, size_t i)
 {
-	trunk_abort(tcp_link(xfers[i].link)->trunks[xfers[i].op]);
+	mux_abort(tcp_link(xfers[i].link)->muxes[xfers[i].op]);
 	while (in_progress(xfers, n, i) > 0)
-		wait_trunk(tcp, xfers, n, i, n, clock_now_ns() + NS_PER_S);
+		wait_mux(tcp, xfers, n, i, n, clock_now_ns() + NS_PER_S);
 	for (size_t j = i; j < n; j++) {
-		if (same_trunk(&xfers[j], &xfers[i]) &&
+		if (same_mux(&xfers[j], &xfers[i]) &&
 		    xfers[j].status == -ECONNRESET)
 			xfers[j].status = -ETIMEDOUT;
 	}
@@ -415,7 +420,7 @@ static void tcp_wait(struct channel *channel, struct xfer *xfers, size_t n,
 
 	tcp_wait_until(channel, xfers, n, n, deadline_ns);
 	for (size_t i = 0; i < n; i++) {
-		if (leads_trunk(xfers, i) && in_progress(xfers, n, i) > 0)
+		if (leads_mux(xfers, i) && in_progress(xfers, n, i) > 0)
 			cut_short(tcp, xfers, n, i);
 	}
 }

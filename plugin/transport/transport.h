@@ -93,7 +93,7 @@ struct link_target {
 	struct link_group **group; /* NULL before the first link */
 	/* Asks the server for a token for one more connection. */
 	int (*new_token)(void *owner, struct wire_join *token,
-			 struct reason *why);
+			 struct error *why);
 	void *owner;
 };
 
@@ -106,7 +106,7 @@ struct transport_ops {
 
 	/* Whether this machine has what the transport needs.  WHY says what is
 	 * missing. */
-	bool (*available)(struct reason *why);
+	bool (*available)(struct error *why);
 
 	/* How many connections (tokens) the links of LANES lanes have. */
 	uint32_t (*connections)(uint32_t lanes);
@@ -114,7 +114,7 @@ struct transport_ops {
 	/* Allocates and registers what a channel needs.  May take long; never
 	 * on the I/O path.  0 or a negative errno. */
 	int (*channel_create)(const struct channel_config *config,
-			      struct channel **channel, struct reason *why);
+			      struct channel **channel, struct error *why);
 	/* All links are closed.  Nothing is freed where a device may still use
 	 * the channel's memory. */
 	void (*channel_destroy)(struct channel *channel);
@@ -126,7 +126,7 @@ struct transport_ops {
 	int (*link_connect)(struct channel *channel,
 			    const struct link_target *target,
 			    uint64_t deadline_ns, struct link **link,
-			    struct reason *why);
+			    struct error *why);
 	/* Makes every transfer in flight on LINK, and every later one, fail
 	 * soon; those of other links of its group may fail too.  Any thread,
 	 * beside submit and wait; not beside link_close.  May be called again.

@@ -57,7 +57,7 @@ static const char *number_word(uint64_t number)
 }
 
 int nbd_netlink_connect(const struct nbd_request_connect *r, bool *busy,
-			struct reason *why)
+			struct error *why)
 {
 	const char *argv[WORDS_MAX] = { "nbd-netlink", "connect" };
 	int n = 2, number;
@@ -70,18 +70,18 @@ int nbd_netlink_connect(const struct nbd_request_connect *r, bool *busy,
 	number = ask(argv, r->sockets, r->n_sockets);
 	*busy = number == -EBUSY && r->number >= 0;
 	if (number < 0)
-		reason_set(why, "connect: %s", strerror(-number));
+		error_set(why, "connect: %s", strerror(-number));
 	return number < 0 ? -1 : number;
 }
 
-int nbd_netlink_disconnect(int number, struct reason *why)
+int nbd_netlink_disconnect(int number, struct error *why)
 {
 	const char *const argv[] = { "nbd-netlink", "disconnect",
 				     number_word((uint64_t)number), NULL };
 	int err = ask(argv, NULL, 0);
 
 	if (err < 0)
-		reason_set(why, "disconnect: %s", strerror(-err));
+		error_set(why, "disconnect: %s", strerror(-err));
 	return err < 0 ? -1 : 0;
 }
 

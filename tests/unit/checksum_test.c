@@ -10,7 +10,7 @@
 static void what_was_set_is_there(void **state)
 {
 	struct checksums c;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(checksums_create(&c, PAGES, &why), 0);
@@ -29,7 +29,7 @@ static void what_was_set_is_there(void **state)
 static void too_many_pages_are_refused_in_words(void **state)
 {
 	struct checksums c = { 0 };
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	(void)state;
 	assert_true(checksums_create(&c, UINT64_MAX / 8, &why) < 0);
@@ -56,7 +56,7 @@ static void *read_after_sum(void *arg)
 static void who_sees_a_checksum_sees_what_was_before(void **state)
 {
 	struct checksums c;
-	struct reason why;
+	struct error why;
 	struct handover h = { .sums = &c };
 	pthread_t thread;
 

@@ -1,5 +1,5 @@
 /* Pages on several servers: copies and shares of them, over servers that fail,
- * fall silent, go, and answer wrong bytes.  With the keeper at work. */
+ * fall silent, go, and answer wrong bytes.  With the repairer at work. */
 #include "fake_servers.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static const struct scheme {
 
 static void start_scheme(const struct scheme *s)
 {
-	struct reason why;
+	struct error why;
 
 	fake_start_copies(SERVERS, 4, LONG_MS, s->copies, s->data, s->parity);
 	for (uint32_t i = 0; i < SERVERS; i++)
@@ -31,12 +31,12 @@ static void start_scheme(const struct scheme *s)
 	fake_fill(sent, 0, PAGES, 1);
 	memset(got, 0xee, sizeof got);
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 }
 
 static void end_scheme(void)
 {
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	assert_counts_right();
 	fake_stop();
 }
@@ -57,34 +57,35 @@ static void assert_reads_right(void)
 	assert_memory_equal(got, sent, sizeof sent);
 }
 
-/* Until the keeper finds nothing that lacks a part. */
+/* Until the repairer finds nothing that lacks a shard. */
 static void await_repair(void)
 {
-	struct keeper *k = &fake.engine.keeper;
+	struct repair *k = &fake.engine.repair;
 
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
 	       atomic_load(&k->stale_pages));
 }
 
-/* The parts of PAGE's slab that are LIVE. */
-static uint32_t live_parts(uint64_t page)
+/* The shards of PAGE's slab that are LIVE. */
+static uint32_t live_shards(uint64_t page)
 {
 	struct slab_table *table = &fake.engine.slabs;
 	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < table->n_parts; i++)
-		n += part_is_live(&slab->parts[i]);
+	for (uint32_t i = 0; i < table->n_shards; i++)
+		n += shard_is_live(&slab->shards[i]);
 	return n;
 }
 
-static void reopen(uint32_t server)
+static void reopen(uint32_t machine)
 {
-	fake_link_up(server);
-	atomic_store(&fake.engine.peers[server].free_bytes, UINT64_C(1) << 30);
-	peer_set_state(&fake.engine.peers[server], PEER_UP);
+	fake_link_up(machine);
+	atomic_store(&fake.engine.servers[machine].free_bytes, UINT64_C(1)
+								       << 30);
+	server_set_state(&fake.engine.servers[machine], SERVER_UP);
 }
 
 /* --- the tests --- */
@@ -95,7 +96,7 @@ static void *read_a_page(void *arg)
 	return NULL;
 }
 
-static void each_part_is_on_another_server(const struct scheme *s)
+static void each_shard_is_on_another_server(const struct scheme *s)
 {
 	struct slab_table *table = &fake.engine.slabs;
 
@@ -103,16 +104,16 @@ static void each_part_is_on_another_server(const struct scheme *s)
 	for (uint64_t page = 0; page < PAGES; page++) {
 		const struct slab *slab =
 			&table->slabs[slab_of_page(table, page)];
-		uint32_t peers = 0;
+		uint32_t servers = 0;
 
-		assert_int_equal(live_parts(page),
-				 fake.engine.redundancy.parts);
-		for (uint32_t i = 0; i < table->n_parts; i++) {
-			if (part_is_live(&slab->parts[i]))
-				peers |= 1u << slab->parts[i].peer;
+		assert_int_equal(live_shards(page),
+				 fake.engine.redundancy.shards);
+		for (uint32_t i = 0; i < table->n_shards; i++) {
+			if (shard_is_live(&slab->shards[i]))
+				servers |= 1u << slab->shards[i].server;
 		}
-		assert_int_equal(__builtin_popcount(peers),
-				 fake.engine.redundancy.parts);
+		assert_int_equal(__builtin_popcount(servers),
+				 fake.engine.redundancy.shards);
 	}
 	assert_reads_right();
 }
@@ -121,17 +122,17 @@ static void reads_go_on_without_servers_that_are_broken(const struct scheme *s)
 {
 	for (uint32_t first = 0; first < SERVERS; first++) {
 		for (uint32_t i = 0; i < s->may_fail; i++) {
-			uint32_t server = (first + i) % SERVERS;
+			uint32_t machine = (first + i) % SERVERS;
 
-			atomic_store(&fake.sessions[server].no_repair, true);
-			peer_break(&fake.engine.peers[server], "the test");
+			atomic_store(&fake.sessions[machine].no_repair, true);
+			server_break(&fake.engine.servers[machine], "the test");
 		}
 		assert_reads_right();
 		for (uint32_t i = 0; i < SERVERS; i++)
 			atomic_store(&fake.sessions[i].no_repair, false);
 		for (uint32_t i = 0; i < SERVERS; i++)
-			assert_int_equal(peer_wait(&fake.engine.peers[i],
-						   after_ms(LONG_MS)),
+			assert_int_equal(server_wait(&fake.engine.servers[i],
+						     after_ms(LONG_MS)),
 					 0);
 	}
 }
@@ -140,13 +141,13 @@ static void
 what_a_broken_server_missed_is_not_read_from_it(const struct scheme *s)
 {
 	(void)s;
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		atomic_store(&fake.sessions[server].no_repair, true);
-		peer_break(&fake.engine.peers[server], "the test");
-		fake_fill(sent, 0, PAGES, 10 + server);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		atomic_store(&fake.sessions[machine].no_repair, true);
+		server_break(&fake.engine.servers[machine], "the test");
+		fake_fill(sent, 0, PAGES, 10 + machine);
 		assert_int_equal(fake_write(sent, 0, PAGES), 0);
 		assert_reads_right();
-		atomic_store(&fake.sessions[server].no_repair, false);
+		atomic_store(&fake.sessions[machine].no_repair, false);
 		for (int i = 0; i < 40; i++)
 			assert_reads_right();
 		await_repair();
@@ -157,11 +158,11 @@ what_a_broken_server_missed_is_not_read_from_it(const struct scheme *s)
 static void a_silent_server_is_not_waited_for(const struct scheme *s)
 {
 	(void)s;
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		atomic_store(&fake.sessions[server].silent, true);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		atomic_store(&fake.sessions[machine].silent, true);
 		for (int i = 0; i < 40; i++)
 			assert_reads_right();
-		atomic_store(&fake.sessions[server].silent, false);
+		atomic_store(&fake.sessions[machine].silent, false);
 		for (int i = 0; i < 10; i++)
 			assert_reads_right();
 	}
@@ -183,36 +184,36 @@ static void a_write_does_without_a_silent_server(const struct scheme *s)
 static void what_a_lost_server_held_is_rebuilt_elsewhere(const struct scheme *s)
 {
 	/* 2+2 needs all four: it goes short until the server is back. */
-	bool spare = fake.engine.redundancy.parts < SERVERS;
+	bool spare = fake.engine.redundancy.shards < SERVERS;
 
 	(void)s;
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		atomic_store(&fake.sessions[server].no_repair, true);
-		fake_lose(server);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		atomic_store(&fake.sessions[machine].no_repair, true);
+		fake_lose(machine);
 		assert_reads_right();
 		if (spare)
 			await_repair();
-		reopen(server);
-		atomic_store(&fake.sessions[server].no_repair, false);
+		reopen(machine);
+		atomic_store(&fake.sessions[machine].no_repair, false);
 		await_repair();
 		for (uint64_t page = 0; page < PAGES; page++)
-			assert_int_equal(live_parts(page),
-					 fake.engine.redundancy.parts);
+			assert_int_equal(live_shards(page),
+					 fake.engine.redundancy.shards);
 		assert_reads_right();
 	}
 	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
 }
 
-/* The LIVE part that SERVER has of PAGE's slab, or NULL. */
-static struct slab_part *part_on(uint64_t page, uint32_t server)
+/* The LIVE shard that SERVER has of PAGE's slab, or NULL. */
+static struct slab_shard *shard_on(uint64_t page, uint32_t machine)
 {
 	struct slab_table *table = &fake.engine.slabs;
 	struct slab *slab = &table->slabs[slab_of_page(table, page)];
 
-	for (uint32_t i = 0; i < table->n_parts; i++) {
-		if (part_is_live(&slab->parts[i]) &&
-		    slab->parts[i].peer == server)
-			return &slab->parts[i];
+	for (uint32_t i = 0; i < table->n_shards; i++) {
+		if (shard_is_live(&slab->shards[i]) &&
+		    slab->shards[i].server == machine)
+			return &slab->shards[i];
 	}
 	return NULL;
 }
@@ -220,53 +221,53 @@ static struct slab_part *part_on(uint64_t page, uint32_t server)
 /* From here on a server that breaks is away at once. */
 static void repair_at_once(void)
 {
-	struct reason why;
+	struct error why;
 
-	keeper_stop(&fake.engine); /* which reads it */
+	repair_stop(&fake.engine); /* which reads it */
 	fake.engine.config.repair_after_ns = 1;
 	fake.engine.attempt_ns = 20 * NS_PER_MS;
-	fake.engine.keeper.stop = false;
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	fake.engine.repair.stop = false;
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 }
 
-static void take_away(uint32_t server)
+static void take_away(uint32_t machine)
 {
-	atomic_store(&fake.sessions[server].no_repair, true);
-	peer_break(&fake.engine.peers[server], "the test");
+	atomic_store(&fake.sessions[machine].no_repair, true);
+	server_break(&fake.engine.servers[machine], "the test");
 }
 
-static void bring_back(uint32_t server)
+static void bring_back(uint32_t machine)
 {
-	struct peer *peer = &fake.engine.peers[server];
+	struct server *server = &fake.engine.servers[machine];
 
-	atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
-	atomic_store(&fake.sessions[server].no_repair, false);
-	assert_int_equal(peer_wait(peer, after_ms(LONG_MS)), 0);
+	atomic_store(&server->free_bytes, UINT64_C(1) << 30);
+	atomic_store(&fake.sessions[machine].no_repair, false);
+	assert_int_equal(server_wait(server, after_ms(LONG_MS)), 0);
 }
 
 static void
 what_a_server_held_is_begun_elsewhere_while_it_is_away(const struct scheme *s)
 {
 	/* 2+2 needs all four. */
-	bool spare = fake.engine.redundancy.parts < SERVERS;
+	bool spare = fake.engine.redundancy.shards < SERVERS;
 
 	(void)s;
 	repair_at_once();
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		take_away(server);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		take_away(machine);
 		if (spare)
 			await_repair();
 		else
-			keeper_wait(&fake.engine, after_ms(LONG_MS));
+			repair_wait(&fake.engine, after_ms(LONG_MS));
 		for (uint64_t page = 0; page < PAGES; page++) {
-			assert_int_equal(live_parts(page),
-					 fake.engine.redundancy.parts);
-			assert_true(!spare || !part_on(page, server));
+			assert_int_equal(live_shards(page),
+					 fake.engine.redundancy.shards);
+			assert_true(!spare || !shard_on(page, machine));
 		}
 		assert_reads_right();
-		bring_back(server);
+		bring_back(machine);
 		await_repair();
-		fake_fill(sent, 0, PAGES, 20 + server);
+		fake_fill(sent, 0, PAGES, 20 + machine);
 		assert_int_equal(fake_write(sent, 0, PAGES), 0);
 		assert_reads_right();
 	}
@@ -278,7 +279,7 @@ static uint32_t twins(void)
 	uint32_t n = 0;
 
 	for (uint64_t page = 0; page < PAGES; page += FAKE_SLAB_PAGES)
-		n += live_parts(page) > fake.engine.redundancy.parts;
+		n += live_shards(page) > fake.engine.redundancy.shards;
 	return n;
 }
 
@@ -291,47 +292,48 @@ static void a_server_that_was_away_is_taken_back(const struct scheme *s)
 	if (s->copies != 2)
 		return;
 	for (size_t i = 0; i < COUNT(held); i++) {
-		assert_int_equal(pagemap_own(&fake.engine.pages, held[i], 0),
+		assert_int_equal(pagemap_lock(&fake.engine.pages, held[i], 0),
 				 0);
-		had += part_on(held[i], 0) != NULL;
+		had += shard_on(held[i], 0) != NULL;
 	}
 	assert_true(had > 0);
 	repair_at_once();
 	take_away(0);
 	while (twins() < had)
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	assert_int_equal(fake.n_slabs, given + had);
 	bring_back(0);
 	while (twins() > 0)
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	for (size_t i = 0; i < COUNT(held); i++) {
-		had -= part_on(held[i], 0) != NULL;
-		pagemap_disown(&fake.engine.pages, held[i]);
+		had -= shard_on(held[i], 0) != NULL;
+		pagemap_unlock(&fake.engine.pages, held[i]);
 	}
 	assert_int_equal(had, 0); /* it has what it had */
 	await_repair();
 	assert_reads_right();
 }
 
-/* A part of PAGE's slab that is on none of two servers. */
-static struct slab_part *part_beside(uint64_t page, uint32_t a, uint32_t b)
+/* A shard of PAGE's slab that is on none of two servers. */
+static struct slab_shard *shard_beside(uint64_t page, uint32_t a, uint32_t b)
 {
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		if (server != a && server != b && part_on(page, server))
-			return part_on(page, server);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		if (machine != a && machine != b && shard_on(page, machine))
+			return shard_on(page, machine);
 	}
 	return NULL;
 }
 
-/* Copies on other servers than SERVER lack N pages.  The keeper is stopped. */
-static void let_others_miss(uint32_t server, uint64_t page, uint64_t n)
+/* Copies on other servers than SERVER lack N pages.  The repairer is stopped.
+ */
+static void let_others_miss(uint32_t machine, uint64_t page, uint64_t n)
 {
 	for (uint32_t other = 0; other < SERVERS; other++) {
-		struct slab_part *part = part_on(page, other);
+		struct slab_shard *shard = shard_on(page, other);
 
-		if (part && other != server)
-			part_mark(part, page % FAKE_SLAB_PAGES, (uint32_t)n,
-				  true);
+		if (shard && other != machine)
+			shard_mark(shard, page % FAKE_SLAB_PAGES, (uint32_t)n,
+				   true);
 	}
 }
 
@@ -340,23 +342,23 @@ static void let_others_miss(uint32_t server, uint64_t page, uint64_t n)
 static void
 what_only_a_server_that_is_away_has_is_not_begun(const struct scheme *s)
 {
-	uint32_t server = 0;
+	uint32_t machine = 0;
 
 	if (s->copies != 2)
 		return;
-	keeper_stop(&fake.engine);
-	while (!part_on(0, server))
-		server++;
-	let_others_miss(server, 3, 1);
-	take_away(server);
+	repair_stop(&fake.engine);
+	while (!shard_on(0, machine))
+		machine++;
+	let_others_miss(machine, 3, 1);
+	take_away(machine);
 	repair_at_once();
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	while (part_on(16, server) || part_on(32, server));
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
-	assert_int_equal(live_parts(0), 2);
-	assert_non_null(part_on(0, server));
-	bring_back(server);
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	while (shard_on(16, machine) || shard_on(32, machine));
+	repair_wait(&fake.engine, after_ms(LONG_MS));
+	assert_int_equal(live_shards(0), 2);
+	assert_non_null(shard_on(0, machine));
+	bring_back(machine);
 	await_repair();
 	assert_reads_right();
 }
@@ -365,25 +367,25 @@ what_only_a_server_that_is_away_has_is_not_begun(const struct scheme *s)
  * the third has all and is away. */
 static void a_page_that_is_not_at_hand_holds_up_no_other(const struct scheme *s)
 {
-	struct slab_part *filled, *source;
+	struct slab_shard *filled, *source;
 	uint32_t away = 0;
 
 	if (s->copies != 3)
 		return;
-	keeper_stop(&fake.engine);
-	while (!part_on(0, away))
+	repair_stop(&fake.engine);
+	while (!shard_on(0, away))
 		away++;
-	filled = part_beside(0, away, away);
-	source = part_beside(0, away, filled->peer);
-	part_mark(filled, 2, 9, true);
-	part_mark(source, 2, 1, true);
-	part_mark(source, 7, 1, true);
+	filled = shard_beside(0, away, away);
+	source = shard_beside(0, away, filled->server);
+	shard_mark(filled, 2, 9, true);
+	shard_mark(source, 2, 1, true);
+	shard_mark(source, 7, 1, true);
 	take_away(away);
 	repair_at_once();
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	while (atomic_load(&filled->stale_units) > 2);
-	assert_true(part_is_stale(filled, 2) && part_is_stale(filled, 7));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&filled->stale_chunks) > 2);
+	assert_true(shard_is_stale(filled, 2) && shard_is_stale(filled, 7));
 	bring_back(away);
 	await_repair();
 	assert_reads_right();
@@ -391,28 +393,28 @@ static void a_page_that_is_not_at_hand_holds_up_no_other(const struct scheme *s)
 
 static void too_many_lost_servers_are_an_error(const struct scheme *s)
 {
-	uint32_t held = fake.engine.redundancy.parts;
+	uint32_t held = fake.engine.redundancy.shards;
 
 	(void)s;
-	keeper_stop(&fake.engine); /* which would repair in between */
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		atomic_store(&fake.sessions[server].no_repair, true);
-		fake_lose(server);
+	repair_stop(&fake.engine); /* which would repair in between */
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		atomic_store(&fake.sessions[machine].no_repair, true);
+		fake_lose(machine);
 	}
 	assert_int_equal(fake_read(got, 0, 1), -EIO);
 	assert_int_equal(atomic_load(&fake.engine.pages.lost), PAGES);
 	assert_true(held > 1);
 }
 
-/* The keeper is not at work: the next write needs none. */
-static void a_slab_with_too_few_parts_is_free_at_once(const struct scheme *s)
+/* The repairer is not at work: the next write needs none. */
+static void a_slab_with_too_few_shards_is_free_at_once(const struct scheme *s)
 {
 	const struct slab *slab = &fake.engine.slabs.slabs[0];
 	uint32_t lost[SERVERS], n = s->may_fail + 1;
 
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	for (uint32_t i = 0; i < n; i++)
-		lost[i] = slab->parts[i].peer;
+		lost[i] = slab->shards[i].server;
 	for (uint32_t i = 0; i < n; i++) {
 		atomic_store(&fake.sessions[lost[i]].no_repair, true);
 		fake_lose(lost[i]);
@@ -439,12 +441,12 @@ static void wrong_bytes_are_noticed_and_mended(const struct scheme *s)
 	assert_reads_right();
 }
 
-/* Whichever of the parts that a page is read from is the wrong one. */
-static void any_one_wrong_part_is_found(const struct scheme *s)
+/* Whichever of the shards that a page is read from is the wrong one. */
+static void any_one_wrong_shard_is_found(const struct scheme *s)
 {
 	(void)s;
-	keeper_stop(&fake.engine);
-	for (uint32_t i = 0; i < fake.engine.redundancy.parts; i++) {
+	repair_stop(&fake.engine);
+	for (uint32_t i = 0; i < fake.engine.redundancy.shards; i++) {
 		fake_spoil(i, i);
 		assert_int_equal(fake_read(got, i, 1), 0);
 		assert_memory_equal(got, sent + i * PAGE_BYTES, PAGE_BYTES);
@@ -454,15 +456,15 @@ static void any_one_wrong_part_is_found(const struct scheme *s)
 /* Two pages of one read are wrong, each on another server. */
 static void wrong_bytes_here_and_there_are_no_error(const struct scheme *s)
 {
-	uint32_t last = fake.engine.redundancy.parts - 1;
-	const uint32_t parts[][2] = { { 0, 1 },	   { 1, 0 },	{ 0, last },
-				      { last, 0 }, { 1, last }, { last, 1 } };
+	uint32_t last = fake.engine.redundancy.shards - 1;
+	const uint32_t shards[][2] = { { 0, 1 },    { 1, 0 },	 { 0, last },
+				       { last, 0 }, { 1, last }, { last, 1 } };
 
 	(void)s;
-	keeper_stop(&fake.engine);
-	for (uint32_t i = 0; i < COUNT(parts); i++) {
-		fake_spoil(2 * i, parts[i][0]);
-		fake_spoil(2 * i + 1, parts[i][1]);
+	repair_stop(&fake.engine);
+	for (uint32_t i = 0; i < COUNT(shards); i++) {
+		fake_spoil(2 * i, shards[i][0]);
+		fake_spoil(2 * i + 1, shards[i][1]);
 		assert_int_equal(fake_read(got, 2 * i, 2), 0);
 		assert_memory_equal(got, sent + 2 * i * PAGE_BYTES,
 				    2 * PAGE_BYTES);
@@ -474,12 +476,13 @@ static void copies_that_are_wrong_are_all_left_out(const struct scheme *s)
 {
 	const struct slab *slab = &fake.engine.slabs.slabs[0];
 
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	for (uint32_t right = 0; right < 3 && s->copies == 3; right++) {
 		for (uint32_t i = 0; i < 3; i++) /* it is asked last */
-			atomic_store(&fake.engine.peers[slab->parts[i].peer]
-					      .usual_ns,
-				     i == right ? NS_PER_S : 0);
+			atomic_store(
+				&fake.engine.servers[slab->shards[i].server]
+					 .usual_ns,
+				i == right ? NS_PER_S : 0);
 		fake_spoil(right, (right + 1) % 3);
 		fake_spoil(right, (right + 2) % 3);
 		assert_int_equal(fake_read(got, right, 1), 0);
@@ -492,9 +495,9 @@ static void a_server_that_comes_back_is_used_at_once(const struct scheme *s)
 {
 	if (s->copies != 2)
 		return;
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		atomic_store(&fake.sessions[server].no_repair, true);
-		peer_break(&fake.engine.peers[server], "the test");
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		atomic_store(&fake.sessions[machine].no_repair, true);
+		server_break(&fake.engine.servers[machine], "the test");
 	}
 	for (uint32_t back = 0; back < 2; back++) {
 		const struct slab *slab = &fake.engine.slabs.slabs[0];
@@ -503,20 +506,22 @@ static void a_server_that_comes_back_is_used_at_once(const struct scheme *s)
 
 		thread = thread_start(read_a_page, &rc);
 		wait_until_asleep();
-		atomic_store(&fake.sessions[slab->parts[back].peer].no_repair,
-			     false);
+		atomic_store(
+			&fake.sessions[slab->shards[back].server].no_repair,
+			false);
 		thread_end(thread);
 		assert_int_equal(rc, 0);
-		atomic_store(&fake.sessions[slab->parts[back].peer].no_repair,
-			     true);
-		peer_break(&fake.engine.peers[slab->parts[back].peer],
-			   "the test");
+		atomic_store(
+			&fake.sessions[slab->shards[back].server].no_repair,
+			true);
+		server_break(&fake.engine.servers[slab->shards[back].server],
+			     "the test");
 	}
-	for (uint32_t server = 0; server < SERVERS; server++)
-		atomic_store(&fake.sessions[server].no_repair, false);
+	for (uint32_t machine = 0; machine < SERVERS; machine++)
+		atomic_store(&fake.sessions[machine].no_repair, false);
 }
 
-/* Called by the keeper just before it closes a slab. */
+/* Called by the repairer just before it closes a slab. */
 static void (*before_close)(struct slab *slab);
 
 bool __real_slab_close(struct slab_table *table, struct slab *slab);
@@ -533,17 +538,17 @@ bool __wrap_slab_close(struct slab_table *table, struct slab *slab)
 	return __real_slab_close(table, slab);
 }
 
-static void take_the_spare_part(struct slab *slab)
+static void take_the_spare_shard(struct slab *slab)
 {
-	atomic_store(&slab->parts[2].state, PART_LIVE);
-	atomic_store(&slab->parts[0].state, PART_NONE);
+	atomic_store(&slab->shards[2].state, SHARD_LIVE);
+	atomic_store(&slab->shards[0].state, SHARD_NONE);
 }
 
-/* Its server was lost before the keeper attached it, the slab as well, and a
- * write had that allocated anew, with the same part. */
-static void a_part_that_others_took_is_not_attached(void **state)
+/* Its server was lost before the repairer attached it, the slab as well, and a
+ * write had that allocated anew, with the same shard. */
+static void a_shard_that_others_took_is_not_attached(void **state)
 {
-	struct reason why;
+	struct error why;
 	struct slab *slab;
 
 	(void)state;
@@ -552,21 +557,21 @@ static void a_part_that_others_took_is_not_attached(void **state)
 	fake_map_slab(0, 0); /* and 1 */
 	fake_fill(sent, 0, 4, 1);
 	assert_int_equal(fake_write(sent, 0, 4), 0);
-	slab->parts[2].peer = 2;
-	slab->parts[2].row = slab->parts[0].row;
-	atomic_store(&slab->parts[2].state, PART_SPARE);
+	slab->shards[2].server = 2;
+	slab->shards[2].index = slab->shards[0].index;
+	atomic_store(&slab->shards[2].state, SHARD_SPARE);
 	/* nobody has room, or is there to copy from */
-	peer_break(&fake.engine.peers[1], "the test");
+	server_break(&fake.engine.servers[1], "the test");
 	for (uint32_t i = 0; i < SERVERS; i++)
-		atomic_store(&fake.engine.peers[i].free_bytes, 0);
-	atomic_store(&fake.engine.peers[2].release_slabs, UINT32_MAX);
-	before_close = take_the_spare_part;
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
-	keeper_stop(&fake.engine);
+		atomic_store(&fake.engine.servers[i].free_bytes, 0);
+	atomic_store(&fake.engine.servers[2].release_slabs, UINT32_MAX);
+	before_close = take_the_spare_shard;
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
+	repair_wait(&fake.engine, after_ms(LONG_MS));
+	repair_stop(&fake.engine);
 	assert_null(before_close);
-	assert_int_equal(part_state(&slab->parts[2]), PART_LIVE);
-	assert_int_equal(atomic_load(&slab->parts[2].stale_units), 0);
+	assert_int_equal(shard_state(&slab->shards[2]), SHARD_LIVE);
+	assert_int_equal(atomic_load(&slab->shards[2].stale_chunks), 0);
 	fake_stop();
 }
 
@@ -588,29 +593,30 @@ static void wrong_bytes_without_another_copy_are_an_error(void **state)
 }
 
 /* A server wants all its slabs back: they go to the one that has none yet, or,
- * with four parts, nowhere. */
+ * with four shards, nowhere. */
 static void what_a_server_wants_back_is_moved(const struct scheme *s)
 {
 	(void)s;
-	if (fake.engine.redundancy.parts == SERVERS)
+	if (fake.engine.redundancy.shards == SERVERS)
 		return;
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		struct peer *peer = &fake.engine.peers[server];
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		struct server *server = &fake.engine.servers[machine];
 
-		atomic_store(&peer->free_bytes, 0);
-		atomic_store(&peer->release_slabs, UINT32_MAX);
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		atomic_store(&server->free_bytes, 0);
+		atomic_store(&server->release_slabs, UINT32_MAX);
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 		await_repair();
 		for (uint64_t i = 0; i < fake.engine.slabs.n; i++) {
 			const struct slab *slab = &fake.engine.slabs.slabs[i];
 
-			for (uint32_t j = 0; j < fake.engine.slabs.n_parts; j++)
-				assert_false(part_is_live(&slab->parts[j]) &&
-					     slab->parts[j].peer == server);
+			for (uint32_t j = 0; j < fake.engine.slabs.n_shards;
+			     j++)
+				assert_false(shard_is_live(&slab->shards[j]) &&
+					     slab->shards[j].server == machine);
 		}
 		assert_reads_right();
-		atomic_store(&peer->release_slabs, 0);
-		atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
+		atomic_store(&server->release_slabs, 0);
+		atomic_store(&server->free_bytes, UINT64_C(1) << 30);
 	}
 }
 
@@ -655,29 +661,29 @@ static void *use_pages(void *arg)
 /* Servers go and come, want slabs back, and fail by turns. */
 static void trouble(uint64_t *seed)
 {
-	uint32_t server = random_next(seed) % SERVERS;
-	struct peer *peer = &fake.engine.peers[server];
+	uint32_t machine = random_next(seed) % SERVERS;
+	struct server *server = &fake.engine.servers[machine];
 
 	switch (random_next(seed) % 4) {
 	case 0:
-		atomic_store(&fake.sessions[server].no_repair, true);
-		fake_lose(server);
+		atomic_store(&fake.sessions[machine].no_repair, true);
+		fake_lose(machine);
 		sleep_ms(2);
-		reopen(server);
-		atomic_store(&fake.sessions[server].no_repair, false);
+		reopen(machine);
+		atomic_store(&fake.sessions[machine].no_repair, false);
 		break;
 	case 1:
-		atomic_store(&peer->release_slabs, 2);
+		atomic_store(&server->release_slabs, 2);
 		sleep_ms(2);
-		atomic_store(&peer->release_slabs, 0);
+		atomic_store(&server->release_slabs, 0);
 		break;
 	case 2:
-		atomic_store(&fake.sessions[server].silent, true);
+		atomic_store(&fake.sessions[machine].silent, true);
 		sleep_ms(5);
-		atomic_store(&fake.sessions[server].silent, false);
+		atomic_store(&fake.sessions[machine].silent, false);
 		break;
 	case 3:
-		peer_break(peer, "the test");
+		server_break(server, "the test");
 		break;
 	}
 	/* One at a time is what is said to be survived. */
@@ -719,7 +725,7 @@ nothing_is_lost_or_wrong_whatever_one_server_does(const struct scheme *s)
 	}                                                                      \
 	struct scheme
 
-each_scheme(each_part_is_on_another_server);
+each_scheme(each_shard_is_on_another_server);
 each_scheme(reads_go_on_without_servers_that_are_broken);
 each_scheme(what_a_broken_server_missed_is_not_read_from_it);
 each_scheme(a_silent_server_is_not_waited_for);
@@ -730,9 +736,9 @@ each_scheme(a_server_that_was_away_is_taken_back);
 each_scheme(what_only_a_server_that_is_away_has_is_not_begun);
 each_scheme(a_page_that_is_not_at_hand_holds_up_no_other);
 each_scheme(too_many_lost_servers_are_an_error);
-each_scheme(a_slab_with_too_few_parts_is_free_at_once);
+each_scheme(a_slab_with_too_few_shards_is_free_at_once);
 each_scheme(wrong_bytes_are_noticed_and_mended);
-each_scheme(any_one_wrong_part_is_found);
+each_scheme(any_one_wrong_shard_is_found);
 each_scheme(wrong_bytes_here_and_there_are_no_error);
 each_scheme(copies_that_are_wrong_are_all_left_out);
 each_scheme(a_server_that_comes_back_is_used_at_once);
@@ -742,7 +748,7 @@ each_scheme(nothing_is_lost_or_wrong_whatever_one_server_does);
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_part_is_on_another_server_each),
+		cmocka_unit_test(each_shard_is_on_another_server_each),
 		cmocka_unit_test(
 			reads_go_on_without_servers_that_are_broken_each),
 		cmocka_unit_test(
@@ -760,11 +766,11 @@ int main(void)
 			a_page_that_is_not_at_hand_holds_up_no_other_each),
 		cmocka_unit_test(too_many_lost_servers_are_an_error_each),
 		cmocka_unit_test(
-			a_slab_with_too_few_parts_is_free_at_once_each),
+			a_slab_with_too_few_shards_is_free_at_once_each),
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
-		cmocka_unit_test(a_part_that_others_took_is_not_attached),
-		cmocka_unit_test(any_one_wrong_part_is_found_each),
+		cmocka_unit_test(a_shard_that_others_took_is_not_attached),
+		cmocka_unit_test(any_one_wrong_shard_is_found_each),
 		cmocka_unit_test(wrong_bytes_here_and_there_are_no_error_each),
 		cmocka_unit_test(copies_that_are_wrong_are_all_left_out_each),
 		cmocka_unit_test(a_server_that_comes_back_is_used_at_once_each),

@@ -19,7 +19,7 @@
 static char dir[] = "/tmp/rswap-ctlsock-test.XXXXXX";
 static char path[sizeof dir + 8];
 static char buffer[64 * 1024];
-static struct ctlsock_server server;
+static struct ctlsock_server machine;
 static pthread_t thread;
 static atomic_uint answers;
 
@@ -41,24 +41,24 @@ static bool answer(const char *command, FILE *out, void *arg)
 static void *serve(void *arg)
 {
 	(void)arg;
-	ctlsock_serve(&server);
+	ctlsock_serve(&machine);
 	return NULL;
 }
 
 static void listen_here(void)
 {
-	struct reason why;
+	struct error why;
 
-	server = (struct ctlsock_server){ .answer = answer };
-	server.listen_fd = net_listen_unix(path, &why);
-	server.stop_fd = eventfd(0, EFD_CLOEXEC);
-	assert_true(server.listen_fd >= 0 && server.stop_fd >= 0);
+	machine = (struct ctlsock_server){ .answer = answer };
+	machine.listen_fd = net_listen_unix(path, &why);
+	machine.stop_fd = eventfd(0, EFD_CLOEXEC);
+	assert_true(machine.listen_fd >= 0 && machine.stop_fd >= 0);
 }
 
 static void stop_listening(void)
 {
-	close(server.listen_fd);
-	close(server.stop_fd);
+	close(machine.listen_fd);
+	close(machine.stop_fd);
 	unlink(path);
 }
 
@@ -74,8 +74,8 @@ static int start_with_buffer(void **state)
 {
 	(void)state;
 	listen_here();
-	server.buffer = buffer;
-	server.buffer_bytes = sizeof buffer;
+	machine.buffer = buffer;
+	machine.buffer_bytes = sizeof buffer;
 	thread = thread_start(serve, NULL);
 	return 0;
 }
@@ -83,7 +83,7 @@ static int start_with_buffer(void **state)
 static int stop(void **state)
 {
 	(void)state;
-	eventfd_write(server.stop_fd, 1);
+	eventfd_write(machine.stop_fd, 1);
 	thread_end(thread);
 	stop_listening();
 	return 0;
@@ -92,7 +92,7 @@ static int stop(void **state)
 static const char *ask(const char *command)
 {
 	static char text[4 << 20];
-	struct reason why;
+	struct error why;
 
 	if (ctlsock_ask(path, command, text, sizeof text, after_ms(LONG_MS),
 			&why))
@@ -102,7 +102,7 @@ static const char *ask(const char *command)
 
 static int connect_silently(void)
 {
-	struct reason why;
+	struct error why;
 	int fd = net_connect_unix(path, &why);
 
 	assert_true(fd >= 0);
@@ -241,7 +241,7 @@ static void take_all_files(void)
 	struct rlimit limit = { 256, 256 };
 
 	setrlimit(RLIMIT_NOFILE, &limit);
-	while (dup(server.stop_fd) >= 0)
+	while (dup(machine.stop_fd) >= 0)
 		;
 }
 
@@ -267,10 +267,10 @@ static void a_process_without_files_answers(void **state)
 
 	(void)state;
 	listen_here();
-	server.answer = answer_without_files;
+	machine.answer = answer_without_files;
 	pid = fork();
 	if (pid == 0) {
-		ctlsock_serve(&server);
+		ctlsock_serve(&machine);
 		_exit(0);
 	}
 	for (int i = 0; i < 5; i++)
@@ -284,7 +284,7 @@ static void a_process_without_files_answers(void **state)
 	assert_true(strtoul(value, NULL, 10) < 100);
 	for (size_t i = 0; i < COUNT(silent); i++)
 		close(silent[i]);
-	eventfd_write(server.stop_fd, 1);
+	eventfd_write(machine.stop_fd, 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	stop_listening();

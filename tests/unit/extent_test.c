@@ -7,7 +7,7 @@
 static void looked_at(uint64_t page);
 
 /* request.c with a test's eye on every page that it looks at. */
-static inline enum page_state look(const struct pagemap *map, uint64_t page)
+static inline enum page_state version(const struct pagemap *map, uint64_t page)
 {
 	enum page_state state = pagemap_get(map, page);
 
@@ -15,7 +15,7 @@ static inline enum page_state look(const struct pagemap *map, uint64_t page)
 	return state;
 }
 
-#define pagemap_get look
+#define pagemap_get version
 #include "io/request.c"
 #undef pagemap_get
 
@@ -23,13 +23,13 @@ static struct engine engine;
 
 /* What becomes of a page that was just looked at; NULL: nothing. */
 static void (*change)(uint64_t page);
-static unsigned looks[PAGES];
+static unsigned versions[PAGES];
 
 static void looked_at(uint64_t page)
 {
 	if (!change)
 		return;
-	looks[page]++;
+	versions[page]++;
 	change(page);
 }
 
@@ -40,11 +40,11 @@ static void set(uint64_t page, uint64_t n, enum page_state state)
 
 static int start(void **state)
 {
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	change = NULL;
-	memset(looks, 0, sizeof looks);
+	memset(versions, 0, sizeof versions);
 	return pagemap_create(&engine.pages, PAGES, &why);
 }
 
@@ -67,9 +67,9 @@ static void assert_extent(uint64_t from, uint64_t n, uint64_t pages_there,
 	assert_int_equal(bytes, pages_there * PAGE_BYTES);
 	assert_int_equal(got_absent, absent);
 	for (uint64_t i = 0; i < pages_there; i++)
-		assert_int_equal(looks[from + i], 1);
+		assert_int_equal(versions[from + i], 1);
 	for (uint64_t i = 0; i < PAGES; i++)
-		assert_true(looks[i] <= 1);
+		assert_true(versions[i] <= 1);
 }
 
 static void flip(uint64_t page)
@@ -100,10 +100,10 @@ static void pages_count_as_they_were_when_looked_at(void **state)
 	set(10, 4, PAGE_PRESENT);
 	change = flip;
 	assert_extent(0, PAGES, 10, true);
-	memset(looks, 0, sizeof looks);
+	memset(versions, 0, sizeof versions);
 	/* As they all changed, and page 10 as well. */
 	assert_extent(0, 8, 8, false);
-	memset(looks, 0, sizeof looks);
+	memset(versions, 0, sizeof versions);
 	assert_extent(10, PAGES - 10, 1, true);
 }
 
@@ -162,7 +162,7 @@ static void an_extent_is_whole_pages_and_no_more_than_asked(void **state)
 	atomic_store(&done, false);
 	atomic_store(&flips, 0);
 	thread = thread_start(flip_pages, &flip_seed);
-	/* Until the other thread has done its part as well. */
+	/* Until the other thread has done its shard as well. */
 	for (int i = 0; i < ROUNDS || atomic_load(&flips) < ROUNDS; i++) {
 		uint64_t page = random_next(&seed) % 4;
 		uint64_t most = (random_next(&seed) % 4 + 1) * PAGE_BYTES;

@@ -22,7 +22,7 @@ static void log_xfer(const struct xfer *x)
 	struct fake_sent *sent = &fake.sent[fake.n_sent++ % FAKE_LOG_MAX];
 
 	*sent = (struct fake_sent){ .op = x->op,
-				    .server = fake_link(x->link)->server,
+				    .machine = fake_link(x->link)->machine,
 				    .bytes = x->bytes,
 				    .offset_bytes = x->offset_bytes,
 				    .submit = fake.submits,
@@ -54,7 +54,7 @@ static int fault_of(const struct xfer *x)
 	if (fake.fault_permille &&
 	    random_next(&fake.seed) % 1000 < fake.fault_permille)
 		return -ECONNRESET;
-	if (f->times == 0 || f->server != fake_link(x->link)->server)
+	if (f->times == 0 || f->machine != fake_link(x->link)->machine)
 		return 0;
 	if (f->skip > 0) {
 		f->skip--;
@@ -69,7 +69,7 @@ static bool is_silent(const struct xfer *x)
 {
 	const struct fake_link *link = fake_link(x->link);
 
-	return atomic_load(&fake.sessions[link->server].silent) &&
+	return atomic_load(&fake.sessions[link->machine].silent) &&
 	       !atomic_load(&link->aborted);
 }
 
@@ -206,7 +206,7 @@ static const struct transport_ops fake_ops = {
 
 /* --- what a session does --- */
 
-void fake_link_up(uint32_t server)
+void fake_link_up(uint32_t machine)
 {
 	struct lane_pool *pool = &fake.engine.lanes;
 
@@ -215,36 +215,36 @@ void fake_link_up(uint32_t server)
 		struct fake_link *link = calloc(1, sizeof *link);
 
 		link->base.ops = &fake_ops;
-		link->base.channel = lane->channels[server % 2];
-		link->server = server;
-		lane->links[server].link = &link->base;
+		link->base.channel = lane->channels[machine % 2];
+		link->machine = machine;
+		lane->links[machine].link = &link->base;
 	}
-	lane_links_up(pool, server);
+	lane_links_up(pool, machine);
 }
 
-void fake_unlink(uint32_t server)
+void fake_unlink(uint32_t machine)
 {
-	session_close_lanes(&fake.engine.peers[server]);
+	session_close_lanes(&fake.engine.servers[machine]);
 }
 
-void fake_repair(uint32_t server)
+void fake_repair(uint32_t machine)
 {
-	fake_unlink(server);
-	fake_link_up(server);
-	peer_set_state(&fake.engine.peers[server], PEER_UP);
+	fake_unlink(machine);
+	fake_link_up(machine);
+	server_set_state(&fake.engine.servers[machine], SERVER_UP);
 }
 
-void fake_lose(uint32_t server)
+void fake_lose(uint32_t machine)
 {
-	struct peer *peer = &fake.engine.peers[server];
+	struct server *server = &fake.engine.servers[machine];
 
-	pthread_mutex_lock(&fake.sessions[server].lock);
-	peer_break(peer, "the test loses it");
-	session_close_lanes(peer);
-	session_lose_slabs(peer);
-	peer_set_state(peer, PEER_DOWN);
-	session_refuse_slabs(peer);
-	pthread_mutex_unlock(&fake.sessions[server].lock);
+	pthread_mutex_lock(&fake.sessions[machine].lock);
+	server_break(server, "the test loses it");
+	session_close_lanes(server);
+	session_lose_slabs(server);
+	server_set_state(server, SERVER_DOWN);
+	session_refuse_slabs(server);
+	pthread_mutex_unlock(&fake.sessions[machine].lock);
 }
 
 /* A slab that holds nothing, as a server gives it out. */
@@ -263,23 +263,23 @@ static struct remote_slab new_slab(void)
 	return remote;
 }
 
-void fake_answer_asks(uint32_t server)
+void fake_answer_asks(uint32_t machine)
 {
-	struct peer *peer = &fake.engine.peers[server];
-	struct slab_part *part;
+	struct server *server = &fake.engine.servers[machine];
+	struct slab_shard *shard;
 	struct given_back given_back;
 
-	while (peer_next_given_back(peer, &given_back))
-		atomic_fetch_sub(&peer->slabs, 1);
-	while ((part = peer_next_ask(peer))) {
+	while (server_next_given_back(server, &given_back))
+		atomic_fetch_sub(&server->slabs, 1);
+	while ((shard = server_next_ask(server))) {
 		struct remote_slab remote;
 
-		if (atomic_load(&fake.sessions[server].full)) {
-			atomic_store(&peer->free_bytes, 0);
-			place_answer(&fake.engine, part, NULL);
+		if (atomic_load(&fake.sessions[machine].full)) {
+			atomic_store(&server->free_bytes, 0);
+			placement_answer(&fake.engine, shard, NULL);
 		} else {
 			remote = new_slab();
-			place_answer(&fake.engine, part, &remote);
+			placement_answer(&fake.engine, shard, &remote);
 		}
 	}
 }
@@ -287,7 +287,7 @@ void fake_answer_asks(uint32_t server)
 static void *session_thread(void *arg)
 {
 	struct fake_session *s = arg;
-	struct pollfd p = { .fd = s->peer->wake_fd, .events = POLLIN };
+	struct pollfd p = { .fd = s->server->wake_fd, .events = POLLIN };
 
 	while (!atomic_load(&s->stop)) {
 		uint64_t count;
@@ -295,37 +295,38 @@ static void *session_thread(void *arg)
 		if (poll(&p, 1, 5) > 0)
 			(void)!read(p.fd, &count, sizeof count);
 		pthread_mutex_lock(&s->lock);
-		if (peer_state(s->peer) == PEER_BROKEN &&
+		if (server_state(s->server) == SERVER_RECOVERING &&
 		    !atomic_load(&s->no_repair))
-			fake_repair(s->peer->index);
+			fake_repair(s->server->index);
 		pthread_mutex_unlock(&s->lock);
-		fake_answer_asks(s->peer->index);
+		fake_answer_asks(s->server->index);
 	}
 	return NULL;
 }
 
-void fake_session_start(uint32_t server)
+void fake_session_start(uint32_t machine)
 {
-	struct fake_session *s = &fake.sessions[server];
+	struct fake_session *s = &fake.sessions[machine];
 
-	s->peer = &fake.engine.peers[server];
+	s->server = &fake.engine.servers[machine];
 	s->runs = true;
 	s->thread = thread_start(session_thread, s);
 }
 
-void fake_map_slab(uint64_t number, uint32_t server)
+void fake_map_slab(uint64_t number, uint32_t machine)
 {
 	struct slab_table *table = &fake.engine.slabs;
 	struct slab *slab = &table->slabs[number];
 
 	assert_true(slab_begin_alloc(slab));
-	for (uint8_t row = 0; row < fake.engine.redundancy.parts; row++) {
-		struct slab_part *part = &slab->parts[row];
+	for (uint8_t index = 0; index < fake.engine.redundancy.shards;
+	     index++) {
+		struct slab_shard *shard = &slab->shards[index];
 
-		part->peer = (server + row) % fake.engine.n_peers;
-		part->row = row;
-		part->remote = new_slab();
-		atomic_store(&part->state, PART_LIVE);
+		shard->server = (machine + index) % fake.engine.n_servers;
+		shard->index = index;
+		shard->remote = new_slab();
+		atomic_store(&shard->state, SHARD_LIVE);
 	}
 	slab_finish_alloc(table, slab);
 }
@@ -361,7 +362,7 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 					.data = data,
 					.parity = parity,
 					.checksum = true };
-	struct reason why;
+	struct error why;
 
 	memset(&fake, 0, sizeof fake);
 	pthread_mutex_init(&fake.lock, NULL);
@@ -374,24 +375,24 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 			 0);
 	make_channels(&fake.engine.lanes);
 	for (uint32_t i = 0; i < servers; i++) {
-		struct peer *peer = &fake.engine.peers[i];
+		struct server *server = &fake.engine.servers[i];
 
-		atomic_store(&peer->free_bytes, UINT64_C(1) << 30);
+		atomic_store(&server->free_bytes, UINT64_C(1) << 30);
 		fake_link_up(i);
-		peer_set_state(peer, PEER_UP);
+		server_set_state(server, SERVER_UP);
 	}
 }
 
 void fake_stop(void)
 {
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	for (uint32_t i = 0; i < fake.engine.config.n_servers; i++) {
 		struct fake_session *s = &fake.sessions[i];
 
 		atomic_store(&s->silent, false);
 		if (s->runs) {
 			atomic_store(&s->stop, true);
-			peer_wake(s->peer);
+			server_wake(s->server);
 			thread_end(s->thread);
 		}
 		fake_unlink(i);
@@ -418,7 +419,7 @@ const char *fake_stored(uint64_t page)
 	const struct slab_table *table = &fake.engine.slabs;
 	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
 
-	return fake.slabs[slab->parts[0].remote.address] +
+	return fake.slabs[slab->shards[0].remote.address] +
 	       slab_offset_of_page(table, page);
 }
 
@@ -426,11 +427,11 @@ void fake_spoil(uint64_t page, uint32_t i)
 {
 	const struct slab_table *table = &fake.engine.slabs;
 	const struct slab *slab = &table->slabs[slab_of_page(table, page)];
-	char *unit = fake.slabs[slab->parts[i].remote.address] +
-		     slab_offset_of_page(table, page);
+	char *chunk = fake.slabs[slab->shards[i].remote.address] +
+		      slab_offset_of_page(table, page);
 
 	pthread_mutex_lock(&fake.lock);
-	unit[100] ^= 1;
+	chunk[100] ^= 1;
 	pthread_mutex_unlock(&fake.lock);
 }
 

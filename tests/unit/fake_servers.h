@@ -23,7 +23,7 @@
 /* What the transport was given. */
 struct fake_sent {
 	enum xfer_op op;
-	uint32_t server;
+	uint32_t machine;
 	uint32_t bytes;
 	uint64_t offset_bytes;
 	unsigned submit;  /* the number of its submit call */
@@ -31,9 +31,9 @@ struct fake_sent {
 };
 
 /* The next TIMES transfers to SERVER, after SKIP ones, get STATUS.  A write may
- * all the same have arrived, or in part: all cases are tried by turns. */
+ * all the same have arrived, or in shard: all cases are tried by turns. */
 struct fake_fault {
-	uint32_t server;
+	uint32_t machine;
 	unsigned skip, times;
 	int status;
 };
@@ -48,18 +48,19 @@ struct fake_halfway {
 
 struct fake_session {
 	pthread_mutex_t lock; /* while it is repaired, or lost */
-	struct peer *peer;
+	struct server *server;
 	pthread_t thread;
 	bool runs;
 	_Atomic bool stop;
-	_Atomic bool full;	/* refuses slabs */
-	_Atomic bool silent;	/* answers no transfer */
-	_Atomic bool no_repair; /* does nothing about a peer that is BROKEN */
+	_Atomic bool full;   /* refuses slabs */
+	_Atomic bool silent; /* answers no transfer */
+	_Atomic bool
+		no_repair; /* does nothing about a server that is RECOVERING */
 };
 
 struct fake_link {
 	struct link base;
-	uint32_t server;
+	uint32_t machine;
 	_Atomic bool aborted;
 };
 
@@ -94,29 +95,29 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 void fake_stop(void);
 
 /* Starts the thread of a server's session. */
-void fake_session_start(uint32_t server);
+void fake_session_start(uint32_t machine);
 
-/* Has the slab LIVE on SERVER, and its other parts on those that follow, as if
+/* Has the slab LIVE on SERVER, and its other shards on those that follow, as if
  * it had been asked for. */
-void fake_map_slab(uint64_t slab, uint32_t server);
+void fake_map_slab(uint64_t slab, uint32_t machine);
 
 /* What a session does: takes the links down; builds them; repairs. */
-void fake_unlink(uint32_t server);
-void fake_link_up(uint32_t server);
-void fake_repair(uint32_t server);
+void fake_unlink(uint32_t machine);
+void fake_link_up(uint32_t machine);
+void fake_repair(uint32_t machine);
 /* Loses the server and what it holds, for good. */
-void fake_lose(uint32_t server);
+void fake_lose(uint32_t machine);
 
 /* Answers what was asked of the server's session. */
-void fake_answer_asks(uint32_t server);
+void fake_answer_asks(uint32_t machine);
 
 /* Forgets what was sent. */
 void fake_clear_log(void);
 
-/* The bytes of PAGE as the server of its slab's first part has them. */
+/* The bytes of PAGE as the server of its slab's first shard has them. */
 const char *fake_stored(uint64_t page);
 
-/* Changes a byte of what part I of PAGE's slab holds of it. */
+/* Changes a byte of what shard I of PAGE's slab holds of it. */
 void fake_spoil(uint64_t page, uint32_t i);
 
 /* Has CALL called in the middle of a transfer (struct fake_halfway). */

@@ -110,7 +110,7 @@ static bool can_hold(void)
 					  .size_bytes = SLOT,
 					  .slot_bytes = SLOT };
 	struct fallback f;
-	struct reason why;
+	struct error why;
 	int rc = fallback_open(&f, &config, &why);
 
 	if (rc)
@@ -123,7 +123,7 @@ static bool can_hold(void)
 /* --- opening --- */
 
 static int open_of(struct fallback *f, const char *name, uint64_t size_bytes,
-		   struct reason *why)
+		   struct error *why)
 {
 	struct fallback_config config = {
 		.path = name,
@@ -138,7 +138,7 @@ static int open_of(struct fallback *f, const char *name, uint64_t size_bytes,
 
 static void open_well(struct fallback *f, uint64_t size_bytes)
 {
-	struct reason why;
+	struct error why;
 	int rc = open_of(f, path, size_bytes, &why);
 
 	if (rc)
@@ -149,7 +149,7 @@ static void expect_refused(const char *name, uint64_t size_bytes,
 			   const char *words)
 {
 	struct fallback f;
-	struct reason why;
+	struct error why;
 
 	assert_true(open_of(&f, name, size_bytes, &why) < 0);
 	assert_contains(why.text, "fallback=");
@@ -421,7 +421,7 @@ static void begin_user(struct user *u, struct fallback *f)
 {
 	const struct channel_config config = { .buffer_bytes = BUFFER_BYTES };
 	const struct link_target target = { .group = &f->group };
-	struct reason why;
+	struct error why;
 
 	u->f = f;
 	assert_int_equal(
@@ -535,7 +535,7 @@ static void several_transfers_go_in_one_submit(void **state)
 	fallback_close(&f);
 }
 
-static void parts_of_blocks_are_refused(void **state)
+static void shards_of_blocks_are_refused(void **state)
 {
 	static uint8_t buf[8192];
 	struct fallback f;
@@ -661,7 +661,7 @@ static void use_device(const char *name)
 	static uint8_t page[4096], back[4096];
 	uint64_t seed = random_seed();
 	struct fallback f;
-	struct reason why;
+	struct error why;
 	struct user u;
 
 	assert_int_equal(open_of(&f, name, 0, &why), 0);
@@ -719,7 +719,7 @@ int main(void)
 		with_path(slots_are_apart_and_come_back),
 		with_path(what_was_written_is_read),
 		with_path(several_transfers_go_in_one_submit),
-		with_path(parts_of_blocks_are_refused),
+		with_path(shards_of_blocks_are_refused),
 		with_path(nothing_moves_after_an_abort_or_the_deadline),
 		with_path(a_file_made_shorter_is_an_error),
 		with_path(lanes_work_at_the_same_time),

@@ -3,8 +3,8 @@
 
 #include <sched.h>
 
-#define LANES 4
-#define PEERS 2
+#define LANES	4
+#define SERVERS 2
 
 static struct lane_pool pool;
 
@@ -12,10 +12,10 @@ static void make_pool_of(uint32_t n)
 {
 	const struct lane_pool_config config = {
 		.lanes = n,
-		.peers = PEERS,
+		.servers = SERVERS,
 		.channel = { .buffer_bytes = 4096 },
 	};
-	struct reason why;
+	struct error why;
 
 	assert_int_equal(lane_pool_create(&pool, &config, &why), 0);
 }
@@ -260,8 +260,8 @@ static const struct transport_ops counting_ops = {
 static struct link late_link = { .ops = &counting_ops };
 static unsigned given_up;
 
-static size_t look(struct channel *channel, struct xfer *xfers, size_t n,
-		   size_t want, uint64_t deadline_ns)
+static size_t version(struct channel *channel, struct xfer *xfers, size_t n,
+		      size_t want, uint64_t deadline_ns)
 {
 	(void)channel;
 	(void)want;
@@ -285,7 +285,7 @@ static void abandon(struct channel *channel, struct xfer *xfers, size_t n)
 	usable = false;
 }
 
-static const struct transport_ops looking_ops = { .wait_until = look,
+static const struct transport_ops looking_ops = { .wait_until = version,
 						  .abandon = abandon,
 						  .usable = is_usable };
 static struct channel looking = { .ops = &looking_ops };
@@ -295,10 +295,10 @@ static void parked(void *owner)
 	(void)owner;
 }
 
-static void give_up(void *owner, uint32_t peer)
+static void give_up(void *owner, uint32_t server)
 {
 	(void)owner;
-	(void)peer;
+	(void)server;
 	given_up++;
 }
 
@@ -418,10 +418,10 @@ static void a_lane_that_cannot_be_used_is_not_free(void **state)
 	lane->channels[0] = NULL;
 }
 
-/* The keeper's is never parked. */
+/* The repairer's is never parked. */
 static void the_keepers_late_transfers_have_an_end_too(void **state)
 {
-	struct lane *lane = lane_of_keeper(&pool);
+	struct lane *lane = lane_of_repair(&pool);
 	struct lane_set *set = &lane->sets[0];
 	unsigned aborts_before = aborts;
 
@@ -478,16 +478,16 @@ static void a_broken_link_stays_busy_until_it_is_released(void **state)
 }
 
 static void
-breaking_aborts_and_closing_closes_the_links_of_one_peer(void **state)
+breaking_aborts_and_closing_closes_the_links_of_one_server(void **state)
 {
-	static struct link links[PEERS][LANES];
+	static struct link links[SERVERS][LANES];
 
 	(void)state;
 	aborts = closes = 0;
-	for (int peer = 0; peer < PEERS; peer++) {
+	for (int server = 0; server < SERVERS; server++) {
 		for (int i = 0; i < LANES; i++) {
-			links[peer][i].ops = &counting_ops;
-			pool.lanes[i].links[peer].link = &links[peer][i];
+			links[server][i].ops = &counting_ops;
+			pool.lanes[i].links[server].link = &links[server][i];
 		}
 	}
 	lane_links_break(&pool, 1);
@@ -586,7 +586,7 @@ int main(void)
 		with_pool(a_link_is_held_only_while_it_is_up),
 		with_pool(a_broken_link_stays_busy_until_it_is_released),
 		with_pool(
-			breaking_aborts_and_closing_closes_the_links_of_one_peer),
+			breaking_aborts_and_closing_closes_the_links_of_one_server),
 		with_pool(a_lane_is_one_threads_and_writers_keep_their_limit),
 	};
 

@@ -103,7 +103,7 @@ static unsigned count(const char *needle)
 
 static void start(void)
 {
-	struct reason why;
+	struct error why;
 
 	assert_int_equal(log_start(&why), 0);
 }

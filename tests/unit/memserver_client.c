@@ -120,7 +120,7 @@ void daemon_stop(struct daemon *d)
 const char *daemon_ask(struct daemon *d, const char *command)
 {
 	static char answer[1 << 20];
-	struct reason why;
+	struct error why;
 
 	if (ctlsock_ask(d->control, command, answer, sizeof answer, soon(),
 			&why) < 0)
@@ -166,7 +166,7 @@ int raw_connect(const struct daemon *d)
 {
 	struct net_name name = { .host = "127.0.0.1", .port = d->port };
 	struct net_addrs addrs;
-	struct reason why;
+	struct error why;
 	int fd;
 
 	assert_int_equal(net_resolve(&name, &addrs, &why), 0);

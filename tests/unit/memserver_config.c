@@ -14,7 +14,7 @@
 #define ARGS_MAX 24
 
 static struct config config;
-static struct reason why;
+static struct error why;
 
 /* Parses the words given, up to a NULL. */
 static enum config_verdict parse(const char *first, ...)

@@ -38,7 +38,7 @@ static void allow(rlim_t files)
 
 static void refuses_what_does_not_fit(void **state)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 	uint64_t lanes;
 
 	(void)state;
@@ -56,7 +56,7 @@ static void refuses_what_does_not_fit(void **state)
 /* Lanes of RDMA have no descriptor. */
 static void counts_what_is_served(void **state)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 	uint64_t lanes;
 
 	(void)state;
@@ -70,7 +70,7 @@ static void counts_what_is_served(void **state)
 /* LimitNOFILE of the unit, and the default options. */
 static void the_unit_allows_all(void **state)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 	uint64_t lanes;
 
 	(void)state;

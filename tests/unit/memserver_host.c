@@ -34,7 +34,7 @@ static void finds_keys(void **state)
 
 static void never_hands_out_everything(void **state)
 {
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_false(host_has_memory(1ull << 50, &why));

@@ -41,7 +41,7 @@ static void await(const unsigned *counter, unsigned value)
 	assert_int_equal(*counter, value);
 }
 
-static int open_listener(struct reason *why)
+static int open_listener(struct error *why)
 {
 	struct net_addr addr = { .length = sizeof(struct sockaddr_in) };
 	uint16_t port = 0;
@@ -76,7 +76,7 @@ static int start(void **state)
 {
 	const struct slab_pool_config pool = { .memory_bytes = SLABS * SLAB,
 					       .slab_bytes = SLAB };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	mock_reset();
@@ -430,7 +430,7 @@ static void ibv_destroy_qp__EBUSY(void **state)
 	workq_stop(&server.teardown);
 	mock.fail = NULL;
 	assert_int_equal(workq_start(&server.teardown, "teardown", &server.box,
-				     &(struct reason){ "" }),
+				     &(struct error){ "" }),
 			 0);
 	await(&replies, 1);
 	assert_int_equal(last_reply.type, WIRE_FENCED);
@@ -454,7 +454,7 @@ static void ibv_destroy_qp__EBUSY_of_a_refused_lane(void **state)
 	workq_stop(&server.teardown);
 	mock.fail = mock.fail_too = NULL;
 	assert_int_equal(workq_start(&server.teardown, "teardown", &server.box,
-				     &(struct reason){ "" }),
+				     &(struct error){ "" }),
 			 0);
 	await(&replies, 1);
 	assert_int_equal(last_reply.type, WIRE_FENCED);
@@ -480,7 +480,7 @@ static void many_events_are_not_one_turn(void **state)
 static void assert_listening_fails(const char *call, int error)
 {
 	struct lane_rdma *good = server.rdma;
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	fail_call(call, error);
 	assert_true(open_listener(&why) < 0);

@@ -60,12 +60,12 @@ static void free_one(struct session *session)
 	assert_int_equal(session_free_slab(session, slab->number), 0);
 }
 
-static void assert_asked(uint32_t slabs, uint32_t reason)
+static void assert_asked(uint32_t slabs, uint32_t error)
 {
 	assert_int_equal(last_reply.type, WIRE_RELEASE);
 	assert_int_equal(last_reply.cookie, 0);
 	assert_int_equal(last_reply.release.slabs, slabs);
-	assert_int_equal(last_reply.release.reason, reason);
+	assert_int_equal(last_reply.release.error, error);
 }
 
 static void assert_refused(struct session *session, uint64_t label)
@@ -186,7 +186,7 @@ static void reads_what_the_kernel_tells(void **state)
 
 static void refuses_where_the_kernel_tells_nothing(void **state)
 {
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	set_pressure("0.00");
@@ -216,7 +216,7 @@ static void shares_out_by_what_each_holds(void **state)
 	assert_int_equal(large->release_slabs + small->release_slabs, 3);
 	assert_int_equal(large->release_slabs, 2);
 	assert_int_equal(none->release_slabs, 0);
-	assert_int_equal(last_reply.release.reason, WIRE_RELEASE_PRESSURE);
+	assert_int_equal(last_reply.release.error, WIRE_RELEASE_PRESSURE);
 	assert_int_equal(replies, 2);
 	assert_refused(large, 99);
 	assert_int_equal(release_free_bytes(&server), 0);

@@ -32,7 +32,7 @@ static int setup_with(unsigned stock)
 	struct slab_pool_config config = { .memory_bytes = SLABS * SLAB,
 					   .slab_bytes = SLAB,
 					   .stock = stock };
-	struct reason why;
+	struct error why;
 
 	loop = ev_loop_new(EVFLAG_AUTO);
 	mailbox_open(&box, loop);

@@ -45,7 +45,7 @@ static void job_done(struct work *work)
 
 static int setup(void **state)
 {
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	ran = done = 0;

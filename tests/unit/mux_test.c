@@ -1,4 +1,5 @@
-/* Several lanes on the trunks of one server, each with a thread of its own. */
+/* Several lanes on the multiplexed connections of one server, each with a
+ * thread of its own. */
 #include "tcp_server.h"
 #include "support.h"
 #include "transport/transport.h"
@@ -36,7 +37,7 @@ static void connect_all(enum tcp_behaviour behaviour, unsigned after,
 {
 	const struct channel_config config = { .buffer_bytes = REGION,
 					       .spin_ns = spin_ns };
-	struct reason why;
+	struct error why;
 
 	tcp_server_start(behaviour, after);
 	atomic_store(&stop_now, false);
@@ -116,7 +117,7 @@ static void submit_impatiently(struct worker *w, size_t n, uint64_t deadline_ns)
 }
 
 /* False where a transfer failed. */
-static bool carry_out(struct worker *w, size_t n)
+static bool transfer_out(struct worker *w, size_t n)
 {
 	uint64_t deadline_ns = after_ms(w->deadline_ms);
 	bool good = true;
@@ -142,10 +143,10 @@ static bool round_trip(struct worker *w)
 
 	for (size_t i = 0; i < n; i++)
 		random_fill(&w->seed, w->xfers[i].buf, w->xfers[i].bytes);
-	if (!carry_out(w, n))
+	if (!transfer_out(w, n))
 		return false;
 	n = plan(w, XFER_READ);
-	if (!carry_out(w, n))
+	if (!transfer_out(w, n))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		size_t at = w->xfers[i].offset_bytes - w->lane * REGION;
@@ -162,8 +163,9 @@ static void *work(void *arg)
 
 	for (unsigned i = 0; i < ROUNDS && !atomic_load(&stop_now); i++) {
 		if (!round_trip(w)) {
-			/* As the session does: READs and WRITEs have a trunk
-			 * each, and one's failure says nothing to the other. */
+			/* As the session does: READs and WRITEs have a
+			 * multiplexed connection each, and one's failure says
+			 * nothing to the other. */
 			tcp->link_abort(w->link);
 			w->failed++;
 			break;
@@ -260,7 +262,7 @@ static void silence_ends_the_transfers_of_all_lanes(void **state)
 
 /* The first lane whose deadline passes is told so; the others lose their
  * connection, long before their own deadline. */
-static void one_lanes_deadline_ends_the_trunk(void **state)
+static void one_lanes_deadline_ends_the_mux(void **state)
 {
 	uint64_t begin_ns = clock_now_ns();
 	unsigned timed_out = 0;
@@ -327,7 +329,7 @@ static void connect_copier(uint32_t lane)
 {
 	const struct channel_config config = { .buffer_bytes = REGION };
 	struct copier *c = &copiers[lane];
-	struct reason why;
+	struct error why;
 
 	memset(c, 0, sizeof *c);
 	assert_int_equal(tcp->channel_create(&config, &c->channel, &why), 0);
@@ -400,7 +402,7 @@ int main(void)
 		cmocka_unit_test(impatient_lanes_hold_up_nobody),
 		cmocka_unit_test(a_failure_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(silence_ends_the_transfers_of_all_lanes),
-		cmocka_unit_test(one_lanes_deadline_ends_the_trunk),
+		cmocka_unit_test(one_lanes_deadline_ends_the_mux),
 		cmocka_unit_test(an_abort_ends_the_transfers_of_all_lanes),
 	};
 

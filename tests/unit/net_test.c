@@ -30,7 +30,7 @@ static void names_are_taken_apart(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(good); i++) {
 		struct net_name name;
-		struct reason why;
+		struct error why;
 
 		assert_true(net_name_parse(good[i].text, PORT, &name, &why));
 		assert_string_equal(name.host, good[i].host);
@@ -59,7 +59,7 @@ static void wrong_names_are_refused_with_a_reason(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct net_name name;
-		struct reason why = { "" };
+		struct error why = { "" };
 
 		if (net_name_parse(bad[i].text, PORT, &name, &why))
 			fail_msg("\"%s\" passed as a name", bad[i].text);
@@ -70,7 +70,7 @@ static void wrong_names_are_refused_with_a_reason(void **state)
 static void a_host_of_more_than_253_bytes_is_refused(void **state)
 {
 	struct net_name name;
-	struct reason why;
+	struct error why;
 	char text[255];
 
 	(void)state;
@@ -91,7 +91,7 @@ static void a_name_is_shown_as_it_can_be_written(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(shown); i++) {
 		struct net_name name;
-		struct reason why;
+		struct error why;
 
 		assert_true(net_name_parse(shown[i], PORT, &name, &why));
 		assert_string_equal(net_name_format(&name).text, shown[i]);
@@ -107,7 +107,7 @@ static void an_address_keeps_its_port(void **state)
 		struct net_name name;
 		struct net_addrs addrs;
 		struct net_addr addr;
-		struct reason why;
+		struct error why;
 
 		assert_true(net_name_parse(shown[i], PORT, &name, &why));
 		assert_int_equal(net_resolve(&name, &addrs, &why), 0);
@@ -142,7 +142,7 @@ static int remove_dir(void **state)
 
 static void a_unix_socket_is_private_and_takes_connections(void **state)
 {
-	struct reason why;
+	struct error why;
 	struct stat st;
 	int listener = net_listen_unix(path, &why), fd;
 
@@ -160,7 +160,7 @@ static void a_unix_socket_is_private_and_takes_connections(void **state)
 
 static void a_stale_unix_socket_is_replaced(void **state)
 {
-	struct reason why;
+	struct error why;
 	int fd = net_listen_unix(path, &why);
 
 	(void)state;
@@ -174,7 +174,7 @@ static void a_stale_unix_socket_is_replaced(void **state)
 
 static void a_unix_socket_in_use_is_left_alone(void **state)
 {
-	struct reason why;
+	struct error why;
 	int first = net_listen_unix(path, &why), fd;
 
 	(void)state;
@@ -190,7 +190,7 @@ static void a_unix_socket_in_use_is_left_alone(void **state)
 
 static void a_file_is_not_taken_for_a_stale_socket(void **state)
 {
-	struct reason why;
+	struct error why;
 	int fd = open(path, O_CREAT | O_WRONLY, 0600);
 
 	(void)state;
@@ -203,7 +203,7 @@ static void a_file_is_not_taken_for_a_stale_socket(void **state)
 static void a_path_that_is_too_long_is_named(void **state)
 {
 	char too_long[120];
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	memset(too_long, 'a', sizeof too_long - 1);
@@ -303,7 +303,7 @@ static void a_port_without_listener_is_named(void **state)
 	struct net_name name = { "127.0.0.1", 0 };
 	struct net_addrs addrs;
 	struct net_addr bound;
-	struct reason why;
+	struct error why;
 	int fd;
 
 	(void)state;
@@ -326,7 +326,7 @@ static struct net_addrs two_addresses(int fds[2], bool first, bool second)
 	static const char *const hosts[] = { "127.0.0.1", "127.0.0.2" };
 	const bool wanted[] = { first, second };
 	struct net_addrs two = { .n = 2 };
-	struct reason why;
+	struct error why;
 	uint16_t port = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -354,7 +354,7 @@ static void the_address_that_answers_is_used(void **state)
 		int fds[2], fd;
 		struct net_addrs two = two_addresses(fds, i == 0, i == 1);
 		struct net_addr used;
-		struct reason why;
+		struct error why;
 
 		fd = net_connect_any(&two, after_ms(LONG_MS), &used, &why);
 		assert_true(fd >= 0);
@@ -368,7 +368,7 @@ static void all_that_failed_are_named(void **state)
 {
 	int fds[2];
 	struct net_addrs two = two_addresses(fds, false, false);
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(net_connect_any(&two, after_ms(LONG_MS), NULL, &why),
@@ -383,7 +383,7 @@ static void a_silent_address_leaves_time_for_the_next(void **state)
 	int fds[2], fd, filler[64];
 	struct net_addrs two = two_addresses(fds, true, true);
 	struct net_addr used;
-	struct reason why;
+	struct error why;
 	int n = 0;
 
 	(void)state;

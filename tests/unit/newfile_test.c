@@ -63,7 +63,7 @@ static bool exists(const char *name)
 
 static void a_file_is_replaced(void **state)
 {
-	struct reason why;
+	struct error why;
 	struct stat st;
 
 	(void)state;
@@ -78,7 +78,7 @@ static void a_file_is_replaced(void **state)
 static void what_cannot_be_written_is_named(void **state)
 {
 	struct ownfile file = { .path = NULL };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(newfile_replace("/nowhere/at/all", "x", &why),
@@ -94,7 +94,7 @@ static void no_link_is_followed(void **state)
 {
 	struct ownfile file = { .path = NULL };
 	char guess[sizeof path + 32];
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	write_text(victim, "precious");
@@ -120,7 +120,7 @@ static void no_link_is_followed(void **state)
 static void a_file_has_one_owner(void **state)
 {
 	struct ownfile first = { .path = NULL }, second = { .path = NULL };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(ownfile_make(&first, path, "77\n", &why), 0);
@@ -141,7 +141,7 @@ static void a_file_has_one_owner(void **state)
 static void a_file_that_was_left_is_replaced(void **state)
 {
 	struct ownfile file = { .path = NULL };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	write_text(path, "a long text of an earlier server\n");
@@ -154,7 +154,7 @@ static void a_file_that_was_left_is_replaced(void **state)
 static void what_is_another_ones_by_now_stays(void **state)
 {
 	struct ownfile first = { .path = NULL }, second = { .path = NULL };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(ownfile_make(&first, path, "1\n", &why), 0);
@@ -169,7 +169,7 @@ static void what_is_another_ones_by_now_stays(void **state)
 static void only_files_are_replaced(void **state)
 {
 	struct ownfile file = { .path = NULL };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
@@ -186,7 +186,7 @@ struct race {
 static void *make_it(void *arg)
 {
 	struct race *race = arg;
-	struct reason why;
+	struct error why;
 
 	race->rc = ownfile_make(&race->file, path, "1\n", &why);
 	return NULL;

@@ -1,8 +1,9 @@
-/* Stands in for the part of ISA-L whose tables are its own affair, on a machine
- * whose processor makes ISA-L lay them out in the other way: since 2.31, where
- * there is GFNI, a coefficient takes 8 bytes, one after the other, and the rest
- * of the 32 bytes that a caller gives for each is unused.  Nothing that runs on
- * such a machine can be had elsewhere: qemu's emulator has no GFNI.
+/* Stands in for the shard of ISA-L whose tables are its own affair, on a
+ * machine whose processor makes ISA-L lay them out in the other way:
+ * since 2.31, where there is GFNI, a coefficient takes 8 bytes, one after the
+ * other, and the rest of the 32 bytes that a caller gives for each is unused.
+ * Nothing that runs on such a machine can be had elsewhere: qemu's emulator has
+ * no GFNI.
  *
  * Link with --wrap=ec_init_tables and --wrap=ec_encode_data. */
 #ifndef RSWAP_OTHER_ISAL_H

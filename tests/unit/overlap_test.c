@@ -1,5 +1,5 @@
 /* What happens in the middle of something else: writes inside a read, inside
- * the search for wrong bytes, inside another write and inside the keeper's
+ * the search for wrong bytes, inside another write and inside the repairer's
  * work.  Each is brought about, and none is left to chance. */
 #include "fake_servers.h"
 
@@ -54,25 +54,25 @@ static void start_scheme(const struct scheme *s, uint64_t timeout_ms)
 
 static void end_scheme(void)
 {
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	assert_counts_right();
 	fake_stop();
 }
 
-static void start_keeper(void)
+static void start_repair(void)
 {
-	struct reason why;
+	struct error why;
 
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 }
 
-/* Until the keeper finds nothing to do. */
+/* Until the repairer finds nothing to do. */
 static void await_repair(void)
 {
-	struct keeper *k = &fake.engine.keeper;
+	struct repair *k = &fake.engine.repair;
 
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
 	       atomic_load(&k->stale_pages));
 }
@@ -86,44 +86,44 @@ static void assert_reads_last_version(void)
 	assert_memory_equal(got, sent, PAGE_BYTES);
 }
 
-static uint32_t stale_units(void)
+static uint32_t stale_chunks(void)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < fake.engine.slabs.n_parts; i++) {
-		const struct slab_part *part = &the_slab()->parts[i];
+	for (uint32_t i = 0; i < fake.engine.slabs.n_shards; i++) {
+		const struct slab_shard *shard = &the_slab()->shards[i];
 
-		if (part_is_live(part))
-			n += atomic_load(&part->stale_units);
+		if (shard_is_live(shard))
+			n += atomic_load(&shard->stale_chunks);
 	}
 	return n;
 }
 
-static void take_away(uint32_t server)
+static void take_away(uint32_t machine)
 {
-	atomic_store(&fake.sessions[server].no_repair, true);
-	peer_break(&fake.engine.peers[server], "the test");
-	peer_stays_away(&fake.engine.peers[server]);
+	atomic_store(&fake.sessions[machine].no_repair, true);
+	server_break(&fake.engine.servers[machine], "the test");
+	server_stays_away(&fake.engine.servers[machine]);
 }
 
-static void bring_back(uint32_t server)
+static void bring_back(uint32_t machine)
 {
-	struct peer *peer = &fake.engine.peers[server];
+	struct server *server = &fake.engine.servers[machine];
 
-	atomic_store(&fake.sessions[server].no_repair, false);
-	peer_wake(peer);
-	assert_int_equal(peer_wait(peer, after_ms(LONG_MS)), 0);
+	atomic_store(&fake.sessions[machine].no_repair, false);
+	server_wake(server);
+	assert_int_equal(server_wait(server, after_ms(LONG_MS)), 0);
 }
 
 /* Whichever servers the page is read from it is the last version. */
-static void assert_all_parts_are_right(void)
+static void assert_all_shards_are_right(void)
 {
-	assert_int_equal(stale_units(), 0);
+	assert_int_equal(stale_chunks(), 0);
 	for (uint32_t i = 0; i < SERVERS; i++) {
-		uint32_t parts = fake.engine.redundancy.parts;
+		uint32_t shards = fake.engine.redundancy.shards;
 
 		/* All but those that it takes. */
-		for (uint32_t j = fake.engine.redundancy.need; j < parts; j++)
+		for (uint32_t j = fake.engine.redundancy.need; j < shards; j++)
 			take_away((i + j) % SERVERS);
 		assert_reads_last_version();
 		for (uint32_t j = 0; j < SERVERS; j++)
@@ -160,7 +160,7 @@ static void read_with_changes_inside(uint64_t n, bool with_trims)
 	assert_int_equal(atomic_load(&last_version), 100 + n);
 	assert_int_equal(atomic_load(&fake.engine.counters.wrong_reads), 0);
 	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
-	assert_int_equal(stale_units(), 0);
+	assert_int_equal(stale_chunks(), 0);
 }
 
 /* 32 is where the sequence of a page's byte comes round. */
@@ -184,12 +184,13 @@ static void a_read_sees_any_number_of_writes_inside(void **state)
 /* Called before a page is made somebody's own. */
 static void (*before_own)(void);
 
-int __real_pagemap_own(struct pagemap *map, uint64_t page,
-		       uint64_t deadline_ns);
-int __wrap_pagemap_own(struct pagemap *map, uint64_t page,
-		       uint64_t deadline_ns);
+int __real_pagemap_lock(struct pagemap *map, uint64_t page,
+			uint64_t deadline_ns);
+int __wrap_pagemap_lock(struct pagemap *map, uint64_t page,
+			uint64_t deadline_ns);
 
-int __wrap_pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
+int __wrap_pagemap_lock(struct pagemap *map, uint64_t page,
+			uint64_t deadline_ns)
 {
 	void (*hook)(void) = before_own;
 
@@ -197,7 +198,7 @@ int __wrap_pagemap_own(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
 		before_own = NULL;
 		hook();
 	}
-	return __real_pagemap_own(map, page, deadline_ns);
+	return __real_pagemap_lock(map, page, deadline_ns);
 }
 
 static void write_once_more(void)
@@ -205,22 +206,22 @@ static void write_once_more(void)
 	(void)write_version(7);
 }
 
-static void a_part_that_became_right_is_not_condemned(void **state)
+static void a_shard_that_became_right_is_not_condemned(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(schemes); i++) {
 		if (!schemes[i].checksum)
 			continue;
 		start_scheme(&schemes[i], LONG_MS);
-		/* It is noticed by the first read, whichever part it takes. */
-		for (uint32_t p = 0; p < fake.engine.redundancy.parts; p++)
+		/* It is noticed by the first read, whichever shard it takes. */
+		for (uint32_t p = 0; p < fake.engine.redundancy.shards; p++)
 			fake_spoil(PAGE, p);
 		before_own = write_once_more;
 		assert_reads_last_version();
 		assert_null(before_own);
-		assert_int_equal(stale_units(), 0);
+		assert_int_equal(stale_chunks(), 0);
 		assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
-		assert_all_parts_are_right();
+		assert_all_shards_are_right();
 		end_scheme();
 	}
 }
@@ -258,7 +259,7 @@ static void a_write_inside_the_search_is_not_lost(void **state)
 		if (!schemes[i].checksum)
 			continue;
 		start_scheme(&schemes[i], LONG_MS);
-		for (uint32_t p = 0; p < fake.engine.redundancy.parts; p++)
+		for (uint32_t p = 0; p < fake.engine.redundancy.shards; p++)
 			fake_spoil(PAGE, p);
 		/* After the read that came out wrong. */
 		fake_at_halfway(XFER_READ, need, write_beside);
@@ -267,7 +268,7 @@ static void a_write_inside_the_search_is_not_lost(void **state)
 		assert_int_equal(writer_rc, 0);
 		assert_reads_last_version();
 		assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
-		assert_int_equal(stale_units(), 0);
+		assert_int_equal(stale_chunks(), 0);
 		end_scheme();
 	}
 }
@@ -279,7 +280,7 @@ static void two_writers_of_a_page_leave_one_of_two(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(schemes); i++) {
 		start_scheme(&schemes[i], LONG_MS);
-		for (unsigned skip = 0; skip < fake.engine.redundancy.parts;
+		for (unsigned skip = 0; skip < fake.engine.redundancy.shards;
 		     skip++) {
 			fake_at_halfway(XFER_WRITE, skip, write_beside);
 			assert_int_equal(write_version(8), 0);
@@ -287,7 +288,7 @@ static void two_writers_of_a_page_leave_one_of_two(void **state)
 			assert_int_equal(writer_rc, 0);
 			/* It waited, so it was the later one. */
 			atomic_store(&last_version, 9);
-			assert_all_parts_are_right();
+			assert_all_shards_are_right();
 		}
 		end_scheme();
 	}
@@ -303,21 +304,21 @@ static void a_write_inside_a_repair_is_not_undone(void **state)
 		take_away(1);
 		assert_int_equal(write_version(2), 0);
 		bring_back(1);
-		assert_int_equal(stale_units(), 1);
-		/* Nobody reads but the keeper. */
+		assert_int_equal(stale_chunks(), 1);
+		/* Nobody reads but the repairer. */
 		fake_at_halfway(XFER_READ, 0, write_beside);
-		start_keeper();
+		start_repair();
 		await_repair();
-		keeper_stop(&fake.engine);
+		repair_stop(&fake.engine);
 		assert_null(fake.halfway.call);
 		thread_end(writer);
 		assert_int_equal(writer_rc, 0);
-		assert_all_parts_are_right();
+		assert_all_shards_are_right();
 		end_scheme();
 	}
 }
 
-/* --- a write just before the keeper closes a slab --- */
+/* --- a write just before the repairer closes a slab --- */
 
 static void (*before_close)(struct slab *slab);
 
@@ -348,37 +349,37 @@ static uint32_t missed_by;
 /* The slab has been copied to another server: that one misses a write. */
 static void write_without_the_new_server(struct slab *slab)
 {
-	const struct slab_part *new = NULL;
+	const struct slab_shard *new = NULL;
 
-	for (uint32_t i = 0; i < fake.engine.slabs.n_parts; i++) {
-		if (slab != the_slab() || !part_is_live(&slab->parts[i]))
+	for (uint32_t i = 0; i < fake.engine.slabs.n_shards; i++) {
+		if (slab != the_slab() || !shard_is_live(&slab->shards[i]))
 			return;
-		if (slab->parts[i].peer != 0)
-			new = &slab->parts[i];
+		if (slab->shards[i].server != 0)
+			new = &slab->shards[i];
 	}
 	before_close = NULL;
-	missed_by = atomic_load(&new->peer);
+	missed_by = atomic_load(&new->server);
 	take_away(missed_by);
 	(void)write_version(6);
 }
 
-static void a_part_is_kept_whose_twin_missed_a_write(void **state)
+static void a_shard_is_kept_whose_twin_missed_a_write(void **state)
 {
 	(void)state;
 	start_scheme(&schemes[0], LONG_MS);
 	before_close = write_without_the_new_server;
-	atomic_store(&fake.engine.peers[0].release_slabs, 1);
-	start_keeper();
+	atomic_store(&fake.engine.servers[0].release_slabs, 1);
+	start_repair();
 	while (atomic_load(&last_version) != 6)
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	repair_wait(&fake.engine, after_ms(LONG_MS));
 	assert_reads_last_version();
 	bring_back(missed_by);
 	await_repair();
 	assert_reads_last_version();
 	/* In the end it has moved. */
-	while (atomic_load(&fake.engine.peers[0].release_slabs) != 0)
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&fake.engine.servers[0].release_slabs) != 0)
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	assert_reads_last_version();
 	end_scheme();
 }
@@ -396,11 +397,11 @@ static void a_slab_that_was_filled_just_now_is_not_freed(void **state)
 	engine_discard(&fake.engine, PAGE_BYTES, PAGE * UINT64_C(4096));
 	the_slab()->empty_ticks = 2; /* it has been empty for long */
 	before_free = fill_the_slab;
-	start_keeper();
+	start_repair();
 	while (atomic_load(&last_version) != 5)
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
-	keeper_stop(&fake.engine);
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	repair_wait(&fake.engine, after_ms(LONG_MS));
+	repair_stop(&fake.engine);
 	assert_int_equal(slab_state(the_slab()), SLAB_LIVE);
 	assert_reads_last_version();
 	end_scheme();
@@ -410,11 +411,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_read_sees_any_number_of_writes_inside),
-		cmocka_unit_test(a_part_that_became_right_is_not_condemned),
+		cmocka_unit_test(a_shard_that_became_right_is_not_condemned),
 		cmocka_unit_test(a_write_inside_the_search_is_not_lost),
 		cmocka_unit_test(two_writers_of_a_page_leave_one_of_two),
 		cmocka_unit_test(a_write_inside_a_repair_is_not_undone),
-		cmocka_unit_test(a_part_is_kept_whose_twin_missed_a_write),
+		cmocka_unit_test(a_shard_is_kept_whose_twin_missed_a_write),
 		cmocka_unit_test(a_slab_that_was_filled_just_now_is_not_freed),
 	};
 

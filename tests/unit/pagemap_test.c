@@ -7,7 +7,7 @@ static struct pagemap map;
 
 static int make_map(void **state)
 {
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	return pagemap_create(&map, PAGES, &why);
@@ -107,51 +107,51 @@ static void any_number_of_changes_is_seen(void **state)
 	(void)state;
 	pagemap_set(&map, 70, 1, PAGE_PRESENT);
 	for (size_t i = 0; i < COUNT(numbers); i++) {
-		struct page_look look = pagemap_look(&map, 70);
+		struct page_look version = pagemap_version(&map, 70);
 
-		assert_true(pagemap_unchanged(&map, 70, look, false));
+		assert_true(pagemap_unchanged(&map, 70, version, false));
 		for (unsigned j = 0; j < numbers[i]; j++)
 			pagemap_set(&map, 70, 1, PAGE_PRESENT);
-		assert_false(pagemap_unchanged(&map, 70, look, false));
+		assert_false(pagemap_unchanged(&map, 70, version, false));
 	}
 }
 
 static void who_owns_a_page_may_leave_that_out(void **state)
 {
-	struct page_look look = pagemap_look(&map, 3);
+	struct page_look version = pagemap_version(&map, 3);
 
 	(void)state;
-	assert_int_equal(pagemap_own(&map, 3, 0), 0);
-	assert_true(page_look_busy(pagemap_look(&map, 3)));
-	assert_false(pagemap_unchanged(&map, 3, look, false));
-	assert_true(pagemap_unchanged(&map, 3, look, true));
+	assert_int_equal(pagemap_lock(&map, 3, 0), 0);
+	assert_true(page_look_busy(pagemap_version(&map, 3)));
+	assert_false(pagemap_unchanged(&map, 3, version, false));
+	assert_true(pagemap_unchanged(&map, 3, version, true));
 	pagemap_set(&map, 3, 1, PAGE_LOST);
-	assert_false(pagemap_unchanged(&map, 3, look, true));
-	pagemap_disown(&map, 3);
+	assert_false(pagemap_unchanged(&map, 3, version, true));
+	pagemap_unlock(&map, 3);
 }
 
 /* Of another group it is seen nothing. */
 static void changes_elsewhere_are_no_changes(void **state)
 {
-	struct page_look look = pagemap_look(&map, PAGE_GROUP_PAGES);
+	struct page_look version = pagemap_version(&map, PAGE_GROUP_PAGES);
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
 		pagemap_set(&map, 0, PAGE_GROUP_PAGES, PAGE_PRESENT);
 		pagemap_set(&map, 2 * PAGE_GROUP_PAGES, 10, PAGE_PRESENT);
 	}
-	assert_true(pagemap_unchanged(&map, PAGE_GROUP_PAGES, look, false));
+	assert_true(pagemap_unchanged(&map, PAGE_GROUP_PAGES, version, false));
 }
 
 /* The last page is in a group that is not full. */
 static void the_last_group_is_there(void **state)
 {
-	struct page_look look = pagemap_look(&map, PAGES - 1);
+	struct page_look version = pagemap_version(&map, PAGES - 1);
 
 	(void)state;
 	for (int i = 0; i < 32; i++)
 		pagemap_set(&map, PAGES - 1, 1, PAGE_PRESENT);
-	assert_false(pagemap_unchanged(&map, PAGES - 1, look, false));
+	assert_false(pagemap_unchanged(&map, PAGES - 1, version, false));
 	/* A byte a page, and 8 for a group. */
 	assert_true(map.memory_bytes >= PAGES + PAGES / 8);
 	assert_true(map.memory_bytes <= (PAGES + PAGE_GROUP_PAGES) * 9 / 8);
@@ -226,8 +226,8 @@ static void what_all_threads_are_told_sums_up(void **state)
 	assert_int_equal(count_state(PAGE_LOST), atomic_load(&map.lost));
 }
 
-/* A page whose bytes are one number: writers own it, as carry_write's callers
- * do, and others trim it whenever they like. */
+/* A page whose bytes are one number: writers own it, as transfer_write's
+ * callers do, and others trim it whenever they like. */
 #define WRITERS 3
 
 static _Atomic uint64_t bytes_of_the_page;
@@ -237,12 +237,12 @@ static void *write_the_page(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < ROUNDS / 10; i++) {
-		if (pagemap_own(&map, 5, after_ms(LONG_MS)))
+		if (pagemap_lock(&map, 5, after_ms(LONG_MS)))
 			break;
 		atomic_fetch_add_explicit(&bytes_of_the_page, 1,
 					  memory_order_relaxed);
 		pagemap_set(&map, 5, 1, PAGE_PRESENT);
-		pagemap_disown(&map, 5);
+		pagemap_unlock(&map, 5);
 	}
 	return NULL;
 }
@@ -263,7 +263,7 @@ static void *read_the_page(void *arg)
 	unsigned *wrong = arg;
 
 	while (!atomic_load(&ended)) {
-		struct page_look look = pagemap_look(&map, 5);
+		struct page_look version = pagemap_version(&map, 5);
 		uint64_t first = atomic_load_explicit(&bytes_of_the_page,
 						      memory_order_relaxed);
 		uint64_t last;
@@ -273,8 +273,8 @@ static void *read_the_page(void *arg)
 			(void)pagemap_get(&map, 900);
 		last = atomic_load_explicit(&bytes_of_the_page,
 					    memory_order_acquire);
-		if (!page_look_busy(look) &&
-		    pagemap_unchanged(&map, 5, look, false))
+		if (!page_look_busy(version) &&
+		    pagemap_unchanged(&map, 5, version, false))
 			*wrong += first != last;
 	}
 	return NULL;

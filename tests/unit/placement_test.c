@@ -37,26 +37,26 @@ static int stop(void **state)
 	return 0;
 }
 
-static void set_free(uint32_t server, uint64_t slabs)
+static void set_free(uint32_t machine, uint64_t slabs)
 {
-	atomic_store(&fake.engine.peers[server].free_bytes,
+	atomic_store(&fake.engine.servers[machine].free_bytes,
 		     slabs * FAKE_SLAB_BYTES);
 }
 
-static void set_state(uint32_t server, enum peer_state state)
+static void set_state(uint32_t machine, enum server_state state)
 {
-	peer_set_state(&fake.engine.peers[server], state);
+	server_set_state(&fake.engine.servers[machine], state);
 }
 
 /* The server that comes first, as a digit, or "-". */
-static void assert_first(enum peer_state state, const char *first)
+static void assert_first(enum server_state state, const char *first)
 {
-	const struct peer *peer = place_pick(
+	const struct server *server = placement_pick(
 		&fake.engine, &fake.engine.slabs.slabs[0], state, true);
 	char got[] = "-";
 
-	if (peer)
-		got[0] = (char)('0' + peer->index);
+	if (server)
+		got[0] = (char)('0' + server->index);
 	assert_string_equal(got, first);
 }
 
@@ -67,71 +67,71 @@ static void the_one_with_the_most_memory_comes_first(void **state)
 	set_free(1, 7);
 	set_free(2, 3);
 	set_free(3, 9);
-	assert_first(PEER_UP, "3");
+	assert_first(SERVER_UP, "3");
 }
 
 static void equals_come_in_the_order_of_the_configuration(void **state)
 {
 	(void)state;
-	assert_first(PEER_UP, "0");
+	assert_first(SERVER_UP, "0");
 	set_free(2, 1 << 20);
-	assert_first(PEER_UP, "2");
+	assert_first(SERVER_UP, "2");
 }
 
 static void only_servers_in_that_state_are_looked_at(void **state)
 {
 	(void)state;
-	set_state(0, PEER_DOWN);
-	set_state(2, PEER_BROKEN);
+	set_state(0, SERVER_DOWN);
+	set_state(2, SERVER_RECOVERING);
 	set_free(2, 1 << 20);
-	assert_first(PEER_UP, "1");
-	assert_first(PEER_BROKEN, "2");
+	assert_first(SERVER_UP, "1");
+	assert_first(SERVER_RECOVERING, "2");
 }
 
 static void one_without_room_for_a_slab_is_left_out(void **state)
 {
 	(void)state;
 	set_free(1, 0);
-	atomic_store(&fake.engine.peers[3].free_bytes, FAKE_SLAB_BYTES - 1);
+	atomic_store(&fake.engine.servers[3].free_bytes, FAKE_SLAB_BYTES - 1);
 	set_free(0, 1);
-	assert_first(PEER_UP, "2");
+	assert_first(SERVER_UP, "2");
 	set_free(0, 0);
 	set_free(2, 0);
-	assert_first(PEER_UP, "-");
+	assert_first(SERVER_UP, "-");
 }
 
-static void set_zone(uint32_t server, const char *zone)
+static void set_zone(uint32_t machine, const char *zone)
 {
-	peer_set_zone(&fake.engine.peers[server], zone);
+	server_set_zone(&fake.engine.servers[machine], zone);
 }
 
-static void parts_go_to_other_servers_and_other_zones(void **state)
+static void shards_go_to_other_servers_and_other_zones(void **state)
 {
 	struct slab *slab = &fake.engine.slabs.slabs[0];
 
 	(void)state;
 	fake_map_slab(0, 0);
-	assert_first(PEER_UP, "1");
+	assert_first(SERVER_UP, "1");
 	set_zone(0, "rack1");
 	set_zone(1, "rack1");
-	assert_first(PEER_UP, "2");
+	assert_first(SERVER_UP, "2");
 	set_zone(2, "rack1");
 	set_zone(3, "rack1");
-	assert_first(PEER_UP, "-");
-	assert_int_equal(place_pick(&fake.engine, slab, PEER_UP, false)->index,
-			 1);
+	assert_first(SERVER_UP, "-");
+	assert_int_equal(
+		placement_pick(&fake.engine, slab, SERVER_UP, false)->index, 1);
 }
 
 static void the_local_fallback_comes_last(void **state)
 {
 	(void)state;
-	fake.engine.peers[1].local = true;
+	fake.engine.servers[1].local = true;
 	set_free(1, 1 << 20);
-	assert_first(PEER_UP, "0");
+	assert_first(SERVER_UP, "0");
 	set_free(0, 0);
 	set_free(2, 0);
 	set_free(3, 0);
-	assert_first(PEER_UP, "1");
+	assert_first(SERVER_UP, "1");
 }
 
 /* --- a slab for somebody --- */
@@ -143,7 +143,7 @@ static struct slab *slab_at(uint64_t i)
 
 static int place(uint64_t slab, uint64_t ms)
 {
-	return place_slab(&fake.engine, slab_at(slab), after_ms(ms));
+	return placement_slab(&fake.engine, slab_at(slab), after_ms(ms));
 }
 
 static void a_live_slab_needs_nothing(void **state)
@@ -151,7 +151,7 @@ static void a_live_slab_needs_nothing(void **state)
 	(void)state;
 	fake_map_slab(3, 1);
 	assert_int_equal(place(3, 0), 0);
-	assert_int_equal(slab_at(3)->parts[0].peer, 1);
+	assert_int_equal(slab_at(3)->shards[0].server, 1);
 }
 
 static void a_new_slab_goes_where_most_memory_is(void **state)
@@ -162,7 +162,7 @@ static void a_new_slab_goes_where_most_memory_is(void **state)
 		fake_session_start(i);
 	assert_int_equal(place(0, LONG_MS), 0);
 	assert_int_equal(slab_state(slab_at(0)), SLAB_LIVE);
-	assert_int_equal(slab_at(0)->parts[0].peer, 2);
+	assert_int_equal(slab_at(0)->shards[0].server, 2);
 }
 
 static void the_next_one_is_asked_where_one_refuses(void **state)
@@ -173,7 +173,7 @@ static void the_next_one_is_asked_where_one_refuses(void **state)
 	for (uint32_t i = 0; i < SERVERS; i++)
 		fake_session_start(i);
 	assert_int_equal(place(0, LONG_MS), 0);
-	assert_int_equal(slab_at(0)->parts[0].peer, 2);
+	assert_int_equal(slab_at(0)->shards[0].server, 2);
 }
 
 static void all_full_is_told_from_nobody_there(void **state)
@@ -186,7 +186,7 @@ static void all_full_is_told_from_nobody_there(void **state)
 	assert_int_equal(place(0, LONG_MS), -ENOSPC);
 	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
 	for (uint32_t i = 0; i < SERVERS; i++)
-		set_state(i, PEER_DOWN);
+		set_state(i, SERVER_DOWN);
 	assert_int_equal(place(0, LONG_MS), -EIO);
 	assert_int_equal(slab_state(slab_at(0)), SLAB_UNMAPPED);
 }
@@ -194,29 +194,29 @@ static void all_full_is_told_from_nobody_there(void **state)
 static void
 a_session_that_does_not_answer_is_waited_for_until_the_deadline(void **state)
 {
-	struct slab_part *asked;
+	struct slab_shard *asked;
 
 	(void)state;
 	assert_int_equal(place(5, 20), -ETIMEDOUT);
 	assert_int_equal(slab_state(slab_at(5)), SLAB_ALLOCATING);
-	asked = peer_next_ask(&fake.engine.peers[0]);
+	asked = server_next_ask(&fake.engine.servers[0]);
 	assert_ptr_equal(asked->slab, slab_at(5));
-	assert_null(peer_next_ask(&fake.engine.peers[0]));
+	assert_null(server_next_ask(&fake.engine.servers[0]));
 }
 
-static void *place_first(void *arg)
+static void *placement_first(void *arg)
 {
 	*(int *)arg = place(0, LONG_MS);
 	return NULL;
 }
 
 /* Waits until the session of the server with most memory is asked. */
-static struct slab_part *await_ask(void)
+static struct slab_shard *await_ask(void)
 {
 	uint64_t deadline_ns = after_ms(LONG_MS);
-	struct slab_part *asked;
+	struct slab_shard *asked;
 
-	while (!(asked = peer_next_ask(&fake.engine.peers[0]))) {
+	while (!(asked = server_next_ask(&fake.engine.servers[0]))) {
 		assert_true(clock_left_ns(deadline_ns) > 0);
 		sched_yield();
 	}
@@ -225,21 +225,21 @@ static struct slab_part *await_ask(void)
 
 /* With one server only, whose slab is UNMAPPED again before who asked for it
  * got to run, after GENERATIONS of it were LIVE. */
-static void place_twice(uint32_t generations)
+static void placement_twice(uint32_t generations)
 {
 	pthread_t thread;
-	struct slab_part *asked;
+	struct slab_shard *asked;
 	int rc = -1;
 
 	for (uint32_t i = 1; i < SERVERS; i++)
-		set_state(i, PEER_DOWN);
-	thread = thread_start(place_first, &rc);
+		set_state(i, SERVER_DOWN);
+	thread = thread_start(placement_first, &rc);
 	asked = await_ask();
 	atomic_fetch_add(&asked->slab->generation, generations);
-	atomic_store(&asked->state, PART_NONE);
+	atomic_store(&asked->state, SHARD_NONE);
 	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
 	assert_ptr_equal(await_ask()->slab, asked->slab);
-	place_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
+	placement_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
 	thread_end(thread);
 	assert_int_equal(rc, 0);
 }
@@ -248,37 +248,37 @@ static void place_twice(uint32_t generations)
 static void a_slab_that_is_gone_before_it_was_seen_is_no_refusal(void **state)
 {
 	(void)state;
-	place_twice(1);
+	placement_twice(1);
 }
 
 /* It did not answer, and is back with room. */
 static void a_server_that_is_back_is_asked_again(void **state)
 {
 	(void)state;
-	place_twice(0);
+	placement_twice(0);
 }
 
-/* A keeper's part whose server was lost before the keeper gave it back: another
- * one has been asked for it. */
-static void a_part_that_was_lost_meanwhile_is_not_given_back(void **state)
+/* A repairer's shard whose server was lost before the repairer gave it back:
+ * another one has been asked for it. */
+static void a_shard_that_was_lost_meanwhile_is_not_given_back(void **state)
 {
-	struct slab_part *part = &fake.engine.slabs.slabs[0].parts[0];
-	struct peer *peer = &fake.engine.peers[1];
+	struct slab_shard *shard = &fake.engine.slabs.slabs[0].shards[0];
+	struct server *server = &fake.engine.servers[1];
 
 	(void)state;
-	part->peer = peer->index;
-	atomic_store(&part->state, PART_ASKED);
-	place_give_back(&fake.engine, part, PART_SPARE);
-	assert_int_equal(peer->n_given_back, 0);
-	assert_int_equal(part_state(part), PART_ASKED);
-	atomic_store(&part->state, PART_NONE);
+	shard->server = server->index;
+	atomic_store(&shard->state, SHARD_ASKED);
+	placement_give_back(&fake.engine, shard, SHARD_SPARE);
+	assert_int_equal(server->n_given_back, 0);
+	assert_int_equal(shard_state(shard), SHARD_ASKED);
+	atomic_store(&shard->state, SHARD_NONE);
 }
 
 #define THREADS 6
 
 static _Atomic unsigned failed;
 
-static void *place_all(void *arg)
+static void *placement_all(void *arg)
 {
 	(void)arg;
 	for (uint64_t i = 0; i < FAKE_SLABS; i++) {
@@ -296,7 +296,7 @@ static void many_that_want_a_slab_get_one(void **state)
 	for (uint32_t i = 0; i < SERVERS; i++)
 		fake_session_start(i);
 	for (int i = 0; i < THREADS; i++)
-		threads[i] = thread_start(place_all, NULL);
+		threads[i] = thread_start(placement_all, NULL);
 	for (int i = 0; i < THREADS; i++)
 		thread_end(threads[i]);
 	assert_int_equal(atomic_load(&failed), 0);
@@ -305,13 +305,13 @@ static void many_that_want_a_slab_get_one(void **state)
 
 #define with_servers(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
-/* The fault: half a million rounds a second, in a real-time thread.  The keeper
- * asked the only server with room for a part of this slab before it was lost,
- * and the server has not answered yet. */
+/* The fault: half a million rounds a second, in a real-time thread.  The
+ * repairer asked the only server with room for a shard of this slab before it
+ * was lost, and the server has not answered yet. */
 static void who_cannot_ask_yet_sleeps(void **state)
 {
 	struct slab *slab = &fake.engine.slabs.slabs[0];
-	struct slab_part *part;
+	struct slab_shard *shard;
 	uint64_t begin_ns;
 	int rc;
 
@@ -320,24 +320,26 @@ static void who_cannot_ask_yet_sleeps(void **state)
 		set_free(i, 0);
 	assert_true(slab_begin_alloc(slab));
 	slab_finish_alloc(&fake.engine.slabs, slab);
-	part = place_ask_keepers(&fake.engine, slab, 0);
-	assert_non_null(part);
+	shard = placement_ask_for_repair(&fake.engine, slab, 0);
+	assert_non_null(shard);
 	assert_true(slab_begin_free(slab));
 	slab_finish_close(&fake.engine.slabs, slab, SLAB_UNMAPPED);
 
 	begin_ns = clock_now_ns();
 	rounds = 0;
-	rc = place_slab(&fake.engine, slab, after_ms(200));
+	rc = placement_slab(&fake.engine, slab, after_ms(200));
 	/* One a millisecond, and one without a pause to begin with. */
 	assert_in_range(rounds, 2, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
 	assert_int_equal(rc, -ENOSPC);
 
-	/* It answers, the keeper has no use for that, and then it is asked. */
+	/* It answers, the repairer has no use for that, and then it is asked.
+	 */
 	fake_answer_asks(0);
-	assert_int_equal(part_state(part), PART_SPARE);
-	place_give_back(&fake.engine, part, PART_SPARE);
+	assert_int_equal(shard_state(shard), SHARD_SPARE);
+	placement_give_back(&fake.engine, shard, SHARD_SPARE);
 	fake_session_start(0);
-	assert_int_equal(place_slab(&fake.engine, slab, after_ms(LONG_MS)), 0);
+	assert_int_equal(placement_slab(&fake.engine, slab, after_ms(LONG_MS)),
+			 0);
 }
 
 int main(void)
@@ -347,7 +349,7 @@ int main(void)
 		with_servers(equals_come_in_the_order_of_the_configuration),
 		with_servers(only_servers_in_that_state_are_looked_at),
 		with_servers(one_without_room_for_a_slab_is_left_out),
-		with_servers(parts_go_to_other_servers_and_other_zones),
+		with_servers(shards_go_to_other_servers_and_other_zones),
 		with_servers(the_local_fallback_comes_last),
 		with_servers(a_live_slab_needs_nothing),
 		with_servers(a_new_slab_goes_where_most_memory_is),
@@ -359,7 +361,7 @@ int main(void)
 		with_servers(
 			a_slab_that_is_gone_before_it_was_seen_is_no_refusal),
 		with_servers(a_server_that_is_back_is_asked_again),
-		with_servers(a_part_that_was_lost_meanwhile_is_not_given_back),
+		with_servers(a_shard_that_was_lost_meanwhile_is_not_given_back),
 		with_servers(many_that_want_a_slab_get_one),
 	};
 

@@ -14,7 +14,7 @@ static const struct transport_ops *const rdma = &transport_rdma;
 
 static struct channel *channel;
 static struct link *link_;
-static struct reason why;
+static struct error why;
 
 static int start(void **state)
 {
@@ -35,7 +35,7 @@ static int stop(void **state)
 }
 
 static int connect_to_server(uint64_t ms, struct link **made,
-			     struct reason *told)
+			     struct error *told)
 {
 	struct link_target target = { .rdma_port = 4711,
 				      .timeout_ns = NS_PER_S,
@@ -162,7 +162,7 @@ static void a_fifth_device_is_one_too_many(void **state)
  * holds, or it is over. */
 struct session {
 	struct link *link;
-	struct reason why;
+	struct error why;
 	int rc;
 };
 

@@ -22,7 +22,7 @@ static void make_channel(uint64_t spin_ns)
 {
 	const struct channel_config config = { .buffer_bytes = sizeof got,
 					       .spin_ns = spin_ns };
-	struct reason why;
+	struct error why;
 
 	assert_int_equal(rdma->channel_create(&config, &channel, &why), 0);
 }
@@ -31,7 +31,7 @@ static void connect_link(int i)
 {
 	struct link_target target = { .timeout_ns = NS_PER_S,
 				      .new_token = test_token };
-	struct reason why;
+	struct error why;
 
 	target.addr.storage.ss_family = AF_INET;
 	assert_int_equal(rdma->link_connect(channel, &target, after_ms(LONG_MS),
@@ -94,7 +94,7 @@ static void plan_both(enum xfer_op op, size_t n)
 		xfers[i].link = links[i % LINKS];
 }
 
-static void carry_out(size_t n, uint64_t ms)
+static void transfer_out(size_t n, uint64_t ms)
 {
 	uint64_t deadline_ns = after_ms(ms);
 
@@ -120,7 +120,7 @@ static void a_set_goes_in_one_post_with_only_the_last_signalled(void **state)
 {
 	(void)state;
 	plan(XFER_WRITE, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_int_equal(mock.posts, 1);
 	assert_int_equal(mock.last_chain, N);
 	assert_int_equal(mock.signalled, 1);
@@ -130,11 +130,11 @@ static void one_success_settles_them_all(void **state)
 {
 	(void)state;
 	plan(XFER_WRITE, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(remote, sent, N * BYTES);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, sent, N * BYTES);
 	assert_untouched(N, N + 1);
@@ -146,7 +146,7 @@ static void the_most_transfers_go_at_once(void **state)
 
 	(void)state;
 	plan_both(XFER_READ, n);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_statuses(0, n, 0);
 	assert_memory_equal(got, remote, n * BYTES);
 	assert_int_equal(mock.posts, LINKS);
@@ -177,7 +177,7 @@ static void links_on_two_devices_work_in_one_set(void **state)
 	mock.device = 1;
 	connect_link(1);
 	plan_both(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
 	assert_int_equal(mock.cqs, 2);
@@ -188,7 +188,7 @@ static void a_channel_that_spins_does_the_same(void **state)
 	(void)state;
 	((struct rdma_channel *)channel)->spin_ns = NS_PER_MS;
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
 }
@@ -213,7 +213,7 @@ static void a_completion_wakes_the_sleeper(void **state)
 
 		plan_both(XFER_READ, N);
 		thread = thread_start(finish_after_a_while, NULL);
-		carry_out(N, 2 * LONG_MS);
+		transfer_out(N, 2 * LONG_MS);
 		thread_end(thread);
 		assert_statuses(0, N, 0);
 		assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
@@ -227,7 +227,7 @@ static void a_completion_before_arming_is_not_missed(void **state)
 	(void)state;
 	mock.hold = mock.finish_on_arm = true;
 	plan(XFER_READ, N);
-	carry_out(N, 2 * LONG_MS);
+	transfer_out(N, 2 * LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
 }
@@ -248,7 +248,7 @@ static void an_abort_wakes_the_sleeper(void **state)
 	mock.hold = true;
 	plan(XFER_READ, N);
 	thread = thread_start(abort_after_a_while, links[0]);
-	carry_out(N, 2 * LONG_MS);
+	transfer_out(N, 2 * LONG_MS);
 	thread_end(thread);
 	assert_statuses(0, N, -ECONNABORTED);
 	assert_untouched(0, N);
@@ -274,7 +274,7 @@ static void an_error_in_the_middle_flushes_what_stands_behind(void **state)
 	(void)state;
 	plan(XFER_READ, N);
 	fail_work(3, IBV_WC_RETRY_EXC_ERR);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	/* The first two were good, but unsignalled: not to be told. */
 	assert_statuses(0, 3, -ECONNRESET);
 	assert_statuses(3, N, -ECONNABORTED);
@@ -288,7 +288,7 @@ static void more_may_fail_than_one_poll_brings(void **state)
 	(void)state;
 	plan(XFER_WRITE, n);
 	fail_work(1, IBV_WC_RETRY_EXC_ERR);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_statuses(0, 1, -ECONNRESET);
 	assert_statuses(1, n, -ECONNABORTED);
 }
@@ -313,7 +313,7 @@ static void a_refusal_by_the_server_is_told_apart(void **state)
 	for (size_t i = 0; i < COUNT(told); i++) {
 		plan(XFER_READ, 1);
 		fail_work(1, told[i].status);
-		carry_out(1, LONG_MS);
+		transfer_out(1, LONG_MS);
 		assert_statuses(0, 1, told[i].rc);
 		close_link(0);
 		connect_link(0);
@@ -325,7 +325,7 @@ static void one_links_failure_leaves_the_other_alone(void **state)
 	(void)state;
 	plan_both(XFER_READ, N);
 	fail_work(1, IBV_WC_REM_ACCESS_ERR);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_int_equal(xfers[0].status, -EREMOTEIO);
 	assert_int_equal(xfers[2].status, -ECONNABORTED);
 	assert_int_equal(xfers[4].status, -ECONNABORTED);
@@ -542,7 +542,7 @@ static void a_deadline_flushes_the_queue_pair(void **state)
 	(void)state;
 	mock.hold = true;
 	plan(XFER_READ, N);
-	carry_out(N, 50);
+	transfer_out(N, 50);
 	assert_statuses(0, N, -ETIMEDOUT);
 	assert_true(mock.to_error > 0);
 	assert_true(clock_now_ns() - begin_ns >= 50 * NS_PER_MS);
@@ -552,7 +552,7 @@ static void a_deadline_flushes_the_queue_pair(void **state)
 	plan(XFER_READ, N);
 	for (int i = 0; i < N; i++)
 		xfers[i].link = links[1];
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
 }
@@ -577,7 +577,7 @@ static void get_stuck(void)
 {
 	mock.hold = mock.no_flush = true;
 	plan(XFER_READ, N);
-	carry_out(N, 20);
+	transfer_out(N, 20);
 	assert_statuses(0, N, -ETIMEDOUT);
 	mock.posts = 0;
 }
@@ -585,7 +585,7 @@ static void get_stuck(void)
 static void assert_channel_closed(void)
 {
 	plan_both(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, XFER_UNSENT);
 	assert_int_equal(mock.posts, 0);
 	assert_false(channel_is_usable(channel));
@@ -606,7 +606,7 @@ static void a_device_that_does_not_flush_closes_the_channel(void **state)
 	connect_link(0);
 	assert_true(channel_is_usable(channel));
 	plan_both(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
 }
@@ -634,7 +634,7 @@ static void what_is_abandoned_is_over_at_once(void **state)
 	plan(XFER_READ, N);
 	for (int i = 0; i < N; i++)
 		xfers[i].link = links[1];
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 }
 
@@ -642,7 +642,7 @@ static void abandoning_leaves_alone_what_is_over(void **state)
 {
 	(void)state;
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	rdma->abandon(channel, xfers, N);
 	assert_statuses(0, N, 0);
 	assert_true(channel_is_usable(channel));
@@ -655,7 +655,7 @@ static void ibv_post_send__ENOMEM_at_the_first(void **state)
 	(void)state;
 	fail_call("ibv_post_send", 0, ENOMEM);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, -ENOMEM);
 	assert_int_equal(mock.to_error, 1);
 	assert_untouched(0, N);
@@ -664,7 +664,7 @@ static void ibv_post_send__ENOMEM_at_the_first(void **state)
 	plan(XFER_READ, N);
 	for (int i = 0; i < N; i++)
 		xfers[i].link = links[1];
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 }
 
@@ -674,7 +674,7 @@ static void ibv_post_send__ENOMEM_in_the_middle(void **state)
 	mock.hold = true;
 	fail_call("ibv_post_send", 2, ENOMEM);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, -ENOMEM);
 	assert_int_equal(mock.to_error, 1);
 	assert_untouched(0, N);
@@ -686,7 +686,7 @@ static void ibv_post_send__ENOMEM_in_the_middle(void **state)
 	close_link(0);
 	connect_link(0);
 	plan_both(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
 }
@@ -697,7 +697,7 @@ static void ibv_post_send__EINVAL_on_one_link_of_two(void **state)
 	/* Link 0's chain has three, link 1's two. */
 	fail_call("ibv_post_send", 3, EINVAL);
 	plan_both(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	for (size_t i = 0; i < N; i++)
 		assert_int_equal(xfers[i].status, i % 2 ? -EINVAL : 0);
 }
@@ -708,7 +708,7 @@ static void ibv_req_notify_cq__EIO(void **state)
 	mock.hold = true;
 	fail_call("ibv_req_notify_cq", 0, EIO);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, -EIO);
 	assert_untouched(0, N);
 }
@@ -722,7 +722,7 @@ static void ibv_get_cq_event__EAGAIN(void **state)
 	fail_call("ibv_get_cq_event", 0, EAGAIN);
 	plan(XFER_READ, N);
 	thread = thread_start(finish_after_a_while, NULL);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	thread_end(thread);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, remote, N * BYTES);
@@ -733,7 +733,7 @@ static void ibv_poll_cq__EIO(void **state)
 	(void)state;
 	fail_call("ibv_poll_cq", 0, EIO);
 	plan(XFER_READ, N);
-	carry_out(N, 20);
+	transfer_out(N, 20);
 	assert_statuses(0, N, -ETIMEDOUT);
 	assert_untouched(0, N);
 	mock.fail = NULL;

@@ -17,7 +17,7 @@ static void each_call_gets_its_own_tables(void **state)
 	other_isal_breaks = 0;
 	for (size_t i = 0; i < COUNT(shares); i++) {
 		struct redundancy r;
-		struct reason why = { "" };
+		struct error why = { "" };
 		int rc = redundancy_create_rs(&r, shares[i][0], shares[i][1],
 					      &why);
 
@@ -31,7 +31,7 @@ static void each_call_gets_its_own_tables(void **state)
 static void one_wrong_bit_in_any_table_is_refused(void **state)
 {
 	struct redundancy r = { 0 };
-	struct reason why;
+	struct error why;
 	unsigned calls;
 
 	(void)state;

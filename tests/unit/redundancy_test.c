@@ -16,7 +16,7 @@ static uint64_t seed;
 struct fixture {
 	uint8_t *pages; /* what is encoded */
 	uint8_t *back;	/* what was decoded */
-	uint8_t *shares[REDUNDANCY_MAX_PARTS];
+	uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 	uint8_t *again; /* a share reconstructed */
 };
 
@@ -49,7 +49,7 @@ static void make_fixture(struct fixture *f, const struct redundancy *r,
 	f->back = make_buffer((size_t)n_pages * PAGE_BYTES);
 	f->again = make_buffer(share_bytes);
 	random_fill(&seed, f->pages, (size_t)n_pages * PAGE_BYTES);
-	for (uint32_t p = 0; p < r->parts; p++)
+	for (uint32_t p = 0; p < r->shards; p++)
 		f->shares[p] = make_buffer(share_bytes);
 	redundancy_encode(r, f->pages, n_pages, f->shares);
 }
@@ -62,47 +62,49 @@ static void end_fixture(struct fixture *f, const struct redundancy *r,
 	free_buffer(f->pages, (size_t)n_pages * PAGE_BYTES);
 	free_buffer(f->back, (size_t)n_pages * PAGE_BYTES);
 	free_buffer(f->again, share_bytes);
-	for (uint32_t p = 0; p < r->parts; p++)
+	for (uint32_t p = 0; p < r->shards; p++)
 		free_buffer(f->shares[p], share_bytes);
 }
 
-/* --- every set of rows --- */
+/* --- every set of shard indexes --- */
 
-/* The rows of MASK, in an order that ROTATE chooses. */
-static void list_rows(const struct redundancy *r, uint32_t mask,
-		      uint32_t rotate, uint32_t *rows)
+/* The shard indexes of MASK, in an order that ROTATE chooses. */
+static void list_indexes(const struct redundancy *r, uint32_t mask,
+			 uint32_t rotate, uint32_t *indexes)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < r->parts; i++) {
-		uint32_t row = (i + rotate) % r->parts;
+	for (uint32_t i = 0; i < r->shards; i++) {
+		uint32_t index = (i + rotate) % r->shards;
 
-		if (mask & 1u << row)
-			rows[n++] = row;
+		if (mask & 1u << index)
+			indexes[n++] = index;
 	}
 	assert_int_equal(n, r->need);
 }
 
-static void check_rows(struct fixture *f, const struct redundancy *r,
-		       uint32_t mask, uint32_t n_pages)
+static void check_indexes(struct fixture *f, const struct redundancy *r,
+			  uint32_t mask, uint32_t n_pages)
 {
 	size_t share_bytes = (size_t)n_pages * r->unit_bytes;
 	size_t page_bytes = (size_t)n_pages * PAGE_BYTES;
 	const uint8_t *shares[REDUNDANCY_MAX_DATA];
-	uint32_t rows[REDUNDANCY_MAX_DATA];
+	uint32_t indexes[REDUNDANCY_MAX_DATA];
 
-	list_rows(r, mask, (uint32_t)random_next(&seed) % r->parts, rows);
+	list_indexes(r, mask, (uint32_t)random_next(&seed) % r->shards,
+		     indexes);
 	for (uint32_t i = 0; i < r->need; i++)
-		shares[i] = f->shares[rows[i]];
+		shares[i] = f->shares[indexes[i]];
 	memset(f->back, 0xee, page_bytes);
-	redundancy_decode(r, rows, shares, n_pages, f->back);
+	redundancy_decode(r, indexes, shares, n_pages, f->back);
 	assert_memory_equal(f->back, f->pages, page_bytes);
-	for (uint32_t row = 0; row < r->parts; row++) {
-		if (mask & 1u << row)
+	for (uint32_t index = 0; index < r->shards; index++) {
+		if (mask & 1u << index)
 			continue;
 		memset(f->again, 0xee, share_bytes);
-		redundancy_reconstruct(r, rows, shares, n_pages, row, f->again);
-		assert_memory_equal(f->again, f->shares[row], share_bytes);
+		redundancy_reconstruct(r, indexes, shares, n_pages, index,
+				       f->again);
+		assert_memory_equal(f->again, f->shares[index], share_bytes);
 	}
 }
 
@@ -112,20 +114,20 @@ static void check_all_sets(const struct redundancy *r, uint32_t n_pages)
 	uint32_t sets = 0;
 
 	make_fixture(&f, r, n_pages);
-	for (uint32_t mask = 0; mask < 1u << r->parts; mask++) {
+	for (uint32_t mask = 0; mask < 1u << r->shards; mask++) {
 		if ((uint32_t)__builtin_popcount(mask) != r->need)
 			continue;
-		check_rows(&f, r, mask, n_pages);
+		check_indexes(&f, r, mask, n_pages);
 		sets++;
 	}
-	assert_true(sets >= r->parts);
+	assert_true(sets >= r->shards);
 	end_fixture(&f, r, n_pages);
 }
 
 static void check_rs(uint32_t k, uint32_t m, uint32_t n_pages)
 {
 	struct redundancy r;
-	struct reason why;
+	struct error why;
 
 	assert_int_equal(redundancy_create_rs(&r, k, m, &why), 0);
 	check_all_sets(&r, n_pages);
@@ -156,7 +158,7 @@ static void any_copy_gives_the_pages(void **state)
 	(void)state;
 	for (uint32_t n = 1; n <= REDUNDANCY_MAX_COPIES; n++) {
 		struct redundancy r;
-		struct reason why;
+		struct error why;
 
 		assert_int_equal(redundancy_create_copies(&r, n, &why), 0);
 		check_all_sets(&r, 1);
@@ -173,19 +175,19 @@ static void copies_are_direct(void **state)
 	uint8_t *shares[2] = { page, page };
 	const uint8_t *at_hand[1] = { page };
 	struct redundancy r;
-	uint32_t row = 1;
-	struct reason why;
+	uint32_t index = 1;
+	struct error why;
 
 	(void)state;
 	random_fill(&seed, page, sizeof page);
 	memcpy(before, page, sizeof page);
 	assert_int_equal(redundancy_create_copies(&r, 2, &why), 0);
 	assert_true(r.direct);
-	assert_int_equal(r.parts, 2);
+	assert_int_equal(r.shards, 2);
 	assert_int_equal(r.need, 1);
 	assert_int_equal(r.unit_bytes, PAGE_BYTES);
 	redundancy_encode(&r, page, 1, shares);
-	redundancy_decode(&r, &row, at_hand, 1, page);
+	redundancy_decode(&r, &index, at_hand, 1, page);
 	assert_memory_equal(page, before, sizeof page);
 	redundancy_destroy(&r);
 }
@@ -193,19 +195,19 @@ static void copies_are_direct(void **state)
 static uint32_t unit_of(uint32_t k)
 {
 	struct redundancy r;
-	struct reason why;
-	uint32_t unit;
+	struct error why;
+	uint32_t chunk;
 
 	assert_int_equal(redundancy_create_rs(&r, k, 1, &why), 0);
 	assert_int_equal(r.need, k);
-	assert_int_equal(r.parts, k + 1);
+	assert_int_equal(r.shards, k + 1);
 	assert_false(r.direct);
-	unit = r.unit_bytes;
+	chunk = r.unit_bytes;
 	redundancy_destroy(&r);
-	return unit;
+	return chunk;
 }
 
-static void units_are_the_page_cut_in_k_and_rounded_up(void **state)
+static void chunks_are_the_page_cut_in_k_and_rounded_up(void **state)
 {
 	(void)state;
 	assert_int_equal(unit_of(2), 2048);
@@ -217,12 +219,12 @@ static void units_are_the_page_cut_in_k_and_rounded_up(void **state)
 	assert_int_equal(unit_of(8), 512);
 }
 
-static void data_rows_are_the_page_and_zeros_behind_it(void **state)
+static void data_indexes_are_the_page_and_zeros_behind_it(void **state)
 {
 	struct fixture f;
 	static const uint8_t zeros[128];
 	struct redundancy r;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(redundancy_create_rs(&r, 3, 2, &why), 0);
@@ -245,14 +247,14 @@ static void parity_is_that_of_the_cauchy_matrix(void **state)
 {
 	struct redundancy r;
 	struct fixture f;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(redundancy_create_rs(&r, 2, 1, &why), 0);
 	make_fixture(&f, &r, 1);
 	memset(f.pages, 0, PAGE_BYTES);
-	f.pages[0] = 1;	   /* row 0 */
-	f.pages[2048] = 1; /* row 1 */
+	f.pages[0] = 1;	   /* shard index 0 */
+	f.pages[2048] = 1; /* shard index 1 */
 	f.pages[2049] = 1;
 	redundancy_encode(&r, f.pages, 1, f.shares);
 	/* 1/2 and 1/3 in GF(256) by 0x11d: 0x8e and 0xf4. */
@@ -266,7 +268,7 @@ static void parity_is_that_of_the_cauchy_matrix(void **state)
 static void what_create_allocates_is_told_and_bounded(void **state)
 {
 	struct redundancy r;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(redundancy_create_rs(&r, 8, 4, &why), 0);
@@ -278,7 +280,7 @@ static void what_create_allocates_is_told_and_bounded(void **state)
 
 /* --- limits --- */
 
-static void too_many_or_too_few_parts_are_refused(void **state)
+static void too_many_or_too_few_shards_are_refused(void **state)
 {
 	static const uint32_t bad[][2] = {
 		{ 0, 1 }, { 1, 1 }, { 9, 1 }, { 2, 0 }, { 2, 5 }, { 0, 0 },
@@ -287,7 +289,7 @@ static void too_many_or_too_few_parts_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
-		struct reason why = { "" };
+		struct error why = { "" };
 
 		assert_true(redundancy_create_rs(&r, bad[i][0], bad[i][1],
 						 &why) < 0);
@@ -295,7 +297,7 @@ static void too_many_or_too_few_parts_are_refused(void **state)
 					  "to 4 of parity");
 	}
 	for (uint32_t n = 0; n <= 5; n += 5) {
-		struct reason why = { "" };
+		struct error why = { "" };
 
 		assert_true(redundancy_create_copies(&r, n, &why) < 0);
 		assert_contains(why.text, "allowed are 1 to 4");
@@ -367,16 +369,17 @@ static void *code_and_compare(void *arg)
 	for (uint32_t p = 0; p < 6; p++)
 		shares[p] = room[p];
 	for (int i = 0; i < 2000; i++) {
-		uint32_t rows[4], first = (uint32_t)random_next(&c->state) % 6;
+		uint32_t indexes[4],
+			first = (uint32_t)random_next(&c->state) % 6;
 		const uint8_t *at_hand[4];
 
 		random_fill(&c->state, pages, sizeof pages);
 		redundancy_encode(c->r, pages, 2, shares);
 		for (uint32_t j = 0; j < 4; j++) {
-			rows[j] = (first + j) % 6;
-			at_hand[j] = shares[rows[j]];
+			indexes[j] = (first + j) % 6;
+			at_hand[j] = shares[indexes[j]];
 		}
-		redundancy_decode(c->r, rows, at_hand, 2, back);
+		redundancy_decode(c->r, indexes, at_hand, 2, back);
 		c->wrong += memcmp(pages, back, sizeof pages) != 0;
 	}
 	return NULL;
@@ -387,7 +390,7 @@ static void threads_code_at_the_same_time(void **state)
 	struct coder coders[4] = { 0 };
 	pthread_t threads[4];
 	struct redundancy r;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	assert_int_equal(redundancy_create_rs(&r, 4, 2, &why), 0);
@@ -410,11 +413,11 @@ int main(void)
 		cmocka_unit_test(any_number_of_pages_goes),
 		cmocka_unit_test(any_copy_gives_the_pages),
 		cmocka_unit_test(copies_are_direct),
-		cmocka_unit_test(units_are_the_page_cut_in_k_and_rounded_up),
-		cmocka_unit_test(data_rows_are_the_page_and_zeros_behind_it),
+		cmocka_unit_test(chunks_are_the_page_cut_in_k_and_rounded_up),
+		cmocka_unit_test(data_indexes_are_the_page_and_zeros_behind_it),
 		cmocka_unit_test(parity_is_that_of_the_cauchy_matrix),
 		cmocka_unit_test(what_create_allocates_is_told_and_bounded),
-		cmocka_unit_test(too_many_or_too_few_parts_are_refused),
+		cmocka_unit_test(too_many_or_too_few_shards_are_refused),
 		cmocka_unit_test(k_and_m_are_parsed_within_their_limits),
 		cmocka_unit_test(threads_code_at_the_same_time),
 	};

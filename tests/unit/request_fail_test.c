@@ -62,11 +62,11 @@ static int stop(void **state)
 	return 0;
 }
 
-static void fail_next(uint32_t server, unsigned skip, unsigned times,
+static void fail_next(uint32_t machine, unsigned skip, unsigned times,
 		      int status)
 {
 	pthread_mutex_lock(&fake.lock);
-	fake.fault = (struct fake_fault){ server, skip, times, status };
+	fake.fault = (struct fake_fault){ machine, skip, times, status };
 	pthread_mutex_unlock(&fake.lock);
 	fake_clear_log();
 }
@@ -76,9 +76,9 @@ static enum page_state state_of(uint64_t page)
 	return pagemap_get(&fake.engine.pages, page);
 }
 
-static enum peer_state state_of_server(uint32_t server)
+static enum server_state state_of_server(uint32_t machine)
 {
-	return peer_state(&fake.engine.peers[server]);
+	return server_state(&fake.engine.servers[machine]);
 }
 
 static void assert_states(uint64_t page, uint64_t n, enum page_state wanted)
@@ -95,8 +95,8 @@ static void a_failed_read_is_never_a_success(void **state)
 	assert_int_equal(fake_write(sent, 0, 16), 0);
 	fail_next(0, 0, 1, -ECONNRESET);
 	assert_int_equal(fake_read(got, 0, 16), -EIO);
-	assert_int_equal(state_of_server(0), PEER_BROKEN);
-	assert_int_equal(state_of_server(1), PEER_UP);
+	assert_int_equal(state_of_server(0), SERVER_RECOVERING);
+	assert_int_equal(state_of_server(1), SERVER_UP);
 	assert_states(0, 16, PAGE_PRESENT);
 	assert_int_equal(atomic_load(&fake.engine.counters.read_errors), 1);
 	assert_int_equal(atomic_load(&fake.engine.counters.write_errors), 0);
@@ -109,7 +109,7 @@ static void a_failed_write_is_never_a_success(void **state)
 	(void)state;
 	fail_next(1, 0, 1, -ECONNABORTED);
 	assert_int_equal(fake_write(sent, 16, 16), -EIO);
-	assert_int_equal(state_of_server(1), PEER_BROKEN);
+	assert_int_equal(state_of_server(1), SERVER_RECOVERING);
 }
 
 /* The fault: a queue pair that did not flush closed the lane's channel, and
@@ -122,8 +122,8 @@ static void what_was_not_sent_is_no_servers_fault(void **state)
 	fail_next(1, 0, 3, XFER_UNSENT);
 	assert_int_equal(fake_read(got, 0, PAGES), 0);
 	assert_memory_equal(got, sent, sizeof sent);
-	for (uint32_t server = 0; server < SERVERS; server++)
-		assert_int_equal(state_of_server(server), PEER_UP);
+	for (uint32_t machine = 0; machine < SERVERS; machine++)
+		assert_int_equal(state_of_server(machine), SERVER_UP);
 }
 
 /* Nothing left this machine: what the servers have is what they had. */
@@ -133,7 +133,7 @@ static void what_is_never_sent_loses_no_page(void **state)
 	assert_int_equal(fake_write(sent, 0, 16), 0);
 	fail_next(0, 0, UINT_MAX, XFER_UNSENT);
 	assert_int_equal(fake_write(sent + PAGE_BYTES, 0, 1), -EIO);
-	assert_int_equal(state_of_server(0), PEER_UP);
+	assert_int_equal(state_of_server(0), SERVER_UP);
 	fail_next(0, 0, 0, 0);
 	assert_states(0, 16, PAGE_PRESENT);
 	assert_int_equal(fake_read(got, 0, 16), 0);
@@ -144,10 +144,10 @@ static void one_failure_among_many_fails_the_request(void **state)
 {
 	(void)state;
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
-	for (uint32_t server = 0; server < SERVERS; server++) {
-		fail_next(server, server == 0, 1, -ECONNRESET);
+	for (uint32_t machine = 0; machine < SERVERS; machine++) {
+		fail_next(machine, machine == 0, 1, -ECONNRESET);
 		assert_int_equal(fake_read(got, 0, PAGES), -EIO);
-		fake_repair(server);
+		fake_repair(machine);
 	}
 }
 
@@ -197,7 +197,7 @@ static void a_write_that_was_never_sent_loses_nothing(void **state)
 {
 	(void)state;
 	assert_int_equal(fake_write(sent, 16, 16), 0);
-	peer_break(&fake.engine.peers[1], "the test breaks it");
+	server_break(&fake.engine.servers[1], "the test breaks it");
 	fake_clear_log();
 	assert_int_equal(fake_write(sent, 16, 16), -EIO);
 	assert_int_equal(fake.n_sent, 0);
@@ -230,10 +230,10 @@ static void a_refusal_is_an_error_at_once(void **state)
 	fail_next(0, 0, 1, -EREMOTEIO);
 	assert_int_equal(fake_read(got, 0, 16), -EIO);
 	assert_int_equal(fake.n_sent, 1);
-	assert_int_equal(state_of_server(0), PEER_BROKEN);
+	assert_int_equal(state_of_server(0), SERVER_RECOVERING);
 }
 
-/* A server is given part of a request's time to answer one try. */
+/* A server is given shard of a request's time to answer one try. */
 static void a_try_without_an_answer_is_repeated(void **state)
 {
 	(void)state;
@@ -294,7 +294,7 @@ static void a_read_is_repeated_after_the_repair(void **state)
 	assert_int_equal(fake_read(got, 0, PAGES), 0);
 	assert_memory_equal(got, sent, sizeof sent);
 	assert_int_equal(fake.n_sent, 6);
-	assert_int_equal(state_of_server(0), PEER_UP);
+	assert_int_equal(state_of_server(0), SERVER_UP);
 }
 
 static void a_write_is_repeated_after_the_repair(void **state)
@@ -344,7 +344,7 @@ static void nothing_is_repeated_before_the_server_is_up(void **state)
 	(void)state;
 	fail_next(0, 0, 1, -ECONNRESET);
 	thread = thread_start(write_a_slab, &rc);
-	while (state_of_server(0) == PEER_UP)
+	while (state_of_server(0) == SERVER_UP)
 		sleep_ms(1);
 	fake_unlink(0); /* ends when the request has let go of its link */
 	wait_until_asleep();
@@ -352,7 +352,7 @@ static void nothing_is_repeated_before_the_server_is_up(void **state)
 	fake_link_up(0);
 	wait_until_asleep();
 	assert_int_equal(transfers(), 1);
-	peer_set_state(&fake.engine.peers[0], PEER_UP);
+	server_set_state(&fake.engine.servers[0], SERVER_UP);
 	thread_end(thread);
 	assert_int_equal(rc, 0);
 	assert_int_equal(transfers(), 2);
@@ -379,7 +379,7 @@ static void a_write_after_a_loss_goes_to_another_server(void **state)
 	fake_session_start(0);
 	fake_lose(1);
 	assert_int_equal(fake_write(sent, 16, 8), 0);
-	assert_int_equal(fake.engine.slabs.slabs[1].parts[0].peer, 0);
+	assert_int_equal(fake.engine.slabs.slabs[1].shards[0].server, 0);
 	assert_int_equal(fake_read(got, 16, 8), 0);
 	assert_memory_equal(got, sent, 8 * PAGE_BYTES);
 	assert_states(24, 8, PAGE_LOST);
@@ -394,12 +394,12 @@ static void a_write_that_waits_for_a_lost_server_goes_elsewhere(void **state)
 	fake_session_start(1);
 	fail_next(0, 0, 1, -ECONNRESET);
 	thread = thread_start(write_a_slab, &rc);
-	while (state_of_server(0) == PEER_UP)
+	while (state_of_server(0) == SERVER_UP)
 		sleep_ms(1);
 	fake_lose(0);
 	thread_end(thread);
 	assert_int_equal(rc, 0);
-	assert_int_equal(fake.engine.slabs.slabs[0].parts[0].peer, 1);
+	assert_int_equal(fake.engine.slabs.slabs[0].shards[0].server, 1);
 	assert_memory_equal(fake_stored(0), sent, 16 * PAGE_BYTES);
 }
 
@@ -465,15 +465,15 @@ static int start_copies(void **state)
 	return 0;
 }
 
-static void write_without(uint32_t server, uint64_t page, uint64_t n)
+static void write_without(uint32_t machine, uint64_t page, uint64_t n)
 {
-	struct peer *peer = &fake.engine.peers[server];
+	struct server *server = &fake.engine.servers[machine];
 
-	atomic_store(&fake.sessions[server].no_repair, true);
-	peer_break(peer, "the test");
+	atomic_store(&fake.sessions[machine].no_repair, true);
+	server_break(server, "the test");
 	assert_int_equal(fake_write(sent + page * PAGE_BYTES, page, n), 0);
-	atomic_store(&fake.sessions[server].no_repair, false);
-	assert_int_equal(peer_wait(peer, after_ms(LONG_MS)), 0);
+	atomic_store(&fake.sessions[machine].no_repair, false);
+	assert_int_equal(server_wait(server, after_ms(LONG_MS)), 0);
 }
 
 static void write_the_first_page(struct slab *slab)
@@ -505,8 +505,8 @@ static void mark_both_stale(struct slab *slab)
 {
 	(void)slab;
 	slab = &fake.engine.slabs.slabs[0];
-	part_mark(&slab->parts[0], 14, 1, true);
-	part_mark(&slab->parts[1], 15, 1, true);
+	shard_mark(&slab->shards[0], 14, 1, true);
+	shard_mark(&slab->shards[1], 15, 1, true);
 }
 
 static void mark_at_the_second_slab(struct slab *slab)

@@ -33,14 +33,14 @@ static void have_written(uint64_t page, uint64_t n)
 }
 
 /* The log's entry I. */
-static void assert_sent(size_t i, enum xfer_op op, uint32_t server,
+static void assert_sent(size_t i, enum xfer_op op, uint32_t machine,
 			uint64_t page_in_slab, uint32_t pages)
 {
 	const struct fake_sent *s = &fake.sent[i];
 
 	assert_true(i < fake.n_sent);
 	assert_int_equal(s->op, op);
-	assert_int_equal(s->server, server);
+	assert_int_equal(s->machine, machine);
 	assert_int_equal(s->offset_bytes, page_in_slab * PAGE_BYTES);
 	assert_int_equal(s->bytes, pages * PAGE_BYTES);
 }
@@ -128,8 +128,8 @@ static void transfers_of_one_channel_go_together(void **state)
 				fake.sent[i].submit == fake.sent[j].submit;
 
 			assert_int_equal(together,
-					 fake.sent[i].server % 2 ==
-						 fake.sent[j].server % 2);
+					 fake.sent[i].machine % 2 ==
+						 fake.sent[j].machine % 2);
 		}
 	}
 }

@@ -126,8 +126,8 @@ static void transfers_that_fail_are_never_seen(void **state)
 	end_users(threads, false);
 }
 
-/* As the keeper and the session do, without the server. */
-static void free_empty_slabs(uint32_t server)
+/* As the repairer and the session do, without the server. */
+static void free_empty_slabs(uint32_t machine)
 {
 	struct slab_table *table = &fake.engine.slabs;
 
@@ -137,7 +137,7 @@ static void free_empty_slabs(uint32_t server)
 
 		if (!here)
 			continue;
-		here = slab->parts[0].peer == server;
+		here = slab->shards[0].server == machine;
 		slab_leave(slab);
 		if (!here || !slab_begin_free(slab))
 			continue;
@@ -145,7 +145,7 @@ static void free_empty_slabs(uint32_t server)
 			slab_finish_close(table, slab, SLAB_LIVE);
 			continue;
 		}
-		place_give_back(&fake.engine, &slab->parts[0], PART_LIVE);
+		placement_give_back(&fake.engine, &slab->shards[0], SHARD_LIVE);
 		slab_finish_close(table, slab, SLAB_UNMAPPED);
 	}
 }
@@ -164,7 +164,7 @@ static void a_loss_is_an_error_and_never_wrong_bytes(void **state)
 	for (int i = 0; i < 10; i++) {
 		fake_lose(0);
 		fake_link_up(0);
-		peer_set_state(&fake.engine.peers[0], PEER_UP);
+		server_set_state(&fake.engine.servers[0], SERVER_UP);
 		for (int j = 0; j < 5; j++) {
 			fake_answer_asks(0);
 			free_empty_slabs(0);

@@ -20,7 +20,7 @@ int server_setup(void **state)
 {
 	struct slab_pool_config pool = { .memory_bytes = server_slabs * SLAB,
 					 .slab_bytes = SLAB };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	quiet_log();

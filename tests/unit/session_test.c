@@ -13,7 +13,7 @@
 #define SESSION	   UINT64_C(0x123456789)
 
 static struct engine engine;
-static struct peer *peer;
+static struct server *server;
 static struct net_name names[2]; /* of the second one only the state matters */
 
 /* --- the server --- */
@@ -43,14 +43,14 @@ static struct {
 	unsigned frees_before_alloc;
 	bool free_lost;		 /* and not asked again */
 	bool wrong_alloc;	 /* asked meanwhile */
-	unsigned unfenced_frees; /* while BROKEN */
+	unsigned unfenced_frees; /* while RECOVERING */
 	_Atomic unsigned received[WIRE_TYPE_END];
 	_Atomic uint64_t label; /* of the last ALLOC */
-} server;
+} machine;
 
 static void send_to(int fd, const struct wire_message *m)
 {
-	struct reason ignored;
+	struct error ignored;
 
 	wire_send(fd, m, after_ms(LONG_MS), &ignored);
 }
@@ -59,7 +59,7 @@ static void send_release(int fd)
 {
 	struct wire_message m = { .type = WIRE_RELEASE,
 				  .release = { .slabs = 7,
-					       .reason = WIRE_RELEASE_DRAIN } };
+					       .error = WIRE_RELEASE_DRAIN } };
 
 	send_to(fd, &m);
 }
@@ -79,8 +79,8 @@ static void fill_welcome(struct wire_message *m)
 					    .transports = WIRE_TRANSPORT_TCP,
 					    .max_lanes = 16,
 					    .zone = "rack-7" };
-	server.incarnation += script.restarts;
-	m->welcome.incarnation[3] = server.incarnation;
+	machine.incarnation += script.restarts;
+	m->welcome.incarnation[3] = machine.incarnation;
 }
 
 static void fill_resumed(struct wire_message *m)
@@ -91,7 +91,7 @@ static void fill_resumed(struct wire_message *m)
 	memset(token, 0x5e, sizeof token);
 	if (resume.session != SESSION ||
 	    memcmp(resume.token, token, sizeof token) != 0)
-		server.wrong_resume = true;
+		machine.wrong_resume = true;
 	m->type = WIRE_RESUMED;
 	m->resumed = (struct wire_resumed){ .session = SESSION };
 	if (script.no_session)
@@ -100,7 +100,7 @@ static void fill_resumed(struct wire_message *m)
 
 static unsigned received(uint16_t type)
 {
-	return atomic_load(&server.received[type]);
+	return atomic_load(&machine.received[type]);
 }
 
 /* Turns a question into its answer. */
@@ -131,9 +131,9 @@ static void fill_answer(struct wire_message *m)
 		m->joined = (struct wire_joined){ 0 };
 		break;
 	case WIRE_ALLOC:
-		atomic_store(&server.label, label);
+		atomic_store(&machine.label, label);
 		if (script.give_back)
-			peer_give_back(peer, 3, 1);
+			server_give_back(server, 3, 1);
 		script.give_back = false;
 		m->type = WIRE_SLAB;
 		m->slab = (struct wire_slab){ .label = label,
@@ -143,11 +143,12 @@ static void fill_answer(struct wire_message *m)
 			fill_error(m, WIRE_E_NO_MEMORY);
 		break;
 	case WIRE_FREE:
-		server.unfenced_frees += peer_state(peer) == PEER_BROKEN &&
-					 !received(WIRE_FENCE);
+		machine.unfenced_frees +=
+			server_state(server) == SERVER_RECOVERING &&
+			!received(WIRE_FENCE);
 		if (script.breaks) {
-			peer_break(peer, "a transfer failed");
-			peer_give_back(peer, 20, 2);
+			server_break(server, "a transfer failed");
+			server_give_back(server, 20, 2);
 		}
 		script.breaks = false;
 		m->type = WIRE_FREED;
@@ -168,27 +169,27 @@ static void fill_answer(struct wire_message *m)
 
 static void forget(nfds_t i)
 {
-	close(server.fds[i]);
-	server.fds[i] = server.fds[--server.n];
+	close(machine.fds[i]);
+	machine.fds[i] = machine.fds[--machine.n];
 }
 
 /* Answers what has come at fds[I], or loses it. */
 static void serve_one(nfds_t i)
 {
 	struct wire_message m;
-	struct reason ignored;
+	struct error ignored;
 
-	if (wire_recv(server.fds[i], &m, after_ms(LONG_MS), &ignored)) {
+	if (wire_recv(machine.fds[i], &m, after_ms(LONG_MS), &ignored)) {
 		forget(i);
 		return;
 	}
-	atomic_fetch_add(&server.received[m.type], 1);
-	server.wrong_alloc |= m.type == WIRE_ALLOC && server.free_lost;
-	if (m.type == WIRE_ALLOC && atomic_load(&server.received[m.type]) == 1)
-		server.frees_before_alloc =
-			atomic_load(&server.received[WIRE_FREE]);
+	atomic_fetch_add(&machine.received[m.type], 1);
+	machine.wrong_alloc |= m.type == WIRE_ALLOC && machine.free_lost;
+	if (m.type == WIRE_ALLOC && atomic_load(&machine.received[m.type]) == 1)
+		machine.frees_before_alloc =
+			atomic_load(&machine.received[WIRE_FREE]);
 	if (m.type == WIRE_FREE)
-		server.free_lost =
+		machine.free_lost =
 			script.swallow == WIRE_FREE || script.lose == WIRE_FREE;
 	if (m.type == script.swallow) {
 		script.swallow = 0;
@@ -202,30 +203,30 @@ static void serve_one(nfds_t i)
 		return;
 	}
 	if (m.type == WIRE_PING && script.release)
-		send_release(server.fds[i]);
+		send_release(machine.fds[i]);
 	fill_answer(&m);
-	send_to(server.fds[i], &m);
+	send_to(machine.fds[i], &m);
 }
 
 static void *server_thread(void *arg)
 {
 	(void)arg;
-	while (!atomic_load(&server.stop)) {
+	while (!atomic_load(&machine.stop)) {
 		struct pollfd p[FDS_MAX];
-		int listener = server.fds[0];
+		int listener = machine.fds[0];
 
-		for (nfds_t i = 0; i < server.n; i++)
-			p[i] = (struct pollfd){ .fd = server.fds[i],
+		for (nfds_t i = 0; i < machine.n; i++)
+			p[i] = (struct pollfd){ .fd = machine.fds[i],
 						.events = POLLIN };
-		if (poll(p, server.n, 10) <= 0)
+		if (poll(p, machine.n, 10) <= 0)
 			continue;
-		for (nfds_t i = server.n; i-- > 0;) {
+		for (nfds_t i = machine.n; i-- > 0;) {
 			if (!p[i].revents)
 				continue;
 			if (p[i].fd != listener || script.gone)
 				serve_one(i);
-			else if (server.n < FDS_MAX)
-				server.fds[server.n++] =
+			else if (machine.n < FDS_MAX)
+				machine.fds[machine.n++] =
 					accept(listener, NULL, NULL);
 		}
 	}
@@ -236,18 +237,18 @@ static void server_start(void)
 {
 	struct net_addrs addrs;
 	struct net_addr addr;
-	struct reason why;
+	struct error why;
 
-	memset(&server, 0, sizeof server);
+	memset(&machine, 0, sizeof machine);
 	strcpy(names[0].host, "127.0.0.1");
 	names[0].port = 0;
 	names[1] = names[0];
 	assert_int_equal(net_resolve(&names[0], &addrs, &why), 0);
-	server.fds[server.n++] = net_listen(&addrs.addr[0], &why);
-	assert_true(server.fds[0] >= 0);
-	assert_true(net_local_addr(server.fds[0], &addr));
+	machine.fds[machine.n++] = net_listen(&addrs.addr[0], &why);
+	assert_true(machine.fds[0] >= 0);
+	assert_true(net_local_addr(machine.fds[0], &addr));
 	names[0].port = net_addr_port(&addr);
-	server.thread = thread_start(server_thread, NULL);
+	machine.thread = thread_start(server_thread, NULL);
 }
 
 /* --- each test has a session that is open --- */
@@ -261,7 +262,7 @@ static int setup(void **state)
 					.lanes = 1,
 					.copies = 1,
 					.timeout_ns = NS_PER_S };
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	quiet_log();
@@ -269,25 +270,25 @@ static int setup(void **state)
 	server_start();
 	assert_int_equal(
 		engine_create(&engine, &config, SLAB_BYTES, NULL, &why), 0);
-	peer = &engine.peers[0];
-	if (session_open(peer, &why))
+	server = &engine.servers[0];
+	if (session_open(server, &why))
 		fail_msg("%s", why.text);
-	peer_set_state(peer, PEER_UP);
-	assert_string_equal(peer->zone, "rack-7");
+	server_set_state(server, SERVER_UP);
+	assert_string_equal(server->zone, "rack-7");
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	atomic_store(&server.stop, true);
-	thread_end(server.thread);
-	assert_false(server.wrong_resume);
-	assert_false(server.wrong_alloc);
-	while (server.n > 0)
-		forget(server.n - 1);
-	session_close_lanes(peer);
-	session_close(peer);
+	atomic_store(&machine.stop, true);
+	thread_end(machine.thread);
+	assert_false(machine.wrong_resume);
+	assert_false(machine.wrong_alloc);
+	while (machine.n > 0)
+		forget(machine.n - 1);
+	session_close_lanes(server);
+	session_close(server);
 	lane_pool_close(&engine.lanes, 0);
 	engine_destroy(&engine);
 	return 0;
@@ -296,21 +297,21 @@ static int teardown(void **state)
 static int call(uint16_t type, uint16_t reply_type, struct wire_message *reply)
 {
 	struct wire_message request = { .type = type, .alloc.label = 0 };
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	if (type == WIRE_ALLOC)
 		request.alloc.label = 42;
-	return session_call(peer, &request, reply_type, reply, &why);
+	return session_call(server, &request, reply_type, reply, &why);
 }
 
 static void assert_healed(unsigned resumes)
 {
-	assert_int_equal(peer_state(peer), PEER_UP);
-	assert_int_equal(atomic_load(&peer->recoveries), resumes);
+	assert_int_equal(server_state(server), SERVER_UP);
+	assert_int_equal(atomic_load(&server->recoveries), resumes);
 	assert_int_equal(received(WIRE_RESUME), resumes);
 	assert_int_equal(received(WIRE_OPEN), 1);
-	assert_true(peer->fd >= 0);
-	assert_int_equal(peer->lost_ns, 0);
+	assert_true(server->fd >= 0);
+	assert_int_equal(server->lost_ns, 0);
 }
 
 static void release_comes_before_an_answer(void **state)
@@ -321,7 +322,7 @@ static void release_comes_before_an_answer(void **state)
 	script.release = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(reply.type, WIRE_PONG);
-	assert_int_equal(atomic_load(&peer->release_slabs), 7);
+	assert_int_equal(atomic_load(&server->release_slabs), 7);
 	assert_healed(0);
 }
 
@@ -335,7 +336,7 @@ static void an_alloc_is_asked_again_by_its_label(void **state)
 	assert_int_equal(reply.slab.label, 42);
 	assert_int_equal(reply.slab.slab, 3);
 	assert_int_equal(received(WIRE_ALLOC), 2);
-	assert_int_equal(atomic_load(&server.label), 42);
+	assert_int_equal(atomic_load(&machine.label), 42);
 	assert_healed(1);
 }
 
@@ -361,8 +362,8 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	struct wire_message reply;
 
 	(void)state;
-	peer->grace_ms = 60000;
-	atomic_store(&peer->slabs, 1);
+	server->grace_ms = 60000;
+	atomic_store(&server->slabs, 1);
 	script.swallow = WIRE_PING;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_healed(1);
@@ -371,14 +372,14 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	script.swallow = WIRE_RESUME;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(received(WIRE_RESUME), 3);
-	assert_int_equal(atomic_load(&peer->recoveries), 2);
+	assert_int_equal(atomic_load(&server->recoveries), 2);
 	/* and while its lanes are rebuilt */
 	script.lose = WIRE_PING;
 	script.swallow = WIRE_LANE;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(received(WIRE_RESUME), 5);
-	assert_int_equal(atomic_load(&peer->recoveries), 3);
-	assert_int_equal(peer_state(peer), PEER_UP);
+	assert_int_equal(atomic_load(&server->recoveries), 3);
+	assert_int_equal(server_state(server), SERVER_UP);
 }
 
 static void a_forgotten_session_is_lost(void **state)
@@ -390,7 +391,7 @@ static void a_forgotten_session_is_lost(void **state)
 	script.no_session = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ESTALE);
 	assert_int_equal(received(WIRE_RESUME), 1);
-	assert_int_equal(peer_state(peer), PEER_BROKEN);
+	assert_int_equal(server_state(server), SERVER_RECOVERING);
 }
 
 static void another_incarnation_is_not_asked(void **state)
@@ -414,16 +415,16 @@ static void one_that_is_gone_is_lost_in_the_end(void **state)
 	script.lose = WIRE_PING;
 	script.gone = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ETIMEDOUT);
-	assert_int_equal(peer->fd, -1);
-	assert_int_equal(peer_state(peer), PEER_BROKEN);
+	assert_int_equal(server->fd, -1);
+	assert_int_equal(server_state(server), SERVER_RECOVERING);
 }
 
 static void *ask_to_stop(void *arg)
 {
 	(void)arg;
-	while (peer_state(peer) != PEER_BROKEN)
+	while (server_state(server) != SERVER_RECOVERING)
 		sleep_ms(1);
-	session_ask_to_stop(peer);
+	session_ask_to_stop(server);
 	return NULL;
 }
 
@@ -434,8 +435,8 @@ static void stops_while_it_waits(void **state)
 	pthread_t thread;
 
 	(void)state;
-	peer->grace_ms = 3600000;
-	atomic_store(&peer->slabs, 1);
+	server->grace_ms = 3600000;
+	atomic_store(&server->slabs, 1);
 	script.lose = WIRE_PING;
 	script.gone = true;
 	thread = thread_start(ask_to_stop, NULL);
@@ -446,71 +447,71 @@ static void stops_while_it_waits(void **state)
 /* A lane that failed, with the control connection in order: FENCE is enough. */
 static void a_broken_lane_needs_no_resume(void **state)
 {
-	struct reason why = { "a lane failed" };
+	struct error why = { "a lane failed" };
 
 	(void)state;
-	peer_break(peer, why.text);
-	assert_int_equal(session_heal(peer, &why), 0);
+	server_break(server, why.text);
+	assert_int_equal(session_heal(server, &why), 0);
 	assert_int_equal(received(WIRE_FENCE), 1);
 	assert_int_equal(received(WIRE_RESUME), 0);
-	assert_int_equal(peer_state(peer), PEER_UP);
+	assert_int_equal(server_state(server), SERVER_UP);
 	/* where the connection ends at that, it is resumed */
-	peer_break(peer, why.text);
+	server_break(server, why.text);
 	script.lose = WIRE_FENCE;
-	assert_int_equal(session_heal(peer, &why), 0);
+	assert_int_equal(session_heal(server, &why), 0);
 	assert_int_equal(received(WIRE_FENCE), 2);
 	assert_int_equal(received(WIRE_RESUME), 1);
-	assert_int_equal(atomic_load(&peer->recoveries), 2);
+	assert_int_equal(atomic_load(&server->recoveries), 2);
 }
 
-/* A part for which the server is to be asked. */
-static struct slab_part *ask_part(uint32_t slab)
+/* A shard for which the server is to be asked. */
+static struct slab_shard *ask_shard(uint32_t slab)
 {
-	struct slab_part *part = &engine.slabs.slabs[slab].parts[0];
+	struct slab_shard *shard = &engine.slabs.slabs[slab].shards[0];
 
-	atomic_store(&part->keepers, true); /* no request waits for it */
-	atomic_store(&part->state, PART_ASKED);
-	assert_true(peer_ask_part(peer, part));
-	return part;
+	atomic_store(&shard->for_repair, true); /* no request waits for it */
+	atomic_store(&shard->state, SHARD_ASKED);
+	assert_true(server_ask_shard(server, shard));
+	return shard;
 }
 
 /* Where a slab can go elsewhere, who asks for it does not wait for a server
  * that does not answer: nor behind another slab that is to be freed first. */
 static void no_slab_is_waited_for_behind_one_given_back(void **state)
 {
-	struct slab_part *first, *second;
-	struct reason why = { "" };
+	struct slab_shard *first, *second;
+	struct error why = { "" };
 
 	(void)state;
-	peer_set_state(&engine.peers[1], PEER_UP);
-	first = ask_part(0);
-	second = ask_part(1);
+	server_set_state(&engine.servers[1], SERVER_UP);
+	first = ask_shard(0);
+	second = ask_shard(1);
 	script.give_back = true;
 	script.swallow = WIRE_FREE;
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(first), PART_SPARE);
-	assert_int_equal(part_state(second), PART_NONE);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(first), SHARD_SPARE);
+	assert_int_equal(shard_state(second), SHARD_NONE);
 	/* and what was given back is not forgotten: it was asked once in vain,
 	 * then came the one that the second ALLOC may have got */
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
 	assert_int_equal(received(WIRE_FREE), 3);
 }
 
 /* Thousands may be given back at a time, while a write waits for a slab. */
 static void a_slab_is_not_waited_for_behind_others_to_be_freed(void **state)
 {
-	struct slab_part *part;
-	struct reason why = { "" };
+	struct slab_shard *shard;
+	struct error why = { "" };
 
 	(void)state;
 	for (uint32_t slab = 10; slab < 13; slab++)
-		peer_give_back(peer, slab, slab);
-	part = ask_part(1);
+		server_give_back(server, slab, slab);
+	shard = ask_shard(1);
 	script.lose = WIRE_ALLOC; /* tells how many were freed before */
-	peer_set_state(&engine.peers[1], PEER_UP);
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(part), PART_NONE);
-	assert_int_equal(server.frees_before_alloc, 0);
+	server_set_state(&engine.servers[1], SERVER_UP);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
+	assert_int_equal(machine.frees_before_alloc, 0);
 	assert_int_equal(received(WIRE_FREE), 4); /* and the orphan */
 }
 
@@ -519,64 +520,64 @@ static void a_slab_is_not_waited_for_behind_others_to_be_freed(void **state)
  * server keeps there next. */
 static void nothing_is_freed_before_the_fence(void **state)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	(void)state;
-	peer_give_back(peer, 10, 0);
-	peer_give_back(peer, 11, 1);
+	server_give_back(server, 10, 0);
+	server_give_back(server, 11, 1);
 	script.breaks = true;
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
 	assert_int_equal(received(WIRE_FENCE), 1);
 	assert_int_equal(received(WIRE_FREE), 3);
-	assert_int_equal(server.unfenced_frees, 0);
-	assert_int_equal(peer_state(peer), PEER_UP);
+	assert_int_equal(machine.unfenced_frees, 0);
+	assert_int_equal(server_state(server), SERVER_UP);
 }
 
 /* Nor for a slab of the same label; who asks for that goes on elsewhere. */
 static void a_slab_asked_for_waits_for_no_fence(void **state)
 {
-	struct slab_part *part;
-	struct reason why = { "" };
+	struct slab_shard *shard;
+	struct error why = { "" };
 
 	(void)state;
-	peer_set_state(&engine.peers[1], PEER_UP);
-	peer_give_back(peer, 11, 1);
-	part = ask_part(1);
-	peer_break(peer, "a transfer failed");
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(part), PART_NONE);
+	server_set_state(&engine.servers[1], SERVER_UP);
+	server_give_back(server, 11, 1);
+	shard = ask_shard(1);
+	server_break(server, "a transfer failed");
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
 	assert_int_equal(received(WIRE_FENCE), 1);
-	assert_int_equal(server.unfenced_frees, 0);
+	assert_int_equal(machine.unfenced_frees, 0);
 }
 
 /* The one of the same label goes first, as the server knows it by that; and
  * what was freed without an answer before anything else is asked. */
 static void a_free_whose_answer_is_lost_is_asked_again_first(void **state)
 {
-	struct slab_part *first, *second;
-	struct reason why = { "" };
+	struct slab_shard *first, *second;
+	struct error why = { "" };
 
 	(void)state;
-	peer_set_state(&engine.peers[1], PEER_UP);
-	atomic_store(&peer->slabs, 2);
-	peer_give_back(peer, 10, 10);
-	peer_give_back(peer, 11, 0);
-	first = ask_part(0);
-	second = ask_part(1);
+	server_set_state(&engine.servers[1], SERVER_UP);
+	atomic_store(&server->slabs, 2);
+	server_give_back(server, 10, 10);
+	server_give_back(server, 11, 0);
+	first = ask_shard(0);
+	second = ask_shard(1);
 	script.lose = WIRE_FREE;
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(first), PART_NONE); /* not waited for */
-	assert_true(server.frees_before_alloc > 0);
-	assert_int_equal(part_state(second), PART_NONE);
-	assert_int_equal(peer->n_given_back, 0);
-	assert_false(peer->has_unsure_free);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(first), SHARD_NONE); /* not waited for */
+	assert_true(machine.frees_before_alloc > 0);
+	assert_int_equal(shard_state(second), SHARD_NONE);
+	assert_int_equal(server->n_given_back, 0);
+	assert_false(server->has_unsure_free);
 }
 
 static void *bring_up_the_other_one(void *arg)
 {
 	wait_until_asleep();
-	atomic_store(&engine.peers[1].free_bytes, *(const uint64_t *)arg);
-	peer_set_state(&engine.peers[1], PEER_UP);
+	atomic_store(&engine.servers[1].free_bytes, *(const uint64_t *)arg);
+	server_set_state(&engine.servers[1], SERVER_UP);
 	return NULL;
 }
 
@@ -585,7 +586,7 @@ static void heal_while_another_comes_back(uint64_t free_bytes)
 {
 	pthread_t thread;
 
-	peer_set_state(&engine.peers[1], PEER_BROKEN);
+	server_set_state(&engine.servers[1], SERVER_RECOVERING);
 	script.gone = true;
 	script.lose = WIRE_PING;
 	thread = thread_start(bring_up_the_other_one, &free_bytes);
@@ -595,33 +596,33 @@ static void heal_while_another_comes_back(uint64_t free_bytes)
 
 static void a_slab_goes_elsewhere_once_another_server_is_back(void **state)
 {
-	struct slab_part *part = ask_part(0);
+	struct slab_shard *shard = ask_shard(0);
 
 	(void)state;
 	heal_while_another_comes_back(SLAB_BYTES);
-	assert_int_equal(part_state(part), PART_NONE);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
 }
 
 /* Refused, the write would be told that there is no space. */
 static void a_slab_goes_nowhere_where_the_other_server_is_full(void **state)
 {
-	struct slab_part *part = ask_part(0);
+	struct slab_shard *shard = ask_shard(0);
 
 	(void)state;
 	heal_while_another_comes_back(0);
-	assert_int_equal(part_state(part), PART_ASKED);
+	assert_int_equal(shard_state(shard), SHARD_ASKED);
 }
 
 /* There may be somebody else before this one answers. */
 static void a_slab_waits_for_no_answer_though_nobody_else_is_there(void **state)
 {
-	struct slab_part *part = ask_part(0);
-	struct reason why = { "" };
+	struct slab_shard *shard = ask_shard(0);
+	struct error why = { "" };
 
 	(void)state;
 	script.swallow = WIRE_ALLOC;
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(part), PART_NONE);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
 	/* the one that it may have got is freed */
 	assert_int_equal(received(WIRE_ALLOC), 2);
 	assert_int_equal(received(WIRE_FREE), 1);
@@ -629,41 +630,41 @@ static void a_slab_waits_for_no_answer_though_nobody_else_is_there(void **state)
 
 static void *give_back_slowly(void *arg)
 {
-	struct slab_part *part = arg;
+	struct slab_shard *shard = arg;
 
 	wait_until_asleep();
-	peer_give_back(peer, 9, 0);
-	atomic_store(&part->state, PART_NONE);
+	server_give_back(server, 9, 0);
+	atomic_store(&shard->state, SHARD_NONE);
 	return NULL;
 }
 
 /* The next session may have a slab of the same number, and must not free it. */
 static void what_is_given_back_is_forgotten_with_its_session(void **state)
 {
-	struct slab_part *part = &engine.slabs.slabs[0].parts[0];
+	struct slab_shard *shard = &engine.slabs.slabs[0].shards[0];
 	pthread_t thread;
 
 	(void)state;
-	part->peer = peer->index;
-	atomic_store(&part->state, PART_GOING);
-	thread = thread_start(give_back_slowly, part);
-	session_lose_slabs(peer);
+	shard->server = server->index;
+	atomic_store(&shard->state, SHARD_LEAVING);
+	thread = thread_start(give_back_slowly, shard);
+	session_lose_slabs(server);
 	thread_end(thread);
-	assert_int_equal(peer->n_given_back, 0);
+	assert_int_equal(server->n_given_back, 0);
 }
 
 /* Writes fail until it is known that there is room again. */
 static void a_full_server_is_asked_more_often(void **state)
 {
-	uint64_t every_ns = session_ping_every_ns(peer);
-	struct slab_part *part = ask_part(0);
-	struct reason why = { "" };
+	uint64_t every_ns = session_ping_every_ns(server);
+	struct slab_shard *shard = ask_shard(0);
+	struct error why = { "" };
 
 	(void)state;
 	script.full = true;
-	assert_int_equal(session_alloc_slabs(peer, &why), 0);
-	assert_int_equal(part_state(part), PART_NONE);
-	assert_true(session_ping_every_ns(peer) < every_ns);
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
+	assert_true(session_ping_every_ns(server) < every_ns);
 }
 
 int main(void)

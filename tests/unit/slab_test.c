@@ -11,7 +11,7 @@ static struct slab *slab;
 
 static int make_table(void **state)
 {
-	struct reason why;
+	struct error why;
 	struct slab_geometry geometry = slab_geometry(SLAB_PAGES * 4096, 4096);
 
 	(void)state;
@@ -31,13 +31,13 @@ static int end_table(void **state)
 static void make_live(void)
 {
 	assert_true(slab_begin_alloc(slab));
-	slab->parts[0].peer = 2;
-	slab->parts[0].remote = (struct remote_slab){ 0x1000, 7, 9 };
-	atomic_store(&slab->parts[0].state, PART_LIVE);
+	slab->shards[0].server = 2;
+	slab->shards[0].remote = (struct remote_slab){ 0x1000, 7, 9 };
+	atomic_store(&slab->shards[0].state, SHARD_LIVE);
 	slab_finish_alloc(&table, slab);
 }
 
-static void the_last_slab_may_be_part_of_one(void **state)
+static void the_last_slab_may_be_shard_of_one(void **state)
 {
 	(void)state;
 	assert_int_equal(table.n, 11);
@@ -57,7 +57,7 @@ static void pages_lie_in_slabs_one_after_the_other(void **state)
 	assert_int_equal(slab_offset_of_page(&table, 17), 4096);
 }
 
-static void geometry_follows_the_unit(void **state)
+static void geometry_follows_the_chunk(void **state)
 {
 	struct slab_geometry g = slab_geometry(64 << 20, 4096 + 32);
 
@@ -100,10 +100,10 @@ static void a_live_slab_tells_where_it_is(void **state)
 	(void)state;
 	make_live();
 	assert_int_equal(slab_enter(slab), SLAB_LIVE);
-	assert_int_equal(slab->parts[0].peer, 2);
-	assert_int_equal(slab->parts[0].remote.address, 0x1000);
-	assert_int_equal(slab->parts[0].remote.slab, 7);
-	assert_int_equal(slab->parts[0].remote.rkey, 9);
+	assert_int_equal(slab->shards[0].server, 2);
+	assert_int_equal(slab->shards[0].remote.address, 0x1000);
+	assert_int_equal(slab->shards[0].remote.slab, 7);
+	assert_int_equal(slab->shards[0].remote.rkey, 9);
 	slab_leave(slab);
 }
 
@@ -131,7 +131,7 @@ static void a_close_may_end_where_it_began(void **state)
 	assert_true(slab_begin_free(slab));
 	slab_finish_close(&table, slab, SLAB_LIVE);
 	assert_int_equal(slab_enter(slab), SLAB_LIVE);
-	assert_int_equal(slab->parts[0].remote.slab, 7);
+	assert_int_equal(slab->shards[0].remote.slab, 7);
 	slab_leave(slab);
 }
 
@@ -278,7 +278,7 @@ static void *enter_and_leave(void *arg)
 		add(&h->entered, 1);
 		for (int i = 0; i < 20; i++) {
 			/* Plain reads: a data race where the promise breaks. */
-			if (!whole(&slab->parts[0].remote))
+			if (!whole(&slab->shards[0].remote))
 				add(&h->wrong, 1);
 		}
 		add(&h->inside, -1);
@@ -306,7 +306,7 @@ static bool close_slab(bool lose)
 static void reopen(uint32_t number)
 {
 	assert_true(slab_begin_alloc(slab));
-	slab->parts[0].remote =
+	slab->shards[0].remote =
 		(struct remote_slab){ .address = (uint64_t)number << 20,
 				      .slab = number,
 				      .rkey = ~number };
@@ -331,7 +331,7 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
 			slab_finish_close(&table, slab, SLAB_LIVE);
 			continue;
 		}
-		slab->parts[0].remote.slab = POISON;
+		slab->shards[0].remote.slab = POISON;
 		slab_finish_close(&table, slab, SLAB_UNMAPPED);
 		reopen(i);
 		sched_yield();
@@ -351,9 +351,9 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_table(the_last_slab_may_be_part_of_one),
+		with_table(the_last_slab_may_be_shard_of_one),
 		with_table(pages_lie_in_slabs_one_after_the_other),
-		with_table(geometry_follows_the_unit),
+		with_table(geometry_follows_the_chunk),
 		with_table(only_a_live_slab_lets_in),
 		with_table(one_caller_is_to_allocate),
 		with_table(a_live_slab_tells_where_it_is),

@@ -54,14 +54,14 @@ static bool all_others_asleep(void)
 	return all;
 }
 
-/* Twice in a row, as one that is woken may be seen before it runs. */
+/* Twice in a shard index, as one that is woken may be seen before it runs. */
 void wait_until_asleep(void)
 {
 	uint64_t deadline_ns = after_ms(LONG_MS);
-	int looks = 0;
+	int versions = 0;
 
-	while (looks < 2 && clock_now_ns() < deadline_ns) {
-		looks = all_others_asleep() ? looks + 1 : 0;
+	while (versions < 2 && clock_now_ns() < deadline_ns) {
+		versions = all_others_asleep() ? versions + 1 : 0;
 		sleep_ms(1);
 	}
 }
@@ -112,7 +112,7 @@ void assert_contains(const char *haystack, const char *needle)
 		fail_msg("\"%s\" does not contain \"%s\"", haystack, needle);
 }
 
-int test_token(void *owner, struct wire_join *token, struct reason *why)
+int test_token(void *owner, struct wire_join *token, struct error *why)
 {
 	(void)owner;
 	(void)why;

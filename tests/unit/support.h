@@ -45,7 +45,7 @@ void thread_end(pthread_t thread);
 void assert_contains(const char *haystack, const char *needle);
 
 /* A link's new_token (transport.h): always session 7, lane 3. */
-int test_token(void *owner, struct wire_join *token, struct reason *why);
+int test_token(void *owner, struct wire_join *token, struct error *why);
 
 /* From here on log lines go nowhere: failures are provoked. */
 void quiet_log(void);

@@ -141,7 +141,7 @@ static bool do_requests(struct tcp_lane *lane)
 static bool take_join(int fd)
 {
 	struct wire_message join, reply = { .type = WIRE_JOINED };
-	struct reason why;
+	struct error why;
 
 	if (wire_recv(fd, &join, after_ms(LONG_MS), &why) ||
 	    join.type != WIRE_JOIN)
@@ -206,7 +206,7 @@ void tcp_server_start(enum tcp_behaviour behaviour, unsigned after)
 {
 	struct net_name name = { "127.0.0.1", 0 };
 	struct net_addrs addrs;
-	struct reason why;
+	struct error why;
 
 	s->behaviour = behaviour;
 	s->after = after;

@@ -18,7 +18,7 @@ static char sent[TRANSPORT_MAX_XFERS * BYTES];
 static char got[TRANSPORT_MAX_XFERS * BYTES];
 
 /* As if to server I: links in one group would share its connections. */
-static int connect_link(int i, uint64_t ms, struct reason *why)
+static int connect_link(int i, uint64_t ms, struct error *why)
 {
 	struct link_target target = { .addr = tcp_server.addr,
 				      .lanes = 1,
@@ -34,7 +34,7 @@ static void make_channel(uint64_t spin_ns)
 {
 	const struct channel_config config = { .buffer_bytes = sizeof got,
 					       .spin_ns = spin_ns };
-	struct reason why;
+	struct error why;
 
 	assert_int_equal(tcp->channel_create(&config, &channel, &why), 0);
 }
@@ -49,7 +49,7 @@ static void start(enum tcp_behaviour behaviour, unsigned after, int n_links)
 	tcp_server_start(behaviour, after);
 	make_channel(0);
 	for (int i = 0; i < n_links; i++) {
-		struct reason why;
+		struct error why;
 
 		assert_int_equal(connect_link(i, LONG_MS, &why), 0);
 	}
@@ -79,7 +79,7 @@ static void plan(enum xfer_op op, size_t n)
 					  .buf = buf + i * BYTES };
 }
 
-static void carry_out(size_t n, uint64_t ms)
+static void transfer_out(size_t n, uint64_t ms)
 {
 	uint64_t deadline_ns = after_ms(ms);
 
@@ -110,7 +110,7 @@ static void a_link_joins_with_its_token(void **state)
 static void assert_join_fails(enum tcp_behaviour behaviour, uint64_t ms,
 			      int status, const char *told)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	start(behaviour, 0, 0);
 	assert_int_equal(connect_link(0, ms, &why), status);
@@ -131,7 +131,7 @@ static void a_join_that_fails_tells_why(void **state)
 
 static void nobody_listening_is_told(void **state)
 {
-	struct reason why = { "" };
+	struct error why = { "" };
 
 	(void)state;
 	start(TCP_GOOD, 0, 0);
@@ -148,11 +148,11 @@ static void writes_arrive_and_reads_bring_them_back(void **state)
 	(void)state;
 	start(TCP_GOOD, 0, 1);
 	plan(XFER_WRITE, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(tcp_server.store[0], sent, N * BYTES);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, sent, N * BYTES);
 	assert_int_equal((unsigned char)got[N * BYTES], 0xee);
@@ -166,10 +166,10 @@ static void the_most_transfers_go_at_once(void **state)
 	(void)state;
 	start(TCP_GOOD, 0, 1);
 	plan(XFER_WRITE, n);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_statuses(0, n, 0);
 	plan(XFER_READ, n);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_statuses(0, n, 0);
 	assert_memory_equal(got, sent, n * BYTES);
 	stop();
@@ -197,7 +197,7 @@ static void two_links_work_in_one_set(void **state)
 	start(TCP_GOOD, 0, 2);
 	memcpy(tcp_server.store[0], sent, sizeof sent);
 	plan_mixed(n);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_statuses(0, n, 0);
 	for (size_t i = 0; i < n; i++)
 		assert_memory_equal(i % 2 ? tcp_server.store[1] + i * BYTES
@@ -212,11 +212,11 @@ static void a_channel_that_spins_does_the_same(void **state)
 	start(TCP_GOOD, 0, 0);
 	tcp->channel_destroy(channel);
 	make_channel(NS_PER_MS);
-	assert_int_equal(connect_link(0, LONG_MS, &(struct reason){ "" }), 0);
+	assert_int_equal(connect_link(0, LONG_MS, &(struct error){ "" }), 0);
 	plan(XFER_WRITE, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	plan(XFER_READ, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	assert_statuses(0, N, 0);
 	assert_memory_equal(got, sent, N * BYTES);
 	stop();
@@ -233,12 +233,12 @@ static void one_transfer_may_be_large(void **state)
 	plan(XFER_WRITE, 1);
 	xfers[0].buf = large;
 	xfers[0].bytes = sizeof large;
-	carry_out(1, LONG_MS);
+	transfer_out(1, LONG_MS);
 	assert_statuses(0, 1, 0);
 	assert_memory_equal(tcp_server.store[0], large, sizeof large);
 	xfers[0].op = XFER_READ;
 	memset(large, 0, sizeof large);
-	carry_out(1, LONG_MS);
+	transfer_out(1, LONG_MS);
 	assert_statuses(0, 1, 0);
 	assert_memory_equal(tcp_server.store[0], large, sizeof large);
 	stop();
@@ -253,14 +253,14 @@ static void assert_third_fails(enum tcp_behaviour behaviour, enum xfer_op op,
 	start(behaviour, 2, 1);
 	memcpy(tcp_server.store[0], sent, sizeof sent);
 	plan(op, N);
-	carry_out(N, ms);
+	transfer_out(N, ms);
 	assert_statuses(0, 2, 0);
 	assert_statuses(2, 3, third);
 	assert_statuses(3, N, later);
 	if (op == XFER_READ)
 		assert_memory_equal(got, sent, 2 * BYTES);
 	/* The link is of no use any more. */
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	for (size_t i = 0; i < N; i++)
 		assert_true(xfers[i].status < 0);
 	stop();
@@ -337,7 +337,7 @@ static void a_server_that_takes_nothing_ends_at_the_deadline(void **state)
 	plan(XFER_WRITE, 2);
 	xfers[0].buf = large;
 	xfers[0].bytes = sizeof large;
-	carry_out(2, 60);
+	transfer_out(2, 60);
 	assert_statuses(0, 2, -ETIMEDOUT);
 	stop();
 }
@@ -351,7 +351,7 @@ static void one_connections_failure_leaves_the_others_alone(void **state)
 	start(TCP_STATUS, 0, 2);
 	memcpy(tcp_server.store[0], sent, sizeof sent);
 	plan_mixed(n);
-	carry_out(n, LONG_MS);
+	transfer_out(n, LONG_MS);
 	assert_int_equal(xfers[0].status, -EREMOTEIO);
 	for (size_t i = 1; i < n; i++)
 		assert_int_equal(xfers[i].status, i % 4 == 0 ? -ECONNRESET : 0);
@@ -368,13 +368,13 @@ static void a_silent_server_does_not_cost_another_its_connection(void **state)
 	memcpy(tcp_server.store[0], sent, sizeof sent);
 	plan(XFER_READ, 4);
 	xfers[2].link = xfers[3].link = links[1];
-	carry_out(4, 100);
+	transfer_out(4, 100);
 	assert_statuses(0, 2, -ETIMEDOUT);
 	assert_statuses(2, 4, 0);
 	assert_memory_equal(got + 2 * BYTES, sent + 2 * BYTES, 2 * BYTES);
 	plan(XFER_READ, 1);
 	xfers[0].link = links[1];
-	carry_out(1, LONG_MS);
+	transfer_out(1, LONG_MS);
 	assert_statuses(0, 1, 0);
 	stop();
 }
@@ -386,7 +386,7 @@ static void drop_by_drop_ends_at_the_deadline(void **state)
 	(void)state;
 	start(TCP_DRIP, 0, 1);
 	plan(XFER_READ, 1);
-	carry_out(1, 100);
+	transfer_out(1, 100);
 	assert_statuses(0, 1, -ETIMEDOUT);
 	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
 	stop();
@@ -586,7 +586,7 @@ static void an_abort_wakes_a_wait(void **state)
 	start(TCP_SILENT, 0, 1);
 	thread = thread_start(abort_after_a_while, links[0]);
 	plan(XFER_READ, N);
-	carry_out(N, 2 * LONG_MS);
+	transfer_out(N, 2 * LONG_MS);
 	thread_end(thread);
 	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
 	assert_statuses(0, N, -ECONNRESET);
@@ -599,7 +599,7 @@ static void an_aborted_link_carries_nothing(void **state)
 	start(TCP_GOOD, 0, 1);
 	tcp->link_abort(links[0]);
 	plan(XFER_WRITE, N);
-	carry_out(N, LONG_MS);
+	transfer_out(N, LONG_MS);
 	for (size_t i = 0; i < N; i++)
 		assert_true(xfers[i].status < 0 &&
 			    xfers[i].status != -EINPROGRESS);

@@ -51,17 +51,17 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The server of the first slab's part. */
-static uint32_t server_of(uint32_t part)
+/* The server of the first slab's shard. */
+static uint32_t server_of(uint32_t shard)
 {
-	return fake.engine.slabs.slabs[0].parts[part].peer;
+	return fake.engine.slabs.slabs[0].shards[shard].server;
 }
 
 /* Breaks it, and it does not come back by itself. */
-static void take_away(uint32_t server)
+static void take_away(uint32_t machine)
 {
-	atomic_store(&fake.sessions[server].no_repair, true);
-	peer_break(&fake.engine.peers[server], "the test");
+	atomic_store(&fake.sessions[machine].no_repair, true);
+	server_break(&fake.engine.servers[machine], "the test");
 }
 
 static void *bring_back_soon(void *arg)
@@ -80,12 +80,12 @@ static void a_page_is_waited_for_one_look_at_a_time(void **state)
 	struct obstacle obstacle = { .busy = true, .page = 3 };
 
 	(void)state;
-	assert_int_equal(pagemap_own(&fake.engine.pages, 3, 0), 0);
+	assert_int_equal(pagemap_lock(&fake.engine.pages, 3, 0), 0);
 	assert_int_equal(
-		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS)),
+		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS)),
 		-EAGAIN);
-	assert_int_equal(carry_await(&fake.engine, &obstacle, 0), -ETIMEDOUT);
-	pagemap_disown(&fake.engine.pages, 3);
+	assert_int_equal(wait_obstacle(&fake.engine, &obstacle, 0), -ETIMEDOUT);
+	pagemap_unlock(&fake.engine.pages, 3);
 }
 
 static void a_slab_is_waited_for_one_look_at_a_time(void **state)
@@ -96,7 +96,7 @@ static void a_slab_is_waited_for_one_look_at_a_time(void **state)
 	(void)state;
 	assert_true(slab_begin_alloc(slab));
 	assert_int_equal(
-		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS)),
+		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS)),
 		-EAGAIN);
 	slab_cancel_alloc(&fake.engine.slabs, slab);
 }
@@ -107,24 +107,24 @@ static uint64_t passes(void)
 {
 	uint64_t n;
 
-	pthread_mutex_lock(&fake.engine.keeper.lock);
-	n = fake.engine.keeper.passes;
-	pthread_mutex_unlock(&fake.engine.keeper.lock);
+	pthread_mutex_lock(&fake.engine.repair.lock);
+	n = fake.engine.repair.passes;
+	pthread_mutex_unlock(&fake.engine.repair.lock);
 	return n;
 }
 
-static void the_keeper_is_not_driven_round_by_who_waits(void **state)
+static void the_repair_is_not_driven_round_by_who_waits(void **state)
 {
 	struct obstacle obstacle = { .slab = &fake.engine.slabs.slabs[0] };
 	uint64_t begin_ns = clock_now_ns(), before;
 	unsigned rounds = 0;
-	struct reason why;
+	struct error why;
 
 	(void)state;
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	before = passes();
 	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
-		carry_await(&fake.engine, &obstacle, after_ms(LONG_MS));
+		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS));
 		rounds++;
 	}
 	assert_in_range(rounds, 1, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
@@ -134,17 +134,17 @@ static void the_keeper_is_not_driven_round_by_who_waits(void **state)
 
 /* The fault: 200 passes a second of a real-time thread, for as long as a server
  * is away. */
-static void the_keeper_rests_while_it_can_do_nothing(void **state)
+static void the_repair_rests_while_it_can_do_nothing(void **state)
 {
 	uint64_t begin_ns, before;
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	take_away(server_of(1));
 	/* It is waited for only once. */
 	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
-	assert_true(fake.engine.slabs.slabs[0].parts[1].stale_units > 0);
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_true(fake.engine.slabs.slabs[0].shards[1].stale_chunks > 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	begin_ns = clock_now_ns();
 	before = passes();
 	while (clock_now_ns() - begin_ns < 600 * NS_PER_MS)
@@ -161,7 +161,7 @@ static void who_knows_of_nothing_to_wait_for_sleeps(void **state)
 
 	(void)state;
 	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
-		carry_await(&fake.engine, &nothing, after_ms(LONG_MS));
+		wait_obstacle(&fake.engine, &nothing, after_ms(LONG_MS));
 		rounds++;
 	}
 	assert_in_range(rounds, 1,
@@ -175,12 +175,12 @@ static void a_page_that_is_written_for_the_first_time_is_zeros(void **state)
 	static const char zeros[PAGE_BYTES];
 
 	(void)state;
-	assert_int_equal(pagemap_own(&fake.engine.pages, PAGES - 1, 0), 0);
+	assert_int_equal(pagemap_lock(&fake.engine.pages, PAGES - 1, 0), 0);
 	memset(got, 0xee, sizeof got);
 	assert_int_equal(fake_read(got, 0, PAGES), 0);
 	assert_memory_equal(got, sent, (PAGES - 1) * PAGE_BYTES);
 	assert_memory_equal(got + (PAGES - 1) * PAGE_BYTES, zeros, PAGE_BYTES);
-	pagemap_disown(&fake.engine.pages, PAGES - 1);
+	pagemap_unlock(&fake.engine.pages, PAGES - 1);
 }
 
 /* One server hangs, and the other one is away just when the read would turn to
@@ -225,9 +225,9 @@ static void a_read_that_waits_keeps_no_server_from_healing(void **state)
 	take_away(2);
 	thread = thread_start(read_over_two_slabs, &rc);
 	wait_until_asleep();
-	peer_break(&fake.engine.peers[0], "the test");
+	server_break(&fake.engine.servers[0], "the test");
 	assert_int_equal(
-		peer_wait(&fake.engine.peers[0], after_ms(LONG_MS / 2)), 0);
+		server_wait(&fake.engine.servers[0], after_ms(LONG_MS / 2)), 0);
 	atomic_store(&fake.sessions[2].no_repair, false);
 	thread_end(thread);
 	assert_int_equal(rc, 0);
@@ -242,18 +242,19 @@ static void a_read_turns_to_one_more_server_where_that_fails_too(void **state)
 
 	(void)state;
 	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
-	atomic_store(&fake.engine.peers[server_of(2)].usual_ns, NS_PER_S);
+	atomic_store(&fake.engine.servers[server_of(2)].usual_ns, NS_PER_S);
 	atomic_store(&fake.sessions[breaks].no_repair, true);
 	atomic_store(&fake.sessions[hangs].silent, true);
 	pthread_mutex_lock(&fake.lock);
-	fake.fault = (struct fake_fault){ .server = breaks,
+	fake.fault = (struct fake_fault){ .machine = breaks,
 					  .times = 1,
 					  .status = -ECONNRESET };
 	pthread_mutex_unlock(&fake.lock);
 	memset(got, 0xee, sizeof got);
 	assert_int_equal(fake_read(got, 0, 1), 0);
 	assert_memory_equal(got, sent, PAGE_BYTES);
-	assert_int_equal(peer_state(&fake.engine.peers[breaks]), PEER_BROKEN);
+	assert_int_equal(server_state(&fake.engine.servers[breaks]),
+			 SERVER_RECOVERING);
 	atomic_store(&fake.sessions[hangs].silent, false);
 }
 
@@ -275,18 +276,18 @@ static void *read_own_page(void *arg)
 }
 
 /* How many transfers the server was given. */
-static unsigned transfers_to(uint32_t server)
+static unsigned transfers_to(uint32_t machine)
 {
 	unsigned n = 0;
 
 	pthread_mutex_lock(&fake.lock);
 	for (size_t i = 0; i < fake.n_sent && i < FAKE_LOG_MAX; i++)
-		n += fake.sent[i].server == server;
+		n += fake.sent[i].machine == machine;
 	pthread_mutex_unlock(&fake.lock);
 	return n;
 }
 
-static unsigned looks(void)
+static unsigned versions(void)
 {
 	unsigned n;
 
@@ -323,7 +324,7 @@ static void half_of_the_lanes_are_parked_at_most(void **state)
 	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
 	fake.engine.lanes.config.parked = note_parked;
 	atomic_store(&most_parked, 0);
-	atomic_store(&fake.engine.peers[server_of(1)].usual_ns, NS_PER_S);
+	atomic_store(&fake.engine.servers[server_of(1)].usual_ns, NS_PER_S);
 	atomic_store(&hangs->silent, true);
 	atomic_store(&hangs->no_repair, true);
 	atomic_store(&other->silent, true); /* until all have asked it */
@@ -336,8 +337,8 @@ static void half_of_the_lanes_are_parked_at_most(void **state)
 	       transfers_to(server_of(1)) < LANES / 2)
 		sleep_ms(1);
 	/* Each of them looks again many times, and may ask the other one. */
-	looked = looks();
-	while (looks() < looked + 50 * LANES)
+	looked = versions();
+	while (versions() < looked + 50 * LANES)
 		sleep_ms(1);
 	assert_int_equal(transfers_to(server_of(1)), LANES / 2);
 	atomic_store(&other->silent, false);
@@ -361,12 +362,13 @@ static void half_of_the_lanes_are_parked_at_most(void **state)
  * the test takes on a machine that is busy with others. */
 static bool patient;
 
-void __real_peer_wait_return(struct peer *peer, uint64_t until_ns);
-void __wrap_peer_wait_return(struct peer *peer, uint64_t until_ns);
+void __real_server_wait_return(struct server *server, uint64_t until_ns);
+void __wrap_server_wait_return(struct server *server, uint64_t until_ns);
 
-void __wrap_peer_wait_return(struct peer *peer, uint64_t until_ns)
+void __wrap_server_wait_return(struct server *server, uint64_t until_ns)
 {
-	__real_peer_wait_return(peer, patient ? after_ms(LONG_MS) : until_ns);
+	__real_server_wait_return(server,
+				  patient ? after_ms(LONG_MS) : until_ns);
 }
 
 /* Away for a moment, within the time that a write waits for it. */
@@ -379,7 +381,7 @@ static void a_link_that_flaps_costs_no_copy(void **state)
 	(void)state;
 	atomic_store(&session->no_repair, true);
 	pthread_mutex_lock(&fake.lock);
-	fake.fault = (struct fake_fault){ .server = server_of(1),
+	fake.fault = (struct fake_fault){ .machine = server_of(1),
 					  .times = 1,
 					  .status = -ECONNRESET };
 	pthread_mutex_unlock(&fake.lock);
@@ -388,55 +390,55 @@ static void a_link_that_flaps_costs_no_copy(void **state)
 	assert_int_equal(fake_write(sent, 0, 1), 0);
 	thread_end(thread);
 	patient = false;
-	assert_int_equal(atomic_load(&slab->parts[0].stale_units), 0);
-	assert_int_equal(atomic_load(&slab->parts[1].stale_units), 0);
+	assert_int_equal(atomic_load(&slab->shards[0].stale_chunks), 0);
+	assert_int_equal(atomic_load(&slab->shards[1].stale_chunks), 0);
 }
 
 /* One that answered nothing within a try's time will not be back in a moment.
  */
 static void a_server_that_hangs_is_not_waited_for_again(void **state)
 {
-	const struct peer *peer = &fake.engine.peers[server_of(1)];
+	const struct server *server = &fake.engine.servers[server_of(1)];
 
 	(void)state;
 	atomic_store(&fake.sessions[server_of(1)].no_repair, true);
 	pthread_mutex_lock(&fake.lock);
-	fake.fault = (struct fake_fault){ .server = server_of(1),
+	fake.fault = (struct fake_fault){ .machine = server_of(1),
 					  .times = 1,
 					  .status = -ETIMEDOUT };
 	pthread_mutex_unlock(&fake.lock);
 	assert_int_equal(fake_write(sent, 0, 1), 0);
-	assert_int_equal(peer_state(peer), PEER_BROKEN);
-	assert_int_equal(atomic_load(&peer->broken_ns), 0);
+	assert_int_equal(server_state(server), SERVER_RECOVERING);
+	assert_int_equal(atomic_load(&server->broken_ns), 0);
 }
 
-/* --- the keeper --- */
+/* --- the repairer --- */
 
 /* While it waits for one page, others can be written. */
-static void the_keeper_owns_no_page_while_it_waits(void **state)
+static void the_repair_owns_no_page_while_it_waits(void **state)
 {
-	struct keeper *keeper = &fake.engine.keeper;
+	struct repair *repair = &fake.engine.repair;
 	uint32_t away = server_of(1);
-	struct reason why;
+	struct error why;
 
 	(void)state;
 	take_away(away);
 	assert_int_equal(fake_write(sent, 0, PAGES - 1), 0);
-	assert_int_equal(pagemap_own(&fake.engine.pages, 5, 0), 0);
+	assert_int_equal(pagemap_lock(&fake.engine.pages, 5, 0), 0);
 	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
 	atomic_store(&fake.sessions[away].no_repair, false);
-	assert_int_equal(peer_wait(&fake.engine.peers[away], after_ms(LONG_MS)),
-			 0);
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_int_equal(
+		server_wait(&fake.engine.servers[away], after_ms(LONG_MS)), 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	wait_until_asleep(); /* it is at the page */
 	assert_int_equal(
-		pagemap_own(&fake.engine.pages, 0, after_ms(LONG_MS / 2)), 0);
-	pagemap_disown(&fake.engine.pages, 0);
-	pagemap_disown(&fake.engine.pages, 5);
+		pagemap_lock(&fake.engine.pages, 0, after_ms(LONG_MS / 2)), 0);
+	pagemap_unlock(&fake.engine.pages, 0);
+	pagemap_unlock(&fake.engine.pages, 5);
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	while (atomic_load(&keeper->stale_pages));
-	keeper_stop(&fake.engine);
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&repair->stale_pages));
+	repair_stop(&fake.engine);
 }
 
 int main(void)
@@ -449,8 +451,8 @@ int main(void)
 			a_read_that_waits_keeps_no_server_from_healing,
 			setup_empty, teardown),
 		TEST(a_page_is_waited_for_one_look_at_a_time),
-		TEST(the_keeper_is_not_driven_round_by_who_waits),
-		TEST(the_keeper_rests_while_it_can_do_nothing),
+		TEST(the_repair_is_not_driven_round_by_who_waits),
+		TEST(the_repair_rests_while_it_can_do_nothing),
 		TEST(who_knows_of_nothing_to_wait_for_sleeps),
 		TEST(a_slab_is_waited_for_one_look_at_a_time),
 		TEST(a_page_that_is_written_for_the_first_time_is_zeros),
@@ -459,7 +461,7 @@ int main(void)
 		TEST(half_of_the_lanes_are_parked_at_most),
 		TEST(a_link_that_flaps_costs_no_copy),
 		TEST(a_server_that_hangs_is_not_waited_for_again),
-		TEST(the_keeper_owns_no_page_while_it_waits),
+		TEST(the_repair_owns_no_page_while_it_waits),
 	};
 
 	return cmocka_run_group_tests_name("waits", tests, NULL, NULL);

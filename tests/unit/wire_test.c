@@ -44,7 +44,7 @@ static struct wire_message sample(uint16_t type)
 		break;
 	case WIRE_RELEASE:
 		m.cookie = 0;
-		m.release.reason = WIRE_RELEASE_PRESSURE;
+		m.release.error = WIRE_RELEASE_PRESSURE;
 		break;
 	case WIRE_OPEN:
 		m.open.lanes = 16;
@@ -195,7 +195,7 @@ static void a_release_is_read_from_these_bytes(void **state)
 	assert_int_equal(decode(golden, &m), WIRE_OK);
 	assert_int_equal(m.type, WIRE_RELEASE);
 	assert_int_equal(m.release.slabs, 0xffffff0f);
-	assert_int_equal(m.release.reason, WIRE_RELEASE_DRAIN);
+	assert_int_equal(m.release.error, WIRE_RELEASE_DRAIN);
 }
 
 static void a_data_request_has_these_bytes(void **state)
@@ -337,8 +337,8 @@ static void fields_that_no_peer_may_send_are_refused(void **state)
 	assert_refused_with(WIRE_OPENED, opened.reserved, 1);
 	assert_refused_with(WIRE_RESUMED, resumed.reserved, 1);
 	assert_refused_with(WIRE_PONG, pong.reserved, 1);
-	assert_refused_with(WIRE_RELEASE, release.reason, 0);
-	assert_refused_with(WIRE_RELEASE, release.reason, 3);
+	assert_refused_with(WIRE_RELEASE, release.error, 0);
+	assert_refused_with(WIRE_RELEASE, release.error, 3);
 	assert_refused_with(WIRE_RELEASE, cookie, 1);
 	assert_refused_with(WIRE_OPEN, open.lanes, 0);
 	assert_refused_with(WIRE_OPEN, open.transport, 0);

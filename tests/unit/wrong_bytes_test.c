@@ -44,7 +44,7 @@ static void start_scheme(const struct scheme *s)
 
 static void end_scheme(void)
 {
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	assert_counts_right();
 	fake_stop();
 }
@@ -58,16 +58,16 @@ static void with_each_scheme(void (*test)(void))
 	}
 }
 
-static void start_keeper(void)
+static void start_repair(void)
 {
-	struct reason why;
+	struct error why;
 
-	assert_int_equal(keeper_start(&fake.engine, &why), 0);
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
 }
 
 static void spoil_everywhere(uint64_t page)
 {
-	for (uint32_t i = 0; i < fake.engine.redundancy.parts; i++)
+	for (uint32_t i = 0; i < fake.engine.redundancy.shards; i++)
 		fake_spoil(page, i);
 }
 
@@ -76,14 +76,14 @@ static enum page_state state_of(uint64_t page)
 	return pagemap_get(&fake.engine.pages, page);
 }
 
-static uint32_t stale_units(void)
+static uint32_t stale_chunks(void)
 {
 	const struct slab *slab = &fake.engine.slabs.slabs[0];
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < fake.engine.slabs.n_parts; i++) {
-		if (part_is_live(&slab->parts[i]))
-			n += atomic_load(&slab->parts[i].stale_units);
+	for (uint32_t i = 0; i < fake.engine.slabs.n_shards; i++) {
+		if (shard_is_live(&slab->shards[i]))
+			n += atomic_load(&slab->shards[i].stale_chunks);
 	}
 	return n;
 }
@@ -118,7 +118,7 @@ static void lost_where_nobody_has_it(void)
 	assert_page_right(4);
 	assert_int_equal(fake_read(got, 0, PAGES), -EIO);
 	/* It was not marked as stale anywhere: there is nothing to repair. */
-	assert_int_equal(stale_units(), 0);
+	assert_int_equal(stale_chunks(), 0);
 	assert_int_equal(fake_write(sent + 3 * PAGE_BYTES, 3, 1), 0);
 	assert_page_right(3);
 	assert_int_equal(atomic_load(&fake.engine.pages.lost), 0);
@@ -136,10 +136,10 @@ static void found_whichever_they_are(void)
 	const struct redundancy *r = &fake.engine.redundancy;
 	uint64_t page = 0;
 
-	for (uint32_t set = 1; set < 1u << r->parts; set++) {
-		if ((uint32_t)__builtin_popcount(set) != r->parts - r->need)
+	for (uint32_t set = 1; set < 1u << r->shards; set++) {
+		if ((uint32_t)__builtin_popcount(set) != r->shards - r->need)
 			continue;
-		for (uint32_t i = 0; i < r->parts; i++) {
+		for (uint32_t i = 0; i < r->shards; i++) {
 			if (set & 1u << i)
 				fake_spoil(page, i);
 		}
@@ -166,7 +166,7 @@ static void right_when_read_again(void)
 	assert_page_right(3);
 	assert_int_equal(atomic_load(&fake.engine.counters.wrong_reads), 1);
 	assert_lost(0);
-	assert_int_equal(stale_units(), 0);
+	assert_int_equal(stale_chunks(), 0);
 }
 
 static void what_went_wrong_on_the_way_is_read_again(void **state)
@@ -175,10 +175,10 @@ static void what_went_wrong_on_the_way_is_read_again(void **state)
 	with_each_scheme(right_when_read_again);
 }
 
-static void take_away(uint32_t server)
+static void take_away(uint32_t machine)
 {
-	atomic_store(&fake.sessions[server].no_repair, true);
-	peer_break(&fake.engine.peers[server], "the test");
+	atomic_store(&fake.sessions[machine].no_repair, true);
+	server_break(&fake.engine.servers[machine], "the test");
 }
 
 static void *bring_back_when_waited_for(void *arg)
@@ -208,47 +208,47 @@ static void a_server_that_is_away_may_have_it(void **state)
 
 /* --- moved, and repaired --- */
 
-static uint32_t slabs_on(uint32_t server)
+static uint32_t slabs_on(uint32_t machine)
 {
 	const struct slab_table *table = &fake.engine.slabs;
 	uint32_t n = 0;
 
 	for (uint64_t i = 0; i < table->n; i++) {
-		for (uint32_t j = 0; j < table->n_parts; j++) {
-			const struct slab_part *part =
-				&table->slabs[i].parts[j];
+		for (uint32_t j = 0; j < table->n_shards; j++) {
+			const struct slab_shard *shard =
+				&table->slabs[i].shards[j];
 
-			n += part_is_live(part) && part->peer == server;
+			n += shard_is_live(shard) && shard->server == machine;
 		}
 	}
 	return n;
 }
 
 /* The first server is to be emptied, and nobody has every third page right.
- * With four parts on four servers there is nowhere to go. */
+ * With four shards on four servers there is nowhere to go. */
 static void moved_without_what_is_wrong(void)
 {
 	uint32_t wrong = 0;
 
-	if (fake.engine.redundancy.parts == SERVERS)
+	if (fake.engine.redundancy.shards == SERVERS)
 		return;
 	for (uint64_t page = 0; page < PAGES; page += 3, wrong++)
 		spoil_everywhere(page);
 	fake.read_bytes = 0;
-	atomic_store(&fake.engine.peers[0].release_slabs, UINT32_MAX);
-	start_keeper();
+	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
+	start_repair();
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	while (slabs_on(0) > 0);
 	assert_lost(wrong);
 	/* And it is at rest: two passes find nothing to do, and say nothing. */
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
-	keeper_wait(&fake.engine, after_ms(LONG_MS));
-	assert_int_equal(atomic_load(&fake.engine.keeper.short_slabs), 0);
-	assert_int_equal(atomic_load(&fake.engine.keeper.moving_slabs), 0);
+	repair_wait(&fake.engine, after_ms(LONG_MS));
+	repair_wait(&fake.engine, after_ms(LONG_MS));
+	assert_int_equal(atomic_load(&fake.engine.repair.short_slabs), 0);
+	assert_int_equal(atomic_load(&fake.engine.repair.moving_slabs), 0);
 	assert_int_equal(atomic_load(&lines_of_loss), 1);
 	assert_true(atomic_load(&lines) < 10);
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	for (uint64_t page = 0; page < PAGES; page++) {
 		if (page % 3)
 			assert_page_right(page);
@@ -270,43 +270,43 @@ static void every_read_of_repair_counts_for_its_rate(void **state)
 	for (uint64_t page = 0; page < PAGES; page += 2)
 		spoil_everywhere(page);
 	fake.read_bytes = 0;
-	atomic_store(&fake.engine.peers[0].release_slabs, UINT32_MAX);
-	start_keeper();
+	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
+	start_repair();
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
+		repair_wait(&fake.engine, after_ms(LONG_MS));
 	while (slabs_on(0) > 0);
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	assert_true(fake.read_bytes > PAGES * PAGE_BYTES);
-	assert_int_equal(atomic_load(&fake.engine.keeper.read_pages) *
+	assert_int_equal(atomic_load(&fake.engine.repair.read_pages) *
 				 PAGE_BYTES,
 			 fake.read_bytes);
-	assert_int_equal(fake.engine.keeper.rated_pages,
-			 atomic_load(&fake.engine.keeper.read_pages));
-	assert_int_equal(atomic_load(&fake.engine.keeper.copied_pages),
+	assert_int_equal(fake.engine.repair.rated_pages,
+			 atomic_load(&fake.engine.repair.read_pages));
+	assert_int_equal(atomic_load(&fake.engine.repair.copied_pages),
 			 PAGES / 2);
 	end_scheme();
 }
 
-/* A part missed writes, and nobody else has them right any more. */
+/* A shard missed writes, and nobody else has them right any more. */
 static void repaired_without_what_is_wrong(void)
 {
-	uint32_t parts = fake.engine.redundancy.parts;
+	uint32_t shards = fake.engine.redundancy.shards;
 
-	if (parts == fake.engine.redundancy.need)
+	if (shards == fake.engine.redundancy.need)
 		return;
 	take_away(0);
-	peer_stays_away(&fake.engine.peers[0]);
+	server_stays_away(&fake.engine.servers[0]);
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
 	for (uint64_t page = 0; page < PAGES; page += 3)
 		spoil_everywhere(page);
 	atomic_store(&fake.sessions[0].no_repair, false);
-	start_keeper();
+	start_repair();
 	do
-		keeper_wait(&fake.engine, after_ms(LONG_MS));
-	while (atomic_load(&fake.engine.keeper.short_slabs));
-	assert_int_equal(stale_units(), 0);
+		repair_wait(&fake.engine, after_ms(LONG_MS));
+	while (atomic_load(&fake.engine.repair.short_slabs));
+	assert_int_equal(stale_chunks(), 0);
 	assert_lost((PAGES + 2) / 3);
-	keeper_stop(&fake.engine);
+	repair_stop(&fake.engine);
 	for (uint64_t page = 0; page < PAGES; page++) {
 		if (page % 3)
 			assert_page_right(page);

@@ -1,4 +1,4 @@
-/* Every row is the page itself. */
+/* Every shard index is the page itself. */
 #include "redundancy.h"
 
 #include <errno.h>
@@ -20,26 +20,27 @@ static void copies_destroy(struct redundancy *r)
 static void copies_encode(const struct redundancy *r, const uint8_t *pages,
 			  uint32_t n_pages, uint8_t *const *shares)
 {
-	for (uint32_t p = 0; p < r->parts; p++)
+	for (uint32_t p = 0; p < r->shards; p++)
 		copy(shares[p], pages, n_pages);
 }
 
-static void copies_decode(const struct redundancy *r, const uint32_t *rows,
+static void copies_decode(const struct redundancy *r, const uint32_t *indexes,
 			  const uint8_t *const *shares, uint32_t n_pages,
 			  uint8_t *pages)
 {
 	(void)r;
-	(void)rows;
+	(void)indexes;
 	copy(pages, shares[0], n_pages);
 }
 
-static void copies_reconstruct(const struct redundancy *r, const uint32_t *rows,
+static void copies_reconstruct(const struct redundancy *r,
+			       const uint32_t *indexes,
 			       const uint8_t *const *shares, uint32_t n_pages,
-			       uint32_t row, uint8_t *share)
+			       uint32_t index, uint8_t *share)
 {
 	(void)r;
-	(void)rows;
-	(void)row;
+	(void)indexes;
+	(void)index;
 	copy(share, shares[0], n_pages);
 }
 
@@ -52,16 +53,16 @@ static const struct redundancy_ops copies_ops = {
 };
 
 int redundancy_create_copies(struct redundancy *r, uint32_t n,
-			     struct reason *why)
+			     struct error *why)
 {
 	if (n < 1 || n > REDUNDANCY_MAX_COPIES) {
-		reason_set(why, "%u copies of a page: allowed are 1 to %u", n,
-			   REDUNDANCY_MAX_COPIES);
+		error_set(why, "%u copies of a page: allowed are 1 to %u", n,
+			  REDUNDANCY_MAX_COPIES);
 		return -EINVAL;
 	}
 	*r = (struct redundancy){
 		.ops = &copies_ops,
-		.parts = n,
+		.shards = n,
 		.need = 1,
 		.unit_bytes = PAGE_BYTES,
 		.direct = true,

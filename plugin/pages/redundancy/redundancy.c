@@ -8,7 +8,7 @@
 #include "pages/pagemap.h"
 #include "size.h"
 
-/* More than one, so that shares are longer than a unit. */
+/* More than one, so that shares are longer than a chunk. */
 #define PROOF_PAGES 2u
 #define PROOF_BYTES (PROOF_PAGES * PAGE_BYTES)
 
@@ -25,8 +25,8 @@ struct proof {
 	uint8_t pages[PROOF_BYTES];
 	uint8_t back[PROOF_BYTES];
 	uint8_t again[PROOF_BYTES];
-	uint8_t room[REDUNDANCY_MAX_PARTS][PROOF_BYTES];
-	uint8_t *shares[REDUNDANCY_MAX_PARTS];
+	uint8_t room[REDUNDANCY_MAX_SHARDS][PROOF_BYTES];
+	uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 };
 
 /* Bytes without a pattern: what one wrong table makes of them differs from what
@@ -41,70 +41,72 @@ static void fill_proof(struct proof *proof)
 		x ^= x << 5;
 		proof->pages[i] = (uint8_t)(x >> 24);
 	}
-	for (uint32_t p = 0; p < REDUNDANCY_MAX_PARTS; p++)
+	for (uint32_t p = 0; p < REDUNDANCY_MAX_SHARDS; p++)
 		proof->shares[p] = proof->room[p];
 }
 
-/* Do the rows of MASK give back the pages, and all other rows? */
+/* Do the shard indexes of MASK give back the pages, and all other shard
+ * indexes? */
 static bool prove_set(const struct redundancy *r, struct proof *proof,
 		      uint32_t mask)
 {
 	size_t share_bytes = (size_t)PROOF_PAGES * r->unit_bytes;
-	const uint8_t *shares[REDUNDANCY_MAX_PARTS];
-	uint32_t rows[REDUNDANCY_MAX_PARTS], n = 0;
+	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
+	uint32_t indexes[REDUNDANCY_MAX_SHARDS], n = 0;
 
-	for (uint32_t row = 0; row < r->parts; row++) {
-		if (mask & 1u << row) {
-			rows[n] = row;
-			shares[n++] = proof->shares[row];
+	for (uint32_t index = 0; index < r->shards; index++) {
+		if (mask & 1u << index) {
+			indexes[n] = index;
+			shares[n++] = proof->shares[index];
 		}
 	}
 	memset(proof->back, 0, sizeof proof->back);
-	redundancy_decode(r, rows, shares, PROOF_PAGES, proof->back);
+	redundancy_decode(r, indexes, shares, PROOF_PAGES, proof->back);
 	if (memcmp(proof->back, proof->pages, sizeof proof->pages) != 0)
 		return false;
-	for (uint32_t row = 0; row < r->parts; row++) {
-		if (mask & 1u << row)
+	for (uint32_t index = 0; index < r->shards; index++) {
+		if (mask & 1u << index)
 			continue;
 		memset(proof->again, 0, share_bytes);
-		redundancy_reconstruct(r, rows, shares, PROOF_PAGES, row,
+		redundancy_reconstruct(r, indexes, shares, PROOF_PAGES, index,
 				       proof->again);
-		if (memcmp(proof->again, proof->shares[row], share_bytes) != 0)
+		if (memcmp(proof->again, proof->shares[index], share_bytes) !=
+		    0)
 			return false;
 	}
 	return true;
 }
 
 static void tell_set(const struct redundancy *r, uint32_t mask,
-		     struct reason *why)
+		     struct error *why)
 {
-	char list[REDUNDANCY_MAX_PARTS * 3 + 1] = "";
+	char list[REDUNDANCY_MAX_SHARDS * 3 + 1] = "";
 	size_t at = 0;
 
-	for (uint32_t row = 0; row < r->parts; row++) {
-		if (mask & 1u << row)
+	for (uint32_t index = 0; index < r->shards; index++) {
+		if (mask & 1u << index)
 			at += (size_t)snprintf(list + at, sizeof list - at,
-					       " %u", row);
+					       " %u", index);
 	}
-	reason_set(why,
-		   "%u+%u shares: a known page does not come back from rows%s: "
-		   "ISA-L computes wrongly on this processor; use replicas=, "
-		   "or another version of ISA-L",
-		   r->need, r->parts - r->need, list);
+	error_set(why,
+		  "%u+%u shares: a known page does not come back from rows%s: "
+		  "ISA-L computes wrongly on this processor; use replicas=, "
+		  "or another version of ISA-L",
+		  r->need, r->shards - r->need, list);
 }
 
-int redundancy_prove(const struct redundancy *r, struct reason *why)
+int redundancy_prove(const struct redundancy *r, struct error *why)
 {
 	struct proof *proof = malloc(sizeof *proof);
 	int rc = 0;
 
 	if (!proof) {
-		reason_set(why, "no memory to prove the shares of a page");
+		error_set(why, "no memory to prove the shares of a page");
 		return -ENOMEM;
 	}
 	fill_proof(proof);
 	redundancy_encode(r, proof->pages, PROOF_PAGES, proof->shares);
-	for (uint32_t mask = 0; mask < 1u << r->parts && !rc; mask++) {
+	for (uint32_t mask = 0; mask < 1u << r->shards && !rc; mask++) {
 		if ((uint32_t)__builtin_popcount(mask) == r->need &&
 		    !prove_set(r, proof, mask)) {
 			tell_set(r, mask, why);

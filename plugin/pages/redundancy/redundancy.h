@@ -1,13 +1,14 @@
 /* How a page becomes what the servers hold: copies of it, or Reed-Solomon
- * shares.  A slab has PARTS parts, each on another server; part p holds row p
- * of every page.  Any NEED rows give the page back.
+ * shares.  A slab has PARTS shards, each on another server; shard p holds shard
+ * index p of every page.  Any NEED shard indexes give the page back.
  *
- *   copies(N)   parts N,     need 1:  every row is the page
- *   rs(K, M)    parts K + M, need K:  rows 0 to K-1 are the page, cut; the
- *                                     other M are parity
+ *   copies(N)   shards N,     need 1:  every shard index is the page
+ *   rs(K, M)    shards K + M, need K:  shard indexes 0 to K-1 are the page,
+ * cut; the other M are parity
  *
- * A row of one page is a unit of UNIT_BYTES.  The share of a row is what the
- * row has of several pages in turn: page i's unit is at i * unit_bytes.
+ * A shard index of one page is a chunk of CHUNK_BYTES.  The share of a shard
+ * index is what the shard index has of several pages in turn: page i's chunk is
+ * at i * unit_bytes.
  *
  * Nothing above this header asks which of the two it is, but for DIRECT.
  *
@@ -29,7 +30,7 @@
 #define REDUNDANCY_MAX_DATA   8
 #define REDUNDANCY_MIN_PARITY 1
 #define REDUNDANCY_MAX_PARITY 4
-#define REDUNDANCY_MAX_PARTS  (REDUNDANCY_MAX_DATA + REDUNDANCY_MAX_PARITY)
+#define REDUNDANCY_MAX_SHARDS (REDUNDANCY_MAX_DATA + REDUNDANCY_MAX_PARITY)
 
 struct redundancy;
 struct rs_tables;
@@ -40,31 +41,31 @@ struct redundancy_ops {
 	void (*destroy)(struct redundancy *r);
 
 	/* The shares of N_PAGES at PAGES (4096 bytes each, one after the
-	 * other): SHARES[p], for each of the parts, gets n_pages * unit_bytes.
+	 * other): SHARES[p], for each of the shards, gets n_pages * unit_bytes.
 	 * Where the encoding is direct, SHARES[p] may be PAGES. */
 	void (*encode)(const struct redundancy *r, const uint8_t *pages,
 		       uint32_t n_pages, uint8_t *const *shares);
 
-	/* The pages, from NEED shares: SHARES[i] is that of row ROWS[i].  The
-	 * rows are distinct, in any order; any set will do, and data rows alone
-	 * are a plain copy.  Where the encoding is direct, a share may be
-	 * PAGES. */
-	void (*decode)(const struct redundancy *r, const uint32_t *rows,
+	/* The pages, from NEED shares: SHARES[i] is that of shard index
+	 * ROWS[i].  The shard indexes are distinct, in any order; any set will
+	 * do, and data shard indexes alone are a plain copy.  Where the
+	 * encoding is direct, a share may be PAGES. */
+	void (*decode)(const struct redundancy *r, const uint32_t *indexes,
 		       const uint8_t *const *shares, uint32_t n_pages,
 		       uint8_t *pages);
 
-	/* The share of ROW, from NEED shares of other rows, as encode would
-	 * give it: n_pages * unit_bytes. */
-	void (*reconstruct)(const struct redundancy *r, const uint32_t *rows,
+	/* The share of INDEX, from NEED shares of other shard indexes, as
+	 * encode would give it: n_pages * unit_bytes. */
+	void (*reconstruct)(const struct redundancy *r, const uint32_t *indexes,
 			    const uint8_t *const *shares, uint32_t n_pages,
-			    uint32_t row, uint8_t *share);
+			    uint32_t index, uint8_t *share);
 };
 
 struct redundancy {
 	const struct redundancy_ops *ops;
-	uint32_t parts;
+	uint32_t shards;
 	uint32_t need;
-	uint32_t unit_bytes; /* of a page in one part: a multiple of 64 */
+	uint32_t unit_bytes; /* of a page in one shard: a multiple of 64 */
 	/* A share's bytes are the pages themselves: who has the pages can send
 	 * them as any share, and receive any share as pages, and leave encode
 	 * and decode out. */
@@ -75,25 +76,25 @@ struct redundancy {
 
 /* N copies, 1 to REDUNDANCY_MAX_COPIES.  0, or -EINVAL with a line in WHY. */
 int redundancy_create_copies(struct redundancy *r, uint32_t n,
-			     struct reason *why);
-/* K data and M parity rows, within the limits above.  Makes the tables for
- * every set of K rows: 32 * K * M bytes for each, so 4 KiB for 4+2 and 496 KiB
- * for 8+4, populated; and proves them.  0 or a negative errno with a line in
- * WHY; -EIO where the proof fails. */
+			     struct error *why);
+/* K data and M parity shard indexes, within the limits above.  Makes the tables
+ * for every set of K shard indexes: 32 * K * M bytes for each, so 4 KiB for 4+2
+ * and 496 KiB for 8+4, populated; and proves them.  0 or a negative errno with
+ * a line in WHY; -EIO where the proof fails. */
 int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
-			 struct reason *why);
+			 struct error *why);
 void redundancy_destroy(struct redundancy *r);
 
-/* Encodes two known pages, decodes them from every set of NEED rows, and
- * reconstructs every row that is missing from every set.  So what is proven is
- * that, on this processor and with this ISA-L, everything that any later call
- * multiplies with is right; not that memory and processor stay so (that is what
- * checksums are for).
+/* Encodes two known pages, decodes them from every set of NEED shard indexes,
+ * and reconstructs every shard index that is missing from every set.  So what
+ * is proven is that, on this processor and with this ISA-L, everything that any
+ * later call multiplies with is right; not that memory and processor stay so
+ * (that is what checksums are for).
  *
- * There are at most 495 sets (8+4) with 4 missing rows: some 2 ms, and under
- * 0.1 s where ISA-L has no vector instructions.  Allocates while it runs.  0,
- * or -EIO or -ENOMEM with a line in WHY.  What creates calls it. */
-int redundancy_prove(const struct redundancy *r, struct reason *why);
+ * There are at most 495 sets (8+4) with 4 missing shard indexes: some 2 ms, and
+ * under 0.1 s where ISA-L has no vector instructions.  Allocates while it runs.
+ * 0, or -EIO or -ENOMEM with a line in WHY.  What creates calls it. */
+int redundancy_prove(const struct redundancy *r, struct error *why);
 
 /* Parses all of TEXT, "K+M", into *K and *M.  False for anything else, or
  * beyond the limits above; they are untouched then. */
@@ -107,20 +108,20 @@ static inline void redundancy_encode(const struct redundancy *r,
 }
 
 static inline void redundancy_decode(const struct redundancy *r,
-				     const uint32_t *rows,
+				     const uint32_t *indexes,
 				     const uint8_t *const *shares,
 				     uint32_t n_pages, uint8_t *pages)
 {
-	r->ops->decode(r, rows, shares, n_pages, pages);
+	r->ops->decode(r, indexes, shares, n_pages, pages);
 }
 
 static inline void redundancy_reconstruct(const struct redundancy *r,
-					  const uint32_t *rows,
+					  const uint32_t *indexes,
 					  const uint8_t *const *shares,
-					  uint32_t n_pages, uint32_t row,
+					  uint32_t n_pages, uint32_t index,
 					  uint8_t *share)
 {
-	r->ops->reconstruct(r, rows, shares, n_pages, row, share);
+	r->ops->reconstruct(r, indexes, shares, n_pages, index, share);
 }
 
 #endif

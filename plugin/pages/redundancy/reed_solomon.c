@@ -1,17 +1,17 @@
 /* Reed-Solomon shares, by ISA-L.
  *
- * Row r of the Cauchy matrix times the K pieces of a page is the unit of row r;
- * the first K rows are the identity.  Any K rows have an inverse, so for any
- * set of K rows at hand, each of the M others is a fixed combination of them.
- * Those combinations, as the tables that ISA-L multiplies with, are made at
- * create for every set.
+ * Row r of the Cauchy matrix times the K pieces of a page is the chunk of shard
+ * index r; the first K shard indexes are the identity.  Any K shard indexes
+ * have an inverse, so for any set of K shard indexes at hand, each of the M
+ * others is a fixed combination of them. Those combinations, as the tables that
+ * ISA-L multiplies with, are made at create for every set.
  *
  * The tables of a call of ec_init_tables are opaque: since ISA-L 2.31 it
  * depends on the processor how they are laid out.  So no call of ec_encode_data
- * gets a part of them, or more than one call's: encoding has tables for all M
- * parity rows; and each missing row of each set has tables of its own, so that
- * decoding takes the missing data rows one by one, and a reconstruction takes
- * one.
+ * gets a shard of them, or more than one call's: encoding has tables for all M
+ * parity shard indexes; and each missing shard index of each set has tables of
+ * its own, so that decoding takes the missing data shard indexes one by one,
+ * and a reconstruction takes one.
  */
 #include "redundancy.h"
 
@@ -26,95 +26,101 @@
 /* What ec_init_tables may use for each coefficient. */
 #define TABLE_BYTES 32u
 /* Vector instructions take whole blocks of this many bytes. */
-#define UNIT_ALIGN 64u
+#define CHUNK_ALIGN 64u
 
-/* K rows at hand, ascending, and the M others, ascending. */
-struct row_set {
+/* K shard indexes at hand, ascending, and the M others, ascending. */
+struct index_set {
 	uint8_t at_hand[REDUNDANCY_MAX_DATA];
 	uint8_t missing[REDUNDANCY_MAX_PARITY];
-	uint8_t *tables; /* of the M missing rows, a call's for each */
+	uint8_t *tables; /* of the M missing shard indexes, a call's for each */
 };
 
 struct rs_tables {
-	uint32_t last_bytes; /* of the page in the last data row's unit */
+	uint32_t last_bytes; /* of the page in the last data shard index's chunk
+			      */
 	uint32_t n_sets;
-	uint32_t row_bytes;   /* that the tables of one row take */
-	struct row_set *sets; /* [n_sets] */
-	uint8_t *encode;      /* one call's, of all M parity rows */
-	uint8_t *tables;      /* all of them: encode's, then the sets' */
-	uint16_t set_of[1u << REDUNDANCY_MAX_PARTS]; /* by mask of rows */
+	uint32_t index_bytes;	/* that the tables of one shard index take */
+	struct index_set *sets; /* [n_sets] */
+	uint8_t *encode;	/* one call's, of all M parity shard indexes */
+	uint8_t *tables;	/* all of them: encode's, then the sets' */
+	uint16_t set_of[1u << REDUNDANCY_MAX_SHARDS]; /* by mask of shard
+							 indexes */
 };
 
 /* --- at create --- */
 
-static void fill_row_set(struct row_set *set, uint32_t mask, uint32_t parts)
+static void fill_index_set(struct index_set *set, uint32_t mask,
+			   uint32_t shards)
 {
 	uint32_t at_hand = 0, missing = 0;
 
-	for (uint32_t row = 0; row < parts; row++) {
-		if (mask & 1u << row)
-			set->at_hand[at_hand++] = (uint8_t)row;
+	for (uint32_t index = 0; index < shards; index++) {
+		if (mask & 1u << index)
+			set->at_hand[at_hand++] = (uint8_t)index;
 		else
-			set->missing[missing++] = (uint8_t)row;
+			set->missing[missing++] = (uint8_t)index;
 	}
 }
 
-/* Row ROW of MATRIX times INVERSE: what each row at hand counts for in it. */
-static void combine_row(const uint8_t *matrix, const uint8_t *inverse,
-			uint32_t k, uint32_t row, uint8_t *coefficients)
+/* Row INDEX of MATRIX times INVERSE: what each shard index at hand counts for
+ * in it. */
+static void combine_index(const uint8_t *matrix, const uint8_t *inverse,
+			  uint32_t k, uint32_t index, uint8_t *coefficients)
 {
 	for (uint32_t j = 0; j < k; j++) {
 		uint8_t sum = 0;
 
 		for (uint32_t i = 0; i < k; i++)
-			sum ^= gf_mul(matrix[row * k + i], inverse[i * k + j]);
+			sum ^= gf_mul(matrix[index * k + i],
+				      inverse[i * k + j]);
 		coefficients[j] = sum;
 	}
 }
 
-static int fill_tables(const struct rs_tables *t, const struct row_set *set,
+static int fill_tables(const struct rs_tables *t, const struct index_set *set,
 		       const uint8_t *matrix, uint32_t k, uint32_t m)
 {
-	uint8_t part[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
+	uint8_t shard[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
 	uint8_t inverse[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
 	uint8_t coefficients[REDUNDANCY_MAX_DATA];
 
 	for (uint32_t i = 0; i < k; i++)
-		memcpy(part + i * k, matrix + set->at_hand[i] * k, k);
-	if (gf_invert_matrix(part, inverse, (int)k))
+		memcpy(shard + i * k, matrix + set->at_hand[i] * k, k);
+	if (gf_invert_matrix(shard, inverse, (int)k))
 		return -EINVAL;
 	for (uint32_t i = 0; i < m; i++) {
-		combine_row(matrix, inverse, k, set->missing[i], coefficients);
+		combine_index(matrix, inverse, k, set->missing[i],
+			      coefficients);
 		ec_init_tables((int)k, 1, coefficients,
-			       set->tables + i * t->row_bytes);
+			       set->tables + i * t->index_bytes);
 	}
 	return 0;
 }
 
-static uint32_t count_sets(uint32_t parts, uint32_t k)
+static uint32_t count_sets(uint32_t shards, uint32_t k)
 {
 	uint32_t n = 0;
 
-	for (uint32_t mask = 0; mask < 1u << parts; mask++)
+	for (uint32_t mask = 0; mask < 1u << shards; mask++)
 		n += (uint32_t)__builtin_popcount(mask) == k;
 	return n;
 }
 
 static int fill_sets(struct rs_tables *t, uint32_t k, uint32_t m)
 {
-	uint8_t matrix[REDUNDANCY_MAX_PARTS * REDUNDANCY_MAX_DATA];
-	uint32_t parts = k + m, n = 0;
+	uint8_t matrix[REDUNDANCY_MAX_SHARDS * REDUNDANCY_MAX_DATA];
+	uint32_t shards = k + m, n = 0;
 
-	gf_gen_cauchy1_matrix(matrix, (int)parts, (int)k);
+	gf_gen_cauchy1_matrix(matrix, (int)shards, (int)k);
 	ec_init_tables((int)k, (int)m, matrix + k * k, t->encode);
-	for (uint32_t mask = 0; mask < 1u << parts; mask++) {
-		struct row_set *set = &t->sets[n];
+	for (uint32_t mask = 0; mask < 1u << shards; mask++) {
+		struct index_set *set = &t->sets[n];
 		int rc;
 
 		if ((uint32_t)__builtin_popcount(mask) != k)
 			continue;
-		fill_row_set(set, mask, parts);
-		set->tables = t->encode + (size_t)(n + 1) * m * t->row_bytes;
+		fill_index_set(set, mask, shards);
+		set->tables = t->encode + (size_t)(n + 1) * m * t->index_bytes;
 		rc = fill_tables(t, set, matrix, k, m);
 		if (rc)
 			return rc;
@@ -141,8 +147,8 @@ static struct rs_tables *make_tables(uint32_t k, uint32_t m,
 	if (!t)
 		return NULL;
 	t->n_sets = count_sets(k + m, k);
-	t->row_bytes = k * TABLE_BYTES;
-	table_bytes = (size_t)(t->n_sets + 1) * m * t->row_bytes;
+	t->index_bytes = k * TABLE_BYTES;
+	table_bytes = (size_t)(t->n_sets + 1) * m * t->index_bytes;
 	t->sets = calloc(t->n_sets, sizeof *t->sets);
 	t->tables = aligned_alloc(TABLE_BYTES, table_bytes);
 	t->encode = t->tables;
@@ -156,89 +162,92 @@ static struct rs_tables *make_tables(uint32_t k, uint32_t m,
 
 /* --- coding --- */
 
-static const struct row_set *find_set(const struct redundancy *r,
-				      const uint32_t *rows)
+static const struct index_set *find_set(const struct redundancy *r,
+					const uint32_t *indexes)
 {
 	uint32_t mask = 0;
 
 	for (uint32_t i = 0; i < r->need; i++)
-		mask |= 1u << rows[i];
+		mask |= 1u << indexes[i];
 	return &r->rs->sets[r->rs->set_of[mask]];
 }
 
-/* The shares by row, NULL where there is none. */
-static void sort_shares(const struct redundancy *r, const uint32_t *rows,
-			const uint8_t *const *shares, const uint8_t **by_row)
+/* The shares by shard index, NULL where there is none. */
+static void sort_shares(const struct redundancy *r, const uint32_t *indexes,
+			const uint8_t *const *shares, const uint8_t **by_index)
 {
-	memset(by_row, 0, sizeof *by_row * REDUNDANCY_MAX_PARTS);
+	memset(by_index, 0, sizeof *by_index * REDUNDANCY_MAX_SHARDS);
 	for (uint32_t i = 0; i < r->need; i++)
-		by_row[rows[i]] = shares[i];
+		by_index[indexes[i]] = shares[i];
 }
 
-/* The missing row number MISSING of SET, BYTES of it.  ISA-L takes pointers to
- * what it only reads without const. */
-static void multiply(const struct redundancy *r, const struct row_set *set,
+/* The missing shard index number MISSING of SET, BYTES of it.  ISA-L takes
+ * pointers to what it only reads without const. */
+static void multiply(const struct redundancy *r, const struct index_set *set,
 		     uint32_t missing, uint8_t **from, uint8_t *to,
 		     uint32_t bytes)
 {
 	ec_encode_data((int)bytes, (int)r->need, 1,
-		       set->tables + missing * r->rs->row_bytes, from, &to);
+		       set->tables + missing * r->rs->index_bytes, from, &to);
 }
 
-/* The bytes of a page that data row ROW has. */
-static uint32_t row_bytes(const struct redundancy *r, uint32_t row)
+/* The bytes of a page that data shard index INDEX has. */
+static uint32_t index_bytes(const struct redundancy *r, uint32_t index)
 {
-	return row + 1 < r->need ? r->unit_bytes : r->rs->last_bytes;
+	return index + 1 < r->need ? r->unit_bytes : r->rs->last_bytes;
 }
 
 static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 		      uint32_t n_pages, uint8_t *const *shares)
 {
-	uint32_t unit = r->unit_bytes, last = r->need - 1;
-	uint8_t *all[REDUNDANCY_MAX_PARTS];
+	uint32_t chunk = r->unit_bytes, last = r->need - 1;
+	uint8_t *all[REDUNDANCY_MAX_SHARDS];
 
-	memcpy(all, shares, sizeof *all * r->parts);
-	for (uint32_t row = 0; row < r->need; row++) {
-		uint32_t bytes = row_bytes(r, row);
+	memcpy(all, shares, sizeof *all * r->shards);
+	for (uint32_t index = 0; index < r->need; index++) {
+		uint32_t bytes = index_bytes(r, index);
 
 		for (uint32_t i = 0; i < n_pages; i++) {
-			uint8_t *to = all[row] + (size_t)i * unit;
+			uint8_t *to = all[index] + (size_t)i * chunk;
 
-			memcpy(to, pages + (size_t)i * PAGE_BYTES + row * unit,
+			memcpy(to,
+			       pages + (size_t)i * PAGE_BYTES + index * chunk,
 			       bytes);
-			if (row == last)
-				memset(to + bytes, 0, unit - bytes);
+			if (index == last)
+				memset(to + bytes, 0, chunk - bytes);
 		}
 	}
-	ec_encode_data((int)(n_pages * unit), (int)r->need,
-		       (int)(r->parts - r->need), r->rs->encode, all,
+	ec_encode_data((int)(n_pages * chunk), (int)r->need,
+		       (int)(r->shards - r->need), r->rs->encode, all,
 		       all + r->need);
 }
 
-/* The data rows of one page that are missing: the N_MISSING first of SET. */
-static void recover_page(const struct redundancy *r, const struct row_set *set,
-			 uint32_t n_missing, uint8_t **from, uint8_t *page)
+/* The data shard indexes of one page that are missing: the N_MISSING first of
+ * SET. */
+static void recover_page(const struct redundancy *r,
+			 const struct index_set *set, uint32_t n_missing,
+			 uint8_t **from, uint8_t *page)
 {
-	/* The last row's padding has no room in the page. */
+	/* The last shard index's padding has no room in the page. */
 	for (uint32_t i = 0; i < n_missing; i++) {
-		uint32_t row = set->missing[i];
+		uint32_t index = set->missing[i];
 
-		multiply(r, set, i, from, page + row * r->unit_bytes,
-			 row_bytes(r, row));
+		multiply(r, set, i, from, page + index * r->unit_bytes,
+			 index_bytes(r, index));
 	}
 }
 
-static void rs_decode(const struct redundancy *r, const uint32_t *rows,
+static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
 		      const uint8_t *const *shares, uint32_t n_pages,
 		      uint8_t *pages)
 {
-	const struct row_set *set = find_set(r, rows);
-	const uint8_t *by_row[REDUNDANCY_MAX_PARTS];
+	const struct index_set *set = find_set(r, indexes);
+	const uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint8_t *from[REDUNDANCY_MAX_DATA];
 	uint32_t n_missing = 0;
 
-	sort_shares(r, rows, shares, by_row);
-	while (n_missing < r->parts - r->need &&
+	sort_shares(r, indexes, shares, by_index);
+	while (n_missing < r->shards - r->need &&
 	       set->missing[n_missing] < r->need)
 		n_missing++;
 	for (uint32_t i = 0; i < n_pages; i++) {
@@ -246,31 +255,31 @@ static void rs_decode(const struct redundancy *r, const uint32_t *rows,
 		size_t at = (size_t)i * r->unit_bytes;
 
 		for (uint32_t j = 0; j < r->need; j++) {
-			uint32_t row = set->at_hand[j];
+			uint32_t index = set->at_hand[j];
 
-			from[j] = (uint8_t *)(uintptr_t)by_row[row] + at;
-			if (row < r->need)
-				memcpy(page + row * r->unit_bytes, from[j],
-				       row_bytes(r, row));
+			from[j] = (uint8_t *)(uintptr_t)by_index[index] + at;
+			if (index < r->need)
+				memcpy(page + index * r->unit_bytes, from[j],
+				       index_bytes(r, index));
 		}
 		if (n_missing)
 			recover_page(r, set, n_missing, from, page);
 	}
 }
 
-static void rs_reconstruct(const struct redundancy *r, const uint32_t *rows,
+static void rs_reconstruct(const struct redundancy *r, const uint32_t *indexes,
 			   const uint8_t *const *shares, uint32_t n_pages,
-			   uint32_t row, uint8_t *share)
+			   uint32_t index, uint8_t *share)
 {
-	const struct row_set *set = find_set(r, rows);
-	const uint8_t *by_row[REDUNDANCY_MAX_PARTS];
+	const struct index_set *set = find_set(r, indexes);
+	const uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint8_t *from[REDUNDANCY_MAX_DATA];
 	uint32_t missing = 0;
 
-	sort_shares(r, rows, shares, by_row);
+	sort_shares(r, indexes, shares, by_index);
 	for (uint32_t j = 0; j < r->need; j++)
-		from[j] = (uint8_t *)(uintptr_t)by_row[set->at_hand[j]];
-	while (set->missing[missing] != row)
+		from[j] = (uint8_t *)(uintptr_t)by_index[set->at_hand[j]];
+	while (set->missing[missing] != index)
 		missing++;
 	multiply(r, set, missing, from, share, n_pages * r->unit_bytes);
 }
@@ -289,38 +298,38 @@ static const struct redundancy_ops rs_ops = {
 };
 
 int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
-			 struct reason *why)
+			 struct error *why)
 {
 	uint32_t piece = (PAGE_BYTES + k - 1) / (k ? k : 1);
 	int rc;
 
 	if (k < REDUNDANCY_MIN_DATA || k > REDUNDANCY_MAX_DATA ||
 	    m < REDUNDANCY_MIN_PARITY || m > REDUNDANCY_MAX_PARITY) {
-		reason_set(why,
-			   "%u+%u shares of a page: allowed are %u to %u "
-			   "of data and %u to %u of parity",
-			   k, m, REDUNDANCY_MIN_DATA, REDUNDANCY_MAX_DATA,
-			   REDUNDANCY_MIN_PARITY, REDUNDANCY_MAX_PARITY);
+		error_set(why,
+			  "%u+%u shares of a page: allowed are %u to %u "
+			  "of data and %u to %u of parity",
+			  k, m, REDUNDANCY_MIN_DATA, REDUNDANCY_MAX_DATA,
+			  REDUNDANCY_MIN_PARITY, REDUNDANCY_MAX_PARITY);
 		return -EINVAL;
 	}
 	*r = (struct redundancy){
 		.ops = &rs_ops,
-		.parts = k + m,
+		.shards = k + m,
 		.need = k,
 		.unit_bytes =
-			(piece + UNIT_ALIGN - 1) / UNIT_ALIGN * UNIT_ALIGN,
+			(piece + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN,
 	};
 	r->rs = make_tables(k, m, &r->memory_bytes);
 	if (!r->rs) {
-		reason_set(why, "no memory for the tables of %u+%u shares", k,
-			   m);
+		error_set(why, "no memory for the tables of %u+%u shares", k,
+			  m);
 		return -ENOMEM;
 	}
 	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->unit_bytes;
 	rc = fill_sets(r->rs, k, m);
 	if (rc)
-		reason_set(why, "%u+%u shares: a set of rows has no inverse", k,
-			   m);
+		error_set(why, "%u+%u shares: a set of rows has no inverse", k,
+			  m);
 	else
 		rc = redundancy_prove(r, why);
 	if (rc)
