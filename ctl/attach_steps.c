@@ -16,12 +16,12 @@
 #include "nbddev.h"
 #include "nbdexport.h"
 #include "nbdkit.h"
-#include "vmtune.h"
 #include "run.h"
 #include "size.h"
 #include "swapinfo.h"
 #include "teardown.h"
 #include "times.h"
+#include "vmtune.h"
 
 #define STEP_NS (30 * NS_PER_S)
 

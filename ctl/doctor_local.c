@@ -18,8 +18,8 @@
 #include "ctlsock.h"
 #include "execroom.h"
 #include "nbddev.h"
-#include "vmtune.h"
 #include "run.h"
+#include "vmtune.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57

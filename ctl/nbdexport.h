@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "nbd_netlink.h"
 #include "error.h"
+#include "nbd_netlink.h"
 
 struct nbdexport {
 	uint64_t size_bytes;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "options.h"
 #include "error.h"
+#include "options.h"
 #include "statedir.h"
 
 #define TARGETS_MAX	       512

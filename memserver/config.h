@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "net.h"
 #include "error.h"
+#include "net.h"
 #include "wire.h"
 
 #define CONFIG_LISTEN_MAX 16

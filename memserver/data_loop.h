@@ -6,9 +6,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "error.h"
 #include "list.h"
 #include "mail.h"
-#include "error.h"
 
 struct server;
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net.h"
 #include "error.h"
+#include "net.h"
 #include "slab.h"
 
 struct lane_domain;

@@ -8,9 +8,9 @@
 
 #include "clock.h"
 #include "config.h"
+#include "filelimit.h"
 #include "grant.h"
 #include "host.h"
-#include "filelimit.h"
 #include "log.h"
 #include "output.h"
 #include "ownfile.h"

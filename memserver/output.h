@@ -4,8 +4,8 @@
 #ifndef RSWAP_MEMSERVER_OUTPUT_H
 #define RSWAP_MEMSERVER_OUTPUT_H
 
-#include "net.h"
 #include "error.h"
+#include "net.h"
 
 /* Before the first thread; log_stop at the end.  0, or a negative errno and
  * WHY.

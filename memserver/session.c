@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "control.h"
 #include "clock.h"
+#include "control.h"
 #include "grant.h"
 #include "held.h"
 #include "lane_rdma.h"

@@ -30,8 +30,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "list.h"
 #include "error.h"
+#include "list.h"
 #include "work.h"
 
 struct slab_pool;

@@ -10,8 +10,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "mail.h"
 #include "error.h"
+#include "mail.h"
 
 /* Embedded in what is to be done.  Belongs to the queue from workq_submit
  * until `done` runs, or until `run` returns where there is no `done`: then

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/transfer.h"
 #include "clock.h"
-#include "pages/crc32c.h"
+#include "io/transfer.h"
 #include "log.h"
+#include "pages/crc32c.h"
 #include "servers/session.h"
 #include "size.h"
 #include "times.h"

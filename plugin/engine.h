@@ -22,16 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pages/checksum.h"
-#include "servers/fallback.h"
-#include "repair/repair.h"
-#include "pages/lane.h"
-#include "net.h"
-#include "pages/pagemap.h"
-#include "servers/server.h"
 #include "error.h"
+#include "net.h"
+#include "pages/checksum.h"
+#include "pages/lane.h"
+#include "pages/pagemap.h"
 #include "pages/redundancy/redundancy.h"
 #include "pages/slab.h"
+#include "repair/repair.h"
+#include "servers/fallback.h"
+#include "servers/server.h"
 
 struct engine_config {
 	struct net_name *servers; /* [n_servers], the caller's */

@@ -11,13 +11,13 @@
 #include <nbdkit-plugin.h>
 
 #include "clock.h"
-#include "service/config.h"
 #include "engine.h"
-#include "service/lifecycle.h"
 #include "log.h"
+#include "service/config.h"
+#include "service/lifecycle.h"
 #include "service/safety.h"
-#include "size.h"
 #include "service/status.h"
+#include "size.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 

@@ -14,10 +14,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "transfer.h"
 #include "clock.h"
-#include "servers/placement.h"
 #include "plan.h"
+#include "servers/placement.h"
+#include "transfer.h"
 #include "verify.h"
 
 static void count(_Atomic uint64_t *counter, uint64_t n)

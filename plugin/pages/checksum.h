@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "crc32c.h"
-#include "pagemap.h"
 #include "error.h"
+#include "pagemap.h"
 
 /* What a page's bytes add up to.  Any thread; pure. */
 static inline uint32_t checksum_page(const void *page)

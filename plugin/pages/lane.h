@@ -37,8 +37,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pagemap.h"
 #include "error.h"
+#include "pagemap.h"
 #include "pages/redundancy/redundancy.h"
 #include "slab.h"
 #include "transport/transport.h"

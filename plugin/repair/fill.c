@@ -4,9 +4,9 @@
 
 #include <errno.h>
 
-#include "io/transfer.h"
 #include "clock.h"
 #include "engine.h"
+#include "io/transfer.h"
 #include "io/verify.h"
 
 /* Sleeps as long as it takes to keep to the rate, which is for all pages that

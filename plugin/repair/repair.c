@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/transfer.h"
 #include "clock.h"
 #include "engine.h"
+#include "io/transfer.h"
 #include "log.h"
 #include "servers/placement.h"
 

@@ -12,9 +12,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "transport/file.h"
 #include "pages/pagemap.h"
 #include "size.h"
+#include "transport/file.h"
 
 #define HEADER_BYTES FALLBACK_HEADER_BYTES
 /* What begins with zeros for this long is nobody's: file systems, partition

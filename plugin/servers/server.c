@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "pages/crc32c.h"
 #include "engine.h"
-#include "repair/repair.h"
+#include "pages/crc32c.h"
 #include "pages/slab.h"
+#include "repair/repair.h"
 
 int server_create(struct server *server, struct engine *engine, uint32_t index,
 		  const struct net_name *name, struct error *why)

@@ -36,9 +36,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "error.h"
 #include "log.h"
 #include "net.h"
-#include "error.h"
 #include "transport/transport.h"
 
 struct engine;

@@ -8,9 +8,9 @@
 
 #include "clock.h"
 #include "fallback.h"
-#include "transport/file.h"
 #include "log.h"
 #include "placement.h"
+#include "transport/file.h"
 
 #define TICK_NS	  NS_PER_S
 #define REPAIR_NS (250 * NS_PER_MS)

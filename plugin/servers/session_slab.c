@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "repair/repair.h"
 #include "placement.h"
+#include "repair/repair.h"
 
 /* How long to wait at a time for others who change a slab that is lost. */
 #define CHANGE_NS (10 * NS_PER_MS)

@@ -56,8 +56,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net.h"
 #include "error.h"
+#include "net.h"
 #include "transport.h"
 #include "wire.h"
 

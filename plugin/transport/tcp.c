@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "transport.h"
 #include "mux.h"
+#include "transport.h"
 
 /* A wait for the first of several multiplexed connections looks at each for
  * this long, at first and at most. */

@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "net.h"
 #include "error.h"
+#include "net.h"
 #include "wire.h"
 
 /* The most transfers that a channel carries at a time. */

@@ -36,9 +36,9 @@
 
 #include <libnbd.h>
 
+#include "torture.h"
 #include "latency.h"
 #include "model.h"
-#include "torture.h"
 #include "value.h"
 
 #define NS	       1000000000ull

@@ -1,7 +1,7 @@
 /* plugin/service/config.c, with stand-ins for what it uses of nbdkit. */
+#include "clock.h"
 #include "service/config.h"
 #include "support.h"
-#include "clock.h"
 #include "times.h"
 
 #include <errno.h>

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "transport/file.h"
 #include "support.h"
+#include "transport/file.h"
 
 #define SLOT	     (64u << 10)
 #define SLOTS	     4

@@ -1,7 +1,7 @@
 /* Several lanes on the multiplexed connections of one server, each with a
  * thread of its own. */
-#include "tcp_server.h"
 #include "support.h"
+#include "tcp_server.h"
 #include "transport/transport.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* The RDMA transport's channels and links, over mocked verbs. */
 #include "mock_verbs.h"
-#include "transport/rdma.h"
 #include "support.h"
+#include "transport/rdma.h"
 
 #include <errno.h>
 #include <netinet/in.h>

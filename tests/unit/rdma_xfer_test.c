@@ -1,7 +1,7 @@
 /* The RDMA transport's transfers, over mocked verbs. */
 #include "mock_verbs.h"
-#include "transport/rdma.h"
 #include "support.h"
+#include "transport/rdma.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
-#include "transport/spin.h"
 #include "support.h"
+#include "transport/spin.h"
 
 /* A wait whose spin, where there is one, ends so.  Whether there was one. */
 static bool wait_once(struct spin *spin, bool in_time)

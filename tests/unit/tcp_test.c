@@ -1,5 +1,5 @@
-#include "tcp_server.h"
 #include "support.h"
+#include "tcp_server.h"
 #include "transport/transport.h"
 
 #include <errno.h>

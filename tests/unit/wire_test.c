@@ -1,5 +1,5 @@
-#include "wire.h"
 #include "support.h"
+#include "wire.h"
 
 /* What a decoder says of a whole message in BUF. */
 static enum wire_verdict decode(const unsigned char *buf,

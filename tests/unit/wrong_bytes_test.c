@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "repair/repair.h"
 #include "log.h"
+#include "repair/repair.h"
 
 #define SERVERS 4
 #define PAGES	14u /* of the first slab */
