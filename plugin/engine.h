@@ -1,15 +1,17 @@
 /* The page engine: everything between a front end (nbdkit's callbacks) and the
  * transports.  A request travels
  *
- *   front end -> io/request.c -> io/plan.c -> pages/pagemap.c -> pages/slab.c
- * (-> servers/placement.c -> servers/session.c) -> pages/lane.c ->
- * io/transfer.c -> pages/redundancy/redundancy.h -> transport
+ *   front end
+ *     -> io/request.c -> io/plan.c -> pages/pagemap.c -> pages/slab.c
+ *     (-> servers/placement.c -> servers/session.c)
+ *     -> pages/lane.c -> io/read.c, io/write.c -> io/attempt.c
+ *     -> pages/redundancy/redundancy.h -> transport/transport.h
  *
  * Threads: the front end's threads run requests, as many at a time as it likes;
  * one thread per server (servers/session.c) runs the control connection and
  * everything that is slow: allocating slabs, building and rebuilding lanes,
- * freeing; the repairer (repair/repair.c) repairs and moves what slabs consist
- * of.
+ * freeing; the repairer (repair/repair.c) repairs and moves the shards of
+ * slabs.
  *
  * Lock order: none is needed.  Every lock here (page map, lane pool, slab
  * table, server, repairer) is a leaf, held for a few instructions or while
@@ -44,32 +46,32 @@ struct engine_config {
 	/* How pages are kept: COPIES of them, or DATA + PARITY shares where
 	 * DATA is above 0. */
 	uint32_t copies, data, parity;
-	bool checksum;		     /* keep one of each page, and check */
+	bool checksum;		     /* keep and check one per page */
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
 	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
-	/* How long a server may be away until its shards are begun elsewhere;
-	 * 0: until it is lost. */
+	/* How long a server may be away until the repairer begins its shards
+	 * elsewhere; 0: until the server is lost. */
 	uint64_t repair_after_ns;
 };
 
-/* What one server is given to answer a message or a transfer: less than a
- * request, which has time to be repeated over new connections. */
+/* How long one server has to answer a message or a transfer.  It is less than a
+ * request has, so that the request can be repeated over new connections. */
 uint64_t engine_answer_ns(const struct engine_config *config);
-/* What a server is given to be reached at start, and after how long a silent
- * connection is dead. */
+/* How long the plugin tries to reach a server at start, and after how long a
+ * silent connection is dead. */
 uint64_t engine_reach_ns(const struct engine_config *config);
 
-/* What the lanes do not count. */
+/* Counters beside those of the lanes. */
 struct engine_counters {
 	_Atomic uint64_t local_reads, local_writes; /* that needed no lane */
 	_Atomic uint64_t trims, zeroes;		    /* requests */
 	_Atomic uint64_t zero_pages; /* written as zeros, sent nowhere */
 	_Atomic uint64_t read_errors, write_errors; /* requests that failed */
-	_Atomic uint64_t last_error_ns; /* the last one of both, or 0 */
+	_Atomic uint64_t last_error_ns; /* of the last error, or 0 */
 	_Atomic uint64_t pages_lost;	/* ever */
-	_Atomic uint64_t wrong_reads;	/* that a checksum told */
-	_Atomic uint64_t wrong_lost;	/* pages that no server has right */
+	_Atomic uint64_t wrong_reads;	/* that a checksum caught */
+	_Atomic uint64_t wrong_lost;	/* pages that are right nowhere */
 };
 
 struct engine {
@@ -78,20 +80,21 @@ struct engine {
 	struct slab_table slabs;
 	struct lane_pool lanes;
 	struct redundancy redundancy;
-	struct checksums checksums; /* empty without */
+	struct checksums checksums; /* empty where config.checksum is false */
 	struct fallback fallback;
 	struct repair repair;
 	struct server *servers; /* [n_servers] */
 	uint32_t n_servers;
-	uint64_t attempt_ns; /* what a server is given to answer one try */
+	uint64_t attempt_ns; /* how long a server has to answer an attempt */
 	struct engine_counters counters;
 	uint64_t start_ns;
 };
 
 /* Asks every server whether it can serve CONFIG, without leaving anything
- * there, and opens the fallback, which engine_create takes over; fills
- * *SLAB_BYTES.  0 or a negative errno, and then one line in WHY
- * that names the server or the figures. */
+ * there.  Opens the fallback, which engine_create takes over.  Fills
+ * *SLAB_BYTES.  0 or a negative errno, and then one line in WHY that names the
+ * server or the figures.
+ */
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		 struct fallback *fallback, struct error *why);
 
@@ -99,14 +102,15 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct error *why);
-/* Opens a session on every server and builds all lanes; fails where one server
- * cannot be had until DEADLINE_NS. */
+/* Opens a session on every server and builds all lanes.  Fails where a server
+ * cannot be reached by DEADLINE_NS. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct error *why);
 /* Gives all slabs back and ends the sessions' threads.  Requests that come
- * later fail.  True when none is in flight any more. */
+ * later fail.  True when no request is in flight any more. */
 bool engine_stop(struct engine *engine);
-/* Frees everything.  Stopped, and no request is in flight nor comes. */
+/* Frees everything.  The engine is stopped, no request is in flight, and none
+ * comes. */
 void engine_destroy(struct engine *engine);
 
 /* Bytes that the engine allocated, beyond what the transports register. */
@@ -132,12 +136,12 @@ int engine_write(struct engine *engine, const void *buf, uint64_t count,
 void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);
 
 /* The extent at OFFSET: how many of at most COUNT bytes are all absent, or all
- * not. */
+ * not absent. */
 uint64_t engine_extent(const struct engine *engine, uint64_t count,
 		       uint64_t offset, bool *absent);
 
-/* What PAGE has to be when it is read again.  By its owner, before its state
- * is set. */
+/* Keeps the checksum of BYTES, with which PAGE is checked when it is read.  By
+ * the thread that has locked PAGE, before it sets the page's state. */
 static inline void engine_keep_checksum(struct engine *engine, uint64_t page,
 					const void *bytes)
 {
@@ -152,11 +156,11 @@ static inline bool engine_checksum_fits(const struct engine *engine,
 	       checksums_get(&engine->checksums, page) == checksum_page(bytes);
 }
 
-/* Sets pages and keeps their slabs' counts.  For io/request.c and
- * servers/session.c. */
+/* Sets the state of pages, and keeps the counts of their slabs right.  For
+ * io/request.c and io/write.c. */
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
 		      enum page_state state);
-/* PRESENT pages become LOST, and are counted; how many did. */
+/* PRESENT pages become LOST, and are counted.  Returns how many did. */
 int64_t engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n);
 
 #endif

@@ -1,6 +1,6 @@
-/* The transfers of one try (transfer.h): adding, submitting, waiting, looking
- * at what became of them.  For read.c and write.c; by the holder of the lane.
- */
+/* The transfers of one attempt (io/transfer.h): adding them, submitting them,
+ * waiting for them, and taking their results.  For io/read.c and io/write.c; by
+ * the holder of the lane. */
 #ifndef RSWAP_TRANSFER_TRY_H
 #define RSWAP_TRANSFER_TRY_H
 
@@ -11,36 +11,38 @@ static inline uint32_t count_bits(uint32_t bits)
 	return (uint32_t)__builtin_popcount(bits);
 }
 
-/* Until when a try that begins now may take. */
+/* When an attempt that begins now has to end. */
 uint64_t attempt_until(const struct engine *engine, uint64_t deadline_ns);
 
-/* Makes the lane ready for a new try.  Late transfers of an earlier one keep
- * what they use, as long as there is room beside it; else they are given up. */
+/* Makes the lane ready for a new attempt.  Late transfers of an earlier attempt
+ * keep what they use, as long as there is room beside them; else they are given
+ * up. */
 void attempt_begin(struct engine *engine, struct lane *lane);
 
-/* Memory of the lane for the rest of the try, or NULL. */
+/* Memory of the lane for the rest of the attempt, or NULL. */
 uint8_t *attempt_scratch(const struct engine *engine, struct lane *lane,
 			 uint64_t bytes);
 
-/* Takes the link to the server of SHARD; false where it is not up. */
+/* Takes the link to the server of SHARD; false where the link is not up. */
 bool attempt_hold(const struct engine *engine, struct lane *lane,
 		  const struct slab_shard *shard);
 
-/* Adds the transfer of one run's share, at BUF, to what is to be submitted; the
- * link is held.  False where there is no room. */
+/* Adds the transfer of one run's share, at BUF, to the transfers that
+ * attempt_submit submits.  The link is held.  False where there is no room. */
 bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
 		 uint32_t shard_number, enum xfer_op op, uint8_t *buf);
 
-/* Submits what was added. */
+/* Submits the transfers that were added. */
 void attempt_submit(struct lane *lane, uint64_t deadline_ns);
 
-/* Waits until all of this try's transfers are over, and aborts what is not at
- * DEADLINE_NS. */
+/* Waits until all transfers of this attempt are over.  Aborts the transfers
+ * that are in progress at DEADLINE_NS. */
 void attempt_wait_all(struct lane *lane, uint64_t deadline_ns);
 
-/* Looks at those that are over now, and tells their runs.  BEGIN_NS: when this
- * try's reads began, for the servers' usual times, or 0.  0, or why one failed:
- * -EREMOTEIO before anything else. */
+/* Takes the results of the transfers that are over, and notes them in their
+ * runs.  BEGIN_NS: when this attempt's reads began, for the servers' usual
+ * times, or 0. 0, or the errno of a transfer that failed: -EREMOTEIO before any
+ * other. */
 int attempt_harvest(struct engine *engine, struct lane *lane,
 		    uint64_t begin_ns);
 

@@ -13,25 +13,25 @@ bool plan_is_zero(const void *page);
  * planned, still are. */
 bool plan_is_uniform(const struct engine *engine, const struct lane_run *run);
 
-/* Plans the PRESENT pages, inside whose slabs the lane is then, and zeroes the
- * buffer of the ABSENT ones.  *N becomes less where the piece would have too
- * many runs.  0, -EAGAIN with OBSTACLE, or -EIO for a page that is LOST; the
- * caller leaves in any case (io_leave). */
+/* Plans the PRESENT pages and enters their slabs, and zeroes the buffer of the
+ * ABSENT pages.  *N becomes less where the piece would have too many runs.  0,
+ * -EAGAIN with OBSTACLE, or -EIO for a page that is LOST.  The caller leaves
+ * the slabs in any case (io_leave). */
 int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 	      uint64_t page, uint64_t *n, struct obstacle *obstacle);
 
-/* Plans the pages that are not all zeros; how many of the *N are.  *N as above.
- */
+/* Plans the pages that are not all zeros.  Returns how many of the *N pages are
+ * all zeros.  *N as above. */
 uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
 		    uint64_t page, uint64_t *n);
 
-/* Makes the planned pages the lane's own, in ascending order.  0 or -ETIMEDOUT.
- * In any case plan_unlock follows. */
+/* Locks the planned pages, in ascending order.  0 or -ETIMEDOUT.  In any case
+ * the caller calls plan_unlock later. */
 int plan_lock(struct engine *engine, struct lane *lane, uint64_t deadline_ns);
 void plan_unlock(struct engine *engine, struct lane *lane);
 
 /* Enters the slabs of all runs.  0, or -EAGAIN with OBSTACLE; the caller leaves
- * in any case. */
+ * them in any case (io_leave). */
 int plan_enter(struct lane *lane, struct obstacle *obstacle);
 
 #endif

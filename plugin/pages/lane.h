@@ -2,31 +2,33 @@
  *
  * A lane has a link to every server and, per transport in use, a channel (for
  * RDMA: a registered bounce buffer and a completion queue).  A request takes a
- * free lane, works in it alone, and gives it back.  Lanes are handed out last
- * in, first out, so that few are warm.  Writes may hold only shard of them, so
- * that a burst of swap-out never stands in front of a swap-in.
+ * free lane, works in it alone, and gives it back.  The lane that came back
+ * last is given out first, so that only a few lanes stay in the processor's
+ * caches.  Writes may hold only a part of the lanes, so that a burst of
+ * swap-out never stands in front of a swap-in.
  *
- * A link's word says who may touch it:
+ * A link's word says which thread may touch the link:
  *
- *   0 -------- the session's thread rebuilds it, nobody else touches it
+ *   0          the session's thread rebuilds the link, alone
  *   UP         free for the request that holds the lane
- *   UP|BUSY    that request uses it
- *   BUSY       it was broken meanwhile; the request finds out and lets go
+ *   UP|BUSY    the request uses the link
+ *   BUSY       the link broke meanwhile; the request notices and lets go
  *
- * The session's thread alone sets and clears UP, and closes a link only where
- * neither bit is set; the request alone sets (only where UP) and clears BUSY.
+ * Only the session's thread sets and clears UP.  It closes a link only where
+ * neither bit is set.  Only the request sets BUSY (where the link is UP) and
+ * clears BUSY.
  *
- * A read that was answered by another server than the one it asked first may
- * leave transfers behind that are late: they go into the lane's own scratch
- * memory, and the lane stays out of the free list, parked, until they are over.
- * So does a lane with a channel that is not usable, until the link that is to
- * blame for it is closed (transport.h).
- * Whoever needs it over (lane_reap: who waits for a lane, a session that closes
- * its links, the repairer) looks; a server that is late for too long is given
- * up.
+ * A read asks a second server where the first one is late.  The late transfers
+ * outlive the read: they go into the lane's own scratch memory, and the lane
+ * stays parked, out of the free list, until they are over.  A lane with a
+ * channel that is not usable is parked too, until the link that made the
+ * channel unusable is closed (transport/transport.h).  Three parties check the
+ * parked lanes (lane_reap): a request that waits for a lane, a session that
+ * closes its links, and the repairer.  A server that is late for too long is
+ * given up.
  *
- * Locks: the pool's lock guards the free and the parked list, and is held for a
- * few instructions or while asleep on a condition; a leaf.
+ * Locks: the pool's lock guards the free list and the parked list.  It is held
+ * for a few instructions or while asleep on a condition.  It is a leaf.
  */
 #ifndef RSWAP_LANE_H
 #define RSWAP_LANE_H
@@ -43,7 +45,7 @@
 #include "slab.h"
 #include "transport/transport.h"
 
-/* The most pages that a request moves through a lane in one go; larger requests
+/* The most pages that a request moves through a lane at once.  Larger requests
  * go in pieces. */
 #define LANE_PAGES 64u
 
@@ -59,27 +61,27 @@ struct lane_link {
 	struct link *link; /* where UP or BUSY */
 };
 
-/* A shard of a slab, as a bit: its index among the slab's shards. */
+/* The most shards of a slab.  Sets of shards are bits, by the shard's number in
+ * the slab. */
 #define LANE_SHARDS_MAX (REDUNDANCY_MAX_SHARDS + 1)
 
-/* A run of pages that lie next to each other in one slab, and are held by the
- * same shards. */
+/* A run: pages that lie next to each other in one slab, and that the same
+ * shards hold. */
 struct lane_run {
 	struct slab *slab;
 	uint64_t page;
 	uint32_t pages;
 	uint8_t *buf; /* the caller's pages */
 	struct page_look
-		*versions; /* READ: at its pages, when it was planned */
+		*versions; /* READ: of its pages, when it was planned */
 	bool entered;	   /* this request is in the slab */
 	bool unsure;	   /* a WRITE that was sent, and not seen to succeed */
-	uint32_t sent;	   /* shards that were asked in this try */
-	uint32_t have;	   /* of these, those that succeeded */
-	uint32_t failed;   /* and those that will not */
-	uint32_t unsent;   /* of these, those that were not even sent */
-	uint32_t banned;   /* shards not to be asked */
-	uint8_t *
-		shares[LANE_SHARDS_MAX]; /* where they are, in scratch or buf */
+	uint32_t sent;	   /* shards that this attempt asked */
+	uint32_t have;	   /* of these, the shards that succeeded */
+	uint32_t failed;   /* and the shards that will not */
+	uint32_t unsent;   /* of these, not even sent */
+	uint32_t banned;   /* shards that must not be asked */
+	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard, in scratch or buf */
 };
 
 static inline int xfer_status(const struct xfer *x)
@@ -92,12 +94,12 @@ static inline bool xfer_in_progress(const struct xfer *x)
 	return xfer_status(x) == -EINPROGRESS;
 }
 
-/* Whose transfer it is. */
+/* What a transfer belongs to. */
 struct lane_tag {
 	uint16_t run;
 	uint8_t shard;
-	bool over; /* was looked at */
-	bool late; /* nobody waits for it any more */
+	bool over; /* its end was noticed */
+	bool late; /* no request waits for it any more */
 	uint32_t server;
 };
 
@@ -108,7 +110,7 @@ struct lane_set {
 	uint32_t n, submitted;
 };
 
-/* What a lane has carried; written by its holder, read by status. */
+/* What a lane has transferred; written by its holder, read by status. */
 struct lane_counters {
 	_Atomic uint64_t reads, writes; /* pieces */
 	_Atomic uint64_t read_bytes, write_bytes;
@@ -118,8 +120,8 @@ struct lane_counters {
 
 struct lane {
 	struct lane *next; /* in the free or the parked list */
-	/* By transport, or NULL.  A session may make one while the lane is in
-	 * use over another. */
+	/* By transport, or NULL.  A session may make a channel while the lane
+	 * is in use over another channel. */
 	struct channel *_Atomic channels[LANE_TRANSPORTS];
 	struct lane_link *links; /* by server */
 
@@ -127,19 +129,19 @@ struct lane {
 	struct lane_run runs[LANE_PAGES];
 	size_t n_runs;
 	struct page_look versions[LANE_PAGES];
-	uint64_t locked[LANE_PAGES]; /* WRITE: pages that are this request's */
+	uint64_t locked[LANE_PAGES]; /* WRITE: pages locked by this request */
 	size_t n_locked;
-	uint32_t attempts;   /* of this write, that came to their end */
+	uint32_t attempts;   /* of this write, that have ended */
 	uint64_t read_again; /* pages, ever, to find what is wrong (io/verify.h)
 			      */
 
 	struct lane_set sets[LANE_TRANSPORTS];
 	uint8_t *scratch; /* [pool->scratch_bytes] */
 	uint64_t scratch_used;
-	uint32_t turn; /* of its reads, to try other servers now and then */
-	bool unsent; /* something of this try could not be sent (XFER_UNSENT) */
+	uint32_t turn; /* of its reads, to ask other servers at times */
+	bool unsent;   /* a transfer of this attempt was XFER_UNSENT */
 
-	bool may_park; /* is one of pool->n_may_park */
+	bool may_park; /* is counted in pool->n_may_park */
 	uint64_t parked_ns;
 	struct lane_counters counters;
 };
@@ -147,13 +149,13 @@ struct lane {
 enum lane_use { LANE_READ, LANE_WRITE };
 
 struct lane_pool_config {
-	uint32_t lanes; /* and one more, the repairer's */
+	uint32_t lanes; /* without the repairer's lane */
 	uint32_t servers;
 	struct channel_config channel;
 	uint64_t scratch_bytes; /* of each lane; 0: none */
 	uint64_t late_ns;	/* how late a transfer may be */
-	/* Called where a lane is parked, and for a server that is late for
-	 * longer. */
+	/* parked is called when a lane is parked, give_up for a server that is
+	 * late for longer than late_ns. */
 	void (*parked)(void *owner);
 	void (*give_up)(void *owner, uint32_t server);
 	void *owner;
@@ -167,7 +169,7 @@ struct lane_pool {
 	void *scratch;
 	uint64_t scratch_bytes; /* of all */
 
-	pthread_mutex_t channels_lock; /* sessions only, who make channels */
+	pthread_mutex_t channels_lock; /* for sessions, which make channels */
 
 	pthread_mutex_t lock;
 	pthread_cond_t read_ready, write_ready;
@@ -186,35 +188,37 @@ int lane_pool_create(struct lane_pool *pool,
 /* All lanes are free and all links closed. */
 void lane_pool_destroy(struct lane_pool *pool);
 
-/* The lane that is never handed out. */
+/* The repairer's lane, which lane_get never returns. */
 static inline struct lane *lane_of_repair(struct lane_pool *pool)
 {
 	return &pool->lanes[pool->n - 1];
 }
 
 /* A lane for a read or a write, to be given back with the same use.  NULL when
- * none came free until DEADLINE_NS, or the pool was closed. */
+ * no lane came free by DEADLINE_NS, or the pool was closed. */
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		      uint64_t deadline_ns);
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
 
 /* Frees the parked lanes whose late transfers are over, and gives up servers
- * that are late for too long; sooner where there is a SHORTAGE of lanes.  Any
+ * that are late for too long: sooner where there is a SHORTAGE of lanes.  Any
  * thread. */
 void lane_reap(struct lane_pool *pool, bool shortage);
 /* The same for a lane that its holder, the repairer, does not put back. */
 void lane_look_after(struct lane_pool *pool, struct lane *lane);
 
-/* Whether LANE may be left with late transfers: half of the lanes at most, so
- * that a silent server does not take all.  Asked before a transfer is begun, or
- * left, that may become late, as a lane is parked only when its request is
- * over. By the lane's holder; what is allowed holds until the lane comes home,
- * or lane_no_parking.  The repairer's lane may always: it is never parked. */
+/* Whether LANE may be left with late transfers: at most half of the lanes may,
+ * so that a silent server does not take all lanes.  The holder asks before it
+ * begins, or leaves, a transfer that may become late, because a lane is parked
+ * only when its request is over.  The permission holds until the lane is put
+ * back, or until lane_no_parking.  By the lane's holder.  The repairer's lane
+ * is always allowed: it is never parked. */
 bool lane_may_park(struct lane_pool *pool, struct lane *lane);
-/* Nothing of it is in flight, nor will be for now. */
+/* Returns the permission: no transfer of LANE is in flight, nor will be soon.
+ */
 void lane_no_parking(struct lane_pool *pool, struct lane *lane);
 
-/* Ends lane_get for good; true when every lane came home by DEADLINE_NS. */
+/* Ends lane_get for good.  True when every lane was put back by DEADLINE_NS. */
 bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns);
 
 /* The lane's channel of that transport, made at the first call.  By a session's
@@ -223,17 +227,17 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 		 const struct transport_ops *transport,
 		 struct channel **channel, struct error *why);
 
-/* By the holder of the lane: takes the link to SERVER for this request, if it
- * is up.  Taking it again is allowed. */
+/* By the holder of the lane: takes the link to SERVER for this request, if the
+ * link is up.  Taking the same link again is allowed. */
 bool lane_link_hold(struct lane *lane, uint32_t server);
-/* Looks what has ended by now, and lets go of all links of the lane that are
- * held and have no transfer in flight. */
+/* Notices which transfers have ended, and lets go of all links of the lane that
+ * are held and have no transfer in flight. */
 void lane_links_release(struct lane_pool *pool, struct lane *lane);
 
-/* By the holder of the lane: whether a transfer of it is in flight. */
+/* By the holder of the lane: whether a transfer of the lane is in flight. */
 bool lane_in_flight(const struct lane *lane);
-/* Waits until nothing is in flight, at most until DEADLINE_NS (0: only makes
- * progress).  Aborts nothing. */
+/* Waits until no transfer is in flight, at most until DEADLINE_NS (0: only
+ * makes progress).  Aborts no transfer. */
 void lane_wait(struct lane *lane, uint64_t deadline_ns);
 
 /* By the session's thread of SERVER, on all lanes: */

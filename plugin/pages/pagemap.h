@@ -1,49 +1,51 @@
 /* The page map: what is known of each 4 KiB page of the device.
  *
- *            write                    write, all zeros or trim
+ *            write                    write of zeros, or trim
  *   ABSENT --------> PRESENT          any ----------------> ABSENT
- *                      |  ^
- *         its copy gone v  | write
- *                      LOST
+ *                     |   ^
+ *    too few copies   v   | write
+ *                     LOST
  *
- * One byte a page, changed by atomic operations, so that whoever changes a page
- * learns what it was and can keep the count of present pages of its slab exact:
+ * The map has one byte for each page, changed by atomic operations.  So a
+ * thread that changes a page learns the state before, and can keep the count of
+ * present pages of the page's slab exact:
  *
- *   bit 7 ... 3   2     1 0
- *   sequence      BUSY  state
+ *   bit 7 ... 3   2       1 0
+ *   sequence      LOCKED  state
  *
- * BUSY: somebody owns the page, that is, moves its bytes to where they are kept
- * (a write, or a repair), or finds out which of its copies are wrong.  So two
- * writes of a page follow each other wherever it is kept, and nothing is
- * written between a repair's read and its write.  Whoever owns several pages
- * took them in ascending order, and waits for none but its transfers while it
- * does.
+ * LOCKED: a thread has locked the page.  It moves the page's bytes to where
+ * they are kept (a write, or a repair), or finds out which of the copies are
+ * wrong.  So two writes of a page follow each other on every server that holds
+ * the page, and no write falls between a repair's read and its write.  A thread
+ * locks several pages in ascending order, and then waits only for its transfers
+ * until it has unlocked them.
  *
- * A reader looks before and after, and where both looks are the same, and not
- * BUSY, it has read what the page held at that time, and not half of one write
- * and half of another.  The sequence goes up with every change of state or
- * bytes.  It has 5 bits: where it wraps, which is one change in 32, a counter
- * goes up that 64 pages share, so that 32 changes during one read are seen as
- * well as one.  A look has both.  A counter for each page would cost
- * more memory than the page map; a shared one costs 0.003 % of the device, and
- * a reader now and then a second read because of a neighbour.
+ * A reader takes the page's version before and after it reads.  Where both
+ * versions are the same, and not LOCKED, it has read what the page held at that
+ * time, and not half of one write and half of another.  The sequence goes up
+ * with every change of state or bytes.  The sequence has 5 bits, so one change
+ * in 32 wraps it.  A wrap counts up a counter that 64 pages share, so that 32
+ * changes during one read are noticed as well as one change.  A version has the
+ * byte and the counter.  A counter for each page would cost more memory than
+ * the page map.  The shared counter costs 0.003 % of the device, and sometimes
+ * a second read, because a neighbour's sequence wrapped.
  *
  *   group's word, bit 63 ... 16   15 ... 0
  *   wraps that began              of these, not yet over
  *
- * Why a look cannot be deceived.  A change that wraps does three things in this
- * order: the word says "began", the byte changes, the word says "over".  A look
- * takes the word first, and counts for nothing where a wrap is not over.  Say
- * that the byte wrapped between two looks.  The wrap was not over at the first.
- * So it either had begun, and the first look counts for nothing, or it began
- * later, and the second look, whose byte comes from after the wrap, sees that
- * it did: the looks differ.  (2^48 wraps during one read would deceive it: they
- * take centuries.)
+ * Why two versions cannot be equal by mistake.  A change that wraps does three
+ * things in this order: the word says "began", the byte changes, the word says
+ * "over".  A version takes the word first, and is not valid where a wrap is not
+ * over.  Say that the byte wrapped between two versions.  Then the wrap was not
+ * over at the first version.  Either the wrap had begun, and the first version
+ * is not valid.  Or the wrap began later; the second version has a byte from
+ * after the wrap, so its word counts the wrap, and the versions differ.  (2^48
+ * wraps during one read could make them equal: so many take centuries.)
  *
- * The map knows no slab and no transport.  Any thread; nothing here allocates
- * but create, nor blocks but own and wait_free.
+ * The map knows no slab and no transport.  Any thread.  Only pagemap_create
+ * allocates; only pagemap_lock and pagemap_wait_free block.
  *
- * Lock: `lock` is for those who wait for a page, and is a leaf.
+ * Lock: `lock` serves the threads that wait for a page, and is a leaf.
  */
 #ifndef RSWAP_PAGEMAP_H
 #define RSWAP_PAGEMAP_H
@@ -92,7 +94,7 @@ struct pagemap {
 int pagemap_create(struct pagemap *map, uint64_t pages, struct error *why);
 void pagemap_destroy(struct pagemap *map);
 
-/* What a reader sees of a page, to be compared with a second look. */
+/* A page's version, which a reader compares with a later version. */
 struct page_look {
 	uint64_t wraps; /* of its group */
 	uint8_t byte;
@@ -103,9 +105,9 @@ static inline struct page_look pagemap_version(const struct pagemap *map,
 {
 	struct page_look version;
 
-	/* In this order, as is said above.  Acquire: pairs with the releases in
-	 * pagemap_set, so that whoever sees PRESENT sees the slab that the page
-	 * is in. */
+	/* The word first, as the comment above says.  Acquire pairs with the
+	 * releases in pagemap_set, so that a thread that sees PRESENT also sees
+	 * the slab that the page is in. */
 	version.wraps = atomic_load_explicit(
 		&map->wraps[page / PAGE_GROUP_PAGES], memory_order_acquire);
 	version.byte =
@@ -123,8 +125,8 @@ static inline bool page_look_busy(struct page_look version)
 	return version.byte & PAGE_LOCKED;
 }
 
-/* Whether nothing has happened to the page since LOOK, but that the caller may
- * have made it its own. */
+/* Whether the page is the same as when VERSION was taken.  LOCKED: the caller
+ * has locked the page since then, which does not count as a change. */
 static inline bool pagemap_unchanged(const struct pagemap *map, uint64_t page,
 				     struct page_look version, bool locked)
 {
@@ -146,19 +148,19 @@ static inline enum page_state pagemap_get(const struct pagemap *map,
 		PAGE_STATE_MASK);
 }
 
-/* Makes the page the caller's own, as soon as it is nobody's.  0 or -ETIMEDOUT;
- * with a DEADLINE_NS of 0 it does not wait. */
+/* Locks the page for the caller, as soon as no other thread has locked the
+ * page. 0 or -ETIMEDOUT; with a DEADLINE_NS of 0 it does not wait. */
 int pagemap_lock(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
 void pagemap_unlock(struct pagemap *map, uint64_t page);
-/* Waits while the page is somebody's.  0 or -ETIMEDOUT. */
+/* Waits while the page is locked.  0 or -ETIMEDOUT. */
 int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns);
 
-/* Sets N pages from PAGE to STATE, whosever they are, and returns by how much
- * the number of present pages among them changed. */
+/* Sets N pages from PAGE to STATE, whether or not they are locked, and returns
+ * by how much the number of present pages among them changed. */
 int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
 		    enum page_state state);
 
-/* PRESENT pages of the N from PAGE become LOST; how many did. */
+/* PRESENT pages of the N from PAGE become LOST.  Returns how many did. */
 int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n);
 
 /* How many of at most N pages from PAGE have the same state as the first: at

@@ -6,44 +6,49 @@
  *
  *   UNMAPPED --begin_alloc--> ALLOCATING --finish_alloc--> LIVE
  *      ^                          | (no server took it)      |
- *      +--------------------------+             begin_free, close
+ *      +------ cancel_alloc ------+        begin_free, begin_close, close
  *      ^                                                     v
  *      +------------------- finish_close ---------------- CLOSING
  *                                        (or back to LIVE, its shards changed)
  *
  * State and a count of references are one atomic word.  A request enters each
- * slab that it is about to touch: it gets in only where the slab is LIVE, and
- * counts until it leaves.  Which shards of a LIVE slab are LIVE, and where they
- * are (server, remote, shard index), changes only where the slab is ALLOCATING
- * or CLOSING and nobody is in, and is published by the store of the word
- * (release) and read after entering (acquire).  So a shard is never freed, lost
- * or given away under a request in flight, and no request waits while it is
- * inside another slab's change.
+ * slab that it is about to touch.  It gets in only where the slab is LIVE, and
+ * holds a reference until it leaves.  Which shards of a LIVE slab are LIVE, and
+ * where they are (server, remote, shard index), changes only where the slab is
+ * ALLOCATING or CLOSING and no request is in it.  The store of the word
+ * (release) publishes the change, and a request reads the shards after it
+ * entered (acquire).  So a shard is never freed, lost or given back under a
+ * request in flight, and no request waits for a change of one slab while it is
+ * in another slab.
  *
  * A shard:
  *
- *   NONE --ask--> ASKED --its server gave a slab--> GIVEN, SPARE ---> LIVE
- *    ^              | (refused, or the server went)       |            |
- *    +--------------+-------------------------------------+--- GOING <-+
+ *   NONE --ask--> ASKED --its server gave a slab--> GIVEN, SPARE --> LIVE
+ *    ^              | (refused, or server lost)          |            |
+ *    +--------------+---------------------- LEAVING <----+------------+
  *
- * GIVEN to who allocates the slab (servers/placement.c), or SPARE for the
- * repairer, who attaches it to a slab that is LIVE (repair/repair.c).  Only its
- * server's session leaves ASKED.  From GIVEN, SPARE and LIVE to NONE there are
- * two ways: who gives the shard back has it GOING first, until that is queued;
- * the session that loses its server leaves it NONE at once.  Whoever is first
- * with the state has it.
+ * A GIVEN shard is for the thread that allocates the slab
+ * (servers/placement.c).  A SPARE shard is for the repairer, which attaches the
+ * shard to a slab that is LIVE (repair/repair.c).  Only its server's session
+ * takes a shard out of ASKED.  Two ways lead from GIVEN, SPARE and LIVE to
+ * NONE.  A thread that gives the shard back sets LEAVING, until the server's
+ * slab is queued to be freed.  The session that loses its server sets NONE at
+ * once.  The thread that changes the state first wins, and the other does
+ * nothing.
  *
- * Stale chunks: what a shard should hold and does not, because a write did not
- * reach it, or because it is new.  A chunk's bit changes only by who owns the
- * page (pagemap.h), and before the sequence of the page's byte goes on; so a
- * reader that looked at the bit before that notices.
+ * Stale chunks: chunks that a shard should hold and does not hold, because a
+ * write did not reach the shard, or because the shard is new.  Only a thread
+ * that has locked the page (pages/pagemap.h) changes the bit of the page's
+ * chunk, and it does so before the sequence of the page's byte goes up.  So a
+ * reader that saw the old bit notices by the page's version.
  *
- * Freeing needs references and present pages to be 0 together: a writer adds
- * its pages to present before it leaves, so once the word went from (LIVE, 0
- * references) to CLOSING, present can only fall, and a 0 is final.
+ * A slab is freed only where references and present pages are 0 together.  A
+ * writer adds its pages to present_pages before it leaves.  So once the word
+ * went from (LIVE, 0 references) to CLOSING, present_pages can only fall, and a
+ * 0 is final.
  *
- * The lock serves those who wait for a state to change, and nothing else; it is
- * a leaf: no other lock is taken under it.
+ * The lock only serves threads that wait for a state to change.  It is a leaf:
+ * no other lock is taken under it.
  *
  * The table knows no transport; SERVER is an index that it only keeps.
  */
@@ -58,12 +63,12 @@
 #include "error.h"
 #include "transport/transport.h"
 
-/* How pages lie in slabs.  What a page becomes in a slab is a stored chunk:
- * 4096 bytes for a copy, less for a share of it. */
+/* How pages lie in slabs.  A shard stores one chunk of each page: 4096 bytes
+ * for a copy, fewer bytes for a share. */
 struct slab_geometry {
 	uint64_t slab_bytes;
 	uint32_t unit_bytes;
-	uint32_t slab_pages; /* chunks that fit a slab */
+	uint32_t slab_pages; /* chunks that fit into a slab */
 };
 
 struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes);
@@ -89,8 +94,8 @@ struct slab_shard {
 	_Atomic uint8_t index; /* which share of each page it holds */
 	_Atomic bool
 		for_repair; /* asked for by the repairer: SPARE, not GIVEN */
-	_Atomic uint32_t server; /* whose memory; looked at in any state */
-	/* In one place, as there may be half a million slabs. */
+	_Atomic uint32_t server; /* whose memory; read in any state */
+	/* A union saves memory: there may be half a million slabs. */
 	union {
 		struct remote_slab remote;   /* where in it */
 		struct slab_shard *next_ask; /* while ASKED: in its queue */
@@ -112,7 +117,7 @@ struct slab {
 struct slab_table {
 	struct slab_geometry geometry;
 	uint64_t n;
-	uint32_t n_shards;    /* of a slab, the one that moves included */
+	uint32_t n_shards;    /* of a slab, one more for a move included */
 	struct slab *slabs;   /* [n] */
 	uint64_t stale_words; /* of one shard */
 	void *memory;	      /* of all of it */
@@ -121,8 +126,8 @@ struct slab_table {
 	pthread_cond_t changed;
 };
 
-/* A table for PAGES pages, with N_SHARDS shards a slab.  0 or a negative errno.
- */
+/* A table for PAGES pages, with N_SHARDS shards for each slab.  0 or a negative
+ * errno. */
 int slab_table_create(struct slab_table *table, uint64_t pages,
 		      struct slab_geometry geometry, uint32_t n_shards,
 		      struct error *why);
@@ -157,8 +162,8 @@ static inline uint64_t slab_number(const struct slab_table *table,
 
 enum slab_state slab_state(const struct slab *slab);
 
-/* On the I/O path.  enter returns the state that it found: only where that is
- * SLAB_LIVE is the caller in, and has to leave. */
+/* On the I/O path.  slab_enter returns the state that it found.  Only where the
+ * state is SLAB_LIVE is the caller in the slab, and has to leave it. */
 enum slab_state slab_enter(struct slab *slab);
 void slab_leave(struct slab *slab);
 
@@ -166,24 +171,25 @@ void slab_leave(struct slab *slab);
 int slab_wait(struct slab_table *table, struct slab *slab,
 	      uint64_t deadline_ns);
 
-/* True for the one caller that is to have it allocated, whose shard ends with
- * finish_alloc (some shards are LIVE) or cancel_alloc (none is). */
+/* From UNMAPPED to ALLOCATING.  True for the one caller that has to allocate
+ * the slab, and that ends with finish_alloc (some shards are LIVE) or
+ * cancel_alloc (no shard is LIVE). */
 bool slab_begin_alloc(struct slab *slab);
 void slab_finish_alloc(struct slab_table *table, struct slab *slab);
 void slab_cancel_alloc(struct slab_table *table, struct slab *slab);
 
-/* To free: from LIVE without references to CLOSING, or false. */
+/* To free the slab: from LIVE without references to CLOSING, or false. */
 bool slab_begin_free(struct slab *slab);
-/* To change its shards: from LIVE to CLOSING, whoever is in; new requests stay
- * out.  False where it is not LIVE. */
+/* To change the slab's shards: from LIVE to CLOSING, also while requests are
+ * in.  New requests stay out.  False where the slab is not LIVE. */
 bool slab_begin_close(struct slab *slab);
 /* Whether requests are still in. */
 bool slab_entered(const struct slab *slab);
-/* All of it, after others that close the slab: CLOSING, and nobody in.  False
- * where it is UNMAPPED, or ALLOCATING, which may take as long as a server's
- * grace time.  Off the I/O path. */
+/* Begins to close the slab, after other threads that close it, and waits until
+ * no request is in: CLOSING.  False where the slab is UNMAPPED, or ALLOCATING,
+ * which may take as long as a server's grace time.  Off the I/O path. */
 bool slab_close(struct slab_table *table, struct slab *slab);
-/* From CLOSING, with nobody in, to UNMAPPED, or back to LIVE. */
+/* From CLOSING, with no request in, to UNMAPPED, or back to LIVE. */
 void slab_finish_close(struct slab_table *table, struct slab *slab,
 		       enum slab_state state);
 
@@ -207,7 +213,7 @@ static inline bool shard_is_held(enum shard_state state)
 	       state == SHARD_LIVE;
 }
 
-/* Whether the shard does not hold that chunk.  By who is in the slab. */
+/* Whether the shard does not hold CHUNK.  By a thread that is in the slab. */
 static inline bool shard_is_stale(const struct slab_shard *shard,
 				  uint32_t chunk)
 {
@@ -219,21 +225,22 @@ static inline bool shard_is_stale(const struct slab_shard *shard,
 		1);
 }
 
-/* Marks N chunks as stale, or as current.  By the owner of these pages. */
+/* Marks N chunks as stale, or as current.  By the thread that has locked their
+ * pages. */
 void shard_mark(struct slab_shard *shard, uint32_t chunk, uint32_t n,
 		bool stale);
-/* No chunk is stale.  Nobody is in the slab. */
+/* No chunk is stale any more.  No request is in the slab. */
 void shard_mark_all_current(struct slab_table *table, struct slab_shard *shard);
 
-/* The first chunk from CHUNK on that is stale, or the table's slab_pages. */
+/* The first chunk from CHUNK on that is stale, or geometry.slab_pages. */
 uint32_t shard_next_stale(const struct slab_table *table,
 			  const struct slab_shard *shard, uint32_t chunk);
 
-/* A NONE shard, or NULL. */
+/* A shard that is NONE, or NULL. */
 struct slab_shard *slab_unused_shard(const struct slab_table *table,
 				     struct slab *slab);
 
-/* How many different shard indexes the LIVE shards have that hold CHUNK. */
+/* How many different shard indexes the LIVE shards that hold CHUNK have. */
 uint32_t slab_indexes_of_chunk(const struct slab_table *table,
 			       const struct slab *slab, uint32_t chunk);
 

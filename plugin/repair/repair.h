@@ -1,39 +1,41 @@
 /* The repairer: one thread that keeps every slab as it should be, beside the
- * requests.  What it does, in one pass over the slabs after another:
+ * requests.  It passes over all slabs again and again.  In each pass:
  *
- * repair: a shard index that no shard has gets a shard on another server, and
- * chunks that a shard missed are written to it.
+ * repair: where no shard has a shard index, the repairer adds a shard on
+ * another server.  It writes to a shard the chunks that the shard missed.
  *
- * move: a shard gets a second shard of the same index beside it, its twin,
- * where its server wants its memory back or has been away for repair-after, or
- * where it lies in the local fallback while a server has room.  Once the twin
- * holds everything, the first shard goes back.
+ * move: the repairer adds a second shard of the same index, the shard's twin,
+ * where the shard's server wants its memory back or has been away for
+ * repair-after, or where the shard lies in the local fallback while a server
+ * has room.  Once the twin holds everything, the first shard is given back.
  *
- * take back: a server that was away is there again before a twin is whole.  Of
- * the two, the shard that misses more pages goes back, and only the other one
- * is filled.
+ * take back: a server that was away comes back before the twin is whole.  Of
+ * the two shards, the shard that misses more pages is given back, and only the
+ * other shard is filled.
  *
- * free: a slab that has held no page for some seconds goes back.
+ * free: a slab that has held no page for some seconds is freed.
  *
- * reap: lanes with late transfers (pages/lane.h) are looked after.
+ * reap: lanes whose late transfers are over (pages/lane.h) become free again.
  *
  * Why no write falls between copy and switch.  A new shard is attached with
  * every PRESENT page of the slab marked as stale in it, while the slab is
- * CLOSING and nobody is in.  From then on
+ * CLOSING and no request is in it.  From then on
  *
- *   (1) a write goes to every shard that is LIVE, also to this one, and clears
- *       or sets the bit of its chunks there, before it lets go of its pages;
- *   (2) the repairer copies a chunk only as the owner of its page: it reads the
- *       page from the other shards, writes it, clears the bit, lets go;
+ *   (1) a write goes to every shard that is LIVE, also to the new shard, and
+ *       clears or sets the bits of its chunks there, before it unlocks its
+ *       pages;
+ *   (2) the repairer copies a chunk only while it has locked the chunk's page:
+ *       it reads the page from the other shards, writes the chunk, clears the
+ *       bit, and unlocks the page;
  *   (3) a read never uses a shard for a chunk that is stale there.
  *
- * A page has one owner at a time (pages/pagemap.h), so the copy that the
- * repairer writes is of the last write before it, and a write after it reaches
- * the new shard by (1).  There is no moment of a switch: each page switches by
- * itself when its bit is cleared.  The old shard is detached in CLOSING when no
- * bit of the new one is set; a bit that a write sets later concerns a page that
- * the old shard, now gone, does not matter for, as a write is acknowledged only
- * when enough of the shards that are LIVE then have it.
+ * One thread at a time has a page locked (pages/pagemap.h).  So the repairer
+ * copies the last write before its lock, and a write after its lock reaches the
+ * new shard by (1).  The slab never switches as a whole: each page switches
+ * when its bit is cleared.  The old shard is detached in CLOSING, when no bit
+ * of the new shard is set.  A later write may set a bit again.  The old shard
+ * does not matter for that page: a write is acknowledged only when enough of
+ * the shards that are LIVE at that time have the page.
  *
  * Copying is held to a rate, so that requests hardly notice.
  */
@@ -52,9 +54,9 @@ struct engine;
 struct repair {
 	pthread_t thread;
 	bool running;
-	uint8_t *pages; /* what is being copied */
+	uint8_t *pages; /* the pages that are being copied */
 
-	/* Guards what follows; a leaf. */
+	/* Guards the members below, up to the figures.  It is a leaf. */
 	pthread_mutex_t lock;
 	pthread_cond_t poked, passed;
 	bool poke, stop;
@@ -62,13 +64,13 @@ struct repair {
 
 	/* Figures; written by the thread only. */
 	_Atomic uint64_t copied_pages; /* ever */
-	_Atomic uint64_t read_pages;   /* ever, also in vain: the rate's */
+	_Atomic uint64_t read_pages;   /* ever, also in vain: for the rate */
 	_Atomic uint64_t stale_pages;  /* at the last pass */
 	_Atomic uint64_t short_slabs;  /* that lack a shard, or chunks of one */
 	_Atomic uint64_t moving_slabs;
 	_Atomic uint64_t stuck_slabs; /* that no server has room for */
 
-	/* The thread's own. */
+	/* For the thread only. */
 	uint64_t steps; /* ever: shards asked for, attached, detached */
 	uint64_t rate_from_ns, rate_pages;
 	uint64_t rated_pages; /* of read_pages */
@@ -80,10 +82,10 @@ struct repair {
 int repair_create(struct engine *engine, struct error *why);
 void repair_destroy(struct engine *engine);
 int repair_start(struct engine *engine, struct error *why);
-/* Ends the thread; within the time that one transfer is given. */
+/* Ends the thread, within the time that one transfer may take. */
 void repair_stop(struct engine *engine);
 
-/* There may be something to do.  Any thread; cheap. */
+/* Tells the repairer that there may be something to do.  Any thread; cheap. */
 void repair_wake(struct engine *engine);
 
 /* Returns when the repairer has been through all slabs once more, or at
@@ -92,28 +94,29 @@ void repair_wait(struct engine *engine, uint64_t deadline_ns);
 
 /* --- between repair.c, fill.c and tell.c; the thread only --- */
 
-/* Pages that are copied in one go.  A request for one of them waits meanwhile.
- */
+/* Pages that are copied at once.  A request for one of these pages waits
+ * meanwhile. */
 #define REPAIR_PAGES 16u
 
 struct slab;
 
 bool repair_stopping(struct repair *k);
-/* Whether what SHARD misses is to be written to it: its server is there, and it
- * has no twin that is nearer to being whole. */
+/* Whether the repairer should write to SHARD the chunks that it misses: its
+ * server is UP, and SHARD is not the one of two twins that will be given back.
+ */
 struct slab_shard;
 bool repair_wants_fill(const struct engine *engine,
 		       const struct slab_shard *shard);
-/* Writes to shard I of SLAB what it misses, until something stands in the way.
- */
+/* Writes to shard I of SLAB the chunks that it misses, until something stands
+ * in the way. */
 void repair_fill(struct engine *engine, struct slab *slab, uint32_t i);
 
-/* What a pass has seen, for the figures. */
+/* What a pass has counted, for the figures. */
 struct repair_sums {
 	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
 };
 
-/* Says once what has changed since the last pass, and leaves the figures. */
+/* Logs once what has changed since the last pass, and stores the figures. */
 void repair_tell(struct engine *engine, const struct repair_sums *sums);
 
 #endif

@@ -1,29 +1,30 @@
-/* The local fallback: where slabs go that no server has room for, a file or a
- * block device of this machine.
+/* The local fallback: a file or a block device of this machine, for slabs that
+ * no server has room for.
  *
- *   4096 bytes         what tells that it is rswap's
+ *   4096 bytes         the header, which marks the file as rswap's
  *   slot_bytes         slot 0
  *   slot_bytes         slot 1 ...
  *
- * A slot is handed out as a remote_slab, which the file transport
- * (common/file.h) reads and writes.  At its first use by a process zeros are
- * written to it: a file system converts what was only preallocated when it is
- * written first, which takes memory and a journal, and is not to be left to a
- * page that is swapped out.  Some slots are made ready so before they are
- * needed. Later it begins with whatever its last owner left: the page map
- * guards that, as what was never written since is absent and is not read.
+ * A slot is given out as a remote_slab, which the file transport
+ * (transport/file.h) reads and writes.  Before a process uses a slot for the
+ * first time, it writes zeros to the slot.  The first write makes a file system
+ * convert the preallocated blocks, which takes memory and a journal; a page
+ * that is swapped out must not wait for that.  Some slots are made ready in
+ * this way before they are needed.  A slot that is used again still has the
+ * bytes of its last slab.  No request reads them: a page that was not written
+ * since is ABSENT in the page map.
  *
- * A file is preallocated whole when it is opened, and keeps its room: slots
+ * A file is preallocated whole when it is opened, and keeps its room.  Slots
  * that are given back are not punched out, and closing leaves the file as it
  * is.  Swap is needed most when everything is full, and a write into a slot
- * must not fail because the file system is, too.  For the same reason a file
- * system that cannot preallocate is refused, and one on memory.
+ * must not fail because the file system is full, too.  For the same reason a
+ * file system that cannot preallocate is refused, and a file system on memory.
  *
- * What pages held stays in the file, as in any swap partition; it is created
- * for its owner alone (0600).
+ * The pages' bytes stay in the file, as in any swap partition.  Only the file's
+ * owner can read it (0600).
  *
- * Threads: one, the repairer's (open and close: before and after it), but for
- * what is told to be for any.
+ * Threads: only the thread of the fallback's session (servers/session_local.c);
+ * open and close before and after that thread.  Exceptions say so.
  */
 #ifndef RSWAP_FALLBACK_H
 #define RSWAP_FALLBACK_H
@@ -37,44 +38,43 @@
 
 struct fallback_config {
 	const char *path;
-	/* What its slots have together, at most; 0: all of a block device, what
-	 * an existing file has, default_bytes in a new one. */
+	/* The most that all slots have together.  0: all of a block device, the
+	 * size of an existing file, or default_bytes for a new file. */
 	uint64_t size_bytes;
 	uint64_t default_bytes;
 	uint64_t slot_bytes; /* a multiple of 4096 */
 };
 
 struct fallback {
-	/* For link_connect's target, of transport_file. */
+	/* For link_connect's target with transport_file. */
 	struct link_group *group;
 	uint64_t slot_bytes;
 	uint32_t n_slots;
 	_Atomic uint32_t free_slots;
 	uint8_t *used;	      /* [n_slots]: the state of each */
-	uint32_t ready_slots; /* free ones that zeros were written to */
-	void *zeros;	      /* what is written then */
+	uint32_t ready_slots; /* free slots that are zeroed */
+	void *zeros;	      /* for zeroing slots */
 	int fd;
 };
 
 /* Where slot 0 begins. */
 #define FALLBACK_HEADER_BYTES 4096u
 
-/* Opens it, checks that nobody else uses it and that nothing else is in it,
- * preallocates, and takes it for this process (and those it forks) alone.
+/* Opens the file, checks that no other process uses it and that nothing else is
+ * in it, preallocates it, and takes it for this process and its children alone.
  * May take as long as the file system takes to allocate.  All slots are free.
- * 0 or a negative errno, with one line in WHY that names the path; a file that
- * it created is gone again then. */
+ * 0 or a negative errno, with one line in WHY that names the path; then a file
+ * that it created is removed again. */
 int fallback_open(struct fallback *fallback,
 		  const struct fallback_config *config, struct error *why);
-/* All links of the group are closed.  Without effect on one that is all zeros
- * or could not be opened. */
+/* All links of the group are closed.  Without effect on a struct that is all
+ * zeros, or that could not be opened. */
 void fallback_close(struct fallback *fallback);
 
-/* Takes a free slot; false where all are taken.  One that is not ready has
- * zeros written to it first. */
+/* Takes a free slot; false where all slots are taken.  Zeroes the slot first,
+ * where it is not ready. */
 bool fallback_take(struct fallback *fallback, struct remote_slab *slot);
-/* Makes one more slot ready, where few are; false where that is not worth it.
- */
+/* Makes one more slot ready; false where enough slots are ready. */
 bool fallback_prepare_one(struct fallback *fallback);
 /* No transfer of SLOT is in flight. */
 void fallback_give_back(struct fallback *fallback,

@@ -4,40 +4,41 @@
 
 #include "engine.h"
 
-/* The server in STATE that should take a shard of SLAB next: the one with the
- * most free memory among those that have told of room for a slab, want none
- * back, hold no shard of this one, and are in another zone than those who do;
- * where NEW_ZONE is false the zone does not matter.  The local fallback comes
- * after all others. NULL where there is none. */
+/* The server in STATE that should take a shard of SLAB next, or NULL.  It has
+ * reported room for a slab, asks for no slab back, holds no shard of SLAB, and
+ * is in another zone than the servers that hold one; where NEW_ZONE is false
+ * the zone does not matter.  Among several servers it is the server with the
+ * most free memory.  The local fallback comes after all other servers. */
 struct server *placement_pick(const struct engine *engine,
 			      const struct slab *slab, enum server_state state,
 			      bool new_zone);
 
-/* Sees to it that SLAB is LIVE, which it may be no longer on return.  Waits for
- * it, or has it allocated, until DEADLINE_NS.  Holds nothing.  A slab that not
- * all shards can be found for is LIVE without them, as long as its pages can be
- * kept: the repairer adds them.  0, -ETIMEDOUT, -ENOSPC (every server that is
- * there is full) or -EIO (no server is there). */
+/* Makes SLAB LIVE: waits for it, or has it allocated, until DEADLINE_NS.  The
+ * slab may have changed again on return.  The caller holds nothing.  Where not
+ * every shard finds a server, the slab is LIVE without the missing shards, as
+ * long as its pages can be kept; the repairer adds the shards later.  0,
+ * -ETIMEDOUT, -ENOSPC (every reachable server is full) or -EIO (no server is
+ * reachable). */
 int placement_slab(struct engine *engine, struct slab *slab,
 		   uint64_t deadline_ns);
 
 /* Whether another server than SERVER is UP and has room for a slab. */
 bool placement_elsewhere(const struct server *server);
 
-/* Asks a server for an unused shard of a LIVE slab, to be attached by the
- * repairer once it is SPARE.  NULL where there is no server or no shard. */
+/* Asks a server for an unused shard of a LIVE slab.  The repairer attaches the
+ * shard once it is SPARE.  NULL where there is no server or no unused shard. */
 struct slab_shard *placement_ask_for_repair(struct engine *engine,
 					    struct slab *slab, uint8_t index);
 
-/* A session's answer to an ask: where the shard is, or NULL where it is
- * refused, after which the server is not to be asked again (its free_bytes, or
- * its state, says so). */
+/* A session's answer for SHARD, which is ASKED: where the shard is, or NULL
+ * where the server refused it.  After a refusal the server's free_bytes, or its
+ * state, keep the plugin from asking again. */
 void placement_answer(struct engine *engine, struct slab_shard *shard,
 		      const struct remote_slab *remote);
 
-/* Gives a shard that nobody uses, and that is in STATE, back to its server,
- * sooner or later: NONE.  Does nothing where it is not, as the session that
- * lost its server was faster. */
+/* Gives a shard that is in STATE, and that no request uses, back to its server:
+ * NONE.  The session frees the server's slab later.  Does nothing where the
+ * shard is not in STATE any more, because the session lost its server first. */
 void placement_give_back(struct engine *engine, struct slab_shard *shard,
 			 enum shard_state state);
 

@@ -19,7 +19,7 @@ int session_start(struct server *server, struct error *why);
  * is UP, -ETIMEDOUT, or the errno that WHY tells of. */
 int session_wait_first(struct server *server, uint64_t deadline_ns,
 		       struct error *why);
-/* Has the session end, and returns at once. */
+/* Tells the session to end, and returns at once. */
 void session_ask_to_stop(struct server *server);
 /* Says BYE, closes all links and ends the thread, within a few seconds. */
 void session_stop(struct server *server);
@@ -28,8 +28,8 @@ void session_stop(struct server *server);
 int session_probe(const struct net_name *name, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why);
 
-/* Whether a server that told WELCOME can serve TRANSPORT (NULL: any) from this
- * machine. */
+/* Whether this machine can use TRANSPORT (NULL: any) with a server that sent
+ * WELCOME. */
 bool session_can_use(const struct wire_welcome *welcome,
 		     const struct transport_ops *transport, struct error *why);
 
@@ -49,61 +49,61 @@ int64_t session_go_down(struct server *server, const char *why);
 /* When a call that begins now has to be over: a part of the request timeout. */
 uint64_t session_call_deadline(const struct server *server);
 
-/* Both of the following. */
+/* The type of session_call_once and session_call. */
 typedef int session_caller(struct server *server, struct wire_message *request,
 			   uint16_t reply_type, struct wire_message *reply,
 			   struct error *why);
 
-/* A call on the control connection.  0; -EREMOTEIO: the server answered ERROR,
- * which REPLY has; else the connection failed, and is closed. */
+/* Sends REQUEST on the control connection and waits for REPLY.  0; -EREMOTEIO:
+ * the server answered ERROR, which is in REPLY; any other errno: the connection
+ * failed, and is closed. */
 int session_call_once(struct server *server, struct wire_message *request,
 		      uint16_t reply_type, struct wire_message *reply,
 		      struct error *why);
-/* The same; where the connection fails the session is healed, and the question
- * asked again, so that another failure than -EREMOTEIO means that the session
- * is lost or to stop.  May take the whole grace time.  ALLOC and FREE stand
- * being asked twice.  The caller holds no link to this server: healing waits
- * for all. */
+/* The same, but where the connection fails the session is healed and REQUEST is
+ * sent again.  So an errno other than -EREMOTEIO means that the session is
+ * lost, or has to stop.  May take the whole grace time.  ALLOC and FREE may be
+ * sent twice.  The caller holds no link to this server, because healing waits
+ * until all links are let go. */
 int session_call(struct server *server, struct wire_message *request,
 		 uint16_t reply_type, struct wire_message *reply,
 		 struct error *why);
 /* From RECOVERING to UP: fenced, or resumed over a new control connection, and
- * lanes rebuilt.  On failure the session is lost (-ESTALE, -ETIMEDOUT) or to
- * stop
- * (-ECANCELED). */
+ * lanes rebuilt.  On failure the session is lost (-ESTALE, -ETIMEDOUT) or has
+ * to stop (-ECANCELED). */
 int session_heal(struct server *server, struct error *why);
 /* The control connection failed: closes it. */
 void session_drop(struct server *server);
-/* Whether M is a RELEASE; it is noted then. */
+/* Whether M is a RELEASE.  Notes the RELEASE. */
 bool session_take_release(struct server *server, const struct wire_message *m);
 
 /* Connects, opens a session, builds all lanes.  On failure nothing is left. */
 int session_open(struct server *server, struct error *why);
-/* Connects and takes the session up again.  -ESTALE: it is not there any more.
- */
+/* Connects and resumes the session.  -ESTALE: the server has it no more. */
 int session_resume(struct server *server, struct error *why);
-/* Builds all lanes anew; none is left on failure. */
+/* Builds the links of all lanes anew.  On failure no link is left. */
 int session_build_lanes(struct server *server, struct error *why);
-/* Aborts and closes all links, once no request uses one any more. */
+/* Aborts all links, and closes them once no request uses them. */
 void session_close_lanes(struct server *server);
 /* Closes the control connection. */
 void session_close(struct server *server);
-/* Says BYE before. */
+/* Says BYE, and closes the control connection. */
 void session_bye(struct server *server);
 
 /* How long from one PING to the next: less while the server has no room. */
 uint64_t session_ping_every_ns(const struct server *server);
 
-/* Allocates what was asked for, and frees what was given back.  A negative
- * errno where the connection failed; what was asked for still is then. */
+/* Allocates the slabs that were asked for, and frees the slabs that were given
+ * back.  A negative errno where the connection failed; then what was not done
+ * stays queued. */
 int session_alloc_slabs(struct server *server, struct error *why);
-/* Whether a slab that is asked of this server may go elsewhere. */
+/* Whether another server may take the slabs that are asked of this server. */
 bool session_may_refuse(const struct server *server);
-/* Refuses everything that was asked for. */
+/* Refuses all slabs that were asked for. */
 void session_refuse_slabs(struct server *server);
 /* Forgets all shards of slabs that this server held.  Pages that too few other
- * shards hold become LOST, and slabs without any shard UNMAPPED; how many pages
- * that were.  All links to the server are closed. */
+ * shards hold become LOST, and slabs without any shard UNMAPPED.  Returns how
+ * many pages became LOST.  All links to the server are closed. */
 int64_t session_lose_slabs(struct server *server);
 
 #endif

@@ -1,5 +1,5 @@
-/* Memory of whole pages that is there before it is used: mapped, populated and
- * zeroed.  Huge pages where they fit and the kernel has them: a terabyte's
+/* Memory of whole pages that is mapped, populated and zeroed before it is used.
+ * It has huge pages where they fit and the kernel has them: then a terabyte's
  * tables come up in a fraction of the time, and cost fewer TLB misses later.
  * At start only; any thread. */
 #ifndef RSWAP_PAGES_H
@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-/* The caller's until pages_unmap.  NULL with errno. */
+/* The memory is the caller's until pages_unmap.  NULL with errno. */
 void *pages_map(uint64_t bytes);
-/* NULL is allowed. */
+/* P may be NULL. */
 void pages_unmap(void *p, uint64_t bytes);
 
 #endif

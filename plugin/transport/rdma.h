@@ -3,19 +3,19 @@
  *
  *   channel   a bounce buffer, and per device ("domain") a protection domain,
  *             the buffer's memory region, a completion queue and its channel
- *     link    an rdma_cm id with its queue pair, on one of these domains
+ *   link      an rdma_cm id with its queue pair, on one of these domains
  *
- * Room.  A transfer has a slot, with its work request, and its shard of the
+ * Room.  A transfer has a slot, with its work request, and its part of the
  * bounce buffer.  Both are given out in order and taken back all at once, when
- * nothing is in flight; so on one link the order of slots is the order in which
- * transfers complete, also those of several submits.
+ * no transfer is in flight.  So on one link the order of slots is the order in
+ * which transfers complete, also transfers of several submits.
  *
  * Completions.  The transfers of a submit that go to one link are posted as one
- * chain, and only the last is signalled: a queue pair completes in order, so
- * its completion stands for all.  A transfer that fails completes in any case,
- * and puts the queue pair into the error state, where every later one is
- * flushed and completes as well.  So after an error, as many completions follow
- * as transfers stand behind the failed one (ibv_poll_cq(3),
+ * chain, and only the last of them is signalled: a queue pair completes in
+ * order, so this completion stands for all.  A transfer that fails completes in
+ * any case, and puts the queue pair into the error state, where every later one
+ * is flushed and completes as well.  So after an error, as many completions
+ * follow as transfers stand behind the failed one (ibv_poll_cq(3),
  * ibv_post_send(3)).
  *
  * A deadline that passes puts the link's queue pair into the error state and
@@ -24,8 +24,9 @@
  * closed and its queue pair destroyed.  Should the device refuse to destroy it,
  * the closed link stays with the channel ("undestroyed") and a stuck one keeps
  * the channel closed: the device may still write to the buffer.  Every later
- * connection of the channel tries again, and so does the channel's end; where
- * that fails too, the channel's buffer and domains are left as they are.
+ * connect on the channel tries again to destroy it, and so does the channel's
+ * end.  Where the end fails too, the channel's buffer and domains are left as
+ * they are.
  */
 #ifndef RSWAP_RDMA_H
 #define RSWAP_RDMA_H
@@ -63,7 +64,7 @@ struct rdma_channel {
 	/* Closed links whose queue pair could not be destroyed. */
 	struct rdma_link *undestroyed;
 
-	/* What is in flight, by slot; its holder's. */
+	/* What is in flight, by slot.  Only the lane's holder uses it. */
 	uint32_t round; /* of the last submit; tells old completions */
 	size_t used, used_bytes;
 	size_t in_flight;
@@ -91,7 +92,7 @@ static inline struct rdma_link *rdma_link(struct link *link)
 	return (struct rdma_link *)link;
 }
 
-/* The ops, as transport.h tells them. rdma_connect.c: */
+/* The ops of transport/transport.h that are in transport/rdma_connect.c. */
 bool rdma_available(struct error *why);
 int rdma_channel_create(const struct channel_config *config,
 			struct channel **channel, struct error *why);

@@ -1,9 +1,10 @@
 /* Whether a wait should spin before it sleeps: as long as spins pay.
  *
- * A spin that ends without what it waited for was for nothing: the network is
- * slower than the spin is long, or who should answer has no processor while
- * this one spins.  After some of those in a shard index a wait sleeps at once,
- * and only now and then one spins again to see whether that has changed.
+ * A spin fails when it ends before the awaited event comes: the network is
+ * slower than the spin is long, or the thread that should answer has no
+ * processor while this thread spins.  After some failures in a row, waits sleep
+ * at once.  From time to time a wait spins again, to see whether spins pay
+ * again.
  *
  * One thread at a time. */
 #ifndef RSWAP_SPIN_H
@@ -12,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPIN_PATIENCE 4	 /* spins for nothing, in a shard index */
-#define SPIN_REST     64 /* waits without one, until the next is tried */
+#define SPIN_PATIENCE 4	 /* failed spins in a row */
+#define SPIN_REST     64 /* waits without a spin, before the next spin */
 
 struct spin {
 	uint8_t failures;
@@ -31,7 +32,7 @@ static inline bool spin_pays(struct spin *spin)
 	return true;
 }
 
-/* After one that spun: whether it ended in time. */
+/* After a wait that spun: whether the spin ended in time. */
 static inline void spin_learn(struct spin *spin, bool in_time)
 {
 	if (in_time)

@@ -1,15 +1,15 @@
-/* What moves bytes between a lane and a slab: the ops that every transport
- * gives, and what each promises.  Nothing above this header asks which
- * transport it is.
+/* A transport moves bytes between a lane and a slab.  This header has the ops
+ * that every transport provides, and what each op promises.  Nothing above this
+ * header asks which transport it is.
  *
- *   lane (plugin/pages/lane.h)
+ *   lane (pages/lane.h)
  *     one channel per transport in use   what a lane needs of a transport:
  *                                        RDMA: registered bounce buffer, CQ
  *       one link per server              RDMA: queue pair; TCP: socket
  *
  * Threads: a channel and its links are used by one thread at a time, the one
- * that holds the lane, except for link_connect, link_abort and link_close as
- * told there.  A transfer may be over by the doing of another channel's thread.
+ * that holds the lane, except for link_connect, link_abort and link_close, as
+ * their comments say.  The thread of another channel may end a transfer.
  */
 #ifndef RSWAP_TRANSPORT_H
 #define RSWAP_TRANSPORT_H
@@ -24,7 +24,7 @@
 #include "net.h"
 #include "wire.h"
 
-/* The most transfers that a channel carries at a time. */
+/* The most transfers that a channel has in progress at a time. */
 #define TRANSPORT_MAX_XFERS 128
 
 struct transport_ops;
@@ -38,7 +38,7 @@ struct link {
 	struct channel *channel;
 };
 
-/* Where a slab is, as the server told (wire_slab). */
+/* Where a slab is, as the server reported (wire_slab). */
 struct remote_slab {
 	uint64_t address;
 	uint32_t slab;
@@ -47,10 +47,10 @@ struct remote_slab {
 
 enum xfer_op { XFER_READ, XFER_WRITE };
 
-/* The status of a transfer that was not sent, for want of something of this
- * machine's own: room (see submit), or a channel that may be used.  It says
- * nothing of the server, whose link is as good as before, and neither BUF nor
- * the slab was touched. */
+/* The status of a transfer that was not sent because this machine lacked
+ * something: room (see submit), or a usable channel.  The status says nothing
+ * of the server.  The link is as good as before, and neither BUF nor the slab
+ * was touched. */
 #define XFER_UNSENT (-ECANCELED)
 
 /* One contiguous run between memory and a slab. */
@@ -74,7 +74,7 @@ struct xfer {
 };
 
 struct channel_config {
-	/* The most bytes that its transfers have together, at a time. */
+	/* The most bytes of all its transfers in progress together. */
 	uint32_t buffer_bytes;
 	/* How long a wait spins before it sleeps; 0: not at all. */
 	uint64_t spin_ns;
@@ -86,8 +86,8 @@ struct link_group;
 
 struct link_target {
 	struct net_addr addr; /* of the server's control connection */
-	uint16_t rdma_port;   /* as wire_welcome told */
-	uint32_t lane;	      /* whose link it is, of so many */
+	uint16_t rdma_port;   /* as in wire_welcome */
+	uint32_t lane;	      /* the link's lane, of LANES lanes */
 	uint32_t lanes;
 	uint64_t timeout_ns;	   /* a silent host is dead after this long */
 	struct link_group **group; /* NULL before the first link */
@@ -100,15 +100,15 @@ struct link_target {
 struct transport_ops {
 	const char *name;  /* "tcp", "rdma" */
 	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
-	/* Whether real-time threads that wait for it had better be on other
-	 * processors than everything else, even for one transfer at a time. */
+	/* Whether real-time threads that wait for this transport should run on
+	 * other processors than everything else, even for one transfer. */
 	bool apart;
 
 	/* Whether this machine has what the transport needs.  WHY says what is
 	 * missing. */
 	bool (*available)(struct error *why);
 
-	/* How many connections (tokens) the links of LANES lanes have. */
+	/* How many connections (tokens) the links of LANES lanes need. */
 	uint32_t (*connections)(uint32_t lanes);
 
 	/* Allocates and registers what a channel needs.  May take long; never
@@ -133,40 +133,43 @@ struct transport_ops {
 	 */
 	void (*link_abort)(struct link *link);
 	/* Frees LINK, at once or with a later call for its channel: the caller
-	 * has it no more.  No transfer of it is in flight, none comes any more.
-	 * A channel that is not usable for LINK's sake becomes usable when LINK
-	 * is freed. */
+	 * may not use LINK any more.  No transfer of LINK is in flight, and
+	 * none comes.  A channel that LINK made unusable becomes usable when
+	 * LINK is freed.
+	 */
 	void (*link_close)(struct link *link);
 
-	/* Starts all N transfers, on any links of this channel, in one go.
-	 * Transfers on one link are carried out in no promised order.
-	 * Allocates nothing.  May wait for room to send, until DEADLINE_NS.
-	 * Failures show in status.
+	/* Starts all N transfers, on any links of this channel, at once.
+	 * Transfers on one link are done in no promised order.  Allocates
+	 * nothing.  May wait for room to send, until DEADLINE_NS.  Failures
+	 * show in status.
 	 *
-	 * Earlier ones may still be in progress: TRANSPORT_MAX_XFERS and
-	 * buffer_bytes are for all that were submitted since none was.  Beyond
-	 * that, nothing is sent and the status is XFER_UNSENT. */
+	 * Earlier transfers may still be in progress.  TRANSPORT_MAX_XFERS and
+	 * buffer_bytes limit all transfers that were submitted since none was
+	 * in progress.  Beyond the limits nothing is sent and the status is
+	 * XFER_UNSENT. */
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
-	/* Returns when at least WANT of the N are over, or DEADLINE_NS has
-	 * passed (0: only looks), by some milliseconds perhaps, and then how
-	 * many are.  Aborts nothing.  The N may be any of the channel's, of
-	 * several submits too; others are carried on meanwhile. */
+	/* Waits until at least WANT of the N are over, or DEADLINE_NS has
+	 * passed (0: does not wait), perhaps by some milliseconds.  Returns how
+	 * many are over.  Aborts nothing.  The N may be any transfers of the
+	 * channel, also of several submits.  Other transfers make progress
+	 * meanwhile. */
 	size_t (*wait_until)(struct channel *channel, struct xfer *xfers,
 			     size_t n, size_t want, uint64_t deadline_ns);
 	/* Returns when none of the N is in progress any more: after DEADLINE_NS
-	 * it aborts their links and gives them -ETIMEDOUT.  What the network
-	 * has seen of a failed WRITE is unknown until the server has fenced the
-	 * link (WIRE_FENCE). */
+	 * it aborts their links and gives them -ETIMEDOUT.  A failed WRITE
+	 * may still reach the slab, until the server has fenced the link
+	 * (WIRE_FENCE). */
 	void (*wait)(struct channel *channel, struct xfer *xfers, size_t n,
 		     uint64_t deadline_ns);
-	/* Ends those of the N that are in progress, at once, with -ETIMEDOUT.
-	 * Their links were aborted long ago, and still nobody knows when they
-	 * are over: a device is gone, or hangs.  Until these links are closed
-	 * the channel is not usable. */
+	/* Ends the transfers of the N that are in progress, at once, with
+	 * -ETIMEDOUT.  Their links were aborted long ago, and the transfers
+	 * still did not end: a device is gone, or hangs.  Until these links are
+	 * closed the channel is not usable. */
 	void (*abandon)(struct channel *channel, struct xfer *xfers, size_t n);
-	/* Whether transfers may be submitted: not where the device may still
-	 * touch the memory of some that were given up.  NULL: always. */
+	/* Whether transfers may be submitted.  False where the device may still
+	 * touch the memory of transfers that were given up.  NULL: always. */
 	bool (*usable)(const struct channel *channel);
 };
 
@@ -184,7 +187,7 @@ extern const struct transport_ops transport_rdma;
 /* In order of preference, NULL at the end. */
 extern const struct transport_ops *const transports[];
 
-/* The one of that name or wire bit, or NULL. */
+/* The transport of that name or wire bit, or NULL. */
 const struct transport_ops *transport_by_name(const char *name);
 const struct transport_ops *transport_by_bit(uint32_t wire_bit);
 

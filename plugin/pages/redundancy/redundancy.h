@@ -1,20 +1,20 @@
-/* How a page becomes what the servers hold: copies of it, or Reed-Solomon
- * shares.  A slab has PARTS shards, each on another server; shard p holds shard
- * index p of every page.  Any NEED shard indexes give the page back.
+/* How pages become what the servers hold: copies, or Reed-Solomon shares.  A
+ * slab has SHARDS shards, each on another server and each with another shard
+ * index.  A shard holds one chunk of every page.  The chunks of any NEED shard
+ * indexes give the page back.
  *
- *   copies(N)   shards N,     need 1:  every shard index is the page
- *   rs(K, M)    shards K + M, need K:  shard indexes 0 to K-1 are the page,
- * cut; the other M are parity
+ *   copies(N)   shards N,     need 1:  every chunk is the whole page
+ *   rs(K, M)    shards K + M, need K:  the chunks of shard indexes 0 to K-1 are
+ *                                      the page, cut; the other M are parity
  *
- * A shard index of one page is a chunk of CHUNK_BYTES.  The share of a shard
- * index is what the shard index has of several pages in turn: page i's chunk is
- * at i * unit_bytes.
+ * A chunk has unit_bytes.  The share of a shard index is that index's chunks of
+ * several pages in turn: page i's chunk is at i * unit_bytes.
  *
- * Nothing above this header asks which of the two it is, but for DIRECT.
+ * Nothing above this header asks for the kind of redundancy, except by DIRECT.
  *
  * Threads: any, any number at a time, on one struct redundancy: after create
  * nothing in it changes, and nothing allocates, blocks or fails.  Buffers are
- * the caller's, of any alignment, and overlap only where told.
+ * the caller's, of any alignment, and overlap only where this header says so.
  */
 #ifndef RSWAP_REDUNDANCY_H
 #define RSWAP_REDUNDANCY_H
@@ -40,22 +40,22 @@ struct redundancy_ops {
 
 	void (*destroy)(struct redundancy *r);
 
-	/* The shares of N_PAGES at PAGES (4096 bytes each, one after the
-	 * other): SHARES[p], for each of the shards, gets n_pages * unit_bytes.
-	 * Where the encoding is direct, SHARES[p] may be PAGES. */
+	/* Makes the shares of N_PAGES at PAGES (4096 bytes each, one after the
+	 * other): SHARES[i], for each shard index i, gets n_pages * unit_bytes.
+	 * Where the encoding is direct, SHARES[i] may be PAGES. */
 	void (*encode)(const struct redundancy *r, const uint8_t *pages,
 		       uint32_t n_pages, uint8_t *const *shares);
 
-	/* The pages, from NEED shares: SHARES[i] is that of shard index
-	 * ROWS[i].  The shard indexes are distinct, in any order; any set will
-	 * do, and data shard indexes alone are a plain copy.  Where the
-	 * encoding is direct, a share may be PAGES. */
+	/* Makes the pages from NEED shares: SHARES[i] is the share of shard
+	 * index INDEXES[i].  The shard indexes are distinct, in any order.  Any
+	 * set will do; data shares alone are only copied.  Where the encoding
+	 * is direct, a share may be PAGES. */
 	void (*decode)(const struct redundancy *r, const uint32_t *indexes,
 		       const uint8_t *const *shares, uint32_t n_pages,
 		       uint8_t *pages);
 
-	/* The share of INDEX, from NEED shares of other shard indexes, as
-	 * encode would give it: n_pages * unit_bytes. */
+	/* Makes the share of INDEX from NEED shares of other shard indexes, as
+	 * encode would make it: n_pages * unit_bytes. */
 	void (*reconstruct)(const struct redundancy *r, const uint32_t *indexes,
 			    const uint8_t *const *shares, uint32_t n_pages,
 			    uint32_t index, uint8_t *share);
@@ -65,10 +65,10 @@ struct redundancy {
 	const struct redundancy_ops *ops;
 	uint32_t shards;
 	uint32_t need;
-	uint32_t unit_bytes; /* of a page in one shard: a multiple of 64 */
-	/* A share's bytes are the pages themselves: who has the pages can send
-	 * them as any share, and receive any share as pages, and leave encode
-	 * and decode out. */
+	uint32_t unit_bytes; /* of a chunk: a multiple of 64 */
+	/* A share's bytes are the pages themselves.  So the caller can send the
+	 * pages as any share, and receive any share as pages, without encode
+	 * and decode. */
 	bool direct;
 	struct rs_tables *rs;  /* the implementation's own */
 	uint64_t memory_bytes; /* that create allocated */
@@ -77,23 +77,22 @@ struct redundancy {
 /* N copies, 1 to REDUNDANCY_MAX_COPIES.  0, or -EINVAL with a line in WHY. */
 int redundancy_create_copies(struct redundancy *r, uint32_t n,
 			     struct error *why);
-/* K data and M parity shard indexes, within the limits above.  Makes the tables
- * for every set of K shard indexes: 32 * K * M bytes for each, so 4 KiB for 4+2
- * and 496 KiB for 8+4, populated; and proves them.  0 or a negative errno with
- * a line in WHY; -EIO where the proof fails. */
+/* K data and M parity shards, within the limits above.  Makes the tables for
+ * every set of K shard indexes: 32 * K * M bytes for each set, so 4 KiB for 4+2
+ * and 496 KiB for 8+4, populated.  Then proves the tables.  0 or a negative
+ * errno with a line in WHY; -EIO where the proof fails. */
 int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 			 struct error *why);
 void redundancy_destroy(struct redundancy *r);
 
-/* Encodes two known pages, decodes them from every set of NEED shard indexes,
- * and reconstructs every shard index that is missing from every set.  So what
- * is proven is that, on this processor and with this ISA-L, everything that any
- * later call multiplies with is right; not that memory and processor stay so
- * (that is what checksums are for).
+/* Encodes two known pages, decodes them from every set of NEED shares, and
+ * reconstructs every share that is missing from a set.  This proves that all
+ * tables of later calls are right, on this processor and with this ISA-L.  It
+ * does not prove that memory and processor stay right: checksums are for that.
  *
- * There are at most 495 sets (8+4) with 4 missing shard indexes: some 2 ms, and
+ * There are at most 495 sets (8+4) with 4 missing shares each: some 2 ms, and
  * under 0.1 s where ISA-L has no vector instructions.  Allocates while it runs.
- * 0, or -EIO or -ENOMEM with a line in WHY.  What creates calls it. */
+ * 0, or -EIO or -ENOMEM with a line in WHY.  redundancy_create_rs calls it. */
 int redundancy_prove(const struct redundancy *r, struct error *why);
 
 /* Parses all of TEXT, "K+M", into *K and *M.  False for anything else, or
