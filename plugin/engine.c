@@ -13,11 +13,11 @@
 #include "size.h"
 #include "times.h"
 
-/* What requests in flight are given to end at engine_stop. */
+/* How long requests in flight may take to end at engine_stop. */
 #define STOP_NS (5 * NS_PER_S)
 
-/* What a server is given to answer one try, at most, where another has the
- * page. */
+/* How long a server has to answer an attempt, at most, where another server has
+ * the page. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
 
 uint64_t engine_answer_ns(const struct engine_config *config)
@@ -38,8 +38,8 @@ uint64_t engine_reach_ns(const struct engine_config *config)
 
 /* --- before anything is opened --- */
 
-/* One server under two names would be counted twice, and be taken for two
- * places.  WELCOMES: of the servers up to I. */
+/* One server under two names would be counted twice, and two shards of a slab
+ * would be placed on it.  WELCOMES: of the servers up to I. */
 static int refuse_same(const struct engine_config *config,
 		       const struct wire_welcome *welcomes, uint32_t i,
 		       struct error *why)
@@ -91,7 +91,7 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	return 0;
 }
 
-/* What the device's pages have together in all their copies or shares. */
+/* The bytes of the device's pages in all their copies or shares. */
 static uint64_t bytes_wanted(const struct engine_config *config)
 {
 	uint64_t bytes = config->size_bytes;
@@ -155,7 +155,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 
 /* --- life --- */
 
-/* The fallback is one more, the last. */
+/* The fallback is one more server, the last. */
 static uint32_t count_servers(const struct engine_config *config)
 {
 	return config->n_servers + (config->fallback != NULL);
@@ -217,7 +217,7 @@ static void give_up_late(void *owner, uint32_t server)
 		     transfer_failure_text(-ETIMEDOUT));
 }
 
-/* There is a lane to be looked after. */
+/* A lane was parked, and the repairer reaps it. */
 static void parked(void *owner)
 {
 	repair_wake(owner);
@@ -259,9 +259,8 @@ void engine_destroy(struct engine *engine)
 	memset(engine, 0, sizeof *engine);
 }
 
-/* Without another copy to turn to, all there is to do about a server that does
- * not answer is to connect anew; with one, it is told from a slow one sooner.
- */
+/* Without another copy, the only remedy for a server that does not answer is to
+ * connect anew.  With another copy, an attempt ends sooner. */
 static uint64_t attempt_ns(const struct engine *engine)
 {
 	uint64_t ns = engine_answer_ns(&engine->config);

@@ -198,7 +198,7 @@ static int start(struct error *why)
 	return rc;
 }
 
-/* The log first: no thread that serves ever waits for who reads it. */
+/* The log first: no serving thread ever waits for the log's reader. */
 static int rswap_after_fork(void)
 {
 	struct error why = { "" };
@@ -366,8 +366,8 @@ static int rswap_trim(void *handle, uint32_t count, uint64_t offset,
 }
 
 /* Zeroing makes pages absent, whether or not the client allows a hole: NBD
- * calls NO_HOLE a hint, and there is no later write that could fail for want of
- * what a hole saved, but one that no server has room for. */
+ * calls NO_HOLE a hint.  Zeroing frees memory on the servers.  A later write
+ * there can fail only if every server is full. */
 static int rswap_zero(void *handle, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {

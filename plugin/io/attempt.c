@@ -43,7 +43,7 @@ static bool is_short_of_room(const struct engine *engine,
  * merely busy has answered by then. */
 #define ROOM_NS (300 * NS_PER_MS)
 
-/* Breaks the servers of what is in flight, and sees it end. */
+/* Breaks the servers of the transfers in flight, and waits until these end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -171,7 +171,7 @@ static void take_over(struct engine *engine, struct lane *lane,
 			*worst = status;
 	} else if (status) {
 		server_break(server, transfer_failure_text(status));
-		/* It hangs, and will not be back in a moment. */
+		/* The server hangs, and will not be back in a moment. */
 		if (status == -ETIMEDOUT)
 			server_stays_away(server);
 		if (tag->late)

@@ -49,8 +49,8 @@ static struct slab *slab_at(struct engine *engine, uint64_t page)
 
 /* --- reads --- */
 
-/* Which shards of a slab do not hold PAGE: pages of one run are held by the
- * same ones. */
+/* Which shards of a slab do not hold PAGE: the same shards hold all pages of a
+ * run. */
 static uint32_t stale_shards(const struct engine *engine,
 			     const struct slab *slab, uint64_t page)
 {
@@ -74,7 +74,7 @@ bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
 	return true;
 }
 
-/* Adds a PRESENT page, inside whose slab the lane is then.  0, -EAGAIN with
+/* Adds a PRESENT page and enters its slab.  0, -EAGAIN with
  * OBSTACLE, or 1 where the piece has as many runs as it may. */
 static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		    uint64_t page, struct page_look *version,
@@ -83,11 +83,11 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 	struct slab *slab = slab_at(engine, page);
 	struct lane_run *run = open_run(lane, slab, page);
 
-	/* From when the slab is entered it is what it is, and only then comes
-	 * the look that counts: it may have been lost before, and another one
-	 * come in its place for other pages, which knows nothing of this one.
-	 * Which shards are stale comes after the look, which changes where
-	 * these do. */
+	/* The slab cannot change once it is entered, so the version that counts
+	 * is taken only then.  Before, the slab may have been lost and
+	 * allocated anew for other pages, and the new slab does not hold this
+	 * page.  The stale bits are read after the version, because the version
+	 * changes where a stale bit changes. */
 	if (run) {
 		*version = pagemap_version(&engine->pages, page);
 		if (stale_shards(engine, slab, page) != *last_stale)
@@ -124,8 +124,8 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 			pagemap_version(&engine->pages, page + i);
 		int rc;
 
-		/* Also where it is being written for the first time: that write
-		 * may as well come after this read. */
+		/* Also where the page is being written for the first time: this
+		 * write may as well come after the read. */
 		if (page_look_state(version) == PAGE_ABSENT) {
 			memset(buf, 0, PAGE_BYTES);
 			continue;

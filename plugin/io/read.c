@@ -17,7 +17,7 @@
  * which became fast again is noticed. */
 #define EXPLORE_READS 32
 
-/* --- whom to ask --- */
+/* --- which shards to ask --- */
 
 static bool stale_for(const struct engine *engine, const struct lane_run *run,
 		      const struct slab_shard *shard)
@@ -50,8 +50,8 @@ static uint32_t indexes_asked(const struct lane_run *run)
 	return indexes;
 }
 
-/* The less the better.  Of servers that take about the same, each is the first
- * choice for some slabs. */
+/* The lower the better.  Among servers that are about equally fast, each is the
+ * first choice for some slabs. */
 static uint64_t score(const struct engine *engine, const struct lane_run *run,
 		      uint32_t i)
 {
@@ -66,9 +66,9 @@ static uint64_t score(const struct engine *engine, const struct lane_run *run,
 	return server->local ? UINT64_MAX / 2 + ns : ns;
 }
 
-/* Which of the shards that hold RUN to ask next: the one with the best score,
- * or where WORST the one with the worst.  -1 where there is none; then OBSTACLE
- * has a server that would do if it were not RECOVERING. */
+/* Which of the shards that hold RUN to ask next: the shard with the best score,
+ * or where WORST the shard with the worst score.  -1 where there is none; then
+ * OBSTACLE has a server that would do if it were not RECOVERING. */
 static int choose(const struct engine *engine, const struct lane_run *run,
 		  bool worst, struct obstacle *obstacle)
 {
@@ -91,7 +91,7 @@ static int choose(const struct engine *engine, const struct lane_run *run,
 			obstacle->server = server_of_shard(engine, shard);
 		if (state != SERVER_UP)
 			continue;
-		/* Nothing is to be learned of a disk. */
+		/* The times of a disk tell nothing. */
 		s = worst && server_of_shard(engine, shard)->local
 			    ? 0
 			    : score(engine, run, i);
@@ -123,8 +123,8 @@ static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
 			run->failed |= 1u << i;
 			continue;
 		}
-		/* Where there is one shard only nothing is ever late, and the
-		 * caller's memory will do. */
+		/* Where there is only one shard, no transfer is ever late, and
+		 * the caller's memory will do. */
 		if (engine->redundancy.shards > 1)
 			buf = attempt_scratch(engine, lane, bytes);
 		return buf && attempt_add(engine, lane, number, (uint32_t)i,
@@ -137,9 +137,9 @@ static bool complete(const struct engine *engine, const struct lane_run *run)
 	return count_bits(run->have) >= engine->redundancy.need;
 }
 
-/* Sees to it that enough is at hand or under way for every run.  0, or -EAGAIN
- * with OBSTACLE, where a server failed just now or before, or -EIO where no
- * shard has it. */
+/* Asks shards until enough shares are at hand or under way for every run.  0,
+ * or -EAGAIN with OBSTACLE, where a server failed just now or before, or -EIO
+ * where no shard has it. */
 static int ask_enough(struct engine *engine, struct lane *lane, bool worst,
 		      struct obstacle *obstacle)
 {
@@ -165,8 +165,8 @@ static bool all_complete(const struct engine *engine, const struct lane *lane)
 	return true;
 }
 
-/* One more shard for each run that waits.  False where there was none to ask.
- */
+/* Asks one more shard for each run that waits.  False where there was no shard
+ * to ask. */
 static bool hedge(struct engine *engine, struct lane *lane)
 {
 	struct obstacle ignored = { 0 };
@@ -182,7 +182,7 @@ static bool hedge(struct engine *engine, struct lane *lane)
 	return asked;
 }
 
-/* --- one try --- */
+/* --- one attempt --- */
 
 static uint64_t hedge_after_ns(const struct engine *engine,
 			       const struct lane *lane)
@@ -208,7 +208,8 @@ static uint64_t hedge_after_ns(const struct engine *engine,
 	return longest_ns < HEDGE_MAX_NS ? longest_ns : HEDGE_MAX_NS;
 }
 
-/* Of a set: how many are over, and how many this try waits for. */
+/* Of a set: how many transfers are over, and how many this attempt waits for.
+ */
 static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
 {
 	*over = *pending = 0;
@@ -220,7 +221,7 @@ static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
 	}
 }
 
-/* Waits for all transfers of this try, or ANY, until UNTIL_NS. */
+/* Waits for all transfers of this attempt, or for ANY, until UNTIL_NS. */
 static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
 {
 	size_t sets = 0, over, pending;
@@ -243,8 +244,9 @@ static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
 	}
 }
 
-/* Nobody waits any more for what is still in flight.  The server that was
- * overtaken took at least as long as that. */
+/* Leaves the transfers that are still in flight: the read does not wait for
+ * them any more.  A server that was overtaken took at least as long as the
+ * read. */
 static void leave_late(struct engine *engine, struct lane *lane,
 		       uint64_t begin_ns)
 {
@@ -254,8 +256,8 @@ static void leave_late(struct engine *engine, struct lane *lane,
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
 
-			/* Also one that ended just now: the next plan's runs
-			 * have nothing to do with it. */
+			/* Also a transfer that ended just now: it does not
+			 * belong to the next plan's runs. */
 			if (tag->late || tag->over)
 				continue;
 			tag->late = true;
@@ -267,7 +269,7 @@ static void leave_late(struct engine *engine, struct lane *lane,
 	}
 }
 
-/* Sees what a try waits for to its end. */
+/* Waits until the transfers of this attempt end. */
 static void cut_short(struct engine *engine, struct lane *lane,
 		      uint64_t until_ns)
 {
@@ -275,12 +277,12 @@ static void cut_short(struct engine *engine, struct lane *lane,
 	attempt_harvest(engine, lane, 0);
 }
 
-/* How long a server that is asked in vain may take where too many lanes wait
- * for such already: as long as lane_reap gives it then. */
+/* How long a server that does not answer may take where too many lanes already
+ * wait for such servers: as long as lane_reap allows then. */
 #define SHORTAGE_NS (300 * NS_PER_MS)
 
-/* Ends a try that cannot succeed.  With one shard, what it waits for is the
- * caller's memory. */
+/* Ends an attempt that cannot succeed.  With one shard, its transfers go into
+ * the caller's memory, so they cannot be left. */
 static void drop_try(struct engine *engine, struct lane *lane,
 		     uint64_t begin_ns, uint64_t until_ns)
 {
@@ -295,14 +297,15 @@ static void drop_try(struct engine *engine, struct lane *lane,
 			  soon_ns < until_ns ? soon_ns : until_ns);
 }
 
-/* How long a read takes decides where there is a choice of servers; where there
- * is none it is only shown, and now and then is enough. */
+/* Where there is a choice of servers, a read's time decides.  Where
+ * there is no choice, the time is only shown, and some reads are enough. */
 static bool is_timed(const struct engine *engine, const struct lane *lane)
 {
 	return engine->redundancy.shards > 1 || lane->turn % EXPLORE_READS == 0;
 }
 
-/* A server that others wait for is not tried for the sake of its figures. */
+/* While lanes wait for late servers, no read asks a slow server only for its
+ * figures. */
 static bool explores(const struct engine *engine, struct lane *lane)
 {
 	return ++lane->turn % EXPLORE_READS == 0 &&
@@ -310,8 +313,9 @@ static bool explores(const struct engine *engine, struct lane *lane)
 }
 
 /* Asks one more shard for each run that waits, where one more lane may be left
- * with late transfers.  Else who keeps the lanes is given up soon.  False where
- * it is to be tried again: the others may be away for a moment. */
+ * with late transfers.  Else the servers that keep the lanes are given up soon.
+ * False where it should be attempted again: the other servers may be away for a
+ * moment. */
 static bool attempt_hedge(struct engine *engine, struct lane *lane)
 {
 	bool allowed = lane->may_park;
@@ -353,7 +357,7 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 			return all_complete(engine, lane) ? 0 : -EAGAIN;
 		}
 		rc = ask_enough(engine, lane, false, obstacle);
-		if (failed) /* perhaps the one that was asked besides */
+		if (failed) /* perhaps the extra shard */
 			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
@@ -363,11 +367,11 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 	}
 	attempt_submit(lane, until_ns);
 	drop_try(engine, lane, begin_ns, until_ns);
-	/* Others may still have it. */
+	/* Other shards may still have the run. */
 	return failed == -EREMOTEIO && !obstacle->server ? failed : rc;
 }
 
-/* From the shares at hand to pages. */
+/* Decodes the shares at hand to pages. */
 static void decode_run(const struct engine *engine, struct lane_run *run)
 {
 	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];

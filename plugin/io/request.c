@@ -2,12 +2,13 @@
  * I/O path: nothing here allocates, logs, or holds a lock while it waits.
  *
  * A request goes in pieces of at most LANE_PAGES pages, each planned as runs of
- * pages that lie next to each other in one slab (plan.c).  A try of a piece is
- * inside the slabs of its runs, has them carried (transfer.h), and leaves. What
- * stood in the way (a slab in change, a server that recovers, a page that is
- * being written) is waited for with nothing held but the lane; then the piece
- * is tried again.  Both directions are idempotent, and a server that was
- * RECOVERING in between has fenced the earlier try (servers/server.h).
+ * pages that lie next to each other in one slab (io/plan.c).  An attempt enters
+ * the slabs of the piece's runs, transfers the runs (io/transfer.h), and leaves
+ * the slabs.  Where an obstacle stood in the way (a slab that changes, a server
+ * that is RECOVERING, a page that is locked), the request waits for it with
+ * nothing held but the lane, and then makes another attempt.  Reads and writes
+ * are idempotent, and a server that was RECOVERING in between has fenced the
+ * earlier attempt (servers/server.h).
  */
 #include "engine.h"
 
@@ -46,13 +47,14 @@ static int attempt_read(struct engine *engine, struct lane *lane,
 	for (size_t i = 0; !rc && i < lane->n_runs; i++)
 		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
 				obstacle);
-	/* No server had what was planned: others may have what is there now. */
+	/* No server had the pages as planned: after a new plan another server
+	 * may. */
 	if (rc == -EIO && !plan_holds(engine, lane))
 		rc = -EAGAIN;
 	return rc == -ESTALE ? -EAGAIN : rc;
 }
 
-/* Reads the first *N pages or fewer, and tells how many. */
+/* Reads the first *N pages or fewer, and sets *N to how many. */
 static int read_piece(struct engine *engine, struct lane *lane, char *buf,
 		      uint64_t page, uint64_t *n, uint64_t deadline_ns)
 {
@@ -78,7 +80,7 @@ static int read_piece(struct engine *engine, struct lane *lane, char *buf,
 
 /* --- writing --- */
 
-/* Sees to a slab for every run, with none entered. */
+/* Makes the slab of every run LIVE, with no slab entered. */
 static int placement_runs(struct engine *engine, struct lane *lane,
 			  uint64_t deadline_ns)
 {
@@ -92,8 +94,8 @@ static int placement_runs(struct engine *engine, struct lane *lane,
 	return 0;
 }
 
-/* After a write has failed for good: where it was sent, nobody knows which
- * bytes its pages hold.  Pages that were absent stay so. */
+/* After a write has failed for good: where it was sent, it is unknown which
+ * bytes its pages hold.  Pages that were absent stay absent. */
 static void lose_unsure_runs(struct engine *engine, struct lane *lane)
 {
 	for (size_t i = 0; i < lane->n_runs; i++) {
@@ -153,7 +155,7 @@ static void discard_gaps(struct engine *engine, const struct lane *lane,
 	engine_set_pages(engine, page, end - page, PAGE_ABSENT);
 }
 
-/* Writes the first *N pages or fewer, and tells how many. */
+/* Writes the first *N pages or fewer, and sets *N to how many. */
 static int write_piece(struct engine *engine, struct lane *lane, char *buf,
 		       uint64_t page, uint64_t *n, uint64_t deadline_ns)
 {
@@ -196,8 +198,8 @@ static int pieces(struct engine *engine, struct lane *lane, enum lane_use use,
 	return 0;
 }
 
-/* A read of absent pages, or a write of zeros, is served here and now: it goes
- * on whatever has become of the servers, and takes no lane. */
+/* A read of absent pages, or a write of zeros, is served at once: it needs no
+ * lane, and works in any state of the servers. */
 static bool read_locally(struct engine *engine, char *buf, uint64_t page,
 			 uint64_t n)
 {
@@ -295,7 +297,7 @@ uint64_t engine_extent(const struct engine *engine, uint64_t count_bytes,
 	uint64_t page = offset / PAGE_BYTES, n = count_bytes / PAGE_BYTES;
 	uint64_t done = 1;
 
-	/* Each page is looked at once: it may change meanwhile. */
+	/* Each page is read once: it may change meanwhile. */
 	*absent = pagemap_get(pages, page) == PAGE_ABSENT;
 	while (done < n &&
 	       (pagemap_get(pages, page + done) == PAGE_ABSENT) == *absent)

@@ -6,15 +6,14 @@
 #include "clock.h"
 #include "repair/repair.h"
 
-/* How long to wait at a time for a page, a slab, or the repairer to add shards
- * to one: whoever is waited for may wait for a server that heals, and it for
- * the link of a late transfer that the waiting lane lets go of only when it
- * looks.
- */
+/* How long to wait at a time for a page, for a slab, or for the repairer to add
+ * shards to a slab.  The thread that is waited for may itself wait for a server
+ * that heals, and the server's session for the link of a late transfer of this
+ * lane.  The lane lets go of the link only when it checks its transfers. */
 #define AT_A_TIME_NS (20 * NS_PER_MS)
 
-/* The pause before another try where nothing is known to be waited for: a
- * real-time thread must not go round without one. */
+/* The pause before another attempt where there is nothing known to wait for: a
+ * real-time thread must not loop without a pause. */
 #define MOMENT_NS (NS_PER_MS / 10)
 
 /* With one shard a page's bytes are where the caller has them. */
@@ -52,8 +51,8 @@ const char *transfer_failure_text(int status)
 static void await_server(const struct obstacle *obstacle, uint64_t soon_ns,
 			 uint64_t deadline_ns)
 {
-	/* A while was set for this very server; otherwise another one that
-	 * would do as well may be back sooner. */
+	/* until_ns was set for this very server.  Without it another server
+	 * that would do as well may be back sooner. */
 	if (obstacle->until_ns)
 		server_wait_return(obstacle->server,
 				   obstacle->until_ns < deadline_ns
@@ -63,8 +62,8 @@ static void await_server(const struct obstacle *obstacle, uint64_t soon_ns,
 		server_wait(obstacle->server, soon_ns);
 }
 
-/* Until the lane's late transfers are over, or, where none is in flight, for a
- * moment: then a link is to be closed before anything more can be sent. */
+/* Waits until the lane's late transfers are over.  Where none is in flight,
+ * waits for a moment: then a link has to be closed before more can be sent. */
 static void await_lane(struct lane *lane, uint64_t soon_ns)
 {
 	if (lane_in_flight(lane))

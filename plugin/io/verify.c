@@ -31,8 +31,8 @@ static uint32_t first_wrong(const struct engine *engine,
 
 /* --- which shards are wrong --- */
 
-/* The search for what is wrong with a page, which is owned meanwhile.  Sets of
- * shards are bits. */
+/* The search for the wrong shards of a page.  The page is locked meanwhile.
+ * Sets of shards are bits. */
 struct search {
 	struct engine *engine;
 	struct lane *lane;
@@ -40,8 +40,8 @@ struct search {
 	uint64_t deadline_ns;
 	struct obstacle *obstacle;
 	uint32_t holders; /* that have the page */
-	uint32_t wrong;	  /* that were in a set from which it came out wrong */
-	int unread;	  /* 0, or why some set was not read */
+	uint32_t wrong;	  /* were in a set from which the page is wrong */
+	int unread;	  /* 0, or the errno of a set not read */
 };
 
 static struct slab_shard *shard_of(const struct search *s, uint32_t i)
@@ -78,8 +78,8 @@ static bool is_source(const struct search *s, uint32_t set)
 		       s->engine->redundancy.need;
 }
 
-/* Reads the page from the shards in SET and no others.  0 where it is right,
- * -EILSEQ where it is wrong, or why it was not read. */
+/* Reads the page from the shards in SET and from no other shards.  0 where the
+ * page is right, -EILSEQ where it is wrong, or the errno of the read. */
 static int read_from(struct search *s, uint32_t set)
 {
 	struct obstacle obstacle = { 0 };
@@ -87,10 +87,11 @@ static int read_from(struct search *s, uint32_t set)
 
 	if (clock_left_ns(s->deadline_ns) == 0)
 		return -ETIMEDOUT;
-	/* A server whose session waits for its link shall not wait for others.
+	/* A session that waits for its link must not wait for other servers.
 	 */
 	lane_links_release(&s->engine->lanes, s->lane);
-	/* Alone in the plan, as transfer_read carries all that is in it. */
+	/* Alone in the plan, because transfer_read reads all runs of the plan.
+	 */
 	s->lane->n_runs = 1;
 	s->lane->runs[0] = s->page;
 	s->lane->runs[0].banned = ~set;
@@ -122,7 +123,7 @@ static uint32_t find_right(struct search *s)
 	return 0;
 }
 
-/* RIGHT with shard I in the place of one that is there. */
+/* RIGHT with shard I in place of one of its shards. */
 static uint32_t with_shard(const struct search *s, uint32_t right, uint32_t i)
 {
 	for (uint32_t j = 0; j < s->engine->slabs.n_shards; j++) {
@@ -131,11 +132,11 @@ static uint32_t with_shard(const struct search *s, uint32_t right, uint32_t i)
 		if (right & 1u << j && is_source(s, set))
 			return set;
 	}
-	return 0; /* there is always one */
+	return 0; /* there always is such a shard */
 }
 
-/* What shard I holds of the page is wrong: stale from here on.  The page is
- * right without it. */
+/* Marks the page's chunk as stale in shard I: the chunk is wrong, and the page
+ * is right without the shard. */
 static void condemn(const struct search *s, uint32_t i)
 {
 	struct slab_shard *shard = shard_of(s, i);
@@ -146,8 +147,8 @@ static void condemn(const struct search *s, uint32_t i)
 	repair_wake(s->engine);
 }
 
-/* Condemns the shards that are wrong, each by itself beside shards that are
- * RIGHT.  How many. */
+/* Condemns each shard that is wrong by itself beside shards that are RIGHT.
+ * Returns how many shards. */
 static uint32_t condemn_wrong(struct search *s, uint32_t right)
 {
 	uint32_t suspects = s->wrong & ~right, n = 0;
@@ -168,7 +169,7 @@ static void lose(const struct search *s)
 	struct engine *engine = s->engine;
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		/* Of several shares nobody knows which is wrong. */
+		/* Of several shares it is unknown which share is wrong. */
 		if (engine->redundancy.need == 1 && s->wrong & 1u << i)
 			atomic_fetch_add(
 				&server_of_shard(engine, shard_of(s, i))
@@ -195,9 +196,9 @@ static uint32_t shards_used(const struct engine *engine,
 	return used;
 }
 
-/* Page I of RUN, which is owned, came out wrong.  Everything that has it is
- * asked again, as what was wrong may have been the way from there: only what is
- * wrong twice is given up. */
+/* Page I of RUN, which is locked, came out wrong.  Asks every shard that has
+ * the page again, because the way from the shard may have been wrong: only a
+ * chunk that is wrong twice is given up. */
 static int judge(struct engine *engine, struct lane *lane,
 		 const struct lane_run *run, uint32_t i, uint64_t deadline_ns,
 		 struct obstacle *obstacle)
@@ -232,7 +233,7 @@ static int judge(struct engine *engine, struct lane *lane,
 	return rc;
 }
 
-/* Judges page I of a RUN that was read without owning its pages. */
+/* Judges page I of a RUN that was read without locking its pages. */
 static int own_and_judge(struct engine *engine, struct lane *lane,
 			 const struct lane_run *run, uint32_t i,
 			 uint64_t deadline_ns, struct obstacle *obstacle)
@@ -246,8 +247,8 @@ static int own_and_judge(struct engine *engine, struct lane *lane,
 		obstacle->page = page;
 		return -EAGAIN;
 	}
-	/* Where it changed since, what was read tells nothing of what is there
-	 * now. */
+	/* Where the page changed since, the bytes that were read say nothing of
+	 * the chunks that are there now. */
 	if (pagemap_unchanged(&engine->pages, page, run->versions[i], true))
 		rc = judge(engine, lane, run, i, deadline_ns, obstacle);
 	pagemap_unlock(&engine->pages, page);

@@ -9,8 +9,9 @@
  * enough to fence it and to build its lanes anew. */
 #define RETURN_NS (200 * NS_PER_MS)
 
-/* Whether SERVER may be back at any moment: then OBSTACLE says until when. Once
- * for a write: one that comes back and fails again is not waited for. */
+/* Whether SERVER may be back at any moment: then OBSTACLE says until when to
+ * wait.  A write waits only once: it does not wait for a server that comes back
+ * and fails again. */
 static bool may_return(const struct lane *lane, struct server *server,
 		       struct obstacle *obstacle)
 {
@@ -23,9 +24,9 @@ static bool may_return(const struct lane *lane, struct server *server,
 	return true;
 }
 
-/* Takes the links of all shards of a run that are up, as bits in sent.  False
- * where its pages could not be kept by these, or by more in a moment; then
- * OBSTACLE tells why. */
+/* Takes the links that are up to all shards of a run, and sets the shards' bits
+ * in sent.  False where these shards are too few to keep the run's pages, or
+ * where more shards may be up in a moment; then OBSTACLE says why. */
 static bool hold_shards(struct engine *engine, struct lane *lane,
 			struct lane_run *run, struct obstacle *obstacle)
 {
@@ -109,8 +110,8 @@ static uint32_t indexes_of(const struct lane_run *run, uint32_t bits)
 static bool missed(const struct lane_run *run, uint32_t i)
 {
 #ifdef RSWAP_BREAK_ACK
-	/* Acknowledges what not every copy has, and forgets which: for
-	 * tests/torture/break-ack.sh, which has to notice. */
+	/* Acknowledges a write that not every copy has, and forgets which
+	 * copies: for tests/torture/break-ack.sh, which has to notice. */
 	(void)run;
 	(void)i;
 	return false;
@@ -119,7 +120,7 @@ static bool missed(const struct lane_run *run, uint32_t i)
 #endif
 }
 
-/* What each shard of a run that was written holds now. */
+/* Marks the run's chunks in each shard: current where written, else stale. */
 static void mark_shards(struct engine *engine, const struct lane_run *run)
 {
 	uint32_t chunk = slab_chunk_of_page(&engine->slabs, run->page);
@@ -132,7 +133,7 @@ static void mark_shards(struct engine *engine, const struct lane_run *run)
 	}
 }
 
-/* What was sent, and not seen to succeed, may have arrived all the same. */
+/* A transfer that was sent, and not seen to succeed, may still have arrived. */
 static void be_unsure(struct lane_run *run)
 {
 	if (run->sent & ~run->unsent)
@@ -158,7 +159,7 @@ static bool settle_write(struct engine *engine, struct lane_run *run)
 	return true;
 }
 
-/* Whether a server that failed this try may be back in a moment. */
+/* Whether a server that failed in this attempt may be back in a moment. */
 static bool any_may_return(struct engine *engine, const struct lane *lane,
 			   struct obstacle *obstacle)
 {
@@ -191,13 +192,14 @@ int transfer_write(struct engine *engine, struct lane *lane,
 	}
 	for (size_t i = 0; i < lane->n_runs; i++) {
 		if (!add_shards(engine, lane, i))
-			return -EIO; /* io_max_runs sees to it */
+			return -EIO; /* io_max_runs prevents it */
 	}
 	attempt_submit(lane, until_ns);
 	attempt_wait_all(lane, until_ns);
 	rc = attempt_harvest(engine, lane, 0);
 	wait = rc && rc != -EREMOTEIO && any_may_return(engine, lane, obstacle);
-	/* No copy is to miss a page for want of room here: once more. */
+	/* No copy may miss a page because this machine lacks room: once more.
+	 */
 	if (lane->unsent && lane->attempts == 0) {
 		obstacle->lane = lane;
 		wait = true;
@@ -217,7 +219,7 @@ int transfer_write(struct engine *engine, struct lane *lane,
 	if (rc)
 		repair_wake(engine);
 	*obstacle = (struct obstacle){ .lane = lane->unsent ? lane : NULL };
-	/* A refusal is final where nobody else could have it. */
+	/* A refusal is final where no other server could take the run. */
 	return kept						    ? 0
 	       : rc == -EREMOTEIO && engine->redundancy.shards == 1 ? rc
 								    : -EAGAIN;

@@ -67,14 +67,14 @@ static uint32_t by_tables(const void *bytes, size_t n)
 	return ~sum;
 }
 
-/* --- which one --- */
+/* --- the choice --- */
 
 const struct crc32c_way crc32c_ways[CRC32C_WAYS] = {
 	{ .name = "ISA-L", .sum = by_isal },
 	{ .name = "tables", .sum = by_tables },
 };
 
-/* Relaxed: whoever sees an old value computes the same sums. */
+/* Relaxed: a thread that sees an old value computes the same sums. */
 static const struct crc32c_way *_Atomic chosen = &crc32c_ways[0];
 
 const struct crc32c_way *crc32c_chosen(void)

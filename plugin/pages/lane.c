@@ -118,8 +118,9 @@ static bool may_take(const struct lane_pool *pool, enum lane_use use)
  * server that is merely busy would have answered. */
 #define SHORTAGE_LATE_NS (300 * NS_PER_MS)
 
-/* How long one who waits for a lane sleeps before it looks at parked ones, and
- * whether there are any by now: parking wakes nobody. */
+/* How long a thread that waits for a lane sleeps: REAP_NS before it reaps
+ * parked lanes, UNPARK_NS where no lane is parked yet, because parking wakes no
+ * thread. */
 #define REAP_NS	  (NS_PER_MS)
 #define UNPARK_NS (10 * NS_PER_MS)
 
@@ -169,10 +170,11 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 	return lane;
 }
 
-/* Wakes who waits for a lane, after the pool has got one or a writer less. */
+/* Wakes a thread that waits for a lane, after the pool has got a lane or has a
+ * writer less. */
 static void signal_waiters(struct lane_pool *pool, bool reader, bool writer)
 {
-	/* Both, as a reader that counts may already have been woken by another
+	/* Both, because a counted reader may already have been woken by another
 	 * put, and a writer must not be forgotten over it. */
 	if (reader)
 		pthread_cond_signal(&pool->read_ready);
@@ -229,7 +231,7 @@ bool lane_in_flight(const struct lane *lane)
 	return false;
 }
 
-/* Whether its channels may be submitted to. */
+/* Whether the lane's channels may be submitted to. */
 static bool is_usable(const struct lane *lane)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -281,13 +283,13 @@ static void abort_link(struct link *link)
 	link->ops->link_abort(link);
 }
 
-/* Of the server, or of the way to it. */
+/* Whether STATUS is a failure of the server, or of the way to the server. */
 static bool is_failure(int status)
 {
 	return status && status != XFER_UNSENT;
 }
 
-/* Those of the lane's servers that failed, or are too late, are given up. */
+/* Gives up the lane's servers that failed, or that are too late. */
 static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 {
 	uint64_t late_ns = clock_now_ns() - lane->parked_ns;
@@ -324,8 +326,8 @@ static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
 			     ABORTED_NS) == 0;
 }
 
-/* A device that is gone, or was reset, flushes nothing: the transport knows how
- * to do without. */
+/* A device that is gone, or was reset, flushes nothing.  So the transport ends
+ * such transfers itself. */
 static void abandon(struct lane *lane)
 {
 	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
@@ -338,12 +340,12 @@ static void abandon(struct lane *lane)
 	}
 }
 
-/* Looks what has ended of a lane that nobody holds, and gives up what is too
- * late. */
+/* Notices which transfers of a lane that no request holds have ended, and gives
+ * up servers that are too late. */
 static void look_after(struct lane_pool *pool, struct lane *lane, bool shortage)
 {
 	lane_wait(lane, 0);
-	if (lane_in_flight(lane)) /* a look may find half a reply */
+	if (lane_in_flight(lane)) /* the check may find half a reply */
 		lane_wait(lane, 0);
 	judge_late(pool, lane, shortage);
 	if (lane_in_flight(lane) && is_overdue(pool, lane))
@@ -474,7 +476,7 @@ void lane_links_release(struct lane_pool *pool, struct lane *lane)
 {
 	bool in_flight = lane_in_flight(lane);
 
-	/* Over RDMA a transfer is over when somebody looks. */
+	/* Over RDMA a transfer is over only when a thread polls. */
 	if (in_flight) {
 		lane_wait(lane, 0);
 		in_flight = lane_in_flight(lane);

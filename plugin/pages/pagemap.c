@@ -40,7 +40,7 @@ void pagemap_destroy(struct pagemap *map)
 	memset(map, 0, sizeof *map);
 }
 
-/* Puts STATE in the place of what *OLD has, with the next sequence.  False,
+/* Replaces the state in *OLD by STATE, with the next sequence.  False,
  * with *OLD as it is now, where the page is not *OLD any more. */
 static bool change(struct pagemap *map, uint64_t page, uint8_t *old,
 		   enum page_state state)
@@ -107,7 +107,7 @@ int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n)
 	return lost;
 }
 
-/* --- ownership --- */
+/* --- locks --- */
 
 static bool take(struct pagemap *map, uint64_t page)
 {
@@ -119,9 +119,10 @@ static bool is_free(struct pagemap *map, uint64_t page)
 	return !(atomic_load(&map->state[page]) & PAGE_LOCKED);
 }
 
-/* Waits until TRY succeeds.  A waiter counts itself and then looks; who frees a
- * page clears its bit and then looks at the count: one of the two sees the
- * other (both are sequentially consistent). */
+/* Waits until TRY succeeds.  A waiter counts itself and then checks the page.
+ * A thread that unlocks a page clears its bit and then checks the count.  So
+ * one of the two threads sees the other (both accesses are sequentially
+ * consistent). */
 static int wait_until(struct pagemap *map, uint64_t page, uint64_t deadline_ns,
 		      bool (*try)(struct pagemap *map, uint64_t page))
 {

@@ -106,8 +106,8 @@ enum slab_state slab_enter(struct slab *slab)
 
 void slab_leave(struct slab *slab)
 {
-	/* Release: what the request did to present_pages is seen by whoever
-	 * finds no references left. */
+	/* Release: what the request did to present_pages is seen by the
+	 * thread that finds no references left. */
 	atomic_fetch_sub_explicit(&slab->word, ONE_REF, memory_order_release);
 }
 
@@ -188,10 +188,10 @@ bool slab_entered(const struct slab *slab)
 	return atomic_load(&slab->word) >= ONE_REF;
 }
 
-/* How often to look whether the last request has left a slab. */
+/* How often to check whether the last request has left a slab. */
 #define LEAVE_POLL_NS (NS_PER_MS / 4)
 
-/* How long to wait at a time for those who change it. */
+/* How long to wait at a time for the thread that changes the slab. */
 #define CHANGE_NS (100 * NS_PER_MS)
 
 bool slab_close(struct slab_table *table, struct slab *slab)

@@ -1,5 +1,5 @@
-/* The repairer's copying: what a shard misses is read from the others and
- * written to it. */
+/* The repairer's copying: reads the chunks that a shard misses from the other
+ * shards, and writes them to the shard. */
 #include "repair.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include "io/transfer.h"
 #include "io/verify.h"
 
-/* Sleeps as long as it takes to keep to the rate, which is for all pages that
- * were read, also in vain.  With nothing owned nor entered. */
+/* Sleeps as long as it takes to keep to the rate, which counts all pages that
+ * were read, also in vain.  With no page locked and no slab entered. */
 static void keep_rate(struct engine *engine)
 {
 	struct repair *k = &engine->repair;
@@ -31,7 +31,7 @@ static void keep_rate(struct engine *engine)
 		clock_sleep_ns(due_ns - now_ns);
 }
 
-/* The shards but SHARD that hold CHUNK and whose servers are there, as bits. */
+/* The shards except SHARD that hold CHUNK and whose servers are UP, as bits. */
 static uint32_t shards_at_hand(const struct engine *engine,
 			       const struct slab_shard *shard, uint32_t chunk)
 {
@@ -48,7 +48,7 @@ static uint32_t shards_at_hand(const struct engine *engine,
 	return found;
 }
 
-/* Whether the shards in BITS are enough to have a page. */
+/* Whether the shards in BITS are enough to give a page. */
 static bool is_enough(const struct engine *engine, const struct slab *slab,
 		      uint32_t bits)
 {
@@ -59,10 +59,10 @@ static bool is_enough(const struct engine *engine, const struct slab *slab,
 	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
 }
 
-/* The owned pages from PAGE on that are PRESENT and stale in SHARD, at most N,
- * and that the same other shards have at hand; the bits of others at the front,
- * which need no copy, are cleared: *SKIP.  0 where there is none left (*SKIP is
- * N), or the first one is not at hand. */
+/* How many of the N locked pages to copy at once, after *SKIP pages that need
+ * no copy and whose bits are cleared.  The pages to copy are PRESENT and stale
+ * in SHARD, and the same other shards have them at hand.  0 where no page is
+ * left (*SKIP is N), or where the first page is not at hand. */
 static uint32_t pages_to_copy(const struct engine *engine,
 			      struct slab_shard *shard, uint64_t page,
 			      uint32_t n, uint32_t *skip)
@@ -87,8 +87,8 @@ static uint32_t pages_to_copy(const struct engine *engine,
 	return i - *skip;
 }
 
-/* Reads N owned pages from the shards that are not banned in the lane's run,
- * and verifies them.  As verify_run. */
+/* Reads N locked pages from the shards that are not banned in the lane's run,
+ * and verifies them.  Returns as verify_run does. */
 static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
 {
 	/* Each transfer ends within attempt_ns; the search for what is wrong
@@ -106,8 +106,8 @@ static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
 	return rc;
 }
 
-/* PAGE, which is owned, is PRESENT and too few shards hold it.  That is not to
- * be; but where it is, waiting mends nothing. */
+/* PAGE, which is locked, is PRESENT and too few shards hold it.  That should
+ * never happen; where it does, waiting mends nothing. */
 static bool is_gone(const struct engine *engine, const struct slab *slab,
 		    uint64_t page)
 {
@@ -117,8 +117,8 @@ static bool is_gone(const struct engine *engine, const struct slab *slab,
 	       engine->redundancy.need;
 }
 
-/* Copies N owned pages into shard I of the slab that is entered.  0; -EAGAIN;
- * or -ESTALE: what is to be copied, or from where, is not what it was. */
+/* Copies N locked pages into shard I of the slab that is entered.  0; -EAGAIN;
+ * or -ESTALE: the pages to copy, or the shards to copy from, have changed. */
 static int copy_pages(struct engine *engine, struct lane *lane,
 		      struct slab *slab, uint32_t i, uint64_t page, uint32_t n)
 {
@@ -150,8 +150,8 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 	return rc && rc != -ESTALE ? -EAGAIN : rc;
 }
 
-/* The same one by one, as far as it goes.  Where a page stays behind for now
- * the others go on: it shall not hold them up. */
+/* Copies the pages one by one, as far as possible.  A page that cannot be
+ * copied now does not hold up the others. */
 static int copy_one_by_one(struct engine *engine, struct lane *lane,
 			   struct slab *slab, uint32_t i, uint64_t page,
 			   uint32_t n)
@@ -166,7 +166,7 @@ static int copy_one_by_one(struct engine *engine, struct lane *lane,
 	return rc;
 }
 
-/* PAGE, which is owned, is not at hand: -ENODATA, or -ESTALE where it is lost.
+/* PAGE, which is locked, is not at hand: -ENODATA, or -ESTALE where it is lost.
  */
 static int leave_page(struct engine *engine, const struct slab *slab,
 		      uint64_t page)
@@ -177,8 +177,8 @@ static int leave_page(struct engine *engine, const struct slab *slab,
 	return -ESTALE;
 }
 
-/* With N pages from PAGE owned.  As copy_pages, or -ENODATA: the first one that
- * is to be copied is not at hand. */
+/* With N pages from PAGE locked.  Returns as copy_pages does, or -ENODATA: the
+ * first page to copy is not at hand. */
 static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
 		       uint64_t page, uint32_t n)
 {
@@ -211,7 +211,7 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 	uint32_t locked = 0;
 	int rc = -EAGAIN;
 
-	/* Only the first is waited for: a read of those that are owned already
+	/* Waits only for the first page: a read of the pages already locked
 	 * would wait too. */
 	while (locked < n && !pagemap_lock(&engine->pages, page + locked,
 					   locked ? 0 : deadline_ns))
@@ -241,11 +241,12 @@ void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 		n = end - chunk < REPAIR_PAGES ? end - chunk : REPAIR_PAGES;
 		lane_reap(&engine->lanes, false);
 		/* Where something has changed (-ESTALE) there is one page less
-		 * to copy, or one shard less to copy it from: look at once. */
+		 * to copy, or one shard less to copy it from: check at once. */
 		rc = copy_batch(engine, slab, i, first + chunk, n);
 		if (rc == -EAGAIN)
 			return;
-		/* Only a server that is away has it: the others go on. */
+		/* Only a server that is away has the page: the other pages go
+		 * on. */
 		if (rc == -ENODATA)
 			chunk++;
 	}

@@ -16,21 +16,20 @@
 /* The same after passes that found things to do and could do none, as a server
  * is away: twice as long each time, up to this. */
 #define STUCK_MAX_NS (100 * NS_PER_MS)
-/* In any case: who waits for a pass has it begun at once, and may wait for
- * many.
- */
+/* The least between two passes: a thread that waits for a pass has the pass
+ * begun at once, and may wait for many passes. */
 #define LEAST_NS NS_PER_MS
 
-/* The share of its time that a pass may take which copies nothing and only
- * waits for others: a large device has half a million slabs. */
+/* The share of the time that passes may take which copy nothing and only wait
+ * for servers: a large device has half a million slabs. */
 #define WAITING_SHARD 10
 
-/* Slabs of a server that is away that are begun elsewhere at the same time. */
+/* How many slabs of a server that is away are begun elsewhere at a time. */
 #define AWAY_AT_A_TIME 4
 
-/* For how many passes that are IDLE_NS apart a slab has to be empty: one that
- * was only just allocated is empty until the write that it is for gets to it,
- * and one that is emptied and filled by turns is better kept. */
+/* For how many passes that are IDLE_NS apart a slab has to be empty: a slab
+ * that was only just allocated is empty until the write that needs it enters
+ * it, and a slab that is emptied and filled by turns is better kept. */
 #define EMPTY_TICKS 3
 
 bool repair_stopping(struct repair *k)
@@ -82,8 +81,8 @@ static bool other_server_has_room(const struct engine *engine,
 	return server && !server->local;
 }
 
-/* Whether SERVER has been away for so long that what it has is begun anew on
- * other servers.  Only where pages can be had without it. */
+/* Whether SERVER has been away for so long that its shards are begun anew on
+ * other servers.  Only where pages can be had without the server. */
 static bool is_away_for_long(const struct engine *engine,
 			     const struct server *server)
 {
@@ -131,9 +130,9 @@ static bool is_leaving(const struct engine *engine,
 	       is_away(engine, shard);
 }
 
-/* Whether all of the shard's pages can be had from servers that are there now.
- * One that cannot would keep its new twin from ever being whole, and of such
- * twins there are only a few at a time. */
+/* Whether all of the shard's pages can be had from servers that are UP now.  A
+ * page that cannot be had would keep the new twin from ever being whole, and
+ * there are only a few twins at a time. */
 static bool can_do_without(const struct engine *engine,
 			   const struct slab_shard *shard)
 {
@@ -150,8 +149,9 @@ static bool can_do_without(const struct engine *engine,
 	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
 }
 
-/* Whether one more of its slabs may be moved: no more than were asked for, and
- * of a server that is away a few at a time, as it may be back any moment. */
+/* Whether one more of the server's slabs may be moved: no more than the server
+ * asked for.  Of a server that is away, only a few at a time, because the
+ * server may be back at any moment. */
 static bool may_move_one_more(const struct engine *engine,
 			      const struct slab_shard *shard)
 {
@@ -180,7 +180,7 @@ static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 	}
 }
 
-/* Whether the slab, in CLOSING, still wants a shard with that shard index. */
+/* Whether the slab, in CLOSING, still needs a shard with that shard index. */
 static bool wants_index(const struct engine *engine, const struct slab *slab,
 			uint8_t index)
 {
@@ -201,14 +201,15 @@ static void attach(struct engine *engine, struct slab_shard *shard)
 	uint8_t spare = SHARD_SPARE;
 
 	if (!slab_close(&engine->slabs, slab)) {
-		/* Gone meanwhile; or being allocated anew: the next pass sees
-		 * to it. */
+		/* The slab is gone meanwhile, or is being allocated anew: the
+		 * next pass handles the shard. */
 		if (slab_state(slab) == SLAB_UNMAPPED)
 			placement_give_back(engine, shard, SHARD_SPARE);
 		return;
 	}
-	/* It may have been lost, and taken by others, while the slab was being
-	 * closed; or be lost now, by a session that found the slab UNMAPPED. */
+	/* The shard may have been lost, and asked for anew, while the slab was
+	 * being closed.  Or a session that found the slab UNMAPPED may lose the
+	 * shard now. */
 	if (shard_state(shard) == SHARD_SPARE) {
 		if (wants_index(engine, slab, shard->index)) {
 			mark_present_stale(engine, shard);
@@ -222,7 +223,7 @@ static void attach(struct engine *engine, struct slab_shard *shard)
 	engine->repair.steps++;
 }
 
-/* Of two shards with the same shard index: whether OLD is the one that goes. */
+/* Of two shards with the same shard index: whether OLD is given back. */
 static bool goes_before(const struct engine *engine,
 			const struct slab_shard *old,
 			const struct slab_shard *other)
@@ -236,7 +237,7 @@ static bool goes_before(const struct engine *engine,
 	return stale != other_stale ? stale > other_stale : old > other;
 }
 
-/* Whether SHARD is not worth copying to, as its twin stays. */
+/* Whether SHARD is not worth copying to, because its twin stays. */
 static bool is_given_up(const struct engine *engine,
 			const struct slab_shard *shard)
 {
@@ -278,7 +279,7 @@ static void detach(struct engine *engine, struct slab_shard *old)
 
 /* --- one slab --- */
 
-/* A shard index that no shard has. */
+/* Asks for a shard for a shard index that no shard has. */
 static void repair_indexes(struct engine *engine, struct slab *slab,
 			   uint32_t indexes, bool *stuck)
 {
@@ -295,7 +296,7 @@ static void repair_indexes(struct engine *engine, struct slab *slab,
 	}
 }
 
-/* A shard that moves, or has moved. */
+/* Moves a shard, or gives it back where its twin is whole. */
 static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 {
 	struct slab_shard *twin = twin_of(engine, shard);
@@ -307,7 +308,7 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 			detach(engine, shard);
 		return;
 	}
-	/* no unused shard: another one of this slab moves */
+	/* no unused shard: another shard of this slab moves */
 	if (!is_leaving(engine, shard) ||
 	    has_repair_shard(engine, shard->slab) ||
 	    !slab_unused_shard(&engine->slabs, shard->slab) ||
@@ -377,8 +378,8 @@ static void tend(struct engine *engine, struct slab *slab,
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		struct slab_shard *shard = &slab->shards[i];
 
-		/* Nobody else changes which shards are LIVE but a session that
-		 * is lost, after which what follows finds nothing to do. */
+		/* Besides this thread only a session that is lost changes which
+		 * shards are LIVE.  Then the steps below find nothing to do. */
 		if (!shard_is_live(shard))
 			continue;
 		if (repair_wants_fill(engine, shard))

@@ -1,4 +1,4 @@
-/* What the repairer says, and the figures that it leaves for status. */
+/* The repairer's log lines, and the figures that it stores for status. */
 #include "repair.h"
 
 #include "clock.h"
@@ -8,7 +8,7 @@
 /* Wrong bytes may come as fast as pages are read. */
 #define TELL_WRONG_NS (10 * NS_PER_S)
 
-/* Says what is new of wrong bytes, a line in TELL_WRONG_NS. */
+/* Logs new wrong bytes, at most one line in TELL_WRONG_NS. */
 static void tell_wrong(struct engine *engine)
 {
 	struct repair *k = &engine->repair;

@@ -17,20 +17,20 @@
 #include "transport/file.h"
 
 #define HEADER_BYTES FALLBACK_HEADER_BYTES
-/* What begins with zeros for this long is nobody's: file systems, partition
+/* A device that begins with so many zeros is free: file systems, partition
  * tables, volume managers and swap have their signatures there. */
 #define VACANT_BYTES (128u << 10)
 
 static const char magic[] = "rswap fallback 1\n";
 
-/* One that is being opened. */
+/* A fallback that is being opened. */
 struct opening {
 	const struct fallback_config *config;
 	struct error *why;
 	struct stat stat;
 	int fd;
 	bool created;
-	uint64_t old_bytes; /* what it had */
+	uint64_t old_bytes; /* its old size */
 	uint8_t *buffer;    /* VACANT_BYTES, aligned */
 };
 
@@ -66,7 +66,7 @@ static int refuse_open(const struct opening *o, int error)
 	}
 }
 
-/* Without O_DIRECT, which some refuse after they made it. */
+/* Without O_DIRECT, which some file systems refuse after they made the file. */
 static int create_file(struct opening *o)
 {
 	int fd = open(o->config->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
@@ -95,7 +95,7 @@ static int open_path(struct opening *o)
 
 	if (stat(o->config->path, &o->stat) == 0) {
 		rc = check_kind(o, o->stat.st_mode);
-		/* Nobody has the device, nobody gets it. */
+		/* No other program has the device, and none gets it. */
 		if (S_ISBLK(o->stat.st_mode))
 			flags |= O_EXCL;
 	} else if (errno == ENOENT) {
@@ -131,7 +131,7 @@ static int check_memory(struct opening *o)
 	return 0;
 }
 
-/* --- what is in it --- */
+/* --- the contents --- */
 
 static bool all_zeros(const uint8_t *bytes, size_t n)
 {
@@ -174,7 +174,7 @@ static int write_header(const struct opening *o)
 				      "cannot write to it");
 }
 
-/* --- how large it is --- */
+/* --- the size --- */
 
 static int refuse_size(const struct opening *o, uint64_t bytes)
 {
@@ -264,7 +264,7 @@ static int reserve_file(const struct opening *o, uint64_t bytes)
 
 		if (error == EINTR)
 			continue;
-		/* What it got before it failed. */
+		/* Frees the blocks that it got before it failed. */
 		(void)!ftruncate(o->fd, (off_t)o->old_bytes);
 		return refuse_room(o, bytes, error);
 	}
@@ -285,7 +285,7 @@ static int measure(const struct opening *o, uint64_t *n_slots)
 	return *n_slots > limit ? refuse(o, -EFBIG, "is too large") : 0;
 }
 
-/* --- the whole of it --- */
+/* --- opening and closing --- */
 
 static int prepare(struct opening *o, uint64_t *n_slots)
 {
@@ -307,7 +307,7 @@ static int prepare(struct opening *o, uint64_t *n_slots)
 	return rc ? rc : write_header(o);
 }
 
-/* Nothing is left of what was not there before. */
+/* Removes a file that was not there before. */
 static void back_out(const struct opening *o)
 {
 	if (o->created)
@@ -349,7 +349,7 @@ int fallback_open(struct fallback *fallback,
 
 void fallback_close(struct fallback *fallback)
 {
-	/* One that is all zeros was never opened. */
+	/* A struct that is all zeros was never opened. */
 	if (fallback->group) {
 		file_group_destroy(fallback->group);
 		if (fallback->fd >= 0)

@@ -1,4 +1,5 @@
-/* The slots of the fallback: handing out, and zeros before the first use. */
+/* The slots of the fallback: taking them, giving them back, and zeroing them
+ * before the first use. */
 #include "fallback.h"
 
 #include <errno.h>
@@ -7,8 +8,8 @@
 
 #include "transport/memory.h"
 
-/* What is kept ready ahead of its use, and the most that is written to it in
- * one system call. */
+/* How much is kept ready ahead of its use, and the most that one system call
+ * writes. */
 #define READY_BYTES (64u << 20)
 #define ZERO_BYTES  (256u << 10)
 

@@ -76,8 +76,8 @@ struct server *placement_pick(const struct engine *engine,
 	return best;
 }
 
-/* A remote server before the local fallback, and rather that than a zone to
- * itself. */
+/* A remote server comes before the local fallback, even where no server in a
+ * new zone is left. */
 static struct server *pick(const struct engine *engine, const struct slab *slab,
 			   enum server_state state)
 {
@@ -90,7 +90,7 @@ static struct server *pick(const struct engine *engine, const struct slab *slab,
 
 /* --- asking --- */
 
-/* Asks SERVER, which may be gone by then, for SHARD as INDEX. */
+/* Asks SERVER, which may be DOWN by now, for SHARD with INDEX. */
 static bool ask(struct slab_shard *shard, struct server *server, uint8_t index,
 		bool for_repair)
 {
@@ -110,7 +110,7 @@ struct slab_shard *placement_ask_for_repair(struct engine *engine,
 	struct slab_shard *shard;
 	struct server *server;
 
-	/* Inside, as one that is UNMAPPED may be being allocated. */
+	/* Inside the slab, because an UNMAPPED slab may be in allocation. */
 	if (slab_enter(slab) != SLAB_LIVE)
 		return NULL;
 	shard = slab_unused_shard(&engine->slabs, slab);
@@ -139,8 +139,8 @@ static uint32_t indexes_under_way(const struct engine *engine,
 	return indexes;
 }
 
-/* One that is RECOVERING is waited for only where the pages could not be kept
- * otherwise. */
+/* A server that is RECOVERING is asked only where the pages could not be kept
+ * otherwise, because the allocation waits for it. */
 static struct server *pick_for_alloc(const struct engine *engine,
 				     const struct slab *slab, uint32_t indexes)
 {
@@ -152,7 +152,8 @@ static struct server *pick_for_alloc(const struct engine *engine,
 	return server;
 }
 
-/* Asks for every shard index that nobody has been asked for.  How many. */
+/* Asks for every shard index that no server has been asked for.  Returns how
+ * many. */
 static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 {
 	uint32_t indexes = indexes_under_way(engine, slab), asked = 0;
@@ -170,7 +171,7 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 		atomic_fetch_add(&slab->asks, 1);
 		if (!ask(shard, server, index, false)) {
 			atomic_fetch_sub(&slab->asks, 1);
-			index--; /* it went just now */
+			index--; /* the server went just now */
 			continue;
 		}
 		indexes |= 1u << index;
@@ -179,7 +180,8 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 	return asked;
 }
 
-/* No more can be had: LIVE with what there is, where that is enough. */
+/* No more shards can be had: LIVE with the shards there are, where they are
+ * enough. */
 static void finish(struct engine *engine, struct slab *slab)
 {
 	uint32_t indexes = indexes_under_way(engine, slab);
@@ -207,8 +209,8 @@ static void finish(struct engine *engine, struct slab *slab)
 		repair_wake(engine);
 }
 
-/* By the one thread that has the allocation in hand: who began it, and later
- * the session that gave the last answer. */
+/* By the one thread that runs the allocation: the thread that began it, and
+ * later the session that gave the last answer. */
 static void go_on(struct engine *engine, struct slab *slab)
 {
 	do {
@@ -244,20 +246,19 @@ void placement_give_back(struct engine *engine, struct slab_shard *shard,
 {
 	uint8_t expected = (uint8_t)state;
 
-	/* Before server and remote are read: of a shard that is NONE they are
-	 * those of whoever asks for it next. */
+	/* Before server and remote are read: once the shard is NONE, the thread
+	 * that asks for it next sets them. */
 	if (!atomic_compare_exchange_strong(&shard->state, &expected,
 					    SHARD_LEAVING))
 		return;
-	/* Queued before anybody can ask for the shard again: the server would
-	 * answer with the slab that is to be freed. */
+	/* Queued before any thread can ask for the shard again: else the server
+	 * would answer with the slab that will be freed. */
 	server_give_back(server_of_shard(engine, shard), shard->remote.slab,
 			 slab_number(&engine->slabs, shard->slab));
 	atomic_store(&shard->state, SHARD_NONE);
 }
 
-/* One that is RECOVERING and was not worth waiting for says nothing of its
- * room. */
+/* A recovering server reports no free space, so it does not count. */
 static bool any_server_there(const struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
@@ -267,15 +268,15 @@ static bool any_server_there(const struct engine *engine)
 	return false;
 }
 
-/* How long a server that broke is waited for where others are there, and full;
+/* How long to wait for a server that broke where the other servers are full,
  * and how long at a time. */
 #define BACK_NS	 (1 * NS_PER_S)
 #define SLICE_NS (20 * NS_PER_MS)
 
-/* The pause where a server has room and still is not to be asked: the repairer
- * asked it for this very slab, or it came back only just now.  Nothing wakes
- * who waits for that, and a real-time thread must not go round without a pause.
- */
+/* The pause where a server has room and still cannot be asked: the repairer has
+ * asked it for this very slab, or it came back only just now.  No event wakes
+ * the waiting thread then, and a real-time thread must not loop without a
+ * pause. */
 #define PAUSE_NS NS_PER_MS
 
 /* A server that may have room once it is back, or NULL. */
@@ -293,8 +294,8 @@ static struct server *broken_server(const struct engine *engine,
 	return NULL;
 }
 
-/* Whether enough servers are there now that have room: one may be back, or have
- * told of room, since it was asked. */
+/* Whether enough servers that have room are UP now: a server may be back, or
+ * have reported room, since it was asked. */
 static bool enough_room(const struct engine *engine)
 {
 	uint32_t n = 0;
@@ -307,8 +308,9 @@ static bool enough_room(const struct engine *engine)
 	return n >= engine->redundancy.need;
 }
 
-/* Nobody took it who is there.  -EAGAIN where a server may come back, after
- * waiting for it for a while; else what to tell. */
+/* Every reachable server refused the slab.  -EAGAIN where a server may come
+ * back, after waiting for the server for a while; else the errno of the
+ * request. */
 static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
 {
 	bool others = any_server_there(engine);
@@ -336,8 +338,8 @@ int placement_slab(struct engine *engine, struct slab *slab,
 
 		if (slab_state(slab) == SLAB_LIVE)
 			return 0;
-		/* UNMAPPED again although some server took it, as it was freed
-		 * or lost before this thread got to run: that was no refusal.
+		/* UNMAPPED again although a server took the slab: it was freed
+		 * or lost before this thread got to run.  That was no refusal.
 		 */
 		now = atomic_load(&slab->generation);
 		if (asked && now == generation &&

@@ -254,7 +254,7 @@ void server_forget_given_back(struct server *server)
 	pthread_mutex_unlock(&server->lock);
 }
 
-/* --- how long it takes --- */
+/* --- how long its READs take --- */
 
 static uint64_t load(const _Atomic uint64_t *value)
 {

@@ -176,7 +176,7 @@ int server_wait(struct server *server, uint64_t deadline_ns);
 bool server_ask_shard(struct server *server, struct slab_shard *shard);
 
 /* Has the session free the server's slab of that number, which was asked for by
- * LABEL and which nobody uses any more.  Any thread. */
+ * LABEL and which no request uses any more.  Any thread. */
 void server_give_back(struct server *server, uint32_t slab, uint64_t label);
 
 /* A READ from this server took NS; or at least NS, because another server was
@@ -191,7 +191,7 @@ uint64_t server_patience_ns(const struct server *server);
  * number has changed. */
 void server_set_release(struct server *server, uint32_t slabs);
 
-/* Has the session's thread look at what there is to do.  Any thread. */
+/* Has the session's thread check what there is to do.  Any thread. */
 void server_wake(struct server *server);
 
 /* For the session's thread: sets the state and wakes the threads that wait for

@@ -15,10 +15,10 @@
 #include "times.h"
 #include "wireio.h"
 
-/* How often a session asks whether its server is there and what it has free.
- * Each PING costs a server that has nothing else to do, as over RDMA, a wake-up
- * and three system calls.  One without room for a slab is asked more often:
- * writes fail until it is known that there is room again. */
+/* How often a session asks its server whether it is there and how much room it
+ * has.  Each PING costs a server that has nothing else to do, as over RDMA, a
+ * wake-up and three system calls.  A server without room for a slab is asked
+ * more often: writes fail until it reports room again. */
 #define PING_NS	     (3 * NS_PER_S)
 #define PING_FULL_NS NS_PER_S
 
@@ -28,7 +28,7 @@
 /* The longest of them while it may still hold this session. */
 #define HEAL_BACKOFF_MAX_NS (2 * NS_PER_S)
 
-/* What a session is given to say goodbye before its connection is cut. */
+/* How long a session may take to say BYE before its connection is cut. */
 #define STOP_NS (2 * NS_PER_S)
 
 bool session_nap(struct server *server, int fd, uint64_t deadline_ns)
@@ -44,7 +44,7 @@ bool session_nap(struct server *server, int fd, uint64_t deadline_ns)
 	return p[1].revents;
 }
 
-/* Asks what the server has, by session_call or session_call_once. */
+/* Asks how much room the server has, by session_call or session_call_once. */
 static int ask_figures(struct server *server, session_caller *call,
 		       struct error *why)
 {
@@ -66,37 +66,37 @@ static int fence(struct server *server, struct error *why)
 	return session_call_once(server, &request, WIRE_FENCED, &reply, why);
 }
 
-/* Whether there is nothing to wait for any more, without a connection. */
+/* Whether the session may be given up, without a connection. */
 static bool is_lost(const struct server *server)
 {
 	uint64_t wait_ns = atomic_load(&server->grace_ms) * NS_PER_MS +
 			   TIMES_GRACE_EXTRA_S * NS_PER_S;
 	uint64_t timeout_ns = server->engine->config.timeout_ns;
 
-	/* Then only requests wait, that would be the first to use it. */
+	/* Then only requests wait that would be the first to use the server. */
 	if (atomic_load(&server->slabs) == 0 && wait_ns > timeout_ns)
 		wait_ns = timeout_ns;
 	return server->fd < 0 && clock_left_ns(server->lost_ns + wait_ns) == 0;
 }
 
-/* One attempt. */
+/* One attempt to heal the session. */
 static int heal_once(struct server *server, bool *resumed, struct error *why)
 {
 	bool connected = server->fd >= 0;
 	int rc = connected ? fence(server, why) : session_resume(server, why);
 
 	*resumed |= !connected && !rc;
-	/* What it has free was forgotten when it broke: a server that is UP
-	 * and seems full would make a write fail.  Before the lanes, which
-	 * nobody closes where something after them fails. */
+	/* Its free space was forgotten when it broke: a server that is UP and
+	 * seems full would make a write fail.  Asked before the lanes are
+	 * built, because a later failure would not close the lanes. */
 	if (!rc)
 		rc = ask_figures(server, session_call_once, why);
 	return rc ? rc : session_build_lanes(server, why);
 }
 
-/* A lane that does not come back is tried again as long as the control
- * connection answers, and a connection for the grace time: so long the server
- * holds every page.  The requests that wait have deadlines of their own. */
+/* Builds lanes again as long as the control connection answers, and connects
+ * again for the grace time, for which the server holds every page.  The
+ * requests that wait have deadlines of their own. */
 int session_heal(struct server *server, struct error *why)
 {
 	uint64_t backoff_ns = BACKOFF_MIN_NS;
@@ -136,9 +136,9 @@ int session_heal(struct server *server, struct error *why)
 	return 0;
 }
 
-/* What there is to do now, except for the control connection's own events.
- * RECOVERING first: only what comes after the fence may be put into a slab that
- * is freed and allocated anew. */
+/* Does what there is to do now, except for the control connection's events.
+ * RECOVERING first: a slab is freed and allocated anew only after the fence, so
+ * that no earlier WRITE reaches the new slab. */
 static int do_work(struct server *server, bool ping, struct error *why)
 {
 	int rc = 0;
@@ -176,7 +176,7 @@ uint64_t session_ping_every_ns(const struct server *server)
 	return full ? PING_FULL_NS : PING_NS;
 }
 
-/* Runs an open session until it is lost (false, WHY) or to stop (true). */
+/* Runs an open session until it is lost (false, WHY) or has to stop (true). */
 static bool serve(struct server *server, struct error *why)
 {
 	uint64_t asked_ns = clock_now_ns();
@@ -196,9 +196,10 @@ static bool serve(struct server *server, struct error *why)
 	return true;
 }
 
-/* From UP or RECOVERING to DOWN; how many pages were lost.  The links first, so
- * that whoever is in a slab comes out; DOWN last, so that requests wait for
- * this server until it is known which of its pages others have. */
+/* From UP or RECOVERING to DOWN.  Returns how many pages were lost.  The links
+ * are closed first, so that requests leave their slabs.  DOWN comes last, so
+ * that requests wait for this server until it is known which of its pages other
+ * servers have. */
 int64_t session_go_down(struct server *server, const char *why)
 {
 	int64_t lost;
@@ -217,7 +218,7 @@ static void lose(struct server *server, const struct error *why)
 	uint32_t slabs = atomic_load(&server->slabs);
 	int64_t lost = session_go_down(server, why->text);
 
-	/* one that can still hear it need not wait for its grace time */
+	/* a server that still hears BYE need not wait for its grace time */
 	session_bye(server);
 	atomic_fetch_add(&server->engine->counters.pages_lost, (uint64_t)lost);
 	log_error("server %s is lost: %s; %lld pages in %u slab%s are gone: "
@@ -248,9 +249,8 @@ void session_report_first(struct server *server, int rc,
 	pthread_mutex_unlock(&server->lock);
 }
 
-/* Without copies the server alone has its pages, and a request that ends before
- * the server's grace time is over fails although its page may still come back.
- */
+/* Without copies only the server has its pages.  A request that ends before the
+ * server's grace time is over fails, although its page may still come back. */
 static void warn_of_timeout(const struct server *server)
 {
 	const struct engine *engine = server->engine;
@@ -268,7 +268,7 @@ static void warn_of_timeout(const struct server *server)
 		   (unsigned long long)times_least_timeout_s(grace_s));
 }
 
-/* Opens the session, or says once why it cannot be. */
+/* Opens the session, or says once why it cannot be opened. */
 static bool open_or_complain(struct server *server)
 {
 	struct error why = { "" };
@@ -371,7 +371,7 @@ void session_stop(struct server *server)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += (time_t)(STOP_NS / NS_PER_S);
 	if (pthread_timedjoin_np(server->thread, NULL, &until)) {
-		/* It waits for an answer: that ends here. */
+		/* Ends the thread's wait for an answer. */
 		pthread_mutex_lock(&server->lock);
 		if (server->fd >= 0)
 			shutdown(server->fd, SHUT_RDWR);

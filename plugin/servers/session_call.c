@@ -8,7 +8,7 @@
 #include "wireio.h"
 
 /* A server that hangs must not hold this thread for as long as a request may
- * take: it is better asked over a new connection. */
+ * take: a new connection may get an answer. */
 #define CALL_MIN_NS NS_PER_S
 
 uint64_t session_call_deadline(const struct server *server)

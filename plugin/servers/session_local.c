@@ -1,6 +1,7 @@
 /* The "session" with the local fallback: the same life as one with a server
- * (session.c), without a connection.  The disk is never DOWN before the end:
- * where it fails, requests end with an error, and its links are made anew. */
+ * (servers/session.c), without a connection.  The disk is never DOWN before the
+ * end: where it fails, requests end with an error, and its links are made anew.
+ */
 #include "session.h"
 
 #include <errno.h>
@@ -28,8 +29,9 @@ static void tell_free(struct server *server)
 		     fallback_free_bytes(fallback_of(server)));
 }
 
-/* What was given back first: there may be no other free slot.  No write to one
- * is ever under way: a transfer is over when it was submitted (file.c). */
+/* Slots that were given back come first: there may be no other free slot.  No
+ * write to such a slot is in flight: a transfer is over when submit returns
+ * (transport/file.c). */
 static void do_work(struct server *server)
 {
 	struct remote_slab slot = { 0 };

@@ -24,7 +24,7 @@ static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
 	return rc;
 }
 
-/* All addresses in turn, until one of them greets. */
+/* Asks all addresses in turn, until a server sends WELCOME. */
 int session_probe(const struct net_name *name, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why)
 {
@@ -79,8 +79,8 @@ static int connect_slowly(struct server *server, uint64_t deadline_ns,
 	return fd;
 }
 
-/* To server->addr.  From here on session_stop can end what waits for answers.
- */
+/* Connects to server->addr.  From here on session_stop can end a wait for an
+ * answer. */
 static int connect_control(struct server *server, uint64_t deadline_ns,
 			   struct wire_welcome *welcome, struct error *why)
 {
@@ -92,7 +92,7 @@ static int connect_control(struct server *server, uint64_t deadline_ns,
 	pthread_mutex_lock(&server->lock);
 	server->fd = fd;
 	pthread_mutex_unlock(&server->lock);
-	/* session_stop may have looked for it before it was there */
+	/* session_stop may have looked for fd before it was set */
 	rc = atomic_load(&server->stopping) ? -ECANCELED : 0;
 	if (!rc)
 		rc = hello(fd, deadline_ns, welcome, why);
@@ -164,7 +164,7 @@ static int open_session(struct server *server,
 	return 0;
 }
 
-/* At server->addr.  -ESTALE: what the session had is lost. */
+/* Resumes the session at server->addr.  -ESTALE: the session is lost. */
 static int resume_at(struct server *server, uint64_t deadline_ns,
 		     struct error *why)
 {
@@ -195,13 +195,13 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 	return 0;
 }
 
-/* The address of the session first, and then the name's others, which may be
- * reached where that one is not.  Not over RDMA: the session's slabs are
- * registered with the device of that address.
+/* Tries the address of the session first, and then the name's other addresses,
+ * which may be reached where the session's address is not.  Not over RDMA: the
+ * session's slabs are registered with the device of that address.
  *
  * A name may stand for several servers.  So only the session's own address can
- * tell that the session is lost: who answers at another one with another
- * incarnation is another server. */
+ * tell that the session is lost: another incarnation at another address is
+ * another server. */
 int session_resume(struct server *server, struct error *why)
 {
 	const struct net_addr own = server->addr;
@@ -336,7 +336,7 @@ static int open_at(struct server *server, const struct transport_ops *transport,
 	return rc;
 }
 
-/* With one transport, at the name's addresses in turn: an address may be
+/* Opens with one transport, at the name's addresses in turn: an address may be
  * reached, and not have that transport. */
 static int open_with(struct server *server,
 		     const struct transport_ops *transport, bool *offered,

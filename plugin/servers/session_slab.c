@@ -6,7 +6,8 @@
 #include "placement.h"
 #include "repair/repair.h"
 
-/* How long to wait at a time for others who change a slab that is lost. */
+/* How long to wait at a time for other threads that change a slab that is lost.
+ */
 #define CHANGE_NS (10 * NS_PER_MS)
 
 static struct slab *slab_at(const struct server *server, uint64_t i)
@@ -16,8 +17,8 @@ static struct slab *slab_at(const struct server *server, uint64_t i)
 
 /* --- freeing --- */
 
-/* By session_call or session_call_once.  0, or what failed on the connection:
- * then it is tried again. */
+/* Frees SLAB by session_call or session_call_once.  0, or the connection's
+ * errno: then the FREE is sent again. */
 static int free_slab(struct server *server, uint32_t slab, session_caller *call,
 		     struct error *why)
 {
@@ -33,8 +34,8 @@ static int free_slab(struct server *server, uint32_t slab, session_caller *call,
 	return rc == -EREMOTEIO ? 0 : rc;
 }
 
-/* The FREE whose answer was lost, once more.  It goes before everything that
- * may have the server hand out a slab of the same number. */
+/* Repeats the FREE whose answer was lost, before any call after which the
+ * server may grant a slab of the same number. */
 static int free_unsure(struct server *server, session_caller *call,
 		       struct error *why)
 {
@@ -50,10 +51,11 @@ static int free_unsure(struct server *server, session_caller *call,
 	return 0;
 }
 
-/* A write that failed at this server may still be under way to a slab that was
- * given back since then; freed before the fence, and handed out again, the slab
- * would get that write.  The server broke before the write's slab could be
- * given back, so this is called with what was taken from the queue. */
+/* A write that failed at this server may still be on its way to a slab that was
+ * given back since then.  Were the slab freed before the fence, and granted
+ * again, it would get that write.  The server broke before the write's slab
+ * could be given back, so this is checked after the slab was taken from the
+ * queue. */
 static int fence_first(struct server *server, session_caller *call,
 		       struct error *why)
 {
@@ -65,7 +67,7 @@ static int fence_first(struct server *server, session_caller *call,
 	return -ENOTCONN;
 }
 
-/* Frees one that was given back.  By session_call_once it fails where the
+/* Frees a slab that was given back.  By session_call_once it fails where the
  * server is RECOVERING. */
 static int free_one(struct server *server, const struct given_back *given,
 		    session_caller *call, struct error *why)
@@ -135,7 +137,7 @@ bool session_may_refuse(const struct server *server)
 	return false;
 }
 
-/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
+/* 0, -EREMOTEIO (the server refused), or the connection's errno. */
 static int alloc_shard(struct server *server, const struct slab_shard *shard,
 		       struct remote_slab *remote, struct error *why)
 {
@@ -160,8 +162,9 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 	return 0;
 }
 
-/* The connection failed, and is healed; who asked goes on without this server.
- * 0, or why the session is lost. */
+/* Heals the session after the connection failed.  The threads that asked for
+ * slabs go on without this server.  0, or the errno that the session is lost
+ * of. */
 static int go_without(struct server *server, struct slab_shard *shard,
 		      struct error *why)
 {
@@ -176,8 +179,9 @@ static int go_without(struct server *server, struct slab_shard *shard,
 }
 
 /* The server knows a slab by its label, and would answer an ALLOC for the same
- * label with the one that is to be freed: that one goes first.  The others only
- * where the server is full without them, as there may be thousands. */
+ * label with the slab that will be freed: so this slab is freed first.  The
+ * other slabs are freed first only where the server is full without them,
+ * because there may be thousands. */
 static int free_then_alloc(struct server *server,
 			   const struct slab_shard *shard,
 			   struct remote_slab *remote, struct error *why)
@@ -198,14 +202,14 @@ static int free_then_alloc(struct server *server,
 	return rc ? rc : alloc_shard(server, shard, remote, why);
 }
 
-/* All that is asked for now. */
+/* Allocates all slabs that are asked for now. */
 static int alloc_asked(struct server *server, struct error *why)
 {
 	struct slab_shard *shard;
 	int rc = 0;
 
 	while (!rc && (shard = server_next_ask(server))) {
-		/* Who asks does not wait for a server that does not answer: the
+		/* The asking thread does not wait for a silent server: the
 		 * slab can go elsewhere, or others may be back sooner. */
 		struct remote_slab remote;
 
@@ -228,8 +232,8 @@ static int alloc_asked(struct server *server, struct error *why)
 	return rc;
 }
 
-/* One slab is freed at a time, so that a write that asks for another one never
- * waits for more than that. */
+/* One slab is freed at a time, so that a write that asks for a slab never waits
+ * longer than one FREE takes. */
 int session_alloc_slabs(struct server *server, struct error *why)
 {
 	struct given_back given;
@@ -249,7 +253,7 @@ void session_refuse_slabs(struct server *server)
 {
 	struct slab_shard *shard;
 
-	/* So that it is not asked again at once. */
+	/* So that the server is not asked again at once. */
 	atomic_store(&server->free_bytes, 0);
 	while ((shard = server_next_ask(server)))
 		placement_answer(server->engine, shard, NULL);
@@ -269,8 +273,8 @@ static bool holds_shard(const struct server *server, const struct slab *slab)
 	return false;
 }
 
-/* Forgets the server's shard of SLAB; the shard indexes, as bits, of those that
- * are LIVE and others'. */
+/* Forgets the server's shard of SLAB.  Returns the shard indexes, as bits, of
+ * the LIVE shards on other servers. */
 static uint32_t drop_shard(const struct server *server, struct slab *slab)
 {
 	uint32_t others = 0;
@@ -289,9 +293,9 @@ static uint32_t drop_shard(const struct server *server, struct slab *slab)
 	return others;
 }
 
-/* Too few shards are left for any page: without these the slab is free for what
- * is written next, which else would wait for the repairer to find new shards,
- * one after the other. */
+/* Too few shards are left for any page.  Without these shards the slab is free
+ * for the next write, which would otherwise wait until the repairer has found
+ * new shards, one after the other. */
 static void drop_the_rest(struct engine *engine, struct slab *slab)
 {
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
@@ -301,7 +305,7 @@ static void drop_the_rest(struct engine *engine, struct slab *slab)
 	}
 }
 
-/* Pages that too few shards are left of become LOST; how many. */
+/* Pages that too few shards hold become LOST.  Returns how many. */
 static int64_t lose_pages(struct engine *engine, struct slab *slab)
 {
 	struct slab_table *table = &engine->slabs;
@@ -321,8 +325,8 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 	return lost;
 }
 
-/* CLOSING with nobody in; false where the slab is UNMAPPED.  Others that change
- * it may wait for an answer of this very session. */
+/* CLOSING with no request in; false where the slab is UNMAPPED.  Other threads
+ * that change the slab may wait for an answer of this very session. */
 static bool close_slab(struct server *server, struct slab *slab)
 {
 	struct slab_table *table = &server->engine->slabs;
@@ -360,8 +364,9 @@ static int64_t lose_slab(struct server *server, struct slab *slab)
 	return lost;
 }
 
-/* Who was first with a shard is about to queue it: it is to be forgotten here,
- * not freed in the next session. */
+/* The thread that won the race is about to queue this slab for FREE.  Waits for
+ * it, so that the queue is dropped with this session and not sent in the next
+ * session. */
 static void await_going(const struct server *server, const struct slab *slab)
 {
 	for (uint32_t i = 0; i < server->engine->slabs.n_shards; i++) {
@@ -382,9 +387,9 @@ int64_t session_lose_slabs(struct server *server)
 	for (uint64_t i = 0; i < table->n; i++) {
 		struct slab *slab = slab_at(server, i);
 
-		/* Only this thread has this server give any.  Again where the
-		 * repairer attached one to a slab that had just been UNMAPPED.
-		 */
+		/* Only this thread has this server give shards.  Once more
+		 * where the repairer attached a shard to a slab that had just
+		 * become UNMAPPED. */
 		while (holds_shard(server, slab))
 			lost += lose_slab(server, slab);
 		await_going(server, slab);

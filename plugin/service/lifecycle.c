@@ -19,11 +19,11 @@ static struct sigaction front_ends[COUNT(signals)];
 static const struct lifecycle_ops *front_end; /* NULL before begin */
 static pthread_t thread;
 static sem_t wake;	   /* the thread */
-static atomic_bool over;   /* somebody ends the process */
+static atomic_bool over;   /* a thread ends the process */
 static atomic_bool forced; /* the thread does */
 
-/* A signal sets ending and then looks at clients; a client that goes changes
- * clients and then looks at ending: so one of them sees the other. */
+/* A signal sets ending and then reads clients; a client that goes changes
+ * clients and then reads ending: so one of them sees the other. */
 static atomic_bool ending;
 static atomic_uint clients;
 static _Atomic uint64_t asked_ns; /* the first signal, or 0 */

@@ -1,12 +1,12 @@
 /* When the process may end.  The pages are in its page map: an end while a swap
- * device is attached loses them, and takes the programs they belong to along.
+ * device is attached loses them, and takes their programs down, too.
  *
  *   SERVING --signal, no client--------------------> over
  *   SERVING --signal, clients attached--> ENDING     (says so in one line)
  *   ENDING  --the last client went-----------------> over
  *   ENDING  --another SIGTERM, SIGINT or SIGQUIT---> over, by force
  *
- * ENDING serves those who are attached as ever, and lets nobody else in.  A
+ * ENDING serves the attached clients as before, and lets no other client in.  A
  * SIGHUP never ends it by force: a terminal that closes sends several.
  *
  * By force means: by a thread that waits for nothing else, and past the front
@@ -23,26 +23,26 @@
 #include "error.h"
 
 struct lifecycle_ops {
-	/* Has the front end end, from a thread. */
+	/* Tells the front end to end, from a thread. */
 	void (*shut_down)(void);
 	/* Ends the process, and does not return. */
 	void (*force)(void);
 };
 
 /* Takes over SIGTERM, SIGINT, SIGQUIT and SIGHUP from the front end, whose own
- * handlers it calls when it is over; signals that nobody ends a daemon with are
+ * handlers it calls at the end.  Signals that are not meant to end a daemon are
  * ignored from then on (common/signals.h).  0 or a negative errno. */
 int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why);
 /* The front end ends: gives the signals back.  Does not return where the
  * process is being ended by force already.  Without effect before begin. */
 void lifecycle_end(void);
 
-/* Counts a client; false where it is not to be let in. */
+/* Counts a client; false where the client may not be let in. */
 bool lifecycle_client_opens(void);
-/* The last thing that is done for a client. */
+/* Discounts a client, after everything else is done for it. */
 void lifecycle_client_closed(void);
 unsigned lifecycle_clients(void);
-/* When the first signal asked for the end (clock_now_ns), or 0. Any thread. */
+/* When the first signal asked for the end (clock_now_ns), or 0.  Any thread. */
 uint64_t lifecycle_asked_ns(void);
 
 /* For a request that has failed: does not return where the process is being

@@ -32,7 +32,7 @@
 #define STACK_BYTES (128u << 10)
 #endif
 
-/* Of an anonymous mapping above this only what was touched is shard of the I/O
+/* Of an anonymous mapping above this only what was touched is part of the I/O
  * path: nbdkit's .bss is 192 MB of buffers, for requests that this plugin never
  * lets it use them for, and a few variables that every request reads.  The
  * engine's own big mappings are made later, and locked as they are made. */
@@ -92,15 +92,15 @@ static void record(struct safety *safety, enum safety_setting setting,
 
 /* --- processors --- */
 
-/* A real-time thread preempts whoever wakes it: the client after every single
- * request that it sends, and soft-RoCE or the server's side between any two.
- * So with a crowd of requests in flight its threads leave the lower half of the
- * processors, where there are two, to everything else: beside each other they
- * hand over many requests at a time.  With few there is nothing to be handed
- * over together, and a thread that runs where it is woken spares the wake-up of
- * an idle processor.  docs/performance.md has the figures of both.
+/* A real-time thread preempts the thread that wakes it: the client after every
+ * single request that it sends, and soft-RoCE or the server's side between any
+ * two.  So with a crowd of requests in flight its threads leave the lower half
+ * of the processors, where there are two, to everything else: beside each other
+ * they hand over many requests at a time.  With few there is nothing to be
+ * handed over together, and a thread that runs where it is woken spares the
+ * wake-up of an idle processor.  docs/performance.md has the figures of both.
  *
- * In a crowd a write also stands back behind reads, which somebody waits for:
+ * In a crowd a write also stands back behind reads, which programs wait for:
  * the priority of a thread that serves writes is one less.  Otherwise a read
  * would have its turn on the processor after all of the writes that are ready
  * to run.
@@ -113,8 +113,8 @@ static void record(struct safety *safety, enum safety_setting setting,
 #define CALM	 2
 #define CALM_FOR 256
 
-/* A thread changes its priority after so many requests in a shard index of the
- * other kind: where reads and writes come mixed, the calls would cost more than
+/* A thread changes its priority after so many requests in a row of the other
+ * kind: where reads and writes come mixed, the calls would cost more than
  * they bring. */
 #define KIND_FOR 8
 
@@ -135,7 +135,7 @@ static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
 static _Thread_local bool stands_back
 	__attribute__((tls_model("initial-exec")));
 
-/* Requests in a shard index that would rather have had the other priority. */
+/* Requests in a row for which the other priority would be better. */
 static _Thread_local uint8_t misplaced
 	__attribute__((tls_model("initial-exec")));
 

@@ -31,7 +31,7 @@ enum safety_setting {
 	SAFETY_SETTINGS
 };
 
-/* What became of each; why is empty where it holds. */
+/* Whether each setting holds; why is empty where it does. */
 struct safety {
 	struct {
 		bool holds;
@@ -56,7 +56,8 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes);
  * and at which priority real-time threads run. */
 void safety_request_begin(bool write);
 void safety_request_end(void);
-/* From now on they leave half of the processors whatever is in flight. */
+/* From now on real-time threads leave half of the processors to everything
+ * else, however few requests are in flight. */
 void safety_stay_apart(void);
 
 /* VmLck of this process. */

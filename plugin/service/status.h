@@ -20,7 +20,7 @@ struct status_server {
 	bool listening, running;
 };
 
-/* Makes the socket; who asks waits until status_start.  PATH outlives the
+/* Makes the socket; a client waits until status_start.  PATH outlives the
  * server.  0 or a negative errno. */
 int status_listen(struct status_server *server, const char *path,
 		  struct error *why);

@@ -7,8 +7,8 @@
  * simple rather than fast, and asks for no thread and no memory that a machine
  * in need might not have.
  *
- * A deadline is looked at before each system call.  One that is under way can't
- * be aborted: how long it takes is the disk's own affair (the kernel's block
+ * A deadline is checked before each system call.  A call under way cannot be
+ * aborted: how long it takes is the disk's own affair (the kernel's block
  * layer has a deadline, 30 seconds for a SCSI disk), and meanwhile the lane is
  * held and link_abort only keeps further ones from beginning.
  */

@@ -15,7 +15,7 @@
 #include "spin.h"
 #include "wireio.h"
 
-/* How often a receive that waits looks at its deadline, and so by how much it
+/* How often a receive that waits checks its deadline, and so by how much it
  * may overstay it; the kernel rounds this up to ticks of its own.  So short
  * that the wait before a read is hedged is one system call and no timer. */
 #define TICK_NS (2 * NS_PER_MS)
@@ -82,8 +82,9 @@ static void wake(struct mux *t, uint32_t bits)
 		NULL, bits);
 }
 
-/* Gives OP back to its owner.  The bit to wake the owner by, where it lacks no
- * more.  One thread settles at a time, the leader or who buries. */
+/* Gives OP back to its owner.  Returns the bit to wake the owner by, where the
+ * owner lacks no more ops.  One thread settles at a time: the leader, or the
+ * thread that buries. */
 static uint32_t settle(struct mux_op *op, int status)
 {
 	struct mux_waiter *w = op->waiter;
@@ -91,7 +92,7 @@ static uint32_t settle(struct mux_op *op, int status)
 
 	op->busy = false;
 	x->status = status;
-	/* Both may be used anew already, or be gone. */
+	/* From here on op and x may be used anew, or be gone. */
 	return atomic_fetch_sub(&w->left, 1) == 1 && w->waiting ? w->bit : 0;
 }
 
@@ -107,9 +108,9 @@ static void die(struct mux *t, int why)
 	shutdown(t->fd, SHUT_RDWR);
 }
 
-/* Fails everything, where the multiplexed connection is dead and both roles are
- * free; otherwise who lets go of one does it.  Under the lock.  Whom to wake.
- */
+/* Fails every op, where the multiplexed connection is dead and both roles are
+ * free; otherwise the thread that lets go of the last role does.  Under the
+ * lock.  Returns the bits of the waiters to wake. */
 static uint32_t bury(struct mux *t)
 {
 	struct mux_op *op = t->head;
@@ -157,7 +158,7 @@ static void out_skip(struct mux *t, size_t bytes)
 
 /* The answer to a request may come, and its buffer be its owner's again, while
  * the sender still is in sendmsg.  The kernel has taken the bytes by then; but
- * ThreadSanitizer does not know, and must not look. */
+ * ThreadSanitizer does not know, and must not check. */
 #ifdef __SANITIZE_THREAD__
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);
@@ -176,7 +177,8 @@ static ssize_t send_message(int fd, const struct msghdr *msg)
 	return sent;
 }
 
-/* 0, or -EAGAIN where the socket takes no more, or why it is dead. */
+/* 0, or -EAGAIN where the socket takes no more, or the errno that it died of.
+ */
 static int send_out(struct mux *t)
 {
 	while (t->out_at < t->out_end) {
@@ -192,7 +194,7 @@ static int send_out(struct mux *t)
 	return 0;
 }
 
-/* Makes a batch of what is queued. */
+/* Makes a batch of the queued ops. */
 static void gather(struct mux *t)
 {
 	size_t n = 0, bytes = 0;
@@ -346,7 +348,7 @@ static ssize_t receive_message(struct mux *t, struct msghdr *msg,
 }
 
 /* Receives once: as much as there is, and waits for it unless it only drains.
- * 0, -EAGAIN, or why the multiplexed connection is dead. */
+ * 0, -EAGAIN, or the errno that the multiplexed connection died of. */
 static int receive(struct mux *t, uint64_t deadline_ns, uint64_t spin_ns,
 		   bool drain)
 {
@@ -365,7 +367,7 @@ static int receive(struct mux *t, uint64_t deadline_ns, uint64_t spin_ns,
 	return errno == EINTR ? -EAGAIN : -errno;
 }
 
-/* What the reply at hand says of OP: 0, -EREMOTEIO or -EPROTO. */
+/* The reply's result for OP: 0, -EREMOTEIO or -EPROTO. */
 static int judge(const struct mux *t, const struct mux_op *op)
 {
 	const struct xfer *x = op->xfer;
@@ -417,8 +419,8 @@ static bool take_payload(struct mux *t, struct mux_op *op)
 	return false;
 }
 
-/* Chains the ops whose replies are complete.  0, or why the multiplexed
- * connection is dead. Under the lock. */
+/* Chains the ops whose replies are complete.  0, or the errno that the
+ * multiplexed connection died of.  Under the lock. */
 static int take_replies(struct mux *t, struct mux_op **end)
 {
 	*end = NULL;
@@ -428,7 +430,7 @@ static int take_replies(struct mux *t, struct mux_op **end)
 		struct mux_op *op = t->head;
 
 		if (!op || op == t->unsent)
-			return -EPROTO; /* an answer to nothing */
+			return -EPROTO; /* a reply to no request */
 		/* It stays in the list, as its payload may still be on the
 		 * way out. */
 		op->verdict = judge(t, op);
@@ -442,7 +444,8 @@ static int take_replies(struct mux *t, struct mux_op **end)
 	return 0;
 }
 
-/* Copies and settles.  Whom to wake, but for the leader itself. */
+/* Copies payloads and settles ops.  Returns the bits of the waiters to wake,
+ * without the leader's own. */
 static uint32_t settle_chain(struct mux_op *op, const struct mux_waiter *self)
 {
 	uint32_t bits = 0;
@@ -469,8 +472,8 @@ static bool lacks(const struct mux_waiter *w)
 	return atomic_load(&w->left) > 0;
 }
 
-/* Somebody who waits, to lead next; who does not wait yet finds the role free
- * by itself.  Under the lock, after the role was let go. */
+/* Chooses a waiting thread to lead next.  A thread that does not wait yet finds
+ * the free role by itself.  Under the lock, after the role was let go. */
 static uint32_t next_leader(const struct mux *t, const struct mux_waiter *self)
 {
 	for (struct mux_op *op = t->head; op; op = op->next) {
@@ -482,7 +485,8 @@ static uint32_t next_leader(const struct mux *t, const struct mux_waiter *self)
 	return 0;
 }
 
-/* Lets go of the role.  Under the lock.  Whom to wake. */
+/* Lets go of the role.  Under the lock.  Returns the bits of the waiters to
+ * wake. */
 static uint32_t let_go(struct mux *t, const struct mux_waiter *self)
 {
 	atomic_store(&t->leading, false);
@@ -519,7 +523,7 @@ static bool lead_once(struct mux *t, const struct mux_waiter *self,
 	if (rc && rc != -EAGAIN)
 		die(t, rc);
 	pump(t);
-	/* Drop by drop is no answer in time either. */
+	/* A reply that comes drop by drop is also too late. */
 	done = !lacks(self) || t->dead ||
 	       (drain ? rc == -EAGAIN : clock_left_ns(deadline_ns) == 0);
 	if (done)
@@ -532,7 +536,7 @@ static bool lead_once(struct mux *t, const struct mux_waiter *self,
 static void lead(struct mux *t, const struct mux_waiter *self,
 		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
-	/* The role may have come free with the end of one's own ops. */
+	/* The role may have come free with the end of this thread's ops. */
 	if (!lacks(self)) {
 		pass_on(t, self);
 		return;
@@ -541,7 +545,8 @@ static void lead(struct mux *t, const struct mux_waiter *self,
 		;
 }
 
-/* Stores what is wanting, for those who settle it.  False where nothing is. */
+/* Stores how many ops are lacking, for the threads that settle ops.  False
+ * where none is lacking. */
 static bool want_more(struct mux_waiter *self, const struct xfer *xfers,
 		      size_t n, size_t want)
 {
@@ -570,18 +575,18 @@ void mux_wait(struct mux *t, struct mux_waiter *self, const struct xfer *xfers,
 		if (!want_more(self, xfers, n, want) || (late && drained))
 			break;
 		if (!t->dead && !atomic_exchange(&t->leading, true)) {
-			/* Late, perhaps for having waited for another server:
+			/* Late, perhaps because it waited for another server:
 			 * the answers may have been here for long. */
 			lead(t, self, deadline_ns, spin_ns, late);
 			drained = late;
 		} else if (late) {
-			drained = true; /* by the one who leads */
+			drained = true; /* by the leader */
 		} else {
 			sleep_until(t, seq, self->bit, deadline_ns);
 		}
 	}
 	atomic_store(&self->waiting, false);
-	/* Who still lacks some may have been chosen to lead. */
+	/* A waiter that still lacks ops may have been chosen to lead. */
 	if (lacks(self) && !atomic_exchange(&t->leading, true))
 		pass_on(t, self);
 }

@@ -78,7 +78,7 @@ static void keep_for_later(struct rdma_channel *rdma, struct rdma_link *link)
 	pthread_mutex_unlock(&undestroyed_lock);
 }
 
-/* rdma_destroy_qp does not say whether the queue pair is gone, so its shard of
+/* rdma_destroy_qp does not say whether the queue pair is gone, so its part in
  * libibverbs is called.  0 or an errno; then the id has the queue pair still.
  */
 static int destroy_queue_pair(struct rdma_cm_id *id)

@@ -21,7 +21,7 @@ static void rdma_link_abort(struct link *link)
 }
 
 /* Closes the channel until LINK is closed, which destroys its queue pair:
- * nobody can tell any more when the device stops to use the buffer. */
+ * it is unknown when the device stops using the buffer. */
 static void give_up(struct rdma_link *link)
 {
 	if (!link->stuck) {
@@ -359,7 +359,7 @@ static size_t rdma_wait_until(struct channel *channel, struct xfer *xfers,
 	struct rdma_channel *rdma = rdma_channel(channel);
 	int rc = await(rdma, xfers, n, want, deadline_ns);
 
-	/* Nobody could wait for these any more. */
+	/* No thread could wait for these any more. */
 	if (rc && rc != -ETIMEDOUT)
 		flush(rdma, xfers, n, rc);
 	return transport_over(xfers, n);

@@ -1,5 +1,5 @@
 /* The TCP transport: a transfer is one frame each way, on a multiplexed
- * connection (multiplexed connection.h) that several lanes share.
+ * connection (transport/mux.h) that several lanes share.
  *
  * A server has multiplexed connections in pairs, one for READs and one for
  * WRITEs, so that a read never stands behind megabytes that are swapped out.
@@ -23,8 +23,8 @@
 #define SLICE_MAX_NS (800 * NS_PER_US)
 
 /* A wait for all of them does so too: while every thread waits for a server
- * that hangs, nobody would take the others' answers, and what is queued behind
- * these would not leave. */
+ * that hangs, no thread would take the others' answers, and what is queued
+ * behind these would not leave. */
 #define SLICE_ALL_NS (20 * NS_PER_MS)
 
 #define PAIRS_MAX	    4u
@@ -199,8 +199,7 @@ static void tcp_link_abort(struct link *link)
 	mux_abort(tcp_link(link)->muxes[XFER_WRITE]);
 }
 
-/* Another lane's thread may still look at its waiters (multiplexed
- * connection.h). */
+/* Another lane's thread may still read the link's waiters (transport/mux.h). */
 static void tcp_link_close(struct link *base)
 {
 	struct tcp_link *link = tcp_link(base);
@@ -379,9 +378,10 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 {
 	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
 	bool one = on_one_mux(xfers, n);
-	/* Where any of several will do, one of them may be silent. */
+	/* Where any of several connections will do, one of them may be silent.
+	 */
 	bool any = want < n && !one;
-	uint64_t slice_ns = 0; /* at first, only looks */
+	uint64_t slice_ns = 0; /* at first, does not wait */
 
 	while (transport_over(xfers, n) < want) {
 		bool late = clock_left_ns(deadline_ns) == 0;

@@ -1,4 +1,4 @@
-/* Every shard index is the page itself. */
+/* Copies: the chunk of every shard index is the page itself. */
 #include "redundancy.h"
 
 #include <errno.h>

@@ -45,8 +45,8 @@ static void fill_proof(struct proof *proof)
 		proof->shares[p] = proof->room[p];
 }
 
-/* Do the shard indexes of MASK give back the pages, and all other shard
- * indexes? */
+/* Whether the shares of MASK's shard indexes give back the pages and all other
+ * shares. */
 static bool prove_set(const struct redundancy *r, struct proof *proof,
 		      uint32_t mask)
 {

@@ -1,17 +1,18 @@
 /* Reed-Solomon shares, by ISA-L.
  *
  * Row r of the Cauchy matrix times the K pieces of a page is the chunk of shard
- * index r; the first K shard indexes are the identity.  Any K shard indexes
- * have an inverse, so for any set of K shard indexes at hand, each of the M
- * others is a fixed combination of them. Those combinations, as the tables that
- * ISA-L multiplies with, are made at create for every set.
+ * index r; the first K rows are the identity.  Any K rows have an inverse.  So
+ * for any set of K chunks at hand, each of the M other chunks is a fixed
+ * combination of them.  These combinations are made at create for every set, as
+ * the tables that ISA-L multiplies with.
  *
  * The tables of a call of ec_init_tables are opaque: since ISA-L 2.31 it
- * depends on the processor how they are laid out.  So no call of ec_encode_data
- * gets a shard of them, or more than one call's: encoding has tables for all M
- * parity shard indexes; and each missing shard index of each set has tables of
- * its own, so that decoding takes the missing data shard indexes one by one,
- * and a reconstruction takes one.
+ * depends on the processor how they are laid out.  So a call of ec_encode_data
+ * gets all tables of one call of ec_init_tables, never a part of them, and
+ * never tables of two calls.  Encoding has tables for all M parity chunks
+ * together.  Each missing shard index of each set has tables of its own, so
+ * that decoding makes the missing data chunks one by one, and a reconstruction
+ * makes one.
  */
 #include "redundancy.h"
 
@@ -32,19 +33,17 @@
 struct index_set {
 	uint8_t at_hand[REDUNDANCY_MAX_DATA];
 	uint8_t missing[REDUNDANCY_MAX_PARITY];
-	uint8_t *tables; /* of the M missing shard indexes, a call's for each */
+	uint8_t *tables; /* of the M missing indexes, a call's for each */
 };
 
 struct rs_tables {
-	uint32_t last_bytes; /* of the page in the last data shard index's chunk
-			      */
+	uint32_t last_bytes; /* of the page in the last data chunk */
 	uint32_t n_sets;
-	uint32_t index_bytes;	/* that the tables of one shard index take */
+	uint32_t index_bytes;	/* that the tables of one index take */
 	struct index_set *sets; /* [n_sets] */
-	uint8_t *encode;	/* one call's, of all M parity shard indexes */
+	uint8_t *encode;	/* one call's, of all M parity chunks */
 	uint8_t *tables;	/* all of them: encode's, then the sets' */
-	uint16_t set_of[1u << REDUNDANCY_MAX_SHARDS]; /* by mask of shard
-							 indexes */
+	uint16_t set_of[1u << REDUNDANCY_MAX_SHARDS]; /* by mask */
 };
 
 /* --- at create --- */
@@ -62,8 +61,8 @@ static void fill_index_set(struct index_set *set, uint32_t mask,
 	}
 }
 
-/* Row INDEX of MATRIX times INVERSE: what each shard index at hand counts for
- * in it. */
+/* Row INDEX of MATRIX times INVERSE: the factor of each chunk at hand in the
+ * chunk of INDEX. */
 static void combine_index(const uint8_t *matrix, const uint8_t *inverse,
 			  uint32_t k, uint32_t index, uint8_t *coefficients)
 {
@@ -181,8 +180,8 @@ static void sort_shares(const struct redundancy *r, const uint32_t *indexes,
 		by_index[indexes[i]] = shares[i];
 }
 
-/* The missing shard index number MISSING of SET, BYTES of it.  ISA-L takes
- * pointers to what it only reads without const. */
+/* Makes BYTES of the chunk of SET's missing shard index number MISSING.  ISA-L
+ * takes pointers to what it only reads without const. */
 static void multiply(const struct redundancy *r, const struct index_set *set,
 		     uint32_t missing, uint8_t **from, uint8_t *to,
 		     uint32_t bytes)
@@ -191,7 +190,7 @@ static void multiply(const struct redundancy *r, const struct index_set *set,
 		       set->tables + missing * r->rs->index_bytes, from, &to);
 }
 
-/* The bytes of a page that data shard index INDEX has. */
+/* How many bytes of a page the chunk of data shard index INDEX has. */
 static uint32_t index_bytes(const struct redundancy *r, uint32_t index)
 {
 	return index + 1 < r->need ? r->unit_bytes : r->rs->last_bytes;
@@ -222,13 +221,13 @@ static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 		       all + r->need);
 }
 
-/* The data shard indexes of one page that are missing: the N_MISSING first of
- * SET. */
+/* Makes the missing data chunks of one page: those of the N_MISSING first
+ * missing shard indexes of SET. */
 static void recover_page(const struct redundancy *r,
 			 const struct index_set *set, uint32_t n_missing,
 			 uint8_t **from, uint8_t *page)
 {
-	/* The last shard index's padding has no room in the page. */
+	/* The last data chunk's padding has no room in the page. */
 	for (uint32_t i = 0; i < n_missing; i++) {
 		uint32_t index = set->missing[i];
 
