@@ -7,24 +7,6 @@
 
 #include "clock.h"
 
-static void to_stderr(enum log_level level, const char *line)
-{
-	if (level == LOG_LEVEL_ERROR || level == LOG_LEVEL_NOTICE)
-		fprintf(stderr, "rswap: %s\n", line);
-}
-
-static log_sink *current_sink = to_stderr;
-
-void log_to(log_sink *sink)
-{
-	current_sink = sink;
-}
-
-void log_write(enum log_level level, const char *line)
-{
-	current_sink(level, line);
-}
-
 /* Threads that meet here may let a line more go out at the turn of a period. */
 bool log_limit_allows(struct log_limit *limit, uint32_t *left_out)
 {

@@ -1,6 +1,5 @@
 #include "doctor.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +7,6 @@
 #include "cmd.h"
 #include "nbdkit.h"
 #include "options.h"
-
-/* What a machine is to be: each finding concerns one of these or both. */
-enum role { ROLE_SERVER, ROLE_COMPUTE, N_ROLES };
 
 #define SERVES (1u << ROLE_SERVER)
 #define SWAPS  (1u << ROLE_COMPUTE)
@@ -20,9 +16,7 @@ static struct {
 	const char *role;
 } args;
 
-static unsigned failures[N_ROLES];
 static bool dead_swap;
-static unsigned concerned; /* roles, of the check that runs */
 
 static const struct option_spec options[] = {
 	{ .name = "role",
@@ -48,23 +42,6 @@ static const struct usage usage = {
 		 "one), 5 if swap is on at a\ndevice that nobody serves.",
 	.options = options,
 };
-
-void doctor_tell(enum finding finding, const char *what, const char *remedy,
-		 const char *format, ...)
-{
-	static const char *const words[] = { "ok", "warn", "FAIL" };
-	va_list ap;
-
-	for (int role = 0; role < N_ROLES && finding == FOUND_FAIL; role++)
-		failures[role] += concerned >> role & 1;
-	printf("%-5s %-22s ", words[finding], what);
-	va_start(ap, format);
-	vprintf(format, ap);
-	va_end(ap);
-	if (remedy)
-		printf("  -> %s", remedy);
-	putchar('\n');
-}
 
 static void check_tools(void)
 {
@@ -92,11 +69,11 @@ static const struct {
 static void run_checks(unsigned roles, char **servers, int n_servers)
 {
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-		concerned = checks[i].roles & roles;
-		if (concerned)
+		doctor_concerned = checks[i].roles & roles;
+		if (doctor_concerned)
 			checks[i].run();
 	}
-	concerned = roles;
+	doctor_concerned = roles;
 	for (int i = 0; i < n_servers; i++)
 		doctor_server(servers[i]);
 }
@@ -105,7 +82,7 @@ static void tell_verdict(enum role role)
 {
 	static const char *const to_do[] = { "serve memory",
 					     "swap through rswap" };
-	unsigned n = failures[role];
+	unsigned n = doctor_failures[role];
 
 	if (n)
 		printf("this machine can't %s, or not safely: %u failure%s\n",
@@ -136,7 +113,7 @@ int cmd_doctor(int argc, char **argv)
 		if (!(roles >> role & 1))
 			continue;
 		tell_verdict((enum role)role);
-		if (failures[role])
+		if (doctor_failures[role])
 			unfit |= 1u << role;
 	}
 	if (dead_swap)

@@ -10,6 +10,13 @@ enum finding {
 	FOUND_FAIL, /* rswap can't work, or not safely */
 };
 
+/* What a machine is to be: each finding concerns one of these or both. */
+enum role { ROLE_SERVER, ROLE_COMPUTE, N_ROLES };
+
+/* The roles, as bits, that the check which runs concerns; and how many of its
+ * findings of each role are FOUND_FAIL, ever. */
+extern unsigned doctor_concerned, doctor_failures[N_ROLES];
+
 /* One line: the finding, WHAT was looked at, how it is, and after "->" REMEDY,
  * what to do (NULL: nothing). */
 __attribute__((format(printf, 4, 5))) void doctor_tell(enum finding finding,

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "clock.h"
+#include "io/request.h"
 #include "io/transfer.h"
 #include "log.h"
 #include "pages/crc32c.h"
+#include "repair/repair.h"
 #include "servers/session.h"
 #include "size.h"
-#include "times.h"
 
 /* How long requests in flight may take to end at engine_stop. */
 #define STOP_NS (5 * NS_PER_S)
@@ -19,22 +20,6 @@
 /* How long a server has to answer an attempt, at most, where another server has
  * the page. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
-
-uint64_t engine_answer_ns(const struct engine_config *config)
-{
-	uint64_t ns = config->timeout_ns / 3;
-
-	return ns < TIMES_ANSWER_MAX_S * NS_PER_S
-		       ? ns
-		       : TIMES_ANSWER_MAX_S * NS_PER_S;
-}
-
-uint64_t engine_reach_ns(const struct engine_config *config)
-{
-	return config->timeout_ns < TIMES_REACH_MAX_S * NS_PER_S
-		       ? config->timeout_ns
-		       : TIMES_REACH_MAX_S * NS_PER_S;
-}
 
 /* --- before anything is opened --- */
 
@@ -220,7 +205,9 @@ static void give_up_late(void *owner, uint32_t server)
 /* A lane was parked, and the repairer reaps it. */
 static void parked(void *owner)
 {
-	repair_wake(owner);
+	struct engine *engine = owner;
+
+	wake_up(&engine->wake);
 }
 
 static int create_lanes(struct engine *engine, struct error *why)
@@ -371,51 +358,27 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 			engine->n_servers * sizeof(struct lane_link));
 }
 
-/* --- pages and the counts of their slabs --- */
+/* --- requests --- */
 
-/* Calls CHANGE on the part of the range that each slab has.  By how much the
- * number of present pages changed. */
-static int64_t by_slab(struct engine *engine, uint64_t page, uint64_t n,
-		       int64_t (*change)(struct pagemap *map, uint64_t page,
-					 uint64_t n, enum page_state state),
-		       enum page_state state)
+int engine_read(struct engine *engine, void *buf, uint64_t count,
+		uint64_t offset)
 {
-	struct slab_table *table = &engine->slabs;
-	int64_t sum = 0;
-
-	while (n > 0) {
-		uint64_t slab = slab_of_page(table, page);
-		uint64_t end = (slab + 1) * table->geometry.slab_pages;
-		uint64_t now = end - page < n ? end - page : n;
-		int64_t present = change(&engine->pages, page, now, state);
-
-		if (present)
-			atomic_fetch_add(&table->slabs[slab].present_pages,
-					 (int32_t)present);
-		sum += present;
-		page += now;
-		n -= now;
-	}
-	return sum;
+	return request_read(engine, buf, count, offset);
 }
 
-void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
-		      enum page_state state)
+int engine_write(struct engine *engine, const void *buf, uint64_t count,
+		 uint64_t offset)
 {
-	by_slab(engine, page, n, pagemap_set, state);
+	return request_write(engine, buf, count, offset);
 }
 
-static int64_t lose(struct pagemap *map, uint64_t page, uint64_t n,
-		    enum page_state state)
+void engine_discard(struct engine *engine, uint64_t count, uint64_t offset)
 {
-	(void)state;
-	return -pagemap_lose(map, page, n);
+	request_discard(engine, count, offset);
 }
 
-int64_t engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n)
+uint64_t engine_extent(const struct engine *engine, uint64_t count,
+		       uint64_t offset, bool *absent)
 {
-	int64_t lost = -by_slab(engine, page, n, lose, PAGE_LOST);
-
-	atomic_fetch_add(&engine->counters.pages_lost, (uint64_t)lost);
-	return lost;
+	return request_extent(engine, count, offset, absent);
 }

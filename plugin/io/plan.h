@@ -3,8 +3,8 @@
 #ifndef RSWAP_PLAN_H
 #define RSWAP_PLAN_H
 
-#include "engine.h"
 #include "transfer.h"
+#include "servers/core.h"
 
 /* Whether the page at PAGE is all zeros. */
 bool plan_is_zero(const void *page);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "repair/repair.h"
 
 /* How long to wait at a time for a page, for a slab, or for the repairer to add
  * shards to a slab.  The thread that is waited for may itself wait for a server
@@ -86,7 +85,7 @@ int wait_obstacle(struct engine *engine, const struct obstacle *obstacle,
 	else if (obstacle->slab && slab_state(obstacle->slab) != SLAB_LIVE)
 		slab_wait(&engine->slabs, obstacle->slab, soon_ns);
 	else if (obstacle->slab)
-		repair_wait(engine, soon_ns);
+		wake_wait_pass(&engine->wake, soon_ns);
 	else if (obstacle->lane)
 		await_lane(obstacle->lane, soon_ns);
 	else

@@ -9,7 +9,7 @@
 #ifndef RSWAP_TRANSFER_H
 #define RSWAP_TRANSFER_H
 
-#include "engine.h"
+#include "servers/core.h"
 
 /* What stood in the way of an attempt.  The request waits for it with nothing
  * held but the lane. */

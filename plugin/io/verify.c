@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "repair/repair.h"
 
 bool verify_unchanged(const struct engine *engine, const struct lane_run *run)
 {
@@ -144,7 +143,7 @@ static void condemn(const struct search *s, uint32_t i)
 	atomic_fetch_add(&server_of_shard(s->engine, shard)->wrong_chunks, 1);
 	shard_mark(shard, slab_chunk_of_page(&s->engine->slabs, s->page.page),
 		   1, true);
-	repair_wake(s->engine);
+	wake_up(&s->engine->wake);
 }
 
 /* Condemns each shard that is wrong by itself beside shards that are RIGHT.
@@ -178,7 +177,7 @@ static void lose(const struct search *s)
 	}
 	atomic_fetch_add(&engine->counters.wrong_lost,
 			 (uint64_t)engine_lose_pages(engine, s->page.page, 1));
-	repair_wake(engine);
+	wake_up(&engine->wake);
 }
 
 /* The shards that RUN was decoded from: the first of those at hand. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "repair/repair.h"
 
 /* How long a server that broke is waited for before a write does without: long
  * enough to fence it and to build its lanes anew. */
@@ -217,7 +216,7 @@ int transfer_write(struct engine *engine, struct lane *lane,
 	if (wait)
 		return -EAGAIN;
 	if (rc)
-		repair_wake(engine);
+		wake_up(&engine->wake);
 	*obstacle = (struct obstacle){ .lane = lane->unsent ? lane : NULL };
 	/* A refusal is final where no other server could take the run. */
 	return kept						    ? 0

@@ -5,15 +5,16 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "engine.h"
 #include "io/transfer.h"
+#include "servers/core.h"
+#include "standing.h"
 #include "io/verify.h"
 
 /* Sleeps as long as it takes to keep to the rate, which counts all pages that
  * were read, also in vain.  With no page locked and no slab entered. */
 static void keep_rate(struct engine *engine)
 {
-	struct repair *k = &engine->repair;
+	struct repair *k = engine->repair;
 	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
 	uint64_t pages = atomic_load(&k->read_pages) - k->rated_pages;
 
@@ -101,7 +102,7 @@ static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
 	if (rc)
 		return rc;
 	rc = verify_run(engine, lane, &lane->runs[0], deadline_ns, &obstacle);
-	atomic_fetch_add(&engine->repair.read_pages,
+	atomic_fetch_add(&engine->repair->read_pages,
 			 n + lane->read_again - again);
 	return rc;
 }
@@ -128,7 +129,7 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 	lane->runs[0] = (struct lane_run){ .slab = slab,
 					   .page = page,
 					   .pages = n,
-					   .buf = engine->repair.pages,
+					   .buf = engine->repair->pages,
 					   .banned = 1u << i };
 	rc = read_pages(engine, lane, n);
 	if (!rc)
@@ -137,7 +138,7 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 	if (!rc) {
 		shard_mark(&slab->shards[i],
 			   slab_chunk_of_page(&engine->slabs, page), n, false);
-		atomic_fetch_add(&engine->repair.copied_pages, n);
+		atomic_fetch_add(&engine->repair->copied_pages, n);
 	}
 	lane_links_release(&engine->lanes, lane);
 	/* Pages that different shards hold are read one by one. */
@@ -233,8 +234,8 @@ void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 
 	if (first + end > engine->pages.pages)
 		end = (uint32_t)(engine->pages.pages - first);
-	while (!repair_stopping(&engine->repair) &&
-	       repair_wants_fill(engine, &slab->shards[i])) {
+	while (!wake_stopping(&engine->wake) &&
+	       standing_wants_fill(engine, &slab->shards[i])) {
 		chunk = shard_next_stale(table, &slab->shards[i], chunk);
 		if (chunk >= end)
 			break;

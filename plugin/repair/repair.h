@@ -56,12 +56,6 @@ struct repair {
 	bool running;
 	uint8_t *pages; /* the pages that are being copied */
 
-	/* Guards the members below, up to the figures.  It is a leaf. */
-	pthread_mutex_t lock;
-	pthread_cond_t poked, passed;
-	bool poke, stop;
-	uint64_t passes;
-
 	/* Figures; written by the thread only. */
 	_Atomic uint64_t copied_pages; /* ever */
 	_Atomic uint64_t read_pages;   /* ever, also in vain: for the rate */
@@ -85,13 +79,6 @@ int repair_start(struct engine *engine, struct error *why);
 /* Ends the thread, within the time that one transfer may take. */
 void repair_stop(struct engine *engine);
 
-/* Tells the repairer that there may be something to do.  Any thread; cheap. */
-void repair_wake(struct engine *engine);
-
-/* Returns when the repairer has been through all slabs once more, or at
- * DEADLINE_NS. */
-void repair_wait(struct engine *engine, uint64_t deadline_ns);
-
 /* --- between repair.c, fill.c and tell.c; the thread only --- */
 
 /* Pages that are copied at once.  A request for one of these pages waits
@@ -100,15 +87,8 @@ void repair_wait(struct engine *engine, uint64_t deadline_ns);
 
 struct slab;
 
-bool repair_stopping(struct repair *k);
-/* Whether the repairer should write to SHARD the chunks that it misses: its
- * server is UP, and SHARD is not the one of two twins that will be given back.
+/* Writes to shard I of SLAB what it misses, until something stands in the way.
  */
-struct slab_shard;
-bool repair_wants_fill(const struct engine *engine,
-		       const struct slab_shard *shard);
-/* Writes to shard I of SLAB the chunks that it misses, until something stands
- * in the way. */
 void repair_fill(struct engine *engine, struct slab *slab, uint32_t i);
 
 /* What a pass has counted, for the figures. */

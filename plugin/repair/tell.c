@@ -2,7 +2,7 @@
 #include "repair.h"
 
 #include "clock.h"
-#include "engine.h"
+#include "servers/core.h"
 #include "log.h"
 
 /* Wrong bytes may come as fast as pages are read. */
@@ -11,7 +11,7 @@
 /* Logs new wrong bytes, at most one line in TELL_WRONG_NS. */
 static void tell_wrong(struct engine *engine)
 {
-	struct repair *k = &engine->repair;
+	struct repair *k = engine->repair;
 	uint64_t wrong = atomic_load(&engine->counters.wrong_reads);
 	uint64_t lost = atomic_load(&engine->counters.wrong_lost);
 
@@ -40,7 +40,7 @@ static void tell_wrong(struct engine *engine)
 
 void repair_tell(struct engine *engine, const struct repair_sums *sums)
 {
-	struct repair *k = &engine->repair;
+	struct repair *k = engine->repair;
 
 	tell_wrong(engine);
 	if (sums->short_slabs && !k->told_short)

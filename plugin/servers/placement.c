@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "repair/repair.h"
 
 /* --- choosing --- */
 
@@ -206,7 +205,7 @@ static void finish(struct engine *engine, struct slab *slab)
 	}
 	slab_finish_alloc(&engine->slabs, slab);
 	if (indexes != (1u << engine->redundancy.shards) - 1)
-		repair_wake(engine);
+		wake_up(&engine->wake);
 }
 
 /* By the one thread that runs the allocation: the thread that began it, and
@@ -236,7 +235,7 @@ void placement_answer(struct engine *engine, struct slab_shard *shard,
 				    : for_repair ? SHARD_SPARE
 						 : SHARD_GIVEN);
 	if (for_repair)
-		repair_wake(engine);
+		wake_up(&engine->wake);
 	else if (atomic_fetch_sub(&slab->asks, 1) == 1)
 		go_on(engine, slab);
 }

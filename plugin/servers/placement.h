@@ -2,7 +2,7 @@
 #ifndef RSWAP_PLACE_H
 #define RSWAP_PLACE_H
 
-#include "engine.h"
+#include "core.h"
 
 /* The server in STATE that should take a shard of SLAB next, or NULL.  It has
  * reported room for a slab, asks for no slab back, holds no shard of SLAB, and

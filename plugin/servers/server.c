@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "engine.h"
 #include "pages/crc32c.h"
+#include "core.h"
 #include "pages/slab.h"
-#include "repair/repair.h"
 
 int server_create(struct server *server, struct engine *engine, uint32_t index,
 		  const struct net_name *name, struct error *why)
@@ -75,7 +74,7 @@ void server_wake(struct server *server)
 void server_set_release(struct server *server, uint32_t slabs)
 {
 	if (atomic_exchange(&server->release_slabs, slabs) != slabs)
-		repair_wake(server->engine);
+		wake_up(&server->engine->wake);
 }
 
 void server_set_state(struct server *server, enum server_state state)

@@ -22,123 +22,15 @@
 #define PING_NS	     (3 * NS_PER_S)
 #define PING_FULL_NS NS_PER_S
 
-/* Pauses between attempts to reach a server that is down. */
-#define BACKOFF_MIN_NS (250 * NS_PER_MS)
+/* The longest pause between attempts to reach a server that is down. */
 #define BACKOFF_MAX_NS (5 * NS_PER_S)
-/* The longest of them while it may still hold this session. */
-#define HEAL_BACKOFF_MAX_NS (2 * NS_PER_S)
 
 /* How long a session may take to say BYE before its connection is cut. */
 #define STOP_NS (2 * NS_PER_S)
 
-bool session_nap(struct server *server, int fd, uint64_t deadline_ns)
-{
-	struct pollfd p[2] = { { .fd = server->wake_fd, .events = POLLIN },
-			       { .fd = fd, .events = POLLIN } };
-	uint64_t count;
-
-	if (poll(p, 2, clock_left_ms(deadline_ns)) <= 0)
-		return false;
-	if (p[0].revents)
-		(void)!read(server->wake_fd, &count, sizeof count);
-	return p[1].revents;
-}
-
-/* Asks how much room the server has, by session_call or session_call_once. */
-static int ask_figures(struct server *server, session_caller *call,
-		       struct error *why)
-{
-	struct wire_message request = { .type = WIRE_PING }, reply;
-	int rc = call(server, &request, WIRE_PONG, &reply, why);
-
-	if (!rc) {
-		atomic_store(&server->free_bytes, reply.pong.free_bytes);
-		atomic_store(&server->total_bytes, reply.pong.total_bytes);
-		server_set_release(server, reply.pong.release_slabs);
-	}
-	return rc;
-}
-
-static int fence(struct server *server, struct error *why)
-{
-	struct wire_message request = { .type = WIRE_FENCE }, reply;
-
-	return session_call_once(server, &request, WIRE_FENCED, &reply, why);
-}
-
-/* Whether the session may be given up, without a connection. */
-static bool is_lost(const struct server *server)
-{
-	uint64_t wait_ns = atomic_load(&server->grace_ms) * NS_PER_MS +
-			   TIMES_GRACE_EXTRA_S * NS_PER_S;
-	uint64_t timeout_ns = server->engine->config.timeout_ns;
-
-	/* Then only requests wait that would be the first to use the server. */
-	if (atomic_load(&server->slabs) == 0 && wait_ns > timeout_ns)
-		wait_ns = timeout_ns;
-	return server->fd < 0 && clock_left_ns(server->lost_ns + wait_ns) == 0;
-}
-
-/* One attempt to heal the session. */
-static int heal_once(struct server *server, bool *resumed, struct error *why)
-{
-	bool connected = server->fd >= 0;
-	int rc = connected ? fence(server, why) : session_resume(server, why);
-
-	*resumed |= !connected && !rc;
-	/* Its free space was forgotten when it broke: a server that is UP and
-	 * seems full would make a write fail.  Asked before the lanes are
-	 * built, because a later failure would not close the lanes. */
-	if (!rc)
-		rc = ask_figures(server, session_call_once, why);
-	return rc ? rc : session_build_lanes(server, why);
-}
-
-/* Builds lanes again as long as the control connection answers, and connects
- * again for the grace time, for which the server holds every page.  The
- * requests that wait have deadlines of their own. */
-int session_heal(struct server *server, struct error *why)
-{
-	uint64_t backoff_ns = BACKOFF_MIN_NS;
-	bool resumed = false, refuse;
-	int rc;
-
-	server_break(server, why->text);
-	log_limited(&server->lines, LOG_LEVEL_ERROR, "server %s: %s; %s",
-		    server->text.text, server->broken_why.text,
-		    server->fd < 0 ? "connecting again"
-				   : "rebuilding its lanes");
-	session_close_lanes(server);
-	for (refuse = session_may_refuse(server);;
-	     refuse = placement_elsewhere(server)) {
-		if (refuse)
-			session_refuse_slabs(server);
-		rc = heal_once(server, &resumed, why);
-		if (!rc)
-			break;
-		if (atomic_load(&server->stopping))
-			return -ECANCELED;
-		if (rc == -ESTALE)
-			return rc;
-		server_stays_away(server);
-		if (is_lost(server))
-			return -ETIMEDOUT;
-		session_nap(server, -1, clock_now_ns() + backoff_ns);
-		backoff_ns = server->fd < 0 ? 2 * backoff_ns : BACKOFF_MIN_NS;
-		if (backoff_ns > HEAL_BACKOFF_MAX_NS)
-			backoff_ns = HEAL_BACKOFF_MAX_NS;
-	}
-	atomic_fetch_add(&server->recoveries, 1);
-	server_set_state(server, SERVER_UP);
-	log_limited(&server->lines, LOG_LEVEL_NOTICE,
-		    "server %s: %slanes rebuilt", server->text.text,
-		    resumed ? "session resumed, " : "");
-	return 0;
-}
-
-/* Does what there is to do now, except for the control connection's events.
- * RECOVERING first: a slab is freed and allocated anew only after the fence, so
- * that no earlier WRITE reaches the new slab. */
+/* What there is to do now, except for the control connection's own events.
+ * RECOVERING first: only what comes after the fence may be put into a slab that
+ * is freed and allocated anew. */
 static int do_work(struct server *server, bool ping, struct error *why)
 {
 	int rc = 0;
@@ -148,7 +40,7 @@ static int do_work(struct server *server, bool ping, struct error *why)
 	if (!rc)
 		rc = session_alloc_slabs(server, why);
 	if (!rc && ping)
-		rc = ask_figures(server, session_call, why);
+		rc = session_ask_figures(server, session_call, why);
 	return rc;
 }
 
@@ -196,22 +88,6 @@ static bool serve(struct server *server, struct error *why)
 	return true;
 }
 
-/* From UP or RECOVERING to DOWN.  Returns how many pages were lost.  The links
- * are closed first, so that requests leave their slabs.  DOWN comes last, so
- * that requests wait for this server until it is known which of its pages other
- * servers have. */
-int64_t session_go_down(struct server *server, const char *why)
-{
-	int64_t lost;
-
-	server_break(server, why);
-	session_close_lanes(server);
-	lost = session_lose_slabs(server);
-	server_set_state(server, SERVER_DOWN);
-	session_refuse_slabs(server);
-	return lost;
-}
-
 /* The session is gone, and the server's slabs with it. */
 static void lose(struct server *server, const struct error *why)
 {
@@ -234,23 +110,9 @@ static void leave(struct server *server)
 	session_bye(server);
 }
 
-/* Tells session_wait_first how the first attempt went. */
-void session_report_first(struct server *server, int rc,
-			  const struct error *why)
-{
-	pthread_mutex_lock(&server->lock);
-	if (!server->first_over) {
-		server->first_over = true;
-		server->first_status = rc;
-		if (rc)
-			server->first_why = *why;
-		pthread_cond_broadcast(&server->changed);
-	}
-	pthread_mutex_unlock(&server->lock);
-}
-
-/* Without copies only the server has its pages.  A request that ends before the
- * server's grace time is over fails, although its page may still come back. */
+/* Without copies the server alone has its pages, and a request that ends before
+ * the server's grace time is over fails although its page may still come back.
+ */
 static void warn_of_timeout(const struct server *server)
 {
 	const struct engine *engine = server->engine;
@@ -299,7 +161,7 @@ static bool open_or_complain(struct server *server)
 static void *session_main(void *arg)
 {
 	struct server *server = arg;
-	uint64_t backoff_ns = BACKOFF_MIN_NS;
+	uint64_t backoff_ns = SESSION_BACKOFF_NS;
 
 	while (!atomic_load(&server->stopping)) {
 		struct error why = { "" };
@@ -311,7 +173,7 @@ static void *session_main(void *arg)
 				backoff_ns = BACKOFF_MAX_NS;
 			continue;
 		}
-		backoff_ns = BACKOFF_MIN_NS;
+		backoff_ns = SESSION_BACKOFF_NS;
 		if (serve(server, &why))
 			leave(server);
 		else

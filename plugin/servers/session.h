@@ -1,16 +1,20 @@
 /* The session with one memory server: the control connection and the thread
  * that runs it.  All of this is off the I/O path.
  *
- *   session.c       the thread: open, serve, heal, lose
+ *   session.c       the thread: open, serve, lose; its start and end
+ *   session_local.c the thread of the local fallback, which is no server
+ *   session_life.c  what both threads do at the beginning and at the end
+ *   session_slab.c  the slabs that the server holds: allocate, free, lose
+ *   session_heal.c  from RECOVERING to UP, and a call that heals and asks again
  *   session_open.c  connecting, HELLO to OPENED or RESUMED, building lanes
  *   session_call.c  a question and its answer; RELEASE in between
- *   session_slab.c  the slabs that the server holds: allocate, free, lose
- *   session_local.c the thread of the local fallback, which is no server
+ *
+ * Each of these uses only those that stand below it.
  */
 #ifndef RSWAP_SESSION_H
 #define RSWAP_SESSION_H
 
-#include "engine.h"
+#include "core.h"
 #include "server.h"
 
 /* Starts the thread.  0 or a negative errno. */
@@ -46,6 +50,9 @@ void session_report_first(struct server *server, int rc,
 /* From UP or RECOVERING to DOWN; how many pages were lost. */
 int64_t session_go_down(struct server *server, const char *why);
 
+/* The pause after the first failed attempt to reach a server; it doubles. */
+#define SESSION_BACKOFF_NS (250 * NS_PER_MS)
+
 /* When a call that begins now has to be over: a part of the request timeout. */
 uint64_t session_call_deadline(const struct server *server);
 
@@ -68,6 +75,10 @@ int session_call_once(struct server *server, struct wire_message *request,
 int session_call(struct server *server, struct wire_message *request,
 		 uint16_t reply_type, struct wire_message *reply,
 		 struct error *why);
+/* Asks what the server has free and wants back, by session_call or
+ * session_call_once. */
+int session_ask_figures(struct server *server, session_caller *call,
+			struct error *why);
 /* From RECOVERING to UP: fenced, or resumed over a new control connection, and
  * lanes rebuilt.  On failure the session is lost (-ESTALE, -ETIMEDOUT) or has
  * to stop (-ECANCELED). */

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -10,6 +11,19 @@
 /* A server that hangs must not hold this thread for as long as a request may
  * take: a new connection may get an answer. */
 #define CALL_MIN_NS NS_PER_S
+
+bool session_nap(struct server *server, int fd, uint64_t deadline_ns)
+{
+	struct pollfd p[2] = { { .fd = server->wake_fd, .events = POLLIN },
+			       { .fd = fd, .events = POLLIN } };
+	uint64_t count;
+
+	if (poll(p, 2, clock_left_ms(deadline_ns)) <= 0)
+		return false;
+	if (p[0].revents)
+		(void)!read(server->wake_fd, &count, sizeof count);
+	return p[1].revents;
+}
 
 uint64_t session_call_deadline(const struct server *server)
 {
@@ -83,40 +97,4 @@ int session_call_once(struct server *server, struct wire_message *request,
 	if (rc && rc != -EREMOTEIO)
 		session_drop(server);
 	return rc;
-}
-
-/* A FREE that was carried out before its answer got lost. */
-static bool freed_before(const struct wire_message *request,
-			 const struct wire_message *reply)
-{
-	return request->type == WIRE_FREE && reply->type == WIRE_ERROR &&
-	       reply->error.code == WIRE_E_NO_SLAB;
-}
-
-int session_call(struct server *server, struct wire_message *request,
-		 uint16_t reply_type, struct wire_message *reply,
-		 struct error *why)
-{
-	bool repeated = false;
-
-	for (;;) {
-		int rc = session_call_once(server, request, reply_type, reply,
-					   why);
-
-		if (rc == -EREMOTEIO && repeated &&
-		    freed_before(request, reply)) {
-			*reply = (struct wire_message){
-				.type = WIRE_FREED,
-				.freed.free_bytes =
-					atomic_load(&server->free_bytes),
-			};
-			return 0;
-		}
-		if (rc == 0 || rc == -EREMOTEIO || rc == -EPROTO)
-			return rc;
-		rc = session_heal(server, why);
-		if (rc)
-			return rc;
-		repeated = true;
-	}
 }

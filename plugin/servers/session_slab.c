@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "placement.h"
-#include "repair/repair.h"
 
 /* How long to wait at a time for other threads that change a slab that is lost.
  */
@@ -123,21 +122,7 @@ static int free_orphan(struct server *server, struct error *why)
 	return 0;
 }
 
-bool session_may_refuse(const struct server *server)
-{
-	const struct engine *engine = server->engine;
-
-	if (engine->redundancy.shards > 1)
-		return true;
-	for (uint32_t i = 0; i < engine->n_servers; i++) {
-		if (i != server->index &&
-		    server_state(&engine->servers[i]) == SERVER_UP)
-			return true;
-	}
-	return false;
-}
-
-/* 0, -EREMOTEIO (the server refused), or the connection's errno. */
+/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
 static int alloc_shard(struct server *server, const struct slab_shard *shard,
 		       struct remote_slab *remote, struct error *why)
 {
@@ -247,16 +232,6 @@ int session_alloc_slabs(struct server *server, struct error *why)
 			rc = alloc_asked(server, why);
 	}
 	return rc;
-}
-
-void session_refuse_slabs(struct server *server)
-{
-	struct slab_shard *shard;
-
-	/* So that the server is not asked again at once. */
-	atomic_store(&server->free_bytes, 0);
-	while ((shard = server_next_ask(server)))
-		placement_answer(server->engine, shard, NULL);
 }
 
 /* --- losing --- */
@@ -396,6 +371,6 @@ int64_t session_lose_slabs(struct server *server)
 	}
 	atomic_store(&server->slabs, 0);
 	server_forget_given_back(server);
-	repair_wake(server->engine);
+	wake_up(&server->engine->wake);
 	return lost;
 }

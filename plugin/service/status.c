@@ -11,6 +11,7 @@
 #include "ctlsock.h"
 #include "lifecycle.h"
 #include "net.h"
+#include "repair/repair.h"
 
 static void put(FILE *out, const char *key, uint64_t value)
 {
@@ -71,7 +72,7 @@ static void put_device(const struct engine *e, FILE *out)
 /* What is missing of what should be kept, and what is done about it. */
 static void put_redundancy(const struct engine *e, FILE *out)
 {
-	const struct repair *k = &e->repair;
+	const struct repair *k = e->repair;
 
 	if (e->config.data)
 		fprintf(out, "redundancy %u+%u\n", e->config.data,

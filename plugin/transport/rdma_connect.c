@@ -42,7 +42,6 @@ int rdma_channel_create(const struct channel_config *config,
 		free(rdma);
 		return rc;
 	}
-	rdma->base.ops = &transport_rdma;
 	rdma->buffer_bytes = config->buffer_bytes;
 	rdma->spin_ns = config->spin_ns;
 	*channel = &rdma->base;
@@ -403,7 +402,7 @@ int rdma_link_connect(struct channel *channel, const struct link_target *target,
 		return -ENOMEM;
 	}
 	free_undestroyed(rdma_channel(channel));
-	link->base = (struct link){ &transport_rdma, channel };
+	link->base = (struct link){ channel->ops, channel };
 	rc = open_link(link, target, deadline_ns, why);
 	if (rc) {
 		rdma_link_close(&link->base);

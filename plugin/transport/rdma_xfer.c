@@ -377,12 +377,22 @@ static void rdma_abandon(struct channel *channel, struct xfer *xfers, size_t n)
 	give_up_set(rdma_channel(channel), xfers, n, -ETIMEDOUT);
 }
 
+static int create_channel(const struct channel_config *config,
+			  struct channel **channel, struct error *why)
+{
+	int rc = rdma_channel_create(config, channel, why);
+
+	if (!rc)
+		(*channel)->ops = &transport_rdma;
+	return rc;
+}
+
 const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
 	.apart = true, /* as soft-RoCE had it: docs/performance.md */
 	.available = rdma_available,
-	.channel_create = rdma_channel_create,
+	.channel_create = create_channel,
 	.channel_destroy = rdma_channel_destroy,
 	.connections = rdma_connections,
 	.link_connect = rdma_link_connect,

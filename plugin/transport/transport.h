@@ -189,6 +189,5 @@ extern const struct transport_ops *const transports[];
 
 /* The transport of that name or wire bit, or NULL. */
 const struct transport_ops *transport_by_name(const char *name);
-const struct transport_ops *transport_by_bit(uint32_t wire_bit);
 
 #endif

@@ -60,10 +60,10 @@ static void assert_reads_right(void)
 /* Until the repairer finds nothing that lacks a shard. */
 static void await_repair(void)
 {
-	struct repair *k = &fake.engine.repair;
+	struct repair *k = fake.engine.repair;
 
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
 	       atomic_load(&k->stale_pages));
 }
@@ -226,7 +226,7 @@ static void repair_at_once(void)
 	repair_stop(&fake.engine); /* which reads it */
 	fake.engine.config.repair_after_ns = 1;
 	fake.engine.attempt_ns = 20 * NS_PER_MS;
-	fake.engine.repair.stop = false;
+	fake.engine.wake.stop = false;
 	assert_int_equal(repair_start(&fake.engine, &why), 0);
 }
 
@@ -258,7 +258,7 @@ what_a_server_held_is_begun_elsewhere_while_it_is_away(const struct scheme *s)
 		if (spare)
 			await_repair();
 		else
-			repair_wait(&fake.engine, after_ms(LONG_MS));
+			wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 		for (uint64_t page = 0; page < PAGES; page++) {
 			assert_int_equal(live_shards(page),
 					 fake.engine.redundancy.shards);
@@ -300,11 +300,11 @@ static void a_server_that_was_away_is_taken_back(const struct scheme *s)
 	repair_at_once();
 	take_away(0);
 	while (twins() < had)
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	assert_int_equal(fake.n_slabs, given + had);
 	bring_back(0);
 	while (twins() > 0)
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	for (size_t i = 0; i < COUNT(held); i++) {
 		had -= shard_on(held[i], 0) != NULL;
 		pagemap_unlock(&fake.engine.pages, held[i]);
@@ -353,9 +353,9 @@ what_only_a_server_that_is_away_has_is_not_begun(const struct scheme *s)
 	take_away(machine);
 	repair_at_once();
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (shard_on(16, machine) || shard_on(32, machine));
-	repair_wait(&fake.engine, after_ms(LONG_MS));
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	assert_int_equal(live_shards(0), 2);
 	assert_non_null(shard_on(0, machine));
 	bring_back(machine);
@@ -383,7 +383,7 @@ static void a_page_that_is_not_at_hand_holds_up_no_other(const struct scheme *s)
 	take_away(away);
 	repair_at_once();
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (atomic_load(&filled->stale_chunks) > 2);
 	assert_true(shard_is_stale(filled, 2) && shard_is_stale(filled, 7));
 	bring_back(away);
@@ -567,7 +567,7 @@ static void a_shard_that_others_took_is_not_attached(void **state)
 	atomic_store(&fake.engine.servers[2].release_slabs, UINT32_MAX);
 	before_close = take_the_spare_shard;
 	assert_int_equal(repair_start(&fake.engine, &why), 0);
-	repair_wait(&fake.engine, after_ms(LONG_MS));
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	repair_stop(&fake.engine);
 	assert_null(before_close);
 	assert_int_equal(shard_state(&slab->shards[2]), SHARD_LIVE);
@@ -604,7 +604,7 @@ static void what_a_server_wants_back_is_moved(const struct scheme *s)
 
 		atomic_store(&server->free_bytes, 0);
 		atomic_store(&server->release_slabs, UINT32_MAX);
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 		await_repair();
 		for (uint64_t i = 0; i < fake.engine.slabs.n; i++) {
 			const struct slab *slab = &fake.engine.slabs.slabs[i];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "repair/repair.h"
 #include "servers/placement.h"
 #include "servers/session.h"
 

@@ -69,10 +69,10 @@ static void start_repair(void)
 /* Until the repairer finds nothing to do. */
 static void await_repair(void)
 {
-	struct repair *k = &fake.engine.repair;
+	struct repair *k = fake.engine.repair;
 
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
 	       atomic_load(&k->stale_pages));
 }
@@ -371,15 +371,15 @@ static void a_shard_is_kept_whose_twin_missed_a_write(void **state)
 	atomic_store(&fake.engine.servers[0].release_slabs, 1);
 	start_repair();
 	while (atomic_load(&last_version) != 6)
-		repair_wait(&fake.engine, after_ms(LONG_MS));
-	repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	assert_reads_last_version();
 	bring_back(missed_by);
 	await_repair();
 	assert_reads_last_version();
 	/* In the end it has moved. */
 	while (atomic_load(&fake.engine.servers[0].release_slabs) != 0)
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	assert_reads_last_version();
 	end_scheme();
 }
@@ -399,8 +399,8 @@ static void a_slab_that_was_filled_just_now_is_not_freed(void **state)
 	before_free = fill_the_slab;
 	start_repair();
 	while (atomic_load(&last_version) != 5)
-		repair_wait(&fake.engine, after_ms(LONG_MS));
-	repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	repair_stop(&fake.engine);
 	assert_int_equal(slab_state(the_slab()), SLAB_LIVE);
 	assert_reads_last_version();

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "servers/session.h"
 #include "support.h"
 #include "wireio.h"

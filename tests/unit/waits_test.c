@@ -107,9 +107,9 @@ static uint64_t passes(void)
 {
 	uint64_t n;
 
-	pthread_mutex_lock(&fake.engine.repair.lock);
-	n = fake.engine.repair.passes;
-	pthread_mutex_unlock(&fake.engine.repair.lock);
+	pthread_mutex_lock(&fake.engine.wake.lock);
+	n = fake.engine.wake.passes;
+	pthread_mutex_unlock(&fake.engine.wake.lock);
 	return n;
 }
 
@@ -417,7 +417,7 @@ static void a_server_that_hangs_is_not_waited_for_again(void **state)
 /* While it waits for one page, others can be written. */
 static void the_repair_owns_no_page_while_it_waits(void **state)
 {
-	struct repair *repair = &fake.engine.repair;
+	struct repair *repair = fake.engine.repair;
 	uint32_t away = server_of(1);
 	struct error why;
 
@@ -436,7 +436,7 @@ static void the_repair_owns_no_page_while_it_waits(void **state)
 	pagemap_unlock(&fake.engine.pages, 0);
 	pagemap_unlock(&fake.engine.pages, 5);
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (atomic_load(&repair->stale_pages));
 	repair_stop(&fake.engine);
 }

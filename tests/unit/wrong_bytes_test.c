@@ -238,14 +238,14 @@ static void moved_without_what_is_wrong(void)
 	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
 	start_repair();
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (slabs_on(0) > 0);
 	assert_lost(wrong);
 	/* And it is at rest: two passes find nothing to do, and say nothing. */
-	repair_wait(&fake.engine, after_ms(LONG_MS));
-	repair_wait(&fake.engine, after_ms(LONG_MS));
-	assert_int_equal(atomic_load(&fake.engine.repair.short_slabs), 0);
-	assert_int_equal(atomic_load(&fake.engine.repair.moving_slabs), 0);
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	assert_int_equal(atomic_load(&fake.engine.repair->short_slabs), 0);
+	assert_int_equal(atomic_load(&fake.engine.repair->moving_slabs), 0);
 	assert_int_equal(atomic_load(&lines_of_loss), 1);
 	assert_true(atomic_load(&lines) < 10);
 	repair_stop(&fake.engine);
@@ -273,16 +273,16 @@ static void every_read_of_repair_counts_for_its_rate(void **state)
 	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
 	start_repair();
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (slabs_on(0) > 0);
 	repair_stop(&fake.engine);
 	assert_true(fake.read_bytes > PAGES * PAGE_BYTES);
-	assert_int_equal(atomic_load(&fake.engine.repair.read_pages) *
+	assert_int_equal(atomic_load(&fake.engine.repair->read_pages) *
 				 PAGE_BYTES,
 			 fake.read_bytes);
-	assert_int_equal(fake.engine.repair.rated_pages,
-			 atomic_load(&fake.engine.repair.read_pages));
-	assert_int_equal(atomic_load(&fake.engine.repair.copied_pages),
+	assert_int_equal(fake.engine.repair->rated_pages,
+			 atomic_load(&fake.engine.repair->read_pages));
+	assert_int_equal(atomic_load(&fake.engine.repair->copied_pages),
 			 PAGES / 2);
 	end_scheme();
 }
@@ -302,8 +302,8 @@ static void repaired_without_what_is_wrong(void)
 	atomic_store(&fake.sessions[0].no_repair, false);
 	start_repair();
 	do
-		repair_wait(&fake.engine, after_ms(LONG_MS));
-	while (atomic_load(&fake.engine.repair.short_slabs));
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	while (atomic_load(&fake.engine.repair->short_slabs));
 	assert_int_equal(stale_chunks(), 0);
 	assert_lost((PAGES + 2) / 3);
 	repair_stop(&fake.engine);

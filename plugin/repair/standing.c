@@ -1,0 +1,172 @@
+#include "standing.h"
+
+#include "servers/placement.h"
+
+/* Slabs of a server that is away that are begun elsewhere at the same time. */
+#define AWAY_AT_A_TIME 4
+
+/* Another LIVE shard with the shard index of SHARD, or NULL. */
+struct slab_shard *standing_twin(const struct engine *engine,
+				 const struct slab_shard *shard)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		struct slab_shard *other = &shard->slab->shards[i];
+
+		if (other != shard && shard_is_live(other) &&
+		    other->index == shard->index)
+			return other;
+	}
+	return NULL;
+}
+
+bool standing_has_new(const struct engine *engine, const struct slab *slab)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
+
+		if (shard_state(shard) == SHARD_SPARE ||
+		    (shard_state(shard) == SHARD_ASKED &&
+		     atomic_load(&shard->for_repair)))
+			return true;
+	}
+	return false;
+}
+
+static bool other_server_has_room(const struct engine *engine,
+				  const struct slab *slab)
+{
+	const struct server *server =
+		placement_pick(engine, slab, SERVER_UP, false);
+
+	return server && !server->local;
+}
+
+/* Whether SERVER has been away for so long that what it has is begun anew on
+ * other servers.  Only where pages can be had without it. */
+bool standing_server_is_away(const struct engine *engine,
+			     const struct server *server)
+{
+	uint64_t after_ns = engine->config.repair_after_ns;
+
+	return engine->redundancy.shards > 1 && after_ns &&
+	       server_is_away(server, after_ns);
+}
+
+bool standing_is_away(const struct engine *engine,
+		      const struct slab_shard *shard)
+{
+	return standing_server_is_away(engine, server_of_shard(engine, shard));
+}
+
+/* Whether a server that stays has, or is about to have, the shard index of a
+ * shard that lies in the fallback. */
+static bool has_remote_twin(const struct engine *engine,
+			    const struct slab_shard *shard)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *other = &shard->slab->shards[i];
+
+		if (other != shard && shard_state(other) != SHARD_NONE &&
+		    other->index == shard->index &&
+		    !server_of_shard(engine, other)->local &&
+		    !standing_is_away(engine, other) &&
+		    atomic_load(
+			    &server_of_shard(engine, other)->release_slabs) ==
+			    0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether SHARD is to be moved away, as far as its server is concerned. */
+bool standing_is_leaving(const struct engine *engine,
+			 const struct slab_shard *shard)
+{
+	const struct server *server = server_of_shard(engine, shard);
+
+	if (server->local)
+		return has_remote_twin(engine, shard) ||
+		       other_server_has_room(engine, shard->slab);
+	return atomic_load(&server->release_slabs) > 0 ||
+	       standing_is_away(engine, shard);
+}
+
+/* Whether all of the shard's pages can be had from servers that are there now.
+ * One that cannot would keep its new twin from ever being whole, and of such
+ * twins there are only a few at a time. */
+static bool can_do_without(const struct engine *engine,
+			   const struct slab_shard *shard)
+{
+	uint32_t indexes = 0;
+
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *other = &shard->slab->shards[i];
+
+		if (other != shard && shard_is_live(other) &&
+		    atomic_load(&other->stale_chunks) == 0 &&
+		    server_state(server_of_shard(engine, other)) == SERVER_UP)
+			indexes |= 1u << other->index;
+	}
+	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
+}
+
+/* Whether one more of its slabs may be moved: no more than were asked for, and
+ * of a server that is away a few at a time, as it may be back any moment. */
+bool standing_may_move(const struct engine *engine,
+		       const struct slab_shard *shard)
+{
+	const struct server *server = server_of_shard(engine, shard);
+
+	return server->local ||
+	       server->moving < atomic_load(&server->release_slabs) ||
+	       (standing_is_away(engine, shard) &&
+		server->moving < AWAY_AT_A_TIME &&
+		can_do_without(engine, shard));
+}
+
+/* Whether the slab, in CLOSING, still wants a shard with that shard index. */
+bool standing_wants_index(const struct engine *engine, const struct slab *slab,
+			  uint8_t index)
+{
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+		const struct slab_shard *shard = &slab->shards[i];
+
+		if (shard_is_live(shard) && shard->index == index)
+			return standing_is_leaving(engine, shard) &&
+			       !standing_twin(engine, shard);
+	}
+	return true;
+}
+
+/* Of two shards with the same shard index: whether OLD is the one that goes. */
+static bool goes_before(const struct engine *engine,
+			const struct slab_shard *old,
+			const struct slab_shard *other)
+{
+	bool leaving = standing_is_leaving(engine, old);
+	uint32_t stale = atomic_load(&old->stale_chunks);
+	uint32_t other_stale = atomic_load(&other->stale_chunks);
+
+	if (leaving != standing_is_leaving(engine, other))
+		return leaving;
+	return stale != other_stale ? stale > other_stale : old > other;
+}
+
+/* Whether SHARD is not worth copying to, as its twin stays. */
+bool standing_is_given_up(const struct engine *engine,
+			  const struct slab_shard *shard)
+{
+	const struct slab_shard *twin = standing_twin(engine, shard);
+
+	return twin &&
+	       server_state(server_of_shard(engine, twin)) == SERVER_UP &&
+	       goes_before(engine, shard, twin);
+}
+
+bool standing_wants_fill(const struct engine *engine,
+			 const struct slab_shard *shard)
+{
+	return shard_is_live(shard) && atomic_load(&shard->stale_chunks) > 0 &&
+	       server_state(server_of_shard(engine, shard)) == SERVER_UP &&
+	       !standing_is_given_up(engine, shard);
+}

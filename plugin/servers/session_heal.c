@@ -1,0 +1,166 @@
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "placement.h"
+#include "times.h"
+
+/* The longest pause between attempts to reach a server that may still hold this
+ * session. */
+#define HEAL_BACKOFF_MAX_NS (2 * NS_PER_S)
+
+bool session_may_refuse(const struct server *server)
+{
+	const struct engine *engine = server->engine;
+
+	if (engine->redundancy.shards > 1)
+		return true;
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		if (i != server->index &&
+		    server_state(&engine->servers[i]) == SERVER_UP)
+			return true;
+	}
+	return false;
+}
+
+void session_refuse_slabs(struct server *server)
+{
+	struct slab_shard *shard;
+
+	/* So that it is not asked again at once. */
+	atomic_store(&server->free_bytes, 0);
+	while ((shard = server_next_ask(server)))
+		placement_answer(server->engine, shard, NULL);
+}
+
+/* Asks what the server has, by session_call or session_call_once. */
+int session_ask_figures(struct server *server, session_caller *call,
+			struct error *why)
+{
+	struct wire_message request = { .type = WIRE_PING }, reply;
+	int rc = call(server, &request, WIRE_PONG, &reply, why);
+
+	if (!rc) {
+		atomic_store(&server->free_bytes, reply.pong.free_bytes);
+		atomic_store(&server->total_bytes, reply.pong.total_bytes);
+		server_set_release(server, reply.pong.release_slabs);
+	}
+	return rc;
+}
+
+static int fence(struct server *server, struct error *why)
+{
+	struct wire_message request = { .type = WIRE_FENCE }, reply;
+
+	return session_call_once(server, &request, WIRE_FENCED, &reply, why);
+}
+
+/* Whether there is nothing to wait for any more, without a connection. */
+static bool is_lost(const struct server *server)
+{
+	uint64_t wait_ns = atomic_load(&server->grace_ms) * NS_PER_MS +
+			   TIMES_GRACE_EXTRA_S * NS_PER_S;
+	uint64_t timeout_ns = server->engine->config.timeout_ns;
+
+	/* Then only requests wait, that would be the first to use it. */
+	if (atomic_load(&server->slabs) == 0 && wait_ns > timeout_ns)
+		wait_ns = timeout_ns;
+	return server->fd < 0 && clock_left_ns(server->lost_ns + wait_ns) == 0;
+}
+
+/* One attempt. */
+static int heal_once(struct server *server, bool *resumed, struct error *why)
+{
+	bool connected = server->fd >= 0;
+	int rc = connected ? fence(server, why) : session_resume(server, why);
+
+	*resumed |= !connected && !rc;
+	/* What it has free was forgotten when it broke: a server that is UP
+	 * and seems full would make a write fail.  Before the lanes, which
+	 * nobody closes where something after them fails. */
+	if (!rc)
+		rc = session_ask_figures(server, session_call_once, why);
+	return rc ? rc : session_build_lanes(server, why);
+}
+
+/* A lane that does not come back is tried again as long as the control
+ * connection answers, and a connection for the grace time: so long the server
+ * holds every page.  The requests that wait have deadlines of their own. */
+int session_heal(struct server *server, struct error *why)
+{
+	uint64_t backoff_ns = SESSION_BACKOFF_NS;
+	bool resumed = false, refuse;
+	int rc;
+
+	server_break(server, why->text);
+	log_limited(&server->lines, LOG_LEVEL_ERROR, "server %s: %s; %s",
+		    server->text.text, server->broken_why.text,
+		    server->fd < 0 ? "connecting again"
+				   : "rebuilding its lanes");
+	session_close_lanes(server);
+	for (refuse = session_may_refuse(server);;
+	     refuse = placement_elsewhere(server)) {
+		if (refuse)
+			session_refuse_slabs(server);
+		rc = heal_once(server, &resumed, why);
+		if (!rc)
+			break;
+		if (atomic_load(&server->stopping))
+			return -ECANCELED;
+		if (rc == -ESTALE)
+			return rc;
+		server_stays_away(server);
+		if (is_lost(server))
+			return -ETIMEDOUT;
+		session_nap(server, -1, clock_now_ns() + backoff_ns);
+		backoff_ns =
+			server->fd < 0 ? 2 * backoff_ns : SESSION_BACKOFF_NS;
+		if (backoff_ns > HEAL_BACKOFF_MAX_NS)
+			backoff_ns = HEAL_BACKOFF_MAX_NS;
+	}
+	atomic_fetch_add(&server->recoveries, 1);
+	server_set_state(server, SERVER_UP);
+	log_limited(&server->lines, LOG_LEVEL_NOTICE,
+		    "server %s: %slanes rebuilt", server->text.text,
+		    resumed ? "session resumed, " : "");
+	return 0;
+}
+
+/* A FREE that was carried out before its answer got lost. */
+static bool freed_before(const struct wire_message *request,
+			 const struct wire_message *reply)
+{
+	return request->type == WIRE_FREE && reply->type == WIRE_ERROR &&
+	       reply->error.code == WIRE_E_NO_SLAB;
+}
+
+int session_call(struct server *server, struct wire_message *request,
+		 uint16_t reply_type, struct wire_message *reply,
+		 struct error *why)
+{
+	bool repeated = false;
+
+	for (;;) {
+		int rc = session_call_once(server, request, reply_type, reply,
+					   why);
+
+		if (rc == -EREMOTEIO && repeated &&
+		    freed_before(request, reply)) {
+			*reply = (struct wire_message){
+				.type = WIRE_FREED,
+				.freed.free_bytes =
+					atomic_load(&server->free_bytes),
+			};
+			return 0;
+		}
+		if (rc == 0 || rc == -EREMOTEIO || rc == -EPROTO)
+			return rc;
+		rc = session_heal(server, why);
+		if (rc)
+			return rc;
+		repeated = true;
+	}
+}

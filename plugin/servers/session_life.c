@@ -1,0 +1,33 @@
+#include "session.h"
+
+#include <pthread.h>
+
+/* From UP or RECOVERING to DOWN; how many pages were lost.  The links first, so
+ * that whoever is in a slab comes out; DOWN last, so that requests wait for
+ * this server until it is known which of its pages others have. */
+int64_t session_go_down(struct server *server, const char *why)
+{
+	int64_t lost;
+
+	server_break(server, why);
+	session_close_lanes(server);
+	lost = session_lose_slabs(server);
+	server_set_state(server, SERVER_DOWN);
+	session_refuse_slabs(server);
+	return lost;
+}
+
+/* Tells session_wait_first how the first attempt went. */
+void session_report_first(struct server *server, int rc,
+			  const struct error *why)
+{
+	pthread_mutex_lock(&server->lock);
+	if (!server->first_over) {
+		server->first_over = true;
+		server->first_status = rc;
+		if (rc)
+			server->first_why = *why;
+		pthread_cond_broadcast(&server->changed);
+	}
+	pthread_mutex_unlock(&server->lock);
+}

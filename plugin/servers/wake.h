@@ -1,0 +1,39 @@
+/* Waking the repair thread, and waiting for it: a leaf, so that everything
+ * below the repair room may do either.
+ *
+ * The lock is held for a few instructions or while asleep on its conditions; no
+ * other lock is taken under it.
+ */
+#ifndef RSWAP_WAKE_H
+#define RSWAP_WAKE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wake {
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t woken, passed;
+	bool wake, stop;
+	uint64_t passes; /* of the repair thread over all slabs */
+};
+
+void wake_init(struct wake *wake);
+void wake_destroy(struct wake *wake);
+
+/* The repair thread may have something to do.  Any thread; cheap. */
+void wake_up(struct wake *wake);
+
+/* Returns when the repair thread has been through all slabs once more, or at
+ * DEADLINE_NS.  Any thread. */
+void wake_wait_pass(struct wake *wake, uint64_t deadline_ns);
+
+/* Has the repair thread end.  Any thread. */
+void wake_stop(struct wake *wake);
+bool wake_stopping(struct wake *wake);
+
+/* By the repair thread: a pass is over.  Sleeps for LEAST_NS, and then until
+ * somebody wakes it, or NS are over since the call. */
+void wake_rest(struct wake *wake, uint64_t least_ns, uint64_t ns);
+
+#endif
