@@ -24,8 +24,9 @@ void wake_destroy(struct wake *wake);
 /* The repair thread may have something to do.  Any thread; cheap. */
 void wake_up(struct wake *wake);
 
-/* Returns when the repair thread has been through all slabs once more, or at
- * DEADLINE_NS.  Any thread. */
+/* Wakes the repair thread, and returns when a pass has ended, or at
+ * DEADLINE_NS. That pass may have begun before the call: only a second call
+ * waits for one that has seen everything from before the first.  Any thread. */
 void wake_wait_pass(struct wake *wake, uint64_t deadline_ns);
 
 /* Has the repair thread end.  Any thread. */

@@ -62,6 +62,9 @@ static void await_repair(void)
 {
 	struct repair *k = fake.engine.repair;
 
+	/* A pass that began before the call may not have seen what came after:
+	 * its end is not counted. */
+	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	do
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	while (atomic_load(&k->short_slabs) || atomic_load(&k->moving_slabs) ||
