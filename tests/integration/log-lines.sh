@@ -8,7 +8,7 @@ allowed='^plugin/service/config.c:|^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s
 allowed+='|^plugin/service/lifecycle.c:.*write\(STDERR_FILENO'
 allowed+='|^memserver/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
-allowed+='|^common/log.c:.*fprintf\(stderr, "rswap: '
+allowed+='|^common/logsink.c:.*fprintf\(stderr, "rswap: '
 
 cd "$src"
 grep -nE '\b(stderr|STDERR_FILENO|nbdkit_error|nbdkit_debug|nbdkit_verror|syslog|perror|sd_notifyf?|sd_journal_[a-z]*|warnx?|psignal) *[,()]' \
