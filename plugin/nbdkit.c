@@ -89,7 +89,7 @@ static void rswap_dump_plugin(void)
 	       "replicas redundancy checksum fallback fallback-size "
 	       "repair-rate strict\n");
 	printf("rswap_transports=");
-	for (size_t i = 0; transports[i]; i++)
+	for (size_t i = 0; i < WIRE_TRANSPORTS; i++)
 		printf("%s%s", i ? " " : "", transports[i]->name);
 	printf("\n");
 	printf("rswap_rdma_device=%s\n",

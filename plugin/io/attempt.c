@@ -13,7 +13,7 @@ uint64_t attempt_until(const struct engine *engine, uint64_t deadline_ns)
 
 void attempt_wait_all(struct lane *lane, uint64_t deadline_ns)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
 
@@ -33,7 +33,7 @@ static bool is_short_of_room(const struct engine *engine,
 	bool is_short =
 		lane->scratch_used + bytes > engine->lanes.config.scratch_bytes;
 
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
+	for (size_t t = 0; t < N_TRANSPORTS; t++)
 		is_short = is_short ||
 			   lane->sets[t].n + xfers > TRANSPORT_MAX_XFERS;
 	return is_short;
@@ -46,7 +46,7 @@ static bool is_short_of_room(const struct engine *engine,
 /* Breaks the servers of the transfers in flight, and waits until these end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
@@ -76,7 +76,7 @@ void attempt_begin(struct engine *engine, struct lane *lane)
 		if (lane_in_flight(lane))
 			give_up(engine, lane);
 	}
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++)
+	for (size_t t = 0; t < N_TRANSPORTS; t++)
 		lane->sets[t].n = lane->sets[t].submitted = 0;
 	lane->scratch_used = 0;
 	lane_no_parking(&engine->lanes, lane);
@@ -140,7 +140,7 @@ bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
 
 void attempt_submit(struct lane *lane, uint64_t deadline_ns)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
 		uint32_t from = set->submitted;
@@ -191,7 +191,7 @@ int attempt_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
 	uint64_t took_ns = begin_ns ? clock_now_ns() - begin_ns : 0;
 	int worst = 0;
 
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {

@@ -226,13 +226,13 @@ static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
 {
 	size_t sets = 0, over, pending;
 
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		count_set(&lane->sets[t], &over, &pending);
 		sets += pending > 0;
 	}
 	if (any && sets > 1 && clock_left_ns(until_ns) > SLICE_NS)
 		until_ns = clock_now_ns() + SLICE_NS;
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
 
@@ -250,7 +250,7 @@ static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
 static void leave_late(struct engine *engine, struct lane *lane,
 		       uint64_t begin_ns)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {

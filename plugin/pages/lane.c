@@ -90,7 +90,7 @@ void lane_pool_destroy(struct lane_pool *pool)
 	for (uint32_t i = 0; i < pool->n; i++) {
 		struct lane *lane = &pool->lanes[i];
 
-		for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+		for (size_t t = 0; t < N_TRANSPORTS; t++) {
 			struct channel *channel = lane->channels[t];
 
 			if (channel)
@@ -220,7 +220,7 @@ void lane_no_parking(struct lane_pool *pool, struct lane *lane)
 
 bool lane_in_flight(const struct lane *lane)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		const struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
@@ -234,7 +234,7 @@ bool lane_in_flight(const struct lane *lane)
 /* Whether the lane's channels may be submitted to. */
 static bool is_usable(const struct lane *lane)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		const struct channel *channel = lane->channels[t];
 
 		if (channel && !channel_is_usable(channel))
@@ -245,7 +245,7 @@ static bool is_usable(const struct lane *lane)
 
 void lane_wait(struct lane *lane, uint64_t deadline_ns)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
 
@@ -296,7 +296,7 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 	bool too_late = late_ns > pool->config.late_ns ||
 			(shortage && late_ns > SHORTAGE_LATE_NS);
 
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
@@ -330,7 +330,7 @@ static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
  * such transfers itself. */
 static void abandon(struct lane *lane)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
 
@@ -427,11 +427,9 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 		 struct channel **channel, struct error *why)
 {
 	struct channel *found;
-	size_t t = 0;
+	size_t t = transport_number(transport);
 	int rc = 0;
 
-	while (transports[t] && transports[t] != transport)
-		t++; /* past the end: the local file's */
 	/* Sessions build their links side by side. */
 	pthread_mutex_lock(&pool->channels_lock);
 	found = lane->channels[t];
@@ -460,7 +458,7 @@ bool lane_link_hold(struct lane *lane, uint32_t server)
 
 static bool link_in_flight(const struct lane *lane, uint32_t server)
 {
-	for (size_t t = 0; t < LANE_TRANSPORTS; t++) {
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		const struct lane_set *set = &lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {

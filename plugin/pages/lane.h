@@ -52,9 +52,6 @@
 #define LINK_UP	  1u
 #define LINK_BUSY 2u
 
-/* rdma, tcp and the local file */
-#define LANE_TRANSPORTS 3
-
 struct lane_link {
 	_Atomic uint32_t word;
 	bool held;	   /* BUSY is this request's */
@@ -122,7 +119,7 @@ struct lane {
 	struct lane *next; /* in the free or the parked list */
 	/* By transport, or NULL.  A session may make a channel while the lane
 	 * is in use over another channel. */
-	struct channel *_Atomic channels[LANE_TRANSPORTS];
+	struct channel *_Atomic channels[N_TRANSPORTS];
 	struct lane_link *links; /* by server */
 
 	/* The plan of the request that holds the lane. */
@@ -135,7 +132,7 @@ struct lane {
 	uint64_t read_again; /* pages, ever, to find what is wrong (io/verify.h)
 			      */
 
-	struct lane_set sets[LANE_TRANSPORTS];
+	struct lane_set sets[N_TRANSPORTS];
 	uint8_t *scratch; /* [pool->scratch_bytes] */
 	uint64_t scratch_used;
 	uint32_t turn; /* of its reads, to ask other servers at times */

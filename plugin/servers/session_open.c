@@ -196,8 +196,7 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 }
 
 /* Tries the address of the session first, and then the name's other addresses,
- * which may be reached where the session's address is not.  Not over RDMA: the
- * session's slabs are registered with the device of that address.
+ * which may be reached where the session's address is not.
  *
  * A name may stand for several servers.  So only the session's own address can
  * tell that the session is lost: another incarnation at another address is
@@ -212,7 +211,7 @@ int session_resume(struct server *server, struct error *why)
 
 	for (unsigned i = 0; i < server->addrs.n; i++)
 		others += !net_addr_equal(&server->addrs.addr[i], &own);
-	if (atomic_load(&server->transport) == &transport_rdma)
+	if (atomic_load(&server->transport)->bound_to_address)
 		others = 0;
 	rc = resume_at(server, net_turn_deadline(deadline_ns, others + 1), why);
 	for (unsigned i = 0; i < server->addrs.n; i++) {
@@ -363,7 +362,7 @@ int session_open(struct server *server, struct error *why)
 	const struct transport_ops *asked = server->engine->config.transport;
 	int rc = -EPROTONOSUPPORT;
 
-	for (size_t i = 0; transports[i]; i++) {
+	for (size_t i = 0; i < WIRE_TRANSPORTS; i++) {
 		bool offered = false;
 
 		if (asked && asked != transports[i])
@@ -375,7 +374,7 @@ int session_open(struct server *server, struct error *why)
 			return 0;
 		/* Only a transport that is offered and then fails is worth a
 		 * word, and only where another one may do. */
-		if (offered && !asked && transports[i + 1])
+		if (offered && !asked && i + 1 < WIRE_TRANSPORTS)
 			log_limited(&server->lines, LOG_LEVEL_NOTICE,
 				    "server %s: %s: %s; trying %s",
 				    server->text.text, transports[i]->name,

@@ -7,8 +7,7 @@
  *
  * There is no server to connect to.  The part that opened the file also makes
  * the group of links, and link_connect takes the group from its target.  It
- * ignores the rest of the target.  The transport is not on the wire and not in
- * transports[].
+ * ignores the rest of the target.
  */
 #ifndef RSWAP_FILE_H
 #define RSWAP_FILE_H
@@ -16,8 +15,6 @@
 #include "transport.h"
 
 #define FILE_BLOCK_BYTES 4096u
-
-extern const struct transport_ops transport_file;
 
 /* The group of the links to FD.  FD is open with O_DIRECT, and stays the
  * caller's.  NULL without memory. */

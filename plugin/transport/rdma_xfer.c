@@ -390,7 +390,8 @@ static int create_channel(const struct channel_config *config,
 const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
-	.apart = true, /* as soft-RoCE had it: docs/performance.md */
+	.bound_to_address = true, /* slabs are registered with its device */
+	.apart = true,		  /* as soft-RoCE had it: docs/performance.md */
 	.available = rdma_available,
 	.channel_create = create_channel,
 	.channel_destroy = rdma_channel_destroy,

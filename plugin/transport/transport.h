@@ -98,8 +98,11 @@ struct link_target {
 };
 
 struct transport_ops {
-	const char *name;  /* "tcp", "rdma" */
-	uint32_t wire_bit; /* WIRE_TRANSPORT_ */
+	const char *name;  /* "tcp", "rdma", "file" */
+	uint32_t wire_bit; /* WIRE_TRANSPORT_, or 0 where there is no server */
+	/* Whether a slab is reached only through the server's address at which
+	 * the session was opened. */
+	bool bound_to_address;
 	/* Whether real-time threads that wait for this transport should run on
 	 * other processors than everything else, even for one transfer. */
 	bool apart;
@@ -184,10 +187,23 @@ size_t transport_over(const struct xfer *xfers, size_t n);
 extern const struct transport_ops transport_tcp;
 extern const struct transport_ops transport_rdma;
 
-/* In order of preference, NULL at the end. */
-extern const struct transport_ops *const transports[];
+extern const struct transport_ops transport_file;
 
-/* The transport of that name or wire bit, or NULL. */
+/* The transports.  A server offers the first WIRE_TRANSPORTS of them, which
+ * stand in order of preference.  The local file has no server. */
+enum {
+	TRANSPORT_RDMA,
+	TRANSPORT_TCP,
+	WIRE_TRANSPORTS,
+	TRANSPORT_FILE = WIRE_TRANSPORTS,
+	N_TRANSPORTS,
+};
+extern const struct transport_ops *const transports[N_TRANSPORTS];
+
+/* The place of OPS in transports[]. */
+size_t transport_number(const struct transport_ops *ops);
+
+/* The transport of that name which a server can offer, or NULL. */
 const struct transport_ops *transport_by_name(const char *name);
 
 #endif

@@ -337,7 +337,7 @@ void fake_map_slab(uint64_t number, uint32_t machine)
 static void make_channels(struct lane_pool *pool)
 {
 	for (uint32_t i = 0; i < pool->n; i++) {
-		for (int t = 0; t < LANE_TRANSPORTS; t++) {
+		for (int t = 0; t < N_TRANSPORTS; t++) {
 			struct channel *channel = calloc(1, sizeof *channel);
 
 			channel->ops = &fake_ops;
