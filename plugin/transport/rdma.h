@@ -26,7 +26,8 @@
  * the channel closed: the device may still write to the buffer.  Every later
  * connect on the channel tries again to destroy it, and so does the channel's
  * end.  Where the end fails too, the channel's buffer and domains are left as
- * they are.
+ * they are.  The same holds where the device refuses to free a domain's objects
+ * at the channel's end.
  */
 #ifndef RSWAP_RDMA_H
 #define RSWAP_RDMA_H
@@ -58,8 +59,10 @@ struct rdma_channel {
 	struct spin spin;
 	char *buffer;
 	size_t buffer_bytes;
+	/* A domain is whole before n_domains counts it.  The domain after these
+	 * may hold what is left of an attempt that failed. */
 	struct rdma_domain domains[MAX_DOMAINS];
-	atomic_uint n_domains; /* grows; a domain is whole before it counts */
+	atomic_uint n_domains; /* grows */
 	atomic_uint stuck;     /* links whose queue pair did not flush */
 	/* Closed links whose queue pair could not be destroyed. */
 	struct rdma_link *undestroyed;

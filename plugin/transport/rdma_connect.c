@@ -48,19 +48,32 @@ int rdma_channel_create(const struct channel_config *config,
 	return 0;
 }
 
-static void domain_close(struct rdma_domain *d)
+/* Frees the objects of a domain, the last first.  0, and D is empty; or the
+ * errno of the first object that the device does not free, and then this object
+ * and all below it stay in D. */
+static int domain_close(struct rdma_domain *d)
 {
+	int err = 0;
+
 	if (d->cq) {
 		ibv_ack_cq_events(d->cq, d->unacked);
-		ibv_destroy_cq(d->cq);
+		d->unacked = 0;
+		err = ibv_destroy_cq(d->cq);
+		d->cq = err ? d->cq : NULL;
 	}
-	if (d->events)
-		ibv_destroy_comp_channel(d->events);
-	if (d->mr)
-		ibv_dereg_mr(d->mr);
-	if (d->pd)
-		ibv_dealloc_pd(d->pd);
-	memset(d, 0, sizeof *d);
+	if (!err && d->events) {
+		err = ibv_destroy_comp_channel(d->events);
+		d->events = err ? d->events : NULL;
+	}
+	if (!err && d->mr) {
+		err = ibv_dereg_mr(d->mr);
+		d->mr = err ? d->mr : NULL;
+	}
+	if (!err && d->pd) {
+		err = ibv_dealloc_pd(d->pd);
+		d->pd = err ? d->pd : NULL;
+	}
+	return err;
 }
 
 /* --- closing a link --- */
@@ -140,30 +153,48 @@ void rdma_link_close(struct link *base)
 
 /* --- channels --- */
 
+static void tell_of_buffer(const struct rdma_channel *rdma, const char *why)
+{
+	log_error("an RDMA device keeps what a lane had: %s; the lane's buffer "
+		  "of %zu KiB stays until this process ends",
+		  why, rdma->buffer_bytes >> 10);
+}
+
 void rdma_channel_destroy(struct channel *channel)
 {
 	struct rdma_channel *rdma = rdma_channel(channel);
-	unsigned n = atomic_load(&rdma->n_domains);
 
 	free_undestroyed(rdma);
 	if (rdma->undestroyed) {
-		log_error("a queue pair cannot be destroyed: its buffer of "
-			  "%zu KiB stays until this process ends",
-			  rdma->buffer_bytes >> 10);
+		tell_of_buffer(rdma, "a queue pair cannot be destroyed");
 		return;
 	}
-	for (unsigned i = 0; i < n; i++)
-		domain_close(&rdma->domains[i]);
+	/* Also the domain that was not made in full. */
+	for (unsigned i = 0; i < MAX_DOMAINS; i++) {
+		int err = domain_close(&rdma->domains[i]);
+
+		if (err) {
+			tell_of_buffer(rdma, strerror(err));
+			return;
+		}
+	}
 	pages_unmap(rdma->buffer, rdma->buffer_bytes);
 	free(rdma);
 }
 
+/* Makes the objects of D, which is empty or holds what is left of an attempt
+ * that failed. */
 static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
 		       struct ibv_context *verbs, struct error *why)
 {
-	const char *what = "a protection domain";
+	const char *what = "what an earlier attempt left";
+	int rc;
 
+	errno = domain_close(d);
+	if (errno)
+		goto fail;
 	d->verbs = verbs;
+	what = "a protection domain";
 	d->pd = ibv_alloc_pd(verbs);
 	if (!d->pd)
 		goto fail;
@@ -183,9 +214,8 @@ static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
 			      0);
 	if (d->cq)
 		return 0;
-fail:;
-	int rc = errno ? -errno : -EIO;
-
+fail:
+	rc = errno ? -errno : -EIO;
 	error_set(why, "%s on %s: %s", what, ibv_get_device_name(verbs->device),
 		  strerror(-rc));
 	domain_close(d);

@@ -232,6 +232,8 @@ struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 
 int ibv_dealloc_pd(struct ibv_pd *pd)
 {
+	if (fails("ibv_dealloc_pd"))
+		return mock.fail_errno;
 	must(pd->handle == 0);
 	unmake(pd, &mock.pds);
 	return 0;
@@ -287,6 +289,8 @@ struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *context)
 
 int ibv_destroy_comp_channel(struct ibv_comp_channel *channel)
 {
+	if (fails("ibv_destroy_comp_channel"))
+		return mock.fail_errno;
 	must(channel->refcnt == 0);
 	close(channel->fd);
 	unmake(channel, &mock.channels);
@@ -319,6 +323,8 @@ int ibv_destroy_cq(struct ibv_cq *ibv)
 {
 	struct mock_cq *cq = (struct mock_cq *)ibv;
 
+	if (fails("ibv_destroy_cq"))
+		return mock.fail_errno;
 	must(ibv->handle == 0);
 	must(cq->events == cq->acked); /* it would hang */
 	if (ibv->channel)

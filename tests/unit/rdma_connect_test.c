@@ -1,72 +1,9 @@
-/* The RDMA transport's channels and links, over mocked verbs. */
-#include "mock_verbs.h"
-#include "support.h"
-#include "transport/rdma.h"
+/* The RDMA transport's channels, and connecting its links, over mocked verbs.
+ */
+#include "rdma_channel.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <semaphore.h>
-#include <time.h>
-
-#define BUFFER_BYTES (256 * 1024)
-
-static const struct transport_ops *const rdma = &transport_rdma;
-
-static struct channel *channel;
-static struct link *link_;
-static struct error why;
-
-static int start(void **state)
-{
-	const struct channel_config config = { .buffer_bytes = BUFFER_BYTES };
-
-	(void)state;
-	mock_reset();
-	why.text[0] = '\0';
-	return rdma->channel_create(&config, &channel, &why);
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	rdma->channel_destroy(channel);
-	assert_nothing_left();
-	return 0;
-}
-
-static int connect_to_server(uint64_t ms, struct link **made,
-			     struct error *told)
-{
-	struct link_target target = { .rdma_port = 4711,
-				      .timeout_ns = NS_PER_S,
-				      .new_token = test_token };
-	struct sockaddr_in *sin = (struct sockaddr_in *)&target.addr.storage;
-
-	sin->sin_family = AF_INET;
-	sin->sin_port = htons(10909);
-	sin->sin_addr.s_addr = htonl(0x0a000001);
-	target.addr.length = sizeof *sin;
-	return rdma->link_connect(channel, &target, after_ms(ms), made, told);
-}
-
-static int connect_within(uint64_t ms)
-{
-	return connect_to_server(ms, &link_, &why);
-}
-
-static int connect_link(void)
-{
-	return connect_within(LONG_MS);
-}
-
-/* What a link alone has. */
-static void assert_no_link_left(void)
-{
-	assert_int_equal(mock.cm_channels, 0);
-	assert_int_equal(mock.ids, 0);
-	assert_int_equal(mock.cm_events, 0);
-	assert_int_equal(mock.qps, 0);
-}
 
 /* --- good --- */
 
@@ -154,136 +91,6 @@ static void a_fifth_device_is_one_too_many(void **state)
 		rdma->link_close(links[i]);
 }
 
-/* --- two servers' sessions at a time --- */
-
-/* Two threads connect a link each on the same channel.  The first to open a
- * domain waits in the middle of that until the second has had its chance to
- * open one as well: it is there too, or it stands at a lock that the first one
- * holds, or it is over. */
-struct session {
-	struct link *link;
-	struct error why;
-	int rc;
-};
-
-static _Thread_local bool second;
-static sem_t first_is_there, second_had_its_chance;
-static atomic_bool waited_in_vain;
-
-static void await(sem_t *sem)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until); /* sem_timedwait's */
-	until.tv_sec += LONG_MS / 1000;
-	if (sem_timedwait(sem, &until))
-		atomic_store(&waited_in_vain, true);
-}
-
-static void meet_in_alloc_pd(void)
-{
-	if (second) {
-		sem_post(&second_had_its_chance);
-		return;
-	}
-	sem_post(&first_is_there);
-	await(&second_had_its_chance);
-}
-
-/* All calls of pthread_mutex_lock in this program are linked to this. */
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
-{
-	if (second) {
-		if (pthread_mutex_trylock(mutex) == 0)
-			return 0;
-		sem_post(&second_had_its_chance);
-	}
-	return __real_pthread_mutex_lock(mutex);
-}
-
-static void *be_first(void *arg)
-{
-	struct session *s = arg;
-
-	s->rc = connect_to_server(LONG_MS, &s->link, &s->why);
-	return NULL;
-}
-
-static void *be_second(void *arg)
-{
-	second = true;
-	be_first(arg);
-	sem_post(&second_had_its_chance);
-	return NULL;
-}
-
-/* Links S[0] and S[1], to servers on mock.device and on DEVICE. */
-static void connect_two_at_once(struct session s[2], unsigned device)
-{
-	pthread_t threads[2];
-
-	sem_init(&first_is_there, 0, 0);
-	sem_init(&second_had_its_chance, 0, 0);
-	atomic_store(&waited_in_vain, false);
-	mock.in_alloc_pd = meet_in_alloc_pd;
-	threads[0] = thread_start(be_first, &s[0]);
-	await(&first_is_there);
-	mock.device = device;
-	threads[1] = thread_start(be_second, &s[1]);
-	for (int i = 0; i < 2; i++)
-		thread_end(threads[i]);
-	sem_destroy(&first_is_there);
-	sem_destroy(&second_had_its_chance);
-	assert_false(atomic_load(&waited_in_vain));
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(s[i].rc, 0);
-}
-
-/* The channel has N domains, each whole, and nothing else was made. */
-static void assert_domains(unsigned n)
-{
-	const struct rdma_channel *c = (struct rdma_channel *)channel;
-
-	assert_int_equal(atomic_load(&c->n_domains), n);
-	assert_int_equal(mock.pds, n);
-	assert_int_equal(mock.mrs, n);
-	assert_int_equal(mock.channels, n);
-	assert_int_equal(mock.cqs, n);
-}
-
-static void sessions_that_meet_open_a_domain_once(void **state)
-{
-	struct session s[2];
-
-	(void)state;
-	connect_two_at_once(s, 0);
-	assert_domains(1);
-	assert_ptr_equal(((struct rdma_link *)s[0].link)->domain,
-			 ((struct rdma_link *)s[1].link)->domain);
-	for (int i = 0; i < 2; i++)
-		rdma->link_close(s[i].link);
-	assert_no_link_left();
-}
-
-static void sessions_that_meet_on_two_devices_open_a_domain_each(void **state)
-{
-	struct session s[2];
-
-	(void)state;
-	connect_two_at_once(s, 1);
-	assert_domains(2);
-	for (int i = 0; i < 2; i++) {
-		const struct rdma_link *l = (struct rdma_link *)s[i].link;
-
-		assert_ptr_equal(l->domain->verbs, l->id->verbs);
-		rdma->link_close(s[i].link);
-	}
-	assert_no_link_left();
-}
-
 /* --- each call that fails --- */
 
 /* Connecting fails with ERROR and a reason that contains TOLD; nothing of the
@@ -343,89 +150,6 @@ static void ibv_alloc_pd__ENOMEM_on_the_second_device(void **state)
 	mock.device = 1;
 	assert_fails("ibv_alloc_pd", 0, ENOMEM, "a protection domain on mock1");
 	assert_int_equal(mock.pds, 2);
-}
-
-/* --- a queue pair that the device does not destroy --- */
-
-static void refuse_to_destroy(void)
-{
-	mock.fail = "ibv_destroy_qp";
-	mock.fail_errno = EBUSY;
-}
-
-/* The closed link is whole until its queue pair can be destroyed, at the next
- * connection of its channel. */
-static void ibv_destroy_qp__EBUSY(void **state)
-{
-	(void)state;
-	assert_int_equal(connect_link(), 0);
-	refuse_to_destroy();
-	rdma->link_close(link_);
-	assert_int_equal(mock.ids, 1);
-	assert_int_equal(mock.cm_channels, 1);
-	assert_int_equal(connect_link(), 0);
-	assert_int_equal(mock.qps, 2);
-	assert_int_equal(mock.qp_destroys, 2);
-	mock.fail = NULL;
-	rdma->link_close(link_);
-	assert_int_equal(mock.qps, 1);
-	assert_int_equal(connect_link(), 0);
-	assert_int_equal(mock.qps, 1);
-	rdma->link_close(link_);
-	assert_no_link_left();
-}
-
-/* Where connecting fails as well. */
-static void ibv_destroy_qp__EBUSY_of_a_link_that_failed(void **state)
-{
-	(void)state;
-	mock.fail_too = "rdma_connect";
-	refuse_to_destroy();
-	assert_int_equal(connect_link(), -EBUSY);
-	assert_contains(why.text, "rdma_connect");
-	assert_int_equal(mock.qps, 1);
-	assert_int_equal(mock.ids, 1);
-	mock.fail = mock.fail_too = NULL;
-	assert_int_equal(connect_link(), 0);
-	assert_int_equal(mock.qps, 1);
-	rdma->link_close(link_);
-	assert_no_link_left();
-}
-
-/* The device may still write to the buffer. */
-static void a_stuck_queue_pair_keeps_its_channel_closed(void **state)
-{
-	char page[4096];
-	struct xfer x = { .op = XFER_READ, .bytes = sizeof page, .buf = page };
-
-	(void)state;
-	assert_int_equal(connect_link(), 0);
-	mock.hold = mock.no_flush = true;
-	x.link = link_;
-	rdma->submit(channel, &x, 1, after_ms(LONG_MS));
-	rdma->link_abort(link_);
-	rdma->abandon(channel, &x, 1);
-	assert_int_equal(x.status, -ETIMEDOUT);
-	assert_false(channel_is_usable(channel));
-	refuse_to_destroy();
-	rdma->link_close(link_);
-	assert_false(channel_is_usable(channel));
-	mock.fail = NULL;
-	assert_int_equal(connect_link(), 0);
-	assert_true(channel_is_usable(channel));
-	rdma->link_close(link_);
-}
-
-static void a_channel_outlives_its_end_with_its_queue_pair(void **state)
-{
-	(void)state;
-	assert_int_equal(connect_link(), 0);
-	refuse_to_destroy();
-	rdma->link_close(link_);
-	rdma->channel_destroy(channel);
-	assert_domains(1);
-	assert_int_equal(mock.qps, 1);
-	mock.fail = NULL; /* stop() destroys it again, in full */
 }
 
 /* --- each answer that is another --- */
@@ -522,8 +246,6 @@ static void ibv_get_device_list__ENOSYS(void **state)
 	assert_contains(why.text, "no RDMA device");
 }
 
-#define with_channel(test) cmocka_unit_test_setup_teardown(test, start, stop)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,9 +255,6 @@ int main(void)
 		with_channel(the_buffer_is_open_to_nobody_else),
 		with_channel(links_on_one_device_share_its_domain),
 		with_channel(a_fifth_device_is_one_too_many),
-		with_channel(sessions_that_meet_open_a_domain_once),
-		with_channel(
-			sessions_that_meet_on_two_devices_open_a_domain_each),
 		with_channel(rdma_create_event_channel__EMFILE),
 		with_channel(rdma_create_id__ENODEV),
 		with_channel(rdma_resolve_addr__ENETUNREACH),
@@ -551,10 +270,6 @@ int main(void)
 		with_channel(ibv_query_device__EPERM),
 		with_channel(rdma_connect__EINVAL),
 		with_channel(rdma_get_cm_event__EIO_at_the_connection),
-		with_channel(ibv_destroy_qp__EBUSY),
-		with_channel(ibv_destroy_qp__EBUSY_of_a_link_that_failed),
-		with_channel(a_stuck_queue_pair_keeps_its_channel_closed),
-		with_channel(a_channel_outlives_its_end_with_its_queue_pair),
 		with_channel(silence_ends_at_the_deadline_of_each_step),
 		with_channel(another_event_is_told_with_its_status),
 		with_channel(a_rejection_tells_the_servers_own_words),
