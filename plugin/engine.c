@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "io/request.h"
 #include "io/transfer.h"
 #include "log.h"
 #include "pages/crc32c.h"
@@ -356,29 +355,4 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 	       (uint64_t)engine->lanes.n *
 		       (sizeof *engine->lanes.lanes +
 			engine->n_servers * sizeof(struct lane_link));
-}
-
-/* --- requests --- */
-
-int engine_read(struct engine *engine, void *buf, uint64_t count,
-		uint64_t offset)
-{
-	return request_read(engine, buf, count, offset);
-}
-
-int engine_write(struct engine *engine, const void *buf, uint64_t count,
-		 uint64_t offset)
-{
-	return request_write(engine, buf, count, offset);
-}
-
-void engine_discard(struct engine *engine, uint64_t count, uint64_t offset)
-{
-	request_discard(engine, count, offset);
-}
-
-uint64_t engine_extent(const struct engine *engine, uint64_t count,
-		       uint64_t offset, bool *absent)
-{
-	return request_extent(engine, count, offset, absent);
 }

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "io/request.h" /* reading, writing, discarding */
 #include "servers/core.h"
 
 /* Asks every server whether it can serve CONFIG, without leaving anything
@@ -51,21 +52,5 @@ void engine_destroy(struct engine *engine);
 
 /* Bytes that the engine allocated, beyond what the transports register. */
 uint64_t engine_memory_bytes(const struct engine *engine);
-
-/* Requests: any thread, any number at a time.  OFFSET and COUNT are multiples
- * of PAGE_BYTES and within the device.  0 or a negative errno: -EIO, or -ENOSPC
- * where no server has room for a new slab.  Each ends within the configured
- * timeout. */
-int engine_read(struct engine *engine, void *buf, uint64_t count,
-		uint64_t offset);
-int engine_write(struct engine *engine, const void *buf, uint64_t count,
-		 uint64_t offset);
-/* Makes the pages absent.  Never fails. */
-void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);
-
-/* The extent at OFFSET: how many of at most COUNT bytes are all absent, or all
- * not absent. */
-uint64_t engine_extent(const struct engine *engine, uint64_t count,
-		       uint64_t offset, bool *absent);
 
 #endif

@@ -1,8 +1,8 @@
 /* The transfers of one attempt (io/transfer.h): adding them, submitting them,
  * waiting for them, and taking their results.  For io/read.c and io/write.c; by
  * the holder of the lane. */
-#ifndef RSWAP_TRANSFER_TRY_H
-#define RSWAP_TRANSFER_TRY_H
+#ifndef RSWAP_ATTEMPT_H
+#define RSWAP_ATTEMPT_H
 
 #include "transfer.h"
 

@@ -77,7 +77,7 @@ bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
 /* Adds a PRESENT page and enters its slab.  0, -EAGAIN with
  * OBSTACLE, or 1 where the piece has as many runs as it may. */
 static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, struct page_look *version,
+		    uint64_t page, struct page_version *version,
 		    uint32_t *last_stale, struct obstacle *obstacle)
 {
 	struct slab *slab = slab_at(engine, page);
@@ -106,8 +106,8 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 		*version = pagemap_version(&engine->pages, page);
 		*last_stale = stale_shards(engine, slab, page);
 	}
-	if (page_look_busy(*version) ||
-	    page_look_state(*version) != PAGE_PRESENT)
+	if (page_version_locked(*version) ||
+	    page_version_state(*version) != PAGE_PRESENT)
 		return -EAGAIN;
 	run->pages++;
 	return 0;
@@ -120,22 +120,22 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 
 	lane->n_runs = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
-		struct page_look version =
+		struct page_version version =
 			pagemap_version(&engine->pages, page + i);
 		int rc;
 
 		/* Also where the page is being written for the first time: this
 		 * write may as well come after the read. */
-		if (page_look_state(version) == PAGE_ABSENT) {
+		if (page_version_state(version) == PAGE_ABSENT) {
 			memset(buf, 0, PAGE_BYTES);
 			continue;
 		}
-		if (page_look_busy(version)) {
+		if (page_version_locked(version)) {
 			obstacle->busy = true;
 			obstacle->page = page + i;
 			return -EAGAIN;
 		}
-		if (page_look_state(version) == PAGE_LOST)
+		if (page_version_state(version) == PAGE_LOST)
 			return -EIO;
 		rc = add_read(engine, lane, buf, page + i, &lane->versions[i],
 			      &stale, obstacle);

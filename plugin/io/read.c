@@ -283,8 +283,8 @@ static void cut_short(struct engine *engine, struct lane *lane,
 
 /* Ends an attempt that cannot succeed.  With one shard, its transfers go into
  * the caller's memory, so they cannot be left. */
-static void drop_try(struct engine *engine, struct lane *lane,
-		     uint64_t begin_ns, uint64_t until_ns)
+static void drop_attempt(struct engine *engine, struct lane *lane,
+			 uint64_t begin_ns, uint64_t until_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
 
@@ -366,7 +366,7 @@ static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
 			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
 	}
 	attempt_submit(lane, until_ns);
-	drop_try(engine, lane, begin_ns, until_ns);
+	drop_attempt(engine, lane, begin_ns, until_ns);
 	/* Other shards may still have the run. */
 	return failed == -EREMOTEIO && !obstacle->server ? failed : rc;
 }

@@ -269,29 +269,29 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 	return rc == 0 || rc == -ENOSPC ? rc : -EIO;
 }
 
-int request_read(struct engine *engine, void *buf, uint64_t count_bytes,
-		 uint64_t offset)
+int engine_read(struct engine *engine, void *buf, uint64_t count_bytes,
+		uint64_t offset)
 {
 	return run_request(engine, LANE_READ, buf, count_bytes, offset);
 }
 
-int request_write(struct engine *engine, const void *buf, uint64_t count_bytes,
-		  uint64_t offset)
+int engine_write(struct engine *engine, const void *buf, uint64_t count_bytes,
+		 uint64_t offset)
 {
 	/* Transfers have one kind of buffer; a WRITE only reads it. */
 	return run_request(engine, LANE_WRITE, (char *)(uintptr_t)buf,
 			   count_bytes, offset);
 }
 
-void request_discard(struct engine *engine, uint64_t count_bytes,
-		     uint64_t offset)
+void engine_discard(struct engine *engine, uint64_t count_bytes,
+		    uint64_t offset)
 {
 	engine_set_pages(engine, offset / PAGE_BYTES, count_bytes / PAGE_BYTES,
 			 PAGE_ABSENT);
 }
 
-uint64_t request_extent(const struct engine *engine, uint64_t count_bytes,
-			uint64_t offset, bool *absent)
+uint64_t engine_extent(const struct engine *engine, uint64_t count_bytes,
+		       uint64_t offset, bool *absent)
 {
 	const struct pagemap *pages = &engine->pages;
 	uint64_t page = offset / PAGE_BYTES, n = count_bytes / PAGE_BYTES;

@@ -1,5 +1,9 @@
-/* Requests, as a front end asks for them through engine.h, which has their
- * contracts.  Any thread. */
+/* Requests: the part of the engine's interface (engine.h) that a front end
+ * calls for each request.
+ *
+ * Any thread, any number of requests at a time.  OFFSET and COUNT are bytes,
+ * multiples of PAGE_BYTES, and within the device.
+ */
 #ifndef RSWAP_REQUEST_H
 #define RSWAP_REQUEST_H
 
@@ -8,12 +12,19 @@
 
 struct engine;
 
-int request_read(struct engine *engine, void *buf, uint64_t count,
+/* 0 or a negative errno: -EIO, or -ENOSPC where no server has room for a new
+ * slab.  Each ends within the configured timeout. */
+int engine_read(struct engine *engine, void *buf, uint64_t count,
+		uint64_t offset);
+int engine_write(struct engine *engine, const void *buf, uint64_t count,
 		 uint64_t offset);
-int request_write(struct engine *engine, const void *buf, uint64_t count,
-		  uint64_t offset);
-void request_discard(struct engine *engine, uint64_t count, uint64_t offset);
-uint64_t request_extent(const struct engine *engine, uint64_t count,
-			uint64_t offset, bool *absent);
+
+/* Makes the pages absent.  Never fails. */
+void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);
+
+/* The extent at OFFSET: how many of at most COUNT bytes are all absent, or all
+ * not absent. */
+uint64_t engine_extent(const struct engine *engine, uint64_t count,
+		       uint64_t offset, bool *absent);
 
 #endif

@@ -233,9 +233,9 @@ static int judge(struct engine *engine, struct lane *lane,
 }
 
 /* Judges page I of a RUN that was read without locking its pages. */
-static int own_and_judge(struct engine *engine, struct lane *lane,
-			 const struct lane_run *run, uint32_t i,
-			 uint64_t deadline_ns, struct obstacle *obstacle)
+static int lock_and_judge(struct engine *engine, struct lane *lane,
+			  const struct lane_run *run, uint32_t i,
+			  uint64_t deadline_ns, struct obstacle *obstacle)
 {
 	uint64_t page = run->page + i;
 	int rc = -ESTALE;
@@ -262,7 +262,7 @@ int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
 	if (wrong == run->pages)
 		return verify_unchanged(engine, run) ? 0 : -ESTALE;
 	if (run->versions)
-		return own_and_judge(engine, lane, run, wrong, deadline_ns,
-				     obstacle);
+		return lock_and_judge(engine, lane, run, wrong, deadline_ns,
+				      obstacle);
 	return judge(engine, lane, run, wrong, deadline_ns, obstacle);
 }

@@ -69,7 +69,7 @@ struct lane_run {
 	uint64_t page;
 	uint32_t pages;
 	uint8_t *buf; /* the caller's pages */
-	struct page_look
+	struct page_version
 		*versions; /* READ: of its pages, when it was planned */
 	bool entered;	   /* this request is in the slab */
 	bool unsure;	   /* a WRITE that was sent, and not seen to succeed */
@@ -125,7 +125,7 @@ struct lane {
 	/* The plan of the request that holds the lane. */
 	struct lane_run runs[LANE_PAGES];
 	size_t n_runs;
-	struct page_look versions[LANE_PAGES];
+	struct page_version versions[LANE_PAGES];
 	uint64_t locked[LANE_PAGES]; /* WRITE: pages locked by this request */
 	size_t n_locked;
 	uint32_t attempts;   /* of this write, that have ended */

@@ -95,15 +95,15 @@ int pagemap_create(struct pagemap *map, uint64_t pages, struct error *why);
 void pagemap_destroy(struct pagemap *map);
 
 /* A page's version, which a reader compares with a later version. */
-struct page_look {
+struct page_version {
 	uint64_t wraps; /* of its group */
 	uint8_t byte;
 };
 
-static inline struct page_look pagemap_version(const struct pagemap *map,
-					       uint64_t page)
+static inline struct page_version pagemap_version(const struct pagemap *map,
+						  uint64_t page)
 {
-	struct page_look version;
+	struct page_version version;
 
 	/* The word first, as the comment above says.  Acquire pairs with the
 	 * releases in pagemap_set, so that a thread that sees PRESENT also sees
@@ -115,12 +115,12 @@ static inline struct page_look pagemap_version(const struct pagemap *map,
 	return version;
 }
 
-static inline enum page_state page_look_state(struct page_look version)
+static inline enum page_state page_version_state(struct page_version version)
 {
 	return (enum page_state)(version.byte & PAGE_STATE_MASK);
 }
 
-static inline bool page_look_busy(struct page_look version)
+static inline bool page_version_locked(struct page_version version)
 {
 	return version.byte & PAGE_LOCKED;
 }
@@ -128,7 +128,7 @@ static inline bool page_look_busy(struct page_look version)
 /* Whether the page is the same as when VERSION was taken.  LOCKED: the caller
  * has locked the page since then, which does not count as a change. */
 static inline bool pagemap_unchanged(const struct pagemap *map, uint64_t page,
-				     struct page_look version, bool locked)
+				     struct page_version version, bool locked)
 {
 	uint8_t byte =
 		atomic_load_explicit(&map->state[page], memory_order_acquire);

@@ -170,7 +170,8 @@ bool slab_begin_free(struct slab *slab)
 	return atomic_compare_exchange_strong(&slab->word, &word, SLAB_CLOSING);
 }
 
-bool slab_begin_close(struct slab *slab)
+/* From LIVE to CLOSING, also while requests are in the slab. */
+static bool begin_close(struct slab *slab)
 {
 	uint32_t word = atomic_load(&slab->word);
 
@@ -183,7 +184,7 @@ bool slab_begin_close(struct slab *slab)
 	return false;
 }
 
-bool slab_entered(const struct slab *slab)
+static bool has_requests(const struct slab *slab)
 {
 	return atomic_load(&slab->word) >= ONE_REF;
 }
@@ -196,14 +197,14 @@ bool slab_entered(const struct slab *slab)
 
 bool slab_close(struct slab_table *table, struct slab *slab)
 {
-	while (!slab_begin_close(slab)) {
+	while (!begin_close(slab)) {
 		enum slab_state state = slab_state(slab);
 
 		if (state == SLAB_UNMAPPED || state == SLAB_ALLOCATING)
 			return false;
 		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
 	}
-	while (slab_entered(slab))
+	while (has_requests(slab))
 		clock_sleep_ns(LEAVE_POLL_NS);
 	return true;
 }

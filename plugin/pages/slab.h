@@ -180,14 +180,10 @@ void slab_cancel_alloc(struct slab_table *table, struct slab *slab);
 
 /* To free the slab: from LIVE without references to CLOSING, or false. */
 bool slab_begin_free(struct slab *slab);
-/* To change the slab's shards: from LIVE to CLOSING, also while requests are
- * in.  New requests stay out.  False where the slab is not LIVE. */
-bool slab_begin_close(struct slab *slab);
-/* Whether requests are still in. */
-bool slab_entered(const struct slab *slab);
-/* Begins to close the slab, after other threads that close it, and waits until
- * no request is in: CLOSING.  False where the slab is UNMAPPED, or ALLOCATING,
- * which may take as long as a server's grace time.  Off the I/O path. */
+/* To change the slab's shards: from LIVE to CLOSING, after other threads that
+ * close the slab.  Keeps new requests out, and waits until no request is in.
+ * False where the slab is UNMAPPED, or ALLOCATING, which may take as long as a
+ * server's grace time.  Off the I/O path. */
 bool slab_close(struct slab_table *table, struct slab *slab);
 /* From CLOSING, with no request in, to UNMAPPED, or back to LIVE. */
 void slab_finish_close(struct slab_table *table, struct slab *slab,

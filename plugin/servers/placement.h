@@ -1,6 +1,6 @@
 /* Placement: which servers the shards of a slab go to. */
-#ifndef RSWAP_PLACE_H
-#define RSWAP_PLACE_H
+#ifndef RSWAP_PLACEMENT_H
+#define RSWAP_PLACEMENT_H
 
 #include "core.h"
 

@@ -300,20 +300,18 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 	return lost;
 }
 
-/* CLOSING with no request in; false where the slab is UNMAPPED.  Other threads
- * that change the slab may wait for an answer of this very session. */
-static bool close_slab(struct server *server, struct slab *slab)
+/* CLOSING; false where the slab is UNMAPPED.  The thread that allocates a slab
+ * may wait for an answer of this very session. */
+static bool close_for_loss(struct server *server, struct slab *slab)
 {
 	struct slab_table *table = &server->engine->slabs;
 
-	while (!slab_begin_close(slab)) {
+	while (!slab_close(table, slab)) {
 		if (slab_state(slab) == SLAB_UNMAPPED)
 			return false;
 		session_refuse_slabs(server);
 		slab_wait(table, slab, clock_now_ns() + CHANGE_NS);
 	}
-	while (slab_entered(slab))
-		clock_sleep_ns(NS_PER_MS / 4);
 	return true;
 }
 
@@ -324,7 +322,7 @@ static int64_t lose_slab(struct server *server, struct slab *slab)
 	int64_t lost;
 	bool enough;
 
-	if (!close_slab(server, slab)) {
+	if (!close_for_loss(server, slab)) {
 		drop_shard(server, slab);
 		return 0;
 	}

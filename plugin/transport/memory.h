@@ -2,8 +2,8 @@
  * It has huge pages where they fit and the kernel has them: then a terabyte's
  * tables come up in a fraction of the time, and cost fewer TLB misses later.
  * At start only; any thread. */
-#ifndef RSWAP_PAGES_H
-#define RSWAP_PAGES_H
+#ifndef RSWAP_MEMORY_H
+#define RSWAP_MEMORY_H
 
 #include <stdint.h>
 

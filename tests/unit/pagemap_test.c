@@ -107,7 +107,7 @@ static void any_number_of_changes_is_seen(void **state)
 	(void)state;
 	pagemap_set(&map, 70, 1, PAGE_PRESENT);
 	for (size_t i = 0; i < COUNT(numbers); i++) {
-		struct page_look version = pagemap_version(&map, 70);
+		struct page_version version = pagemap_version(&map, 70);
 
 		assert_true(pagemap_unchanged(&map, 70, version, false));
 		for (unsigned j = 0; j < numbers[i]; j++)
@@ -118,11 +118,11 @@ static void any_number_of_changes_is_seen(void **state)
 
 static void who_owns_a_page_may_leave_that_out(void **state)
 {
-	struct page_look version = pagemap_version(&map, 3);
+	struct page_version version = pagemap_version(&map, 3);
 
 	(void)state;
 	assert_int_equal(pagemap_lock(&map, 3, 0), 0);
-	assert_true(page_look_busy(pagemap_version(&map, 3)));
+	assert_true(page_version_locked(pagemap_version(&map, 3)));
 	assert_false(pagemap_unchanged(&map, 3, version, false));
 	assert_true(pagemap_unchanged(&map, 3, version, true));
 	pagemap_set(&map, 3, 1, PAGE_LOST);
@@ -133,7 +133,7 @@ static void who_owns_a_page_may_leave_that_out(void **state)
 /* Of another group it is seen nothing. */
 static void changes_elsewhere_are_no_changes(void **state)
 {
-	struct page_look version = pagemap_version(&map, PAGE_GROUP_PAGES);
+	struct page_version version = pagemap_version(&map, PAGE_GROUP_PAGES);
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
@@ -146,7 +146,7 @@ static void changes_elsewhere_are_no_changes(void **state)
 /* The last page is in a group that is not full. */
 static void the_last_group_is_there(void **state)
 {
-	struct page_look version = pagemap_version(&map, PAGES - 1);
+	struct page_version version = pagemap_version(&map, PAGES - 1);
 
 	(void)state;
 	for (int i = 0; i < 32; i++)
@@ -263,7 +263,7 @@ static void *read_the_page(void *arg)
 	unsigned *wrong = arg;
 
 	while (!atomic_load(&ended)) {
-		struct page_look version = pagemap_version(&map, 5);
+		struct page_version version = pagemap_version(&map, 5);
 		uint64_t first = atomic_load_explicit(&bytes_of_the_page,
 						      memory_order_relaxed);
 		uint64_t last;
@@ -273,7 +273,7 @@ static void *read_the_page(void *arg)
 			(void)pagemap_get(&map, 900);
 		last = atomic_load_explicit(&bytes_of_the_page,
 					    memory_order_acquire);
-		if (!page_look_busy(version) &&
+		if (!page_version_locked(version) &&
 		    pagemap_unchanged(&map, 5, version, false))
 			*wrong += first != last;
 	}

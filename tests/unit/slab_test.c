@@ -76,12 +76,9 @@ static void only_a_live_slab_lets_in(void **state)
 	assert_int_equal(slab_enter(slab), SLAB_UNMAPPED);
 	make_live();
 	assert_int_equal(slab_enter(slab), SLAB_LIVE);
-	assert_true(slab_entered(slab));
 	slab_leave(slab);
-	assert_false(slab_entered(slab));
 	assert_true(slab_begin_free(slab));
 	assert_int_equal(slab_enter(slab), SLAB_CLOSING);
-	assert_false(slab_entered(slab));
 }
 
 static void one_caller_is_to_allocate(void **state)
@@ -135,22 +132,43 @@ static void a_close_may_end_where_it_began(void **state)
 	slab_leave(slab);
 }
 
-static void a_lost_slab_keeps_count_of_who_is_still_in(void **state)
+/* slab_close in a thread of its own, which waits for the requests in. */
+struct closer {
+	atomic_bool closed;
+	bool rc;
+};
+
+static void *close_it(void *arg)
 {
+	struct closer *closer = arg;
+
+	closer->rc = slab_close(&table, slab);
+	atomic_store(&closer->closed, true);
+	return NULL;
+}
+
+static void a_close_waits_for_all_who_are_in(void **state)
+{
+	struct closer closer = { .rc = false };
+	pthread_t thread;
+
 	(void)state;
-	assert_false(slab_begin_close(slab));
+	assert_false(slab_close(&table, slab));
 	make_live();
 	slab_enter(slab);
 	slab_enter(slab);
-	assert_true(slab_begin_close(slab));
-	assert_false(slab_begin_close(slab));
+	thread = thread_start(close_it, &closer);
+	while (slab_state(slab) == SLAB_LIVE)
+		sched_yield();
 	assert_int_equal(slab_state(slab), SLAB_CLOSING);
 	assert_int_equal(slab_enter(slab), SLAB_CLOSING);
-	assert_true(slab_entered(slab));
 	slab_leave(slab);
-	assert_true(slab_entered(slab));
+	wait_until_asleep();
+	assert_false(atomic_load(&closer.closed));
 	slab_leave(slab);
-	assert_false(slab_entered(slab));
+	thread_end(thread);
+	assert_true(closer.rc);
+	assert_int_equal(slab_state(slab), SLAB_CLOSING);
 	slab_finish_close(&table, slab, SLAB_UNMAPPED);
 	assert_int_equal(slab_state(slab), SLAB_UNMAPPED);
 }
@@ -297,9 +315,7 @@ static bool close_slab(bool lose)
 			return true;
 		sched_yield();
 	}
-	assert_true(slab_begin_close(slab));
-	while (slab_entered(slab))
-		sched_yield();
+	assert_true(slab_close(&table, slab));
 	return false;
 }
 
@@ -340,7 +356,7 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
 	for (int i = 0; i < ENTERERS; i++)
 		thread_end(threads[i]);
 	assert_int_equal(value(&h.wrong), 0);
-	assert_false(slab_entered(slab));
+	assert_true(slab_begin_free(slab)); /* so no reference is left */
 	assert_int_equal(value(&h.timed_out), 0);
 	assert_true(freed > 0);
 }
@@ -359,7 +375,7 @@ int main(void)
 		with_table(a_live_slab_tells_where_it_is),
 		with_table(a_slab_with_somebody_in_is_not_freed),
 		with_table(a_close_may_end_where_it_began),
-		with_table(a_lost_slab_keeps_count_of_who_is_still_in),
+		with_table(a_close_waits_for_all_who_are_in),
 		with_table(waiting_ends_at_once_where_nothing_changes),
 		with_table(waiting_ends_at_the_deadline),
 		with_table(every_change_that_ends_wakes_all_who_wait),

@@ -54,14 +54,14 @@ static bool all_others_asleep(void)
 	return all;
 }
 
-/* Twice in a shard index, as one that is woken may be seen before it runs. */
+/* Twice in a row: a thread that is woken may be seen before it runs. */
 void wait_until_asleep(void)
 {
 	uint64_t deadline_ns = after_ms(LONG_MS);
-	int versions = 0;
+	int seen = 0;
 
-	while (versions < 2 && clock_now_ns() < deadline_ns) {
-		versions = all_others_asleep() ? versions + 1 : 0;
+	while (seen < 2 && clock_now_ns() < deadline_ns) {
+		seen = all_others_asleep() ? seen + 1 : 0;
 		sleep_ms(1);
 	}
 }
