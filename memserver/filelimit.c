@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <sys/resource.h>
 
-#include "admission.h"
+#include "session/admission.h"
 
 /* Files, event loops, clients of the control socket, RDMA devices, and
  * connections that are being closed. */

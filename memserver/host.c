@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "kernfile.h"
+#include "machine/cgroup.h"
+#include "machine/kernfile.h"
 #include "log.h"
 #include "size.h"
 

@@ -3,7 +3,7 @@
 #ifndef RSWAP_TEST_FAKE_CONTROL_H
 #define RSWAP_TEST_FAKE_CONTROL_H
 
-#include "control.h"
+#include "control/control.h"
 
 /* How many replies there were, and the last of them. */
 extern unsigned replies;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "admission.h"
+#include "session/admission.h"
 
 #define MANY (3 * ADMISSION_MAX)
 

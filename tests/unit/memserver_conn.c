@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "conn.h"
+#include "control/conn.h"
 
 static struct ev_loop *loop;
 static struct conn conn;

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "filelimit.h"
-#include "session.h"
+#include "session/session.h"
 #include "support.h"
 
 static struct config config = { .max_sessions = 256, .threads = 8 };

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "cgroup.h"
+#include "machine/cgroup.h"
 #include "host.h"
-#include "kernfile.h"
+#include "machine/kernfile.h"
 
 static const char meminfo[] = "MemTotal:       24560012 kB\n"
 			      "MemAvailable:   23000000 kB\n"

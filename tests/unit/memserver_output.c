@@ -1,12 +1,12 @@
 /* How many log lines peers may cause. */
-#include "output.h"
+#include "output/output.h"
 #include "support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
-#include "peerlimit.h"
+#include "output/peerlimit.h"
 
 #define FLOOD 1000
 

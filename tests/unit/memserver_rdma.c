@@ -1,11 +1,11 @@
 /* The memory server's RDMA lanes and registered slabs, over mocked verbs: what
  * a client is told when a call fails, and that nothing is left of it. */
 #include "fake_control.h"
-#include "grant.h"
-#include "lane_rdma.h"
+#include "grants/grant.h"
+#include "links/rdma.h"
 #include "mock_verbs.h"
-#include "server.h"
-#include "session.h"
+#include "server/server.h"
+#include "session/session.h"
 #include "support.h"
 
 #include <errno.h>

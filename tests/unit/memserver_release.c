@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "grant.h"
-#include "pressure.h"
-#include "release.h"
+#include "grants/grant.h"
+#include "server/pressure.h"
+#include "session/release.h"
 #include "session_server.h"
 #include "support.h"
 

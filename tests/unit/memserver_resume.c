@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "grant.h"
+#include "grants/grant.h"
 #include "session_server.h"
 
 static const struct net_text elsewhere = { "elsewhere" };

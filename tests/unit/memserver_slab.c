@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
-#include "slab.h"
+#include "slabs/slab.h"
 
 #define SLAB  (1ull << 20)
 #define SLABS 4

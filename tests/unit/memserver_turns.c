@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "grant.h"
-#include "release.h"
+#include "grants/grant.h"
+#include "session/release.h"
 #include "session_server.h"
 
 static int setup(void **state)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "list.h"
-#include "work.h"
+#include "loops/work.h"
 
 #define JOBS 1000
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "grant.h"
+#include "grants/grant.h"
 #include "support.h"
 
 struct config config;

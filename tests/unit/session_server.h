@@ -4,8 +4,8 @@
 #define RSWAP_TEST_SESSION_SERVER_H
 
 #include "fake_control.h"
-#include "server.h"
-#include "session.h"
+#include "server/server.h"
+#include "session/session.h"
 
 #define SLAB (1ull << 20)
 

@@ -13,8 +13,8 @@
 #include "ctlsock.h"
 #include "host.h"
 #include "log.h"
-#include "release.h"
-#include "session.h"
+#include "session/release.h"
+#include "session/session.h"
 
 /* `lock` protects wanted, answered and closed; the status thread asks, the main
  * loop answers, status_stop closes. */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server.h"
+#include "server/server.h"
 #include "wire.h"
 
 struct control;

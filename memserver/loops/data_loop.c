@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lane_tcp.h"
-#include "server.h"
+#include "links/tcp.h"
+#include "server/server.h"
 
 static void kick_cb(struct ev_loop *ev, ev_async *watcher, int events)
 {

@@ -5,15 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "admission.h"
+#include "session/admission.h"
 #include "config.h"
-#include "data_loop.h"
+#include "loops/data_loop.h"
 #include "list.h"
-#include "mail.h"
+#include "loops/mail.h"
 #include "net.h"
-#include "slab.h"
+#include "slabs/slab.h"
 #include "wire.h"
-#include "work.h"
+#include "loops/work.h"
 
 struct lane_rdma;
 struct status;

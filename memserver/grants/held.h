@@ -9,7 +9,7 @@
 #ifndef RSWAP_HELD_H
 #define RSWAP_HELD_H
 
-#include "session.h"
+#include "session/session.h"
 
 /* Lanes are looked at that often; so a lane has up to twice as long. */
 #define HELD_S 3

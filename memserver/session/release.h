@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server.h"
+#include "server/server.h"
 #include "session.h"
 
 enum release_drain {

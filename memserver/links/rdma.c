@@ -9,7 +9,7 @@
  * events.  After it nothing the client sent reaches memory any more.  Where the
  * device refuses, the lane is not gone: its session waits, and with it FENCED,
  * and destroying is tried again. */
-#include "lane_rdma.h"
+#include "rdma.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +18,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "grant.h"
-#include "lane_domain.h"
+#include "grants/grant.h"
+#include "domain.h"
 #include "log.h"
-#include "output.h"
-#include "server.h"
-#include "session.h"
+#include "output/output.h"
+#include "server/server.h"
+#include "session/session.h"
 #include "wire.h"
 
 #define BACKLOG 128

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "lane_rdma.h"
+#include "links/rdma.h"
 #include "log.h"
 #include "server.h"
 

@@ -1,4 +1,4 @@
-#include "lane_tcp.h"
+#include "tcp.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "data_loop.h"
-#include "held.h"
-#include "output.h"
-#include "server.h"
-#include "session.h"
-#include "slab.h"
+#include "loops/data_loop.h"
+#include "grants/held.h"
+#include "output/output.h"
+#include "server/server.h"
+#include "session/session.h"
+#include "slabs/slab.h"
 #include "wire.h"
 
 /* Small frames arrive many at a time in here; what a large WRITE has beyond it

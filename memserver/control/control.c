@@ -4,15 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "admission.h"
+#include "session/admission.h"
 #include "clock.h"
 #include "conn.h"
-#include "grant.h"
-#include "lane_tcp.h"
+#include "grants/grant.h"
+#include "links/tcp.h"
 #include "log.h"
-#include "output.h"
-#include "release.h"
-#include "session.h"
+#include "output/output.h"
+#include "session/release.h"
+#include "session/session.h"
 
 /* A connection has this long to say what it is: to join a lane, or to open or
  * resume a session. */

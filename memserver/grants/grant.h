@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "session.h"
+#include "session/session.h"
 
 /* Before the first session. */
 void handout_init(struct server *server);

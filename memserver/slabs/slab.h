@@ -32,7 +32,7 @@
 
 #include "error.h"
 #include "list.h"
-#include "work.h"
+#include "loops/work.h"
 
 struct slab_pool;
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "kernfile.h"
+#include "machine/kernfile.h"
 #include "log.h"
-#include "release.h"
+#include "session/release.h"
 
 /* The kernel's averages change every two seconds. */
 #define LOOK_S 2.0

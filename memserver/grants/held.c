@@ -1,7 +1,7 @@
 #include "held.h"
 
 #include "clock.h"
-#include "server.h"
+#include "server/server.h"
 
 static void stop_timer(struct session *session)
 {

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "control.h"
-#include "lane_rdma.h"
-#include "release.h"
-#include "server.h"
+#include "control/control.h"
+#include "links/rdma.h"
+#include "session/release.h"
+#include "server/server.h"
 
 /* Of one session, under way at a time. */
 #define GRANTS_MAX 1024

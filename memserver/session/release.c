@@ -1,7 +1,7 @@
 #include "release.h"
 
-#include "control.h"
-#include "grant.h"
+#include "control/control.h"
+#include "grants/grant.h"
 #include "log.h"
 
 /* The part of what is handed out that one request under pressure is for. */

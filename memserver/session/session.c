@@ -6,14 +6,14 @@
 #include <sys/random.h>
 
 #include "clock.h"
-#include "control.h"
-#include "grant.h"
-#include "held.h"
-#include "lane_rdma.h"
+#include "control/control.h"
+#include "grants/grant.h"
+#include "grants/held.h"
+#include "links/rdma.h"
 #include "log.h"
-#include "output.h"
+#include "output/output.h"
 #include "release.h"
-#include "server.h"
+#include "server/server.h"
 #include "size.h"
 
 static const char *transport_name(uint32_t transport)

@@ -11,7 +11,7 @@
 
 #include "error.h"
 #include "net.h"
-#include "slab.h"
+#include "slabs/slab.h"
 
 struct lane_domain;
 struct lane_rdma;

@@ -1,4 +1,4 @@
-#include "lane_domain.h"
+#include "domain.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -45,7 +45,7 @@
 
 #include "list.h"
 #include "net.h"
-#include "slab.h"
+#include "slabs/slab.h"
 #include "wire.h"
 
 /* Lanes of one session: what a client has for 256 requests at a time, and some

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control.h"
-#include "lane_rdma.h"
+#include "control/control.h"
+#include "links/rdma.h"
 #include "listen.h"
 #include "log.h"
-#include "output.h"
+#include "output/output.h"
 #include "pressure.h"
-#include "release.h"
-#include "session.h"
+#include "session/release.h"
+#include "session/session.h"
 
 /* Accepted at one go, before others have their turn. */
 #define ACCEPT_BATCH 16

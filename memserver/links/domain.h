@@ -7,7 +7,7 @@
 #include <infiniband/verbs.h>
 #include <stdatomic.h>
 
-#include "lane_rdma.h"
+#include "rdma.h"
 
 struct lane_domain {
 	atomic_uint users; /* the session, and each registered slab */
