@@ -298,66 +298,81 @@ static void take_client(struct serving *s)
 
 /* --- the loop --- */
 
-/* What to wait for, and until when. */
-static uint64_t fill_poll(const struct serving *s, struct pollfd *fds)
+/* What poll waits for.  Only open descriptors: poll refuses more entries than
+ * RLIMIT_NOFILE, and counts those without a descriptor too. */
+struct waiting {
+	struct pollfd fds[2 + CLIENTS_MAX]; /* stop, listen, clients */
+	struct client *clients[CLIENTS_MAX];
+	unsigned n_clients;
+	uint64_t until_ns;
+};
+
+static void fill_waiting(struct serving *s, struct waiting *w)
 {
-	uint64_t until_ns = clock_now_ns() + LONG_NS;
 	bool paused = s->paused_until_ns != 0;
 
-	fds[0] = (struct pollfd){ .fd = s->server->stop_fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = paused ? -1 : s->server->listen_fd,
-				  .events = POLLIN };
-	if (paused)
-		until_ns = s->paused_until_ns;
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		const struct client *c = &s->clients[i];
-
-		fds[2 + i] = (struct pollfd){ .fd = c->fd,
-					      .events = c->answer ? POLLOUT
-								  : POLLIN };
-		if (c->fd >= 0 && c->deadline_ns < until_ns)
-			until_ns = c->deadline_ns;
-	}
-	return until_ns;
-}
-
-static void serve_ready(struct serving *s, const struct pollfd *fds)
-{
+	w->fds[0] =
+		(struct pollfd){ .fd = s->server->stop_fd, .events = POLLIN };
+	w->fds[1] = (struct pollfd){ .fd = paused ? -1 : s->server->listen_fd,
+				     .events = POLLIN };
+	w->n_clients = 0;
+	w->until_ns = paused ? s->paused_until_ns : clock_now_ns() + LONG_NS;
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &s->clients[i];
+		short events = c->answer ? POLLOUT : POLLIN;
 
-		if (c->fd >= 0 && fds[2 + i].revents)
+		if (c->fd < 0)
+			continue;
+		w->fds[2 + w->n_clients] =
+			(struct pollfd){ .fd = c->fd, .events = events };
+		w->clients[w->n_clients++] = c;
+		if (c->deadline_ns < w->until_ns)
+			w->until_ns = c->deadline_ns;
+	}
+}
+
+static void wait_ready(struct waiting *w)
+{
+	unsigned n = 2 + w->n_clients;
+	int rc = net_poll(w->fds, n, w->until_ns);
+
+	/* then nothing of FDS is ready */
+	for (unsigned i = 0; rc && i < n; i++)
+		w->fds[i].revents = 0;
+	if (rc && rc != -ETIMEDOUT)
+		clock_sleep_ns(PAUSE_NS); /* and not again at once */
+}
+
+static void serve_ready(struct serving *s, const struct waiting *w)
+{
+	for (unsigned i = 0; i < w->n_clients; i++) {
+		struct client *c = w->clients[i];
+
+		if (w->fds[2 + i].revents)
 			serve_client(s, c);
-		else if (c->fd >= 0 && !clock_left_ns(c->deadline_ns))
+		else if (!clock_left_ns(c->deadline_ns))
 			drop(s, c);
 	}
 	if (s->paused_until_ns && !clock_left_ns(s->paused_until_ns))
 		s->paused_until_ns = 0;
-	if (fds[1].revents)
+	if (w->fds[1].revents)
 		take_client(s);
 }
 
 void ctlsock_serve(const struct ctlsock_server *server)
 {
 	struct serving s = { .server = server, .reserve_fd = -1 };
-	struct pollfd fds[2 + CLIENTS_MAX];
+	struct waiting w;
 
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		s.clients[i].fd = -1;
 	take_reserve(&s);
 	for (;;) {
-		uint64_t until_ns = fill_poll(&s, fds);
-
-		int rc = net_poll(fds, 2 + CLIENTS_MAX, until_ns);
-
-		/* then nothing of FDS is ready */
-		for (size_t i = 0; rc && i < 2 + CLIENTS_MAX; i++)
-			fds[i].revents = 0;
-		if (rc && rc != -ETIMEDOUT)
-			clock_sleep_ns(PAUSE_NS); /* and not again at once */
-		if (fds[0].revents)
+		fill_waiting(&s, &w);
+		wait_ready(&w);
+		if (w.fds[0].revents)
 			break;
-		serve_ready(&s, fds);
+		serve_ready(&s, &w);
 	}
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		if (s.clients[i].fd >= 0)

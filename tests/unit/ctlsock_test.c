@@ -257,25 +257,43 @@ static bool answer_without_files(const char *command, FILE *out, void *arg)
 	return answer(command, out, arg) || true;
 }
 
-/* A process of its own serves, and has not one descriptor after the first
- * answer. */
-static void a_process_without_files_answers(void **state)
+/* A process of its own serves, with ANSWER. */
+static pid_t serve_in_process(ctlsock_answer *how)
 {
-	char value[16];
-	int silent[3], status;
 	pid_t pid;
 
-	(void)state;
 	listen_here();
-	machine.answer = answer_without_files;
+	machine.answer = how;
 	pid = fork();
 	if (pid == 0) {
 		ctlsock_serve(&machine);
 		_exit(0);
 	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void end_process(pid_t pid)
+{
+	int status;
+
+	eventfd_write(machine.stop_fd, 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	stop_listening();
+}
+
+/* The process has not one descriptor after the first answer. */
+static void a_process_without_files_answers(void **state)
+{
+	char value[16];
+	int silent[3];
+	pid_t pid = serve_in_process(answer_without_files);
+
+	(void)state;
 	for (int i = 0; i < 5; i++)
 		assert_string_equal(ask("status"), "state fine\n");
-	/* the reserve is in somebody's hands */
+	/* one of these has the reserve */
 	for (size_t i = 0; i < COUNT(silent); i++)
 		silent[i] = connect_silently();
 	assert_non_null(
@@ -284,10 +302,27 @@ static void a_process_without_files_answers(void **state)
 	assert_true(strtoul(value, NULL, 10) < 100);
 	for (size_t i = 0; i < COUNT(silent); i++)
 		close(silent[i]);
-	eventfd_write(machine.stop_fd, 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	stop_listening();
+	end_process(pid);
+}
+
+static bool answer_with_few_files(const char *command, FILE *out, void *arg)
+{
+	struct rlimit limit = { 16, 16 };
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return answer(command, out, arg);
+}
+
+/* poll refuses more entries than the process may have descriptors, also entries
+ * without a descriptor. */
+static void a_process_with_few_files_answers(void **state)
+{
+	pid_t pid = serve_in_process(answer_with_few_files);
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_string_equal(ask("status"), "state fine\n");
+	end_process(pid);
 }
 
 static int make_dir(void **state)
@@ -310,8 +345,9 @@ int main(void)
 #define TEST(f)	  cmocka_unit_test_setup_teardown(f, start, stop)
 #define PLUGIN(f) cmocka_unit_test_setup_teardown(f, start_with_buffer, stop)
 	const struct CMUnitTest tests[] = {
-		/* first: it forks, and no thread has been there yet */
+		/* first: these fork, and no thread has been there yet */
 		cmocka_unit_test(a_process_without_files_answers),
+		cmocka_unit_test(a_process_with_few_files_answers),
 		TEST(answers_one_line),
 		TEST(a_silent_client_holds_up_nobody),
 		TEST(many_silent_clients_hold_up_nobody),
