@@ -1,7 +1,8 @@
 #include "doctor.h"
 
-#include <errno.h>
+#include <cap-ng.h>
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -11,8 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <linux/capability.h>
 
 #include "clock.h"
 #include "ctlsock.h"
@@ -40,21 +39,6 @@ static bool read_line(const char *path, char *line, size_t size)
 	if (ok)
 		line[strcspn(line, "\n")] = '\0';
 	return ok;
-}
-
-static bool have_cap(unsigned cap)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	uint64_t caps = 0;
-	char line[256];
-
-	while (f && fgets(line, sizeof line, f)) {
-		if (sscanf(line, "CapEff: %" SCNx64, &caps) == 1)
-			break;
-	}
-	if (f)
-		fclose(f);
-	return caps >> cap & 1;
 }
 
 /* --- modules --- */
@@ -178,7 +162,7 @@ void doctor_limits(void)
 	struct rlimit limit = { 0, 0 };
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	if (have_cap(CAP_IPC_LOCK))
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK))
 		doctor_tell(FOUND_OK, "locked memory", NULL,
 			    "no limit (CAP_IPC_LOCK)");
 	else if (limit.rlim_max == RLIM_INFINITY)
@@ -190,7 +174,7 @@ void doctor_limits(void)
 			    "LimitMEMLOCK=infinity)",
 			    "at most %" PRIu64 " KiB",
 			    (uint64_t)limit.rlim_max / 1024);
-	if (have_cap(CAP_SYS_RESOURCE))
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_RESOURCE))
 		doctor_tell(FOUND_OK, "OOM score", NULL, "can be lowered");
 	else
 		doctor_tell(FOUND_WARN, "OOM score", "grant CAP_SYS_RESOURCE",

@@ -1,15 +1,14 @@
 #include "host.h"
 
+#include <cap-ng.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "machine/cgroup.h"
@@ -152,19 +151,6 @@ void host_check_memory(const struct config *config)
 			  size_format(config->memory_bytes).text, why.text);
 }
 
-static bool can_lock_without_limit(void)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &
-	       CAP_TO_MASK(CAP_IPC_LOCK);
-}
-
 bool host_check_memlock(const struct config *config, struct error *why)
 {
 	uint64_t needed_bytes = config->memory_bytes;
@@ -174,7 +160,8 @@ bool host_check_memlock(const struct config *config, struct error *why)
 		needed_bytes += RDMA_EXTRA_BYTES;
 	if (config->transport == CONFIG_TCP && config->hugepages)
 		return true; /* never paged out, and not counted */
-	if (can_lock_without_limit() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) ||
+	    getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
 	    limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed_bytes)
 		return true;
 	error_set(why,
