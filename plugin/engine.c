@@ -50,11 +50,9 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	struct net_text text = net_name_format(&config->servers[i]);
 	struct wire_welcome *welcome = &welcomes[i];
 	struct error inner;
-	int rc = session_probe(&config->servers[i], deadline_ns, welcome,
-			       &inner);
+	int rc = session_probe(&config->servers[i], config->transport,
+			       deadline_ns, welcome, &inner);
 
-	if (!rc && !session_can_use(welcome, config->transport, &inner))
-		rc = -EPROTONOSUPPORT;
 	if (rc) {
 		error_set(why, "server=%s: %s", text.text, inner.text);
 		return rc;

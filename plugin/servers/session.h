@@ -28,8 +28,10 @@ void session_ask_to_stop(struct server *server);
 /* Says BYE, closes all links and ends the thread, within a few seconds. */
 void session_stop(struct server *server);
 
-/* Asks the server of NAME for its WELCOME, and leaves. */
-int session_probe(const struct net_name *name, uint64_t deadline_ns,
+/* Asks the server of NAME for its WELCOME, at the first of its addresses where
+ * this machine can use TRANSPORT (NULL: any), and leaves. */
+int session_probe(const struct net_name *name,
+		  const struct transport_ops *transport, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why);
 
 /* Whether this machine can use TRANSPORT (NULL: any) with a server that sent

@@ -24,8 +24,23 @@ static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
 	return rc;
 }
 
-/* Asks all addresses in turn, until a server sends WELCOME. */
-int session_probe(const struct net_name *name, uint64_t deadline_ns,
+bool session_can_use(const struct wire_welcome *welcome,
+		     const struct transport_ops *transport, struct error *why)
+{
+	if (!transport)
+		return true; /* every server takes TCP lanes or says so */
+	if (!(welcome->transports & transport->wire_bit)) {
+		error_set(why, "the server does not offer transport=%s",
+			  transport->name);
+		return false;
+	}
+	return transport->available(why);
+}
+
+/* Asks all addresses in turn: an address may be reached, and not have the
+ * transport. */
+int session_probe(const struct net_name *name,
+		  const struct transport_ops *transport, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why)
 {
 	struct net_addrs addrs;
@@ -40,23 +55,12 @@ int session_probe(const struct net_name *name, uint64_t deadline_ns,
 		rc = fd < 0 ? fd : hello(fd, turn_ns, welcome, why);
 		if (fd >= 0)
 			close(fd);
+		if (!rc && !session_can_use(welcome, transport, why))
+			rc = -EPROTONOSUPPORT;
 		if (!rc)
 			break;
 	}
 	return rc;
-}
-
-bool session_can_use(const struct wire_welcome *welcome,
-		     const struct transport_ops *transport, struct error *why)
-{
-	if (!transport)
-		return true; /* every server takes TCP lanes or says so */
-	if (!(welcome->transports & transport->wire_bit)) {
-		error_set(why, "the server does not offer transport=%s",
-			  transport->name);
-		return false;
-	}
-	return transport->available(why);
 }
 
 /* In slices: a session that is to stop does not wait for a silent network. */

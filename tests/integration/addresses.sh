@@ -41,9 +41,9 @@ serve() {
 	port[$name]=$(head -n 1 "$dir/$name.port")
 }
 
-# swaps NAME SERVER: a plugin comes through to SERVER, and ends
+# swaps NAME SERVER [KEY=VALUE...]: a plugin comes through to SERVER, and ends
 swaps() {
-	start_plugin "$1" "$2" size=8M lanes=2
+	start_plugin "$@" size=8M lanes=2
 	expect_req "$1" ok write:0:4096:3
 	expect_req "$1" ok "check:0:4096:3"
 	stop "$1" || fail "$1: exit status $?"
@@ -64,6 +64,20 @@ for address in 127.0.0.2 127.0.0.3; do
 	stop s || fail "s: exit status $?"
 	say "twin, where only $address answers"
 done
+
+# --- one of two does not offer the transport ---
+
+first=$(getent ahostsv4 twin | awk '$2 == "STREAM" { print $1; exit }')
+second=127.0.0.$((5 - ${first##*.}))
+serve s "$second:0"
+perl "$(dirname "$0")/fake-server.pl" rdma "$first" "${port[s]}" \
+	>"$dir/fake.port" 2>"$dir/fake.log" &
+pid[fake]=$!
+expect 10 test -s "$dir/fake.port"
+swaps p "twin:${port[s]}" transport=tcp
+say "twin, where $first has no TCP"
+stop fake KILL || true
+stop s || fail "s: exit status $?"
 
 # --- all are listened at ---
 
@@ -136,7 +150,6 @@ for address in 127.0.0.2 127.0.0.3; do
 done
 start_plugin p "twin:${port[r]}" size=8M lanes=2 timeout=40
 expect_req p ok write:0:4096:3
-first=$(getent ahostsv4 twin | awk '$2 == "STREAM" { print $1; exit }')
 say "the way over $first ends"
 stop "proxy.$first" KILL || true
 expect_req p ok "check:0:4096:3"
