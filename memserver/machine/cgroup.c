@@ -276,14 +276,6 @@ int cgroup_open(bool *seen, struct error *why)
 	return err;
 }
 
-void cgroup_close(void)
-{
-	pthread_mutex_lock(&lock);
-	close_levels();
-	close_file(&self_fd);
-	pthread_mutex_unlock(&lock);
-}
-
 /* --- looking --- */
 
 static int read_bytes(int fd, uint64_t *bytes)

@@ -34,7 +34,6 @@ struct cgroup_room {
  * tells the two apart from a group that was found.  0 or a negative errno with
  * WHY.  Main thread, before any other. */
 int cgroup_open(bool *seen, struct error *why);
-void cgroup_close(void);
 
 /* What the groups allow now.  Follows a process that was moved to another
  * group. 0, or a negative errno with WHY where it cannot be told.  Any thread.

@@ -163,16 +163,3 @@ int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
 		return 0;
 	return wait_until(map, page, deadline_ns, is_free);
 }
-
-uint64_t pagemap_run(const struct pagemap *map, uint64_t page, uint64_t n)
-{
-	enum page_state first;
-	uint64_t i;
-
-	if (n == 0)
-		return 0;
-	first = pagemap_get(map, page);
-	for (i = 1; i < n && pagemap_get(map, page + i) == first; i++)
-		;
-	return i;
-}

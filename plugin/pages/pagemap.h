@@ -163,8 +163,4 @@ int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
 /* PRESENT pages of the N from PAGE become LOST.  Returns how many did. */
 int64_t pagemap_lose(struct pagemap *map, uint64_t page, uint64_t n);
 
-/* How many of at most N pages from PAGE have the same state as the first: at
- * least 1 for N above 0. */
-uint64_t pagemap_run(const struct pagemap *map, uint64_t page, uint64_t n);
-
 #endif

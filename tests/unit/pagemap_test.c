@@ -26,7 +26,6 @@ static void all_pages_begin_absent(void **state)
 	assert_int_equal(map.pages, PAGES);
 	for (uint64_t i = 0; i < PAGES; i++)
 		assert_int_equal(pagemap_get(&map, i), PAGE_ABSENT);
-	assert_int_equal(pagemap_run(&map, 0, PAGES), PAGES);
 }
 
 static void set_tells_how_many_became_or_ceased_to_be_present(void **state)
@@ -74,18 +73,6 @@ static void a_lost_page_comes_back_by_a_write_or_a_trim(void **state)
 	assert_int_equal(pagemap_get(&map, 0), PAGE_PRESENT);
 	assert_int_equal(pagemap_get(&map, 1), PAGE_ABSENT);
 	assert_int_equal(pagemap_get(&map, 3), PAGE_LOST);
-}
-
-static void a_run_ends_where_the_state_changes(void **state)
-{
-	(void)state;
-	pagemap_set(&map, 10, 5, PAGE_PRESENT);
-	assert_int_equal(pagemap_run(&map, 0, PAGES), 10);
-	assert_int_equal(pagemap_run(&map, 0, 4), 4);
-	assert_int_equal(pagemap_run(&map, 10, PAGES - 10), 5);
-	assert_int_equal(pagemap_run(&map, 14, PAGES - 14), 1);
-	assert_int_equal(pagemap_run(&map, 15, PAGES - 15), PAGES - 15);
-	assert_int_equal(pagemap_run(&map, 0, 0), 0);
 }
 
 static void nothing_set_is_nothing_changed(void **state)
@@ -311,7 +298,6 @@ int main(void)
 		with_map(set_touches_only_its_range),
 		with_map(only_present_pages_are_lost),
 		with_map(a_lost_page_comes_back_by_a_write_or_a_trim),
-		with_map(a_run_ends_where_the_state_changes),
 		with_map(nothing_set_is_nothing_changed),
 		with_map(any_number_of_changes_is_seen),
 		with_map(who_owns_a_page_may_leave_that_out),

@@ -33,23 +33,10 @@ static void copies_decode(const struct redundancy *r, const uint32_t *indexes,
 	copy(pages, shares[0], n_pages);
 }
 
-static void copies_reconstruct(const struct redundancy *r,
-			       const uint32_t *indexes,
-			       const uint8_t *const *shares, uint32_t n_pages,
-			       uint32_t index, uint8_t *share)
-{
-	(void)r;
-	(void)indexes;
-	(void)index;
-	copy(share, shares[0], n_pages);
-}
-
 static const struct redundancy_ops copies_ops = {
-	.name = "copies",
 	.destroy = copies_destroy,
 	.encode = copies_encode,
 	.decode = copies_decode,
-	.reconstruct = copies_reconstruct,
 };
 
 int redundancy_create_copies(struct redundancy *r, uint32_t n,

@@ -36,8 +36,6 @@ struct redundancy;
 struct rs_tables;
 
 struct redundancy_ops {
-	const char *name; /* "copies", "reed-solomon" */
-
 	void (*destroy)(struct redundancy *r);
 
 	/* Makes the shares of N_PAGES at PAGES (4096 bytes each, one after the
@@ -53,12 +51,6 @@ struct redundancy_ops {
 	void (*decode)(const struct redundancy *r, const uint32_t *indexes,
 		       const uint8_t *const *shares, uint32_t n_pages,
 		       uint8_t *pages);
-
-	/* Makes the share of INDEX from NEED shares of other shard indexes, as
-	 * encode would make it: n_pages * unit_bytes. */
-	void (*reconstruct)(const struct redundancy *r, const uint32_t *indexes,
-			    const uint8_t *const *shares, uint32_t n_pages,
-			    uint32_t index, uint8_t *share);
 };
 
 struct redundancy {
@@ -85,10 +77,10 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 			 struct error *why);
 void redundancy_destroy(struct redundancy *r);
 
-/* Encodes two known pages, decodes them from every set of NEED shares, and
- * reconstructs every share that is missing from a set.  This proves that all
- * tables of later calls are right, on this processor and with this ISA-L.  It
- * does not prove that memory and processor stay right: checksums are for that.
+/* Encodes two known pages, and decodes them from every set of NEED shares. This
+ * proves that all tables of later calls are right, on this processor and with
+ * this ISA-L.  It does not prove that memory and processor stay right:
+ * checksums are for that.
  *
  * There are at most 495 sets (8+4) with 4 missing shares each: some 2 ms, and
  * under 0.1 s where ISA-L has no vector instructions.  Allocates while it runs.
@@ -112,15 +104,6 @@ static inline void redundancy_decode(const struct redundancy *r,
 				     uint32_t n_pages, uint8_t *pages)
 {
 	r->ops->decode(r, indexes, shares, n_pages, pages);
-}
-
-static inline void redundancy_reconstruct(const struct redundancy *r,
-					  const uint32_t *indexes,
-					  const uint8_t *const *shares,
-					  uint32_t n_pages, uint32_t index,
-					  uint8_t *share)
-{
-	r->ops->reconstruct(r, indexes, shares, n_pages, index, share);
 }
 
 #endif

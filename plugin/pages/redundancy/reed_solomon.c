@@ -2,7 +2,7 @@
  *
  * Row r of the Cauchy matrix times the K pieces of a page is the chunk of shard
  * index r; the first K rows are the identity.  Any K rows have an inverse.  So
- * for any set of K chunks at hand, each of the M other chunks is a fixed
+ * for any set of K chunks at hand, each data chunk that is missing is a fixed
  * combination of them.  These combinations are made at create for every set, as
  * the tables that ISA-L multiplies with.
  *
@@ -10,9 +10,8 @@
  * depends on the processor how they are laid out.  So a call of ec_encode_data
  * gets all tables of one call of ec_init_tables, never a part of them, and
  * never tables of two calls.  Encoding has tables for all M parity chunks
- * together.  Each missing shard index of each set has tables of its own, so
- * that decoding makes the missing data chunks one by one, and a reconstruction
- * makes one.
+ * together.  Each missing data chunk of each set has tables of its own, and
+ * decoding makes these chunks one by one.
  */
 #include "redundancy.h"
 
@@ -29,11 +28,13 @@
 /* Vector instructions take whole blocks of this many bytes. */
 #define CHUNK_ALIGN 64u
 
-/* K shard indexes at hand, ascending, and the M others, ascending. */
+/* K shard indexes at hand, ascending, and the indexes of data chunks that are
+ * not among them, ascending: M at most. */
 struct index_set {
 	uint8_t at_hand[REDUNDANCY_MAX_DATA];
 	uint8_t missing[REDUNDANCY_MAX_PARITY];
-	uint8_t *tables; /* of the M missing indexes, a call's for each */
+	uint8_t n_missing;
+	uint8_t *tables; /* of the missing indexes, a call's for each */
 };
 
 struct rs_tables {
@@ -48,16 +49,16 @@ struct rs_tables {
 
 /* --- at create --- */
 
-static void fill_index_set(struct index_set *set, uint32_t mask,
+static void fill_index_set(struct index_set *set, uint32_t mask, uint32_t k,
 			   uint32_t shards)
 {
-	uint32_t at_hand = 0, missing = 0;
+	uint32_t at_hand = 0;
 
 	for (uint32_t index = 0; index < shards; index++) {
 		if (mask & 1u << index)
 			set->at_hand[at_hand++] = (uint8_t)index;
-		else
-			set->missing[missing++] = (uint8_t)index;
+		else if (index < k)
+			set->missing[set->n_missing++] = (uint8_t)index;
 	}
 }
 
@@ -77,7 +78,7 @@ static void combine_index(const uint8_t *matrix, const uint8_t *inverse,
 }
 
 static int fill_tables(const struct rs_tables *t, const struct index_set *set,
-		       const uint8_t *matrix, uint32_t k, uint32_t m)
+		       const uint8_t *matrix, uint32_t k)
 {
 	uint8_t shard[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
 	uint8_t inverse[REDUNDANCY_MAX_DATA * REDUNDANCY_MAX_DATA];
@@ -87,7 +88,7 @@ static int fill_tables(const struct rs_tables *t, const struct index_set *set,
 		memcpy(shard + i * k, matrix + set->at_hand[i] * k, k);
 	if (gf_invert_matrix(shard, inverse, (int)k))
 		return -EINVAL;
-	for (uint32_t i = 0; i < m; i++) {
+	for (uint32_t i = 0; i < set->n_missing; i++) {
 		combine_index(matrix, inverse, k, set->missing[i],
 			      coefficients);
 		ec_init_tables((int)k, 1, coefficients,
@@ -118,9 +119,9 @@ static int fill_sets(struct rs_tables *t, uint32_t k, uint32_t m)
 
 		if ((uint32_t)__builtin_popcount(mask) != k)
 			continue;
-		fill_index_set(set, mask, shards);
+		fill_index_set(set, mask, k, shards);
 		set->tables = t->encode + (size_t)(n + 1) * m * t->index_bytes;
-		rc = fill_tables(t, set, matrix, k, m);
+		rc = fill_tables(t, set, matrix, k);
 		if (rc)
 			return rc;
 		t->set_of[mask] = (uint16_t)n++;
@@ -180,8 +181,8 @@ static void sort_shares(const struct redundancy *r, const uint32_t *indexes,
 		by_index[indexes[i]] = shares[i];
 }
 
-/* Makes BYTES of the chunk of SET's missing shard index number MISSING.  ISA-L
- * takes pointers to what it only reads without const. */
+/* Makes BYTES of SET's missing data chunk number MISSING.  ISA-L takes pointers
+ * to what it only reads without const. */
 static void multiply(const struct redundancy *r, const struct index_set *set,
 		     uint32_t missing, uint8_t **from, uint8_t *to,
 		     uint32_t bytes)
@@ -221,14 +222,13 @@ static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 		       all + r->need);
 }
 
-/* Makes the missing data chunks of one page: those of the N_MISSING first
- * missing shard indexes of SET. */
+/* Makes the missing data chunks of one page. */
 static void recover_page(const struct redundancy *r,
-			 const struct index_set *set, uint32_t n_missing,
-			 uint8_t **from, uint8_t *page)
+			 const struct index_set *set, uint8_t **from,
+			 uint8_t *page)
 {
 	/* The last data chunk's padding has no room in the page. */
-	for (uint32_t i = 0; i < n_missing; i++) {
+	for (uint32_t i = 0; i < set->n_missing; i++) {
 		uint32_t index = set->missing[i];
 
 		multiply(r, set, i, from, page + index * r->unit_bytes,
@@ -243,12 +243,8 @@ static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
 	const struct index_set *set = find_set(r, indexes);
 	const uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint8_t *from[REDUNDANCY_MAX_DATA];
-	uint32_t n_missing = 0;
 
 	sort_shares(r, indexes, shares, by_index);
-	while (n_missing < r->shards - r->need &&
-	       set->missing[n_missing] < r->need)
-		n_missing++;
 	for (uint32_t i = 0; i < n_pages; i++) {
 		uint8_t *page = pages + (size_t)i * PAGE_BYTES;
 		size_t at = (size_t)i * r->unit_bytes;
@@ -261,26 +257,8 @@ static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
 				memcpy(page + index * r->unit_bytes, from[j],
 				       index_bytes(r, index));
 		}
-		if (n_missing)
-			recover_page(r, set, n_missing, from, page);
+		recover_page(r, set, from, page);
 	}
-}
-
-static void rs_reconstruct(const struct redundancy *r, const uint32_t *indexes,
-			   const uint8_t *const *shares, uint32_t n_pages,
-			   uint32_t index, uint8_t *share)
-{
-	const struct index_set *set = find_set(r, indexes);
-	const uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
-	uint8_t *from[REDUNDANCY_MAX_DATA];
-	uint32_t missing = 0;
-
-	sort_shares(r, indexes, shares, by_index);
-	for (uint32_t j = 0; j < r->need; j++)
-		from[j] = (uint8_t *)(uintptr_t)by_index[set->at_hand[j]];
-	while (set->missing[missing] != index)
-		missing++;
-	multiply(r, set, missing, from, share, n_pages * r->unit_bytes);
 }
 
 static void rs_destroy(struct redundancy *r)
@@ -289,11 +267,9 @@ static void rs_destroy(struct redundancy *r)
 }
 
 static const struct redundancy_ops rs_ops = {
-	.name = "reed-solomon",
 	.destroy = rs_destroy,
 	.encode = rs_encode,
 	.decode = rs_decode,
-	.reconstruct = rs_reconstruct,
 };
 
 int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
@@ -327,8 +303,8 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->unit_bytes;
 	rc = fill_sets(r->rs, k, m);
 	if (rc)
-		error_set(why, "%u+%u shares: a set of rows has no inverse", k,
-			  m);
+		error_set(why, "%u+%u shares: a set of shards has no inverse",
+			  k, m);
 	else
 		rc = redundancy_prove(r, why);
 	if (rc)
