@@ -8,7 +8,6 @@
 #include "clock.h"
 #include "io/transfer.h"
 #include "log.h"
-#include "pages/crc32c.h"
 #include "repair/repair.h"
 #include "servers/session.h"
 #include "size.h"
@@ -254,19 +253,6 @@ static uint64_t attempt_ns(const struct engine *engine)
 	return ns;
 }
 
-static int create_checksums(struct engine *engine, uint64_t pages,
-			    struct error *why)
-{
-	uint64_t took_ns[CRC32C_WAYS];
-
-	crc32c_choose(took_ns);
-	for (int i = 0; i < CRC32C_WAYS; i++)
-		log_debug("checksum of a page by %s: %" PRIu64 " ns",
-			  crc32c_ways[i].name, took_ns[i]);
-	log_debug("checksums of pages: by %s", crc32c_chosen()->name);
-	return checksums_create(&engine->checksums, pages, why);
-}
-
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct error *why)
@@ -287,7 +273,7 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	geometry = slab_geometry(slab_bytes, engine->redundancy.unit_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
 	if (!rc && config->checksum)
-		rc = create_checksums(engine, pages, why);
+		rc = checksums_create(&engine->checksums, pages, why);
 	if (!rc)
 		/* one more shard than there are shard indexes, for one that
 		 * moves */
