@@ -13,6 +13,7 @@
 #include "ctlsock.h"
 #include "detach.h"
 #include "ended.h"
+#include "keys.h"
 #include "nbddev.h"
 #include "nbdkit.h"
 #include "net.h"
@@ -27,14 +28,11 @@
 #define LOCK_NS (30 * NS_PER_S)
 
 static struct attach args = {
-	.transport = "auto",
-	.lanes = 16,
 	.connections = 2,
-	.timeout_s = TIMES_TIMEOUT_S,
 	.priority = ATTACH_PRIORITY,
 };
 
-static const struct option_spec options[] = {
+static const struct option_spec own_options[] = {
 	{ .name = "size",
 	  .metavar = "SIZE",
 	  .kind = OPTION_SIZE,
@@ -52,19 +50,6 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "name for detach and status (default: nbdN)",
 	  .out.text = &args.name },
-	{ .name = "transport",
-	  .metavar = "auto|rdma|tcp",
-	  .kind = OPTION_CHOICE,
-	  .choices = "auto|rdma|tcp",
-	  .help = "how pages travel (default auto)",
-	  .out.text = &args.transport },
-	{ .name = "lanes",
-	  .metavar = "N",
-	  .kind = OPTION_NUMBER,
-	  .help = "requests on the way at a time (default 16)",
-	  .min = 1,
-	  .max = 256,
-	  .out.number = &args.lanes },
 	{ .name = "connections",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
@@ -72,57 +57,6 @@ static const struct option_spec options[] = {
 	  .min = 1,
 	  .max = 16,
 	  .out.number = &args.connections },
-	{ .name = "timeout",
-	  .metavar = "SECONDS",
-	  .kind = OPTION_NUMBER,
-	  .help = "deadline of a request (default 90)",
-	  .min = 1,
-	  .max = 600,
-	  .out.number = &args.timeout_s },
-	{ .name = "replicas",
-	  .metavar = "N",
-	  .kind = OPTION_NUMBER,
-	  .help = "copies of each page, each on another SERVER",
-	  .min = 1,
-	  .max = 4,
-	  .out.number = &args.replicas },
-	{ .name = "redundancy",
-	  .metavar = "K+M",
-	  .kind = OPTION_TEXT,
-	  .help = "instead: K shares of each page and M of parity",
-	  .out.text = &args.redundancy },
-	{ .name = "checksum",
-	  .metavar = "on|off",
-	  .kind = OPTION_CHOICE,
-	  .choices = "on|off",
-	  .help = "check what is read (default on)",
-	  .out.text = &args.checksum },
-	{ .name = "fallback",
-	  .metavar = "PATH",
-	  .kind = OPTION_TEXT,
-	  .help = "file or disk for what no server has room for",
-	  .out.text = &args.fallback },
-	{ .name = "fallback-size",
-	  .metavar = "SIZE",
-	  .kind = OPTION_SIZE,
-	  .help = "how much of it",
-	  .min = 1 << 20,
-	  .max = 64ull << 40,
-	  .out.number = &args.fallback_bytes },
-	{ .name = "repair-rate",
-	  .metavar = "SIZE",
-	  .kind = OPTION_SIZE,
-	  .help = "bytes a second to repair with (default 128M)",
-	  .min = 1 << 20,
-	  .max = 64ull << 40,
-	  .out.number = &args.repair_bytes_per_s },
-	{ .name = "repair-after",
-	  .metavar = "SECONDS",
-	  .kind = OPTION_NUMBER,
-	  .help = "a server may be away so long (default 10)",
-	  .min = 1,
-	  .max = 3600,
-	  .out.number = &args.repair_after_s },
 	{ .name = "priority",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
@@ -135,16 +69,16 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "the plugin, or its name (default rswap)",
 	  .out.text = &args.plugin },
-	{ .name = "strict",
-	  .kind = OPTION_FLAG,
-	  .help = "refuse to run without every swap safety setting",
-	  .out.flag = &args.strict },
 	{ .name = "foreground",
 	  .kind = OPTION_FLAG,
 	  .help = "stay, and detach on Ctrl-C or SIGTERM",
 	  .out.flag = &args.foreground },
-	{ .name = NULL },
 };
+
+#define N_OWN (sizeof own_options / sizeof own_options[0])
+
+/* These, one for each key of the plugin that is passed on, and an end. */
+static struct option_spec options[N_OWN + KEYS + 1];
 
 static const struct usage usage = {
 	.synopsis = "attach SERVER... --size=SIZE [OPTION]...",
@@ -153,14 +87,37 @@ static const struct usage usage = {
 	.options = options,
 };
 
+static void fill_options(void)
+{
+	struct option_spec *o = options + N_OWN;
+
+	memcpy(options, own_options, sizeof own_options);
+	for (int id = 0; id < KEYS; id++) {
+		const struct key *key = &keys[id];
+
+		if (key->attach == KEY_NO_OPTION)
+			continue;
+		*o++ = (struct option_spec){
+			.name = key->name,
+			.metavar =
+				key->attach == KEY_FLAG ? NULL : key->metavar,
+			.help = key->help,
+			.kind = OPTION_KEY,
+			.key = key,
+			.out.text = &args.keys[id],
+		};
+	}
+}
+
 /* nbdkit runs in the root directory, where a relative path means another file.
  */
 static void check_fallback(void)
 {
-	if (args.fallback && args.fallback[0] != '/')
+	const char *path = args.keys[KEY_FALLBACK];
+
+	if (path && path[0] != '/')
 		options_die(&usage,
-			    "--fallback=%s: allowed is an absolute path",
-			    args.fallback);
+			    "--fallback=%s: allowed is an absolute path", path);
 }
 
 static void check_servers(void)
@@ -320,10 +277,13 @@ static int stay(void)
 int cmd_attach(int argc, char **argv)
 {
 	args.plugin = nbdkit_default_plugin();
+	fill_options();
 	args.n_servers = options_parse(&usage, argc, argv);
 	args.servers = argv;
 	check_args();
 	args.plugin = plugin_path(args.plugin);
+	args.lanes = key_number(KEY_LANES, args.keys[KEY_LANES]);
+	args.timeout_s = key_number(KEY_TIMEOUT, args.keys[KEY_TIMEOUT]);
 	if (geteuid() != 0)
 		options_die(&usage, "only root can attach a swap device");
 	run_catch_signals();

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "keys.h"
 #include "statedir.h"
 
 #define ATTACH_SERVERS_MAX 64
@@ -23,20 +24,14 @@ struct attach {
 	const char *device; /* NULL: a free one */
 	const char *name;   /* NULL: the device's */
 	const char *plugin;
-	const char *transport;
-	uint64_t lanes;
+	const char *keys[KEYS]; /* the plugin's, as given, or NULL */
 	uint64_t connections;
-	uint64_t timeout_s;
-	uint64_t replicas;	/* 0: as the plugin has it, and so on */
-	const char *redundancy; /* K+M, or NULL */
-	const char *checksum;	/* on or off, or NULL */
-	const char *fallback;	/* an absolute path, or NULL */
-	uint64_t fallback_bytes;
-	uint64_t repair_bytes_per_s;
-	uint64_t repair_after_s;
 	uint64_t priority;
-	bool strict;
 	bool foreground;
+
+	/* of keys, or the plugin's defaults */
+	uint64_t lanes;
+	uint64_t timeout_s;
 
 	/* made by the steps */
 	int lock_fd;	     /* statedir_lock of the name, until the end */

@@ -175,22 +175,12 @@ add_arg(struct plugin_args *args, const char *format, ...)
 
 /* Only what was asked for: the plugin has defaults of its own, and knows what
  * goes together. */
-static void redundancy_args(const struct attach *a, struct plugin_args *args)
+static void key_args(const struct attach *a, struct plugin_args *args)
 {
-	if (a->replicas)
-		add_arg(args, "replicas=%" PRIu64, a->replicas);
-	if (a->redundancy)
-		add_arg(args, "redundancy=%s", a->redundancy);
-	if (a->checksum)
-		add_arg(args, "checksum=%s", a->checksum);
-	if (a->fallback)
-		add_arg(args, "fallback=%s", a->fallback);
-	if (a->fallback_bytes)
-		add_arg(args, "fallback-size=%" PRIu64, a->fallback_bytes);
-	if (a->repair_bytes_per_s)
-		add_arg(args, "repair-rate=%" PRIu64, a->repair_bytes_per_s);
-	if (a->repair_after_s)
-		add_arg(args, "repair-after=%" PRIu64, a->repair_after_s);
+	for (int id = 0; id < KEYS; id++) {
+		if (a->keys[id])
+			add_arg(args, "%s=%s", keys[id].name, a->keys[id]);
+	}
 }
 
 static void plugin_args(const struct attach *a, struct plugin_args *args)
@@ -211,14 +201,9 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 	for (int i = 0; i < a->n_servers; i++)
 		add_arg(args, "server=%s", a->servers[i]);
 	add_arg(args, "size=%s", size_format(a->size_bytes).text);
-	add_arg(args, "transport=%s", a->transport);
-	add_arg(args, "lanes=%" PRIu64, a->lanes);
-	add_arg(args, "timeout=%" PRIu64, a->timeout_s);
 	add_arg(args, "control=%s",
 		statedir_path(a->state.name, "control.sock").text);
-	redundancy_args(a, args);
-	if (a->strict)
-		add_arg(args, "strict=1");
+	key_args(a, args);
 }
 
 /* Also waits for it: a plugin that doesn't come up leaves nothing to undo but

@@ -30,6 +30,8 @@ static void print_range(const struct option_spec *o)
 	else if (o->kind == OPTION_SIZE)
 		printf(", %s to %s", size_format(o->min).text,
 		       size_format(o->max).text);
+	else if (o->kind == OPTION_KEY && o->metavar)
+		fputs(key_range(o->key).text, stdout);
 }
 
 static void print_help(const struct usage *usage)
@@ -99,6 +101,17 @@ static void take_size(const struct usage *usage, const struct option_spec *o,
 	*o->out.number = bytes;
 }
 
+static void take_key(const struct usage *usage, const struct option_spec *o,
+		     const char *value)
+{
+	uint64_t number;
+
+	if (!key_parse(o->key, value, &number))
+		options_die(usage, "--%s=%s: allowed is %s", o->name, value,
+			    key_allowed(o->key).text);
+	*o->out.text = value;
+}
+
 static void take_value(const struct usage *usage, const struct option_spec *o,
 		       const char *value)
 {
@@ -130,6 +143,9 @@ static void take_value(const struct usage *usage, const struct option_spec *o,
 	case OPTION_SIZE:
 		take_size(usage, o, value);
 		return;
+	case OPTION_KEY:
+		take_key(usage, o, value ? value : "on");
+		return;
 	}
 }
 
@@ -149,7 +165,7 @@ static int take_option(const struct usage *usage, char **arg)
 	}
 	if (!is_long || !o)
 		no_such_option(usage, *arg);
-	if (o->kind == OPTION_FLAG) {
+	if (!o->metavar) {
 		if (value)
 			options_die(usage,
 				    "%s: allowed is --%s without a "

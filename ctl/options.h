@@ -7,12 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "keys.h"
+
 enum option_kind {
 	OPTION_FLAG,   /* bool: given or not */
 	OPTION_TEXT,   /* const char *: anything but nothing */
 	OPTION_CHOICE, /* const char *: one of choices */
 	OPTION_NUMBER, /* uint64_t: decimal, min to max */
 	OPTION_SIZE,   /* uint64_t: bytes, with K, M, G or T, min to max */
+	OPTION_KEY,    /* const char *: what a key of the plugin allows; "on"
+			* without metavar */
 };
 
 struct option_spec {
@@ -22,6 +26,7 @@ struct option_spec {
 	enum option_kind kind;
 	const char *choices; /* OPTION_CHOICE: "auto|rdma|tcp" */
 	uint64_t min, max;
+	const struct key *key; /* OPTION_KEY */
 	/* Where the value goes, typed as its kind says; untouched when the
 	 * option isn't given. Texts point into argv. */
 	union {

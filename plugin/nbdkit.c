@@ -30,11 +30,7 @@
 #define HEAP_BYTES_PER_LANE (256u << 10)
 #define HEAP_BYTES	    (2u << 20)
 
-static struct config config = {
-	.spin_auto = true,
-	.engine = { .checksum = true,
-		    .repair_bytes_per_s = CONFIG_REPAIR_BYTES_PER_S },
-};
+static struct config config;
 static struct engine engine;
 static struct safety safety;
 static struct status_server status_server;
@@ -65,6 +61,7 @@ static void log_line(enum log_level level, const char *line)
 static void rswap_load(void)
 {
 	log_to(log_line);
+	config_fill_help();
 	safety_prepare();
 }
 
@@ -80,14 +77,14 @@ static int rswap_config_complete(void)
 
 static void rswap_dump_plugin(void)
 {
+	char names[256];
 	struct error why;
 
+	keys_names(" ", names, sizeof names);
 	printf("rswap_version=%s\n", RSWAP_VERSION);
 	printf("rswap_protocol=%d\n", WIRE_VERSION);
 	printf("rswap_page_bytes=%u\n", PAGE_BYTES);
-	printf("rswap_keys=server size transport lanes spin timeout control "
-	       "replicas redundancy checksum fallback fallback-size "
-	       "repair-rate strict\n");
+	printf("rswap_keys=%s\n", names);
 	printf("rswap_transports=");
 	for (size_t i = 0; i < WIRE_TRANSPORTS; i++)
 		printf("%s%s", i ? " " : "", transports[i]->name);

@@ -5,9 +5,7 @@
 #include <stdbool.h>
 
 #include "engine.h"
-
-/* The default of repair-rate. */
-#define CONFIG_REPAIR_BYTES_PER_S (UINT64_C(128) << 20)
+#include "keys.h"
 
 struct config {
 	struct engine_config engine;
@@ -15,14 +13,18 @@ struct config {
 	char *fallback_path;
 	bool strict; /* swap safety that is refused is fatal */
 	bool spin_auto;
+	bool given[KEYS];
 };
 
-/* What nbdkit --help prints of the plugin. */
-extern const char config_help[];
+/* The text that nbdkit --help prints of the plugin.  Empty before
+ * config_fill_help. */
+extern char config_help[];
+void config_fill_help(void);
 
 /* One key=value.  0, or -1 after one line through nbdkit_error. */
 int config_key(struct config *config, const char *key, const char *value);
-/* After the last key: defaults, and what only shows together. */
+/* After the last key: checks that keys go together, and sets the defaults of
+ * the keys that were not given. */
 int config_complete(struct config *config);
 void config_free(struct config *config);
 

@@ -49,12 +49,20 @@ done
 compare "rswap-memserver" "$("$memserver" --help | help_options)" \
 	"$(man_options <"$man/rswap-memserver.pod")"
 
-# "[server=]HOST[:PORT]  ..." and =item B<server=>I<HOST[:PORT]>
-compare "nbdkit-rswap-plugin" \
-	"$(nbdkit "$plugin" --help |
-		sed -nE 's/^ *\[?([a-z]+)=.*/\1/p' | sort -u)" \
-	"$(sed -nE 's/^=item B<([a-z]+)=>.*/\1/p' \
+# "server=HOST[:PORT]  ..." and =item B<server=>I<HOST[:PORT]>
+help_keys() {
+	nbdkit "$plugin" --help | sed -nE 's/^ *([a-z-]+)=.*/\1/p' | sort -u
+}
+compare "nbdkit-rswap-plugin" "$(help_keys)" \
+	"$(sed -nE 's/^=item B<([a-z-]+)=>.*/\1/p' \
 		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
+for key in $(help_keys); do
+	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -q -e "\<$key=" && continue
+	# [server=]HOST[:PORT]
+	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -qF "[$key=]" && continue
+	echo "nbdkit-rswap-plugin(1): $key= isn't in the synopsis"
+	failed=1
+done
 
 # Those that take a number or a size: "x" is neither, so nothing is started.
 number_options() {
@@ -93,7 +101,7 @@ for option in $("$ctl" attach --help | number_options); do
 		< <(section rswapctl "=head2 attach")
 done
 for key in $(nbdkit "$plugin" --help |
-	sed -nE 's/^ *([a-z]+)=.*(N|SECONDS|MICROSECONDS)\>.*/\1/p'); do
+	sed -nE 's/^ *([a-z-]+)=(\S*\|)?(N|SIZE|SECONDS|MICROSECONDS) .*/\1/p'); do
 	said=$(timeout 10 nbdkit "$plugin" server=localhost size=1G \
 		"$key=x" 2>&1) || true
 	range "$key=" "$said" "$(nbdkit "$plugin" --help)" \

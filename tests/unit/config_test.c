@@ -150,11 +150,11 @@ static void a_wrong_value_is_told_with_what_is_allowed(void **state)
 		{ "size", "4097", "multiple of 4096" },
 		{ "size", "-4096", "multiple of 4096" },
 		{ "size", "64GB", "multiple of 4096" },
-		{ "size", "1025T", "at most 1024T" },
-		{ "size", "99999999999999999999", "at most 1024T" },
-		{ "transport", "", "auto, rdma or tcp" },
-		{ "transport", "TCP", "auto, rdma or tcp" },
-		{ "transport", "roce", "auto, rdma or tcp" },
+		{ "size", "1025T", "to 1024T" },
+		{ "size", "99999999999999999999", "to 1024T" },
+		{ "transport", "", "auto|rdma|tcp" },
+		{ "transport", "TCP", "auto|rdma|tcp" },
+		{ "transport", "roce", "auto|rdma|tcp" },
 		{ "lanes", "", "1 to 256" },
 		{ "lanes", "0", "1 to 256" },
 		{ "lanes", "257", "1 to 256" },
@@ -218,7 +218,7 @@ static void copies_and_shares_are_taken(void **state)
 	assert_int_equal(config.engine.repair_after_ns, 3600 * NS_PER_S);
 	take("repair-rate", "0");
 	assert_int_equal(config.engine.repair_bytes_per_s, 0);
-	refuse("repair-rate", "4K", "at least 1M");
+	refuse("repair-rate", "4K", "from 1M");
 	refuse("repair-after", "0", "1 to 3600");
 	refuse("repair-after", "3601", "1 to 3600");
 	refuse("repair-after", "1m", "1 to 3600");
@@ -261,11 +261,9 @@ static void a_fallback_goes_with_copies_only(void **state)
 	assert_string_equal(config.engine.fallback, "/cwd/spill");
 	assert_int_equal(config.engine.fallback_bytes, UINT64_C(2) << 30);
 	take("redundancy", "2+1");
-	config.engine.copies = 0;
 	assert_int_equal(config_complete(&config), -1);
 	assert_contains(message, "fallback=/cwd/spill and redundancy=2+1");
-	config.engine.data = 0;
-	config.engine.fallback = NULL;
+	config.given[KEY_REDUNDANCY] = config.given[KEY_FALLBACK] = false;
 	assert_int_equal(config_complete(&config), -1);
 	assert_contains(message, "fallback-size is given without fallback");
 	refuse("fallback", "", "path");
@@ -280,16 +278,9 @@ static void an_empty_control_path_is_told_in_one_message(void **state)
 
 static void an_unknown_key_is_told_with_those_that_exist(void **state)
 {
-	static const char *const keys[] = {
-		"server",     "size",	  "transport",	 "lanes",
-		"spin",	      "timeout",  "control",	 "replicas",
-		"redundancy", "checksum", "repair-rate", "repair-after",
-		"strict"
-	};
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(keys); i++)
-		refuse("sever", "10.0.0.1", keys[i]);
+	for (int id = 0; id < KEYS; id++)
+		refuse("sever", "10.0.0.1", keys[id].name);
 	refuse("", "", "no such key");
 }
 
@@ -316,7 +307,7 @@ static void a_missing_key_is_told_with_an_example(void **state)
 	assert_int_equal(config_complete(&config), -1);
 	assert_int_equal(messages, 1);
 	assert_contains(message, "server=HOST[:PORT]");
-	config.engine.size_bytes = 0;
+	config.given[KEY_SIZE] = false;
 	messages = 0;
 	take("server", "memory1");
 	assert_int_equal(config_complete(&config), -1);
@@ -326,15 +317,55 @@ static void a_missing_key_is_told_with_an_example(void **state)
 
 static void the_help_names_every_key(void **state)
 {
-	static const char *const keys[] = {
-		"server=",     "size=",	    "transport=",   "lanes=",
-		"spin=",       "timeout=",  "control=",	    "replicas=",
-		"redundancy=", "checksum=", "repair-rate=", "strict="
-	};
+	char line[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(keys); i++)
-		assert_contains(config_help, keys[i]);
+	config_fill_help();
+	for (int id = 0; id < KEYS; id++) {
+		snprintf(line, sizeof line, "%s=%s", keys[id].name,
+			 keys[id].metavar);
+		assert_contains(config_help, line);
+		assert_contains(config_help, keys[id].help);
+		assert_contains(config_help, key_range(&keys[id]).text);
+	}
+}
+
+/* Otherwise a default would be the number 0, or nothing. */
+static void every_default_is_allowed(void **state)
+{
+	uint64_t number;
+
+	(void)state;
+	for (int id = 0; id < KEYS; id++) {
+		if (keys[id].preset)
+			assert_true(
+				key_parse(&keys[id], keys[id].preset, &number));
+	}
+}
+
+static void what_is_not_given_has_its_default(void **state)
+{
+	(void)state;
+	give_servers(1);
+	assert_int_equal(config_complete(&config), 0);
+	assert_true(config.engine.checksum);
+	assert_true(config.spin_auto);
+	assert_int_equal(config.engine.copies, 1);
+	assert_int_equal(config.engine.data, 0);
+	assert_int_equal(config.engine.repair_bytes_per_s, 128 << 20);
+}
+
+static void what_is_given_stays(void **state)
+{
+	(void)state;
+	give_servers(1);
+	take("checksum", "0");
+	take("spin", "7");
+	take("repair-rate", "0");
+	assert_int_equal(config_complete(&config), 0);
+	assert_false(config.engine.checksum);
+	assert_int_equal(config.engine.spin_ns, 7000);
+	assert_int_equal(config.engine.repair_bytes_per_s, 0);
 }
 
 #define with_config(test)                                                      \
@@ -359,6 +390,9 @@ int main(void)
 		with_config(the_last_control_path_holds),
 		with_config(a_missing_key_is_told_with_an_example),
 		with_config(the_help_names_every_key),
+		with_config(every_default_is_allowed),
+		with_config(what_is_not_given_has_its_default),
+		with_config(what_is_given_stays),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
