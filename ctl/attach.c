@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,8 @@
 
 /* How long a detach takes from the end of nbdkit to its own. */
 #define LOCK_NS (30 * NS_PER_S)
+/* How often a wait looks whether a signal came. */
+#define LOOK_NS (200 * NS_PER_MS)
 
 static struct attach args = {
 	.connections = 2,
@@ -252,16 +256,16 @@ static bool was_detached(void)
 /* Until a signal asks for the end, or nbdkit makes one. */
 static int stay(void)
 {
+	int pidfd = pidfd_open(args.state.pid, 0);
 	struct error why;
 	int status;
 
 	printf("%s stays until Ctrl-C\n", args.state.name);
 	while (!run_interrupted()) {
-		if (waitpid(args.state.pid, &status, WNOHANG) !=
-		    args.state.pid) {
-			run_pause(200);
+		/* not for ever: a signal may come right before */
+		net_wait(pidfd, POLLIN, clock_now_ns() + LOOK_NS);
+		if (waitpid(args.state.pid, &status, WNOHANG) != args.state.pid)
 			continue;
-		}
 		if (was_detached())
 			return EXIT_OK;
 		ended_explain(status, &why);

@@ -148,7 +148,7 @@ static uint64_t threads_per_connection(const struct attach *a)
 #define PLUGIN_ARGS_MAX (ATTACH_SERVERS_MAX + 32)
 
 struct plugin_args {
-	char *argv[PLUGIN_ARGS_MAX];
+	const char *argv[PLUGIN_ARGS_MAX];
 	char text[PLUGIN_ARGS_MAX * 32 + 300 * ATTACH_SERVERS_MAX];
 	size_t have;
 	int argc;

@@ -33,13 +33,10 @@ static int set_up(struct nbd_handle *h)
 	return nbd_set_request_structured_replies(h, false);
 }
 
-static int handshake(struct nbd_handle *h, const char *path,
-		     uint64_t deadline_ns, struct error *why)
+/* While libnbd connects, or ends what it has begun. */
+static int wait_while_connecting(struct nbd_handle *h, uint64_t deadline_ns,
+				 struct error *why)
 {
-	if (set_up(h) < 0 || nbd_aio_connect_unix(h, path) < 0) {
-		failed(why);
-		return -1;
-	}
 	while (nbd_aio_is_connecting(h)) {
 		if (run_interrupted() || !clock_left_ns(deadline_ns)) {
 			error_set(why, "%s",
@@ -54,10 +51,53 @@ static int handshake(struct nbd_handle *h, const char *path,
 			return -1;
 		}
 	}
-	if (nbd_aio_is_ready(h))
+	return 0;
+}
+
+static int handshake(struct nbd_handle *h, const char *path,
+		     uint64_t deadline_ns, struct error *why)
+{
+	if (set_up(h) < 0 || nbd_aio_connect_unix(h, path) < 0) {
+		failed(why);
+		return -1;
+	}
+	if (wait_while_connecting(h, deadline_ns, why) < 0)
+		return -1;
+	if (nbd_aio_is_ready(h) || nbd_aio_is_negotiating(h))
 		return 0;
 	error_set(why, "nbdkit hangs up during the handshake");
 	return -1;
+}
+
+/* Says good-bye as the protocol wants it, so that nbdkit has nothing to
+ * complain of. */
+static int greet(struct nbd_handle *h, const char *path, uint64_t deadline_ns,
+		 struct error *why)
+{
+	if (nbd_set_opt_mode(h, true) < 0) {
+		failed(why);
+		return -1;
+	}
+	if (handshake(h, path, deadline_ns, why) < 0)
+		return -1;
+	/* an old server does not negotiate */
+	if (nbd_aio_is_negotiating(h) && nbd_aio_opt_abort(h) == 0)
+		wait_while_connecting(h, deadline_ns, why);
+	return 0;
+}
+
+int nbdexport_greet(const char *path, uint64_t deadline_ns, struct error *why)
+{
+	struct nbd_handle *h = nbd_create();
+	int err;
+
+	if (!h) {
+		failed(why);
+		return -1;
+	}
+	err = greet(h, path, deadline_ns, why);
+	nbd_close(h);
+	return err;
 }
 
 /* Each is asked by a call of its own: 1, 0, or -1 with nothing connected. */

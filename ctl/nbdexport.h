@@ -1,5 +1,5 @@
-/* Connections to nbdkit for the kernel: the handshake is made here, by libnbd;
- * what comes after it is the kernel's. */
+/* Connections to nbdkit for the kernel: libnbd makes the handshake here, and
+ * the kernel sends the requests. */
 #ifndef RSWAPCTL_NBDEXPORT_H
 #define RSWAPCTL_NBDEXPORT_H
 
@@ -19,6 +19,10 @@ struct nbdexport {
  * a signal (run.h).  0; or -1, and then nothing is open. */
 int nbdexport_open(const char *path, int n, struct nbdexport *export,
 		   uint64_t deadline_ns, struct error *why);
+
+/* Waits for the greeting of an NBD server on the Unix socket PATH, and leaves.
+ * 0 or -1, also on a signal. */
+int nbdexport_greet(const char *path, uint64_t deadline_ns, struct error *why);
 
 /* Closes this process's descriptors.  Connections that the kernel has taken
  * remain. */

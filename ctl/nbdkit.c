@@ -1,6 +1,5 @@
 #include "nbdkit.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,18 +8,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "clock.h"
 #include "ended.h"
+#include "nbdexport.h"
 #include "net.h"
 #include "run.h"
 
 /* nbdkit makes threads with the default stack, and a locked one is locked from
  * top to bottom: 8 MiB of it for each request in flight. */
 #define STACK_BYTES (256u << 10)
+
+/* Between two looks whether nbdkit has its socket. */
+#define RETRY_NS (20 * NS_PER_MS)
+/* How long a killed nbdkit is waited for. */
+#define KILL_NS (2 * NS_PER_S)
 
 /* Beside this program, where the prefix of both is one that nbdkit does not
  * look into: PREFIX/sbin/rswapctl, PREFIX/lib/nbdkit/plugins.  NULL: not there,
@@ -52,106 +59,72 @@ const char *nbdkit_default_plugin(void)
 	return plugin ? plugin : "rswap";
 }
 
-/* What may be refused (containers); the plugin tells what it is short of. */
-static void set_limits(void)
+/* What nbdkit inherits from rswapctl.  Each may be refused (containers); the
+ * plugin tells what it is short of. */
+struct inherited {
+	struct rlimit stack, memlock;
+	char oom_score_adj[16];
+};
+
+static void write_oom_score_adj(const char *text)
 {
-	struct rlimit stack = { STACK_BYTES, STACK_BYTES };
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-	setrlimit(RLIMIT_STACK, &stack);
+	if (fd < 0)
+		return;
+	if (write(fd, text, strlen(text)) < 0)
+		fprintf(stderr, "rswapctl: oom_score_adj: %s\n",
+			strerror(errno));
+	close(fd);
+}
+
+/* posix_spawn cannot set these in the child, so rswapctl has them until
+ * give_back.  Of the stack only the soft limit, which glibc goes by: the hard
+ * one could not be raised again everywhere.  The main thread's own stack does
+ * not grow meanwhile. */
+static void set_inherited(struct inherited *was)
+{
+	struct rlimit stack, unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	FILE *f = fopen("/proc/self/oom_score_adj", "re");
+
+	if (!f || !fgets(was->oom_score_adj, sizeof was->oom_score_adj, f))
+		was->oom_score_adj[0] = '\0';
+	if (f)
+		fclose(f);
+	getrlimit(RLIMIT_STACK, &was->stack);
+	getrlimit(RLIMIT_MEMLOCK, &was->memlock);
+	stack = (struct rlimit){ STACK_BYTES, was->stack.rlim_max };
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	/* if nbdkit is killed, everything that is swapped out is lost */
-	if (fd >= 0) {
-		if (write(fd, "-1000", 5) < 0)
-			fprintf(stderr, "rswapctl: oom_score_adj: %s\n",
-				strerror(errno));
-		close(fd);
-	}
+	write_oom_score_adj("-1000");
 	/* each arena of glibc's is 64 MiB of address space to be locked */
 	setenv("MALLOC_ARENA_MAX", "1", 1);
+	setrlimit(RLIMIT_STACK, &stack);
 }
 
-/* In the child: never returns. */
-static void exec_nbdkit(char *const argv[], const char *log, int fail_fd)
+static void give_back(const struct inherited *was)
 {
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	ssize_t n;
-
-	/* out of reach of the terminal's Ctrl-C and hang-up */
-	setsid();
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	dup2(null_fd, STDIN_FILENO);
-	if (log) {
-		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			      0600);
-
-		dup2(null_fd, STDOUT_FILENO);
-		dup2(fd, STDERR_FILENO);
-	}
-	if (chdir("/") == 0)
-		set_limits();
-	execvp(argv[0], argv);
-	n = write(fail_fd, &errno, sizeof errno);
-	_exit(n < 0 ? 126 : 127);
+	setrlimit(RLIMIT_STACK, &was->stack);
+	setrlimit(RLIMIT_MEMLOCK, &was->memlock);
+	if (was->oom_score_adj[0])
+		write_oom_score_adj(was->oom_score_adj);
 }
 
-pid_t nbdkit_start(char *const argv[], const char *log, struct error *why)
+pid_t nbdkit_start(const char *const argv[], const char *log, struct error *why)
 {
-	int fail[2];
-	int err = 0;
+	const struct child_spec spec = {
+		.argv = argv,
+		.output_fd = -1,
+		.log = log,
+		.daemon = true,
+	};
+	struct inherited was;
 	pid_t pid;
 
-	if (pipe2(fail, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-		error_set(why, "nbdkit can't be started: %s", strerror(errno));
-		return -1;
-	}
-	if (pid == 0)
-		exec_nbdkit(argv, log, fail[1]);
-	close(fail[1]);
-	if (read(fail[0], &err, sizeof err) != sizeof err)
-		err = 0;
-	close(fail[0]);
-	if (err) {
-		waitpid(pid, NULL, 0);
-		error_set(why, "nbdkit: %s",
-			  err == ENOENT ? "not installed" : strerror(err));
-		return -1;
-	}
+	set_inherited(&was);
+	pid = child_start(&spec, why);
+	give_back(&was);
 	return pid;
-}
-
-/* Takes the greeting, and says good-bye as the protocol wants it, so that
- * nbdkit has nothing to complain of. */
-static int greet(int fd, uint64_t deadline_ns)
-{
-	struct {
-		uint64_t magic, option_magic;
-		uint16_t flags;
-	} __attribute__((packed)) greeting;
-	struct {
-		uint32_t flags;
-		uint64_t magic;
-		uint32_t option, bytes;
-	} __attribute__((packed)) leave = {
-		.flags = htobe32(1),			 /* fixed newstyle */
-		.magic = htobe64(0x49484156454f5054ull), /* IHAVEOPT */
-		.option = htobe32(2),			 /* ABORT */
-	};
-	uint8_t ack[20];
-	int err = net_recv_all(fd, &greeting, sizeof greeting, deadline_ns);
-
-	if (err)
-		return err;
-	if (be64toh(greeting.magic) != 0x4e42444d41474943ull) /* NBDMAGIC */
-		return -EPROTO;
-	err = net_send_all(fd, &leave, sizeof leave, deadline_ns);
-	/* an old server may just hang up */
-	if (!err)
-		net_recv_all(fd, ack, sizeof ack, deadline_ns);
-	return err;
 }
 
 /* Whether nbdkit has ended; also when it isn't our child.  STATUS is set where
@@ -167,35 +140,21 @@ static bool has_ended(pid_t pid, int *status)
 	return true;
 }
 
-/* Waits on a socket on which nothing has been sent yet, while nbdkit lives. */
-static int wait_greeting(pid_t pid, int fd, uint64_t deadline_ns, int *status)
+/* Waits a little for the end of nbdkit. */
+static void pause_while_alive(int pidfd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	while (poll(&p, 1, 100) <= 0) {
-		if (has_ended(pid, status) || run_interrupted() ||
-		    !clock_left_ns(deadline_ns))
-			return -ETIMEDOUT;
-	}
-	return greet(fd, deadline_ns);
+	net_wait(pidfd, POLLIN, clock_now_ns() + RETRY_NS);
 }
 
 int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 		      struct error *why)
 {
+	int pidfd = pidfd_open(pid, 0);
 	int status = ENDED_UNKNOWN;
+	struct error ignored;
+	int err;
 
-	for (;;) {
-		struct error ignored;
-		int fd = net_connect_unix(socket, &ignored);
-		int err = fd;
-
-		if (fd >= 0) {
-			err = wait_greeting(pid, fd, deadline_ns, &status);
-			close(fd);
-		}
-		if (!err)
-			return 0;
+	while ((err = nbdexport_greet(socket, deadline_ns, &ignored))) {
 		if (has_ended(pid, &status))
 			ended_explain(status, why);
 		else if (run_interrupted())
@@ -206,25 +165,29 @@ int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 				  "within its deadline",
 				  socket);
 		else {
-			run_pause(20);
+			pause_while_alive(pidfd);
 			continue;
 		}
-		return -1;
+		break;
 	}
+	if (pidfd >= 0)
+		close(pidfd);
+	return err;
 }
 
 bool nbdkit_stop(pid_t pid, uint64_t deadline_ns)
 {
+	int pidfd = pidfd_open(pid, 0);
 	int ignored;
 
-	kill(pid, SIGTERM);
-	while (!has_ended(pid, &ignored) && clock_left_ns(deadline_ns))
-		run_pause(20);
-	if (has_ended(pid, &ignored))
-		return true;
-	kill(pid, SIGKILL);
-	for (int i = 0; i < 100 && !has_ended(pid, &ignored); i++)
-		run_pause(20);
+	if (pidfd < 0)
+		return has_ended(pid, &ignored);
+	pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
+	if (net_wait(pidfd, POLLIN, deadline_ns)) {
+		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		net_wait(pidfd, POLLIN, clock_now_ns() + KILL_NS);
+	}
+	close(pidfd);
 	return has_ended(pid, &ignored);
 }
 

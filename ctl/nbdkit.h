@@ -15,7 +15,8 @@ const char *nbdkit_default_plugin(void);
 /* Starts ARGV in a session of its own, with the limits and the environment that
  * swapping needs.  Standard error goes to the file LOG, or where rswapctl's
  * goes if LOG is NULL.  The pid, or -1. */
-pid_t nbdkit_start(char *const argv[], const char *log, struct error *why);
+pid_t nbdkit_start(const char *const argv[], const char *log,
+		   struct error *why);
 
 /* Waits until nbdkit answers on its socket as an NBD server does, which is when
  * the plugin is ready too.  0 or -1: it exited, or the deadline passed. */

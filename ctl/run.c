@@ -8,10 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "clock.h"
+#include "net.h"
+
+/* How often a wait looks whether a signal came. */
+#define LOOK_MS 100
+/* How long a killed tool is waited for. */
+#define KILL_NS NS_PER_S
 
 static volatile sig_atomic_t interrupted;
 
@@ -76,50 +84,24 @@ bool run_find(const char *name, char *where, size_t size)
 	return false;
 }
 
-/* In the child: never returns. Errors travel back over FAIL_FD. */
-static void exec_tool(const char *const argv[], int out_fd, int fail_fd)
-{
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	ssize_t n;
-
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	dup2(null_fd, STDIN_FILENO);
-	dup2(out_fd, STDOUT_FILENO);
-	dup2(out_fd, STDERR_FILENO);
-	/* execvp's prototype is older than const; it changes nothing */
-	execvp(argv[0], (char *const *)argv);
-	n = write(fail_fd, &errno, sizeof errno);
-	_exit(n < 0 ? 126 : 127);
-}
-
 /* Starts the tool; *OUT_FD is the end to read its output from. */
 static pid_t start_tool(const char *const argv[], int *out_fd,
 			struct error *why)
 {
-	int out[2], fail[2];
-	int err = 0;
+	struct child_spec spec = { .argv = argv };
+	int out[2];
 	pid_t pid;
 
-	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(fail, O_CLOEXEC) < 0 ||
-	    (pid = fork()) < 0) {
+	if (pipe2(out, O_CLOEXEC) < 0) {
 		error_set(why, "%s: can't be started: %s", argv[0],
 			  strerror(errno));
 		return -1;
 	}
-	if (pid == 0)
-		exec_tool(argv, out[1], fail[1]);
+	spec.output_fd = out[1];
+	pid = child_start(&spec, why);
 	close(out[1]);
-	close(fail[1]);
-	if (read(fail[0], &err, sizeof err) != sizeof err)
-		err = 0;
-	close(fail[0]);
-	if (err) {
-		waitpid(pid, NULL, 0);
+	if (pid < 0) {
 		close(out[0]);
-		error_set(why, "%s: %s", argv[0],
-			  err == ENOENT ? "not installed" : strerror(err));
 		return -1;
 	}
 	*out_fd = out[0];
@@ -150,33 +132,46 @@ static void tail_add(struct tail *tail, const char *bytes, size_t n)
 	tail->text[tail->have] = '\0';
 }
 
-static void drain(int fd, struct tail *tail)
+/* False at the end of the output. */
+static bool drain(int fd, struct tail *tail)
 {
 	char bytes[1024];
 	ssize_t n;
 
 	while ((n = read(fd, bytes, sizeof bytes)) > 0)
 		tail_add(tail, bytes, (size_t)n);
+	return n < 0;
 }
 
-/* Waits for the tool's end rather than for the end of its output: what it left
- * running may hold that open. */
-static bool wait_tool(pid_t pid, int out_fd, struct tail *tail,
+/* Waits for the tool's end rather than for the end of its output: a process
+ * that the tool left running may hold the output open. */
+static bool wait_tool(pid_t pid, int pidfd, int out_fd, struct tail *tail,
 		      uint64_t deadline_ns, int *status)
 {
+	struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
+				 { .fd = out_fd, .events = POLLIN } };
+
 	for (;;) {
-		struct pollfd p = { .fd = out_fd, .events = POLLIN };
 		pid_t done = waitpid(pid, status, WNOHANG);
 
-		drain(out_fd, tail);
+		if (!drain(out_fd, tail))
+			fds[1].fd = -1;
 		if (done == pid)
 			return true;
 		if (interrupted || !clock_left_ns(deadline_ns))
 			return false;
-		/* a closed pipe is always ready: then just look again */
-		if (poll(&p, 1, 10) > 0 && !(p.revents & POLLIN))
-			run_pause(10);
+		/* not longer: a signal may come right before */
+		poll(fds, 2, LOOK_MS);
 	}
+}
+
+/* Not for ever: a process that waits in the kernel (mkswap on a dead device)
+ * dies only when the kernel's wait ends. */
+static void kill_tool(pid_t pid, int pidfd)
+{
+	kill(pid, SIGKILL);
+	net_wait(pidfd, POLLIN, clock_now_ns() + KILL_NS);
+	waitpid(pid, NULL, WNOHANG);
 }
 
 int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
@@ -185,27 +180,29 @@ int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
 	struct tail tail = { .text = output, .size = size };
 	int out_fd = -1;
 	int status = 0;
+	bool ended;
 	pid_t pid;
+	int pidfd;
 
 	if (output)
 		*output = '\0';
 	pid = start_tool(argv, &out_fd, why);
 	if (pid < 0)
 		return -1;
-	if (!wait_tool(pid, out_fd, &tail, deadline_ns, &status)) {
-		kill(pid, SIGKILL);
-		/* not for ever: a process in the kernel's hands (mkswap on a
-		 * dead device) dies only when the kernel lets go of it */
-		for (int i = 0; i < 100 && waitpid(pid, NULL, WNOHANG) == 0;
-		     i++)
-			run_pause(10);
-		close(out_fd);
+	/* without a pidfd the end is seen a little later */
+	pidfd = pidfd_open(pid, 0);
+	ended = wait_tool(pid, pidfd, out_fd, &tail, deadline_ns, &status);
+	if (!ended)
+		kill_tool(pid, pidfd);
+	close(out_fd);
+	if (pidfd >= 0)
+		close(pidfd);
+	if (!ended) {
 		error_set(why, "%s: %s", argv[0],
 			  interrupted ? "interrupted"
 				      : "not done within its deadline");
 		return -1;
 	}
-	close(out_fd);
 	if (WIFSIGNALED(status)) {
 		error_set(why, "%s: killed by signal %d", argv[0],
 			  WTERMSIG(status));

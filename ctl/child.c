@@ -1,0 +1,89 @@
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set_output(const struct child_spec *spec,
+		      posix_spawn_file_actions_t *files)
+{
+	int rc = posix_spawn_file_actions_adddup2(files, spec->output_fd,
+						  STDOUT_FILENO);
+
+	return rc ? rc
+		  : posix_spawn_file_actions_adddup2(files, spec->output_fd,
+						     STDERR_FILENO);
+}
+
+static int set_log(const struct child_spec *spec,
+		   posix_spawn_file_actions_t *files)
+{
+	int rc = posix_spawn_file_actions_adddup2(files, STDIN_FILENO,
+						  STDOUT_FILENO);
+
+	return rc ? rc
+		  : posix_spawn_file_actions_addopen(
+			    files, STDERR_FILENO, spec->log,
+			    O_WRONLY | O_CREAT | O_APPEND, 0600);
+}
+
+static int set_files(const struct child_spec *spec,
+		     posix_spawn_file_actions_t *files)
+{
+	int rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO,
+						  "/dev/null", O_RDWR, 0);
+
+	if (!rc && spec->output_fd >= 0)
+		rc = set_output(spec, files);
+	if (!rc && spec->log)
+		rc = set_log(spec, files);
+	/* after the log, whose path may be relative */
+	if (!rc && spec->daemon)
+		rc = posix_spawn_file_actions_addchdir_np(files, "/");
+	return rc;
+}
+
+static int set_attributes(const struct child_spec *spec,
+			  posix_spawnattr_t *attr)
+{
+	short flags = POSIX_SPAWN_SETSIGDEF;
+	sigset_t caught;
+	int rc;
+
+	sigemptyset(&caught);
+	sigaddset(&caught, SIGINT);
+	sigaddset(&caught, SIGTERM);
+	sigaddset(&caught, SIGHUP);
+	if (spec->daemon)
+		flags |= POSIX_SPAWN_SETSID;
+	rc = posix_spawnattr_setsigdefault(attr, &caught);
+	return rc ? rc : posix_spawnattr_setflags(attr, flags);
+}
+
+pid_t child_start(const struct child_spec *spec, struct error *why)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	pid_t pid = -1;
+	int rc;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&attr);
+	rc = set_files(spec, &files);
+	if (!rc)
+		rc = set_attributes(spec, &attr);
+	/* the prototype is older than const; argv is not changed */
+	if (!rc)
+		rc = posix_spawnp(&pid, spec->argv[0], &files, &attr,
+				  (char *const *)spec->argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&files);
+	if (!rc)
+		return pid;
+	error_set(why, "%s: %s", spec->argv[0],
+		  rc == ENOENT ? "not installed" : strerror(rc));
+	return -1;
+}
