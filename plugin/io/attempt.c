@@ -3,35 +3,25 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "transfer.h"
+#include "wait.h"
 
-uint64_t attempt_until(const struct engine *engine, uint64_t deadline_ns)
+uint64_t attempt_until(const struct io *io)
 {
-	uint64_t until_ns = clock_tick_ns() + engine->attempt_ns;
+	uint64_t until_ns = clock_tick_ns() + io->engine->attempt_ns;
 
-	return until_ns < deadline_ns ? until_ns : deadline_ns;
-}
-
-void attempt_wait_all(struct lane *lane, uint64_t deadline_ns)
-{
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
-		struct channel *channel = lane->channels[t];
-
-		if (set->submitted > 0)
-			channel->ops->wait(channel, set->xfers, set->submitted,
-					   deadline_ns);
-	}
+	return until_ns < io->deadline_ns ? until_ns : io->deadline_ns;
 }
 
 /* Whether the largest read might not find room beside what is in flight. */
-static bool is_short_of_room(const struct engine *engine,
-			     const struct lane *lane)
+static bool is_short_of_room(const struct io *io)
 {
-	const struct redundancy *r = &engine->redundancy;
+	const struct redundancy *r = &io->engine->redundancy;
+	const struct lane *lane = io->lane;
 	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->unit_bytes;
-	uint32_t xfers = r->need * io_max_runs(engine);
-	bool is_short =
-		lane->scratch_used + bytes > engine->lanes.config.scratch_bytes;
+	uint32_t xfers = r->need * io_max_runs(io->engine);
+	bool is_short = lane->scratch_used + bytes >
+			io->engine->lanes.config.scratch_bytes;
 
 	for (size_t t = 0; t < N_TRANSPORTS; t++)
 		is_short = is_short ||
@@ -56,7 +46,7 @@ static void give_up(struct engine *engine, struct lane *lane)
 					transfer_failure_text(-ETIMEDOUT));
 		}
 	}
-	attempt_wait_all(lane, 0);
+	wait_transfers_end(lane, 0);
 }
 
 void attempt_abandon(struct engine *engine, struct lane *lane)
@@ -66,28 +56,30 @@ void attempt_abandon(struct engine *engine, struct lane *lane)
 	lane_links_release(&engine->lanes, lane);
 }
 
-void attempt_begin(struct engine *engine, struct lane *lane)
+void attempt_begin(struct io *io)
 {
-	lane->unsent = false;
+	struct lane *lane = io->lane;
+
+	io->unsent = false;
 	if (lane_in_flight(lane)) {
-		if (!is_short_of_room(engine, lane))
+		if (!is_short_of_room(io))
 			return;
-		lane_wait(lane, clock_now_ns() + ROOM_NS);
+		wait_late(lane, clock_now_ns() + ROOM_NS);
 		if (lane_in_flight(lane))
-			give_up(engine, lane);
+			give_up(io->engine, lane);
 	}
 	for (size_t t = 0; t < N_TRANSPORTS; t++)
 		lane->sets[t].n = lane->sets[t].submitted = 0;
 	lane->scratch_used = 0;
-	lane_no_parking(&engine->lanes, lane);
+	lane_no_parking(&io->engine->lanes, lane);
 }
 
-uint8_t *attempt_scratch(const struct engine *engine, struct lane *lane,
-			 uint64_t bytes)
+uint8_t *attempt_scratch(struct io *io, uint64_t bytes)
 {
+	struct lane *lane = io->lane;
 	uint8_t *at = lane->scratch + lane->scratch_used;
 
-	if (lane->scratch_used + bytes > engine->lanes.config.scratch_bytes)
+	if (lane->scratch_used + bytes > io->engine->lanes.config.scratch_bytes)
 		return NULL;
 	lane->scratch_used += bytes;
 	return at;
@@ -104,20 +96,20 @@ static struct lane_set *set_of(struct lane *lane, const struct link *link)
 
 /* The state after the hold: a server that breaks later aborts the link and
  * waits for it to be let go. */
-bool attempt_hold(const struct engine *engine, struct lane *lane,
-		  const struct slab_shard *shard)
+bool attempt_hold(struct io *io, const struct slab_shard *shard)
 {
-	return lane_link_hold(lane, shard->server) &&
-	       server_state(server_of_shard(engine, shard)) == SERVER_UP;
+	return lane_link_hold(io->lane, shard->server) &&
+	       server_state(server_of_shard(io->engine, shard)) == SERVER_UP;
 }
 
-bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
-		 uint32_t shard_number, enum xfer_op op, uint8_t *buf)
+bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
+		 enum xfer_op op, uint8_t *buf)
 {
-	struct lane_run *run = &lane->runs[run_number];
+	struct engine *engine = io->engine;
+	struct io_run *run = &io->runs[run_number];
 	struct slab_shard *shard = &run->slab->shards[shard_number];
-	struct link *link = lane->links[atomic_load(&shard->server)].link;
-	struct lane_set *set = set_of(lane, link);
+	struct link *link = io->lane->links[atomic_load(&shard->server)].link;
+	struct lane_set *set = set_of(io->lane, link);
 
 	if (set->n == TRANSPORT_MAX_XFERS)
 		return false;
@@ -138,31 +130,15 @@ bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
 	return true;
 }
 
-void attempt_submit(struct lane *lane, uint64_t deadline_ns)
-{
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
-		struct channel *channel = lane->channels[t];
-		uint32_t from = set->submitted;
-
-		if (set->n == from)
-			continue;
-		set->submitted = set->n;
-		channel->ops->submit(channel, &set->xfers[from], set->n - from,
-				     deadline_ns);
-	}
-}
-
 /* What became of one transfer that is over. */
-static void take_over(struct engine *engine, struct lane *lane,
-		      const struct lane_tag *tag, int status, uint64_t took_ns,
-		      int *worst)
+static void take_over(struct io *io, const struct lane_tag *tag, int status,
+		      uint64_t took_ns, int *worst)
 {
-	struct server *server = &engine->servers[tag->server];
-	struct lane_run *run = &lane->runs[tag->run];
+	struct server *server = &io->engine->servers[tag->server];
+	struct io_run *run = &io->runs[tag->run];
 
 	if (status == XFER_UNSENT) {
-		lane->unsent = true;
+		io->unsent = true;
 		if (tag->late)
 			return;
 		run->failed |= 1u << tag->shard;
@@ -186,13 +162,13 @@ static void take_over(struct engine *engine, struct lane *lane,
 	}
 }
 
-int attempt_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
+int attempt_harvest(struct io *io, uint64_t begin_ns)
 {
 	uint64_t took_ns = begin_ns ? clock_now_ns() - begin_ns : 0;
 	int worst = 0;
 
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
+		struct lane_set *set = &io->lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
@@ -201,7 +177,7 @@ int attempt_harvest(struct engine *engine, struct lane *lane, uint64_t begin_ns)
 			if (tag->over || status == -EINPROGRESS)
 				continue;
 			tag->over = true;
-			take_over(engine, lane, tag, status, took_ns, &worst);
+			take_over(io, tag, status, took_ns, &worst);
 		}
 	}
 	return worst;

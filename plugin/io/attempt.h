@@ -4,7 +4,7 @@
 #ifndef RSWAP_ATTEMPT_H
 #define RSWAP_ATTEMPT_H
 
-#include "transfer.h"
+#include "io.h"
 
 static inline uint32_t count_bits(uint32_t bits)
 {
@@ -12,38 +12,28 @@ static inline uint32_t count_bits(uint32_t bits)
 }
 
 /* When an attempt that begins now has to end. */
-uint64_t attempt_until(const struct engine *engine, uint64_t deadline_ns);
+uint64_t attempt_until(const struct io *io);
 
 /* Makes the lane ready for a new attempt.  Late transfers of an earlier attempt
  * keep what they use, as long as there is room beside them; else they are given
  * up. */
-void attempt_begin(struct engine *engine, struct lane *lane);
+void attempt_begin(struct io *io);
 
 /* Memory of the lane for the rest of the attempt, or NULL. */
-uint8_t *attempt_scratch(const struct engine *engine, struct lane *lane,
-			 uint64_t bytes);
+uint8_t *attempt_scratch(struct io *io, uint64_t bytes);
 
 /* Takes the link to the server of SHARD; false where the link is not up. */
-bool attempt_hold(const struct engine *engine, struct lane *lane,
-		  const struct slab_shard *shard);
+bool attempt_hold(struct io *io, const struct slab_shard *shard);
 
 /* Adds the transfer of one run's share, at BUF, to the transfers that
- * attempt_submit submits.  The link is held.  False where there is no room. */
-bool attempt_add(struct engine *engine, struct lane *lane, size_t run_number,
-		 uint32_t shard_number, enum xfer_op op, uint8_t *buf);
-
-/* Submits the transfers that were added. */
-void attempt_submit(struct lane *lane, uint64_t deadline_ns);
-
-/* Waits until all transfers of this attempt are over.  Aborts the transfers
- * that are in progress at DEADLINE_NS. */
-void attempt_wait_all(struct lane *lane, uint64_t deadline_ns);
+ * wait_submit submits.  The link is held.  False where there is no room. */
+bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
+		 enum xfer_op op, uint8_t *buf);
 
 /* Takes the results of the transfers that are over, and notes them in their
  * runs.  BEGIN_NS: when this attempt's reads began, for the servers' usual
- * times, or 0. 0, or the errno of a transfer that failed: -EREMOTEIO before any
- * other. */
-int attempt_harvest(struct engine *engine, struct lane *lane,
-		    uint64_t begin_ns);
+ * times, or 0.  0, or the errno of a transfer that failed: -EREMOTEIO before
+ * any other. */
+int attempt_harvest(struct io *io, uint64_t begin_ns);
 
 #endif

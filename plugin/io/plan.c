@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "servers/placement.h"
+#include "wait.h"
+
 bool plan_is_zero(const void *page)
 {
 	/* The first bytes decide most often; then the page against itself,
@@ -15,22 +18,23 @@ bool plan_is_zero(const void *page)
 	       !memcmp(bytes, bytes + sizeof first, PAGE_BYTES - sizeof first);
 }
 
-/* The run that PAGE, whose bytes are at BUF, can be added to, or NULL. */
-static struct lane_run *open_run(struct lane *lane, const struct slab *slab,
-				 uint64_t page)
+/* The run that PAGE can be added to, or NULL. */
+static struct io_run *open_run(struct io *io, const struct slab *slab,
+			       uint64_t page)
 {
-	struct lane_run *run;
+	struct io_run *run;
 
-	if (lane->n_runs == 0)
+	if (io->n_runs == 0)
 		return NULL;
-	run = &lane->runs[lane->n_runs - 1];
+	run = &io->runs[io->n_runs - 1];
 	return run->slab == slab && run->page + run->pages == page ? run : NULL;
 }
 
-static struct lane_run *new_run(struct lane *lane, struct slab *slab,
-				uint64_t page, uint8_t *buf)
+/* A run that begins with PAGE, whose bytes are at BUF, and has no page yet. */
+static struct io_run *new_run(struct io *io, struct slab *slab, uint64_t page,
+			      uint8_t *buf)
 {
-	struct lane_run *run = &lane->runs[lane->n_runs++];
+	struct io_run *run = &io->runs[io->n_runs++];
 
 	run->slab = slab;
 	run->page = page;
@@ -38,7 +42,7 @@ static struct lane_run *new_run(struct lane *lane, struct slab *slab,
 	run->buf = buf;
 	run->versions = NULL;
 	run->entered = run->unsure = false;
-	run->sent = run->have = run->failed = run->banned = 0;
+	run->sent = run->have = run->failed = 0;
 	return run;
 }
 
@@ -49,62 +53,79 @@ static struct slab *slab_at(struct engine *engine, uint64_t page)
 
 /* --- reads --- */
 
-/* Which shards of a slab do not hold PAGE: the same shards hold all pages of a
- * run. */
-static uint32_t stale_shards(const struct engine *engine,
-			     const struct slab *slab, uint64_t page)
+uint32_t plan_holders(const struct engine *engine, const struct slab *slab,
+		      uint64_t page, uint32_t n)
 {
-	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page), bits = 0;
+	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page);
+	uint32_t holders = UINT32_MAX;
 
-	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		if (shard_is_stale(&slab->shards[i], chunk))
-			bits |= 1u << i;
-	}
-	return bits;
+	for (uint32_t i = 0; i < n; i++)
+		holders &= slab_holders(&engine->slabs, slab, chunk + i);
+	return holders;
 }
 
-bool plan_is_uniform(const struct engine *engine, const struct lane_run *run)
+bool plan_is_unchanged(const struct io *io, const struct io_run *run)
 {
-	uint32_t stale = stale_shards(engine, run->slab, run->page);
-
-	for (uint32_t i = 1; i < run->pages; i++) {
-		if (stale_shards(engine, run->slab, run->page + i) != stale)
+	for (uint32_t i = 0; run->versions && i < run->pages; i++) {
+		if (!pagemap_unchanged(&io->engine->pages, run->page + i,
+				       run->versions[i], false))
 			return false;
 	}
 	return true;
 }
 
-/* Adds a PRESENT page and enters its slab.  0, -EAGAIN with
- * OBSTACLE, or 1 where the piece has as many runs as it may. */
-static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, struct page_version *version,
-		    uint32_t *last_stale, struct obstacle *obstacle)
+static bool has_same_holders(const struct engine *engine,
+			     const struct io_run *run)
 {
+	for (uint32_t i = 0; i < run->pages; i++) {
+		if (plan_holders(engine, run->slab, run->page + i, 1) !=
+		    run->holders)
+			return false;
+	}
+	return true;
+}
+
+bool plan_holds(const struct io *io)
+{
+	for (size_t i = 0; i < io->n_runs; i++) {
+		if (!plan_is_unchanged(io, &io->runs[i]) ||
+		    !has_same_holders(io->engine, &io->runs[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Adds a PRESENT page and enters its slab.  0, -EAGAIN with the obstacle, or 1
+ * where the piece has as many runs as it may. */
+static int add_read(struct io *io, uint8_t *buf, uint64_t page,
+		    struct page_version *version)
+{
+	struct engine *engine = io->engine;
 	struct slab *slab = slab_at(engine, page);
-	struct lane_run *run = open_run(lane, slab, page);
+	struct io_run *run = open_run(io, slab, page);
 
 	/* The slab cannot change once it is entered, so the version that counts
 	 * is taken only then.  Before, the slab may have been lost and
 	 * allocated anew for other pages, and the new slab does not hold this
-	 * page.  The stale bits are read after the version, because the version
+	 * page.  The holders are read after the version, because the version
 	 * changes where a stale bit changes. */
 	if (run) {
 		*version = pagemap_version(&engine->pages, page);
-		if (stale_shards(engine, slab, page) != *last_stale)
+		if (plan_holders(engine, slab, page, 1) != run->holders)
 			run = NULL;
 	}
 	if (!run) {
-		if (lane->n_runs == io_max_runs(engine))
+		if (io->n_runs == io_max_runs(engine))
 			return 1;
 		if (slab_enter(slab) != SLAB_LIVE) {
-			obstacle->slab = slab;
+			io->obstacle.slab = slab;
 			return -EAGAIN;
 		}
-		run = new_run(lane, slab, page, buf);
+		run = new_run(io, slab, page, buf);
 		run->entered = true;
 		run->versions = version;
 		*version = pagemap_version(&engine->pages, page);
-		*last_stale = stale_shards(engine, slab, page);
+		run->holders = plan_holders(engine, slab, page, 1);
 	}
 	if (page_version_locked(*version) ||
 	    page_version_state(*version) != PAGE_PRESENT)
@@ -113,15 +134,12 @@ static int add_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 	return 0;
 }
 
-int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-	      uint64_t page, uint64_t *n, struct obstacle *obstacle)
+int plan_read(struct io *io, uint8_t *buf, uint64_t page, uint64_t *n)
 {
-	uint32_t stale = 0;
-
-	lane->n_runs = 0;
+	io->n_runs = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
 		struct page_version version =
-			pagemap_version(&engine->pages, page + i);
+			pagemap_version(&io->engine->pages, page + i);
 		int rc;
 
 		/* Also where the page is being written for the first time: this
@@ -131,14 +149,13 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 			continue;
 		}
 		if (page_version_locked(version)) {
-			obstacle->busy = true;
-			obstacle->page = page + i;
+			io->obstacle.page_locked = true;
+			io->obstacle.page = page + i;
 			return -EAGAIN;
 		}
 		if (page_version_state(version) == PAGE_LOST)
 			return -EIO;
-		rc = add_read(engine, lane, buf, page + i, &lane->versions[i],
-			      &stale, obstacle);
+		rc = add_read(io, buf, page + i, &io->versions[i]);
 		if (rc < 0)
 			return rc;
 		if (rc > 0)
@@ -149,64 +166,82 @@ int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
 
 /* --- writes --- */
 
-uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, uint64_t *n)
+uint64_t plan_write(struct io *io, uint8_t *buf, uint64_t page, uint64_t *n)
 {
 	uint64_t zeros = 0;
 
-	lane->n_runs = lane->n_locked = 0;
-	lane->attempts = 0;
+	io->n_runs = io->n_locked = 0;
+	io->attempts = 0;
 	for (uint64_t i = 0; i < *n; i++, buf += PAGE_BYTES) {
-		struct slab *slab = slab_at(engine, page + i);
-		struct lane_run *run;
+		struct slab *slab = slab_at(io->engine, page + i);
+		struct io_run *run;
 
 		if (plan_is_zero(buf)) {
 			zeros++;
 			continue;
 		}
-		run = open_run(lane, slab, page + i);
-		if (!run && lane->n_runs == io_max_runs(engine)) {
+		run = open_run(io, slab, page + i);
+		if (!run && io->n_runs == io_max_runs(io->engine)) {
 			*n = i;
 			break;
 		}
 		if (!run)
-			run = new_run(lane, slab, page + i, buf);
+			run = new_run(io, slab, page + i, buf);
 		run->pages++;
 	}
 	return zeros;
 }
 
-int plan_lock(struct engine *engine, struct lane *lane, uint64_t deadline_ns)
+int plan_lock(struct io *io)
 {
-	for (size_t r = 0; r < lane->n_runs; r++) {
-		const struct lane_run *run = &lane->runs[r];
+	for (size_t r = 0; r < io->n_runs; r++) {
+		const struct io_run *run = &io->runs[r];
 
 		for (uint32_t i = 0; i < run->pages; i++) {
-			int rc = pagemap_lock(&engine->pages, run->page + i,
-					      deadline_ns);
+			int rc = wait_lock(io->engine, run->page + i,
+					   io->deadline_ns);
 
 			if (rc)
 				return rc;
-			lane->locked[lane->n_locked++] = run->page + i;
+			io->locked[io->n_locked++] = run->page + i;
 		}
 	}
 	return 0;
 }
 
-void plan_unlock(struct engine *engine, struct lane *lane)
+void plan_unlock(struct io *io)
 {
-	while (lane->n_locked > 0)
-		pagemap_unlock(&engine->pages, lane->locked[--lane->n_locked]);
+	while (io->n_locked > 0)
+		pagemap_unlock(&io->engine->pages, io->locked[--io->n_locked]);
 }
 
-int plan_enter(struct lane *lane, struct obstacle *obstacle)
+int plan_make_live(struct engine *engine, struct slab *slab,
+		   uint64_t deadline_ns)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		struct lane_run *run = &lane->runs[i];
+	struct placement p = { .slab = slab };
+	int rc;
+
+	for (;;) {
+		rc = placement_step(engine, &p, deadline_ns);
+		if (rc != -EAGAIN)
+			return rc;
+		if (p.server)
+			wait_server(p.server, p.until_ns);
+		else if (p.pause_ns)
+			wait_pause(p.pause_ns);
+		else if (wait_slab(engine, slab, deadline_ns))
+			return -ETIMEDOUT;
+	}
+}
+
+int plan_enter(struct io *io)
+{
+	for (size_t i = 0; i < io->n_runs; i++) {
+		struct io_run *run = &io->runs[i];
 
 		run->entered = slab_enter(run->slab) == SLAB_LIVE;
 		if (!run->entered) {
-			obstacle->slab = run->slab;
+			io->obstacle.slab = run->slab;
 			return -EAGAIN;
 		}
 	}

@@ -1,37 +1,51 @@
-/* Planning: from a range of pages to the runs of a lane (pages/lane.h).  By the
+/* Planning: from a range of pages to the runs of a request (io/io.h).  By the
  * holder of the lane, on the I/O path. */
 #ifndef RSWAP_PLAN_H
 #define RSWAP_PLAN_H
 
-#include "transfer.h"
-#include "servers/core.h"
+#include "io.h"
 
 /* Whether the page at PAGE is all zeros. */
 bool plan_is_zero(const void *page);
 
-/* Whether the pages of RUN, which were held by the same shards when it was
- * planned, still are. */
-bool plan_is_uniform(const struct engine *engine, const struct lane_run *run);
-
 /* Plans the PRESENT pages and enters their slabs, and zeroes the buffer of the
  * ABSENT pages.  *N becomes less where the piece would have too many runs.  0,
- * -EAGAIN with OBSTACLE, or -EIO for a page that is LOST.  The caller leaves
- * the slabs in any case (io_leave). */
-int plan_read(struct engine *engine, struct lane *lane, uint8_t *buf,
-	      uint64_t page, uint64_t *n, struct obstacle *obstacle);
+ * -EAGAIN with the obstacle in IO, or -EIO for a page that is LOST.  The caller
+ * leaves the slabs in any case (io_leave). */
+int plan_read(struct io *io, uint8_t *buf, uint64_t page, uint64_t *n);
+
+/* Whether no page of RUN has changed since the run was planned.  Then the bytes
+ * that were read are what the pages held.  True where the caller has locked the
+ * pages. */
+bool plan_is_unchanged(const struct io *io, const struct io_run *run);
+
+/* Whether a plan of the same pages, made now, would be the same. */
+bool plan_holds(const struct io *io);
+
+/* The shards that hold all of N pages from PAGE, which are in SLAB. */
+uint32_t plan_holders(const struct engine *engine, const struct slab *slab,
+		      uint64_t page, uint32_t n);
 
 /* Plans the pages that are not all zeros.  Returns how many of the *N pages are
  * all zeros.  *N as above. */
-uint64_t plan_write(struct engine *engine, struct lane *lane, uint8_t *buf,
-		    uint64_t page, uint64_t *n);
+uint64_t plan_write(struct io *io, uint8_t *buf, uint64_t page, uint64_t *n);
 
 /* Locks the planned pages, in ascending order.  0 or -ETIMEDOUT.  In any case
  * the caller calls plan_unlock later. */
-int plan_lock(struct engine *engine, struct lane *lane, uint64_t deadline_ns);
-void plan_unlock(struct engine *engine, struct lane *lane);
+int plan_lock(struct io *io);
+void plan_unlock(struct io *io);
 
-/* Enters the slabs of all runs.  0, or -EAGAIN with OBSTACLE; the caller leaves
- * them in any case (io_leave). */
-int plan_enter(struct lane *lane, struct obstacle *obstacle);
+/* Makes SLAB LIVE: waits for it, or has it allocated, until DEADLINE_NS.  The
+ * slab may have changed again on return.  The caller is in no slab.  Where not
+ * every shard finds a server, the slab is LIVE without the missing shards, as
+ * long as its pages can be kept; the repairer adds the shards later.  0,
+ * -ETIMEDOUT, -ENOSPC (every reachable server is full) or -EIO (no server is
+ * reachable). */
+int plan_make_live(struct engine *engine, struct slab *slab,
+		   uint64_t deadline_ns);
+
+/* Enters the slabs of all runs.  0, or -EAGAIN with the obstacle in IO; the
+ * caller leaves them in any case (io_leave). */
+int plan_enter(struct io *io);
 
 #endif

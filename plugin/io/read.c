@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "transfer.h"
+#include "wait.h"
 
 /* How long a read waits before it asks one more server: the usual time and four
  * times its usual deviation, as TCP's retransmission timer (RFC 6298), within
@@ -10,36 +12,19 @@
 #define HEDGE_MIN_NS (2 * NS_PER_MS)
 #define HEDGE_MAX_NS (40 * NS_PER_MS)
 
-/* How long to wait at a time where several channels may answer. */
-#define SLICE_NS (NS_PER_MS / 2)
-
 /* One read in so many asks a server that is not the fastest, so that a server
  * which became fast again is noticed. */
 #define EXPLORE_READS 32
 
 /* --- which shards to ask --- */
 
-static bool stale_for(const struct engine *engine, const struct lane_run *run,
-		      const struct slab_shard *shard)
-{
-	uint32_t chunk = slab_chunk_of_page(&engine->slabs, run->page);
-
-	if (atomic_load(&shard->stale_chunks) == 0)
-		return false;
-	for (uint32_t i = 0; i < run->pages; i++) {
-		if (shard_is_stale(shard, chunk + i))
-			return true;
-	}
-	return false;
-}
-
 /* The shards that are at hand or under way, and their shard indexes. */
-static uint32_t shards_asked(const struct lane_run *run)
+static uint32_t shards_asked(const struct io_run *run)
 {
 	return run->sent & ~run->failed;
 }
 
-static uint32_t indexes_asked(const struct lane_run *run)
+static uint32_t indexes_asked(const struct io_run *run)
 {
 	uint32_t indexes = 0;
 
@@ -52,7 +37,7 @@ static uint32_t indexes_asked(const struct lane_run *run)
 
 /* The lower the better.  Among servers that are about equally fast, each is the
  * first choice for some slabs. */
-static uint64_t score(const struct engine *engine, const struct lane_run *run,
+static uint64_t score(const struct engine *engine, const struct io_run *run,
 		      uint32_t i)
 {
 	const struct server *server =
@@ -69,7 +54,7 @@ static uint64_t score(const struct engine *engine, const struct lane_run *run,
 /* Which of the shards that hold RUN to ask next: the shard with the best score,
  * or where WORST the shard with the worst score.  -1 where there is none; then
  * OBSTACLE has a server that would do if it were not RECOVERING. */
-static int choose(const struct engine *engine, const struct lane_run *run,
+static int choose(const struct engine *engine, const struct io_run *run,
 		  bool worst, struct obstacle *obstacle)
 {
 	uint32_t indexes = indexes_asked(run);
@@ -81,10 +66,8 @@ static int choose(const struct engine *engine, const struct lane_run *run,
 		enum server_state state;
 		uint64_t s;
 
-		if (!shard_is_live(shard) ||
-		    (run->sent | run->banned) & 1u << i ||
-		    indexes & 1u << shard->index ||
-		    stale_for(engine, run, shard))
+		if (!(run->holders & ~run->sent & 1u << i) ||
+		    indexes & 1u << shard->index)
 			continue;
 		state = server_state(server_of_shard(engine, shard));
 		if (state == SERVER_RECOVERING)
@@ -104,10 +87,11 @@ static int choose(const struct engine *engine, const struct lane_run *run,
 }
 
 /* Asks one more shard for a run.  False where there is none, or no room. */
-static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
-		    bool worst, struct obstacle *obstacle)
+static bool ask_one(struct io *io, size_t number, bool worst,
+		    struct obstacle *obstacle)
 {
-	struct lane_run *run = &lane->runs[number];
+	const struct engine *engine = io->engine;
+	struct io_run *run = &io->runs[number];
 	uint64_t bytes = run->pages * (uint64_t)engine->redundancy.unit_bytes;
 
 	for (;;) {
@@ -116,7 +100,7 @@ static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
 
 		if (i < 0)
 			return false;
-		if (!attempt_hold(engine, lane, &run->slab->shards[i])) {
+		if (!attempt_hold(io, &run->slab->shards[i])) {
 			obstacle->server =
 				server_of_shard(engine, &run->slab->shards[i]);
 			run->sent |= 1u << i;
@@ -126,29 +110,30 @@ static bool ask_one(struct engine *engine, struct lane *lane, size_t number,
 		/* Where there is only one shard, no transfer is ever late, and
 		 * the caller's memory will do. */
 		if (engine->redundancy.shards > 1)
-			buf = attempt_scratch(engine, lane, bytes);
-		return buf && attempt_add(engine, lane, number, (uint32_t)i,
-					  XFER_READ, buf);
+			buf = attempt_scratch(io, bytes);
+		return buf &&
+		       attempt_add(io, number, (uint32_t)i, XFER_READ, buf);
 	}
 }
 
-static bool complete(const struct engine *engine, const struct lane_run *run)
+static bool complete(const struct engine *engine, const struct io_run *run)
 {
 	return count_bits(run->have) >= engine->redundancy.need;
 }
 
 /* Asks shards until enough shares are at hand or under way for every run.  0,
- * or -EAGAIN with OBSTACLE, where a server failed just now or before, or -EIO
- * where no shard has it. */
-static int ask_enough(struct engine *engine, struct lane *lane, bool worst,
-		      struct obstacle *obstacle)
+ * or -EAGAIN with the obstacle, where a server failed just now or before, or
+ * -EIO where no shard has it. */
+static int ask_enough(struct io *io, bool worst)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		const struct lane_run *run = &lane->runs[i];
+	struct obstacle *obstacle = &io->obstacle;
+
+	for (size_t i = 0; i < io->n_runs; i++) {
+		const struct io_run *run = &io->runs[i];
 
 		while (count_bits(shards_asked(run)) <
-		       engine->redundancy.need) {
-			if (!ask_one(engine, lane, i, worst, obstacle))
+		       io->engine->redundancy.need) {
+			if (!ask_one(io, i, worst, obstacle))
 				return obstacle->server || run->failed ? -EAGAIN
 								       : -EIO;
 		}
@@ -156,10 +141,10 @@ static int ask_enough(struct engine *engine, struct lane *lane, bool worst,
 	return 0;
 }
 
-static bool all_complete(const struct engine *engine, const struct lane *lane)
+static bool all_complete(const struct io *io)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!complete(engine, &lane->runs[i]))
+	for (size_t i = 0; i < io->n_runs; i++) {
+		if (!complete(io->engine, &io->runs[i]))
 			return false;
 	}
 	return true;
@@ -167,32 +152,32 @@ static bool all_complete(const struct engine *engine, const struct lane *lane)
 
 /* Asks one more shard for each run that waits.  False where there was no shard
  * to ask. */
-static bool hedge(struct engine *engine, struct lane *lane)
+static bool hedge(struct io *io)
 {
 	struct obstacle ignored = { 0 };
 	bool asked = false;
 
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!complete(engine, &lane->runs[i]))
-			asked |= ask_one(engine, lane, i, false, &ignored);
+	for (size_t i = 0; i < io->n_runs; i++) {
+		if (!complete(io->engine, &io->runs[i]))
+			asked |= ask_one(io, i, false, &ignored);
 	}
 	if (asked)
-		atomic_fetch_add_explicit(&lane->counters.hedges, 1,
+		atomic_fetch_add_explicit(&io->lane->counters.hedges, 1,
 					  memory_order_relaxed);
 	return asked;
 }
 
 /* --- one attempt --- */
 
-static uint64_t hedge_after_ns(const struct engine *engine,
-			       const struct lane *lane)
+static uint64_t hedge_after_ns(const struct io *io)
 {
+	const struct engine *engine = io->engine;
 	uint64_t longest_ns = HEDGE_MIN_NS;
 
 	if (engine->redundancy.shards == 1)
 		return UINT64_MAX / 2;
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		const struct lane_run *run = &lane->runs[i];
+	for (size_t i = 0; i < io->n_runs; i++) {
+		const struct io_run *run = &io->runs[i];
 
 		for (uint32_t p = 0; p < engine->slabs.n_shards; p++) {
 			uint64_t ns;
@@ -208,50 +193,13 @@ static uint64_t hedge_after_ns(const struct engine *engine,
 	return longest_ns < HEDGE_MAX_NS ? longest_ns : HEDGE_MAX_NS;
 }
 
-/* Of a set: how many transfers are over, and how many this attempt waits for.
- */
-static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
-{
-	*over = *pending = 0;
-	for (uint32_t i = 0; i < set->submitted; i++) {
-		if (!xfer_in_progress(&set->xfers[i]))
-			++*over;
-		else if (!set->tags[i].late)
-			++*pending;
-	}
-}
-
-/* Waits for all transfers of this attempt, or for ANY, until UNTIL_NS. */
-static void wait_some(struct lane *lane, bool any, uint64_t until_ns)
-{
-	size_t sets = 0, over, pending;
-
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		count_set(&lane->sets[t], &over, &pending);
-		sets += pending > 0;
-	}
-	if (any && sets > 1 && clock_left_ns(until_ns) > SLICE_NS)
-		until_ns = clock_now_ns() + SLICE_NS;
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
-		struct channel *channel = lane->channels[t];
-
-		count_set(set, &over, &pending);
-		if (pending > 0)
-			channel->ops->wait_until(
-				channel, set->xfers, set->submitted,
-				over + (any ? 1 : pending), until_ns);
-	}
-}
-
 /* Leaves the transfers that are still in flight: the read does not wait for
  * them any more.  A server that was overtaken took at least as long as the
  * read. */
-static void leave_late(struct engine *engine, struct lane *lane,
-		       uint64_t begin_ns)
+static void leave_late(struct io *io, uint64_t begin_ns)
 {
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
+		struct lane_set *set = &io->lane->sets[t];
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
@@ -263,18 +211,17 @@ static void leave_late(struct engine *engine, struct lane *lane,
 			tag->late = true;
 			if (!xfer_in_progress(&set->xfers[i]))
 				continue;
-			server_took_at_least(&engine->servers[tag->server],
+			server_took_at_least(&io->engine->servers[tag->server],
 					     clock_now_ns() - begin_ns);
 		}
 	}
 }
 
 /* Waits until the transfers of this attempt end. */
-static void cut_short(struct engine *engine, struct lane *lane,
-		      uint64_t until_ns)
+static void cut_short(struct io *io, uint64_t until_ns)
 {
-	attempt_wait_all(lane, until_ns);
-	attempt_harvest(engine, lane, 0);
+	wait_transfers_end(io->lane, until_ns);
+	attempt_harvest(io, 0);
 }
 
 /* How long a server that does not answer may take where too many lanes already
@@ -283,96 +230,96 @@ static void cut_short(struct engine *engine, struct lane *lane,
 
 /* Ends an attempt that cannot succeed.  With one shard, its transfers go into
  * the caller's memory, so they cannot be left. */
-static void drop_attempt(struct engine *engine, struct lane *lane,
-			 uint64_t begin_ns, uint64_t until_ns)
+static void drop_attempt(struct io *io, uint64_t begin_ns, uint64_t until_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
 
-	if (engine->redundancy.shards == 1)
-		cut_short(engine, lane, until_ns);
-	else if (!lane_in_flight(lane) || lane_may_park(&engine->lanes, lane))
-		leave_late(engine, lane, begin_ns);
+	if (io->engine->redundancy.shards == 1)
+		cut_short(io, until_ns);
+	else if (!lane_in_flight(io->lane) ||
+		 lane_may_park(&io->engine->lanes, io->lane))
+		leave_late(io, begin_ns);
 	else
-		cut_short(engine, lane,
-			  soon_ns < until_ns ? soon_ns : until_ns);
+		cut_short(io, soon_ns < until_ns ? soon_ns : until_ns);
 }
 
-/* Where there is a choice of servers, a read's time decides.  Where
- * there is no choice, the time is only shown, and some reads are enough. */
-static bool is_timed(const struct engine *engine, const struct lane *lane)
+/* Where there is a choice of servers, a read's time decides.  Where there is no
+ * choice, the time is only shown, and some reads are enough. */
+static bool is_timed(const struct io *io)
 {
-	return engine->redundancy.shards > 1 || lane->turn % EXPLORE_READS == 0;
+	return io->engine->redundancy.shards > 1 ||
+	       io->lane->turn % EXPLORE_READS == 0;
 }
 
 /* While lanes wait for late servers, no read asks a slow server only for its
  * figures. */
-static bool explores(const struct engine *engine, struct lane *lane)
+static bool explores(struct io *io)
 {
-	return ++lane->turn % EXPLORE_READS == 0 &&
-	       atomic_load(&engine->lanes.n_may_park) == 0;
+	return ++io->lane->turn % EXPLORE_READS == 0 &&
+	       atomic_load(&io->engine->lanes.n_may_park) == 0;
 }
 
 /* Asks one more shard for each run that waits, where one more lane may be left
  * with late transfers.  Else the servers that keep the lanes are given up soon.
  * False where it should be attempted again: the other servers may be away for a
  * moment. */
-static bool attempt_hedge(struct engine *engine, struct lane *lane)
+static bool attempt_hedge(struct io *io)
 {
-	bool allowed = lane->may_park;
+	struct lane_pool *lanes = &io->engine->lanes;
+	bool allowed = io->lane->may_park;
 
-	if (!lane_may_park(&engine->lanes, lane)) {
-		lane_reap(&engine->lanes, true);
+	if (!lane_may_park(lanes, io->lane)) {
+		lane_reap(lanes, true);
 		return false;
 	}
-	if (hedge(engine, lane))
+	if (hedge(io))
 		return true;
 	if (!allowed)
-		lane_no_parking(&engine->lanes, lane);
+		lane_no_parking(lanes, io->lane);
 	return false;
 }
 
 /* Gets enough shards of every run. */
-static int fetch(struct engine *engine, struct lane *lane, uint64_t deadline_ns,
-		 struct obstacle *obstacle)
+static int fetch(struct io *io)
 {
-	uint64_t until_ns = attempt_until(engine, deadline_ns), hedge_at_ns;
-	bool worst = explores(engine, lane), hedged = false;
-	uint64_t begin_ns = is_timed(engine, lane) ? clock_now_ns() : 0;
+	uint64_t until_ns = attempt_until(io), hedge_at_ns;
+	bool worst = explores(io), hedged = false;
+	uint64_t begin_ns = is_timed(io) ? clock_now_ns() : 0;
 	int failed = 0, rc;
 
-	rc = ask_enough(engine, lane, worst, obstacle);
-	hedge_at_ns = begin_ns + hedge_after_ns(engine, lane);
+	rc = ask_enough(io, worst);
+	hedge_at_ns = begin_ns + hedge_after_ns(io);
 	while (!rc) {
-		attempt_submit(lane, until_ns);
-		wait_some(lane, hedged,
-			  hedged || until_ns < hedge_at_ns ? until_ns
-							   : hedge_at_ns);
-		failed = attempt_harvest(engine, lane, begin_ns);
-		if (all_complete(engine, lane)) {
-			leave_late(engine, lane, begin_ns);
+		wait_submit(io->lane, until_ns);
+		wait_transfers(io->lane, hedged,
+			       hedged || until_ns < hedge_at_ns ? until_ns
+								: hedge_at_ns);
+		failed = attempt_harvest(io, begin_ns);
+		if (all_complete(io)) {
+			leave_late(io, begin_ns);
 			return 0;
 		}
 		if (clock_left_ns(until_ns) == 0) {
-			cut_short(engine, lane, until_ns);
-			return all_complete(engine, lane) ? 0 : -EAGAIN;
+			cut_short(io, until_ns);
+			return all_complete(io) ? 0 : -EAGAIN;
 		}
-		rc = ask_enough(engine, lane, false, obstacle);
+		rc = ask_enough(io, false);
 		if (failed) /* perhaps the extra shard */
 			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
-		hedged = attempt_hedge(engine, lane);
+		hedged = attempt_hedge(io);
 		if (!hedged)
 			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
 	}
-	attempt_submit(lane, until_ns);
-	drop_attempt(engine, lane, begin_ns, until_ns);
+	wait_submit(io->lane, until_ns);
+	drop_attempt(io, begin_ns, until_ns);
 	/* Other shards may still have the run. */
-	return failed == -EREMOTEIO && !obstacle->server ? failed : rc;
+	return failed == -EREMOTEIO && !io->obstacle.server ? failed : rc;
 }
 
 /* Decodes the shares at hand to pages. */
-static void decode_run(const struct engine *engine, struct lane_run *run)
+static void decode_run(const struct engine *engine, struct io_run *run)
 {
 	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 	uint32_t indexes[REDUNDANCY_MAX_SHARDS];
@@ -388,19 +335,17 @@ static void decode_run(const struct engine *engine, struct lane_run *run)
 			  run->buf);
 }
 
-int transfer_read(struct engine *engine, struct lane *lane,
-		  uint64_t deadline_ns, struct obstacle *obstacle)
+int transfer_read(struct io *io)
 {
 	int rc;
 
-	attempt_begin(engine, lane);
-	for (size_t i = 0; i < lane->n_runs; i++)
-		lane->runs[i].sent = lane->runs[i].have = lane->runs[i].failed =
-			0;
-	rc = fetch(engine, lane, deadline_ns, obstacle);
-	if (rc == -EAGAIN && lane->unsent)
-		obstacle->lane = lane;
-	for (size_t i = 0; !rc && i < lane->n_runs; i++)
-		decode_run(engine, &lane->runs[i]);
+	attempt_begin(io);
+	for (size_t i = 0; i < io->n_runs; i++)
+		io->runs[i].sent = io->runs[i].have = io->runs[i].failed = 0;
+	rc = fetch(io);
+	if (rc == -EAGAIN && io->unsent)
+		io->obstacle.transfers = true;
+	for (size_t i = 0; !rc && i < io->n_runs; i++)
+		decode_run(io->engine, &io->runs[i]);
 	return rc;
 }

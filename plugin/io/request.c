@@ -17,9 +17,9 @@
 
 #include "clock.h"
 #include "plan.h"
-#include "servers/placement.h"
 #include "transfer.h"
 #include "verify.h"
+#include "wait.h"
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -28,166 +28,137 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 
 /* --- reading --- */
 
-/* Whether the plan would be the same now. */
-static bool plan_holds(const struct engine *engine, const struct lane *lane)
+static int attempt_read(struct io *io)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!verify_unchanged(engine, &lane->runs[i]) ||
-		    !plan_is_uniform(engine, &lane->runs[i]))
-			return false;
-	}
-	return true;
-}
+	int rc = transfer_read(io);
 
-static int attempt_read(struct engine *engine, struct lane *lane,
-			uint64_t deadline_ns, struct obstacle *obstacle)
-{
-	int rc = transfer_read(engine, lane, deadline_ns, obstacle);
-
-	for (size_t i = 0; !rc && i < lane->n_runs; i++)
-		rc = verify_run(engine, lane, &lane->runs[i], deadline_ns,
-				obstacle);
+	for (size_t i = 0; !rc && i < io->n_runs; i++)
+		rc = verify_run(io, &io->runs[i]);
 	/* No server had the pages as planned: after a new plan another server
 	 * may. */
-	if (rc == -EIO && !plan_holds(engine, lane))
+	if (rc == -EIO && !plan_holds(io))
 		rc = -EAGAIN;
 	return rc == -ESTALE ? -EAGAIN : rc;
 }
 
 /* Reads the first *N pages or fewer, and sets *N to how many. */
-static int read_piece(struct engine *engine, struct lane *lane, char *buf,
-		      uint64_t page, uint64_t *n, uint64_t deadline_ns)
+static int read_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 {
 	uint64_t asked = *n;
 
 	for (;;) {
-		struct obstacle obstacle = { 0 };
 		int rc;
 
 		*n = asked;
-		rc = plan_read(engine, lane, (uint8_t *)buf, page, n,
-			       &obstacle);
-		if (!rc && lane->n_runs > 0)
-			rc = attempt_read(engine, lane, deadline_ns, &obstacle);
-		io_leave(engine, lane);
+		io->obstacle = (struct obstacle){ 0 };
+		rc = plan_read(io, (uint8_t *)buf, page, n);
+		if (!rc && io->n_runs > 0)
+			rc = attempt_read(io);
+		io_leave(io);
 		if (rc == -EAGAIN)
-			rc = wait_obstacle(engine, &obstacle, deadline_ns);
+			rc = wait_obstacle(io);
 		if (rc != -EAGAIN)
 			return rc;
-		count(&lane->counters.retries, 1);
+		count(&io->lane->counters.retries, 1);
 	}
 }
 
 /* --- writing --- */
 
 /* Makes the slab of every run LIVE, with no slab entered. */
-static int placement_runs(struct engine *engine, struct lane *lane,
-			  uint64_t deadline_ns)
+static int make_live(struct io *io)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		int rc =
-			placement_slab(engine, lane->runs[i].slab, deadline_ns);
+	int rc = 0;
 
-		if (rc)
-			return rc;
-	}
-	return 0;
+	for (size_t i = 0; !rc && i < io->n_runs; i++)
+		rc = plan_make_live(io->engine, io->runs[i].slab,
+				    io->deadline_ns);
+	return rc;
 }
 
 /* After a write has failed for good: where it was sent, it is unknown which
  * bytes its pages hold.  Pages that were absent stay absent. */
-static void lose_unsure_runs(struct engine *engine, struct lane *lane)
+static void lose_unsure_runs(struct io *io)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		struct lane_run *run = &lane->runs[i];
+	for (size_t i = 0; i < io->n_runs; i++) {
+		const struct io_run *run = &io->runs[i];
 
 		if (run->unsure)
-			engine_lose_pages(engine, run->page, run->pages);
+			engine_lose_pages(io->engine, run->page, run->pages);
 	}
 }
 
-static int attempt_write(struct engine *engine, struct lane *lane,
-			 uint64_t deadline_ns, struct obstacle *obstacle)
+static int attempt_write(struct io *io)
 {
-	int rc = placement_runs(engine, lane, deadline_ns);
+	int rc = make_live(io);
 
 	if (rc)
 		return rc;
-	rc = plan_enter(lane, obstacle);
+	rc = plan_enter(io);
 	if (!rc)
-		rc = transfer_write(engine, lane, deadline_ns, obstacle);
-	io_leave(engine, lane);
+		rc = transfer_write(io);
+	io_leave(io);
 	return rc;
 }
 
-static int write_runs(struct engine *engine, struct lane *lane,
-		      uint64_t deadline_ns)
+static int write_runs(struct io *io)
 {
 	int rc;
 
 	for (;;) {
-		struct obstacle obstacle = { 0 };
-
-		rc = attempt_write(engine, lane, deadline_ns, &obstacle);
+		io->obstacle = (struct obstacle){ 0 };
+		rc = attempt_write(io);
 		if (rc == -EAGAIN)
-			rc = wait_obstacle(engine, &obstacle, deadline_ns);
+			rc = wait_obstacle(io);
 		if (rc != -EAGAIN)
 			break;
-		count(&lane->counters.retries, 1);
+		count(&io->lane->counters.retries, 1);
 	}
 	if (rc)
-		lose_unsure_runs(engine, lane);
+		lose_unsure_runs(io);
 	return rc;
 }
 
 /* The pages of a piece that no run has are zeros, and become absent. */
-static void discard_gaps(struct engine *engine, const struct lane *lane,
-			 uint64_t page, uint64_t n)
+static void discard_gaps(const struct io *io, uint64_t page, uint64_t n)
 {
 	uint64_t end = page + n;
 
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		const struct lane_run *run = &lane->runs[i];
+	for (size_t i = 0; i < io->n_runs; i++) {
+		const struct io_run *run = &io->runs[i];
 
-		engine_set_pages(engine, page, run->page - page, PAGE_ABSENT);
+		engine_set_pages(io->engine, page, run->page - page,
+				 PAGE_ABSENT);
 		page = run->page + run->pages;
 	}
-	engine_set_pages(engine, page, end - page, PAGE_ABSENT);
+	engine_set_pages(io->engine, page, end - page, PAGE_ABSENT);
 }
 
 /* Writes the first *N pages or fewer, and sets *N to how many. */
-static int write_piece(struct engine *engine, struct lane *lane, char *buf,
-		       uint64_t page, uint64_t *n, uint64_t deadline_ns)
+static int write_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 {
-	uint64_t zeros = plan_write(engine, lane, (uint8_t *)buf, page, n);
-	int rc = plan_lock(engine, lane, deadline_ns);
+	uint64_t zeros = plan_write(io, (uint8_t *)buf, page, n);
+	int rc = plan_lock(io);
 
-	if (!rc && lane->n_runs > 0)
-		rc = write_runs(engine, lane, deadline_ns);
-	plan_unlock(engine, lane);
+	if (!rc && io->n_runs > 0)
+		rc = write_runs(io);
+	plan_unlock(io);
 	if (!rc && zeros > 0) {
-		discard_gaps(engine, lane, page, *n);
-		count(&engine->counters.zero_pages, zeros);
+		discard_gaps(io, page, *n);
+		count(&io->engine->counters.zero_pages, zeros);
 	}
 	return rc;
 }
 
 /* --- the front end's side --- */
 
-static int piece(struct engine *engine, struct lane *lane, enum lane_use use,
-		 char *buf, uint64_t page, uint64_t *n, uint64_t deadline_ns)
-{
-	return use == LANE_READ
-		       ? read_piece(engine, lane, buf, page, n, deadline_ns)
-		       : write_piece(engine, lane, buf, page, n, deadline_ns);
-}
-
-static int pieces(struct engine *engine, struct lane *lane, enum lane_use use,
-		  char *buf, uint64_t page, uint64_t n, uint64_t deadline_ns)
+static int pieces(struct io *io, enum lane_use use, char *buf, uint64_t page,
+		  uint64_t n)
 {
 	while (n > 0) {
 		uint64_t now = n < LANE_PAGES ? n : LANE_PAGES;
-		int rc = piece(engine, lane, use, buf, page, &now, deadline_ns);
+		int rc = use == LANE_READ ? read_piece(io, buf, page, &now)
+					  : write_piece(io, buf, page, &now);
 
 		if (rc)
 			return rc;
@@ -247,17 +218,19 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 	uint64_t page = offset / PAGE_BYTES, n = bytes / PAGE_BYTES;
 	uint64_t deadline_ns;
 	struct lane *lane;
+	struct io io;
 	int rc;
 
 	if (run_locally(engine, use, buf, page, n))
 		return 0;
 	deadline_ns = clock_tick_ns() + engine->config.timeout_ns;
-	lane = lane_get(&engine->lanes, use, deadline_ns);
+	lane = wait_lane(engine, use, deadline_ns);
 	if (!lane) {
 		count_failure(engine, use);
 		return -EIO;
 	}
-	rc = pieces(engine, lane, use, buf, page, n, deadline_ns);
+	io_begin(&io, engine, lane, deadline_ns);
+	rc = pieces(&io, use, buf, page, n);
 	count(use == LANE_READ ? &lane->counters.reads : &lane->counters.writes,
 	      1);
 	count(use == LANE_READ ? &lane->counters.read_bytes

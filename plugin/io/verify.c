@@ -3,21 +3,13 @@
 #include <errno.h>
 
 #include "clock.h"
-
-bool verify_unchanged(const struct engine *engine, const struct lane_run *run)
-{
-	for (uint32_t i = 0; run->versions && i < run->pages; i++) {
-		if (!pagemap_unchanged(&engine->pages, run->page + i,
-				       run->versions[i], false))
-			return false;
-	}
-	return true;
-}
+#include "plan.h"
+#include "transfer.h"
 
 /* The first page of RUN whose bytes are not those that were written, or
  * run->pages. */
 static uint32_t first_wrong(const struct engine *engine,
-			    const struct lane_run *run)
+			    const struct io_run *run)
 {
 	uint32_t i = 0;
 
@@ -34,32 +26,22 @@ static uint32_t first_wrong(const struct engine *engine,
  * Sets of shards are bits. */
 struct search {
 	struct engine *engine;
-	struct lane *lane;
-	struct lane_run page; /* alone */
-	uint64_t deadline_ns;
-	struct obstacle *obstacle;
-	uint32_t holders; /* that have the page */
-	uint32_t wrong;	  /* were in a set from which the page is wrong */
-	int unread;	  /* 0, or the errno of a set not read */
+	struct io *request; /* that found the page to be wrong */
+	struct io io;	    /* reads the page alone, over the same lane */
+	uint32_t holders;   /* that have the page */
+	uint32_t wrong;	    /* were in a set from which the page is wrong */
+	int unread;	    /* 0, or the errno of a set not read */
 };
+
+/* The page that is searched, as a run. */
+static const struct io_run *page_of(const struct search *s)
+{
+	return &s->io.runs[0];
+}
 
 static struct slab_shard *shard_of(const struct search *s, uint32_t i)
 {
-	return &s->page.slab->shards[i];
-}
-
-static uint32_t holders_of(const struct search *s)
-{
-	uint32_t chunk = slab_chunk_of_page(&s->engine->slabs, s->page.page);
-	uint32_t bits = 0;
-
-	for (uint32_t i = 0; i < s->engine->slabs.n_shards; i++) {
-		if (shard_is_live(shard_of(s, i)) &&
-		    !shard_is_stale(shard_of(s, i), chunk) &&
-		    !(s->page.banned & 1u << i))
-			bits |= 1u << i;
-	}
-	return bits;
+	return &page_of(s)->slab->shards[i];
 }
 
 /* Whether a page can be read from the shards in SET, all of them needed. */
@@ -81,24 +63,21 @@ static bool is_source(const struct search *s, uint32_t set)
  * page is right, -EILSEQ where it is wrong, or the errno of the read. */
 static int read_from(struct search *s, uint32_t set)
 {
-	struct obstacle obstacle = { 0 };
+	struct io_run *run = &s->io.runs[0];
 	int rc;
 
-	if (clock_left_ns(s->deadline_ns) == 0)
+	if (clock_left_ns(s->io.deadline_ns) == 0)
 		return -ETIMEDOUT;
 	/* A session that waits for its link must not wait for other servers.
 	 */
-	lane_links_release(&s->engine->lanes, s->lane);
-	/* Alone in the plan, because transfer_read reads all runs of the plan.
-	 */
-	s->lane->n_runs = 1;
-	s->lane->runs[0] = s->page;
-	s->lane->runs[0].banned = ~set;
-	s->lane->read_again++;
-	rc = transfer_read(s->engine, s->lane, s->deadline_ns, &obstacle);
-	if (obstacle.server)
-		*s->obstacle = obstacle;
-	if (!rc && !engine_checksum_fits(s->engine, s->page.page, s->page.buf))
+	lane_links_release(&s->engine->lanes, s->io.lane);
+	run->holders = set;
+	s->io.obstacle = (struct obstacle){ 0 };
+	s->request->read_again++;
+	rc = transfer_read(&s->io);
+	if (s->io.obstacle.server)
+		s->request->obstacle = s->io.obstacle;
+	if (!rc && !engine_checksum_fits(s->engine, run->page, run->buf))
 		rc = -EILSEQ;
 	return rc;
 }
@@ -141,8 +120,9 @@ static void condemn(const struct search *s, uint32_t i)
 	struct slab_shard *shard = shard_of(s, i);
 
 	atomic_fetch_add(&server_of_shard(s->engine, shard)->wrong_chunks, 1);
-	shard_mark(shard, slab_chunk_of_page(&s->engine->slabs, s->page.page),
-		   1, true);
+	shard_mark(shard,
+		   slab_chunk_of_page(&s->engine->slabs, page_of(s)->page), 1,
+		   true);
 	wake_up(&s->engine->wake);
 }
 
@@ -175,14 +155,15 @@ static void lose(const struct search *s)
 					 ->wrong_chunks,
 				1);
 	}
-	atomic_fetch_add(&engine->counters.wrong_lost,
-			 (uint64_t)engine_lose_pages(engine, s->page.page, 1));
+	atomic_fetch_add(
+		&engine->counters.wrong_lost,
+		(uint64_t)engine_lose_pages(engine, page_of(s)->page, 1));
 	wake_up(&engine->wake);
 }
 
 /* The shards that RUN was decoded from: the first of those at hand. */
 static uint32_t shards_used(const struct engine *engine,
-			    const struct lane_run *run)
+			    const struct io_run *run)
 {
 	uint32_t used = 0;
 
@@ -198,71 +179,59 @@ static uint32_t shards_used(const struct engine *engine,
 /* Page I of RUN, which is locked, came out wrong.  Asks every shard that has
  * the page again, because the way from the shard may have been wrong: only a
  * chunk that is wrong twice is given up. */
-static int judge(struct engine *engine, struct lane *lane,
-		 const struct lane_run *run, uint32_t i, uint64_t deadline_ns,
-		 struct obstacle *obstacle)
+static int judge(struct io *io, const struct io_run *run, uint32_t i)
 {
-	struct search s = { .engine = engine,
-			    .lane = lane,
-			    .page = *run,
-			    .deadline_ns = deadline_ns,
-			    .obstacle = obstacle,
-			    .wrong = shards_used(engine, run) };
-	const struct lane_run first = lane->runs[0]; /* RUN, perhaps */
-	const size_t n_runs = lane->n_runs;
+	struct engine *engine = io->engine;
+	uint64_t page = run->page + i;
+	struct search s;
 	uint32_t right;
-	int rc;
 
 	atomic_fetch_add(&engine->counters.wrong_reads, 1);
-	s.page.page += i;
-	s.page.pages = 1;
-	s.page.buf += (uint64_t)i * PAGE_BYTES;
-	s.holders = holders_of(&s);
+	s.engine = engine;
+	s.request = io;
+	io_begin(&s.io, engine, io->lane, io->deadline_ns);
+	io_one_run(&s.io, run->slab, page, 1,
+		   run->buf + (uint64_t)i * PAGE_BYTES);
+	s.holders = plan_holders(engine, run->slab, page, 1);
+	s.wrong = shards_used(engine, run);
+	s.unread = 0;
 	right = find_right(&s);
-	if (right) {
-		rc = condemn_wrong(&s, right) ? -ESTALE : -EAGAIN;
-	} else if (s.unread) {
-		rc = s.unread;
-	} else {
-		lose(&s);
-		rc = -ESTALE;
-	}
-	lane->runs[0] = first;
-	lane->n_runs = n_runs;
-	return rc;
+	if (right)
+		return condemn_wrong(&s, right) ? -ESTALE : -EAGAIN;
+	if (s.unread)
+		return s.unread;
+	lose(&s);
+	return -ESTALE;
 }
 
 /* Judges page I of a RUN that was read without locking its pages. */
-static int lock_and_judge(struct engine *engine, struct lane *lane,
-			  const struct lane_run *run, uint32_t i,
-			  uint64_t deadline_ns, struct obstacle *obstacle)
+static int lock_and_judge(struct io *io, const struct io_run *run, uint32_t i)
 {
+	struct pagemap *pages = &io->engine->pages;
 	uint64_t page = run->page + i;
 	int rc = -ESTALE;
 
-	/* Without waiting, as the lane is inside slabs. */
-	if (pagemap_lock(&engine->pages, page, 0)) {
-		obstacle->busy = true;
-		obstacle->page = page;
+	/* Without waiting, as the request is inside slabs. */
+	if (pagemap_lock(pages, page, 0)) {
+		io->obstacle.page_locked = true;
+		io->obstacle.page = page;
 		return -EAGAIN;
 	}
 	/* Where the page changed since, the bytes that were read say nothing of
 	 * the chunks that are there now. */
-	if (pagemap_unchanged(&engine->pages, page, run->versions[i], true))
-		rc = judge(engine, lane, run, i, deadline_ns, obstacle);
-	pagemap_unlock(&engine->pages, page);
+	if (pagemap_unchanged(pages, page, run->versions[i], true))
+		rc = judge(io, run, i);
+	pagemap_unlock(pages, page);
 	return rc;
 }
 
-int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
-	       uint64_t deadline_ns, struct obstacle *obstacle)
+int verify_run(struct io *io, const struct io_run *run)
 {
-	uint32_t wrong = first_wrong(engine, run);
+	uint32_t wrong = first_wrong(io->engine, run);
 
 	if (wrong == run->pages)
-		return verify_unchanged(engine, run) ? 0 : -ESTALE;
+		return plan_is_unchanged(io, run) ? 0 : -ESTALE;
 	if (run->versions)
-		return lock_and_judge(engine, lane, run, wrong, deadline_ns,
-				      obstacle);
-	return judge(engine, lane, run, wrong, deadline_ns, obstacle);
+		return lock_and_judge(io, run, wrong);
+	return judge(io, run, wrong);
 }

@@ -3,31 +3,26 @@
 #ifndef RSWAP_VERIFY_H
 #define RSWAP_VERIFY_H
 
-#include "transfer.h"
+#include "io.h"
 
-/* Whether the pages of RUN have not changed since the run was planned.  Then
- * the bytes that were read are what the pages held. */
-bool verify_unchanged(const struct engine *engine, const struct lane_run *run);
-
-/* After transfer_read: whether the pages of RUN have not changed since the run
- * was planned, and whether their bytes fit their checksums.  Where the caller
- * has locked the pages, the run's versions are NULL, and only the checksums
- * count.
+/* After transfer_read: whether the pages of RUN, a run of IO, have not changed
+ * since the run was planned, and whether their bytes fit their checksums. Where
+ * the caller has locked the pages, the run's versions are NULL, and only the
+ * checksums count.
  *
  * The first page that does not fit is read again from every shard that has it.
  * The page is locked meanwhile, so that all these reads see the same write.
  * Where the page is right without a shard, the shard's chunk is marked as
  * stale, and the repairer repairs it.  Where the page is right from no shards,
- * it becomes LOST.  The number of these reads is added to lane->read_again.
+ * it becomes LOST.  The number of these reads is added to io->read_again.
  *
  *   0         all pages are right
  *   -ESTALE   shards were marked, a page is LOST, or a page changed meanwhile:
  *             plan anew
- *   -EAGAIN   read again, after waiting for OBSTACLE if there is one: another
- *             thread has locked the page, or a server that may have the page is
- *             RECOVERING, or the page was right when it was read again
+ *   -EAGAIN   read again, after waiting for the obstacle if there is one:
+ *             another thread has locked the page, or a server that may have the
+ *             page is RECOVERING, or the page was right when it was read again
  *   else      as transfer_read */
-int verify_run(struct engine *engine, struct lane *lane, struct lane_run *run,
-	       uint64_t deadline_ns, struct obstacle *obstacle);
+int verify_run(struct io *io, const struct io_run *run);
 
 #endif

@@ -3,32 +3,34 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "transfer.h"
+#include "wait.h"
 
 /* How long a server that broke is waited for before a write does without: long
  * enough to fence it and to build its lanes anew. */
 #define RETURN_NS (200 * NS_PER_MS)
 
-/* Whether SERVER may be back at any moment: then OBSTACLE says until when to
- * wait.  A write waits only once: it does not wait for a server that comes back
- * and fails again. */
-static bool may_return(const struct lane *lane, struct server *server,
-		       struct obstacle *obstacle)
+/* Whether SERVER may be back at any moment: then the obstacle says until when
+ * to wait.  A write waits only once: it does not wait for a server that comes
+ * back and fails again. */
+static bool may_return(struct io *io, struct server *server)
 {
 	uint64_t until_ns = atomic_load(&server->broken_ns) + RETURN_NS;
 
-	if (lane->attempts > 0 || server_state(server) != SERVER_RECOVERING ||
+	if (io->attempts > 0 || server_state(server) != SERVER_RECOVERING ||
 	    clock_left_ns(until_ns) == 0)
 		return false;
-	*obstacle = (struct obstacle){ .server = server, .until_ns = until_ns };
+	io->obstacle =
+		(struct obstacle){ .server = server, .until_ns = until_ns };
 	return true;
 }
 
 /* Takes the links that are up to all shards of a run, and sets the shards' bits
  * in sent.  False where these shards are too few to keep the run's pages, or
- * where more shards may be up in a moment; then OBSTACLE says why. */
-static bool hold_shards(struct engine *engine, struct lane *lane,
-			struct lane_run *run, struct obstacle *obstacle)
+ * where more shards may be up in a moment; then the obstacle says why. */
+static bool hold_shards(struct io *io, struct io_run *run)
 {
+	const struct engine *engine = io->engine;
 	uint32_t indexes = 0;
 
 	run->sent = run->have = run->failed = run->unsent = 0;
@@ -37,37 +39,33 @@ static bool hold_shards(struct engine *engine, struct lane *lane,
 
 		if (!shard_is_live(shard))
 			continue;
-		if (attempt_hold(engine, lane, shard)) {
+		if (attempt_hold(io, shard)) {
 			run->sent |= 1u << i;
 			indexes |= 1u << shard->index;
-		} else if (may_return(lane, server_of_shard(engine, shard),
-				      obstacle)) {
+		} else if (may_return(io, server_of_shard(engine, shard))) {
 			return false;
 		} else if (server_state(server_of_shard(engine, shard)) !=
 			   SERVER_DOWN) {
-			obstacle->server = server_of_shard(engine, shard);
+			io->obstacle.server = server_of_shard(engine, shard);
 		}
 	}
 	if (count_bits(indexes) >= engine->redundancy.need)
 		return true;
-	obstacle->slab = run->slab;
+	io->obstacle.slab = run->slab;
 	return false;
 }
 
 /* Where the shares of a run's pages are, by shard index: in scratch, or, for
  * copies, the pages themselves. */
-static bool encode_run(struct engine *engine, struct lane *lane,
-		       const struct lane_run *run, uint8_t **by_index)
+static bool encode_run(struct io *io, const struct io_run *run,
+		       uint8_t **by_index)
 {
-	const struct redundancy *r = &engine->redundancy;
+	const struct redundancy *r = &io->engine->redundancy;
+	uint64_t bytes = run->pages * (uint64_t)r->unit_bytes;
 
 	for (uint32_t index = 0; index < r->shards; index++) {
 		by_index[index] =
-			r->direct
-				? run->buf
-				: attempt_scratch(
-					  engine, lane,
-					  run->pages * (uint64_t)r->unit_bytes);
+			r->direct ? run->buf : attempt_scratch(io, bytes);
 		if (!by_index[index])
 			return false;
 	}
@@ -76,17 +74,17 @@ static bool encode_run(struct engine *engine, struct lane *lane,
 	return true;
 }
 
-static bool add_shards(struct engine *engine, struct lane *lane, size_t number)
+static bool add_shards(struct io *io, size_t number)
 {
-	struct lane_run *run = &lane->runs[number];
+	struct io_run *run = &io->runs[number];
 	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint32_t shards = run->sent;
 
-	if (!encode_run(engine, lane, run, by_index))
+	if (!encode_run(io, run, by_index))
 		return false;
-	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
+	for (uint32_t i = 0; i < io->engine->slabs.n_shards; i++) {
 		if (shards & 1u << i &&
-		    !attempt_add(engine, lane, number, i, XFER_WRITE,
+		    !attempt_add(io, number, i, XFER_WRITE,
 				 by_index[run->slab->shards[i].index]))
 			return false;
 	}
@@ -94,7 +92,7 @@ static bool add_shards(struct engine *engine, struct lane *lane, size_t number)
 }
 
 /* The shard indexes of the shards in BITS. */
-static uint32_t indexes_of(const struct lane_run *run, uint32_t bits)
+static uint32_t indexes_of(const struct io_run *run, uint32_t bits)
 {
 	uint32_t indexes = 0;
 
@@ -106,7 +104,7 @@ static uint32_t indexes_of(const struct lane_run *run, uint32_t bits)
 }
 
 /* Whether shard I did not get what was written. */
-static bool missed(const struct lane_run *run, uint32_t i)
+static bool missed(const struct io_run *run, uint32_t i)
 {
 #ifdef RSWAP_BREAK_ACK
 	/* Acknowledges a write that not every copy has, and forgets which
@@ -120,7 +118,7 @@ static bool missed(const struct lane_run *run, uint32_t i)
 }
 
 /* Marks the run's chunks in each shard: current where written, else stale. */
-static void mark_shards(struct engine *engine, const struct lane_run *run)
+static void mark_shards(struct engine *engine, const struct io_run *run)
 {
 	uint32_t chunk = slab_chunk_of_page(&engine->slabs, run->page);
 
@@ -133,14 +131,14 @@ static void mark_shards(struct engine *engine, const struct lane_run *run)
 }
 
 /* A transfer that was sent, and not seen to succeed, may still have arrived. */
-static void be_unsure(struct lane_run *run)
+static void be_unsure(struct io_run *run)
 {
 	if (run->sent & ~run->unsent)
 		run->unsure = true;
 }
 
 /* True where the run is written. */
-static bool settle_write(struct engine *engine, struct lane_run *run)
+static bool settle_write(struct engine *engine, struct io_run *run)
 {
 	bool kept = count_bits(indexes_of(run, run->have)) >=
 		    engine->redundancy.need;
@@ -159,52 +157,52 @@ static bool settle_write(struct engine *engine, struct lane_run *run)
 }
 
 /* Whether a server that failed in this attempt may be back in a moment. */
-static bool any_may_return(struct engine *engine, const struct lane *lane,
-			   struct obstacle *obstacle)
+static bool any_may_return(struct io *io)
 {
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		const struct lane_run *run = &lane->runs[i];
+	const struct engine *engine = io->engine;
+
+	for (size_t i = 0; i < io->n_runs; i++) {
+		const struct io_run *run = &io->runs[i];
 
 		for (uint32_t p = 0; p < engine->slabs.n_shards; p++) {
 			const struct slab_shard *shard = &run->slab->shards[p];
 
 			if (run->failed & 1u << p &&
-			    may_return(lane, server_of_shard(engine, shard),
-				       obstacle))
+			    may_return(io, server_of_shard(engine, shard)))
 				return true;
 		}
 	}
 	return false;
 }
 
-int transfer_write(struct engine *engine, struct lane *lane,
-		   uint64_t deadline_ns, struct obstacle *obstacle)
+int transfer_write(struct io *io)
 {
-	uint64_t until_ns = attempt_until(engine, deadline_ns);
+	struct engine *engine = io->engine;
+	uint64_t until_ns = attempt_until(io);
 	bool kept = true, wait;
 	int rc;
 
-	attempt_begin(engine, lane);
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!hold_shards(engine, lane, &lane->runs[i], obstacle))
+	attempt_begin(io);
+	for (size_t i = 0; i < io->n_runs; i++) {
+		if (!hold_shards(io, &io->runs[i]))
 			return -EAGAIN;
 	}
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		if (!add_shards(engine, lane, i))
+	for (size_t i = 0; i < io->n_runs; i++) {
+		if (!add_shards(io, i))
 			return -EIO; /* io_max_runs prevents it */
 	}
-	attempt_submit(lane, until_ns);
-	attempt_wait_all(lane, until_ns);
-	rc = attempt_harvest(engine, lane, 0);
-	wait = rc && rc != -EREMOTEIO && any_may_return(engine, lane, obstacle);
+	wait_submit(io->lane, until_ns);
+	wait_transfers_end(io->lane, until_ns);
+	rc = attempt_harvest(io, 0);
+	wait = rc && rc != -EREMOTEIO && any_may_return(io);
 	/* No copy may miss a page because this machine lacks room: once more.
 	 */
-	if (lane->unsent && lane->attempts == 0) {
-		obstacle->lane = lane;
+	if (io->unsent && io->attempts == 0) {
+		io->obstacle.transfers = true;
 		wait = true;
 	}
-	for (size_t i = 0; i < lane->n_runs; i++) {
-		struct lane_run *run = &lane->runs[i];
+	for (size_t i = 0; i < io->n_runs; i++) {
+		struct io_run *run = &io->runs[i];
 
 		if (wait && run->failed) {
 			be_unsure(run);
@@ -212,33 +210,32 @@ int transfer_write(struct engine *engine, struct lane *lane,
 		}
 		kept = settle_write(engine, run) && kept;
 	}
-	lane->attempts++;
+	io->attempts++;
 	if (wait)
 		return -EAGAIN;
 	if (rc)
 		wake_up(&engine->wake);
-	*obstacle = (struct obstacle){ .lane = lane->unsent ? lane : NULL };
+	io->obstacle = (struct obstacle){ .transfers = io->unsent };
 	/* A refusal is final where no other server could take the run. */
 	return kept						    ? 0
 	       : rc == -EREMOTEIO && engine->redundancy.shards == 1 ? rc
 								    : -EAGAIN;
 }
 
-int transfer_fill(struct engine *engine, struct lane *lane, uint32_t shard,
-		  uint64_t deadline_ns)
+int transfer_fill(struct io *io, uint32_t shard)
 {
-	struct lane_run *run = &lane->runs[0];
+	struct io_run *run = &io->runs[0];
 	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 
-	attempt_begin(engine, lane);
+	attempt_begin(io);
 	run->sent = run->have = run->failed = run->unsent = 0;
-	if (!attempt_hold(engine, lane, &run->slab->shards[shard]))
+	if (!attempt_hold(io, &run->slab->shards[shard]))
 		return -EAGAIN;
-	if (!encode_run(engine, lane, run, by_index) ||
-	    !attempt_add(engine, lane, 0, shard, XFER_WRITE,
+	if (!encode_run(io, run, by_index) ||
+	    !attempt_add(io, 0, shard, XFER_WRITE,
 			 by_index[run->slab->shards[shard].index]))
 		return -ENOBUFS;
-	attempt_submit(lane, deadline_ns);
-	attempt_wait_all(lane, deadline_ns);
-	return attempt_harvest(engine, lane, 0);
+	wait_submit(io->lane, io->deadline_ns);
+	wait_transfers_end(io->lane, io->deadline_ns);
+	return attempt_harvest(io, 0);
 }

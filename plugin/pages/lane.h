@@ -40,7 +40,6 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "pagemap.h"
 #include "pages/redundancy/redundancy.h"
 #include "slab.h"
 #include "transport/transport.h"
@@ -62,25 +61,6 @@ struct lane_link {
  * the slab. */
 #define LANE_SHARDS_MAX (REDUNDANCY_MAX_SHARDS + 1)
 
-/* A run: pages that lie next to each other in one slab, and that the same
- * shards hold. */
-struct lane_run {
-	struct slab *slab;
-	uint64_t page;
-	uint32_t pages;
-	uint8_t *buf; /* the caller's pages */
-	struct page_version
-		*versions; /* READ: of its pages, when it was planned */
-	bool entered;	   /* this request is in the slab */
-	bool unsure;	   /* a WRITE that was sent, and not seen to succeed */
-	uint32_t sent;	   /* shards that this attempt asked */
-	uint32_t have;	   /* of these, the shards that succeeded */
-	uint32_t failed;   /* and the shards that will not */
-	uint32_t unsent;   /* of these, not even sent */
-	uint32_t banned;   /* shards that must not be asked */
-	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard, in scratch or buf */
-};
-
 static inline int xfer_status(const struct xfer *x)
 {
 	return atomic_load_explicit(&x->status, memory_order_acquire);
@@ -91,7 +71,8 @@ static inline bool xfer_in_progress(const struct xfer *x)
 	return xfer_status(x) == -EINPROGRESS;
 }
 
-/* What a transfer belongs to. */
+/* What a transfer belongs to: a run of the request's plan (io/io.h), by number,
+ * until the transfer is late. */
 struct lane_tag {
 	uint16_t run;
 	uint8_t shard;
@@ -122,21 +103,10 @@ struct lane {
 	struct channel *_Atomic channels[N_TRANSPORTS];
 	struct lane_link *links; /* by server */
 
-	/* The plan of the request that holds the lane. */
-	struct lane_run runs[LANE_PAGES];
-	size_t n_runs;
-	struct page_version versions[LANE_PAGES];
-	uint64_t locked[LANE_PAGES]; /* WRITE: pages locked by this request */
-	size_t n_locked;
-	uint32_t attempts;   /* of this write, that have ended */
-	uint64_t read_again; /* pages, ever, to find what is wrong (io/verify.h)
-			      */
-
 	struct lane_set sets[N_TRANSPORTS];
 	uint8_t *scratch; /* [pool->scratch_bytes] */
 	uint64_t scratch_used;
 	uint32_t turn; /* of its reads, to ask other servers at times */
-	bool unsent;   /* a transfer of this attempt was XFER_UNSENT */
 
 	bool may_park; /* is counted in pool->n_may_park */
 	uint64_t parked_ns;

@@ -272,16 +272,27 @@ struct slab_shard *slab_unused_shard(const struct slab_table *table,
 	return NULL;
 }
 
-uint32_t slab_indexes_of_chunk(const struct slab_table *table,
-			       const struct slab *slab, uint32_t chunk)
+uint32_t slab_holders(const struct slab_table *table, const struct slab *slab,
+		      uint32_t chunk)
 {
-	uint32_t indexes = 0;
+	uint32_t holders = 0;
 
 	for (uint32_t i = 0; i < table->n_shards; i++) {
 		const struct slab_shard *shard = &slab->shards[i];
 
 		if (shard_is_live(shard) && !shard_is_stale(shard, chunk))
-			indexes |= 1u << shard->index;
+			holders |= 1u << i;
 	}
+	return holders;
+}
+
+uint32_t slab_indexes_of_chunk(const struct slab_table *table,
+			       const struct slab *slab, uint32_t chunk)
+{
+	uint32_t indexes = 0;
+
+	for (uint32_t bits = slab_holders(table, slab, chunk); bits;
+	     bits &= bits - 1)
+		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
 	return (uint32_t)__builtin_popcount(indexes);
 }

@@ -236,7 +236,11 @@ uint32_t shard_next_stale(const struct slab_table *table,
 struct slab_shard *slab_unused_shard(const struct slab_table *table,
 				     struct slab *slab);
 
-/* How many different shard indexes the LIVE shards that hold CHUNK have. */
+/* The LIVE shards that hold CHUNK, as bits by the shards' numbers.  By a thread
+ * that is in the slab, or that has closed it. */
+uint32_t slab_holders(const struct slab_table *table, const struct slab *slab,
+		      uint32_t chunk);
+/* How many different shard indexes these shards have. */
 uint32_t slab_indexes_of_chunk(const struct slab_table *table,
 			       const struct slab *slab, uint32_t chunk);
 

@@ -5,10 +5,11 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "io/plan.h"
 #include "io/transfer.h"
+#include "io/verify.h"
 #include "servers/core.h"
 #include "standing.h"
-#include "io/verify.h"
 
 /* Sleeps as long as it takes to keep to the rate, which counts all pages that
  * were read, also in vain.  With no page locked and no slab entered. */
@@ -32,19 +33,18 @@ static void keep_rate(struct engine *engine)
 		clock_sleep_ns(due_ns - now_ns);
 }
 
-/* The shards except SHARD that hold CHUNK and whose servers are UP, as bits. */
+/* The shards that hold PAGE and whose servers are UP, as bits. */
 static uint32_t shards_at_hand(const struct engine *engine,
-			       const struct slab_shard *shard, uint32_t chunk)
+			       const struct slab *slab, uint64_t page)
 {
-	uint32_t found = 0;
+	uint32_t found = plan_holders(engine, slab, page, 1);
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		const struct slab_shard *other = &shard->slab->shards[i];
+		const struct slab_shard *shard = &slab->shards[i];
 
-		if (other != shard && shard_is_live(other) &&
-		    !shard_is_stale(other, chunk) &&
-		    server_state(server_of_shard(engine, other)) == SERVER_UP)
-			found |= 1u << i;
+		if (found & 1u << i &&
+		    server_state(server_of_shard(engine, shard)) != SERVER_UP)
+			found &= ~(1u << i);
 	}
 	return found;
 }
@@ -81,29 +81,24 @@ static uint32_t pages_to_copy(const struct engine *engine,
 		if (pagemap_get(&engine->pages, page + i) != PAGE_PRESENT ||
 		    !shard_is_stale(shard, chunk + i))
 			break;
-		at_hand &= shards_at_hand(engine, shard, chunk + i);
+		at_hand &= shards_at_hand(engine, shard->slab, page + i);
 		if (!is_enough(engine, shard->slab, at_hand))
 			break;
 	}
 	return i - *skip;
 }
 
-/* Reads N locked pages from the shards that are not banned in the lane's run,
- * and verifies them.  Returns as verify_run does. */
-static int read_pages(struct engine *engine, struct lane *lane, uint32_t n)
+/* Reads the pages of the plan, which are locked, and verifies them.  Returns as
+ * verify_run does. */
+static int read_pages(struct io *io)
 {
-	/* Each transfer ends within attempt_ns; the search for what is wrong
-	 * may take several. */
-	uint64_t deadline_ns = clock_now_ns() + engine->config.timeout_ns;
-	uint64_t again = lane->read_again;
-	struct obstacle obstacle = { 0 };
-	int rc = transfer_read(engine, lane, deadline_ns, &obstacle);
+	int rc = transfer_read(io);
 
 	if (rc)
 		return rc;
-	rc = verify_run(engine, lane, &lane->runs[0], deadline_ns, &obstacle);
-	atomic_fetch_add(&engine->repair->read_pages,
-			 n + lane->read_again - again);
+	rc = verify_run(io, &io->runs[0]);
+	atomic_fetch_add(&io->engine->repair->read_pages,
+			 io->runs[0].pages + io->read_again);
 	return rc;
 }
 
@@ -120,25 +115,30 @@ static bool is_gone(const struct engine *engine, const struct slab *slab,
 
 /* Copies N locked pages into shard I of the slab that is entered.  0; -EAGAIN;
  * or -ESTALE: the pages to copy, or the shards to copy from, have changed. */
-static int copy_pages(struct engine *engine, struct lane *lane,
-		      struct slab *slab, uint32_t i, uint64_t page, uint32_t n)
+static int copy_pages(struct engine *engine, struct slab *slab, uint32_t i,
+		      uint64_t page, uint32_t n)
 {
+	struct repair *k = engine->repair;
+	struct lane *lane = lane_of_repair(&engine->lanes);
+	struct io_run *run;
 	int rc;
 
-	lane->n_runs = 1;
-	lane->runs[0] = (struct lane_run){ .slab = slab,
-					   .page = page,
-					   .pages = n,
-					   .buf = engine->repair->pages,
-					   .banned = 1u << i };
-	rc = read_pages(engine, lane, n);
-	if (!rc)
-		rc = transfer_fill(engine, lane, i,
-				   clock_now_ns() + engine->attempt_ns);
+	/* Each transfer ends within attempt_ns; the search for what is wrong
+	 * may take several. */
+	io_begin(&k->io, engine, lane,
+		 clock_now_ns() + engine->config.timeout_ns);
+	run = io_one_run(&k->io, slab, page, n, k->pages);
+	/* Not shard I: the pages are stale there. */
+	run->holders = plan_holders(engine, slab, page, n);
+	rc = read_pages(&k->io);
+	if (!rc) {
+		k->io.deadline_ns = clock_now_ns() + engine->attempt_ns;
+		rc = transfer_fill(&k->io, i);
+	}
 	if (!rc) {
 		shard_mark(&slab->shards[i],
 			   slab_chunk_of_page(&engine->slabs, page), n, false);
-		atomic_fetch_add(&engine->repair->copied_pages, n);
+		atomic_fetch_add(&k->copied_pages, n);
 	}
 	lane_links_release(&engine->lanes, lane);
 	/* Pages that different shards hold are read one by one. */
@@ -153,14 +153,13 @@ static int copy_pages(struct engine *engine, struct lane *lane,
 
 /* Copies the pages one by one, as far as possible.  A page that cannot be
  * copied now does not hold up the others. */
-static int copy_one_by_one(struct engine *engine, struct lane *lane,
-			   struct slab *slab, uint32_t i, uint64_t page,
-			   uint32_t n)
+static int copy_one_by_one(struct engine *engine, struct slab *slab, uint32_t i,
+			   uint64_t page, uint32_t n)
 {
 	int rc = 0;
 
 	for (uint32_t j = 0; j < n && rc != -EAGAIN; j++) {
-		int one = copy_pages(engine, lane, slab, i, page + j, 1);
+		int one = copy_pages(engine, slab, i, page + j, 1);
 
 		rc = one ? one : rc;
 	}
@@ -183,7 +182,6 @@ static int leave_page(struct engine *engine, const struct slab *slab,
 static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
 		       uint64_t page, uint32_t n)
 {
-	struct lane *lane = lane_of_repair(&engine->lanes);
 	uint32_t skip = 0, now = 0;
 	int rc = -EAGAIN;
 
@@ -192,14 +190,12 @@ static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
 	if (shard_is_live(&slab->shards[i])) {
 		now = pages_to_copy(engine, &slab->shards[i], page, n, &skip);
 		if (now)
-			rc = copy_pages(engine, lane, slab, i, page + skip,
-					now);
+			rc = copy_pages(engine, slab, i, page + skip, now);
 		else
 			rc = skip < n ? leave_page(engine, slab, page + skip)
 				      : 0;
 		if (rc == -ESTALE && now > 1)
-			rc = copy_one_by_one(engine, lane, slab, i, page + skip,
-					     now);
+			rc = copy_one_by_one(engine, slab, i, page + skip, now);
 	}
 	slab_leave(slab);
 	return rc;

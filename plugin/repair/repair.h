@@ -48,6 +48,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "io/io.h"
 
 struct engine;
 
@@ -55,6 +56,7 @@ struct repair {
 	pthread_t thread;
 	bool running;
 	uint8_t *pages; /* the pages that are being copied */
+	struct io io;	/* of the copy under way */
 
 	/* Figures; written by the thread only. */
 	_Atomic uint64_t copied_pages; /* ever */

@@ -307,52 +307,46 @@ static bool enough_room(const struct engine *engine)
 	return n >= engine->redundancy.need;
 }
 
-/* Every reachable server refused the slab.  -EAGAIN where a server may come
- * back, after waiting for the server for a while; else the errno of the
- * request. */
-static int after_refusal(const struct engine *engine, uint64_t deadline_ns)
+/* Every reachable server refused the slab.  -EAGAIN where a server may have
+ * room soon; then P says what to wait for.  Else the errno of the request. */
+static int after_refusal(const struct engine *engine, struct placement *p,
+			 uint64_t deadline_ns)
 {
 	bool others = any_server_there(engine);
 	struct server *server = broken_server(engine, others);
 	uint64_t until_ns = clock_now_ns() + SLICE_NS;
 
 	if (enough_room(engine) && clock_left_ns(deadline_ns) > 0) {
-		clock_sleep_ns(PAUSE_NS);
+		p->pause_ns = PAUSE_NS;
 		return -EAGAIN;
 	}
 	if (!server || clock_left_ns(deadline_ns) == 0)
 		return others ? -ENOSPC : -EIO;
-	server_wait(server, until_ns < deadline_ns ? until_ns : deadline_ns);
+	p->server = server;
+	p->until_ns = until_ns < deadline_ns ? until_ns : deadline_ns;
 	return -EAGAIN;
 }
 
-int placement_slab(struct engine *engine, struct slab *slab,
+int placement_step(struct engine *engine, struct placement *p,
 		   uint64_t deadline_ns)
 {
-	uint32_t generation = atomic_load(&slab->generation), now;
-	bool asked = false;
+	uint32_t now;
 
-	for (;;) {
-		int rc;
-
-		if (slab_state(slab) == SLAB_LIVE)
-			return 0;
-		/* UNMAPPED again although a server took the slab: it was freed
-		 * or lost before this thread got to run.  That was no refusal.
-		 */
-		now = atomic_load(&slab->generation);
-		if (asked && now == generation &&
-		    slab_state(slab) == SLAB_UNMAPPED) {
-			rc = after_refusal(engine, deadline_ns);
-			if (rc != -EAGAIN)
-				return rc;
-		}
-		generation = now;
-		if (slab_begin_alloc(slab))
-			go_on(engine, slab);
-		asked = true;
-		rc = slab_wait(&engine->slabs, slab, deadline_ns);
-		if (rc)
-			return rc;
+	p->server = NULL;
+	p->pause_ns = 0;
+	if (slab_state(p->slab) == SLAB_LIVE)
+		return 0;
+	now = atomic_load(&p->slab->generation);
+	/* UNMAPPED again although a server took the slab: it was freed or lost
+	 * before this thread got to run.  That was no refusal. */
+	if (p->asked && now == p->generation &&
+	    slab_state(p->slab) == SLAB_UNMAPPED) {
+		p->asked = false;
+		return after_refusal(engine, p, deadline_ns);
 	}
+	p->generation = now;
+	if (slab_begin_alloc(p->slab))
+		go_on(engine, p->slab);
+	p->asked = true;
+	return -EAGAIN;
 }

@@ -13,13 +13,24 @@ struct server *placement_pick(const struct engine *engine,
 			      const struct slab *slab, enum server_state state,
 			      bool new_zone);
 
-/* Makes SLAB LIVE: waits for it, or has it allocated, until DEADLINE_NS.  The
- * slab may have changed again on return.  The caller holds nothing.  Where not
- * every shard finds a server, the slab is LIVE without the missing shards, as
- * long as its pages can be kept; the repairer adds the shards later.  0,
- * -ETIMEDOUT, -ENOSPC (every reachable server is full) or -EIO (no server is
- * reachable). */
-int placement_slab(struct engine *engine, struct slab *slab,
+/* How far a request is that needs SLAB to be LIVE.  The request begins with all
+ * other members 0. */
+struct placement {
+	struct slab *slab;
+	bool asked; /* in GENERATION of the slab */
+	uint32_t generation;
+	/* What to wait for before the next step: SERVER, until UNTIL_NS; or
+	 * nothing known, for PAUSE_NS; or else SLAB to change. */
+	struct server *server;
+	uint64_t until_ns, pause_ns;
+};
+
+/* Has the slab allocated, unless another thread does so.  Does not wait.  0
+ * where the slab is LIVE, though it may have changed again on return.  -EAGAIN:
+ * wait as P says, and call again.  Else what ends the request: -ENOSPC (every
+ * reachable server is full) or -EIO (no server is reachable), where no server
+ * may have room soon or DEADLINE_NS has passed.  The caller is in no slab. */
+int placement_step(struct engine *engine, struct placement *p,
 		   uint64_t deadline_ns);
 
 /* Whether another server than SERVER is UP and has room for a slab. */

@@ -5,7 +5,8 @@ that rooms and files use each other in one direction only.
 Two graphs are looked at.  Includes are between files.  Symbols are between
 objects: the linker's view finds what a forward declaration hides.  In both an
 edge may lead only to the same room or to one further down, and no circle may
-exist, inside a room either, but for those that the table still names.
+exist, inside a room either, but for those that the table still names.  Some
+symbols may be used by one file of a room alone.
 """
 import argparse
 import fnmatch
@@ -25,6 +26,7 @@ class Rooms:
         self.patterns = []  # (pattern, program, room)
         self.doors = {}  # (room, room): patterns of what may be used
         self.circles = []  # sets of files that still stand in a circle
+        self.only = []  # (file, pattern of files, symbols of that file alone)
         program = None
         with open(path, encoding="utf-8") as table:
             for number, line in enumerate(table, 1):
@@ -36,6 +38,8 @@ class Rooms:
                     self.programs[program] = []
                 elif words[0] == "door" and len(words) >= 4:
                     self.doors[words[1], words[2]] = words[3:]
+                elif words[0] == "only" and len(words) >= 4:
+                    self.only.append((words[1], words[2], set(words[3:])))
                 elif words[0] == "circle" and len(words) >= 3:
                     self.circles.append(set(words[1:]))
                 elif words[0] == "room" and len(words) >= 3 and program:
@@ -122,7 +126,8 @@ def objects(build, files):
 
 
 def symbol_graph(build, files):
-    """{file.c: {file.c whose functions or variables it uses}}."""
+    """{file.c: {file.c whose functions or variables it uses}}, and
+    {file.c: {symbol that it uses and does not define}}."""
     found = objects(build, set(files))
     missing = [f for f in files if f.endswith(".c") and f not in found]
     if missing:
@@ -151,7 +156,7 @@ def symbol_graph(build, files):
                       if (place, symbol) in defined), None)
                 for symbol in symbols}
         graph[file] = uses - {None, file}
-    return graph
+    return graph, wanted
 
 
 def circles(graph):
@@ -191,6 +196,18 @@ def judge(rooms, kind, graph):
             yield f"a circle, each {kind} the next: {' '.join(circle)}"
 
 
+def judge_symbols(rooms, wanted):
+    """One line for each file that uses what only another file may use, and for
+    each rule that holds nothing back."""
+    for owner, pattern, symbols in rooms.only:
+        for file in sorted(wanted):
+            if file != owner and fnmatch.fnmatchcase(file, pattern):
+                for symbol in sorted(symbols & wanted[file]):
+                    yield f"{file} uses {symbol}: only {owner} may"
+        for symbol in sorted(symbols - wanted.get(owner, set())):
+            yield f"{owner} does not use {symbol}: take it out of the table"
+
+
 def stale_circles(rooms, graph):
     """One line for each known circle that is smaller now, or gone."""
     found = circles(graph)
@@ -213,8 +230,9 @@ def main():
               for file in files if not rooms.of(file)]
     if not faults:
         faults += judge(rooms, "includes", include_graph(options.root, files))
-        symbols = symbol_graph(options.build, files)
+        symbols, wanted = symbol_graph(options.build, files)
         faults += judge(rooms, "uses symbols of", symbols)
+        faults += judge_symbols(rooms, wanted)
         faults += stale_circles(rooms, symbols)
     for fault in faults:
         print(fault)

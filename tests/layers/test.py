@@ -75,6 +75,17 @@ class Layers(unittest.TestCase):
                     {**self.GOOD, "app/low/up.c":
                      "int m(void);\nint up(void){return m();}\n"})
 
+    def test_a_symbol_that_only_another_file_may_use(self):
+        self.expect("app/middle/n.c uses door: only app/middle/m.c may",
+                    {**self.GOOD, "app/middle/n.c":
+                     "int door(void);\nint n(void){return door();}\n"},
+                    ROOMS + "only app/middle/m.c app/middle/* door\n")
+
+    def test_a_symbol_that_its_file_does_not_use(self):
+        self.expect("app/middle/m.c does not use other",
+                    self.GOOD,
+                    ROOMS + "only app/middle/m.c app/middle/* other\n")
+
     def test_past_a_door(self):
         self.expect("middle uses of low only",
                     {**self.GOOD, "app/middle/n.c":

@@ -7,7 +7,7 @@
 static void looked_at(uint64_t page);
 
 /* request.c with a test's eye on every page that it looks at. */
-static inline enum page_state version(const struct pagemap *map, uint64_t page)
+static inline enum page_state see(const struct pagemap *map, uint64_t page)
 {
 	enum page_state state = pagemap_get(map, page);
 
@@ -15,7 +15,7 @@ static inline enum page_state version(const struct pagemap *map, uint64_t page)
 	return state;
 }
 
-#define pagemap_get version
+#define pagemap_get see
 #include "io/request.c"
 #undef pagemap_get
 
@@ -23,13 +23,13 @@ static struct engine engine;
 
 /* What becomes of a page that was just looked at; NULL: nothing. */
 static void (*change)(uint64_t page);
-static unsigned versions[PAGES];
+static unsigned seen[PAGES];
 
 static void looked_at(uint64_t page)
 {
 	if (!change)
 		return;
-	versions[page]++;
+	seen[page]++;
 	change(page);
 }
 
@@ -44,7 +44,7 @@ static int start(void **state)
 
 	(void)state;
 	change = NULL;
-	memset(versions, 0, sizeof versions);
+	memset(seen, 0, sizeof seen);
 	return pagemap_create(&engine.pages, PAGES, &why);
 }
 
@@ -67,9 +67,9 @@ static void assert_extent(uint64_t from, uint64_t n, uint64_t pages_there,
 	assert_int_equal(bytes, pages_there * PAGE_BYTES);
 	assert_int_equal(got_absent, absent);
 	for (uint64_t i = 0; i < pages_there; i++)
-		assert_int_equal(versions[from + i], 1);
+		assert_int_equal(seen[from + i], 1);
 	for (uint64_t i = 0; i < PAGES; i++)
-		assert_true(versions[i] <= 1);
+		assert_true(seen[i] <= 1);
 }
 
 static void flip(uint64_t page)
@@ -100,10 +100,10 @@ static void pages_count_as_they_were_when_looked_at(void **state)
 	set(10, 4, PAGE_PRESENT);
 	change = flip;
 	assert_extent(0, PAGES, 10, true);
-	memset(versions, 0, sizeof versions);
+	memset(seen, 0, sizeof seen);
 	/* As they all changed, and page 10 as well. */
 	assert_extent(0, 8, 8, false);
-	memset(versions, 0, sizeof versions);
+	memset(seen, 0, sizeof seen);
 	assert_extent(10, PAGES - 10, 1, true);
 }
 

@@ -512,11 +512,11 @@ struct hammer {
 /* Holds LANE for a moment, alone: a data race where another thread does. */
 static void use_lane(struct lane *lane, _Atomic unsigned *wrong)
 {
-	if (lane->n_runs != 0)
+	if (lane->turn != 0)
 		atomic_fetch_add(wrong, 1);
-	lane->n_runs++;
+	lane->turn++;
 	sched_yield();
-	lane->n_runs--;
+	lane->turn--;
 }
 
 static void *get_and_put(void *arg)

@@ -1,6 +1,7 @@
-#include "servers/placement.h"
+#include "io/plan.h"
 
 #include "fake_servers.h"
+#include "servers/placement.h"
 #include "support.h"
 
 #include <errno.h>
@@ -143,7 +144,7 @@ static struct slab *slab_at(uint64_t i)
 
 static int place(uint64_t slab, uint64_t ms)
 {
-	return placement_slab(&fake.engine, slab_at(slab), after_ms(ms));
+	return plan_make_live(&fake.engine, slab_at(slab), after_ms(ms));
 }
 
 static void a_live_slab_needs_nothing(void **state)
@@ -327,7 +328,7 @@ static void who_cannot_ask_yet_sleeps(void **state)
 
 	begin_ns = clock_now_ns();
 	rounds = 0;
-	rc = placement_slab(&fake.engine, slab, after_ms(200));
+	rc = plan_make_live(&fake.engine, slab, after_ms(200));
 	/* One a millisecond, and one without a pause to begin with. */
 	assert_in_range(rounds, 2, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
 	assert_int_equal(rc, -ENOSPC);
@@ -338,7 +339,7 @@ static void who_cannot_ask_yet_sleeps(void **state)
 	assert_int_equal(shard_state(shard), SHARD_SPARE);
 	placement_give_back(&fake.engine, shard, SHARD_SPARE);
 	fake_session_start(0);
-	assert_int_equal(placement_slab(&fake.engine, slab, after_ms(LONG_MS)),
+	assert_int_equal(plan_make_live(&fake.engine, slab, after_ms(LONG_MS)),
 			 0);
 }
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "io/transfer.h"
+#include "io/wait.h"
 #include "repair/repair.h"
 
 #define SERVERS 3
@@ -73,18 +73,26 @@ static void *bring_back_soon(void *arg)
 	return NULL;
 }
 
+/* Has a request whose deadline is UNTIL_NS wait once for OBSTACLE. */
+static int wait_for(const struct obstacle *obstacle, uint64_t until_ns)
+{
+	struct io io;
+
+	io_begin(&io, &fake.engine, NULL, until_ns);
+	io.obstacle = *obstacle;
+	return wait_obstacle(&io);
+}
+
 /* --- one look at a time --- */
 
 static void a_page_is_waited_for_one_look_at_a_time(void **state)
 {
-	struct obstacle obstacle = { .busy = true, .page = 3 };
+	struct obstacle obstacle = { .page_locked = true, .page = 3 };
 
 	(void)state;
 	assert_int_equal(pagemap_lock(&fake.engine.pages, 3, 0), 0);
-	assert_int_equal(
-		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS)),
-		-EAGAIN);
-	assert_int_equal(wait_obstacle(&fake.engine, &obstacle, 0), -ETIMEDOUT);
+	assert_int_equal(wait_for(&obstacle, after_ms(LONG_MS)), -EAGAIN);
+	assert_int_equal(wait_for(&obstacle, 0), -ETIMEDOUT);
 	pagemap_unlock(&fake.engine.pages, 3);
 }
 
@@ -95,9 +103,7 @@ static void a_slab_is_waited_for_one_look_at_a_time(void **state)
 
 	(void)state;
 	assert_true(slab_begin_alloc(slab));
-	assert_int_equal(
-		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS)),
-		-EAGAIN);
+	assert_int_equal(wait_for(&obstacle, after_ms(LONG_MS)), -EAGAIN);
 	slab_cancel_alloc(&fake.engine.slabs, slab);
 }
 
@@ -124,7 +130,7 @@ static void the_repair_is_not_driven_round_by_who_waits(void **state)
 	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	before = passes();
 	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
-		wait_obstacle(&fake.engine, &obstacle, after_ms(LONG_MS));
+		wait_for(&obstacle, after_ms(LONG_MS));
 		rounds++;
 	}
 	assert_in_range(rounds, 1, (clock_now_ns() - begin_ns) / NS_PER_MS + 2);
@@ -161,7 +167,7 @@ static void who_knows_of_nothing_to_wait_for_sleeps(void **state)
 
 	(void)state;
 	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
-		wait_obstacle(&fake.engine, &nothing, after_ms(LONG_MS));
+		wait_for(&nothing, after_ms(LONG_MS));
 		rounds++;
 	}
 	assert_in_range(rounds, 1,
