@@ -29,10 +29,14 @@ sub message {
 		$other{bytes} // length $body, $other{cookie} // 7) . $body;
 }
 
+# The address that connections come from.
+our $from = '127.0.0.1';
+
 sub connect_to {
 	my ($port) = @_;
 	my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-		PeerPort => $port, Proto => 'tcp', Timeout => 5)
+		PeerPort => $port, LocalAddr => $from, Proto => 'tcp',
+		Timeout => 5)
 		or die "cannot connect to port $port: $!\n";
 	binmode $s;
 	return $s;
