@@ -1,8 +1,9 @@
 /* The wire: every byte that a plugin and a memory server exchange.
  *
- * All integers are little-endian; all structs are laid out without padding
- * (asserted below), so a message is its struct.  docs/protocol.md tells the
- * same in prose and is the reference for other implementations.
+ * All integers are little-endian, and so is the machine; all structs are laid
+ * out without padding.  Both are asserted below.  So a message is its struct.
+ * docs/protocol.md tells the same in prose and is the reference for other
+ * implementations.
  *
  * One TCP port takes two kinds of connection.  The first message decides:
  *
@@ -265,6 +266,8 @@ struct wire_data_reply {
 	uint64_t cookie;
 };
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "the structs are what travels");
 _Static_assert(sizeof(struct wire_header) == 16, "wire_header");
 _Static_assert(sizeof(struct wire_hello) == 72, "wire_hello");
 _Static_assert(sizeof(struct wire_welcome) == 96, "wire_welcome");
@@ -289,7 +292,7 @@ _Static_assert(sizeof(struct wire_data_reply) == 24, "wire_data_reply");
 _Static_assert(sizeof(struct wire_header) + sizeof(struct wire_join) <= 56,
 	       "JOIN as private data");
 
-/* A control message in host byte order: what the rest of the program sees. */
+/* A control message: what the rest of the program sees. */
 struct wire_message {
 	uint16_t type; /* enum wire_type */
 	uint32_t cookie;
@@ -346,25 +349,23 @@ enum wire_verdict {
 
 const char *wire_verdict_text(enum wire_verdict verdict);
 
-/* Reads a header of sizeof(struct wire_header) bytes into host byte order and
+/* Copies a header of sizeof(struct wire_header) bytes, aligned or not, and
  * checks it.  On WIRE_BAD_VERSION the header is filled as well, so that its
  * version can be told. */
 enum wire_verdict wire_decode_header(const void *buf, struct wire_header *h);
 
-/* Reads the body that belongs to a header that wire_decode_header found good,
+/* Copies the body that belongs to a header that wire_decode_header found good,
  * and checks every field that can be checked without context. */
 enum wire_verdict wire_decode_body(const struct wire_header *h,
 				   const void *body,
 				   struct wire_message *message);
 
-/* Data frames: host struct to wire bytes and back.  Decoding checks magic, op,
- * reserved fields, and 0 < bytes <= WIRE_DATA_MAX_BYTES for requests; whether
- * the range lies within the slab is the caller's to check. */
-void wire_encode_request(const struct wire_data_request *host, void *buf);
+/* Copies a data frame, aligned or not, and checks its magic, op and reserved
+ * fields, and 0 < bytes <= WIRE_DATA_MAX_BYTES of a request.  Whether the range
+ * lies within the slab is the caller's to check. */
 enum wire_verdict wire_decode_request(const void *buf,
-				      struct wire_data_request *host);
-void wire_encode_reply(const struct wire_data_reply *host, void *buf);
+				      struct wire_data_request *frame);
 enum wire_verdict wire_decode_reply(const void *buf,
-				    struct wire_data_reply *host);
+				    struct wire_data_reply *frame);
 
 #endif

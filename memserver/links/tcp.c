@@ -40,7 +40,7 @@
 #define REPLY_BYTES   sizeof(struct wire_data_reply)
 
 struct reply {
-	uint8_t frame[REPLY_BYTES];
+	struct wire_data_reply frame;
 	struct slab *slab; /* held while its bytes are being sent, or NULL */
 	uint8_t *payload;
 	uint32_t payload_bytes;
@@ -95,14 +95,13 @@ static struct reply *queue_reply(struct tcp_lane *l, uint64_t cookie,
 				 uint32_t status, uint32_t payload_bytes)
 {
 	struct reply *r = &l->replies[(l->first + l->queued++) % REPLIES];
-	struct wire_data_reply frame = {
+
+	r->frame = (struct wire_data_reply){
 		.magic = WIRE_REPLY_MAGIC,
 		.status = status,
 		.bytes = payload_bytes,
 		.cookie = cookie,
 	};
-
-	wire_encode_reply(&frame, r->frame);
 	r->slab = NULL;
 	r->payload = NULL;
 	r->payload_bytes = payload_bytes;
@@ -131,7 +130,7 @@ static unsigned gather(struct tcp_lane *l, struct iovec *iov)
 		struct reply *r = &l->replies[(l->first + i) % REPLIES];
 
 		if (skip < REPLY_BYTES)
-			iov[n++] = (struct iovec){ r->frame + skip,
+			iov[n++] = (struct iovec){ (uint8_t *)&r->frame + skip,
 						   REPLY_BYTES - skip };
 		skip -= skip < REPLY_BYTES ? skip : REPLY_BYTES;
 		if (r->payload_bytes > skip)

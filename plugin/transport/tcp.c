@@ -229,22 +229,20 @@ static bool leads_mux(const struct xfer *xfers, size_t i)
 
 static void fill_op(struct mux_op *op, struct tcp_link *link, struct xfer *x)
 {
-	struct wire_data_request request = {
+	op->busy = true;
+	op->xfer = x;
+	op->waiter = &link->waiters[x->op];
+	op->cookie = link->next_cookie++;
+	op->verdict = 0;
+	op->ends_batch = false;
+	op->frame = (struct wire_data_request){
 		.magic = WIRE_DATA_MAGIC,
 		.op = x->op == XFER_READ ? WIRE_READ : WIRE_WRITE,
 		.slab = x->remote.slab,
 		.bytes = x->bytes,
 		.offset = x->offset_bytes,
-		.cookie = link->next_cookie++,
+		.cookie = op->cookie,
 	};
-
-	op->busy = true;
-	op->xfer = x;
-	op->waiter = &link->waiters[x->op];
-	op->cookie = request.cookie;
-	op->verdict = 0;
-	op->ends_batch = false;
-	wire_encode_request(&request, &op->frame);
 }
 
 /* The first op from *AT on that is free, or NULL. */

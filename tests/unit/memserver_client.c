@@ -392,7 +392,7 @@ static void encode(uint8_t *frame, uint16_t op, uint32_t slab, uint64_t offset,
 		.cookie = cookie,
 	};
 
-	wire_encode_request(&request, frame);
+	memcpy(frame, &request, sizeof request);
 }
 
 bool lane_request(int fd, uint16_t op, uint32_t slab, uint64_t offset,

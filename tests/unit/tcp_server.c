@@ -39,7 +39,7 @@ static bool drip(int fd, const struct wire_data_reply *reply)
 {
 	unsigned char buf[sizeof *reply];
 
-	wire_encode_reply(reply, buf);
+	memcpy(buf, reply, sizeof buf);
 	for (size_t i = 0; !atomic_load(&s->stop); i++) {
 		if (!answer(fd, i < sizeof buf ? &buf[i] : buf, 1))
 			break;
@@ -85,7 +85,7 @@ static bool misbehave(int fd, const struct wire_data_request *request,
 	default:
 		return false;
 	}
-	wire_encode_reply(&reply, buf);
+	memcpy(buf, &reply, sizeof reply);
 	if (!answer(fd, buf, bytes) || s->behaviour == TCP_STATUS ||
 	    s->behaviour == TCP_TRUNCATED)
 		return false;
@@ -118,7 +118,7 @@ static bool do_request(struct tcp_lane *lane,
 	pthread_mutex_unlock(&s->store_lock);
 	if (lane->misbehaves && lane->answered++ >= s->after)
 		return misbehave(lane->fd, request, reply);
-	wire_encode_reply(&reply, buf);
+	memcpy(buf, &reply, sizeof reply);
 	return answer(lane->fd, buf, sizeof buf) &&
 	       (!read || answer(lane->fd, lane->bounce, request->bytes));
 }
