@@ -40,10 +40,10 @@ static const struct option_spec own_options[] = {
 	{ .name = "size",
 	  .metavar = "SIZE",
 	  .kind = OPTION_SIZE,
-	  .help = "size of the swap device (K, M, G or T)",
+	  .help = "size of the swap device",
 	  .min = 1 << 20,
 	  .max = 64ull << 40,
-	  .out.number = &args.size_bytes },
+	  .out.bytes = &args.size_bytes },
 	{ .name = "device",
 	  .metavar = "/dev/nbdN",
 	  .kind = OPTION_TEXT,
@@ -57,14 +57,16 @@ static const struct option_spec own_options[] = {
 	{ .name = "connections",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
-	  .help = "between kernel and nbdkit (default 2)",
+	  .help = "between kernel and nbdkit",
+	  .preset = "2",
 	  .min = 1,
 	  .max = 16,
 	  .out.number = &args.connections },
 	{ .name = "priority",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
-	  .help = "swap priority, higher goes first (default 110)",
+	  .help = "swap priority, higher goes first",
+	  .preset = "110",
 	  .min = 0,
 	  .max = 32767,
 	  .out.number = &args.priority },
@@ -81,11 +83,13 @@ static const struct option_spec own_options[] = {
 
 #define N_OWN (sizeof own_options / sizeof own_options[0])
 
-/* These, one for each key of the plugin that is passed on, and an end. */
+/* The own options, one for each key of the plugin that is passed on, and an
+ * end. */
 static struct option_spec options[N_OWN + KEYS + 1];
 
-static const struct usage usage = {
-	.synopsis = "attach SERVER... --size=SIZE [OPTION]...",
+static const struct cmdline cmdline = {
+	.program = "rswapctl attach",
+	.args = "SERVER... --size=SIZE",
 	.about = "Swap to the memory of each SERVER (HOST[:PORT]), through a "
 		 "kernel nbd device.",
 	.options = options,
@@ -120,17 +124,17 @@ static void check_fallback(void)
 	const char *path = args.keys[KEY_FALLBACK];
 
 	if (path && path[0] != '/')
-		options_die(&usage,
+		options_die(&cmdline,
 			    "--fallback=%s: allowed is an absolute path", path);
 }
 
 static void check_servers(void)
 {
 	if (args.n_servers == 0)
-		options_die(&usage, "a SERVER is missing; allowed is "
-				    "HOST[:PORT], one or more");
+		options_die(&cmdline, "a SERVER is missing; allowed is "
+				      "HOST[:PORT], one or more");
 	if (args.n_servers > ATTACH_SERVERS_MAX)
-		options_die(&usage, "%d servers; allowed are 1 to %d",
+		options_die(&cmdline, "%d servers; allowed are 1 to %d",
 			    args.n_servers, ATTACH_SERVERS_MAX);
 	for (int i = 0; i < args.n_servers; i++) {
 		struct net_name name;
@@ -138,12 +142,12 @@ static void check_servers(void)
 
 		if (!net_name_parse(args.servers[i], WIRE_DEFAULT_PORT, &name,
 				    &why))
-			options_die(&usage,
+			options_die(&cmdline,
 				    "SERVER %s: %s; allowed is "
 				    "HOST[:PORT]",
 				    args.servers[i], why.text);
 		if (name.port == 0)
-			options_die(&usage,
+			options_die(&cmdline,
 				    "SERVER %s: allowed is a PORT from "
 				    "1 to 65535",
 				    args.servers[i]);
@@ -155,20 +159,21 @@ static void check_args(void)
 	check_fallback();
 	check_servers();
 	if (!args.size_bytes)
-		options_die(&usage, "--size is missing; allowed is --size=SIZE "
-				    "with K, M, G or T");
+		options_die(&cmdline,
+			    "--size is missing; allowed is --size=SIZE "
+			    "with K, M, G or T");
 	if (args.size_bytes % 4096)
-		options_die(&usage,
+		options_die(&cmdline,
 			    "--size=%s: allowed is a multiple of 4096 "
 			    "bytes",
 			    size_format(args.size_bytes).text);
 	if (args.device && nbddev_number(args.device) < 0)
-		options_die(&usage,
+		options_die(&cmdline,
 			    "--device=%s: allowed is /dev/nbd0 to "
 			    "/dev/nbd%d",
 			    args.device, NBDDEV_MAX - 1);
 	if (args.name && !statedir_name_ok(args.name))
-		options_die(&usage,
+		options_die(&cmdline,
 			    "--name=%s: allowed are 1 to %d letters, "
 			    "digits and . _ -, no dot or dash in front",
 			    args.name, STATE_NAME_MAX);
@@ -183,7 +188,7 @@ static const char *plugin_path(const char *plugin)
 		return plugin;
 	path = realpath(plugin, NULL);
 	if (!path)
-		options_die(&usage,
+		options_die(&cmdline,
 			    "--plugin=%s: no such file; allowed is a "
 			    "plugin's path, or its name",
 			    plugin);
@@ -233,7 +238,7 @@ static void warn_of_timeout(void)
 	}
 	fits_s = times_least_timeout_s(grace_s);
 	if (grace_s && args.timeout_s < fits_s)
-		printf("  warning: --timeout=%" PRIu64 " is too short for the "
+		printf("  warning: --timeout=%u is too short for the "
 		       "memory server's --grace=%" PRIu64
 		       ": in an outage requests fail while their pages may "
 		       "still come back; --timeout=%" PRIu64 " or more fits\n",
@@ -282,14 +287,15 @@ int cmd_attach(int argc, char **argv)
 {
 	args.plugin = nbdkit_default_plugin();
 	fill_options();
-	args.n_servers = options_parse(&usage, argc, argv);
+	args.n_servers = options_parse(&cmdline, argc, argv);
 	args.servers = argv;
 	check_args();
 	args.plugin = plugin_path(args.plugin);
-	args.lanes = key_number(KEY_LANES, args.keys[KEY_LANES]);
-	args.timeout_s = key_number(KEY_TIMEOUT, args.keys[KEY_TIMEOUT]);
+	args.lanes = (unsigned)key_number(KEY_LANES, args.keys[KEY_LANES]);
+	args.timeout_s =
+		(unsigned)key_number(KEY_TIMEOUT, args.keys[KEY_TIMEOUT]);
 	if (geteuid() != 0)
-		options_die(&usage, "only root can attach a swap device");
+		options_die(&cmdline, "only root can attach a swap device");
 	run_catch_signals();
 	if (attach_run(&args) < 0)
 		return EXIT_FAILED;

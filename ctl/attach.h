@@ -25,13 +25,13 @@ struct attach {
 	const char *name;   /* NULL: the device's */
 	const char *plugin;
 	const char *keys[KEYS]; /* the plugin's, as given, or NULL */
-	uint64_t connections;
-	uint64_t priority;
+	unsigned connections;
+	unsigned priority;
 	bool foreground;
 
 	/* of keys, or the plugin's defaults */
-	uint64_t lanes;
-	uint64_t timeout_s;
+	unsigned lanes;
+	unsigned timeout_s;
 
 	/* made by the steps */
 	int lock_fd;	     /* statedir_lock of the name, until the end */

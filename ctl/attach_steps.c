@@ -138,9 +138,9 @@ static bool log_to_journal(void)
 /* Requests in flight are threads x connections.  Twice the lanes: writes may
  * take only part of the lanes, and when all of these are busy a read still has
  * to find a thread that takes it off the socket. */
-static uint64_t threads_per_connection(const struct attach *a)
+static unsigned threads_per_connection(const struct attach *a)
 {
-	uint64_t threads = (2 * a->lanes + a->connections - 1) / a->connections;
+	unsigned threads = (2 * a->lanes + a->connections - 1) / a->connections;
 
 	return threads < 4 ? 4 : threads;
 }
@@ -196,7 +196,7 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 	add_arg(args, "--pidfile");
 	add_arg(args, "%s", statedir_path(a->state.name, "nbdkit.pid").text);
 	add_arg(args, "-t");
-	add_arg(args, "%" PRIu64, threads_per_connection(a));
+	add_arg(args, "%u", threads_per_connection(a));
 	add_arg(args, "%s", a->plugin);
 	for (int i = 0; i < a->n_servers; i++)
 		add_arg(args, "server=%s", a->servers[i]);
@@ -343,7 +343,7 @@ static int swap_on(struct attach *a, struct error *why)
 				     priority, a->state.device,	  NULL };
 
 	tell_equal_priority(a);
-	snprintf(priority, sizeof priority, "%u", (unsigned)a->priority);
+	snprintf(priority, sizeof priority, "%u", a->priority);
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 

@@ -14,14 +14,15 @@ static const struct option_spec options[] = {
 	{ .name = NULL },
 };
 
-static const struct usage usage = {
-	.synopsis = "check [NAME|SOCKET]...",
+static const struct cmdline cmdline = {
+	.program = "rswapctl check",
+	.args = "[NAME|SOCKET]...",
 	.about = "Look at running plugins, and at the memory server of this "
-		 "machine: all, or those\nnamed; print a line for each thing "
-		 "that is wrong, and nothing where all is well.\n"
-		 "Requests that failed are told once: since the last check.\n"
+		 "machine: all, or those named; print a line for each thing "
+		 "that is wrong, and nothing where all is well.  "
+		 "Requests that failed are told once: since the last check.  "
 		 "Exit status: 0 all is well, 1 degraded, 2 pages are lost, "
-		 "reads failed or something\nisn't running, 5 swap is on at a "
+		 "reads failed or something isn't running, 5 swap is on at a "
 		 "device that nobody serves.",
 	.options = options,
 };
@@ -138,8 +139,8 @@ static enum exit_status exit_of(enum health worst)
 int cmd_check(int argc, char **argv)
 {
 	static struct target targets[TARGETS_MAX];
-	int words = options_parse(&usage, argc, argv);
-	int n = targets_find(&usage, argv, words, NULL, targets);
+	int words = options_parse(&cmdline, argc, argv);
+	int n = targets_find(&cmdline, argv, words, NULL, targets);
 	enum health worst = n ? HEALTH_GOOD : HEALTH_BAD;
 	bool dead = false;
 

@@ -21,7 +21,7 @@ static struct {
 	bool all;
 	bool force;
 	bool if_attached;
-	uint64_t timeout_s;
+	unsigned timeout_s;
 } args = { .timeout_s = DETACH_DEFAULT_S };
 
 static const struct option_spec options[] = {
@@ -40,17 +40,19 @@ static const struct option_spec options[] = {
 	{ .name = "timeout",
 	  .metavar = "SECONDS",
 	  .kind = OPTION_NUMBER,
-	  .help = "deadline of swapoff (default 900)",
+	  .help = "deadline of swapoff",
+	  .preset = "900",
 	  .min = 1,
 	  .max = 86400,
 	  .out.number = &args.timeout_s },
 	{ .name = NULL },
 };
 
-static const struct usage usage = {
-	.synopsis = "detach [NAME|DEVICE|--all] [OPTION]...",
+static const struct cmdline cmdline = {
+	.program = "rswapctl detach",
+	.args = "[NAME|DEVICE|--all]",
 	.about = "End swapping: swapoff, disconnect the nbd device, stop "
-		 "nbdkit, in that order.\nWithout a NAME: the one that is "
+		 "nbdkit, in that order.  Without a NAME: the one that is "
 		 "attached.",
 	.options = options,
 };
@@ -142,9 +144,9 @@ static const char *only_name(char names[][STATE_NAME_MAX + 1], int n)
 	if (n == 0 && args.if_attached)
 		return NULL;
 	if (n == 0)
-		options_die(&usage, "nothing is attached");
+		options_die(&cmdline, "nothing is attached");
 	if (n > 1)
-		options_die(&usage,
+		options_die(&cmdline,
 			    "%d devices are attached; allowed is one "
 			    "of their names (rswapctl status), or --all",
 			    n);
@@ -168,18 +170,18 @@ static enum exit_status detach_all(char names[][STATE_NAME_MAX + 1], int n)
 int cmd_detach(int argc, char **argv)
 {
 	static char names[ALL_MAX][STATE_NAME_MAX + 1];
-	int words = options_parse(&usage, argc, argv);
+	int words = options_parse(&cmdline, argc, argv);
 	const char *name;
 	int n;
 
 	if (words > 1)
-		options_die(&usage, "%s: one NAME or DEVICE is allowed",
+		options_die(&cmdline, "%s: one NAME or DEVICE is allowed",
 			    argv[1]);
 	if (words && args.all)
-		options_die(&usage, "--all: allowed is either this or %s",
+		options_die(&cmdline, "--all: allowed is either this or %s",
 			    argv[0]);
 	if (geteuid() != 0)
-		options_die(&usage, "only root can detach a swap device");
+		options_die(&cmdline, "only root can detach a swap device");
 	n = statedir_list(names, ALL_MAX);
 	run_catch_signals();
 	if (args.all)
@@ -188,7 +190,7 @@ int cmd_detach(int argc, char **argv)
 	if (!name && args.if_attached)
 		return EXIT_OK;
 	if (!name)
-		options_die(&usage,
+		options_die(&cmdline,
 			    "%s: no such device is attached; allowed "
 			    "are those that rswapctl status shows",
 			    argv[0]);

@@ -33,13 +33,14 @@ static const struct option_spec options[] = {
 	{ .name = NULL },
 };
 
-static const struct usage usage = {
-	.synopsis = "doctor [SERVER]... [OPTION]...",
+static const struct cmdline cmdline = {
+	.program = "rswapctl doctor",
+	.args = "[SERVER]...",
 	.about = "Check whether this machine can serve memory, or swap through "
-		 "rswap and reach each\nSERVER (HOST[:PORT]); say what to do.  "
-		 "Exit status 1 if it can't do what --role says\n(default: "
+		 "rswap and reach each SERVER (HOST[:PORT]); say what to do.  "
+		 "Exit status 1 if it can't do what --role says (default: "
 		 "compute with a SERVER; else it is enough to be fit for "
-		 "one), 5 if swap is on at a\ndevice that nobody serves.",
+		 "one), 5 if swap is on at a device that nobody serves.",
 	.options = options,
 };
 
@@ -106,7 +107,7 @@ int cmd_doctor(int argc, char **argv)
 	unsigned roles, unfit = 0;
 
 	args.plugin = nbdkit_default_plugin();
-	servers = options_parse(&usage, argc, argv);
+	servers = options_parse(&cmdline, argc, argv);
 	roles = asked_roles(servers);
 	run_checks(roles, argv, servers);
 	for (int role = 0; role < N_ROLES; role++) {

@@ -28,11 +28,11 @@ static const struct option_spec options[] = {
 	{ .name = NULL },
 };
 
-static const struct usage usage = {
-	.synopsis = "drain [--control=PATH] [--undo]",
+static const struct cmdline cmdline = {
+	.program = "rswapctl drain",
 	.about = "Have the memory server of this machine hand out no slabs any "
-		 "more, and ask its\nclients to move theirs to other servers. "
-		 "It goes on serving; \"rswapctl status\" shows\nwhat is left.",
+		 "more, and ask its clients to move theirs to other servers.  "
+		 "It goes on serving; \"rswapctl status\" shows what is left.",
 	.options = options,
 };
 
@@ -64,8 +64,8 @@ int cmd_drain(int argc, char **argv)
 	struct error why;
 
 	args.control = DEFAULT_CONTROL;
-	if (options_parse(&usage, argc, argv) > 0)
-		options_die(&usage, "%s: allowed are options only", argv[0]);
+	if (options_parse(&cmdline, argc, argv) > 0)
+		options_die(&cmdline, "%s: allowed are options only", argv[0]);
 	if (ctlsock_ask(args.control, args.undo ? "undrain" : "drain", answer,
 			sizeof answer, clock_now_ns() + ANSWER_NS, &why) < 0) {
 		fprintf(stderr, "rswapctl drain: --control=%s: %s\n",

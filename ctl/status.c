@@ -28,13 +28,14 @@ static const struct option_spec options[] = {
 	{ .name = NULL },
 };
 
-static const struct usage usage = {
-	.synopsis = "status [NAME|SOCKET]... [OPTION]...",
+static const struct cmdline cmdline = {
+	.program = "rswapctl status",
+	.args = "[NAME|SOCKET]...",
 	.about = "Show running plugins and the memory server of this machine: "
-		 "all, or those named.\nExit status: 0 all is up, 2 nothing "
-		 "is running, 3 something doesn't answer,\n4 pages are lost, "
+		 "all, or those named.  Exit status: 0 all is up, 2 nothing "
+		 "is running, 3 something doesn't answer, 4 pages are lost, "
 		 "requests failed since the last check, or a server isn't up, "
-		 "5 swap is\non at a device that nobody serves.",
+		 "5 swap is on at a device that nobody serves.",
 	.options = options,
 };
 
@@ -128,8 +129,8 @@ static enum exit_status show(const struct target *target)
 int cmd_status(int argc, char **argv)
 {
 	static struct target targets[TARGETS_MAX];
-	int words = options_parse(&usage, argc, argv);
-	int n = targets_find(&usage, argv, words, args.server, targets);
+	int words = options_parse(&cmdline, argc, argv);
+	int n = targets_find(&cmdline, argv, words, args.server, targets);
 	enum exit_status status = EXIT_OK;
 
 	for (int i = 0; i < n; i++) {

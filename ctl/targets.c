@@ -47,29 +47,29 @@ static struct target by_name(const char *name)
 	return target;
 }
 
-static struct target by_word(const struct usage *usage, const char *word)
+static struct target by_word(const struct cmdline *cmdline, const char *word)
 {
 	if (strchr(word, '/'))
 		return (struct target){ .name = word, .socket = word };
 	if (!statedir_name_ok(word))
-		options_die(usage,
+		options_die(cmdline,
 			    "%s: allowed is a NAME, or the path of a "
 			    "SOCKET",
 			    word);
 	return by_name(word);
 }
 
-int targets_find(const struct usage *usage, char **words, int n_words,
+int targets_find(const struct cmdline *cmdline, char **words, int n_words,
 		 const char *server, struct target targets[TARGETS_MAX])
 {
 	static char names[TARGETS_MAX - 1][STATE_NAME_MAX + 1];
 	int n = 0;
 
 	if (n_words > TARGETS_MAX - 1)
-		options_die(usage, "%d names; allowed are %d", n_words,
+		options_die(cmdline, "%d names; allowed are %d", n_words,
 			    TARGETS_MAX - 1);
 	for (; n < n_words; n++)
-		targets[n] = by_word(usage, words[n]);
+		targets[n] = by_word(cmdline, words[n]);
 	if (n_words == 0) {
 		int attached = statedir_list(names, TARGETS_MAX - 1);
 

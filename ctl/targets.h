@@ -24,7 +24,7 @@ struct target {
  * the memory server: at SERVER, or where there are no words and SERVER is NULL
  * at its usual place, if it is there.  How many; their texts live as long as
  * the program.  Wrong words end the program. */
-int targets_find(const struct usage *usage, char **words, int n_words,
+int targets_find(const struct cmdline *cmdline, char **words, int n_words,
 		 const char *server, struct target targets[TARGETS_MAX]);
 
 /* Its answer to "status", static, until the next call; or NULL. */

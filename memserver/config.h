@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "cmdline.h"
 #include "error.h"
 #include "net.h"
 #include "wire.h"
@@ -39,19 +39,13 @@ struct config {
 	const char *control;
 };
 
-enum config_verdict {
-	CONFIG_RUN,
-	CONFIG_HELP,	/* --help was asked for */
-	CONFIG_VERSION, /* --version was asked for */
-	CONFIG_WRONG,	/* WHY names option, value, and what is allowed */
-};
+/* Reads all options, and nothing else: no file, no name service.  ARGV is as
+ * cmdline_parse leaves it.  One thread at a time, and any number of times. */
+enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
+				  struct cmdline_error *why);
 
-/* Reads all options, and nothing else: no file, no name service.  Uses getopt
- * and with it its global state: one thread, but any number of times. */
-enum config_verdict config_parse(int argc, char **argv, struct config *config,
-				 struct error *why);
-
-void config_usage(FILE *out);
+/* Prints the answer to --help. */
+void config_help(void);
 
 /* "auto", "rdma" or "tcp" */
 const char *config_transport_name(enum config_transport transport);

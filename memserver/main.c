@@ -225,20 +225,20 @@ static int run(const struct config *config)
 int main(int argc, char **argv)
 {
 	static struct config config;
-	struct error why;
+	struct cmdline_error why;
 	int status;
 
 	switch (config_parse(argc, argv, &config, &why)) {
-	case CONFIG_HELP:
-		config_usage(stdout);
+	case CMDLINE_HELP:
+		config_help();
 		return EXIT_SUCCESS;
-	case CONFIG_VERSION:
+	case CMDLINE_VERSION:
 		printf(PROGRAM " " RSWAP_VERSION "\n");
 		return EXIT_SUCCESS;
-	case CONFIG_WRONG:
+	case CMDLINE_WRONG:
 		fprintf(stderr, PROGRAM ": %s\n", why.text);
 		return EXIT_FAILURE;
-	case CONFIG_RUN:
+	case CMDLINE_RUN:
 		break;
 	}
 	status = run(&config);

@@ -89,6 +89,13 @@ range() { # "lanes=", where the manual has it on standard input, MESSAGE, HELP
 	done
 }
 
+# The lines of --help that tell of an option.
+option_help() { # "lanes"
+	awk -v start="--$1=" '
+		/^ *--/ { inside = index($1, start) == 1 }
+		inside'
+}
+
 for option in $("$memserver" --help | number_options); do
 	said=$(timeout 10 "$memserver" --memory=1G --"$option"=x 2>&1) || true
 	range "--$option" "$said" "$("$memserver" --help)" \
@@ -97,7 +104,7 @@ done
 for option in $("$ctl" attach --help | number_options); do
 	said=$(timeout 10 "$ctl" attach host --size=1G --"$option"=x 2>&1) || true
 	range "--$option" "$said" \
-		"$("$ctl" attach --help | grep -e "--$option=")" \
+		"$("$ctl" attach --help | option_help "$option")" \
 		< <(section rswapctl "=head2 attach")
 done
 for key in $(nbdkit "$plugin" --help |

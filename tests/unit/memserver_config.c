@@ -14,10 +14,10 @@
 #define ARGS_MAX 24
 
 static struct config config;
-static struct error why;
+static struct cmdline_error why;
 
 /* Parses the words given, up to a NULL. */
-static enum config_verdict parse(const char *first, ...)
+static enum cmdline_verdict parse(const char *first, ...)
 {
 	static char program[] = "rswap-memserver";
 	char *argv[ARGS_MAX] = { program };
@@ -29,7 +29,7 @@ static enum config_verdict parse(const char *first, ...)
 		argv[argc++] = strdup(word);
 	va_end(args);
 
-	enum config_verdict verdict = config_parse(argc, argv, &config, &why);
+	enum cmdline_verdict verdict = config_parse(argc, argv, &config, &why);
 
 	while (argc > 1)
 		free(argv[--argc]);
@@ -39,7 +39,7 @@ static enum config_verdict parse(const char *first, ...)
 static void defaults(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("--memory=1G", NULL), CONFIG_RUN);
+	assert_int_equal(parse("--memory=1G", NULL), CMDLINE_RUN);
 	assert_int_equal(config.memory_bytes, 1ull << 30);
 	assert_int_equal(config.slab_bytes, 2 << 20);
 	assert_int_equal(config.transport, CONFIG_AUTO);
@@ -66,7 +66,7 @@ static void everything(void **state)
 			       "--max-sessions=7", "--stock=0",
 			       "--port-file=ports", "--grace=0", "--reclaim=25",
 			       "--zone=rack-7", NULL),
-			 CONFIG_RUN);
+			 CMDLINE_RUN);
 	assert_int_equal(config.memory_asked_bytes, 100 << 20);
 	assert_int_equal(config.memory_bytes, 96 << 20);
 	assert_int_equal(config.listen_count, 2);
@@ -86,21 +86,21 @@ static void slab_size_may_come_last(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("--memory=8M", "--slab-size=4M", NULL),
-			 CONFIG_RUN);
+			 CMDLINE_RUN);
 	assert_int_equal(config.memory_bytes, 8 << 20);
 }
 
 static void help_and_version(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("--help", NULL), CONFIG_HELP);
-	assert_int_equal(parse("--version", NULL), CONFIG_VERSION);
+	assert_int_equal(parse("--help", NULL), CMDLINE_HELP);
+	assert_int_equal(parse("--version", NULL), CMDLINE_VERSION);
 }
 
 /* The line names the option, and the value where there is one. */
 static void assert_refused(const char *word, const char *says)
 {
-	assert_int_equal(parse("--memory=1G", word, NULL), CONFIG_WRONG);
+	assert_int_equal(parse("--memory=1G", word, NULL), CMDLINE_WRONG);
 	if (!strstr(why.text, says))
 		fail_msg("%s: \"%s\" does not say \"%s\"", word, why.text,
 			 says);
@@ -119,7 +119,7 @@ static void wrong_values(void **state)
 	assert_refused("--slab-size=3M", "power of two from 1M to 1G");
 	assert_refused("--slab-size=512K", "power of two from 1M to 1G");
 	assert_refused("--slab-size=2G", "power of two from 1M to 1G");
-	assert_refused("--transport=ib", "auto, rdma or tcp");
+	assert_refused("--transport=ib", "one of auto|rdma|tcp");
 	assert_refused("--threads=0", "from 1 to 256");
 	assert_refused("--threads=many", "from 1 to 256");
 	assert_refused("--max-sessions=0", "a number from 1");
@@ -136,36 +136,41 @@ static void wrong_values(void **state)
 	assert_refused("--zone=a\xc2\x9b", "1 to 31 printable");
 	assert_refused("--listen=", "HOST");
 	assert_refused("--listen=h:70000", "HOST");
-	assert_refused("--port-file=", "path");
-	assert_refused("--pidfile=", "path");
-	assert_refused("--control=", "path");
-	assert_refused("--hugepages=yes", "no value");
+	assert_refused("--port-file=", "any text but an empty one");
+	assert_refused("--pidfile=", "any text but an empty one");
+	assert_refused("--control=", "any text but an empty one");
+	assert_refused("--hugepages=yes", "without a value");
+	assert_refused("--help=yes", "without a value");
+	assert_refused("--thread=3", "no such option");
+	assert_refused("--=", "no such option");
+	assert_refused("-t", "no such option");
+	assert_refused("-tx", "no such option");
 	assert_refused("--nonsense", "no such option");
 	assert_refused("word", "options only");
-	assert_refused("--listen", "needs a value");
+	assert_refused("--listen", "a value is missing");
 }
 
 static void large_slabs_have_a_small_stock(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("--memory=1G", "--slab-size=1M", NULL),
-			 CONFIG_RUN);
+			 CMDLINE_RUN);
 	assert_int_equal(config.stock, 32);
 	assert_int_equal(parse("--memory=1G", "--slab-size=64M", NULL),
-			 CONFIG_RUN);
+			 CMDLINE_RUN);
 	assert_int_equal(config.stock, 2);
 	assert_int_equal(
 		parse("--memory=1G", "--slab-size=64M", "--stock=9", NULL),
-		CONFIG_RUN);
+		CMDLINE_RUN);
 	assert_int_equal(config.stock, 9);
 }
 
 static void memory_must_be_given_and_enough(void **state)
 {
 	(void)state;
-	assert_int_equal(parse(NULL), CONFIG_WRONG);
+	assert_int_equal(parse(NULL), CMDLINE_WRONG);
 	assert_non_null(strstr(why.text, "--memory"));
-	assert_int_equal(parse("--memory=1M", NULL), CONFIG_WRONG);
+	assert_int_equal(parse("--memory=1M", NULL), CMDLINE_WRONG);
 	assert_non_null(strstr(why.text, "at least one slab (2M)"));
 }
 
@@ -178,8 +183,9 @@ static void too_many_addresses(void **state)
 			       "--listen=i", "--listen=j", "--listen=k",
 			       "--listen=l", "--listen=m", "--listen=n",
 			       "--listen=o", "--listen=p", "--listen=q", NULL),
-			 CONFIG_WRONG);
-	assert_non_null(strstr(why.text, "--listen=q: at most 16"));
+			 CMDLINE_WRONG);
+	assert_non_null(strstr(why.text,
+			       "--listen=q: allowed is this option 16 times"));
 }
 
 int main(void)
