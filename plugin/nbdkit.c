@@ -177,6 +177,8 @@ static int start(struct error *why)
 {
 	int rc;
 
+	/* nbdkit has its own handlers by now. */
+	lifecycle_block_signals();
 	safety_apply(&safety, HEAP_BYTES + (uint64_t)config.engine.lanes *
 						   HEAP_BYTES_PER_LANE);
 	rc = tell_safety(why);
@@ -189,7 +191,6 @@ static int start(struct error *why)
 			clock_now_ns() + engine_reach_ns(&config.engine), why);
 	if (!rc && config.control_path)
 		rc = status_start(&status_server, &engine, &safety, why);
-	/* nbdkit has its own handlers by now. */
 	if (!rc)
 		rc = lifecycle_begin(&lifecycle_ops, why);
 	return rc;

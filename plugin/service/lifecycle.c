@@ -1,8 +1,6 @@
 #include "lifecycle.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -10,17 +8,17 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "log.h"
 #include "signals.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
-static struct sigaction front_ends[COUNT(signals)];
+static sigset_t signals;		      /* that are taken over */
 static const struct lifecycle_ops *front_end; /* NULL before begin */
 static pthread_t thread;
-static sem_t wake;	   /* the thread */
-static atomic_bool over;   /* a thread ends the process */
-static atomic_bool forced; /* the thread does */
+static atomic_bool closing; /* the thread is to end */
+static atomic_bool over;    /* a thread ends the process */
+static atomic_bool forced;  /* the thread does */
 
 /* A signal sets ending and then reads clients; a client that goes changes
  * clients and then reads ending: so one of them sees the other. */
@@ -28,116 +26,69 @@ static atomic_bool ending;
 static atomic_uint clients;
 static _Atomic uint64_t asked_ns; /* the first signal, or 0 */
 
-/* --- in a signal handler: nothing here but what is safe there --- */
-
-struct line {
-	char text[256];
-	size_t n;
-};
-
-static void add(struct line *line, const char *text)
-{
-	while (*text && line->n < sizeof line->text)
-		line->text[line->n++] = *text++;
-}
-
-static void add_number(struct line *line, unsigned number)
-{
-	char digits[12];
-	size_t at = sizeof digits - 1;
-
-	digits[at] = '\0';
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	add(line, digits + at);
-}
-
-/* Once, and past the queue of log lines.  This does not wait for a reader
- * either: log_start sees to standard error (common/log.h). */
-static void tell(unsigned n)
-{
-	struct line line = { .n = 0 };
-
-	add(&line, "nbdkit: rswap: asked to end while ");
-	add_number(&line, n);
-	add(&line, n == 1 ? " connection is" : " connections are");
-	add(&line, " open, whose pages would be lost: waiting for swapoff and "
-		   "rswapctl detach (or nbd-client -d); SIGTERM again ends at "
-		   "once\n");
-	(void)!write(STDERR_FILENO, line.text, line.n);
-}
-
-static void front_end_handles(int sig)
-{
-	for (size_t i = 0; i < COUNT(signals); i++) {
-		if (signals[i] == sig)
-			front_ends[i].sa_handler(sig);
-	}
-}
+/* --- the thread that takes the signals --- */
 
 static void on_signal(int sig)
 {
-	int saved_errno = errno;
 	bool again = atomic_exchange(&ending, true);
-	bool force = again && sig != SIGHUP;
 	unsigned n = atomic_load(&clients);
 
 	if (!again)
 		atomic_store(&asked_ns, clock_now_ns());
 	if (n == 0)
-		front_end_handles(sig);
-	if (force)
-		sem_post(&wake);
-	else if (n > 0 && !again)
-		tell(n);
-	errno = saved_errno;
-}
-
-/* --- in threads --- */
-
-static void *end_by_force(void *arg)
-{
-	(void)arg;
-	while (sem_wait(&wake) < 0)
-		;
-	if (!atomic_exchange(&over, true)) {
+		front_end->shut_down();
+	if (again && sig != SIGHUP && !atomic_exchange(&over, true)) {
 		atomic_store(&forced, true);
 		front_end->force();
 	}
+	if (n > 0 && !again)
+		log_notice("asked to end while %u connection%s open, whose "
+			   "pages would be lost: waiting for swapoff and "
+			   "rswapctl detach (or nbd-client -d); SIGTERM again "
+			   "ends at once",
+			   n, n == 1 ? " is" : "s are");
+}
+
+static void *take_signals(void *arg)
+{
+	int sig;
+
+	(void)arg;
+	while (sigwait(&signals, &sig) == 0 && !atomic_load(&closing))
+		on_signal(sig);
 	return NULL;
 }
 
-static void take_signals(void)
+/* --- life --- */
+
+void lifecycle_block_signals(void)
 {
-	struct sigaction ours = { .sa_handler = on_signal,
-				  .sa_flags = SA_RESTART };
+	static const int wanted[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
 
-	for (size_t i = 0; i < COUNT(signals); i++) {
-		struct sigaction *theirs = &front_ends[i];
+	sigemptyset(&signals);
+	for (size_t i = 0; i < COUNT(wanted); i++) {
+		struct sigaction theirs;
 
-		sigaction(signals[i], NULL, theirs);
 		/* What is ignored, or left to the kernel, stays so. */
-		if (theirs->sa_handler != SIG_IGN &&
-		    theirs->sa_handler != SIG_DFL)
-			sigaction(signals[i], &ours, NULL);
+		sigaction(wanted[i], NULL, &theirs);
+		if (theirs.sa_handler != SIG_IGN &&
+		    theirs.sa_handler != SIG_DFL)
+			sigaddset(&signals, wanted[i]);
 	}
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
 int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why)
 {
 	int rc;
 
-	sem_init(&wake, 0, 0);
 	front_end = ops;
-	rc = pthread_create(&thread, NULL, end_by_force, NULL);
+	rc = pthread_create(&thread, NULL, take_signals, NULL);
 	if (rc) {
 		front_end = NULL;
 		error_set(why, "cannot start a thread: %s", strerror(rc));
 		return -rc;
 	}
-	take_signals();
 	signals_ignore_stray();
 	return 0;
 }
@@ -148,10 +99,10 @@ void lifecycle_end(void)
 		return;
 	while (atomic_exchange(&over, true))
 		pause();
-	for (size_t i = 0; i < COUNT(signals); i++)
-		sigaction(signals[i], &front_ends[i], NULL);
-	sem_post(&wake);
+	atomic_store(&closing, true);
+	pthread_kill(thread, SIGTERM);
 	pthread_join(thread, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 bool lifecycle_client_opens(void)

@@ -29,9 +29,15 @@ struct lifecycle_ops {
 	void (*force)(void);
 };
 
-/* Takes over SIGTERM, SIGINT, SIGQUIT and SIGHUP from the front end, whose own
- * handlers it calls at the end.  Signals that are not meant to end a daemon are
- * ignored from then on (common/signals.h).  0 or a negative errno. */
+/* Blocks SIGTERM, SIGINT, SIGQUIT and SIGHUP where the front end handles them,
+ * in this thread and in those that it starts from now on.  So no handler
+ * interrupts a thread, and the signals wait for the thread of begin.  After the
+ * front end has its handlers, before any thread. */
+void lifecycle_block_signals(void);
+/* Starts the thread that takes these signals.  Signals that are not meant to
+ * end a daemon are ignored from then on (common/signals.h).  0 or a negative
+ * errno.
+ */
 int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why);
 /* The front end ends: gives the signals back.  Does not return where the
  * process is being ended by force already.  Without effect before begin. */
