@@ -72,16 +72,6 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	return 0;
 }
 
-/* The bytes of the device's pages in all their copies or shares. */
-static uint64_t bytes_wanted(const struct engine_config *config)
-{
-	uint64_t bytes = config->size_bytes;
-
-	return config->data
-		       ? bytes / config->data * (config->data + config->parity)
-		       : bytes * config->copies;
-}
-
 static int open_fallback(const struct engine_config *config,
 			 uint64_t slab_bytes, struct fallback *fallback,
 			 struct error *why)
@@ -117,7 +107,8 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 	if (open_fallback(config, *slab_bytes, fallback, why))
 		return -EIO;
 	free_bytes += fallback_total_bytes(fallback);
-	wanted_bytes = bytes_wanted(config);
+	wanted_bytes = redundancy_stored_bytes(&config->redundancy,
+					       config->size_bytes);
 	if (free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
@@ -176,17 +167,6 @@ static int create_servers(struct engine *engine, struct error *why)
 		engine->n_servers++;
 	}
 	return config->fallback ? create_local_server(engine, why) : 0;
-}
-
-static int create_redundancy(struct engine *engine, struct error *why)
-{
-	const struct engine_config *config = &engine->config;
-
-	return config->data
-		       ? redundancy_create_rs(&engine->redundancy, config->data,
-					      config->parity, why)
-		       : redundancy_create_copies(&engine->redundancy,
-						  config->copies, why);
 }
 
 /* For lane_reap. */
@@ -248,7 +228,7 @@ static uint64_t attempt_ns(const struct engine *engine)
 {
 	uint64_t ns = engine_answer_ns(&engine->config);
 
-	if (engine->redundancy.shards > 1 && ns > ATTEMPT_MAX_NS)
+	if (redundancy_can_spare(&engine->redundancy) && ns > ATTEMPT_MAX_NS)
 		ns = ATTEMPT_MAX_NS;
 	return ns;
 }
@@ -266,11 +246,11 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (fallback)
 		engine->fallback = *fallback;
 	engine->start_ns = clock_now_ns();
-	rc = create_redundancy(engine, why);
+	rc = redundancy_create(&engine->redundancy, &config->redundancy, why);
 	if (rc)
 		return rc;
 	engine->attempt_ns = attempt_ns(engine);
-	geometry = slab_geometry(slab_bytes, engine->redundancy.unit_bytes);
+	geometry = slab_geometry(slab_bytes, engine->redundancy.chunk_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
 	if (!rc && config->checksum)
 		rc = checksums_create(&engine->checksums, pages, why);

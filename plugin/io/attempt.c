@@ -18,7 +18,7 @@ static bool is_short_of_room(const struct io *io)
 {
 	const struct redundancy *r = &io->engine->redundancy;
 	const struct lane *lane = io->lane;
-	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->unit_bytes;
+	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->chunk_bytes;
 	uint32_t xfers = r->need * io_max_runs(io->engine);
 	bool is_short = lane->scratch_used + bytes >
 			io->engine->lanes.config.scratch_bytes;
@@ -119,7 +119,7 @@ bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
 	set->xfers[set->n++] = (struct xfer){
 		.link = link,
 		.op = op,
-		.bytes = run->pages * engine->redundancy.unit_bytes,
+		.bytes = run->pages * engine->redundancy.chunk_bytes,
 		.remote = shard->remote,
 		.offset_bytes = slab_offset_of_page(&engine->slabs, run->page),
 		.buf = buf,

@@ -92,7 +92,7 @@ static bool ask_one(struct io *io, size_t number, bool worst,
 {
 	const struct engine *engine = io->engine;
 	struct io_run *run = &io->runs[number];
-	uint64_t bytes = run->pages * (uint64_t)engine->redundancy.unit_bytes;
+	uint64_t bytes = run->pages * (uint64_t)engine->redundancy.chunk_bytes;
 
 	for (;;) {
 		int i = choose(engine, run, worst, obstacle);
@@ -109,7 +109,7 @@ static bool ask_one(struct io *io, size_t number, bool worst,
 		}
 		/* Where there is only one shard, no transfer is ever late, and
 		 * the caller's memory will do. */
-		if (engine->redundancy.shards > 1)
+		if (redundancy_can_spare(&engine->redundancy))
 			buf = attempt_scratch(io, bytes);
 		return buf &&
 		       attempt_add(io, number, (uint32_t)i, XFER_READ, buf);
@@ -174,7 +174,7 @@ static uint64_t hedge_after_ns(const struct io *io)
 	const struct engine *engine = io->engine;
 	uint64_t longest_ns = HEDGE_MIN_NS;
 
-	if (engine->redundancy.shards == 1)
+	if (!redundancy_can_spare(&engine->redundancy))
 		return UINT64_MAX / 2;
 	for (size_t i = 0; i < io->n_runs; i++) {
 		const struct io_run *run = &io->runs[i];
@@ -234,7 +234,7 @@ static void drop_attempt(struct io *io, uint64_t begin_ns, uint64_t until_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
 
-	if (io->engine->redundancy.shards == 1)
+	if (!redundancy_can_spare(&io->engine->redundancy))
 		cut_short(io, until_ns);
 	else if (!lane_in_flight(io->lane) ||
 		 lane_may_park(&io->engine->lanes, io->lane))
@@ -247,7 +247,7 @@ static void drop_attempt(struct io *io, uint64_t begin_ns, uint64_t until_ns)
  * choice, the time is only shown, and some reads are enough. */
 static bool is_timed(const struct io *io)
 {
-	return io->engine->redundancy.shards > 1 ||
+	return redundancy_can_spare(&io->engine->redundancy) ||
 	       io->lane->turn % EXPLORE_READS == 0;
 }
 

@@ -6,14 +6,14 @@
 /* With one shard a page's bytes are where the caller has them. */
 uint64_t lane_scratch_bytes(const struct redundancy *r)
 {
-	return r->shards == 1
-		       ? 0
-		       : (uint64_t)(r->shards + 1) * LANE_PAGES * r->unit_bytes;
+	return !redundancy_can_spare(r) ? 0
+					: (uint64_t)(r->shards + 1) *
+						  LANE_PAGES * r->chunk_bytes;
 }
 
 uint64_t lane_channel_bytes(const struct redundancy *r)
 {
-	return (uint64_t)(r->shards + 1) * LANE_PAGES * r->unit_bytes;
+	return (uint64_t)(r->shards + 1) * LANE_PAGES * r->chunk_bytes;
 }
 
 const char *transfer_failure_text(int status)

@@ -149,7 +149,8 @@ static void lose(const struct search *s)
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		/* Of several shares it is unknown which share is wrong. */
-		if (engine->redundancy.need == 1 && s->wrong & 1u << i)
+		if (redundancy_blames(&engine->redundancy) &&
+		    s->wrong & 1u << i)
 			atomic_fetch_add(
 				&server_of_shard(engine, shard_of(s, i))
 					 ->wrong_chunks,

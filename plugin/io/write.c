@@ -49,28 +49,24 @@ static bool hold_shards(struct io *io, struct io_run *run)
 			io->obstacle.server = server_of_shard(engine, shard);
 		}
 	}
-	if (count_bits(indexes) >= engine->redundancy.need)
+	if (redundancy_is_enough(&engine->redundancy, indexes))
 		return true;
 	io->obstacle.slab = run->slab;
 	return false;
 }
 
-/* Where the shares of a run's pages are, by shard index: in scratch, or, for
- * copies, the pages themselves. */
+/* Tells where the shares of a run's pages are, by shard index.  False where the
+ * lane has no room for the shares. */
 static bool encode_run(struct io *io, const struct io_run *run,
 		       uint8_t **by_index)
 {
 	const struct redundancy *r = &io->engine->redundancy;
-	uint64_t bytes = run->pages * (uint64_t)r->unit_bytes;
+	uint64_t bytes = redundancy_room_bytes(r, run->pages);
+	uint8_t *room = bytes ? attempt_scratch(io, bytes) : NULL;
 
-	for (uint32_t index = 0; index < r->shards; index++) {
-		by_index[index] =
-			r->direct ? run->buf : attempt_scratch(io, bytes);
-		if (!by_index[index])
-			return false;
-	}
-	if (!r->direct)
-		redundancy_encode(r, run->buf, run->pages, by_index);
+	if (bytes && !room)
+		return false;
+	redundancy_encode(r, run->buf, run->pages, room, by_index);
 	return true;
 }
 
@@ -140,8 +136,8 @@ static void be_unsure(struct io_run *run)
 /* True where the run is written. */
 static bool settle_write(struct engine *engine, struct io_run *run)
 {
-	bool kept = count_bits(indexes_of(run, run->have)) >=
-		    engine->redundancy.need;
+	bool kept = redundancy_is_enough(&engine->redundancy,
+					 indexes_of(run, run->have));
 
 	if (!kept) {
 		be_unsure(run);
@@ -217,9 +213,10 @@ int transfer_write(struct io *io)
 		wake_up(&engine->wake);
 	io->obstacle = (struct obstacle){ .transfers = io->unsent };
 	/* A refusal is final where no other server could take the run. */
-	return kept						    ? 0
-	       : rc == -EREMOTEIO && engine->redundancy.shards == 1 ? rc
-								    : -EAGAIN;
+	return kept ? 0
+	       : rc == -EREMOTEIO && !redundancy_can_spare(&engine->redundancy)
+		       ? rc
+		       : -EAGAIN;
 }
 
 int transfer_fill(struct io *io, uint32_t shard)

@@ -16,12 +16,12 @@ static enum slab_state state_of(uint32_t word)
 	return (enum slab_state)(word & STATE_MASK);
 }
 
-struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes)
+struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t chunk_bytes)
 {
 	return (struct slab_geometry){
 		.slab_bytes = slab_bytes,
-		.unit_bytes = unit_bytes,
-		.slab_pages = (uint32_t)(slab_bytes / unit_bytes),
+		.chunk_bytes = chunk_bytes,
+		.slab_pages = (uint32_t)(slab_bytes / chunk_bytes),
 	};
 }
 
@@ -294,5 +294,5 @@ uint32_t slab_indexes_of_chunk(const struct slab_table *table,
 	for (uint32_t bits = slab_holders(table, slab, chunk); bits;
 	     bits &= bits - 1)
 		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
-	return (uint32_t)__builtin_popcount(indexes);
+	return indexes;
 }

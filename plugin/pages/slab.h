@@ -67,11 +67,11 @@
  * for a copy, fewer bytes for a share. */
 struct slab_geometry {
 	uint64_t slab_bytes;
-	uint32_t unit_bytes;
+	uint32_t chunk_bytes;
 	uint32_t slab_pages; /* chunks that fit into a slab */
 };
 
-struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t unit_bytes);
+struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t chunk_bytes);
 
 enum slab_state {
 	SLAB_UNMAPPED,
@@ -151,7 +151,7 @@ static inline uint64_t slab_offset_of_page(const struct slab_table *table,
 					   uint64_t page)
 {
 	return slab_chunk_of_page(table, page) *
-	       (uint64_t)table->geometry.unit_bytes;
+	       (uint64_t)table->geometry.chunk_bytes;
 }
 
 static inline uint64_t slab_number(const struct slab_table *table,
@@ -240,7 +240,7 @@ struct slab_shard *slab_unused_shard(const struct slab_table *table,
  * that is in the slab, or that has closed it. */
 uint32_t slab_holders(const struct slab_table *table, const struct slab *slab,
 		      uint32_t chunk);
-/* How many different shard indexes these shards have. */
+/* The shard indexes, as bits, of these shards. */
 uint32_t slab_indexes_of_chunk(const struct slab_table *table,
 			       const struct slab *slab, uint32_t chunk);
 

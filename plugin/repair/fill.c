@@ -57,7 +57,7 @@ static bool is_enough(const struct engine *engine, const struct slab *slab,
 
 	for (; bits; bits &= bits - 1)
 		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
-	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
+	return redundancy_is_enough(&engine->redundancy, indexes);
 }
 
 /* How many of the N locked pages to copy at once, after *SKIP pages that need
@@ -109,8 +109,9 @@ static bool is_gone(const struct engine *engine, const struct slab *slab,
 {
 	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page);
 
-	return slab_indexes_of_chunk(&engine->slabs, slab, chunk) <
-	       engine->redundancy.need;
+	return !redundancy_is_enough(
+		&engine->redundancy,
+		slab_indexes_of_chunk(&engine->slabs, slab, chunk));
 }
 
 /* Copies N locked pages into shard I of the slab that is entered.  0; -EAGAIN;

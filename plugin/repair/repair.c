@@ -169,7 +169,7 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 			whole |= 1u << shard->index;
 	}
 	slab_leave(slab);
-	sums->short_slabs += whole != (1u << engine->redundancy.shards) - 1;
+	sums->short_slabs += whole != redundancy_all(&engine->redundancy);
 	sums->moving_slabs += moves;
 	return true;
 }

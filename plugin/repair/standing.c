@@ -48,7 +48,7 @@ bool standing_server_is_away(const struct engine *engine,
 {
 	uint64_t after_ns = engine->config.repair_after_ns;
 
-	return engine->redundancy.shards > 1 && after_ns &&
+	return redundancy_can_spare(&engine->redundancy) && after_ns &&
 	       server_is_away(server, after_ns);
 }
 
@@ -107,7 +107,7 @@ static bool can_do_without(const struct engine *engine,
 		    server_state(server_of_shard(engine, other)) == SERVER_UP)
 			indexes |= 1u << other->index;
 	}
-	return (uint32_t)__builtin_popcount(indexes) >= engine->redundancy.need;
+	return redundancy_is_enough(&engine->redundancy, indexes);
 }
 
 /* Whether one more of its slabs may be moved: no more than were asked for, and

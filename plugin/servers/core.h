@@ -30,9 +30,7 @@ struct engine_config {
 	uint32_t lanes;
 	uint64_t spin_ns;
 	uint64_t timeout_ns; /* deadline of a request */
-	/* How pages are kept: COPIES of them, or DATA + PARITY shares where
-	 * DATA is above 0. */
-	uint32_t copies, data, parity;
+	struct redundancy_config redundancy;
 	bool checksum;		     /* keep and check one per page */
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */

@@ -145,8 +145,7 @@ static struct server *pick_for_alloc(const struct engine *engine,
 {
 	struct server *server = pick(engine, slab, SERVER_UP);
 
-	if (!server &&
-	    (uint32_t)__builtin_popcount(indexes) < engine->redundancy.need)
+	if (!server && !redundancy_is_enough(&engine->redundancy, indexes))
 		server = pick(engine, slab, SERVER_RECOVERING);
 	return server;
 }
@@ -184,8 +183,7 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 static void finish(struct engine *engine, struct slab *slab)
 {
 	uint32_t indexes = indexes_under_way(engine, slab);
-	bool enough = (uint32_t)__builtin_popcount(indexes) >=
-		      engine->redundancy.need;
+	bool enough = redundancy_is_enough(&engine->redundancy, indexes);
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		struct slab_shard *shard = &slab->shards[i];
@@ -204,7 +202,7 @@ static void finish(struct engine *engine, struct slab *slab)
 		return;
 	}
 	slab_finish_alloc(&engine->slabs, slab);
-	if (indexes != (1u << engine->redundancy.shards) - 1)
+	if (indexes != redundancy_all(&engine->redundancy))
 		wake_up(&engine->wake);
 }
 

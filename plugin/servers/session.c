@@ -119,7 +119,7 @@ static void warn_of_timeout(const struct server *server)
 	uint64_t timeout_s = engine->config.timeout_ns / NS_PER_S;
 	uint64_t grace_s = atomic_load(&server->grace_ms) / 1000;
 
-	if (engine->redundancy.shards > 1 || grace_s == 0 ||
+	if (redundancy_can_spare(&engine->redundancy) || grace_s == 0 ||
 	    timeout_s >= times_least_timeout_s(grace_s))
 		return;
 	log_notice("server %s: timeout=%llu is too short for its --grace=%llu: "

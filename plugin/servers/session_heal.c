@@ -16,7 +16,7 @@ bool session_may_refuse(const struct server *server)
 {
 	const struct engine *engine = server->engine;
 
-	if (engine->redundancy.shards > 1)
+	if (redundancy_can_spare(&engine->redundancy))
 		return true;
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		if (i != server->index &&

@@ -291,8 +291,9 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 	     i < table->geometry.slab_pages && first + i < engine->pages.pages;
 	     i++) {
 		if (pagemap_get(&engine->pages, first + i) == PAGE_PRESENT &&
-		    slab_indexes_of_chunk(table, slab, i) <
-			    engine->redundancy.need)
+		    !redundancy_is_enough(
+			    &engine->redundancy,
+			    slab_indexes_of_chunk(table, slab, i)))
 			lost += pagemap_lose(&engine->pages, first + i, 1);
 	}
 	/* Subtracted, not set: a trim may be between page map and count. */
@@ -327,8 +328,7 @@ static int64_t lose_slab(struct server *server, struct slab *slab)
 		return 0;
 	}
 	indexes = drop_shard(server, slab);
-	enough = (uint32_t)__builtin_popcount(indexes) >=
-		 engine->redundancy.need;
+	enough = redundancy_is_enough(&engine->redundancy, indexes);
 	lost = lose_pages(engine, slab);
 	if (!enough)
 		drop_the_rest(engine, slab);

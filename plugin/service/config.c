@@ -109,10 +109,11 @@ static int take(struct config *config, const struct key *key, const char *value,
 	case KEY_CONTROL:
 		return take_path(&config->control_path, value);
 	case KEY_REPLICAS:
-		e->copies = (uint32_t)number;
+		e->redundancy.copies = (uint32_t)number;
 		break;
 	case KEY_REDUNDANCY:
-		return redundancy_parse(value, &e->data, &e->parity)
+		return redundancy_parse(value, &e->redundancy.data,
+					&e->redundancy.parity)
 			       ? 0
 			       : wrong(key, value);
 	case KEY_CHECKSUM:
@@ -168,15 +169,10 @@ static unsigned cores(void)
 		       : (unsigned)CPU_COUNT(&set);
 }
 
-static uint32_t shards_of(const struct engine_config *e)
-{
-	return e->data ? e->data + e->parity : e->copies;
-}
-
 /* What shows only when all keys are known. */
 static int check_together(const struct config *config)
 {
-	const struct engine_config *e = &config->engine;
+	const struct redundancy_config *r = &config->engine.redundancy;
 	const bool *given = config->given;
 
 	if (!given[KEY_SERVER]) {
@@ -192,13 +188,13 @@ static int check_together(const struct config *config)
 	if (given[KEY_REPLICAS] && given[KEY_REDUNDANCY]) {
 		nbdkit_error("replicas=%u and redundancy=%u+%u are both given: "
 			     "one of them is allowed",
-			     e->copies, e->data, e->parity);
+			     r->copies, r->data, r->parity);
 		return -1;
 	}
 	if (given[KEY_FALLBACK] && given[KEY_REDUNDANCY]) {
 		nbdkit_error("fallback=%s and redundancy=%u+%u are both given: "
 			     "a fallback goes with replicas only",
-			     e->fallback, e->data, e->parity);
+			     config->engine.fallback, r->data, r->parity);
 		return -1;
 	}
 	if (given[KEY_FALLBACK_SIZE] && !given[KEY_FALLBACK]) {
@@ -225,15 +221,16 @@ static void set_defaults(struct config *config)
 
 int config_complete(struct config *config)
 {
-	struct engine_config *e = &config->engine;
+	const struct engine_config *e = &config->engine;
+	const struct redundancy_config *r = &e->redundancy;
 
 	if (check_together(config))
 		return -1;
 	set_defaults(config);
-	if (e->n_servers < shards_of(e)) {
+	if (e->n_servers < redundancy_shards(r)) {
 		nbdkit_error("%s needs %u servers, each for a part of a page: "
 			     "%u %s given",
-			     e->data ? "redundancy" : "replicas", shards_of(e),
+			     redundancy_format(r).key, redundancy_shards(r),
 			     e->n_servers, e->n_servers == 1 ? "is" : "are");
 		return -1;
 	}

@@ -50,7 +50,7 @@ static uint64_t present_bytes(const struct engine *e,
 			      const struct slab_sums *sums)
 {
 	return (uint64_t)sums->present_pages * e->redundancy.shards *
-	       e->slabs.geometry.unit_bytes;
+	       e->slabs.geometry.chunk_bytes;
 }
 
 static void put_device(const struct engine *e, FILE *out)
@@ -72,13 +72,10 @@ static void put_device(const struct engine *e, FILE *out)
 /* What is missing of what should be kept, and what is done about it. */
 static void put_redundancy(const struct engine *e, FILE *out)
 {
+	struct redundancy_text text = redundancy_format(&e->config.redundancy);
 	const struct repair *k = e->repair;
 
-	if (e->config.data)
-		fprintf(out, "redundancy %u+%u\n", e->config.data,
-			e->config.parity);
-	else
-		put(out, "replicas", e->config.copies);
+	fprintf(out, "%s %s\n", text.key, text.value);
 	fprintf(out, "checksum %s\n", e->config.checksum ? "yes" : "no");
 	put(out, "repair_after_ms", e->config.repair_after_ns / NS_PER_MS);
 	put(out, "slabs_short", atomic_load(&k->short_slabs));

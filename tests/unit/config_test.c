@@ -208,8 +208,8 @@ static void copies_and_shares_are_taken(void **state)
 	take("checksum", "off");
 	take("repair-rate", "2M");
 	assert_int_equal(config_complete(&config), 0);
-	assert_int_equal(config.engine.data, 4);
-	assert_int_equal(config.engine.parity, 2);
+	assert_int_equal(config.engine.redundancy.data, 4);
+	assert_int_equal(config.engine.redundancy.parity, 2);
 	assert_false(config.engine.checksum);
 	assert_int_equal(config.engine.repair_bytes_per_s, 2 << 20);
 	assert_int_equal(config.engine.repair_after_ns,
@@ -350,8 +350,8 @@ static void what_is_not_given_has_its_default(void **state)
 	assert_int_equal(config_complete(&config), 0);
 	assert_true(config.engine.checksum);
 	assert_true(config.spin_auto);
-	assert_int_equal(config.engine.copies, 1);
-	assert_int_equal(config.engine.data, 0);
+	assert_int_equal(config.engine.redundancy.copies, 1);
+	assert_int_equal(config.engine.redundancy.data, 0);
 	assert_int_equal(config.engine.repair_bytes_per_s, 128 << 20);
 }
 

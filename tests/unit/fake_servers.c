@@ -359,9 +359,9 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 					.size_bytes = FAKE_PAGES * PAGE_BYTES,
 					.lanes = lanes,
 					.timeout_ns = timeout_ms * NS_PER_MS,
-					.copies = copies,
-					.data = data,
-					.parity = parity,
+					.redundancy = { .copies = copies,
+							.data = data,
+							.parity = parity },
 					.checksum = true };
 	struct error why;
 

@@ -39,7 +39,7 @@ static int setup(void **state)
 					.n_servers = 1,
 					.size_bytes = 4 * SLAB_BYTES,
 					.lanes = 2,
-					.copies = 1,
+					.redundancy.copies = 1,
 					.timeout_ns = TIMEOUT_MS * NS_PER_MS,
 					.checksum = true,
 					.fallback = path };

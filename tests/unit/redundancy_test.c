@@ -16,6 +16,7 @@ static uint64_t seed;
 struct fixture {
 	uint8_t *pages; /* what is encoded */
 	uint8_t *back;	/* what was decoded */
+	uint8_t *room;	/* of the shares, or NULL */
 	uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 };
 
@@ -42,25 +43,22 @@ static void free_buffer(uint8_t *buffer, size_t bytes)
 static void make_fixture(struct fixture *f, const struct redundancy *r,
 			 uint32_t n_pages)
 {
-	size_t share_bytes = (size_t)n_pages * r->unit_bytes;
+	uint64_t room_bytes = redundancy_room_bytes(r, n_pages);
 
 	f->pages = make_buffer((size_t)n_pages * PAGE_BYTES);
 	f->back = make_buffer((size_t)n_pages * PAGE_BYTES);
 	random_fill(&seed, f->pages, (size_t)n_pages * PAGE_BYTES);
-	for (uint32_t p = 0; p < r->shards; p++)
-		f->shares[p] = make_buffer(share_bytes);
-	redundancy_encode(r, f->pages, n_pages, f->shares);
+	f->room = room_bytes ? make_buffer(room_bytes) : NULL;
+	redundancy_encode(r, f->pages, n_pages, f->room, f->shares);
 }
 
 static void end_fixture(struct fixture *f, const struct redundancy *r,
 			uint32_t n_pages)
 {
-	size_t share_bytes = (size_t)n_pages * r->unit_bytes;
-
 	free_buffer(f->pages, (size_t)n_pages * PAGE_BYTES);
 	free_buffer(f->back, (size_t)n_pages * PAGE_BYTES);
-	for (uint32_t p = 0; p < r->shards; p++)
-		free_buffer(f->shares[p], share_bytes);
+	if (f->room)
+		free_buffer(f->room, redundancy_room_bytes(r, n_pages));
 }
 
 /* --- every set of shard indexes --- */
@@ -157,11 +155,11 @@ static void any_copy_gives_the_pages(void **state)
 
 /* --- what lies where --- */
 
-static void copies_are_direct(void **state)
+static void copies_are_the_pages_themselves(void **state)
 {
 	uint8_t page[PAGE_BYTES], before[PAGE_BYTES];
-	uint8_t *shares[2] = { page, page };
 	const uint8_t *at_hand[1] = { page };
+	uint8_t *shares[2] = { NULL };
 	struct redundancy r;
 	uint32_t index = 1;
 	struct error why;
@@ -170,11 +168,13 @@ static void copies_are_direct(void **state)
 	random_fill(&seed, page, sizeof page);
 	memcpy(before, page, sizeof page);
 	assert_int_equal(redundancy_create_copies(&r, 2, &why), 0);
-	assert_true(r.direct);
+	assert_int_equal(redundancy_room_bytes(&r, 1), 0);
 	assert_int_equal(r.shards, 2);
 	assert_int_equal(r.need, 1);
-	assert_int_equal(r.unit_bytes, PAGE_BYTES);
-	redundancy_encode(&r, page, 1, shares);
+	assert_int_equal(r.chunk_bytes, PAGE_BYTES);
+	redundancy_encode(&r, page, 1, NULL, shares);
+	assert_ptr_equal(shares[0], page);
+	assert_ptr_equal(shares[1], page);
 	redundancy_decode(&r, &index, at_hand, 1, page);
 	assert_memory_equal(page, before, sizeof page);
 	redundancy_destroy(&r);
@@ -189,8 +189,7 @@ static uint32_t unit_of(uint32_t k)
 	assert_int_equal(redundancy_create_rs(&r, k, 1, &why), 0);
 	assert_int_equal(r.need, k);
 	assert_int_equal(r.shards, k + 1);
-	assert_false(r.direct);
-	chunk = r.unit_bytes;
+	chunk = r.chunk_bytes;
 	redundancy_destroy(&r);
 	return chunk;
 }
@@ -244,7 +243,7 @@ static void parity_is_that_of_the_cauchy_matrix(void **state)
 	f.pages[0] = 1;	   /* shard index 0 */
 	f.pages[2048] = 1; /* shard index 1 */
 	f.pages[2049] = 1;
-	redundancy_encode(&r, f.pages, 1, f.shares);
+	redundancy_encode(&r, f.pages, 1, f.room, f.shares);
 	/* 1/2 and 1/3 in GF(256) by 0x11d: 0x8e and 0xf4. */
 	assert_int_equal(f.shares[2][0], 0x8e ^ 0xf4);
 	assert_int_equal(f.shares[2][1], 0xf4);
@@ -350,19 +349,17 @@ struct coder {
 static void *code_and_compare(void *arg)
 {
 	uint8_t pages[2 * PAGE_BYTES], back[2 * PAGE_BYTES];
-	uint8_t room[6][2 * 1024];
+	uint8_t room[6 * 2 * 1024];
 	struct coder *c = arg;
 	uint8_t *shares[6];
 
-	for (uint32_t p = 0; p < 6; p++)
-		shares[p] = room[p];
 	for (int i = 0; i < 2000; i++) {
 		uint32_t indexes[4],
 			first = (uint32_t)random_next(&c->state) % 6;
 		const uint8_t *at_hand[4];
 
 		random_fill(&c->state, pages, sizeof pages);
-		redundancy_encode(c->r, pages, 2, shares);
+		redundancy_encode(c->r, pages, 2, room, shares);
 		for (uint32_t j = 0; j < 4; j++) {
 			indexes[j] = (first + j) % 6;
 			at_hand[j] = shares[indexes[j]];
@@ -400,7 +397,7 @@ int main(void)
 		cmocka_unit_test(any_k_of_all_shares_give_the_pages),
 		cmocka_unit_test(any_number_of_pages_goes),
 		cmocka_unit_test(any_copy_gives_the_pages),
-		cmocka_unit_test(copies_are_direct),
+		cmocka_unit_test(copies_are_the_pages_themselves),
 		cmocka_unit_test(chunks_are_the_page_cut_in_k_and_rounded_up),
 		cmocka_unit_test(data_indexes_are_the_page_and_zeros_behind_it),
 		cmocka_unit_test(parity_is_that_of_the_cauchy_matrix),

@@ -261,7 +261,7 @@ static int setup(void **state)
 					.size_bytes = 4 * SLAB_BYTES,
 					.transport = &transport_tcp,
 					.lanes = 1,
-					.copies = 1,
+					.redundancy.copies = 1,
 					.timeout_ns = NS_PER_S };
 	struct error why;
 

@@ -63,7 +63,7 @@ static void geometry_follows_the_chunk(void **state)
 
 	(void)state;
 	assert_int_equal(g.slab_pages, (64 << 20) / 4128);
-	assert_true((uint64_t)g.slab_pages * g.unit_bytes <= g.slab_bytes);
+	assert_true((uint64_t)g.slab_pages * g.chunk_bytes <= g.slab_bytes);
 }
 
 static void only_a_live_slab_lets_in(void **state)

@@ -6,22 +6,9 @@
 
 #include "pages/pagemap.h"
 
-static void copy(uint8_t *to, const uint8_t *from, uint32_t n_pages)
-{
-	if (to != from)
-		memcpy(to, from, (size_t)n_pages * PAGE_BYTES);
-}
-
 static void copies_destroy(struct redundancy *r)
 {
 	(void)r;
-}
-
-static void copies_encode(const struct redundancy *r, const uint8_t *pages,
-			  uint32_t n_pages, uint8_t *const *shares)
-{
-	for (uint32_t p = 0; p < r->shards; p++)
-		copy(shares[p], pages, n_pages);
 }
 
 static void copies_decode(const struct redundancy *r, const uint32_t *indexes,
@@ -30,12 +17,12 @@ static void copies_decode(const struct redundancy *r, const uint32_t *indexes,
 {
 	(void)r;
 	(void)indexes;
-	copy(pages, shares[0], n_pages);
+	if (pages != shares[0])
+		memcpy(pages, shares[0], (size_t)n_pages * PAGE_BYTES);
 }
 
 static const struct redundancy_ops copies_ops = {
 	.destroy = copies_destroy,
-	.encode = copies_encode,
 	.decode = copies_decode,
 };
 
@@ -51,8 +38,7 @@ int redundancy_create_copies(struct redundancy *r, uint32_t n,
 		.ops = &copies_ops,
 		.shards = n,
 		.need = 1,
-		.unit_bytes = PAGE_BYTES,
-		.direct = true,
+		.chunk_bytes = PAGE_BYTES,
 	};
 	return 0;
 }

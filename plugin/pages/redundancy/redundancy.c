@@ -1,4 +1,4 @@
-/* What does not depend on the kind of redundancy. */
+/* Coding, and its proof, for every kind of redundancy. */
 #include "redundancy.h"
 
 #include <errno.h>
@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "pages/pagemap.h"
-#include "size.h"
 
 /* More than one, so that shares are longer than a chunk. */
 #define PROOF_PAGES 2u
@@ -19,12 +18,26 @@ void redundancy_destroy(struct redundancy *r)
 	*r = (struct redundancy){ 0 };
 }
 
+/* --- coding --- */
+
+void redundancy_encode(const struct redundancy *r, uint8_t *pages,
+		       uint32_t n_pages, uint8_t *room, uint8_t **shares)
+{
+	size_t share_bytes = (size_t)n_pages * r->chunk_bytes;
+
+	for (uint32_t index = 0; index < r->shards; index++)
+		shares[index] =
+			r->ops->encode ? room + index * share_bytes : pages;
+	if (r->ops->encode)
+		r->ops->encode(r, pages, n_pages, shares);
+}
+
 /* --- the proof --- */
 
 struct proof {
 	uint8_t pages[PROOF_BYTES];
 	uint8_t back[PROOF_BYTES];
-	uint8_t room[REDUNDANCY_MAX_SHARDS][PROOF_BYTES];
+	uint8_t room[REDUNDANCY_MAX_SHARDS * PROOF_BYTES];
 	uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 };
 
@@ -40,8 +53,6 @@ static void fill_proof(struct proof *proof)
 		x ^= x << 5;
 		proof->pages[i] = (uint8_t)(x >> 24);
 	}
-	for (uint32_t p = 0; p < REDUNDANCY_MAX_SHARDS; p++)
-		proof->shares[p] = proof->room[p];
 }
 
 /* Whether the shares of MASK's shard indexes give back the pages. */
@@ -91,7 +102,8 @@ int redundancy_prove(const struct redundancy *r, struct error *why)
 		return -ENOMEM;
 	}
 	fill_proof(proof);
-	redundancy_encode(r, proof->pages, PROOF_PAGES, proof->shares);
+	redundancy_encode(r, proof->pages, PROOF_PAGES, proof->room,
+			  proof->shares);
 	for (uint32_t mask = 0; mask < 1u << r->shards && !rc; mask++) {
 		if ((uint32_t)__builtin_popcount(mask) == r->need &&
 		    !prove_set(r, proof, mask)) {
@@ -101,25 +113,4 @@ int redundancy_prove(const struct redundancy *r, struct error *why)
 	}
 	free(proof);
 	return rc;
-}
-
-/* --- text --- */
-
-bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m)
-{
-	const char *plus = strchr(text, '+');
-	char data[4];
-	uint64_t d, p;
-
-	if (!plus || (size_t)(plus - text) >= sizeof data)
-		return false;
-	memcpy(data, text, (size_t)(plus - text));
-	data[plus - text] = '\0';
-	if (!number_parse(data, REDUNDANCY_MIN_DATA, REDUNDANCY_MAX_DATA, &d) ||
-	    !number_parse(plus + 1, REDUNDANCY_MIN_PARITY,
-			  REDUNDANCY_MAX_PARITY, &p))
-		return false;
-	*k = (uint32_t)d;
-	*m = (uint32_t)p;
-	return true;
 }

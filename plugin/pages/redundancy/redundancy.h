@@ -7,10 +7,11 @@
  *   rs(K, M)    shards K + M, need K:  the chunks of shard indexes 0 to K-1 are
  *                                      the page, cut; the other M are parity
  *
- * A chunk has unit_bytes.  The share of a shard index is that index's chunks of
- * several pages in turn: page i's chunk is at i * unit_bytes.
+ * A chunk has chunk_bytes.  The share of a shard index is that index's chunks
+ * of several pages in turn: page i's chunk is at i * chunk_bytes.
  *
- * Nothing above this header asks for the kind of redundancy, except by DIRECT.
+ * Nothing above this header asks for the kind of redundancy.  A set of shard
+ * indexes is a word of bits, INDEXES.
  *
  * Threads: any, any number at a time, on one struct redundancy: after create
  * nothing in it changes, and nothing allocates, blocks or fails.  Buffers are
@@ -39,15 +40,15 @@ struct redundancy_ops {
 	void (*destroy)(struct redundancy *r);
 
 	/* Makes the shares of N_PAGES at PAGES (4096 bytes each, one after the
-	 * other): SHARES[i], for each shard index i, gets n_pages * unit_bytes.
-	 * Where the encoding is direct, SHARES[i] may be PAGES. */
+	 * other): SHARES[i], for each shard index i, gets
+	 * n_pages * chunk_bytes.  NULL where every share is the pages. */
 	void (*encode)(const struct redundancy *r, const uint8_t *pages,
 		       uint32_t n_pages, uint8_t *const *shares);
 
 	/* Makes the pages from NEED shares: SHARES[i] is the share of shard
 	 * index INDEXES[i].  The shard indexes are distinct, in any order.  Any
-	 * set will do; data shares alone are only copied.  Where the encoding
-	 * is direct, a share may be PAGES. */
+	 * set will do; data shares alone are only copied.  Where every share is
+	 * the pages, a share may lie at PAGES. */
 	void (*decode)(const struct redundancy *r, const uint32_t *indexes,
 		       const uint8_t *const *shares, uint32_t n_pages,
 		       uint8_t *pages);
@@ -57,15 +58,34 @@ struct redundancy {
 	const struct redundancy_ops *ops;
 	uint32_t shards;
 	uint32_t need;
-	uint32_t unit_bytes; /* of a chunk: a multiple of 64 */
-	/* A share's bytes are the pages themselves.  So the caller can send the
-	 * pages as any share, and receive any share as pages, without encode
-	 * and decode. */
-	bool direct;
+	uint32_t chunk_bytes;  /* of a chunk: a multiple of 64 */
 	struct rs_tables *rs;  /* the implementation's own */
 	uint64_t memory_bytes; /* that create allocated */
 };
 
+/* What a user asks for: COPIES of a page, or DATA + PARITY shares of a page
+ * where DATA is above 0. */
+struct redundancy_config {
+	uint32_t copies, data, parity;
+};
+
+/* The key by which a user asks for this, and its value. */
+struct redundancy_text {
+	const char *key;
+	char value[16];
+};
+
+uint32_t redundancy_shards(const struct redundancy_config *config);
+/* What BYTES of pages take on all servers together. */
+uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
+				 uint64_t bytes);
+struct redundancy_text
+redundancy_format(const struct redundancy_config *config);
+
+/* As redundancy_create_copies or redundancy_create_rs. */
+int redundancy_create(struct redundancy *r,
+		      const struct redundancy_config *config,
+		      struct error *why);
 /* N copies, 1 to REDUNDANCY_MAX_COPIES.  0, or -EINVAL with a line in WHY. */
 int redundancy_create_copies(struct redundancy *r, uint32_t n,
 			     struct error *why);
@@ -88,15 +108,49 @@ void redundancy_destroy(struct redundancy *r);
 int redundancy_prove(const struct redundancy *r, struct error *why);
 
 /* Parses all of TEXT, "K+M", into *K and *M.  False for anything else, or
- * beyond the limits above; they are untouched then. */
+ * beyond the limits below; they are untouched then. */
 bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m);
 
-static inline void redundancy_encode(const struct redundancy *r,
-				     const uint8_t *pages, uint32_t n_pages,
-				     uint8_t *const *shares)
+/* Whether a page can be had without any one of its shards, from other
+ * servers. */
+static inline bool redundancy_can_spare(const struct redundancy *r)
 {
-	r->ops->encode(r, pages, n_pages, shares);
+	return r->shards > r->need;
 }
+
+/* All shard indexes of a slab. */
+static inline uint32_t redundancy_all(const struct redundancy *r)
+{
+	return (1u << r->shards) - 1;
+}
+
+/* Whether the shares of INDEXES give the pages back. */
+static inline bool redundancy_is_enough(const struct redundancy *r,
+					uint32_t indexes)
+{
+	return (uint32_t)__builtin_popcount(indexes) >= r->need;
+}
+
+/* Whether pages that come out wrong show which share is wrong: each was decoded
+ * from one share alone. */
+static inline bool redundancy_blames(const struct redundancy *r)
+{
+	return r->need == 1;
+}
+
+/* How many bytes of memory redundancy_encode needs; 0: none. */
+static inline uint64_t redundancy_room_bytes(const struct redundancy *r,
+					     uint32_t n_pages)
+{
+	return r->ops->encode ? (uint64_t)r->shards * n_pages * r->chunk_bytes
+			      : 0;
+}
+
+/* Makes the shares of N_PAGES in ROOM, which has redundancy_room_bytes, and
+ * tells where the share of each shard index is.  Where no room is needed, every
+ * share is PAGES itself.  PAGES is not changed. */
+void redundancy_encode(const struct redundancy *r, uint8_t *pages,
+		       uint32_t n_pages, uint8_t *room, uint8_t **shares);
 
 static inline void redundancy_decode(const struct redundancy *r,
 				     const uint32_t *indexes,

@@ -194,13 +194,13 @@ static void multiply(const struct redundancy *r, const struct index_set *set,
 /* How many bytes of a page the chunk of data shard index INDEX has. */
 static uint32_t index_bytes(const struct redundancy *r, uint32_t index)
 {
-	return index + 1 < r->need ? r->unit_bytes : r->rs->last_bytes;
+	return index + 1 < r->need ? r->chunk_bytes : r->rs->last_bytes;
 }
 
 static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 		      uint32_t n_pages, uint8_t *const *shares)
 {
-	uint32_t chunk = r->unit_bytes, last = r->need - 1;
+	uint32_t chunk = r->chunk_bytes, last = r->need - 1;
 	uint8_t *all[REDUNDANCY_MAX_SHARDS];
 
 	memcpy(all, shares, sizeof *all * r->shards);
@@ -231,7 +231,7 @@ static void recover_page(const struct redundancy *r,
 	for (uint32_t i = 0; i < set->n_missing; i++) {
 		uint32_t index = set->missing[i];
 
-		multiply(r, set, i, from, page + index * r->unit_bytes,
+		multiply(r, set, i, from, page + index * r->chunk_bytes,
 			 index_bytes(r, index));
 	}
 }
@@ -247,14 +247,14 @@ static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
 	sort_shares(r, indexes, shares, by_index);
 	for (uint32_t i = 0; i < n_pages; i++) {
 		uint8_t *page = pages + (size_t)i * PAGE_BYTES;
-		size_t at = (size_t)i * r->unit_bytes;
+		size_t at = (size_t)i * r->chunk_bytes;
 
 		for (uint32_t j = 0; j < r->need; j++) {
 			uint32_t index = set->at_hand[j];
 
 			from[j] = (uint8_t *)(uintptr_t)by_index[index] + at;
 			if (index < r->need)
-				memcpy(page + index * r->unit_bytes, from[j],
+				memcpy(page + index * r->chunk_bytes, from[j],
 				       index_bytes(r, index));
 		}
 		recover_page(r, set, from, page);
@@ -272,10 +272,16 @@ static const struct redundancy_ops rs_ops = {
 	.decode = rs_decode,
 };
 
+static uint32_t piece_bytes(uint32_t k)
+{
+	uint32_t piece = (PAGE_BYTES + k - 1) / k;
+
+	return (piece + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN;
+}
+
 int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 			 struct error *why)
 {
-	uint32_t piece = (PAGE_BYTES + k - 1) / (k ? k : 1);
 	int rc;
 
 	if (k < REDUNDANCY_MIN_DATA || k > REDUNDANCY_MAX_DATA ||
@@ -291,8 +297,7 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 		.ops = &rs_ops,
 		.shards = k + m,
 		.need = k,
-		.unit_bytes =
-			(piece + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN,
+		.chunk_bytes = piece_bytes(k),
 	};
 	r->rs = make_tables(k, m, &r->memory_bytes);
 	if (!r->rs) {
@@ -300,7 +305,7 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 			  m);
 		return -ENOMEM;
 	}
-	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->unit_bytes;
+	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->chunk_bytes;
 	rc = fill_sets(r->rs, k, m);
 	if (rc)
 		error_set(why, "%u+%u shares: a set of shards has no inverse",

@@ -1,0 +1,60 @@
+/* Which kind of redundancy a user asks for. */
+#include "redundancy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "size.h"
+
+uint32_t redundancy_shards(const struct redundancy_config *config)
+{
+	return config->data ? config->data + config->parity : config->copies;
+}
+
+uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
+				 uint64_t bytes)
+{
+	return config->data ? bytes / config->data * redundancy_shards(config)
+			    : bytes * config->copies;
+}
+
+struct redundancy_text redundancy_format(const struct redundancy_config *config)
+{
+	struct redundancy_text text = { config->data ? "redundancy"
+						     : "replicas",
+					"" };
+
+	if (config->data)
+		snprintf(text.value, sizeof text.value, "%u+%u", config->data,
+			 config->parity);
+	else
+		snprintf(text.value, sizeof text.value, "%u", config->copies);
+	return text;
+}
+
+int redundancy_create(struct redundancy *r,
+		      const struct redundancy_config *config, struct error *why)
+{
+	return config->data ? redundancy_create_rs(r, config->data,
+						   config->parity, why)
+			    : redundancy_create_copies(r, config->copies, why);
+}
+
+bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m)
+{
+	const char *plus = strchr(text, '+');
+	char data[4];
+	uint64_t d, p;
+
+	if (!plus || (size_t)(plus - text) >= sizeof data)
+		return false;
+	memcpy(data, text, (size_t)(plus - text));
+	data[plus - text] = '\0';
+	if (!number_parse(data, REDUNDANCY_MIN_DATA, REDUNDANCY_MAX_DATA, &d) ||
+	    !number_parse(plus + 1, REDUNDANCY_MIN_PARITY,
+			  REDUNDANCY_MAX_PARITY, &p))
+		return false;
+	*k = (uint32_t)d;
+	*m = (uint32_t)p;
+	return true;
+}
