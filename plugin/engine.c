@@ -137,11 +137,11 @@ static int create_local_server(struct engine *engine, struct error *why)
 {
 	struct server *server = &engine->servers[engine->n_servers];
 	struct net_name name = { .port = 0 };
-	int rc = server_create(server, engine, engine->n_servers, &name, why);
+	int rc = server_create(server, engine, engine->n_servers,
+			       &session_fallback, &name, why);
 
 	if (rc)
 		return rc;
-	server->local = true;
 	snprintf(server->text.text, sizeof server->text.text, "fallback=%s",
 		 engine->config.fallback);
 	engine->n_servers++;
@@ -160,7 +160,8 @@ static int create_servers(struct engine *engine, struct error *why)
 	}
 	for (uint32_t i = 0; i < config->n_servers; i++) {
 		int rc = server_create(&engine->servers[i], engine, i,
-				       &config->servers[i], why);
+				       &session_remote, &config->servers[i],
+				       why);
 
 		if (rc)
 			return rc;

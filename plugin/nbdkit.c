@@ -148,7 +148,7 @@ static void stay_apart(void)
 {
 	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
 		const struct transport_ops *transport =
-			atomic_load(&engine.servers[i].transport);
+			atomic_load(&engine.servers[i].shared.transport);
 
 		if (transport && transport->apart)
 			safety_stay_apart();

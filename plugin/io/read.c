@@ -35,20 +35,23 @@ static uint32_t indexes_asked(const struct io_run *run)
 	return indexes;
 }
 
-/* The lower the better.  Among servers that are about equally fast, each is the
- * first choice for some slabs. */
+/* The lower the better; where WORST, the higher the worse.  Among servers that
+ * are about equally fast, each is the first choice for some slabs.  A last
+ * resort is never chosen for its time. */
 static uint64_t score(const struct engine *engine, const struct io_run *run,
-		      uint32_t i)
+		      uint32_t i, bool worst)
 {
 	const struct server *server =
 		server_of_shard(engine, &run->slab->shards[i]);
 	uint64_t number = slab_number(&engine->slabs, run->slab);
-	uint64_t ns =
-		atomic_load_explicit(&server->usual_ns, memory_order_relaxed);
+	uint64_t ns = atomic_load_explicit(&server->shared.usual_ns,
+					   memory_order_relaxed);
 
 	if (number % engine->slabs.n_shards == i)
 		ns -= ns / 4;
-	return server->local ? UINT64_MAX / 2 + ns : ns;
+	if (server_is_last_resort(server))
+		return worst ? 0 : UINT64_MAX;
+	return ns;
 }
 
 /* Which of the shards that hold RUN to ask next: the shard with the best score,
@@ -74,10 +77,7 @@ static int choose(const struct engine *engine, const struct io_run *run,
 			obstacle->server = server_of_shard(engine, shard);
 		if (state != SERVER_UP)
 			continue;
-		/* The times of a disk tell nothing. */
-		s = worst && server_of_shard(engine, shard)->local
-			    ? 0
-			    : score(engine, run, i);
+		s = score(engine, run, i, worst);
 		if (best < 0 || (worst ? s > best_score : s < best_score)) {
 			best = (int)i;
 			best_score = s;

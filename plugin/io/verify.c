@@ -119,7 +119,8 @@ static void condemn(const struct search *s, uint32_t i)
 {
 	struct slab_shard *shard = shard_of(s, i);
 
-	atomic_fetch_add(&server_of_shard(s->engine, shard)->wrong_chunks, 1);
+	atomic_fetch_add(
+		&server_of_shard(s->engine, shard)->shared.wrong_chunks, 1);
 	shard_mark(shard,
 		   slab_chunk_of_page(&s->engine->slabs, page_of(s)->page), 1,
 		   true);
@@ -153,7 +154,7 @@ static void lose(const struct search *s)
 		    s->wrong & 1u << i)
 			atomic_fetch_add(
 				&server_of_shard(engine, shard_of(s, i))
-					 ->wrong_chunks,
+					 ->shared.wrong_chunks,
 				1);
 	}
 	atomic_fetch_add(

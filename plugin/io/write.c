@@ -15,7 +15,8 @@
  * back and fails again. */
 static bool may_return(struct io *io, struct server *server)
 {
-	uint64_t until_ns = atomic_load(&server->broken_ns) + RETURN_NS;
+	uint64_t until_ns =
+		atomic_load(&server->shared.may_return_ns) + RETURN_NS;
 
 	if (io->attempts > 0 || server_state(server) != SERVER_RECOVERING ||
 	    clock_left_ns(until_ns) == 0)

@@ -82,7 +82,7 @@ static void detach(struct engine *engine, struct slab_shard *old)
 	struct server *server = server_of_shard(engine, old);
 	struct slab *slab = old->slab;
 	struct slab_shard *twin;
-	uint32_t asked = atomic_load(&server->release_slabs);
+	uint32_t asked = atomic_load(&server->shared.release_slabs);
 
 	if (!slab_close(&engine->slabs, slab))
 		return;
@@ -90,8 +90,9 @@ static void detach(struct engine *engine, struct slab_shard *old)
 	if (twin && atomic_load(&twin->stale_chunks) == 0) {
 		placement_give_back(engine, old, SHARD_LIVE);
 		if (asked > 0 && asked != UINT32_MAX)
-			atomic_compare_exchange_strong(&server->release_slabs,
-						       &asked, asked - 1);
+			atomic_compare_exchange_strong(
+				&server->shared.release_slabs, &asked,
+				asked - 1);
 		engine->repair->steps++;
 	}
 	slab_finish_close(&engine->slabs, slab, SLAB_LIVE);
@@ -135,7 +136,7 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	    !standing_may_move(engine, shard))
 		return;
 	if (placement_ask_for_repair(engine, shard->slab, shard->index)) {
-		server->moving++;
+		server->repair.moving++;
 		engine->repair->steps++;
 	} else {
 		*stuck = true;
@@ -162,7 +163,7 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 		stale = atomic_load(&shard->stale_chunks);
 		sums->stale_pages += stale;
 		moves = moves || standing_twin(engine, shard);
-		server_of_shard(engine, shard)->moving +=
+		server_of_shard(engine, shard)->repair.moving +=
 			moves && standing_is_leaving(engine, shard);
 		*indexes |= 1u << shard->index;
 		if (stale == 0 && !standing_is_away(engine, shard))
@@ -241,14 +242,15 @@ static void tell_away(const struct engine *engine, struct server *server)
 {
 	bool away = standing_server_is_away(engine, server);
 
-	if (away && !server->told_away && atomic_load(&server->slabs) > 0)
+	if (away && !server->repair.told_recovering &&
+	    atomic_load(&server->shared.slabs) > 0)
 		log_notice("server %s is away for %llu s: what it has of "
 			   "%u slabs is begun on other servers",
 			   server->text.text,
 			   (unsigned long long)(engine->config.repair_after_ns /
 						NS_PER_S),
-			   atomic_load(&server->slabs));
-	server->told_away = away;
+			   atomic_load(&server->shared.slabs));
+	server->repair.told_recovering = away;
 }
 
 /* True where there is more to do at once. */
@@ -257,7 +259,7 @@ static bool pass(struct engine *engine, bool tick)
 	struct repair_sums sums = { 0 };
 
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
-		engine->servers[i].moving = 0;
+		engine->servers[i].repair.moving = 0;
 		tell_away(engine, &engine->servers[i]);
 	}
 	for (uint64_t i = 0;

@@ -38,7 +38,7 @@ static bool other_server_has_room(const struct engine *engine,
 	const struct server *server =
 		placement_pick(engine, slab, SERVER_UP, false);
 
-	return server && !server->local;
+	return server && !server_is_last_resort(server);
 }
 
 /* Whether SERVER has been away for so long that what it has is begun anew on
@@ -59,20 +59,19 @@ bool standing_is_away(const struct engine *engine,
 }
 
 /* Whether a server that stays has, or is about to have, the shard index of a
- * shard that lies in the fallback. */
-static bool has_remote_twin(const struct engine *engine,
-			    const struct slab_shard *shard)
+ * shard of a last resort. */
+static bool has_lasting_twin(const struct engine *engine,
+			     const struct slab_shard *shard)
 {
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		const struct slab_shard *other = &shard->slab->shards[i];
 
 		if (other != shard && shard_state(other) != SHARD_NONE &&
 		    other->index == shard->index &&
-		    !server_of_shard(engine, other)->local &&
+		    !server_is_last_resort(server_of_shard(engine, other)) &&
 		    !standing_is_away(engine, other) &&
-		    atomic_load(
-			    &server_of_shard(engine, other)->release_slabs) ==
-			    0)
+		    atomic_load(&server_of_shard(engine, other)
+					 ->shared.release_slabs) == 0)
 			return true;
 	}
 	return false;
@@ -84,10 +83,10 @@ bool standing_is_leaving(const struct engine *engine,
 {
 	const struct server *server = server_of_shard(engine, shard);
 
-	if (server->local)
-		return has_remote_twin(engine, shard) ||
+	if (server_is_last_resort(server))
+		return has_lasting_twin(engine, shard) ||
 		       other_server_has_room(engine, shard->slab);
-	return atomic_load(&server->release_slabs) > 0 ||
+	return atomic_load(&server->shared.release_slabs) > 0 ||
 	       standing_is_away(engine, shard);
 }
 
@@ -117,10 +116,11 @@ bool standing_may_move(const struct engine *engine,
 {
 	const struct server *server = server_of_shard(engine, shard);
 
-	return server->local ||
-	       server->moving < atomic_load(&server->release_slabs) ||
+	return server_is_last_resort(server) ||
+	       server->repair.moving <
+		       atomic_load(&server->shared.release_slabs) ||
 	       (standing_is_away(engine, shard) &&
-		server->moving < AWAY_AT_A_TIME &&
+		server->repair.moving < AWAY_AT_A_TIME &&
 		can_do_without(engine, shard));
 }
 

@@ -8,16 +8,16 @@
 
 static bool same_zone(const struct server *a, const struct server *b)
 {
-	uint32_t id = atomic_load(&a->zone_id);
+	uint32_t id = atomic_load(&a->shared.zone_id);
 
-	return id && id == atomic_load(&b->zone_id);
+	return id && id == atomic_load(&b->shared.zone_id);
 }
 
 static bool has_room(const struct server *server)
 {
-	return atomic_load(&server->free_bytes) >=
+	return atomic_load(&server->shared.free_bytes) >=
 		       server->engine->slabs.geometry.slab_bytes &&
-	       atomic_load(&server->release_slabs) == 0;
+	       atomic_load(&server->shared.release_slabs) == 0;
 }
 
 bool placement_elsewhere(const struct server *server)
@@ -53,9 +53,10 @@ static bool suits(const struct engine *engine, const struct slab *slab,
 
 static bool better(const struct server *a, const struct server *b)
 {
-	if (a->local != b->local)
-		return b->local;
-	return atomic_load(&a->free_bytes) > atomic_load(&b->free_bytes);
+	if (server_is_last_resort(a) != server_is_last_resort(b))
+		return server_is_last_resort(b);
+	return atomic_load(&a->shared.free_bytes) >
+	       atomic_load(&b->shared.free_bytes);
 }
 
 struct server *placement_pick(const struct engine *engine,
@@ -75,14 +76,14 @@ struct server *placement_pick(const struct engine *engine,
 	return best;
 }
 
-/* A remote server comes before the local fallback, even where no server in a
- * new zone is left. */
+/* A last resort comes after all other servers, even where no server in a new
+ * zone is left. */
 static struct server *pick(const struct engine *engine, const struct slab *slab,
 			   enum server_state state)
 {
 	struct server *server = placement_pick(engine, slab, state, true);
 
-	if (!server || server->local)
+	if (!server || server_is_last_resort(server))
 		server = placement_pick(engine, slab, state, false);
 	return server;
 }
@@ -227,7 +228,8 @@ void placement_answer(struct engine *engine, struct slab_shard *shard,
 
 	if (remote) {
 		shard->remote = *remote;
-		atomic_fetch_add(&server_of_shard(engine, shard)->slabs, 1);
+		atomic_fetch_add(&server_of_shard(engine, shard)->shared.slabs,
+				 1);
 	}
 	atomic_store(&shard->state, !remote	 ? SHARD_NONE
 				    : for_repair ? SHARD_SPARE
@@ -282,7 +284,8 @@ static struct server *broken_server(const struct engine *engine,
 {
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		struct server *server = &engine->servers[i];
-		uint64_t until_ns = atomic_load(&server->broken_ns) + BACK_NS;
+		uint64_t until_ns =
+			atomic_load(&server->shared.may_return_ns) + BACK_NS;
 
 		if (server_state(server) == SERVER_RECOVERING &&
 		    (!only_lately || clock_left_ns(until_ns) > 0))

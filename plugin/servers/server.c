@@ -12,20 +12,22 @@
 #include "pages/slab.h"
 
 int server_create(struct server *server, struct engine *engine, uint32_t index,
-		  const struct net_name *name, struct error *why)
+		  const struct server_kind *kind, const struct net_name *name,
+		  struct error *why)
 {
 	memset(server, 0, sizeof *server);
 	server->engine = engine;
 	server->index = index;
+	server->kind = kind;
 	server->name = *name;
 	server->text = net_name_format(name);
-	server->fd = -1;
-	server->orphan_label = SERVER_NO_LABEL;
-	server->asks_end = &server->asks;
-	server->max_given_back = engine->slabs.n;
-	server->given_back =
-		calloc(server->max_given_back, sizeof *server->given_back);
-	if (!server->given_back) {
+	server->locked.fd = -1;
+	server->session.orphan_label = SERVER_NO_LABEL;
+	server->locked.asks_end = &server->locked.asks;
+	server->locked.max_given_back = engine->slabs.n;
+	server->locked.given_back = calloc(server->locked.max_given_back,
+					   sizeof *server->locked.given_back);
+	if (!server->locked.given_back) {
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
@@ -34,19 +36,19 @@ int server_create(struct server *server, struct engine *engine, uint32_t index,
 		int rc = -errno;
 
 		error_set(why, "eventfd: %s", strerror(errno));
-		free(server->given_back);
+		free(server->locked.given_back);
 		return rc;
 	}
 	pthread_mutex_init(&server->lock, NULL);
-	clock_cond_init(&server->changed);
+	clock_cond_init(&server->locked.changed);
 	return 0;
 }
 
 void server_destroy(struct server *server)
 {
 	close(server->wake_fd);
-	free(server->given_back);
-	pthread_cond_destroy(&server->changed);
+	free(server->locked.given_back);
+	pthread_cond_destroy(&server->locked.changed);
 	pthread_mutex_destroy(&server->lock);
 }
 
@@ -73,7 +75,7 @@ void server_wake(struct server *server)
 
 void server_set_release(struct server *server, uint32_t slabs)
 {
-	if (atomic_exchange(&server->release_slabs, slabs) != slabs)
+	if (atomic_exchange(&server->shared.release_slabs, slabs) != slabs)
 		wake_up(&server->engine->wake);
 }
 
@@ -81,21 +83,25 @@ void server_set_state(struct server *server, enum server_state state)
 {
 	pthread_mutex_lock(&server->lock);
 	if (state != SERVER_RECOVERING)
-		atomic_store(&server->away_ns, 0);
-	atomic_store(&server->state, state);
-	pthread_cond_broadcast(&server->changed);
+		atomic_store(&server->shared.recovering_ns, 0);
+	atomic_store(&server->shared.state, state);
+	pthread_cond_broadcast(&server->locked.changed);
 	pthread_mutex_unlock(&server->lock);
 }
 
-void server_set_zone(struct server *server, const char *zone)
+void server_set_identity(struct server *server, const char *zone,
+			 const uint8_t *incarnation)
 {
-	size_t length = strnlen(zone, sizeof server->zone - 1);
+	size_t length = strnlen(zone, sizeof server->locked.zone - 1);
 
 	pthread_mutex_lock(&server->lock);
-	memcpy(server->zone, zone, length);
-	server->zone[length] = 0;
+	memcpy(server->locked.zone, zone, length);
+	server->locked.zone[length] = 0;
+	memcpy(server->locked.incarnation, incarnation,
+	       sizeof server->locked.incarnation);
 	pthread_mutex_unlock(&server->lock);
-	atomic_store(&server->zone_id, length ? crc32c(zone, length) | 1 : 0);
+	atomic_store(&server->shared.zone_id,
+		     length ? crc32c(zone, length) | 1 : 0);
 }
 
 void server_break(struct server *server, const char *why)
@@ -105,10 +111,11 @@ void server_break(struct server *server, const char *why)
 	pthread_mutex_lock(&server->lock);
 	mine = server_state(server) == SERVER_UP;
 	if (mine) {
-		atomic_store(&server->broken_ns, clock_now_ns());
-		atomic_store(&server->away_ns, atomic_load(&server->broken_ns));
-		atomic_store(&server->state, SERVER_RECOVERING);
-		error_set(&server->broken_why, "%s", why);
+		atomic_store(&server->shared.may_return_ns, clock_now_ns());
+		atomic_store(&server->shared.recovering_ns,
+			     atomic_load(&server->shared.may_return_ns));
+		atomic_store(&server->shared.state, SERVER_RECOVERING);
+		error_set(&server->locked.recovering_error, "%s", why);
 	}
 	pthread_mutex_unlock(&server->lock);
 	if (mine)
@@ -117,7 +124,7 @@ void server_break(struct server *server, const char *why)
 
 bool server_is_away(const struct server *server, uint64_t ns)
 {
-	uint64_t since_ns = atomic_load(&server->away_ns);
+	uint64_t since_ns = atomic_load(&server->shared.recovering_ns);
 
 	return since_ns && clock_left_ns(since_ns + ns) == 0;
 }
@@ -129,8 +136,8 @@ int server_wait(struct server *server, uint64_t deadline_ns)
 
 	pthread_mutex_lock(&server->lock);
 	while (server_state(server) == SERVER_RECOVERING && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&server->changed, &server->lock,
-					    &until);
+		rc = pthread_cond_timedwait(&server->locked.changed,
+					    &server->lock, &until);
 	rc = server_state(server) == SERVER_RECOVERING ? -ETIMEDOUT : 0;
 	pthread_mutex_unlock(&server->lock);
 	return rc;
@@ -139,8 +146,8 @@ int server_wait(struct server *server, uint64_t deadline_ns)
 void server_stays_away(struct server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	atomic_store(&server->broken_ns, 0);
-	pthread_cond_broadcast(&server->changed);
+	atomic_store(&server->shared.may_return_ns, 0);
+	pthread_cond_broadcast(&server->locked.changed);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -151,9 +158,10 @@ void server_wait_return(struct server *server, uint64_t until_ns)
 
 	pthread_mutex_lock(&server->lock);
 	while (server_state(server) == SERVER_RECOVERING &&
-	       atomic_load(&server->broken_ns) != 0 && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&server->changed, &server->lock,
-					    &until);
+	       atomic_load(&server->shared.may_return_ns) != 0 &&
+	       rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&server->locked.changed,
+					    &server->lock, &until);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -165,8 +173,8 @@ bool server_ask_shard(struct server *server, struct slab_shard *shard)
 	asked = server_state(server) != SERVER_DOWN;
 	if (asked) {
 		shard->next_ask = NULL;
-		*server->asks_end = shard;
-		server->asks_end = &shard->next_ask;
+		*server->locked.asks_end = shard;
+		server->locked.asks_end = &shard->next_ask;
 	}
 	pthread_mutex_unlock(&server->lock);
 	if (asked)
@@ -179,11 +187,11 @@ struct slab_shard *server_next_ask(struct server *server)
 	struct slab_shard *shard;
 
 	pthread_mutex_lock(&server->lock);
-	shard = server->asks;
+	shard = server->locked.asks;
 	if (shard) {
-		server->asks = shard->next_ask;
-		if (!server->asks)
-			server->asks_end = &server->asks;
+		server->locked.asks = shard->next_ask;
+		if (!server->locked.asks)
+			server->locked.asks_end = &server->locked.asks;
 	}
 	pthread_mutex_unlock(&server->lock);
 	return shard;
@@ -192,10 +200,10 @@ struct slab_shard *server_next_ask(struct server *server)
 void server_ask_again(struct server *server, struct slab_shard *shard)
 {
 	pthread_mutex_lock(&server->lock);
-	shard->next_ask = server->asks;
-	if (!server->asks)
-		server->asks_end = &shard->next_ask;
-	server->asks = shard;
+	shard->next_ask = server->locked.asks;
+	if (!server->locked.asks)
+		server->locked.asks_end = &shard->next_ask;
+	server->locked.asks = shard;
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -205,8 +213,8 @@ void server_give_back(struct server *server, uint32_t slab, uint64_t label)
 	/* There is room for all that the server can hold: a slab has one shard
 	 * there at most, and is freed before it is asked for again. */
 	if (server_state(server) != SERVER_DOWN &&
-	    server->n_given_back < server->max_given_back)
-		server->given_back[server->n_given_back++] =
+	    server->locked.n_given_back < server->locked.max_given_back)
+		server->locked.given_back[server->locked.n_given_back++] =
 			(struct given_back){ .slab = slab,
 					     .label = (uint32_t)label };
 	pthread_mutex_unlock(&server->lock);
@@ -218,9 +226,10 @@ bool server_next_given_back(struct server *server, struct given_back *given)
 	bool any;
 
 	pthread_mutex_lock(&server->lock);
-	any = server->n_given_back > 0;
+	any = server->locked.n_given_back > 0;
 	if (any)
-		*given = server->given_back[--server->n_given_back];
+		*given = server->locked
+				 .given_back[--server->locked.n_given_back];
 	pthread_mutex_unlock(&server->lock);
 	return any;
 }
@@ -232,13 +241,15 @@ bool server_given_back_by_label(struct server *server, uint64_t label,
 	bool found;
 
 	pthread_mutex_lock(&server->lock);
-	while (i < server->n_given_back && server->given_back[i].label != label)
+	while (i < server->locked.n_given_back &&
+	       server->locked.given_back[i].label != label)
 		i++;
-	found = i < server->n_given_back;
+	found = i < server->locked.n_given_back;
 	if (found) {
-		*given = server->given_back[i];
-		server->given_back[i] =
-			server->given_back[--server->n_given_back];
+		*given = server->locked.given_back[i];
+		server->locked.given_back[i] =
+			server->locked
+				.given_back[--server->locked.n_given_back];
 	}
 	pthread_mutex_unlock(&server->lock);
 	return found;
@@ -247,9 +258,9 @@ bool server_given_back_by_label(struct server *server, uint64_t label,
 void server_forget_given_back(struct server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	server->n_given_back = 0;
-	server->orphan_label = SERVER_NO_LABEL;
-	server->has_unsure_free = false;
+	server->locked.n_given_back = 0;
+	server->session.orphan_label = SERVER_NO_LABEL;
+	server->session.has_unsure_free = false;
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -267,26 +278,28 @@ static void store(_Atomic uint64_t *value, uint64_t n)
 
 void server_took(struct server *server, uint64_t ns)
 {
-	uint64_t usual = load(&server->usual_ns);
-	uint64_t deviation = load(&server->deviation_ns);
+	uint64_t usual = load(&server->shared.usual_ns);
+	uint64_t deviation = load(&server->shared.deviation_ns);
 	uint64_t off = ns > usual ? ns - usual : usual - ns;
 
 	if (usual == 0) {
-		store(&server->usual_ns, ns);
-		store(&server->deviation_ns, ns / 2);
+		store(&server->shared.usual_ns, ns);
+		store(&server->shared.deviation_ns, ns / 2);
 		return;
 	}
-	store(&server->deviation_ns, deviation - deviation / 4 + off / 4);
-	store(&server->usual_ns, usual - usual / 8 + ns / 8);
+	store(&server->shared.deviation_ns,
+	      deviation - deviation / 4 + off / 4);
+	store(&server->shared.usual_ns, usual - usual / 8 + ns / 8);
 }
 
 void server_took_at_least(struct server *server, uint64_t ns)
 {
-	if (ns > load(&server->usual_ns))
-		store(&server->usual_ns, ns);
+	if (ns > load(&server->shared.usual_ns))
+		store(&server->shared.usual_ns, ns);
 }
 
 uint64_t server_patience_ns(const struct server *server)
 {
-	return load(&server->usual_ns) + 4 * load(&server->deviation_ns);
+	return load(&server->shared.usual_ns) +
+	       4 * load(&server->shared.deviation_ns);
 }

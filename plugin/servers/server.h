@@ -57,101 +57,143 @@ enum server_state { SERVER_DOWN, SERVER_RECOVERING, SERVER_UP };
 
 #define SERVER_NO_LABEL UINT64_MAX
 
+/* What a server is to the engine: a memory server that a session runs with, or
+ * the local fallback. */
+struct server_kind {
+	/* The session's thread, with the server. */
+	void *(*run)(void *server);
+	/* Takes a slab only where no other server takes it, gives the slab back
+	 * once another server can take it, and is read from last. */
+	bool last_resort;
+};
+
+/* The members are grouped by the rule for their use. */
 struct server {
+	/* Set by server_create, and constant from then on. */
 	struct engine *engine;
 	uint32_t index;
+	const struct server_kind *kind;
 	struct net_name name;
 	struct net_text text; /* of name, for messages */
+	int wake_fd;	      /* eventfd: asks, RECOVERING or stopping */
 
-	_Atomic int state; /* enum server_state; changed under lock */
-	/* When it became RECOVERING last.  0 once it is known that it will not
-	 * be back at once. */
-	_Atomic uint64_t broken_ns;
-	_Atomic uint64_t
-		away_ns; /* since when it is RECOVERING; 0: it is not */
-	_Atomic uint64_t free_bytes, total_bytes; /* as last reported */
-	_Atomic uint32_t slabs;			  /* that it holds */
-	bool local; /* the fallback: a file of this machine */
-	/* How many slabs the server asks to be given back (WIRE_RELEASE_ALL:
-	 * all). */
-	_Atomic uint32_t release_slabs;
-	uint32_t moving; /* the repairer's: its slabs being moved */
-	bool told_away;	 /* the repairer's: said so since it broke */
-	_Atomic uint64_t wrong_chunks; /* read from it, by checksum */
-	/* How long its READs take, and how much that differs: smoothed as TCP's
-	 * round trip times (RFC 6298).  Any request writes them without a lock:
-	 * a lost update does no harm. */
-	_Atomic uint64_t usual_ns, deviation_ns;
-	_Atomic uint32_t sessions;   /* opened, ever */
-	_Atomic uint32_t recoveries; /* RECOVERING to UP, ever */
-	const struct transport_ops *_Atomic transport; /* of the session */
+	/* Any thread reads these, without a lock. */
+	struct {
+		/* enum server_state; changed under the lock. */
+		_Atomic int state;
+		/* Since when it is RECOVERING; 0: it is not.  Changed under the
+		 * lock. */
+		_Atomic uint64_t recovering_ns;
+		/* The same while it may be back at any moment; 0 once the first
+		 * attempt to recover it has failed. */
+		_Atomic uint64_t may_return_ns;
 
-	/* When it last answered on the control connection; 0: never. */
-	_Atomic uint64_t answered_ns;
+		/* The session's thread writes the following. */
+		const struct transport_ops *_Atomic transport;
+		_Atomic uint64_t free_bytes, total_bytes; /* last reported */
+		/* The zone for placement: a hash of its name, 0: none.  Two
+		 * zones with the same hash count as one. */
+		_Atomic uint32_t zone_id;
+		_Atomic uint32_t grace_ms;    /* how long a session is kept */
+		_Atomic uint64_t answered_ns; /* last answered; 0: never */
+		_Atomic uint32_t sessions;    /* opened, ever */
+		_Atomic uint32_t recoveries;  /* RECOVERING to UP, ever */
+		_Atomic uint32_t slabs;	      /* that it holds */
 
-	/* Guards asks, given_back, changes of state, and fd's lifetime.  It is
-	 * a leaf. */
+		/* Any thread writes the following. */
+		/* How many slabs the server asks to be given back
+		 * (WIRE_RELEASE_ALL: all). */
+		_Atomic uint32_t release_slabs;
+		_Atomic uint64_t wrong_chunks; /* read, by checksum */
+		/* How long its READs take, and how much that differs: smoothed
+		 * as TCP's round trip times (RFC 6298).  Written without a
+		 * lock: a lost update does no harm. */
+		_Atomic uint64_t usual_ns, deviation_ns;
+		atomic_bool stopping;
+	} shared;
+
+	/* The lock guards these, and every change of state.  It is a leaf. */
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct slab_shard *asks; /* ASKED, first in, first out */
-	struct slab_shard **asks_end;
-	struct given_back *given_back;
-	uint64_t n_given_back, max_given_back;
-	struct error broken_why;
-	struct error first_why; /* why the first open failed */
-	int first_status;
-	bool first_over;	    /* the first open succeeded or failed */
-	int fd;			    /* the control connection, or -1 */
-	char zone[WIRE_ZONE_BYTES]; /* of the session's server; "": none;
-				     * changes under lock, while DOWN */
-	/* The zone for placement, which reads it without the lock: a hash of
-	 * the name, 0: none.  Two zones with the same hash count as one. */
-	_Atomic uint32_t zone_id;
+	struct {
+		pthread_cond_t changed;
+		struct slab_shard *asks; /* ASKED, first in, first out */
+		struct slab_shard **asks_end;
+		struct given_back *given_back; /* [max_given_back] */
+		uint64_t n_given_back, max_given_back;
+		/* Why it left UP last.  Stays the same until it is UP again, so
+		 * the session's thread reads it without the lock. */
+		struct error recovering_error;
+		struct error first_error; /* why the first open failed */
+		int first_status;
+		bool first_over; /* the first open succeeded or failed */
+		/* The control connection, or -1.  Only the session's thread
+		 * changes it, and so reads it without the lock. */
+		int fd;
+		/* Of the session's server, as it named itself.  "": none. */
+		char zone[WIRE_ZONE_BYTES];
+		uint8_t incarnation[WIRE_INCARNATION_BYTES];
+	} locked;
 
-	int wake_fd; /* eventfd: asks, RECOVERING or stopping */
-	atomic_bool stopping;
-	pthread_t thread;
-	bool has_thread;
+	/* Only the session's thread uses these. */
+	struct {
+		struct net_addrs addrs; /* of the name, when it was opened */
+		struct net_addr addr;	/* of addrs, the session's */
+		uint16_t rdma_port;
+		uint64_t number;
+		uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
+		/* When the connection was lost; 0: it is there. */
+		uint64_t lost_ns;
+		struct link_group *links;
+		uint32_t next_cookie;
+		/* The label of an ALLOC whose answer did not come: the server
+		 * may have a slab for this label that no shard has.
+		 * SERVER_NO_LABEL: none. */
+		uint64_t orphan_label;
+		/* A FREE that was sent and not answered.  It is repeated before
+		 * anything else: after a later ALLOC the slab's number may
+		 * belong to a new slab, which the repeated FREE would free. */
+		struct given_back unsure_free;
+		bool has_unsure_free;
+		bool complained; /* of not reaching it, since it is DOWN */
+		/* For log lines about this server.  A server that comes and
+		 * goes must not use up the log's limit for other servers. */
+		struct log_limit lines;
+	} session;
 
-	/* For the session's thread only. */
-	uint8_t incarnation[WIRE_INCARNATION_BYTES];
-	struct net_addrs addrs; /* of the name, when the session was opened */
-	struct net_addr addr;	/* of addrs, the session's */
-	uint16_t rdma_port;
-	uint64_t session;
-	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
-	_Atomic uint32_t grace_ms;	 /* for how long the session is kept */
-	uint64_t lost_ns; /* when the connection was lost; 0: it is there */
-	struct link_group *links;
-	uint32_t next_cookie;
-	/* The label of an ALLOC whose answer did not come: the server may have
-	 * a slab for this label that no shard has.  SERVER_NO_LABEL: none. */
-	uint64_t orphan_label;
-	/* A FREE that was sent and not answered.  It is repeated before
-	 * anything else: after a later ALLOC the slab's number may belong to a
-	 * new slab, which the repeated FREE would free. */
-	struct given_back unsure_free;
-	bool has_unsure_free;
-	bool complained; /* of not reaching it, since it is DOWN */
-	/* For log lines about this server.  A server that comes and goes must
-	 * not use up the log's limit for other servers. */
-	struct log_limit lines;
+	/* Only the repair thread uses these. */
+	struct {
+		uint32_t moving;      /* its slabs that are being moved */
+		bool told_recovering; /* said so since it is RECOVERING */
+	} repair;
+
+	/* Only the thread that starts and stops the session uses these. */
+	struct {
+		pthread_t thread;
+		bool has_thread;
+	} starter;
 };
 
 int server_create(struct server *server, struct engine *engine, uint32_t index,
-		  const struct net_name *name, struct error *why);
+		  const struct server_kind *kind, const struct net_name *name,
+		  struct error *why);
 void server_destroy(struct server *server);
 
 static inline enum server_state server_state(const struct server *server)
 {
-	return (enum server_state)atomic_load(&server->state);
+	return (enum server_state)atomic_load(&server->shared.state);
+}
+
+static inline bool server_is_last_resort(const struct server *server)
+{
+	return server->kind->last_resort;
 }
 
 const char *server_state_name(enum server_state state);
 
-/* The zone as the server names it; "": none.  The session's thread, while
- * DOWN. */
-void server_set_zone(struct server *server, const char *zone);
+/* Notes which server answered: its zone (WELCOME's, "": none) and its
+ * incarnation.  The session's thread, while DOWN. */
+void server_set_identity(struct server *server, const char *zone,
+			 const uint8_t *incarnation);
 
 /* From UP to RECOVERING, with a log line; without effect in any other state.
  * Any thread; the caller holds a link to the server, or is its session. */

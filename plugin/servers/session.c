@@ -35,7 +35,7 @@ static int do_work(struct server *server, bool ping, struct error *why)
 {
 	int rc = 0;
 
-	if (server->fd < 0 || server_state(server) == SERVER_RECOVERING)
+	if (server->locked.fd < 0 || server_state(server) == SERVER_RECOVERING)
 		rc = session_heal(server, why);
 	if (!rc)
 		rc = session_alloc_slabs(server, why);
@@ -49,8 +49,8 @@ static int do_work(struct server *server, bool ping, struct error *why)
 static void read_unasked(struct server *server, struct error *why)
 {
 	struct wire_message message;
-	int rc = wire_recv(server->fd, &message, session_call_deadline(server),
-			   why);
+	int rc = wire_recv(server->locked.fd, &message,
+			   session_call_deadline(server), why);
 
 	if (!rc && session_take_release(server, &message))
 		return;
@@ -62,7 +62,7 @@ static void read_unasked(struct server *server, struct error *why)
 
 uint64_t session_ping_every_ns(const struct server *server)
 {
-	bool full = atomic_load(&server->free_bytes) <
+	bool full = atomic_load(&server->shared.free_bytes) <
 		    server->engine->slabs.geometry.slab_bytes;
 
 	return full ? PING_FULL_NS : PING_NS;
@@ -73,17 +73,17 @@ static bool serve(struct server *server, struct error *why)
 {
 	uint64_t asked_ns = clock_now_ns();
 
-	while (!atomic_load(&server->stopping)) {
+	while (!atomic_load(&server->shared.stopping)) {
 		uint64_t ping_at_ns = asked_ns + session_ping_every_ns(server);
 		bool ping;
 
-		if (session_nap(server, server->fd, ping_at_ns))
+		if (session_nap(server, server->locked.fd, ping_at_ns))
 			read_unasked(server, why);
 		ping = clock_left_ns(ping_at_ns) == 0;
 		if (ping)
 			asked_ns = clock_now_ns();
 		if (do_work(server, ping, why))
-			return atomic_load(&server->stopping);
+			return atomic_load(&server->shared.stopping);
 	}
 	return true;
 }
@@ -91,7 +91,7 @@ static bool serve(struct server *server, struct error *why)
 /* The session is gone, and the server's slabs with it. */
 static void lose(struct server *server, const struct error *why)
 {
-	uint32_t slabs = atomic_load(&server->slabs);
+	uint32_t slabs = atomic_load(&server->shared.slabs);
 	int64_t lost = session_go_down(server, why->text);
 
 	/* a server that still hears BYE need not wait for its grace time */
@@ -117,7 +117,7 @@ static void warn_of_timeout(const struct server *server)
 {
 	const struct engine *engine = server->engine;
 	uint64_t timeout_s = engine->config.timeout_ns / NS_PER_S;
-	uint64_t grace_s = atomic_load(&server->grace_ms) / 1000;
+	uint64_t grace_s = atomic_load(&server->shared.grace_ms) / 1000;
 
 	if (redundancy_can_spare(&engine->redundancy) || grace_s == 0 ||
 	    timeout_s >= times_least_timeout_s(grace_s))
@@ -138,21 +138,22 @@ static bool open_or_complain(struct server *server)
 
 	if (!rc) {
 		server_set_state(server, SERVER_UP);
-		if (atomic_fetch_add(&server->sessions, 1) > 0)
+		if (atomic_fetch_add(&server->shared.sessions, 1) > 0)
 			log_limited(
-				&server->lines, LOG_LEVEL_NOTICE,
+				&server->session.lines, LOG_LEVEL_NOTICE,
 				"server %s: a new session over %s, %s free",
 				server->text.text,
-				atomic_load(&server->transport)->name,
-				size_format(atomic_load(&server->free_bytes))
+				atomic_load(&server->shared.transport)->name,
+				size_format(
+					atomic_load(&server->shared.free_bytes))
 					.text);
 		warn_of_timeout(server);
-		server->complained = false;
-	} else if (!server->complained && server->first_over) {
-		log_limited(&server->lines, LOG_LEVEL_ERROR,
+		server->session.complained = false;
+	} else if (!server->session.complained && server->locked.first_over) {
+		log_limited(&server->session.lines, LOG_LEVEL_ERROR,
 			    "server %s: %s; trying again", server->text.text,
 			    why.text);
-		server->complained = true;
+		server->session.complained = true;
 	}
 	session_report_first(server, rc, &why);
 	return !rc;
@@ -163,7 +164,7 @@ static void *session_main(void *arg)
 	struct server *server = arg;
 	uint64_t backoff_ns = SESSION_BACKOFF_NS;
 
-	while (!atomic_load(&server->stopping)) {
+	while (!atomic_load(&server->shared.stopping)) {
 		struct error why = { "" };
 
 		if (!open_or_complain(server)) {
@@ -182,17 +183,20 @@ static void *session_main(void *arg)
 	return NULL;
 }
 
+const struct server_kind session_remote = {
+	.run = session_main,
+};
+
 int session_start(struct server *server, struct error *why)
 {
-	int rc = pthread_create(
-		&server->thread, NULL,
-		server->local ? session_local_main : session_main, server);
+	int rc = pthread_create(&server->starter.thread, NULL,
+				server->kind->run, server);
 
 	if (rc) {
 		error_set(why, "a session's thread: %s", strerror(rc));
 		return -rc;
 	}
-	server->has_thread = true;
+	server->starter.has_thread = true;
 	return 0;
 }
 
@@ -203,12 +207,12 @@ int session_wait_first(struct server *server, uint64_t deadline_ns,
 	int rc = 0;
 
 	pthread_mutex_lock(&server->lock);
-	while (!server->first_over && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&server->changed, &server->lock,
-					    &until);
-	if (server->first_over) {
-		rc = server->first_status;
-		*why = server->first_why;
+	while (!server->locked.first_over && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&server->locked.changed,
+					    &server->lock, &until);
+	if (server->locked.first_over) {
+		rc = server->locked.first_status;
+		*why = server->locked.first_error;
 	} else {
 		rc = -ETIMEDOUT;
 		error_set(why, "no session until the deadline");
@@ -219,7 +223,7 @@ int session_wait_first(struct server *server, uint64_t deadline_ns,
 
 void session_ask_to_stop(struct server *server)
 {
-	atomic_store(&server->stopping, true);
+	atomic_store(&server->shared.stopping, true);
 	server_wake(server);
 }
 
@@ -227,18 +231,18 @@ void session_stop(struct server *server)
 {
 	struct timespec until;
 
-	if (!server->has_thread)
+	if (!server->starter.has_thread)
 		return;
 	session_ask_to_stop(server);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += (time_t)(STOP_NS / NS_PER_S);
-	if (pthread_timedjoin_np(server->thread, NULL, &until)) {
+	if (pthread_timedjoin_np(server->starter.thread, NULL, &until)) {
 		/* Ends the thread's wait for an answer. */
 		pthread_mutex_lock(&server->lock);
-		if (server->fd >= 0)
-			shutdown(server->fd, SHUT_RDWR);
+		if (server->locked.fd >= 0)
+			shutdown(server->locked.fd, SHUT_RDWR);
 		pthread_mutex_unlock(&server->lock);
-		pthread_join(server->thread, NULL);
+		pthread_join(server->starter.thread, NULL);
 	}
-	server->has_thread = false;
+	server->starter.has_thread = false;
 }

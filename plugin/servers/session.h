@@ -17,6 +17,9 @@
 #include "core.h"
 #include "server.h"
 
+/* The kinds of server_create. */
+extern const struct server_kind session_remote, session_fallback;
+
 /* Starts the thread.  0 or a negative errno. */
 int session_start(struct server *server, struct error *why);
 /* Waits until the first attempt to open the session is over: 0 when the server
@@ -40,8 +43,6 @@ bool session_can_use(const struct wire_welcome *welcome,
 		     const struct transport_ops *transport, struct error *why);
 
 /* --- between the files named above; the session's thread only --- */
-
-void *session_local_main(void *server);
 
 /* Sleeps until woken, FD (if any) is readable, or DEADLINE_NS. True when FD is
  * readable. */

@@ -35,17 +35,17 @@ uint64_t session_call_deadline(const struct server *server)
 void session_close(struct server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	if (server->fd >= 0)
-		close(server->fd);
-	server->fd = -1;
+	if (server->locked.fd >= 0)
+		close(server->locked.fd);
+	server->locked.fd = -1;
 	pthread_mutex_unlock(&server->lock);
 }
 
 void session_drop(struct server *server)
 {
 	session_close(server);
-	if (!server->lost_ns)
-		server->lost_ns = clock_now_ns();
+	if (!server->session.lost_ns)
+		server->session.lost_ns = clock_now_ns();
 }
 
 bool session_take_release(struct server *server, const struct wire_message *m)
@@ -57,15 +57,15 @@ bool session_take_release(struct server *server, const struct wire_message *m)
 	if (m->type != WIRE_RELEASE)
 		return false;
 	if (m->release.slabs == WIRE_RELEASE_ALL)
-		log_limited(&server->lines, LOG_LEVEL_NOTICE,
+		log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 			    "server %s asks for all its slabs back: %s",
 			    server->text.text, error);
 	else if (m->release.slabs)
-		log_limited(&server->lines, LOG_LEVEL_NOTICE,
+		log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 			    "server %s asks for %u slabs back: %s",
 			    server->text.text, m->release.slabs, error);
 	else
-		log_limited(&server->lines, LOG_LEVEL_NOTICE,
+		log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 			    "server %s asks for no slabs any more",
 			    server->text.text);
 	server_set_release(server, m->release.slabs);
@@ -79,20 +79,21 @@ int session_call_once(struct server *server, struct wire_message *request,
 	uint64_t deadline_ns = session_call_deadline(server);
 	int rc = -ENOTCONN;
 
-	request->cookie = ++server->next_cookie;
-	if (server->fd >= 0)
-		rc = wire_send(server->fd, request, deadline_ns, why);
+	request->cookie = ++server->session.next_cookie;
+	if (server->locked.fd >= 0)
+		rc = wire_send(server->locked.fd, request, deadline_ns, why);
 	else
 		error_set(why, "there is no connection");
 	if (!rc) {
 		do {
-			rc = wire_recv(server->fd, reply, deadline_ns, why);
+			rc = wire_recv(server->locked.fd, reply, deadline_ns,
+				       why);
 		} while (!rc && session_take_release(server, reply));
 	}
 	if (!rc)
 		rc = wire_check_reply(request, reply_type, reply, why);
 	if (!rc || rc == -EREMOTEIO) /* refused: also an answer */
-		atomic_store(&server->answered_ns, clock_now_ns());
+		atomic_store(&server->shared.answered_ns, clock_now_ns());
 	/* Its stream may hold half a message, or the answer to this one. */
 	if (rc && rc != -EREMOTEIO)
 		session_drop(server);

@@ -31,7 +31,7 @@ void session_refuse_slabs(struct server *server)
 	struct slab_shard *shard;
 
 	/* So that it is not asked again at once. */
-	atomic_store(&server->free_bytes, 0);
+	atomic_store(&server->shared.free_bytes, 0);
 	while ((shard = server_next_ask(server)))
 		placement_answer(server->engine, shard, NULL);
 }
@@ -44,8 +44,9 @@ int session_ask_figures(struct server *server, session_caller *call,
 	int rc = call(server, &request, WIRE_PONG, &reply, why);
 
 	if (!rc) {
-		atomic_store(&server->free_bytes, reply.pong.free_bytes);
-		atomic_store(&server->total_bytes, reply.pong.total_bytes);
+		atomic_store(&server->shared.free_bytes, reply.pong.free_bytes);
+		atomic_store(&server->shared.total_bytes,
+			     reply.pong.total_bytes);
 		server_set_release(server, reply.pong.release_slabs);
 	}
 	return rc;
@@ -61,20 +62,21 @@ static int fence(struct server *server, struct error *why)
 /* Whether there is nothing to wait for any more, without a connection. */
 static bool is_lost(const struct server *server)
 {
-	uint64_t wait_ns = atomic_load(&server->grace_ms) * NS_PER_MS +
+	uint64_t wait_ns = atomic_load(&server->shared.grace_ms) * NS_PER_MS +
 			   TIMES_GRACE_EXTRA_S * NS_PER_S;
 	uint64_t timeout_ns = server->engine->config.timeout_ns;
 
 	/* Then only requests wait, that would be the first to use it. */
-	if (atomic_load(&server->slabs) == 0 && wait_ns > timeout_ns)
+	if (atomic_load(&server->shared.slabs) == 0 && wait_ns > timeout_ns)
 		wait_ns = timeout_ns;
-	return server->fd < 0 && clock_left_ns(server->lost_ns + wait_ns) == 0;
+	return server->locked.fd < 0 &&
+	       clock_left_ns(server->session.lost_ns + wait_ns) == 0;
 }
 
 /* One attempt. */
 static int heal_once(struct server *server, bool *resumed, struct error *why)
 {
-	bool connected = server->fd >= 0;
+	bool connected = server->locked.fd >= 0;
 	int rc = connected ? fence(server, why) : session_resume(server, why);
 
 	*resumed |= !connected && !rc;
@@ -96,10 +98,11 @@ int session_heal(struct server *server, struct error *why)
 	int rc;
 
 	server_break(server, why->text);
-	log_limited(&server->lines, LOG_LEVEL_ERROR, "server %s: %s; %s",
-		    server->text.text, server->broken_why.text,
-		    server->fd < 0 ? "connecting again"
-				   : "rebuilding its lanes");
+	log_limited(&server->session.lines, LOG_LEVEL_ERROR,
+		    "server %s: %s; %s", server->text.text,
+		    server->locked.recovering_error.text,
+		    server->locked.fd < 0 ? "connecting again"
+					  : "rebuilding its lanes");
 	session_close_lanes(server);
 	for (refuse = session_may_refuse(server);;
 	     refuse = placement_elsewhere(server)) {
@@ -108,7 +111,7 @@ int session_heal(struct server *server, struct error *why)
 		rc = heal_once(server, &resumed, why);
 		if (!rc)
 			break;
-		if (atomic_load(&server->stopping))
+		if (atomic_load(&server->shared.stopping))
 			return -ECANCELED;
 		if (rc == -ESTALE)
 			return rc;
@@ -116,14 +119,14 @@ int session_heal(struct server *server, struct error *why)
 		if (is_lost(server))
 			return -ETIMEDOUT;
 		session_nap(server, -1, clock_now_ns() + backoff_ns);
-		backoff_ns =
-			server->fd < 0 ? 2 * backoff_ns : SESSION_BACKOFF_NS;
+		backoff_ns = server->locked.fd < 0 ? 2 * backoff_ns
+						   : SESSION_BACKOFF_NS;
 		if (backoff_ns > HEAL_BACKOFF_MAX_NS)
 			backoff_ns = HEAL_BACKOFF_MAX_NS;
 	}
-	atomic_fetch_add(&server->recoveries, 1);
+	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
-	log_limited(&server->lines, LOG_LEVEL_NOTICE,
+	log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 		    "server %s: %slanes rebuilt", server->text.text,
 		    resumed ? "session resumed, " : "");
 	return 0;
@@ -152,7 +155,7 @@ int session_call(struct server *server, struct wire_message *request,
 			*reply = (struct wire_message){
 				.type = WIRE_FREED,
 				.freed.free_bytes =
-					atomic_load(&server->free_bytes),
+					atomic_load(&server->shared.free_bytes),
 			};
 			return 0;
 		}

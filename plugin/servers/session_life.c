@@ -22,12 +22,12 @@ void session_report_first(struct server *server, int rc,
 			  const struct error *why)
 {
 	pthread_mutex_lock(&server->lock);
-	if (!server->first_over) {
-		server->first_over = true;
-		server->first_status = rc;
+	if (!server->locked.first_over) {
+		server->locked.first_over = true;
+		server->locked.first_status = rc;
 		if (rc)
-			server->first_why = *why;
-		pthread_cond_broadcast(&server->changed);
+			server->locked.first_error = *why;
+		pthread_cond_broadcast(&server->locked.changed);
 	}
 	pthread_mutex_unlock(&server->lock);
 }

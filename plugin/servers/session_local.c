@@ -25,7 +25,7 @@ static struct fallback *fallback_of(const struct server *server)
 
 static void tell_free(struct server *server)
 {
-	atomic_store(&server->free_bytes,
+	atomic_store(&server->shared.free_bytes,
 		     fallback_free_bytes(fallback_of(server)));
 }
 
@@ -41,7 +41,7 @@ static void do_work(struct server *server)
 	while (server_next_given_back(server, &given)) {
 		slot.slab = given.slab;
 		fallback_give_back(fallback_of(server), &slot);
-		atomic_fetch_sub(&server->slabs, 1);
+		atomic_fetch_sub(&server->shared.slabs, 1);
 	}
 	tell_free(server);
 	while ((shard = server_next_ask(server))) {
@@ -82,11 +82,11 @@ static int open_local(struct server *server, struct error *why)
 
 	if (rc)
 		return rc;
-	atomic_store(&server->transport, &transport_file);
-	atomic_store(&server->total_bytes,
+	atomic_store(&server->shared.transport, &transport_file);
+	atomic_store(&server->shared.total_bytes,
 		     fallback_total_bytes(fallback_of(server)));
 	tell_free(server);
-	atomic_fetch_add(&server->sessions, 1);
+	atomic_fetch_add(&server->shared.sessions, 1);
 	server_set_state(server, SERVER_UP);
 	return 0;
 }
@@ -98,21 +98,22 @@ static void recover(struct server *server)
 	int error = file_group_error(fallback_of(server)->group);
 
 	pthread_mutex_lock(&server->lock);
-	why = server->broken_why;
+	why = server->locked.recovering_error;
 	pthread_mutex_unlock(&server->lock);
-	log_limited(&server->lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
+	log_limited(&server->session.lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
 		    server->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
 	session_close_lanes(server);
 	/* A disk that fails does so at once, and again. */
 	session_nap(server, -1, clock_now_ns() + REPAIR_NS);
-	while (!atomic_load(&server->stopping) && build_lanes(server, &why))
+	while (!atomic_load(&server->shared.stopping) &&
+	       build_lanes(server, &why))
 		session_nap(server, -1, clock_now_ns() + REPAIR_NS);
-	atomic_fetch_add(&server->recoveries, 1);
+	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
 }
 
-void *session_local_main(void *arg)
+static void *session_main(void *arg)
 {
 	struct server *server = arg;
 	struct error why = { "" };
@@ -120,11 +121,11 @@ void *session_local_main(void *arg)
 	bool more;
 
 	session_report_first(server, rc, &why);
-	while (!rc && !atomic_load(&server->stopping)) {
+	while (!rc && !atomic_load(&server->shared.stopping)) {
 		if (server_state(server) == SERVER_RECOVERING)
 			recover(server);
 		do_work(server);
-		atomic_store(&server->answered_ns, clock_now_ns());
+		atomic_store(&server->shared.answered_ns, clock_now_ns());
 		more = fallback_prepare_one(fallback_of(server));
 		session_nap(server, -1,
 			    clock_now_ns() + (more ? PREPARE_NS : TICK_NS));
@@ -133,3 +134,8 @@ void *session_local_main(void *arg)
 		session_go_down(server, "the plugin ends");
 	return NULL;
 }
+
+const struct server_kind session_fallback = {
+	.run = session_main,
+	.last_resort = true,
+};

@@ -72,12 +72,12 @@ static int connect_slowly(struct server *server, uint64_t deadline_ns,
 	do {
 		uint64_t slice_ns = clock_now_ns() + CONNECT_SLICE_NS;
 
-		if (atomic_load(&server->stopping)) {
+		if (atomic_load(&server->shared.stopping)) {
 			error_set(why, "the plugin ends");
 			return -ECANCELED;
 		}
 		fd = net_connect(
-			&server->addr,
+			&server->session.addr,
 			slice_ns < deadline_ns ? slice_ns : deadline_ns, why);
 	} while (fd == -ETIMEDOUT && clock_left_ns(deadline_ns));
 	return fd;
@@ -94,10 +94,10 @@ static int connect_control(struct server *server, uint64_t deadline_ns,
 		return fd;
 	net_tune(fd, engine_reach_ns(&server->engine->config));
 	pthread_mutex_lock(&server->lock);
-	server->fd = fd;
+	server->locked.fd = fd;
 	pthread_mutex_unlock(&server->lock);
 	/* session_stop may have looked for fd before it was set */
-	rc = atomic_load(&server->stopping) ? -ECANCELED : 0;
+	rc = atomic_load(&server->shared.stopping) ? -ECANCELED : 0;
 	if (!rc)
 		rc = hello(fd, deadline_ns, welcome, why);
 	if (rc)
@@ -150,21 +150,20 @@ static int open_session(struct server *server,
 				    .lanes = connections(server, transport),
 				    .transport = transport->wire_bit };
 	/* before a RELEASE that comes behind the answer */
-	atomic_store(&server->release_slabs, 0);
+	atomic_store(&server->shared.release_slabs, 0);
 	rc = session_call_once(server, &request, WIRE_OPENED, &reply, why);
 	if (rc)
 		return rc;
-	memcpy(server->incarnation, welcome->incarnation,
-	       sizeof server->incarnation);
-	server->rdma_port = welcome->rdma_port;
-	server->session = reply.opened.session;
-	memcpy(server->token, reply.opened.token, sizeof server->token);
-	atomic_store(&server->grace_ms, reply.opened.grace_ms);
-	server->lost_ns = 0;
-	server_set_zone(server, welcome->zone);
-	atomic_store(&server->transport, transport);
-	atomic_store(&server->total_bytes, welcome->total_bytes);
-	atomic_store(&server->free_bytes, reply.opened.free_bytes);
+	server->session.rdma_port = welcome->rdma_port;
+	server->session.number = reply.opened.session;
+	memcpy(server->session.token, reply.opened.token,
+	       sizeof server->session.token);
+	atomic_store(&server->shared.grace_ms, reply.opened.grace_ms);
+	server->session.lost_ns = 0;
+	server_set_identity(server, welcome->zone, welcome->incarnation);
+	atomic_store(&server->shared.transport, transport);
+	atomic_store(&server->shared.total_bytes, welcome->total_bytes);
+	atomic_store(&server->shared.free_bytes, reply.opened.free_bytes);
 	return 0;
 }
 
@@ -178,14 +177,15 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 
 	if (rc)
 		return rc;
-	if (memcmp(welcome.incarnation, server->incarnation,
-		   sizeof server->incarnation) != 0) {
+	if (memcmp(welcome.incarnation, server->locked.incarnation,
+		   sizeof server->locked.incarnation) != 0) {
 		error_set(why, "it was restarted");
 		session_close(server);
 		return -ESTALE;
 	}
-	request.resume.session = server->session;
-	memcpy(request.resume.token, server->token, sizeof server->token);
+	request.resume.session = server->session.number;
+	memcpy(request.resume.token, server->session.token,
+	       sizeof server->session.token);
 	rc = session_call_once(server, &request, WIRE_RESUMED, &reply, why);
 	if (rc) {
 		session_close(server);
@@ -193,9 +193,9 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 			       ? -ESTALE
 			       : rc;
 	}
-	server->rdma_port = welcome.rdma_port;
-	server->lost_ns = 0;
-	atomic_store(&server->free_bytes, reply.resumed.free_bytes);
+	server->session.rdma_port = welcome.rdma_port;
+	server->session.lost_ns = 0;
+	atomic_store(&server->shared.free_bytes, reply.resumed.free_bytes);
 	return 0;
 }
 
@@ -207,27 +207,27 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
  * another server. */
 int session_resume(struct server *server, struct error *why)
 {
-	const struct net_addr own = server->addr;
+	const struct net_addr own = server->session.addr;
 	uint64_t deadline_ns = session_call_deadline(server);
 	unsigned others = 0;
 	struct error ignored;
 	int rc;
 
-	for (unsigned i = 0; i < server->addrs.n; i++)
-		others += !net_addr_equal(&server->addrs.addr[i], &own);
-	if (atomic_load(&server->transport)->bound_to_address)
+	for (unsigned i = 0; i < server->session.addrs.n; i++)
+		others += !net_addr_equal(&server->session.addrs.addr[i], &own);
+	if (atomic_load(&server->shared.transport)->bound_to_address)
 		others = 0;
 	rc = resume_at(server, net_turn_deadline(deadline_ns, others + 1), why);
-	for (unsigned i = 0; i < server->addrs.n; i++) {
+	for (unsigned i = 0; i < server->session.addrs.n; i++) {
 		if (!rc || rc == -ESTALE || rc == -ECANCELED || !others)
 			break;
-		if (net_addr_equal(&server->addrs.addr[i], &own))
+		if (net_addr_equal(&server->session.addrs.addr[i], &own))
 			continue;
-		server->addr = server->addrs.addr[i];
+		server->session.addr = server->session.addrs.addr[i];
 		if (!resume_at(server, net_turn_deadline(deadline_ns, others--),
 			       &ignored))
 			return 0;
-		server->addr = own;
+		server->session.addr = own;
 	}
 	return rc;
 }
@@ -247,16 +247,17 @@ static int new_token(void *server, struct wire_join *token, struct error *why)
 
 static int build_lane(struct server *server, uint32_t i, struct error *why)
 {
-	const struct transport_ops *transport = atomic_load(&server->transport);
+	const struct transport_ops *transport =
+		atomic_load(&server->shared.transport);
 	struct engine *engine = server->engine;
 	struct lane *lane = &engine->lanes.lanes[i];
-	struct link_target target = { .addr = server->addr,
-				      .rdma_port = server->rdma_port,
+	struct link_target target = { .addr = server->session.addr,
+				      .rdma_port = server->session.rdma_port,
 				      .lane = i,
 				      .lanes = engine->lanes.n,
 				      .timeout_ns =
 					      engine_reach_ns(&engine->config),
-				      .group = &server->links,
+				      .group = &server->session.links,
 				      .new_token = new_token,
 				      .owner = server };
 	struct channel *channel;
@@ -274,7 +275,7 @@ int session_build_lanes(struct server *server, struct error *why)
 	struct lane_pool *pool = &server->engine->lanes;
 
 	for (uint32_t i = 0; i < pool->n; i++) {
-		int rc = atomic_load(&server->stopping) ? -ECANCELED : 0;
+		int rc = atomic_load(&server->shared.stopping) ? -ECANCELED : 0;
 
 		if (!rc)
 			rc = build_lane(server, i, why);
@@ -307,8 +308,8 @@ void session_bye(struct server *server)
 	struct wire_message bye = { .type = WIRE_BYE };
 	struct error ignored;
 
-	if (server->fd >= 0)
-		wire_send(server->fd, &bye, clock_now_ns() + NS_PER_S,
+	if (server->locked.fd >= 0)
+		wire_send(server->locked.fd, &bye, clock_now_ns() + NS_PER_S,
 			  &ignored);
 	session_close(server);
 }
@@ -347,15 +348,15 @@ static int open_with(struct server *server,
 {
 	uint64_t deadline_ns =
 		clock_now_ns() + server->engine->config.timeout_ns;
-	int rc = net_resolve(&server->name, &server->addrs, why);
-	unsigned n = rc ? 0 : server->addrs.n;
+	int rc = net_resolve(&server->name, &server->session.addrs, why);
+	unsigned n = rc ? 0 : server->session.addrs.n;
 
 	for (unsigned i = 0; i < n; i++) {
-		server->addr = server->addrs.addr[i];
+		server->session.addr = server->session.addrs.addr[i];
 		rc = open_at(server, transport,
 			     net_turn_deadline(deadline_ns, n - i), offered,
 			     why);
-		if (!rc || atomic_load(&server->stopping))
+		if (!rc || atomic_load(&server->shared.stopping))
 			break;
 	}
 	return rc;
@@ -371,7 +372,7 @@ int session_open(struct server *server, struct error *why)
 
 		if (asked && asked != transports[i])
 			continue;
-		if (atomic_load(&server->stopping))
+		if (atomic_load(&server->shared.stopping))
 			return -ECANCELED;
 		rc = open_with(server, transports[i], &offered, why);
 		if (!rc)
@@ -379,7 +380,7 @@ int session_open(struct server *server, struct error *why)
 		/* Only a transport that is offered and then fails is worth a
 		 * word, and only where another one may do. */
 		if (offered && !asked && i + 1 < WIRE_TRANSPORTS)
-			log_limited(&server->lines, LOG_LEVEL_NOTICE,
+			log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 				    "server %s: %s: %s; trying %s",
 				    server->text.text, transports[i]->name,
 				    why->text, transports[i + 1]->name);

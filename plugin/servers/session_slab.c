@@ -28,7 +28,8 @@ static int free_slab(struct server *server, uint32_t slab, session_caller *call,
 	request.free.slab = slab;
 	rc = call(server, &request, WIRE_FREED, &reply, why);
 	if (!rc)
-		atomic_store(&server->free_bytes, reply.freed.free_bytes);
+		atomic_store(&server->shared.free_bytes,
+			     reply.freed.free_bytes);
 	/* It was freed already, and the answer lost with a connection. */
 	return rc == -EREMOTEIO ? 0 : rc;
 }
@@ -40,13 +41,13 @@ static int free_unsure(struct server *server, session_caller *call,
 {
 	int rc;
 
-	if (!server->has_unsure_free)
+	if (!server->session.has_unsure_free)
 		return 0;
-	rc = free_slab(server, server->unsure_free.slab, call, why);
+	rc = free_slab(server, server->session.unsure_free.slab, call, why);
 	if (rc)
 		return rc;
-	server->has_unsure_free = false;
-	atomic_fetch_sub(&server->slabs, 1);
+	server->session.has_unsure_free = false;
+	atomic_fetch_sub(&server->shared.slabs, 1);
 	return 0;
 }
 
@@ -79,8 +80,8 @@ static int free_one(struct server *server, const struct given_back *given,
 		server_give_back(server, given->slab, given->label);
 		return rc;
 	}
-	server->unsure_free = *given;
-	server->has_unsure_free = true;
+	server->session.unsure_free = *given;
+	server->session.has_unsure_free = true;
 	return free_unsure(server, call, why);
 }
 
@@ -106,19 +107,20 @@ static int free_orphan(struct server *server, struct error *why)
 	struct given_back given;
 	int rc = free_unsure(server, session_call, why);
 
-	if (rc || server->orphan_label == SERVER_NO_LABEL)
+	if (rc || server->session.orphan_label == SERVER_NO_LABEL)
 		return rc;
-	if (server_given_back_by_label(server, server->orphan_label, &given))
+	if (server_given_back_by_label(server, server->session.orphan_label,
+				       &given))
 		rc = free_one(server, &given, session_call, why);
 	if (rc)
 		return rc;
-	request.alloc.label = server->orphan_label;
+	request.alloc.label = server->session.orphan_label;
 	rc = session_call(server, &request, WIRE_SLAB, &reply, why);
 	if (!rc)
 		rc = free_slab(server, reply.slab.slab, session_call, why);
 	if (rc && rc != -EREMOTEIO)
 		return rc;
-	server->orphan_label = SERVER_NO_LABEL;
+	server->session.orphan_label = SERVER_NO_LABEL;
 	return 0;
 }
 
@@ -143,7 +145,7 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 	*remote = (struct remote_slab){ .address = reply.slab.address,
 					.slab = reply.slab.slab,
 					.rkey = reply.slab.rkey };
-	atomic_store(&server->free_bytes, reply.slab.free_bytes);
+	atomic_store(&server->shared.free_bytes, reply.slab.free_bytes);
 	return 0;
 }
 
@@ -155,9 +157,10 @@ static int go_without(struct server *server, struct slab_shard *shard,
 {
 	int rc;
 
-	server->orphan_label = slab_number(&server->engine->slabs, shard->slab);
+	server->session.orphan_label =
+		slab_number(&server->engine->slabs, shard->slab);
 	server_break(server, why->text);
-	atomic_store(&server->free_bytes, 0);
+	atomic_store(&server->shared.free_bytes, 0);
 	placement_answer(server->engine, shard, NULL);
 	rc = session_heal(server, why);
 	return rc ? rc : free_orphan(server, why);
@@ -204,7 +207,7 @@ static int alloc_asked(struct server *server, struct error *why)
 		} else if (rc == -EREMOTEIO) {
 			/* Full, whatever it said before: others come first now,
 			 * until it tells of room again. */
-			atomic_store(&server->free_bytes, 0);
+			atomic_store(&server->shared.free_bytes, 0);
 			placement_answer(server->engine, shard, NULL);
 			rc = 0;
 		} else if (rc != -EPROTO) {
@@ -367,7 +370,7 @@ int64_t session_lose_slabs(struct server *server)
 			lost += lose_slab(server, slab);
 		await_going(server, slab);
 	}
-	atomic_store(&server->slabs, 0);
+	atomic_store(&server->shared.slabs, 0);
 	server_forget_given_back(server);
 	wake_up(&server->engine->wake);
 	return lost;

@@ -41,7 +41,7 @@ static uint64_t taken_bytes(const struct engine *e)
 	uint64_t slabs = 0;
 
 	for (uint32_t i = 0; i < e->n_servers; i++)
-		slabs += atomic_load(&e->servers[i].slabs);
+		slabs += atomic_load(&e->servers[i].shared.slabs);
 	return slabs * e->slabs.geometry.slab_bytes;
 }
 
@@ -152,22 +152,27 @@ static void put_hex(FILE *out, const uint8_t *bytes, size_t n)
 	fputc('\n', out);
 }
 
-static void put_zone(struct server *p, FILE *out)
+static void put_identity(struct server *p, FILE *out)
 {
+	uint8_t incarnation[WIRE_INCARNATION_BYTES];
 	char zone[WIRE_ZONE_BYTES];
 
 	pthread_mutex_lock(&p->lock);
-	memcpy(zone, p->zone, sizeof zone);
+	memcpy(zone, p->locked.zone, sizeof zone);
+	memcpy(incarnation, p->locked.incarnation, sizeof incarnation);
 	pthread_mutex_unlock(&p->lock);
 	if (zone[0])
 		fprintf(out, "server.%u.zone %s\n", p->index, zone);
+	fprintf(out, "server.%u.incarnation ", p->index);
+	put_hex(out, incarnation, sizeof incarnation);
 }
 
 static void put_server(struct server *p, FILE *out)
 {
-	const struct transport_ops *transport = atomic_load(&p->transport);
-	uint32_t sessions = atomic_load(&p->sessions);
-	uint64_t answered_ns = atomic_load(&p->answered_ns);
+	const struct transport_ops *transport =
+		atomic_load(&p->shared.transport);
+	uint32_t sessions = atomic_load(&p->shared.sessions);
+	uint64_t answered_ns = atomic_load(&p->shared.answered_ns);
 	unsigned i = p->index;
 
 	fprintf(out, "server.%u.address %s\n", i, p->text.text);
@@ -178,25 +183,24 @@ static void put_server(struct server *p, FILE *out)
 			(uint64_t)((clock_now_ns() - answered_ns) / NS_PER_MS));
 	fprintf(out, "server.%u.transport %s\n", i,
 		transport ? transport->name : "none");
-	fprintf(out, "server.%u.slabs %u\n", i, atomic_load(&p->slabs));
+	fprintf(out, "server.%u.slabs %u\n", i, atomic_load(&p->shared.slabs));
 	fprintf(out, "server.%u.free_bytes %" PRIu64 "\n", i,
-		atomic_load(&p->free_bytes));
+		atomic_load(&p->shared.free_bytes));
 	fprintf(out, "server.%u.total_bytes %" PRIu64 "\n", i,
-		atomic_load(&p->total_bytes));
+		atomic_load(&p->shared.total_bytes));
 	fprintf(out, "server.%u.release_slabs %u\n", i,
-		atomic_load(&p->release_slabs));
-	fprintf(out, "server.%u.grace_ms %u\n", i, atomic_load(&p->grace_ms));
-	put_zone(p, out);
+		atomic_load(&p->shared.release_slabs));
+	fprintf(out, "server.%u.grace_ms %u\n", i,
+		atomic_load(&p->shared.grace_ms));
+	put_identity(p, out);
 	fprintf(out, "server.%u.reconnects %u\n", i,
 		sessions ? sessions - 1 : 0);
 	fprintf(out, "server.%u.recoveries %u\n", i,
-		atomic_load(&p->recoveries));
+		atomic_load(&p->shared.recoveries));
 	fprintf(out, "server.%u.wrong_units %" PRIu64 "\n", i,
-		atomic_load(&p->wrong_chunks));
+		atomic_load(&p->shared.wrong_chunks));
 	fprintf(out, "server.%u.read_us %" PRIu64 "\n", i,
-		(uint64_t)(atomic_load(&p->usual_ns) / NS_PER_US));
-	fprintf(out, "server.%u.incarnation ", i);
-	put_hex(out, p->incarnation, sizeof p->incarnation);
+		(uint64_t)(atomic_load(&p->shared.usual_ns) / NS_PER_US));
 }
 
 static void put_safety(const struct safety *safety, FILE *out)

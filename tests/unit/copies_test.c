@@ -86,8 +86,8 @@ static uint32_t live_shards(uint64_t page)
 static void reopen(uint32_t machine)
 {
 	fake_link_up(machine);
-	atomic_store(&fake.engine.servers[machine].free_bytes, UINT64_C(1)
-								       << 30);
+	atomic_store(&fake.engine.servers[machine].shared.free_bytes,
+		     UINT64_C(1) << 30);
 	server_set_state(&fake.engine.servers[machine], SERVER_UP);
 }
 
@@ -243,7 +243,7 @@ static void bring_back(uint32_t machine)
 {
 	struct server *server = &fake.engine.servers[machine];
 
-	atomic_store(&server->free_bytes, UINT64_C(1) << 30);
+	atomic_store(&server->shared.free_bytes, UINT64_C(1) << 30);
 	atomic_store(&fake.sessions[machine].no_repair, false);
 	assert_int_equal(server_wait(server, after_ms(LONG_MS)), 0);
 }
@@ -484,7 +484,7 @@ static void copies_that_are_wrong_are_all_left_out(const struct scheme *s)
 		for (uint32_t i = 0; i < 3; i++) /* it is asked last */
 			atomic_store(
 				&fake.engine.servers[slab->shards[i].server]
-					 .usual_ns,
+					 .shared.usual_ns,
 				i == right ? NS_PER_S : 0);
 		fake_spoil(right, (right + 1) % 3);
 		fake_spoil(right, (right + 2) % 3);
@@ -566,8 +566,8 @@ static void a_shard_that_others_took_is_not_attached(void **state)
 	/* nobody has room, or is there to copy from */
 	server_break(&fake.engine.servers[1], "the test");
 	for (uint32_t i = 0; i < SERVERS; i++)
-		atomic_store(&fake.engine.servers[i].free_bytes, 0);
-	atomic_store(&fake.engine.servers[2].release_slabs, UINT32_MAX);
+		atomic_store(&fake.engine.servers[i].shared.free_bytes, 0);
+	atomic_store(&fake.engine.servers[2].shared.release_slabs, UINT32_MAX);
 	before_close = take_the_spare_shard;
 	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
@@ -605,8 +605,8 @@ static void what_a_server_wants_back_is_moved(const struct scheme *s)
 	for (uint32_t machine = 0; machine < SERVERS; machine++) {
 		struct server *server = &fake.engine.servers[machine];
 
-		atomic_store(&server->free_bytes, 0);
-		atomic_store(&server->release_slabs, UINT32_MAX);
+		atomic_store(&server->shared.free_bytes, 0);
+		atomic_store(&server->shared.release_slabs, UINT32_MAX);
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 		await_repair();
 		for (uint64_t i = 0; i < fake.engine.slabs.n; i++) {
@@ -618,8 +618,8 @@ static void what_a_server_wants_back_is_moved(const struct scheme *s)
 					     slab->shards[j].server == machine);
 		}
 		assert_reads_right();
-		atomic_store(&server->release_slabs, 0);
-		atomic_store(&server->free_bytes, UINT64_C(1) << 30);
+		atomic_store(&server->shared.release_slabs, 0);
+		atomic_store(&server->shared.free_bytes, UINT64_C(1) << 30);
 	}
 }
 
@@ -676,9 +676,9 @@ static void trouble(uint64_t *seed)
 		atomic_store(&fake.sessions[machine].no_repair, false);
 		break;
 	case 1:
-		atomic_store(&server->release_slabs, 2);
+		atomic_store(&server->shared.release_slabs, 2);
 		sleep_ms(2);
-		atomic_store(&server->release_slabs, 0);
+		atomic_store(&server->shared.release_slabs, 0);
 		break;
 	case 2:
 		atomic_store(&fake.sessions[machine].silent, true);

@@ -271,12 +271,12 @@ void fake_answer_asks(uint32_t machine)
 	struct given_back given_back;
 
 	while (server_next_given_back(server, &given_back))
-		atomic_fetch_sub(&server->slabs, 1);
+		atomic_fetch_sub(&server->shared.slabs, 1);
 	while ((shard = server_next_ask(server))) {
 		struct remote_slab remote;
 
 		if (atomic_load(&fake.sessions[machine].full)) {
-			atomic_store(&server->free_bytes, 0);
+			atomic_store(&server->shared.free_bytes, 0);
 			placement_answer(&fake.engine, shard, NULL);
 		} else {
 			remote = new_slab();
@@ -378,7 +378,7 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 	for (uint32_t i = 0; i < servers; i++) {
 		struct server *server = &fake.engine.servers[i];
 
-		atomic_store(&server->free_bytes, UINT64_C(1) << 30);
+		atomic_store(&server->shared.free_bytes, UINT64_C(1) << 30);
 		fake_link_up(i);
 		server_set_state(server, SERVER_UP);
 	}

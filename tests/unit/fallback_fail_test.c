@@ -95,7 +95,7 @@ static void assert_paused(uint64_t rounds, uint64_t begin_ns)
  * until the disk may be used again. */
 static void fail_often(int (*request)(void))
 {
-	uint64_t before = atomic_load(&disk->recoveries);
+	uint64_t before = atomic_load(&disk->shared.recoveries);
 	uint64_t begin_ns = clock_now_ns(), until_ns = after_ms(TIMEOUT_MS);
 	uint64_t rounds = 0;
 
@@ -105,7 +105,7 @@ static void fail_often(int (*request)(void))
 		rounds++;
 	}
 	assert_paused(rounds, begin_ns);
-	assert_paused(atomic_load(&disk->recoveries) - before, begin_ns);
+	assert_paused(atomic_load(&disk->shared.recoveries) - before, begin_ns);
 }
 
 static int read_page(void)

@@ -371,7 +371,7 @@ static void a_shard_is_kept_whose_twin_missed_a_write(void **state)
 	(void)state;
 	start_scheme(&schemes[0], LONG_MS);
 	before_close = write_without_the_new_server;
-	atomic_store(&fake.engine.servers[0].release_slabs, 1);
+	atomic_store(&fake.engine.servers[0].shared.release_slabs, 1);
 	start_repair();
 	while (atomic_load(&last_version) != 6)
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
@@ -381,7 +381,7 @@ static void a_shard_is_kept_whose_twin_missed_a_write(void **state)
 	await_repair();
 	assert_reads_last_version();
 	/* In the end it has moved. */
-	while (atomic_load(&fake.engine.servers[0].release_slabs) != 0)
+	while (atomic_load(&fake.engine.servers[0].shared.release_slabs) != 0)
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
 	assert_reads_last_version();
 	end_scheme();

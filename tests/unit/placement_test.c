@@ -2,6 +2,7 @@
 
 #include "fake_servers.h"
 #include "servers/placement.h"
+#include "servers/session.h"
 #include "support.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static int stop(void **state)
 
 static void set_free(uint32_t machine, uint64_t slabs)
 {
-	atomic_store(&fake.engine.servers[machine].free_bytes,
+	atomic_store(&fake.engine.servers[machine].shared.free_bytes,
 		     slabs * FAKE_SLAB_BYTES);
 }
 
@@ -93,7 +94,8 @@ static void one_without_room_for_a_slab_is_left_out(void **state)
 {
 	(void)state;
 	set_free(1, 0);
-	atomic_store(&fake.engine.servers[3].free_bytes, FAKE_SLAB_BYTES - 1);
+	atomic_store(&fake.engine.servers[3].shared.free_bytes,
+		     FAKE_SLAB_BYTES - 1);
 	set_free(0, 1);
 	assert_first(SERVER_UP, "2");
 	set_free(0, 0);
@@ -103,7 +105,9 @@ static void one_without_room_for_a_slab_is_left_out(void **state)
 
 static void set_zone(uint32_t machine, const char *zone)
 {
-	server_set_zone(&fake.engine.servers[machine], zone);
+	static const uint8_t incarnation[WIRE_INCARNATION_BYTES];
+
+	server_set_identity(&fake.engine.servers[machine], zone, incarnation);
 }
 
 static void shards_go_to_other_servers_and_other_zones(void **state)
@@ -126,7 +130,7 @@ static void shards_go_to_other_servers_and_other_zones(void **state)
 static void the_local_fallback_comes_last(void **state)
 {
 	(void)state;
-	fake.engine.servers[1].local = true;
+	fake.engine.servers[1].kind = &session_fallback;
 	set_free(1, 1 << 20);
 	assert_first(SERVER_UP, "0");
 	set_free(0, 0);
@@ -270,7 +274,7 @@ static void a_shard_that_was_lost_meanwhile_is_not_given_back(void **state)
 	shard->server = server->index;
 	atomic_store(&shard->state, SHARD_ASKED);
 	placement_give_back(&fake.engine, shard, SHARD_SPARE);
-	assert_int_equal(server->n_given_back, 0);
+	assert_int_equal(server->locked.n_given_back, 0);
 	assert_int_equal(shard_state(shard), SHARD_ASKED);
 	atomic_store(&shard->state, SHARD_NONE);
 }

@@ -275,7 +275,7 @@ static int setup(void **state)
 	if (session_open(server, &why))
 		fail_msg("%s", why.text);
 	server_set_state(server, SERVER_UP);
-	assert_string_equal(server->zone, "rack-7");
+	assert_string_equal(server->locked.zone, "rack-7");
 	return 0;
 }
 
@@ -308,11 +308,11 @@ static int call(uint16_t type, uint16_t reply_type, struct wire_message *reply)
 static void assert_healed(unsigned resumes)
 {
 	assert_int_equal(server_state(server), SERVER_UP);
-	assert_int_equal(atomic_load(&server->recoveries), resumes);
+	assert_int_equal(atomic_load(&server->shared.recoveries), resumes);
 	assert_int_equal(received(WIRE_RESUME), resumes);
 	assert_int_equal(received(WIRE_OPEN), 1);
-	assert_true(server->fd >= 0);
-	assert_int_equal(server->lost_ns, 0);
+	assert_true(server->locked.fd >= 0);
+	assert_int_equal(server->session.lost_ns, 0);
 }
 
 static void release_comes_before_an_answer(void **state)
@@ -323,7 +323,7 @@ static void release_comes_before_an_answer(void **state)
 	script.release = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(reply.type, WIRE_PONG);
-	assert_int_equal(atomic_load(&server->release_slabs), 7);
+	assert_int_equal(atomic_load(&server->shared.release_slabs), 7);
 	assert_healed(0);
 }
 
@@ -363,8 +363,8 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	struct wire_message reply;
 
 	(void)state;
-	server->grace_ms = 60000;
-	atomic_store(&server->slabs, 1);
+	server->shared.grace_ms = 60000;
+	atomic_store(&server->shared.slabs, 1);
 	script.swallow = WIRE_PING;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_healed(1);
@@ -373,13 +373,13 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	script.swallow = WIRE_RESUME;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(received(WIRE_RESUME), 3);
-	assert_int_equal(atomic_load(&server->recoveries), 2);
+	assert_int_equal(atomic_load(&server->shared.recoveries), 2);
 	/* and while its lanes are rebuilt */
 	script.lose = WIRE_PING;
 	script.swallow = WIRE_LANE;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(received(WIRE_RESUME), 5);
-	assert_int_equal(atomic_load(&server->recoveries), 3);
+	assert_int_equal(atomic_load(&server->shared.recoveries), 3);
 	assert_int_equal(server_state(server), SERVER_UP);
 }
 
@@ -416,7 +416,7 @@ static void one_that_is_gone_is_lost_in_the_end(void **state)
 	script.lose = WIRE_PING;
 	script.gone = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ETIMEDOUT);
-	assert_int_equal(server->fd, -1);
+	assert_int_equal(server->locked.fd, -1);
 	assert_int_equal(server_state(server), SERVER_RECOVERING);
 }
 
@@ -436,8 +436,8 @@ static void stops_while_it_waits(void **state)
 	pthread_t thread;
 
 	(void)state;
-	server->grace_ms = 3600000;
-	atomic_store(&server->slabs, 1);
+	server->shared.grace_ms = 3600000;
+	atomic_store(&server->shared.slabs, 1);
 	script.lose = WIRE_PING;
 	script.gone = true;
 	thread = thread_start(ask_to_stop, NULL);
@@ -462,7 +462,7 @@ static void a_broken_lane_needs_no_resume(void **state)
 	assert_int_equal(session_heal(server, &why), 0);
 	assert_int_equal(received(WIRE_FENCE), 2);
 	assert_int_equal(received(WIRE_RESUME), 1);
-	assert_int_equal(atomic_load(&server->recoveries), 2);
+	assert_int_equal(atomic_load(&server->shared.recoveries), 2);
 }
 
 /* A shard for which the server is to be asked. */
@@ -560,7 +560,7 @@ static void a_free_whose_answer_is_lost_is_asked_again_first(void **state)
 
 	(void)state;
 	server_set_state(&engine.servers[1], SERVER_UP);
-	atomic_store(&server->slabs, 2);
+	atomic_store(&server->shared.slabs, 2);
 	server_give_back(server, 10, 10);
 	server_give_back(server, 11, 0);
 	first = ask_shard(0);
@@ -570,14 +570,15 @@ static void a_free_whose_answer_is_lost_is_asked_again_first(void **state)
 	assert_int_equal(shard_state(first), SHARD_NONE); /* not waited for */
 	assert_true(machine.frees_before_alloc > 0);
 	assert_int_equal(shard_state(second), SHARD_NONE);
-	assert_int_equal(server->n_given_back, 0);
-	assert_false(server->has_unsure_free);
+	assert_int_equal(server->locked.n_given_back, 0);
+	assert_false(server->session.has_unsure_free);
 }
 
 static void *bring_up_the_other_one(void *arg)
 {
 	wait_until_asleep();
-	atomic_store(&engine.servers[1].free_bytes, *(const uint64_t *)arg);
+	atomic_store(&engine.servers[1].shared.free_bytes,
+		     *(const uint64_t *)arg);
 	server_set_state(&engine.servers[1], SERVER_UP);
 	return NULL;
 }
@@ -651,7 +652,7 @@ static void what_is_given_back_is_forgotten_with_its_session(void **state)
 	thread = thread_start(give_back_slowly, shard);
 	session_lose_slabs(server);
 	thread_end(thread);
-	assert_int_equal(server->n_given_back, 0);
+	assert_int_equal(server->locked.n_given_back, 0);
 }
 
 /* Writes fail until it is known that there is room again. */

@@ -248,7 +248,8 @@ static void a_read_turns_to_one_more_server_where_that_fails_too(void **state)
 
 	(void)state;
 	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
-	atomic_store(&fake.engine.servers[server_of(2)].usual_ns, NS_PER_S);
+	atomic_store(&fake.engine.servers[server_of(2)].shared.usual_ns,
+		     NS_PER_S);
 	atomic_store(&fake.sessions[breaks].no_repair, true);
 	atomic_store(&fake.sessions[hangs].silent, true);
 	pthread_mutex_lock(&fake.lock);
@@ -330,7 +331,8 @@ static void half_of_the_lanes_are_parked_at_most(void **state)
 	fake.engine.attempt_ns = LONG_MS * NS_PER_MS;
 	fake.engine.lanes.config.parked = note_parked;
 	atomic_store(&most_parked, 0);
-	atomic_store(&fake.engine.servers[server_of(1)].usual_ns, NS_PER_S);
+	atomic_store(&fake.engine.servers[server_of(1)].shared.usual_ns,
+		     NS_PER_S);
 	atomic_store(&hangs->silent, true);
 	atomic_store(&hangs->no_repair, true);
 	atomic_store(&other->silent, true); /* until all have asked it */
@@ -415,7 +417,7 @@ static void a_server_that_hangs_is_not_waited_for_again(void **state)
 	pthread_mutex_unlock(&fake.lock);
 	assert_int_equal(fake_write(sent, 0, 1), 0);
 	assert_int_equal(server_state(server), SERVER_RECOVERING);
-	assert_int_equal(atomic_load(&server->broken_ns), 0);
+	assert_int_equal(atomic_load(&server->shared.may_return_ns), 0);
 }
 
 /* --- the repairer --- */

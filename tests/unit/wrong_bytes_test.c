@@ -235,7 +235,7 @@ static void moved_without_what_is_wrong(void)
 	for (uint64_t page = 0; page < PAGES; page += 3, wrong++)
 		spoil_everywhere(page);
 	fake.read_bytes = 0;
-	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
+	atomic_store(&fake.engine.servers[0].shared.release_slabs, UINT32_MAX);
 	start_repair();
 	do
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
@@ -270,7 +270,7 @@ static void every_read_of_repair_counts_for_its_rate(void **state)
 	for (uint64_t page = 0; page < PAGES; page += 2)
 		spoil_everywhere(page);
 	fake.read_bytes = 0;
-	atomic_store(&fake.engine.servers[0].release_slabs, UINT32_MAX);
+	atomic_store(&fake.engine.servers[0].shared.release_slabs, UINT32_MAX);
 	start_repair();
 	do
 		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
