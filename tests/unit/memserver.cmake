@@ -21,5 +21,5 @@ foreach(name daemon hostile outlive stress)
   add_test(NAME unit/memserver_${name}
     COMMAND memserver_${name} $<TARGET_FILE:rswap-memserver>)
   set_tests_properties(unit/memserver_${name} PROPERTIES
-    LABELS "unit;concurrent" TIMEOUT 120)
+    LABELS "unit;concurrent" TIMEOUT ${hung_s})
 endforeach()
