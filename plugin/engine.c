@@ -72,13 +72,19 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	return 0;
 }
 
+/* The bytes of the device's pages as the codec stores them. */
+static uint64_t stored_bytes(const struct engine_config *config)
+{
+	return config->size_bytes / PAGE_BYTES * codec_unit_bytes();
+}
+
 static int open_fallback(const struct engine_config *config,
 			 uint64_t slab_bytes, struct fallback *fallback,
 			 struct error *why)
 {
 	struct fallback_config f = { .path = config->fallback,
 				     .size_bytes = config->fallback_bytes,
-				     .default_bytes = config->size_bytes,
+				     .default_bytes = stored_bytes(config),
 				     .slot_bytes = slab_bytes };
 
 	memset(fallback, 0, sizeof *fallback);
@@ -108,7 +114,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		return -EIO;
 	free_bytes += fallback_total_bytes(fallback);
 	wanted_bytes = redundancy_stored_bytes(&config->redundancy,
-					       config->size_bytes);
+					       stored_bytes(config));
 	if (free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
@@ -190,13 +196,13 @@ static void parked(void *owner)
 static int create_lanes(struct engine *engine, struct error *why)
 {
 	const struct engine_config *config = &engine->config;
-	const struct redundancy *r = &engine->redundancy;
 	struct lane_pool_config pool = {
 		.lanes = config->lanes,
 		.servers = count_servers(config),
-		.channel = { .buffer_bytes = (uint32_t)lane_channel_bytes(r),
+		.channel = { .buffer_bytes =
+				     (uint32_t)lane_channel_bytes(engine),
 			     .spin_ns = config->spin_ns },
-		.scratch_bytes = lane_scratch_bytes(r),
+		.scratch_bytes = lane_scratch_bytes(engine),
 		.late_ns = engine->attempt_ns,
 		.give_up = give_up_late,
 		.parked = parked,
@@ -216,7 +222,7 @@ void engine_destroy(struct engine *engine)
 		lane_pool_destroy(&engine->lanes);
 	slab_table_destroy(&engine->slabs);
 	pagemap_destroy(&engine->pages);
-	checksums_destroy(&engine->checksums);
+	codec_destroy(&engine->codec);
 	fallback_close(&engine->fallback);
 	if (engine->redundancy.ops)
 		redundancy_destroy(&engine->redundancy);
@@ -247,14 +253,17 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (fallback)
 		engine->fallback = *fallback;
 	engine->start_ns = clock_now_ns();
-	rc = redundancy_create(&engine->redundancy, &config->redundancy, why);
-	if (rc)
+	rc = codec_create(&engine->codec, pages, config->checksum, why);
+	if (!rc)
+		rc = redundancy_create(&engine->redundancy, &config->redundancy,
+				       engine->codec.unit_bytes, why);
+	if (rc) {
+		engine_destroy(engine);
 		return rc;
+	}
 	engine->attempt_ns = attempt_ns(engine);
 	geometry = slab_geometry(slab_bytes, engine->redundancy.chunk_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
-	if (!rc && config->checksum)
-		rc = checksums_create(&engine->checksums, pages, why);
 	if (!rc)
 		/* one more shard than there are shard indexes, for one that
 		 * moves */
@@ -313,8 +322,7 @@ bool engine_stop(struct engine *engine)
 
 uint64_t engine_memory_bytes(const struct engine *engine)
 {
-	return engine->pages.memory_bytes +
-	       engine->checksums.pages * sizeof *engine->checksums.sums +
+	return engine->pages.memory_bytes + codec_memory_bytes(&engine->codec) +
 	       engine->slabs.memory_bytes + engine->redundancy.memory_bytes +
 	       engine->lanes.scratch_bytes +
 	       (uint64_t)engine->lanes.n *

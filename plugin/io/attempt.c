@@ -18,7 +18,8 @@ static bool is_short_of_room(const struct io *io)
 {
 	const struct redundancy *r = &io->engine->redundancy;
 	const struct lane *lane = io->lane;
-	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->chunk_bytes;
+	uint64_t bytes = (uint64_t)r->need * LANE_PAGES * r->chunk_bytes +
+			 codec_scratch_bytes(&io->engine->codec, LANE_PAGES);
 	uint32_t xfers = r->need * io_max_runs(io->engine);
 	bool is_short = lane->scratch_used + bytes >
 			io->engine->lanes.config.scratch_bytes;
@@ -83,6 +84,20 @@ uint8_t *attempt_scratch(struct io *io, uint64_t bytes)
 		return NULL;
 	lane->scratch_used += bytes;
 	return at;
+}
+
+bool attempt_place_units(struct io *io, struct io_run *run)
+{
+	const struct codec *codec = &io->engine->codec;
+
+	if (codec->direct)
+		run->units = run->buf;
+	else if (io->units)
+		run->units = io->units;
+	else
+		run->units =
+			attempt_scratch(io, codec_bytes(codec, run->pages));
+	return run->units != NULL;
 }
 
 static struct lane_set *set_of(struct lane *lane, const struct link *link)

@@ -22,6 +22,10 @@ void attempt_begin(struct io *io);
 /* Memory of the lane for the rest of the attempt, or NULL. */
 uint8_t *attempt_scratch(struct io *io, uint64_t bytes);
 
+/* Sets the memory for the stored units of RUN.  False where there is no room.
+ */
+bool attempt_place_units(struct io *io, struct io_run *run);
+
 /* Takes the link to the server of SHARD; false where the link is not up. */
 bool attempt_hold(struct io *io, const struct slab_shard *shard);
 

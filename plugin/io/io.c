@@ -10,6 +10,7 @@ void io_begin(struct io *io, struct engine *engine, struct lane *lane,
 	io->attempts = 0;
 	io->unsent = false;
 	io->read_again = 0;
+	io->units = NULL;
 	io->n_runs = io->n_locked = 0;
 }
 

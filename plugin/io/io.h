@@ -47,7 +47,10 @@ struct io_run {
 	uint32_t have;	  /* of these, the shards that succeeded */
 	uint32_t failed;  /* and the shards that will not */
 	uint32_t unsent;  /* of these, not even sent */
-	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard, in scratch or buf */
+	/* The pages as stored units (pages/codec.h): where the codec is direct,
+	 * buf itself.  Set by each attempt. */
+	uint8_t *units;
+	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard, in scratch or units */
 };
 
 struct io {
@@ -58,6 +61,10 @@ struct io {
 	uint32_t attempts;	  /* of this write, that have ended */
 	bool unsent;	     /* a transfer of this attempt was XFER_UNSENT */
 	uint64_t read_again; /* pages, to find which shards are wrong */
+	/* The caller's memory for the stored units of a plan of one run, which
+	 * stay there from one attempt to the next; NULL: none, so that they are
+	 * in scratch where the codec is not direct. */
+	uint8_t *units;
 
 	size_t n_runs, n_locked;
 	struct io_run runs[LANE_PAGES];

@@ -96,7 +96,7 @@ static bool ask_one(struct io *io, size_t number, bool worst,
 
 	for (;;) {
 		int i = choose(engine, run, worst, obstacle);
-		uint8_t *buf = run->buf;
+		uint8_t *buf = run->units;
 
 		if (i < 0)
 			return false;
@@ -318,7 +318,7 @@ static int fetch(struct io *io)
 	return failed == -EREMOTEIO && !io->obstacle.server ? failed : rc;
 }
 
-/* Decodes the shares at hand to pages. */
+/* Decodes the shares at hand to stored units. */
 static void decode_run(const struct engine *engine, struct io_run *run)
 {
 	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
@@ -332,7 +332,7 @@ static void decode_run(const struct engine *engine, struct io_run *run)
 		shares[n++] = run->shares[i];
 	}
 	redundancy_decode(&engine->redundancy, indexes, shares, run->pages,
-			  run->buf);
+			  run->units);
 }
 
 int transfer_read(struct io *io)
@@ -340,8 +340,13 @@ int transfer_read(struct io *io)
 	int rc;
 
 	attempt_begin(io);
-	for (size_t i = 0; i < io->n_runs; i++)
-		io->runs[i].sent = io->runs[i].have = io->runs[i].failed = 0;
+	for (size_t i = 0; i < io->n_runs; i++) {
+		struct io_run *run = &io->runs[i];
+
+		run->sent = run->have = run->failed = 0;
+		if (!attempt_place_units(io, run))
+			return -EIO; /* lane_scratch_bytes prevents it */
+	}
 	rc = fetch(io);
 	if (rc == -EAGAIN && io->unsent)
 		io->obstacle.transfers = true;

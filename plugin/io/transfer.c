@@ -3,16 +3,22 @@
 #include <errno.h>
 #include <string.h>
 
-/* With one shard a page's bytes are where the caller has them. */
-uint64_t lane_scratch_bytes(const struct redundancy *r)
+/* With one shard and a codec that is direct, a page's bytes are where the
+ * caller has them. */
+uint64_t lane_scratch_bytes(const struct engine *engine)
 {
-	return !redundancy_can_spare(r) ? 0
-					: (uint64_t)(r->shards + 1) *
-						  LANE_PAGES * r->chunk_bytes;
+	const struct redundancy *r = &engine->redundancy;
+	uint64_t bytes = codec_scratch_bytes(&engine->codec, LANE_PAGES);
+
+	if (redundancy_can_spare(r))
+		bytes += lane_channel_bytes(engine);
+	return bytes;
 }
 
-uint64_t lane_channel_bytes(const struct redundancy *r)
+uint64_t lane_channel_bytes(const struct engine *engine)
 {
+	const struct redundancy *r = &engine->redundancy;
+
 	return (uint64_t)(r->shards + 1) * LANE_PAGES * r->chunk_bytes;
 }
 

@@ -6,18 +6,12 @@
 #include "plan.h"
 #include "transfer.h"
 
-/* The first page of RUN whose bytes are not those that were written, or
- * run->pages. */
-static uint32_t first_wrong(const struct engine *engine,
-			    const struct io_run *run)
+/* Makes the pages of RUN from the units that were read.  Returns how many are
+ * right before the first that is wrong. */
+static uint32_t decode(const struct engine *engine, const struct io_run *run)
 {
-	uint32_t i = 0;
-
-	while (i < run->pages &&
-	       engine_checksum_fits(engine, run->page + i,
-				    run->buf + (uint64_t)i * PAGE_BYTES))
-		i++;
-	return i;
+	return codec_decode(&engine->codec, run->page, run->pages, run->units,
+			    run->buf);
 }
 
 /* --- which shards are wrong --- */
@@ -77,7 +71,7 @@ static int read_from(struct search *s, uint32_t set)
 	rc = transfer_read(&s->io);
 	if (s->io.obstacle.server)
 		s->request->obstacle = s->io.obstacle;
-	if (!rc && !engine_checksum_fits(s->engine, run->page, run->buf))
+	if (!rc && decode(s->engine, run) == 0)
 		rc = -EILSEQ;
 	return rc;
 }
@@ -229,7 +223,7 @@ static int lock_and_judge(struct io *io, const struct io_run *run, uint32_t i)
 
 int verify_run(struct io *io, const struct io_run *run)
 {
-	uint32_t wrong = first_wrong(io->engine, run);
+	uint32_t wrong = decode(io->engine, run);
 
 	if (wrong == run->pages)
 		return plan_is_unchanged(io, run) ? 0 : -ESTALE;

@@ -1,14 +1,14 @@
-/* Verifying: whether the bytes that were read are the bytes that were written.
- */
+/* Verifying: from the stored units that were read to pages, and whether these
+ * are the pages that were written. */
 #ifndef RSWAP_VERIFY_H
 #define RSWAP_VERIFY_H
 
 #include "io.h"
 
-/* After transfer_read: whether the pages of RUN, a run of IO, have not changed
- * since the run was planned, and whether their bytes fit their checksums. Where
- * the caller has locked the pages, the run's versions are NULL, and only the
- * checksums count.
+/* After transfer_read: decodes RUN, a run of IO, into its buf, and tells
+ * whether its pages have not changed since the run was planned, and whether the
+ * codec finds them right. Where the caller has locked the pages, the run's
+ * versions are NULL, and only the codec counts.
  *
  * The first page that does not fit is read again from every shard that has it.
  * The page is locked meanwhile, so that all these reads see the same write.

@@ -56,10 +56,10 @@ static bool hold_shards(struct io *io, struct io_run *run)
 	return false;
 }
 
-/* Tells where the shares of a run's pages are, by shard index.  False where the
+/* Tells where the shares of a run's units are, by shard index.  False where the
  * lane has no room for the shares. */
-static bool encode_run(struct io *io, const struct io_run *run,
-		       uint8_t **by_index)
+static bool make_shares(struct io *io, const struct io_run *run,
+			uint8_t **by_index)
 {
 	const struct redundancy *r = &io->engine->redundancy;
 	uint64_t bytes = redundancy_room_bytes(r, run->pages);
@@ -67,19 +67,24 @@ static bool encode_run(struct io *io, const struct io_run *run,
 
 	if (bytes && !room)
 		return false;
-	redundancy_encode(r, run->buf, run->pages, room, by_index);
+	redundancy_encode(r, run->units, run->pages, room, by_index);
 	return true;
 }
 
 static bool add_shards(struct io *io, size_t number)
 {
+	const struct engine *engine = io->engine;
 	struct io_run *run = &io->runs[number];
 	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint32_t shards = run->sent;
 
-	if (!encode_run(io, run, by_index))
+	if (!attempt_place_units(io, run))
 		return false;
-	for (uint32_t i = 0; i < io->engine->slabs.n_shards; i++) {
+	codec_encode(&engine->codec, run->page, run->pages, run->buf,
+		     run->units);
+	if (!make_shares(io, run, by_index))
+		return false;
+	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		if (shards & 1u << i &&
 		    !attempt_add(io, number, i, XFER_WRITE,
 				 by_index[run->slab->shards[i].index]))
@@ -145,9 +150,7 @@ static bool settle_write(struct engine *engine, struct io_run *run)
 		return false;
 	}
 	mark_shards(engine, run);
-	for (uint32_t i = 0; i < run->pages; i++)
-		engine_keep_checksum(engine, run->page + i,
-				     run->buf + (uint64_t)i * PAGE_BYTES);
+	codec_keep(&engine->codec, run->page, run->pages, run->units);
 	engine_set_pages(engine, run->page, run->pages, PAGE_PRESENT);
 	run->unsure = false;
 	return true;
@@ -229,7 +232,7 @@ int transfer_fill(struct io *io, uint32_t shard)
 	run->sent = run->have = run->failed = run->unsent = 0;
 	if (!attempt_hold(io, &run->slab->shards[shard]))
 		return -EAGAIN;
-	if (!encode_run(io, run, by_index) ||
+	if (!make_shares(io, run, by_index) ||
 	    !attempt_add(io, 0, shard, XFER_WRITE,
 			 by_index[run->slab->shards[shard].index]))
 		return -ENOBUFS;

@@ -63,8 +63,8 @@
 #include "error.h"
 #include "transport/transport.h"
 
-/* How pages lie in slabs.  A shard stores one chunk of each page: 4096 bytes
- * for a copy, fewer bytes for a share. */
+/* How pages lie in slabs.  A shard stores one chunk of each page: the
+ * whole stored unit for a copy, fewer bytes for a share. */
 struct slab_geometry {
 	uint64_t slab_bytes;
 	uint32_t chunk_bytes;

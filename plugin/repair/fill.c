@@ -128,6 +128,7 @@ static int copy_pages(struct engine *engine, struct slab *slab, uint32_t i,
 	 * may take several. */
 	io_begin(&k->io, engine, lane,
 		 clock_now_ns() + engine->config.timeout_ns);
+	k->io.units = k->units;
 	run = io_one_run(&k->io, slab, page, n, k->pages);
 	/* Not shard I: the pages are stale there. */
 	run->holders = plan_holders(engine, slab, page, n);

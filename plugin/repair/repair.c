@@ -316,18 +316,42 @@ static void *repair_main(void *arg)
 	return NULL;
 }
 
+static uint8_t *make_buffer(uint64_t bytes)
+{
+	uint64_t whole_bytes = (bytes + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
+	uint8_t *buffer = aligned_alloc(PAGE_BYTES, whole_bytes);
+
+	if (buffer)
+		memset(buffer, 0, whole_bytes);
+	return buffer;
+}
+
+static void free_repair(struct repair *k)
+{
+	if (k && k->units != k->pages)
+		free(k->units);
+	if (k)
+		free(k->pages);
+	free(k);
+}
+
 int repair_create(struct engine *engine, struct error *why)
 {
+	const struct codec *codec = &engine->codec;
 	struct repair *k = calloc(1, sizeof *k);
 
-	if (k)
-		k->pages = aligned_alloc(PAGE_BYTES, REPAIR_PAGES * PAGE_BYTES);
-	if (!k || !k->pages) {
-		free(k);
+	if (k) {
+		k->pages = make_buffer(REPAIR_PAGES * PAGE_BYTES);
+		k->units =
+			codec->direct
+				? k->pages
+				: make_buffer(codec_bytes(codec, REPAIR_PAGES));
+	}
+	if (!k || !k->pages || !k->units) {
+		free_repair(k);
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	memset(k->pages, 0, REPAIR_PAGES * PAGE_BYTES);
 	wake_init(&engine->wake);
 	engine->repair = k;
 	return 0;
@@ -335,13 +359,10 @@ int repair_create(struct engine *engine, struct error *why)
 
 void repair_destroy(struct engine *engine)
 {
-	struct repair *k = engine->repair;
-
-	if (!k)
+	if (!engine->repair)
 		return;
 	wake_destroy(&engine->wake);
-	free(k->pages);
-	free(k);
+	free_repair(engine->repair);
 	engine->repair = NULL;
 }
 

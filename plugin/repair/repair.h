@@ -55,7 +55,8 @@ struct engine;
 struct repair {
 	pthread_t thread;
 	bool running;
-	uint8_t *pages; /* the pages that are being copied */
+	uint8_t *pages; /* that are being copied */
+	uint8_t *units; /* the same, stored; PAGES where the codec is direct */
 	struct io io;	/* of the copy under way */
 
 	/* Figures; written by the thread only. */

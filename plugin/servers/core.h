@@ -12,7 +12,7 @@
 #include "error.h"
 #include "fallback.h"
 #include "net.h"
-#include "pages/checksum.h"
+#include "pages/codec.h"
 #include "pages/lane.h"
 #include "pages/pagemap.h"
 #include "pages/redundancy/redundancy.h"
@@ -65,7 +65,7 @@ struct engine {
 	struct slab_table slabs;
 	struct lane_pool lanes;
 	struct redundancy redundancy;
-	struct checksums checksums; /* empty where config.checksum is false */
+	struct codec codec; /* pages in, stored units out */
 	struct fallback fallback;
 	struct repair *repair;	/* repair/repair.h */
 	struct wake wake;	/* of the repair thread */
@@ -82,22 +82,6 @@ static inline struct server *server_of_shard(const struct engine *engine,
 					     const struct slab_shard *shard)
 {
 	return &engine->servers[atomic_load(&shard->server)];
-}
-
-/* Keeps the checksum of BYTES, with which PAGE is checked when it is read.  By
- * the thread that has locked PAGE, before it sets the page's state. */
-static inline void engine_keep_checksum(struct engine *engine, uint64_t page,
-					const void *bytes)
-{
-	if (engine->config.checksum)
-		checksums_set(&engine->checksums, page, checksum_page(bytes));
-}
-
-static inline bool engine_checksum_fits(const struct engine *engine,
-					uint64_t page, const void *bytes)
-{
-	return !engine->config.checksum ||
-	       checksums_get(&engine->checksums, page) == checksum_page(bytes);
 }
 
 /* Sets the state of pages, and keeps the counts of their slabs right.  For

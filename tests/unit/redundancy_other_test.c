@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "other_isal.h"
+#include "pages/pagemap.h"
 #include "support.h"
 
 /* other_isal.c ends the test where a call does not get its own tables. */
@@ -18,8 +19,8 @@ static void each_call_gets_its_own_tables(void **state)
 	for (size_t i = 0; i < COUNT(shares); i++) {
 		struct redundancy r;
 		struct error why = { "" };
-		int rc = redundancy_create_rs(&r, shares[i][0], shares[i][1],
-					      &why);
+		int rc = redundancy_create_rs(&r, PAGE_BYTES, shares[i][0],
+					      shares[i][1], &why);
 
 		if (rc)
 			fail_msg("%u+%u: %s", shares[i][0], shares[i][1],
@@ -37,7 +38,7 @@ static void one_wrong_bit_in_any_table_is_refused(void **state)
 	(void)state;
 	other_isal_breaks = 0;
 	other_isal_calls = 0;
-	assert_int_equal(redundancy_create_rs(&r, 3, 2, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, 3, 2, &why), 0);
 	redundancy_destroy(&r);
 	calls = other_isal_calls;
 	/* encoding, and each of 3 data chunks missing from 4 sets */
@@ -46,7 +47,8 @@ static void one_wrong_bit_in_any_table_is_refused(void **state)
 		other_isal_calls = 0;
 		other_isal_breaks = i;
 		why.text[0] = '\0';
-		assert_int_equal(redundancy_create_rs(&r, 3, 2, &why), -EIO);
+		assert_int_equal(
+			redundancy_create_rs(&r, PAGE_BYTES, 3, 2, &why), -EIO);
 		assert_contains(why.text, "3+2 shares: a known page does not "
 					  "come back from shards ");
 		assert_null(r.rs);

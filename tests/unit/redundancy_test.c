@@ -115,7 +115,7 @@ static void check_rs(uint32_t k, uint32_t m, uint32_t n_pages)
 	struct redundancy r;
 	struct error why;
 
-	assert_int_equal(redundancy_create_rs(&r, k, m, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, k, m, &why), 0);
 	check_all_sets(&r, n_pages);
 	redundancy_destroy(&r);
 }
@@ -146,7 +146,8 @@ static void any_copy_gives_the_pages(void **state)
 		struct redundancy r;
 		struct error why;
 
-		assert_int_equal(redundancy_create_copies(&r, n, &why), 0);
+		assert_int_equal(
+			redundancy_create_copies(&r, PAGE_BYTES, n, &why), 0);
 		check_all_sets(&r, 1);
 		check_all_sets(&r, MAX_PAGES);
 		redundancy_destroy(&r);
@@ -167,7 +168,7 @@ static void copies_are_the_pages_themselves(void **state)
 	(void)state;
 	random_fill(&seed, page, sizeof page);
 	memcpy(before, page, sizeof page);
-	assert_int_equal(redundancy_create_copies(&r, 2, &why), 0);
+	assert_int_equal(redundancy_create_copies(&r, PAGE_BYTES, 2, &why), 0);
 	assert_int_equal(redundancy_room_bytes(&r, 1), 0);
 	assert_int_equal(r.shards, 2);
 	assert_int_equal(r.need, 1);
@@ -186,7 +187,7 @@ static uint32_t unit_of(uint32_t k)
 	struct error why;
 	uint32_t chunk;
 
-	assert_int_equal(redundancy_create_rs(&r, k, 1, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, k, 1, &why), 0);
 	assert_int_equal(r.need, k);
 	assert_int_equal(r.shards, k + 1);
 	chunk = r.chunk_bytes;
@@ -214,7 +215,7 @@ static void data_indexes_are_the_page_and_zeros_behind_it(void **state)
 	struct error why;
 
 	(void)state;
-	assert_int_equal(redundancy_create_rs(&r, 3, 2, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, 3, 2, &why), 0);
 	make_fixture(&f, &r, 2);
 	for (uint32_t i = 0; i < 2; i++) {
 		const uint8_t *page = f.pages + i * PAGE_BYTES;
@@ -237,7 +238,7 @@ static void parity_is_that_of_the_cauchy_matrix(void **state)
 	struct error why;
 
 	(void)state;
-	assert_int_equal(redundancy_create_rs(&r, 2, 1, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, 2, 1, &why), 0);
 	make_fixture(&f, &r, 1);
 	memset(f.pages, 0, PAGE_BYTES);
 	f.pages[0] = 1;	   /* shard index 0 */
@@ -258,7 +259,7 @@ static void what_create_allocates_is_told_and_bounded(void **state)
 	struct error why;
 
 	(void)state;
-	assert_int_equal(redundancy_create_rs(&r, 8, 4, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, 8, 4, &why), 0);
 	assert_true(r.memory_bytes > 495 * 32 * 8 * 4);
 	assert_true(r.memory_bytes < 1 << 20);
 	redundancy_destroy(&r);
@@ -278,15 +279,16 @@ static void too_many_or_too_few_shards_are_refused(void **state)
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct error why = { "" };
 
-		assert_true(redundancy_create_rs(&r, bad[i][0], bad[i][1],
-						 &why) < 0);
+		assert_true(redundancy_create_rs(&r, PAGE_BYTES, bad[i][0],
+						 bad[i][1], &why) < 0);
 		assert_contains(why.text, "allowed are 2 to 8 of data and 1 "
 					  "to 4 of parity");
 	}
 	for (uint32_t n = 0; n <= 5; n += 5) {
 		struct error why = { "" };
 
-		assert_true(redundancy_create_copies(&r, n, &why) < 0);
+		assert_true(redundancy_create_copies(&r, PAGE_BYTES, n, &why) <
+			    0);
 		assert_contains(why.text, "allowed are 1 to 4");
 	}
 }
@@ -378,7 +380,7 @@ static void threads_code_at_the_same_time(void **state)
 	struct error why;
 
 	(void)state;
-	assert_int_equal(redundancy_create_rs(&r, 4, 2, &why), 0);
+	assert_int_equal(redundancy_create_rs(&r, PAGE_BYTES, 4, 2, &why), 0);
 	for (int i = 0; i < 4; i++) {
 		coders[i] =
 			(struct coder){ .r = &r, .state = random_next(&seed) };

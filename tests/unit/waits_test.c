@@ -129,7 +129,9 @@ static void the_repair_is_not_driven_round_by_who_waits(void **state)
 	(void)state;
 	assert_int_equal(repair_start(&fake.engine, &why), 0);
 	before = passes();
-	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS) {
+	/* A machine that is busy with others may take longer for one pass. */
+	while (clock_now_ns() - begin_ns < 100 * NS_PER_MS ||
+	       passes() == before) {
 		wait_for(&obstacle, after_ms(LONG_MS));
 		rounds++;
 	}

@@ -33,11 +33,13 @@ struct redundancy_text redundancy_format(const struct redundancy_config *config)
 }
 
 int redundancy_create(struct redundancy *r,
-		      const struct redundancy_config *config, struct error *why)
+		      const struct redundancy_config *config,
+		      uint32_t unit_bytes, struct error *why)
 {
-	return config->data ? redundancy_create_rs(r, config->data,
+	return config->data ? redundancy_create_rs(r, unit_bytes, config->data,
 						   config->parity, why)
-			    : redundancy_create_copies(r, config->copies, why);
+			    : redundancy_create_copies(r, unit_bytes,
+						       config->copies, why);
 }
 
 bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m)

@@ -1,10 +1,8 @@
-/* Copies: the chunk of every shard index is the page itself. */
+/* Copies: the chunk of every shard index is the stored unit itself. */
 #include "redundancy.h"
 
 #include <errno.h>
 #include <string.h>
-
-#include "pages/pagemap.h"
 
 static void copies_destroy(struct redundancy *r)
 {
@@ -12,13 +10,12 @@ static void copies_destroy(struct redundancy *r)
 }
 
 static void copies_decode(const struct redundancy *r, const uint32_t *indexes,
-			  const uint8_t *const *shares, uint32_t n_pages,
-			  uint8_t *pages)
+			  const uint8_t *const *shares, uint32_t n,
+			  uint8_t *units)
 {
-	(void)r;
 	(void)indexes;
-	if (pages != shares[0])
-		memcpy(pages, shares[0], (size_t)n_pages * PAGE_BYTES);
+	if (units != shares[0])
+		memcpy(units, shares[0], (size_t)n * r->unit_bytes);
 }
 
 static const struct redundancy_ops copies_ops = {
@@ -26,8 +23,8 @@ static const struct redundancy_ops copies_ops = {
 	.decode = copies_decode,
 };
 
-int redundancy_create_copies(struct redundancy *r, uint32_t n,
-			     struct error *why)
+int redundancy_create_copies(struct redundancy *r, uint32_t unit_bytes,
+			     uint32_t n, struct error *why)
 {
 	if (n < 1 || n > REDUNDANCY_MAX_COPIES) {
 		error_set(why, "%u copies of a page: allowed are 1 to %u", n,
@@ -38,7 +35,8 @@ int redundancy_create_copies(struct redundancy *r, uint32_t n,
 		.ops = &copies_ops,
 		.shards = n,
 		.need = 1,
-		.chunk_bytes = PAGE_BYTES,
+		.unit_bytes = unit_bytes,
+		.chunk_bytes = unit_bytes,
 	};
 	return 0;
 }

@@ -5,11 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pages/pagemap.h"
-
 /* More than one, so that shares are longer than a chunk. */
-#define PROOF_PAGES 2u
-#define PROOF_BYTES (PROOF_PAGES * PAGE_BYTES)
+#define PROOF_UNITS 2u
 
 void redundancy_destroy(struct redundancy *r)
 {
@@ -20,26 +17,42 @@ void redundancy_destroy(struct redundancy *r)
 
 /* --- coding --- */
 
-void redundancy_encode(const struct redundancy *r, uint8_t *pages,
-		       uint32_t n_pages, uint8_t *room, uint8_t **shares)
+void redundancy_encode(const struct redundancy *r, uint8_t *units, uint32_t n,
+		       uint8_t *room, uint8_t **shares)
 {
-	size_t share_bytes = (size_t)n_pages * r->chunk_bytes;
+	size_t share_bytes = (size_t)n * r->chunk_bytes;
 
 	for (uint32_t index = 0; index < r->shards; index++)
 		shares[index] =
-			r->ops->encode ? room + index * share_bytes : pages;
+			r->ops->encode ? room + index * share_bytes : units;
 	if (r->ops->encode)
-		r->ops->encode(r, pages, n_pages, shares);
+		r->ops->encode(r, units, n, shares);
 }
 
 /* --- the proof --- */
 
 struct proof {
-	uint8_t pages[PROOF_BYTES];
-	uint8_t back[PROOF_BYTES];
-	uint8_t room[REDUNDANCY_MAX_SHARDS * PROOF_BYTES];
+	uint32_t bytes; /* of the units */
+	uint8_t *units, *back;
 	uint8_t *shares[REDUNDANCY_MAX_SHARDS];
+	uint8_t *room; /* of the shares */
+	uint8_t memory[];
 };
+
+static struct proof *make_proof(const struct redundancy *r)
+{
+	uint32_t bytes = PROOF_UNITS * r->unit_bytes;
+	struct proof *proof = malloc(sizeof *proof + 2 * (size_t)bytes +
+				     redundancy_room_bytes(r, PROOF_UNITS));
+
+	if (!proof)
+		return NULL;
+	proof->bytes = bytes;
+	proof->units = proof->memory;
+	proof->back = proof->units + bytes;
+	proof->room = proof->back + bytes;
+	return proof;
+}
 
 /* Bytes without a pattern: what one wrong table makes of them differs from what
  * is right in many places. */
@@ -47,15 +60,15 @@ static void fill_proof(struct proof *proof)
 {
 	uint32_t x = 0x9e3779b9;
 
-	for (size_t i = 0; i < sizeof proof->pages; i++) {
+	for (uint32_t i = 0; i < proof->bytes; i++) {
 		x ^= x << 13;
 		x ^= x >> 17;
 		x ^= x << 5;
-		proof->pages[i] = (uint8_t)(x >> 24);
+		proof->units[i] = (uint8_t)(x >> 24);
 	}
 }
 
-/* Whether the shares of MASK's shard indexes give back the pages. */
+/* Whether the shares of MASK's shard indexes give back the units. */
 static bool prove_set(const struct redundancy *r, struct proof *proof,
 		      uint32_t mask)
 {
@@ -68,9 +81,9 @@ static bool prove_set(const struct redundancy *r, struct proof *proof,
 			shares[n++] = proof->shares[index];
 		}
 	}
-	memset(proof->back, 0, sizeof proof->back);
-	redundancy_decode(r, indexes, shares, PROOF_PAGES, proof->back);
-	return memcmp(proof->back, proof->pages, sizeof proof->pages) == 0;
+	memset(proof->back, 0, proof->bytes);
+	redundancy_decode(r, indexes, shares, PROOF_UNITS, proof->back);
+	return memcmp(proof->back, proof->units, proof->bytes) == 0;
 }
 
 static void tell_set(const struct redundancy *r, uint32_t mask,
@@ -94,7 +107,7 @@ static void tell_set(const struct redundancy *r, uint32_t mask,
 
 int redundancy_prove(const struct redundancy *r, struct error *why)
 {
-	struct proof *proof = malloc(sizeof *proof);
+	struct proof *proof = make_proof(r);
 	int rc = 0;
 
 	if (!proof) {
@@ -102,7 +115,7 @@ int redundancy_prove(const struct redundancy *r, struct error *why)
 		return -ENOMEM;
 	}
 	fill_proof(proof);
-	redundancy_encode(r, proof->pages, PROOF_PAGES, proof->room,
+	redundancy_encode(r, proof->units, PROOF_UNITS, proof->room,
 			  proof->shares);
 	for (uint32_t mask = 0; mask < 1u << r->shards && !rc; mask++) {
 		if ((uint32_t)__builtin_popcount(mask) == r->need &&

@@ -1,14 +1,14 @@
-/* How pages become what the servers hold: copies, or Reed-Solomon shares.  A
- * slab has SHARDS shards, each on another server and each with another shard
- * index.  A shard holds one chunk of every page.  The chunks of any NEED shard
- * indexes give the page back.
+/* How stored units (pages/codec.h; one for each page) become what the servers
+ * hold: copies, or Reed-Solomon shares.  A slab has SHARDS shards, each on
+ * another server and each with another shard index.  A shard holds one chunk of
+ * every unit.  The chunks of any NEED shard indexes give the unit back.
  *
- *   copies(N)   shards N,     need 1:  every chunk is the whole page
+ *   copies(N)   shards N,     need 1:  every chunk is the whole unit
  *   rs(K, M)    shards K + M, need K:  the chunks of shard indexes 0 to K-1 are
- *                                      the page, cut; the other M are parity
+ *                                      the unit, cut; the other M are parity
  *
  * A chunk has chunk_bytes.  The share of a shard index is that index's chunks
- * of several pages in turn: page i's chunk is at i * chunk_bytes.
+ * of several units in turn: unit i's chunk is at i * chunk_bytes.
  *
  * Nothing above this header asks for the kind of redundancy.  A set of shard
  * indexes is a word of bits, INDEXES.
@@ -39,26 +39,27 @@ struct rs_tables;
 struct redundancy_ops {
 	void (*destroy)(struct redundancy *r);
 
-	/* Makes the shares of N_PAGES at PAGES (4096 bytes each, one after the
-	 * other): SHARES[i], for each shard index i, gets
-	 * n_pages * chunk_bytes.  NULL where every share is the pages. */
-	void (*encode)(const struct redundancy *r, const uint8_t *pages,
-		       uint32_t n_pages, uint8_t *const *shares);
+	/* Makes the shares of N units at UNITS, which lie one after the
+	 * other: SHARES[i], for each shard index i, gets
+	 * n * chunk_bytes.  NULL where every share is the units. */
+	void (*encode)(const struct redundancy *r, const uint8_t *units,
+		       uint32_t n, uint8_t *const *shares);
 
-	/* Makes the pages from NEED shares: SHARES[i] is the share of shard
+	/* Makes the units from NEED shares: SHARES[i] is the share of shard
 	 * index INDEXES[i].  The shard indexes are distinct, in any order.  Any
 	 * set will do; data shares alone are only copied.  Where every share is
-	 * the pages, a share may lie at PAGES. */
+	 * the units, a share may lie at UNITS. */
 	void (*decode)(const struct redundancy *r, const uint32_t *indexes,
-		       const uint8_t *const *shares, uint32_t n_pages,
-		       uint8_t *pages);
+		       const uint8_t *const *shares, uint32_t n,
+		       uint8_t *units);
 };
 
 struct redundancy {
 	const struct redundancy_ops *ops;
 	uint32_t shards;
 	uint32_t need;
-	uint32_t chunk_bytes;  /* of a chunk: a multiple of 64 */
+	uint32_t unit_bytes;
+	uint32_t chunk_bytes;  /* copies: unit_bytes; rs: a multiple of 64 */
 	struct rs_tables *rs;  /* the implementation's own */
 	uint64_t memory_bytes; /* that create allocated */
 };
@@ -76,7 +77,7 @@ struct redundancy_text {
 };
 
 uint32_t redundancy_shards(const struct redundancy_config *config);
-/* What BYTES of pages take on all servers together. */
+/* What BYTES of units take on all servers together. */
 uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
 				 uint64_t bytes);
 struct redundancy_text
@@ -85,19 +86,21 @@ redundancy_format(const struct redundancy_config *config);
 /* As redundancy_create_copies or redundancy_create_rs. */
 int redundancy_create(struct redundancy *r,
 		      const struct redundancy_config *config,
-		      struct error *why);
-/* N copies, 1 to REDUNDANCY_MAX_COPIES.  0, or -EINVAL with a line in WHY. */
-int redundancy_create_copies(struct redundancy *r, uint32_t n,
-			     struct error *why);
-/* K data and M parity shards, within the limits above.  Makes the tables for
- * every set of K shard indexes: 32 * K * M bytes for each set, so 4 KiB for 4+2
- * and 496 KiB for 8+4, populated.  Then proves the tables.  0 or a negative
- * errno with a line in WHY; -EIO where the proof fails. */
-int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
-			 struct error *why);
+		      uint32_t unit_bytes, struct error *why);
+/* N copies of units of UNIT_BYTES, 1 to REDUNDANCY_MAX_COPIES.  0, or -EINVAL
+ * with a line in WHY. */
+int redundancy_create_copies(struct redundancy *r, uint32_t unit_bytes,
+			     uint32_t n, struct error *why);
+/* K data and M parity shards of units of UNIT_BYTES, within the limits above.
+ * Makes the tables for every set of K shard indexes: 32 * K * M bytes for each
+ * set, so 4 KiB for 4+2 and 496 KiB for 8+4, populated.  Then proves the
+ * tables.  0 or a negative errno with a line in WHY; -EIO where the proof
+ * fails. */
+int redundancy_create_rs(struct redundancy *r, uint32_t unit_bytes, uint32_t k,
+			 uint32_t m, struct error *why);
 void redundancy_destroy(struct redundancy *r);
 
-/* Encodes two known pages, and decodes them from every set of NEED shares. This
+/* Encodes two known units, and decodes them from every set of NEED shares. This
  * proves that all tables of later calls are right, on this processor and with
  * this ISA-L.  It does not prove that memory and processor stay right:
  * checksums are for that.
@@ -124,7 +127,7 @@ static inline uint32_t redundancy_all(const struct redundancy *r)
 	return (1u << r->shards) - 1;
 }
 
-/* Whether the shares of INDEXES give the pages back. */
+/* Whether the shares of INDEXES give the units back. */
 static inline bool redundancy_is_enough(const struct redundancy *r,
 					uint32_t indexes)
 {
@@ -140,24 +143,23 @@ static inline bool redundancy_blames(const struct redundancy *r)
 
 /* How many bytes of memory redundancy_encode needs; 0: none. */
 static inline uint64_t redundancy_room_bytes(const struct redundancy *r,
-					     uint32_t n_pages)
+					     uint32_t n)
 {
-	return r->ops->encode ? (uint64_t)r->shards * n_pages * r->chunk_bytes
-			      : 0;
+	return r->ops->encode ? (uint64_t)r->shards * n * r->chunk_bytes : 0;
 }
 
-/* Makes the shares of N_PAGES in ROOM, which has redundancy_room_bytes, and
+/* Makes the shares of N units in ROOM, which has redundancy_room_bytes, and
  * tells where the share of each shard index is.  Where no room is needed, every
- * share is PAGES itself.  PAGES is not changed. */
-void redundancy_encode(const struct redundancy *r, uint8_t *pages,
-		       uint32_t n_pages, uint8_t *room, uint8_t **shares);
+ * share is UNITS itself.  UNITS is not changed. */
+void redundancy_encode(const struct redundancy *r, uint8_t *units, uint32_t n,
+		       uint8_t *room, uint8_t **shares);
 
 static inline void redundancy_decode(const struct redundancy *r,
 				     const uint32_t *indexes,
-				     const uint8_t *const *shares,
-				     uint32_t n_pages, uint8_t *pages)
+				     const uint8_t *const *shares, uint32_t n,
+				     uint8_t *units)
 {
-	r->ops->decode(r, indexes, shares, n_pages, pages);
+	r->ops->decode(r, indexes, shares, n, units);
 }
 
 #endif

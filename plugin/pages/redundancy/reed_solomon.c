@@ -1,6 +1,6 @@
 /* Reed-Solomon shares, by ISA-L.
  *
- * Row r of the Cauchy matrix times the K pieces of a page is the chunk of shard
+ * Row r of the Cauchy matrix times the K pieces of a unit is the chunk of shard
  * index r; the first K rows are the identity.  Any K rows have an inverse.  So
  * for any set of K chunks at hand, each data chunk that is missing is a fixed
  * combination of them.  These combinations are made at create for every set, as
@@ -21,8 +21,6 @@
 
 #include <isa-l/erasure_code.h>
 
-#include "pages/pagemap.h"
-
 /* What ec_init_tables may use for each coefficient. */
 #define TABLE_BYTES 32u
 /* Vector instructions take whole blocks of this many bytes. */
@@ -38,7 +36,7 @@ struct index_set {
 };
 
 struct rs_tables {
-	uint32_t last_bytes; /* of the page in the last data chunk */
+	uint32_t last_bytes; /* of the unit in the last data chunk */
 	uint32_t n_sets;
 	uint32_t index_bytes;	/* that the tables of one index take */
 	struct index_set *sets; /* [n_sets] */
@@ -191,14 +189,14 @@ static void multiply(const struct redundancy *r, const struct index_set *set,
 		       set->tables + missing * r->rs->index_bytes, from, &to);
 }
 
-/* How many bytes of a page the chunk of data shard index INDEX has. */
+/* How many bytes of a unit the chunk of data shard index INDEX has. */
 static uint32_t index_bytes(const struct redundancy *r, uint32_t index)
 {
 	return index + 1 < r->need ? r->chunk_bytes : r->rs->last_bytes;
 }
 
-static void rs_encode(const struct redundancy *r, const uint8_t *pages,
-		      uint32_t n_pages, uint8_t *const *shares)
+static void rs_encode(const struct redundancy *r, const uint8_t *units,
+		      uint32_t n, uint8_t *const *shares)
 {
 	uint32_t chunk = r->chunk_bytes, last = r->need - 1;
 	uint8_t *all[REDUNDANCY_MAX_SHARDS];
@@ -207,46 +205,46 @@ static void rs_encode(const struct redundancy *r, const uint8_t *pages,
 	for (uint32_t index = 0; index < r->need; index++) {
 		uint32_t bytes = index_bytes(r, index);
 
-		for (uint32_t i = 0; i < n_pages; i++) {
+		for (uint32_t i = 0; i < n; i++) {
 			uint8_t *to = all[index] + (size_t)i * chunk;
 
 			memcpy(to,
-			       pages + (size_t)i * PAGE_BYTES + index * chunk,
+			       units + (size_t)i * r->unit_bytes +
+				       index * chunk,
 			       bytes);
 			if (index == last)
 				memset(to + bytes, 0, chunk - bytes);
 		}
 	}
-	ec_encode_data((int)(n_pages * chunk), (int)r->need,
+	ec_encode_data((int)(n * chunk), (int)r->need,
 		       (int)(r->shards - r->need), r->rs->encode, all,
 		       all + r->need);
 }
 
-/* Makes the missing data chunks of one page. */
-static void recover_page(const struct redundancy *r,
+/* Makes the missing data chunks of one unit. */
+static void recover_unit(const struct redundancy *r,
 			 const struct index_set *set, uint8_t **from,
-			 uint8_t *page)
+			 uint8_t *unit)
 {
-	/* The last data chunk's padding has no room in the page. */
+	/* The last data chunk's padding has no room in the unit. */
 	for (uint32_t i = 0; i < set->n_missing; i++) {
 		uint32_t index = set->missing[i];
 
-		multiply(r, set, i, from, page + index * r->chunk_bytes,
+		multiply(r, set, i, from, unit + index * r->chunk_bytes,
 			 index_bytes(r, index));
 	}
 }
 
 static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
-		      const uint8_t *const *shares, uint32_t n_pages,
-		      uint8_t *pages)
+		      const uint8_t *const *shares, uint32_t n, uint8_t *units)
 {
 	const struct index_set *set = find_set(r, indexes);
 	const uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 	uint8_t *from[REDUNDANCY_MAX_DATA];
 
 	sort_shares(r, indexes, shares, by_index);
-	for (uint32_t i = 0; i < n_pages; i++) {
-		uint8_t *page = pages + (size_t)i * PAGE_BYTES;
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *unit = units + (size_t)i * r->unit_bytes;
 		size_t at = (size_t)i * r->chunk_bytes;
 
 		for (uint32_t j = 0; j < r->need; j++) {
@@ -254,10 +252,10 @@ static void rs_decode(const struct redundancy *r, const uint32_t *indexes,
 
 			from[j] = (uint8_t *)(uintptr_t)by_index[index] + at;
 			if (index < r->need)
-				memcpy(page + index * r->chunk_bytes, from[j],
+				memcpy(unit + index * r->chunk_bytes, from[j],
 				       index_bytes(r, index));
 		}
-		recover_page(r, set, from, page);
+		recover_unit(r, set, from, unit);
 	}
 }
 
@@ -272,15 +270,15 @@ static const struct redundancy_ops rs_ops = {
 	.decode = rs_decode,
 };
 
-static uint32_t piece_bytes(uint32_t k)
+static uint32_t piece_bytes(uint32_t unit_bytes, uint32_t k)
 {
-	uint32_t piece = (PAGE_BYTES + k - 1) / k;
+	uint32_t piece = (unit_bytes + k - 1) / k;
 
 	return (piece + CHUNK_ALIGN - 1) / CHUNK_ALIGN * CHUNK_ALIGN;
 }
 
-int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
-			 struct error *why)
+int redundancy_create_rs(struct redundancy *r, uint32_t unit_bytes, uint32_t k,
+			 uint32_t m, struct error *why)
 {
 	int rc;
 
@@ -297,7 +295,8 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 		.ops = &rs_ops,
 		.shards = k + m,
 		.need = k,
-		.chunk_bytes = piece_bytes(k),
+		.unit_bytes = unit_bytes,
+		.chunk_bytes = piece_bytes(unit_bytes, k),
 	};
 	r->rs = make_tables(k, m, &r->memory_bytes);
 	if (!r->rs) {
@@ -305,7 +304,7 @@ int redundancy_create_rs(struct redundancy *r, uint32_t k, uint32_t m,
 			  m);
 		return -ENOMEM;
 	}
-	r->rs->last_bytes = PAGE_BYTES - (k - 1) * r->chunk_bytes;
+	r->rs->last_bytes = unit_bytes - (k - 1) * r->chunk_bytes;
 	rc = fill_sets(r->rs, k, m);
 	if (rc)
 		error_set(why, "%u+%u shares: a set of shards has no inverse",
