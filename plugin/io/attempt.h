@@ -6,11 +6,6 @@
 
 #include "io.h"
 
-static inline uint32_t count_bits(uint32_t bits)
-{
-	return (uint32_t)__builtin_popcount(bits);
-}
-
 /* When an attempt that begins now has to end. */
 uint64_t attempt_until(const struct io *io);
 

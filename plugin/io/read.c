@@ -18,21 +18,15 @@
 
 /* --- which shards to ask --- */
 
-/* The shards that are at hand or under way, and their shard indexes. */
+static uint32_t count_bits(uint32_t bits)
+{
+	return (uint32_t)__builtin_popcount(bits);
+}
+
+/* The shards that are at hand or under way. */
 static uint32_t shards_asked(const struct io_run *run)
 {
 	return run->sent & ~run->failed;
-}
-
-static uint32_t indexes_asked(const struct io_run *run)
-{
-	uint32_t indexes = 0;
-
-	for (uint32_t i = 0; i < LANE_SHARDS_MAX; i++) {
-		if (shards_asked(run) & 1u << i)
-			indexes |= 1u << run->slab->shards[i].index;
-	}
-	return indexes;
 }
 
 /* The lower the better; where WORST, the higher the worse.  Among servers that
@@ -60,7 +54,7 @@ static uint64_t score(const struct engine *engine, const struct io_run *run,
 static int choose(const struct engine *engine, const struct io_run *run,
 		  bool worst, struct obstacle *obstacle)
 {
-	uint32_t indexes = indexes_asked(run);
+	uint32_t indexes = slab_indexes(run->slab, shards_asked(run));
 	uint64_t best_score = 0;
 	int best = -1;
 

@@ -41,16 +41,11 @@ static struct slab_shard *shard_of(const struct search *s, uint32_t i)
 /* Whether a page can be read from the shards in SET, all of them needed. */
 static bool is_source(const struct search *s, uint32_t set)
 {
-	uint32_t indexes = 0;
+	uint32_t indexes = slab_indexes(page_of(s)->slab, set);
+	int need = (int)s->engine->redundancy.need;
 
-	for (uint32_t i = 0; i < s->engine->slabs.n_shards; i++) {
-		if (set & 1u << i)
-			indexes |= 1u << shard_of(s, i)->index;
-	}
-	return (uint32_t)__builtin_popcount(set) ==
-		       s->engine->redundancy.need &&
-	       (uint32_t)__builtin_popcount(indexes) ==
-		       s->engine->redundancy.need;
+	return __builtin_popcount(set) == need &&
+	       __builtin_popcount(indexes) == need;
 }
 
 /* Reads the page from the shards in SET and from no other shards.  0 where the

@@ -93,18 +93,6 @@ static bool add_shards(struct io *io, size_t number)
 	return true;
 }
 
-/* The shard indexes of the shards in BITS. */
-static uint32_t indexes_of(const struct io_run *run, uint32_t bits)
-{
-	uint32_t indexes = 0;
-
-	for (uint32_t i = 0; i < LANE_SHARDS_MAX; i++) {
-		if (bits & 1u << i)
-			indexes |= 1u << run->slab->shards[i].index;
-	}
-	return indexes;
-}
-
 /* Whether shard I did not get what was written. */
 static bool missed(const struct io_run *run, uint32_t i)
 {
@@ -143,7 +131,7 @@ static void be_unsure(struct io_run *run)
 static bool settle_write(struct engine *engine, struct io_run *run)
 {
 	bool kept = redundancy_is_enough(&engine->redundancy,
-					 indexes_of(run, run->have));
+					 slab_indexes(run->slab, run->have));
 
 	if (!kept) {
 		be_unsure(run);

@@ -289,10 +289,5 @@ uint32_t slab_holders(const struct slab_table *table, const struct slab *slab,
 uint32_t slab_indexes_of_chunk(const struct slab_table *table,
 			       const struct slab *slab, uint32_t chunk)
 {
-	uint32_t indexes = 0;
-
-	for (uint32_t bits = slab_holders(table, slab, chunk); bits;
-	     bits &= bits - 1)
-		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
-	return indexes;
+	return slab_indexes(slab, slab_holders(table, slab, chunk));
 }

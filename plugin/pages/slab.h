@@ -236,6 +236,16 @@ uint32_t shard_next_stale(const struct slab_table *table,
 struct slab_shard *slab_unused_shard(const struct slab_table *table,
 				     struct slab *slab);
 
+/* The shard indexes of SHARDS; both are sets, as bits. */
+static inline uint32_t slab_indexes(const struct slab *slab, uint32_t shards)
+{
+	uint32_t indexes = 0;
+
+	for (; shards; shards &= shards - 1)
+		indexes |= 1u << slab->shards[__builtin_ctz(shards)].index;
+	return indexes;
+}
+
 /* The LIVE shards that hold CHUNK, as bits by the shards' numbers.  By a thread
  * that is in the slab, or that has closed it. */
 uint32_t slab_holders(const struct slab_table *table, const struct slab *slab,

@@ -15,20 +15,21 @@
  * were read, also in vain.  With no page locked and no slab entered. */
 static void keep_rate(struct engine *engine)
 {
-	struct repair *k = engine->repair;
+	struct repair *repair = engine->repair;
 	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
-	uint64_t pages = atomic_load(&k->read_pages) - k->rated_pages;
+	uint64_t pages = atomic_load(&repair->read_pages) - repair->rated_pages;
 
-	k->rated_pages += pages;
+	repair->rated_pages += pages;
 	now_ns = clock_now_ns();
-	if (now_ns - k->rate_from_ns > NS_PER_S) {
-		k->rate_from_ns = now_ns;
-		k->rate_pages = 0;
+	if (now_ns - repair->rate_from_ns > NS_PER_S) {
+		repair->rate_from_ns = now_ns;
+		repair->rate_pages = 0;
 	}
-	k->rate_pages += pages;
+	repair->rate_pages += pages;
 	if (!rate)
 		return;
-	due_ns = k->rate_from_ns + k->rate_pages * PAGE_BYTES * NS_PER_S / rate;
+	due_ns = repair->rate_from_ns +
+		 repair->rate_pages * PAGE_BYTES * NS_PER_S / rate;
 	if (due_ns > now_ns)
 		clock_sleep_ns(due_ns - now_ns);
 }
@@ -47,17 +48,6 @@ static uint32_t shards_at_hand(const struct engine *engine,
 			found &= ~(1u << i);
 	}
 	return found;
-}
-
-/* Whether the shards in BITS are enough to give a page. */
-static bool is_enough(const struct engine *engine, const struct slab *slab,
-		      uint32_t bits)
-{
-	uint32_t indexes = 0;
-
-	for (; bits; bits &= bits - 1)
-		indexes |= 1u << slab->shards[__builtin_ctz(bits)].index;
-	return redundancy_is_enough(&engine->redundancy, indexes);
 }
 
 /* How many of the N locked pages to copy at once, after *SKIP pages that need
@@ -82,7 +72,8 @@ static uint32_t pages_to_copy(const struct engine *engine,
 		    !shard_is_stale(shard, chunk + i))
 			break;
 		at_hand &= shards_at_hand(engine, shard->slab, page + i);
-		if (!is_enough(engine, shard->slab, at_hand))
+		if (!redundancy_is_enough(&engine->redundancy,
+					  slab_indexes(shard->slab, at_hand)))
 			break;
 	}
 	return i - *skip;
@@ -119,28 +110,28 @@ static bool is_gone(const struct engine *engine, const struct slab *slab,
 static int copy_pages(struct engine *engine, struct slab *slab, uint32_t i,
 		      uint64_t page, uint32_t n)
 {
-	struct repair *k = engine->repair;
+	struct repair *repair = engine->repair;
 	struct lane *lane = lane_of_repair(&engine->lanes);
 	struct io_run *run;
 	int rc;
 
 	/* Each transfer ends within attempt_ns; the search for what is wrong
 	 * may take several. */
-	io_begin(&k->io, engine, lane,
+	io_begin(&repair->io, engine, lane,
 		 clock_now_ns() + engine->config.timeout_ns);
-	k->io.units = k->units;
-	run = io_one_run(&k->io, slab, page, n, k->pages);
+	repair->io.units = repair->units;
+	run = io_one_run(&repair->io, slab, page, n, repair->pages);
 	/* Not shard I: the pages are stale there. */
 	run->holders = plan_holders(engine, slab, page, n);
-	rc = read_pages(&k->io);
+	rc = read_pages(&repair->io);
 	if (!rc) {
-		k->io.deadline_ns = clock_now_ns() + engine->attempt_ns;
-		rc = transfer_fill(&k->io, i);
+		repair->io.deadline_ns = clock_now_ns() + engine->attempt_ns;
+		rc = transfer_fill(&repair->io, i);
 	}
 	if (!rc) {
 		shard_mark(&slab->shards[i],
 			   slab_chunk_of_page(&engine->slabs, page), n, false);
-		atomic_fetch_add(&k->copied_pages, n);
+		atomic_fetch_add(&repair->copied_pages, n);
 	}
 	lane_links_release(&engine->lanes, lane);
 	/* Pages that different shards hold are read one by one. */

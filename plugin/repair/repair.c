@@ -14,15 +14,15 @@
 /* Between two passes: when there is nothing to do, and when there is. */
 #define IDLE_NS (1 * NS_PER_S)
 #define BUSY_NS (5 * NS_PER_MS)
-/* The same after passes that found things to do and could do none, as a server
- * is away: twice as long each time, up to this. */
+/* After passes that found something to do and could do nothing, because a
+ * server is away, the rest doubles each time, up to this. */
 #define STUCK_MAX_NS (100 * NS_PER_MS)
-/* The least between two passes: a thread that waits for a pass has the pass
- * begun at once, and may wait for many passes. */
+/* The least between two passes.  A thread that waits for a pass makes the next
+ * pass begin at once, and may wait for many passes. */
 #define LEAST_NS NS_PER_MS
 
-/* The share of its time that a pass may take which copies nothing and only
- * waits for others: a large device has half a million slabs. */
+/* A pass that copies nothing is followed by a rest that is so many times as
+ * long as the pass: a large device has half a million slabs. */
 #define WAITING_SHARE 10
 
 /* For how many passes that are IDLE_NS apart a slab has to be empty: a slab
@@ -47,7 +47,7 @@ static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 	}
 }
 
-/* Makes a shard that is SPARE one of the slab's, all of it stale. */
+/* Attaches a SPARE shard to its slab, with every PRESENT page stale in it. */
 static void attach(struct engine *engine, struct slab_shard *shard)
 {
 	struct slab *slab = shard->slab;
@@ -237,7 +237,7 @@ static void free_empty(struct engine *engine, struct slab *slab)
 
 /* --- passes --- */
 
-/* Says once that the slabs of a server are begun elsewhere. */
+/* Logs once that the slabs of a server are begun elsewhere. */
 static void tell_away(const struct engine *engine, struct server *server)
 {
 	bool away = standing_server_is_away(engine, server);
@@ -275,7 +275,7 @@ static bool pass(struct engine *engine, bool tick)
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
 }
 
-/* Its own lane is never parked. */
+/* No thread reaps the lane of the repairer: it is never parked. */
 static void look_after_lane(struct engine *engine)
 {
 	lane_look_after(&engine->lanes, lane_of_repair(&engine->lanes));
@@ -284,14 +284,14 @@ static void look_after_lane(struct engine *engine)
 static void *repair_main(void *arg)
 {
 	struct engine *engine = arg;
-	struct repair *k = engine->repair;
+	struct repair *repair = engine->repair;
 	uint64_t next_tick_ns = clock_now_ns() + IDLE_NS;
 	uint64_t pause_ns = BUSY_NS;
 
 	while (!wake_stopping(&engine->wake)) {
 		bool tick = clock_left_ns(next_tick_ns) == 0, busy, lanes;
-		uint64_t begin_ns = clock_now_ns(), steps = k->steps;
-		uint64_t copied = atomic_load(&k->copied_pages), rest_ns;
+		uint64_t begin_ns = clock_now_ns(), steps = repair->steps;
+		uint64_t copied = atomic_load(&repair->copied_pages), rest_ns;
 
 		if (tick)
 			next_tick_ns = clock_now_ns() + IDLE_NS;
@@ -300,8 +300,8 @@ static void *repair_main(void *arg)
 		busy = pass(engine, tick);
 		lanes = atomic_load(&engine->lanes.n_parked) > 0 ||
 			lane_in_flight(lane_of_repair(&engine->lanes));
-		copied = atomic_load(&k->copied_pages) - copied;
-		if (copied > 0 || k->steps > steps || lanes)
+		copied = atomic_load(&repair->copied_pages) - copied;
+		if (copied > 0 || repair->steps > steps || lanes)
 			pause_ns = BUSY_NS;
 		else if (pause_ns < STUCK_MAX_NS)
 			pause_ns *= 2;
@@ -326,34 +326,34 @@ static uint8_t *make_buffer(uint64_t bytes)
 	return buffer;
 }
 
-static void free_repair(struct repair *k)
+static void free_repair(struct repair *repair)
 {
-	if (k && k->units != k->pages)
-		free(k->units);
-	if (k)
-		free(k->pages);
-	free(k);
+	if (repair && repair->units != repair->pages)
+		free(repair->units);
+	if (repair)
+		free(repair->pages);
+	free(repair);
 }
 
 int repair_create(struct engine *engine, struct error *why)
 {
 	const struct codec *codec = &engine->codec;
-	struct repair *k = calloc(1, sizeof *k);
+	struct repair *repair = calloc(1, sizeof *repair);
 
-	if (k) {
-		k->pages = make_buffer(REPAIR_PAGES * PAGE_BYTES);
-		k->units =
+	if (repair) {
+		repair->pages = make_buffer(REPAIR_PAGES * PAGE_BYTES);
+		repair->units =
 			codec->direct
-				? k->pages
+				? repair->pages
 				: make_buffer(codec_bytes(codec, REPAIR_PAGES));
 	}
-	if (!k || !k->pages || !k->units) {
-		free_repair(k);
+	if (!repair || !repair->pages || !repair->units) {
+		free_repair(repair);
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
 	wake_init(&engine->wake);
-	engine->repair = k;
+	engine->repair = repair;
 	return 0;
 }
 
@@ -368,24 +368,24 @@ void repair_destroy(struct engine *engine)
 
 int repair_start(struct engine *engine, struct error *why)
 {
-	struct repair *k = engine->repair;
-	int rc = pthread_create(&k->thread, NULL, repair_main, engine);
+	struct repair *repair = engine->repair;
+	int rc = pthread_create(&repair->thread, NULL, repair_main, engine);
 
 	if (rc) {
 		error_set(why, "the repair thread: %s", strerror(rc));
 		return -rc;
 	}
-	k->running = true;
+	repair->running = true;
 	return 0;
 }
 
 void repair_stop(struct engine *engine)
 {
-	struct repair *k = engine->repair;
+	struct repair *repair = engine->repair;
 
-	if (!k || !k->running)
+	if (!repair || !repair->running)
 		return;
 	wake_stop(&engine->wake);
-	pthread_join(k->thread, NULL);
-	k->running = false;
+	pthread_join(repair->thread, NULL);
+	repair->running = false;
 }

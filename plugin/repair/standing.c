@@ -91,8 +91,8 @@ bool standing_is_leaving(const struct engine *engine,
 }
 
 /* Whether all of the shard's pages can be had from servers that are there now.
- * One that cannot would keep its new twin from ever being whole, and of such
- * twins there are only a few at a time. */
+ * Else its new twin could not become whole, and would keep another shard from
+ * being moved: only a few are moved at a time. */
 static bool can_do_without(const struct engine *engine,
 			   const struct slab_shard *shard)
 {
@@ -109,8 +109,9 @@ static bool can_do_without(const struct engine *engine,
 	return redundancy_is_enough(&engine->redundancy, indexes);
 }
 
-/* Whether one more of its slabs may be moved: no more than were asked for, and
- * of a server that is away a few at a time, as it may be back any moment. */
+/* Whether one more slab of the server may be moved.  A server gives back no
+ * more slabs than it asked for.  Of a server that is away, only a few are moved
+ * at a time, because the server may be back at any moment. */
 bool standing_may_move(const struct engine *engine,
 		       const struct slab_shard *shard)
 {
