@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmdline.h"
+#include "links/transports.h"
 #include "size.h"
 #include "times.h"
 #include "wire.h"
@@ -28,15 +29,6 @@
 #define SESSIONS_MAX	 4096
 #define STOCK_MAX	 1024
 #define GRACE_MAX_S	 3600
-
-const char *config_transport_name(enum config_transport transport)
-{
-	static const char *const names[] = { [CONFIG_AUTO] = "auto",
-					     [CONFIG_RDMA] = "rdma",
-					     [CONFIG_TCP] = "tcp" };
-
-	return names[transport];
-}
 
 /* Filled while the command line is parsed, by one thread. */
 static struct config parsed;
@@ -234,7 +226,6 @@ static void set_defaults(struct config *config)
 
 	*config = (struct config){
 		.slab_bytes = SLAB_BYTES,
-		.transport = CONFIG_AUTO,
 		.threads = cpus < 1		  ? 1
 			   : cpus > THREADS_GUESS ? THREADS_GUESS
 						  : (unsigned)cpus,
@@ -245,15 +236,6 @@ static void set_defaults(struct config *config)
 	};
 }
 
-static enum config_transport transport_called(const char *name)
-{
-	enum config_transport t = CONFIG_AUTO;
-
-	while (t < CONFIG_TCP && strcmp(name, config_transport_name(t)))
-		t++;
-	return t;
-}
-
 enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 				  struct cmdline_error *why)
 {
@@ -262,7 +244,7 @@ enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 	int n_words;
 
 	set_defaults(&parsed);
-	transport = config_transport_name(parsed.transport);
+	transport = "auto";
 	verdict = cmdline_parse(&cmdline, argc, argv, &n_words, why);
 	if (verdict != CMDLINE_RUN)
 		return verdict;
@@ -272,7 +254,7 @@ enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 			 argv[0]);
 		return CMDLINE_WRONG;
 	}
-	parsed.transport = transport_called(transport);
+	parsed.only = transport_by_name(transport); /* "auto": none */
 	if (!check_memory(&parsed, why))
 		return CMDLINE_WRONG;
 	if (parsed.stock == STOCK_UNSET)

@@ -8,7 +8,7 @@
 /* Files, event loops, clients of the control socket, RDMA devices, and
  * connections that are being closed. */
 #define OTHER_FILES 256
-/* Of a thread of TCP lanes: its event loop. */
+/* Of a data thread: its event loop. */
 #define THREAD_FILES 4
 
 static uint64_t fixed_files(const struct config *config)
@@ -17,15 +17,15 @@ static uint64_t fixed_files(const struct config *config)
 	       2 * ADMISSION_MAX + config->max_sessions;
 }
 
-bool filelimit_check(const struct config *config, uint64_t *lanes,
+bool filelimit_check(const struct config *config, uint64_t *links,
 		     struct error *why)
 {
 	uint64_t needed = fixed_files(config);
 	struct rlimit limit;
 
-	*lanes = UINT64_MAX;
-	if (config->transport != CONFIG_RDMA)
-		needed += (uint64_t)config->max_sessions * FILELIMIT_TCP_LANES;
+	*links = UINT64_MAX;
+	if (!config->only || config->only->files)
+		needed += (uint64_t)config->max_sessions * FILELIMIT_TCP_LINKS;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
 	    limit.rlim_cur == RLIM_INFINITY)
 		return true;
@@ -39,6 +39,6 @@ bool filelimit_check(const struct config *config, uint64_t *lanes,
 			  (uint64_t)limit.rlim_cur);
 		return false;
 	}
-	*lanes = limit.rlim_cur - fixed_files(config);
+	*links = limit.rlim_cur - fixed_files(config);
 	return true;
 }

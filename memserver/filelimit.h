@@ -1,5 +1,5 @@
-/* File descriptors: sessions, lanes and newcomers have one each, and all that
- * are allowed at a time have to fit what the process may open.  So accept never
+/* File descriptors: each session, TCP link and newcomer has one.  All that are
+ * allowed at a time have to fit the limit of the process, so that accept never
  * fails for a client that has a session. */
 #ifndef RSWAP_MEMSERVER_FILELIMIT_H
 #define RSWAP_MEMSERVER_FILELIMIT_H
@@ -10,14 +10,14 @@
 #include "config.h"
 #include "error.h"
 
-/* TCP lanes that every session can have, whatever others have: what a plugin
- * has at most.  RDMA lanes need no descriptor. */
-#define FILELIMIT_TCP_LANES 8
+/* TCP links that every session can have, whatever the others have: a plugin has
+ * at most so many.  RDMA links need no descriptor. */
+#define FILELIMIT_TCP_LINKS 8
 
-/* Once the soft limit is as it stays: refuses, with figures, where
- * --max-sessions does not fit it. *LANES: how many TCP lanes all sessions
- * together may have. */
-bool filelimit_check(const struct config *config, uint64_t *lanes,
+/* Call after host_raise_file_limit.  Refuses, with figures, when --max-sessions
+ * does not fit the limit.  *LINKS: descriptors that the links of all sessions
+ * may have together. */
+bool filelimit_check(const struct config *config, uint64_t *links,
 		     struct error *why);
 
 #endif

@@ -1,120 +1,21 @@
 #include "host.h"
 
 #include <cap-ng.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "machine/cgroup.h"
-#include "machine/kernfile.h"
 #include "log.h"
+#include "machine/kernfile.h"
+#include "machine/memory.h"
 #include "size.h"
 
-/* What queue pairs and completion queues may pin besides slabs. */
-#define RDMA_EXTRA_BYTES (64ull << 20)
-
-/* Of the machine's memory, and of what a cgroup may use, what is never handed
- * out: one part in this many. */
-#define RESERVE_PART 64
-/* And of a cgroup's besides, for this process itself: its threads, sessions and
- * sockets. */
-#define CGROUP_RESERVE_BYTES (8ull << 20)
-
-/* Stays open: memory must not be refused, and not be granted unseen, for want
- * of a descriptor.  -1 before host_open_memory. */
-static int meminfo_fd = -1;
-
-static bool read_file(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : kernfile_read(fd, text, size);
-
-	if (fd >= 0)
-		close(fd);
-	return n > 0;
-}
-
-static bool read_meminfo(char *text, size_t size)
-{
-	if (meminfo_fd < 0)
-		return read_file("/proc/meminfo", text, size);
-	return kernfile_read(meminfo_fd, text, size) > 0;
-}
-
-bool host_open_memory(struct error *why)
-{
-	bool seen;
-
-	meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	if (meminfo_fd < 0) {
-		error_set(why, "cannot open /proc/meminfo: %s",
-			  strerror(errno));
-		return false;
-	}
-	if (cgroup_open(&seen, why) < 0)
-		return false;
-	if (!seen)
-		log_notice("no cgroup with a memory controller is mounted "
-			   "here: a limit that there may be is not heeded");
-	return true;
-}
-
-static bool machine_has_memory(uint64_t bytes, struct error *why)
-{
-	char text[8192];
-	uint64_t available_bytes;
-	uint64_t total_bytes;
-
-	if (!read_meminfo(text, sizeof text) ||
-	    !kernfile_find(text, "MemAvailable:", &available_bytes) ||
-	    !kernfile_find(text, "MemTotal:", &total_bytes)) {
-		error_set(why, "cannot read /proc/meminfo");
-		return false;
-	}
-	if (available_bytes >= bytes + total_bytes / RESERVE_PART)
-		return true;
-	error_set(why, "this machine has %s available, of which %s are kept",
-		  size_format(available_bytes >> 20 << 20).text,
-		  size_format(total_bytes / RESERVE_PART >> 20 << 20).text);
-	return false;
-}
-
-static uint64_t cgroup_reserve_bytes(const struct cgroup_limit *limit)
-{
-	return limit->max_bytes / RESERVE_PART + CGROUP_RESERVE_BYTES;
-}
-
-static bool cgroup_has_memory(uint64_t bytes, struct error *why)
-{
-	struct cgroup_room room;
-	const struct cgroup_limit *limit = &room.tightest;
-
-	if (cgroup_look(&room, why) < 0)
-		return false;
-	if (limit->max_bytes == CGROUP_NO_LIMIT ||
-	    limit->available_bytes >= bytes + cgroup_reserve_bytes(limit))
-		return true;
-	error_set(why,
-		  "its cgroup may use %s (%s), and of that %s are left, of "
-		  "which %s are kept",
-		  size_format(limit->max_bytes >> 10 << 10).text, limit->file,
-		  size_format(limit->available_bytes >> 20 << 20).text,
-		  size_format(cgroup_reserve_bytes(limit) >> 20 << 20).text);
-	return false;
-}
-
-bool host_has_memory(uint64_t bytes, struct error *why)
-{
-	return machine_has_memory(bytes, why) && cgroup_has_memory(bytes, why);
-}
-
-/* What can never be had is refused; what others use now may come. */
+/* Refuses memory that the limit never allows.  Memory that other processes use
+ * now may become free. */
 bool host_check_cgroup(const struct config *config, struct error *why)
 {
 	const struct cgroup_limit *limit;
@@ -122,14 +23,15 @@ bool host_check_cgroup(const struct config *config, struct error *why)
 	uint64_t most_bytes = 0;
 
 	if (config->hugepages)
-		return true; /* the memory controller does not count these */
+		return true; /* the memory controller does not count them */
 	if (cgroup_look(&room, why) < 0)
 		return false;
 	limit = &room.smallest;
 	if (limit->max_bytes == CGROUP_NO_LIMIT)
 		return true;
-	if (limit->max_bytes > cgroup_reserve_bytes(limit))
-		most_bytes = limit->max_bytes - cgroup_reserve_bytes(limit);
+	if (limit->max_bytes > memory_cgroup_reserve_bytes(limit))
+		most_bytes =
+			limit->max_bytes - memory_cgroup_reserve_bytes(limit);
 	if (config->memory_bytes <= most_bytes)
 		return true;
 	error_set(why,
@@ -145,8 +47,8 @@ void host_check_memory(const struct config *config)
 {
 	struct error why;
 
-	if (!config->hugepages && !host_has_memory(config->memory_bytes, &why))
-		log_error("--memory=%s is more than can be had now: %s; "
+	if (!config->hugepages && !memory_has(config->memory_bytes, &why))
+		log_error("--memory=%s is more than is free now: %s; "
 			  "clients will be refused when it runs short",
 			  size_format(config->memory_bytes).text, why.text);
 }
@@ -156,10 +58,11 @@ bool host_check_memlock(const struct config *config, struct error *why)
 	uint64_t needed_bytes = config->memory_bytes;
 	struct rlimit limit;
 
-	if (config->transport == CONFIG_RDMA)
-		needed_bytes += RDMA_EXTRA_BYTES;
-	if (config->transport == CONFIG_TCP && config->hugepages)
-		return true; /* never paged out, and not counted */
+	if (config->only)
+		needed_bytes += config->only->locked_bytes;
+	/* Huge pages are never paged out, so only registering locks them. */
+	if (config->only && !config->only->slab_register && config->hugepages)
+		return true;
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) ||
 	    getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
 	    limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed_bytes)
@@ -184,7 +87,7 @@ bool host_check_hugepages(const struct config *config, struct error *why)
 
 	if (!config->hugepages)
 		return true;
-	if (!read_meminfo(text, sizeof text) ||
+	if (!memory_read_info(text, sizeof text) ||
 	    !kernfile_find(text, "Hugepagesize:", &page_bytes) ||
 	    !kernfile_find(text, "HugePages_Free:", &free_pages) ||
 	    !kernfile_find(text, "HugePages_Rsvd:", &reserved_pages) ||
@@ -236,15 +139,4 @@ void host_raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-uint64_t host_rss_bytes(void)
-{
-	char text[256];
-	char *end;
-
-	if (!read_file("/proc/self/statm", text, sizeof text))
-		return 0;
-	strtoull(text, &end, 10);
-	return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -1,4 +1,5 @@
-/* What this machine has and allows: memory, huge pages, limits. */
+/* Whether this machine has and allows what the options ask for: memory, huge
+ * pages, limits. */
 #ifndef RSWAP_MEMSERVER_HOST_H
 #define RSWAP_MEMSERVER_HOST_H
 
@@ -8,36 +9,25 @@
 #include "config.h"
 #include "error.h"
 
-/* Opens what the functions below read, and keeps it open.  Says once where no
- * cgroup can be seen.  Main thread, before any other. */
-bool host_open_memory(struct error *why);
-
-/* Whether BYTES more can be populated and locked without driving the machine,
- * or a cgroup that this process is in, out of memory: what is available, less a
- * reserve.  False with WHY, in figures; false where it cannot be told.  Any
- * thread. */
-bool host_has_memory(uint64_t bytes, struct error *why);
-
-/* Refuses, with both figures, where a cgroup's limit is below --memory. */
+/* Refuses, with both figures, when a cgroup's limit is below --memory. */
 bool host_check_cgroup(const struct config *config, struct error *why);
 
-/* Refuses, with what to raise, where slabs of config->memory_bytes could not
+/* Refuses, with the limit to raise, when slabs of config->memory_bytes cannot
  * be locked. */
 bool host_check_memlock(const struct config *config, struct error *why);
 
-/* Refuses, with figures, where --hugepages asks for more than there are. */
+/* Refuses, with figures, when --hugepages asks for more than there are. */
 bool host_check_hugepages(const struct config *config, struct error *why);
 
-/* Says so where the machine hardly has what --memory promises. */
+/* Logs a line when the machine does not have --memory now. */
 void host_check_memory(const struct config *config);
 
-/* Asks the kernel to kill others first; says once where it refuses. */
+/* Asks the kernel to kill other processes first.  Logs a line when it refuses.
+ */
 void host_protect_from_oom(void);
 
-/* As many file descriptors as the hard limit allows: one per lane. */
+/* Raises the limit of file descriptors to the hard limit: a TCP link needs one.
+ */
 void host_raise_file_limit(void);
-
-/* Resident bytes of this process, 0 where the kernel does not tell. */
-uint64_t host_rss_bytes(void);
 
 #endif

@@ -9,9 +9,10 @@
 #include "clock.h"
 #include "config.h"
 #include "filelimit.h"
-#include "grants/grant.h"
 #include "host.h"
+#include "links/transports.h"
 #include "log.h"
+#include "machine/memory.h"
 #include "output/output.h"
 #include "ownfile.h"
 #include "server/pressure.h"
@@ -23,8 +24,8 @@
 #define PROGRAM "rswap-memserver"
 
 #ifdef __SANITIZE_THREAD__
-/* ThreadSanitizer looks at what was sent only after it was sent, when the
- * client may have written there again over another lane. */
+/* ThreadSanitizer reads the bytes of a send after the send.  By then the client
+ * may have written there again, over another lane. */
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
 
 const char *__tsan_default_options(void)
@@ -33,20 +34,16 @@ const char *__tsan_default_options(void)
 }
 #endif
 
-/* What the machine must allow, before anything is started. */
+/* Whether the machine allows the options.  Before any thread is started. */
 static bool check_host(const struct config *config, struct error *why)
 {
-	return host_open_memory(why) && host_check_hugepages(config, why) &&
+	return memory_open(why) && host_check_hugepages(config, why) &&
 	       host_check_cgroup(config, why) &&
 	       host_check_memlock(config, why) && pressure_check(config, why);
 }
 
 static bool open_base(struct server *server, struct error *why)
 {
-	list_init(&server->controls);
-	admission_init(&server->admission);
-	handout_init(server);
-	list_init(&server->sessions);
 	server->start_ns = clock_now_ns();
 	if (getrandom(server->incarnation, sizeof server->incarnation, 0) !=
 	    sizeof server->incarnation) {
@@ -54,8 +51,8 @@ static bool open_base(struct server *server, struct error *why)
 			  strerror(errno));
 		return false;
 	}
-	/* Not epoll: sockets leave this loop for a data thread's, and epoll
-	 * would go on watching them here until they are closed. */
+	/* Not epoll: a socket leaves this loop for the loop of a data thread,
+	 * and epoll would watch it here until it is closed. */
 	server->loop = ev_loop_new(EVBACKEND_POLL);
 	if (!server->loop) {
 		error_set(why, "cannot make an event loop");
@@ -74,8 +71,10 @@ static bool open_pool(struct server *server, struct error *why)
 		.hugepages = server->config->hugepages,
 	};
 
-	return slab_pool_open(&server->pool, &config, &server->preparer, why) ==
-	       0;
+	if (slab_pool_open(&server->pool, &config, &server->preparer, why) < 0)
+		return false;
+	server_connect_parts(server);
+	return true;
 }
 
 static bool start_threads(struct server *server, struct error *why)
@@ -86,11 +85,10 @@ static bool start_threads(struct server *server, struct error *why)
 		       0 &&
 	       workq_start(&server->teardown, "teardown", &server->box, why) ==
 		       0 &&
-	       data_loops_start(server, config->threads, why) == 0 &&
 	       (!config->control || status_start(server, why) == 0);
 }
 
-/* --- files that tell others where the server is --- */
+/* --- files that tell other processes where the server is --- */
 
 static struct ownfile port_file;
 static struct ownfile pidfile;
@@ -111,9 +109,9 @@ static bool write_port_file(const struct server *server, struct error *why)
 	char text[CONFIG_LISTEN_MAX * 8] = "";
 	size_t used = 0;
 
-	/* the addresses of one --listen have one port */
-	for (unsigned i = 0; i < server->listener_count; i++) {
-		const struct listener *l = &server->listeners[i];
+	/* The addresses of one --listen have one port. */
+	for (unsigned i = 0; i < server->listeners.count; i++) {
+		const struct listener *l = &server->listeners.at[i];
 
 		if (i == 0 || l->listen != l[-1].listen)
 			used += (size_t)snprintf(text + used,
@@ -133,7 +131,7 @@ static bool write_pidfile(const struct server *server, struct error *why)
 			  why);
 }
 
-/* Only what this server has made: another one's stays. */
+/* Only the files that this server made. */
 static void remove_files(void)
 {
 	ownfile_remove(&port_file);
@@ -143,45 +141,46 @@ static void remove_files(void)
 static void tell_ready(const struct server *server)
 {
 	const struct config *config = server->config;
+	char names[TRANSPORTS_NAMES_BYTES];
 
 	if (config->memory_bytes != config->memory_asked_bytes)
 		log_notice("--memory=%s: rounded down to %s, whole slabs of %s",
 			   size_format(config->memory_asked_bytes).text,
 			   size_format(config->memory_bytes).text,
 			   size_format(config->slab_bytes).text);
-	for (unsigned i = 0; i < server->listener_count; i++)
+	for (unsigned i = 0; i < server->listeners.count; i++)
 		log_notice("listening on %s (%s)",
-			   net_addr_format(&server->listeners[i].addr).text,
-			   server_transports_text(
-				   server->listeners[i].transports));
+			   net_addr_format(&server->listeners.at[i].addr).text,
+			   transports_names(
+				   server->listeners.at[i].offer.transports,
+				   ", ", names));
 	log_notice("serving %s in %u slabs of %s",
 		   size_format(config->memory_bytes).text, server->pool.count,
 		   size_format(config->slab_bytes).text);
 	output_manager("READY=1\nSTATUS=Serving %s on %s",
 		       size_format(config->memory_bytes).text,
-		       net_addr_format(&server->listeners[0].addr).text);
+		       net_addr_format(&server->listeners.at[0].addr).text);
 }
 
-/* Everything is started: serves, and stops it again. */
+/* Everything is started: serves, and then stops everything. */
 static void serve(struct server *server)
 {
-	/* Only now, so that a server which does not start says why and no
-	 * more. */
+	/* Not before, so that a server that does not start logs only the
+	 * reason. */
 	host_protect_from_oom();
 	host_check_memory(server->config);
 	tell_ready(server);
 	slab_stock_fill(&server->pool);
 	if (!server_run(server))
 		log_error("%u sessions did not end in time",
-			  server->session_count);
+			  server->sessions.count);
 	remove_files();
 	status_stop(server);
-	if (server->session_count)
-		return; /* somebody still uses what follows */
-	data_loops_stop(server);
+	if (server->sessions.count)
+		return; /* their links still use the rest */
 	workq_stop(&server->teardown);
 	workq_stop(&server->preparer);
-	server_unlisten(server);
+	listeners_close(&server->listeners);
 	mailbox_close(&server->box);
 	slab_pool_close(&server->pool);
 	ev_loop_destroy(server->loop);
@@ -192,6 +191,7 @@ static void serve(struct server *server)
 static int run(const struct config *config)
 {
 	static struct server server;
+	uint64_t files;
 	struct error why;
 
 	server.config = config;
@@ -205,12 +205,14 @@ static int run(const struct config *config)
 		return EXIT_FAILURE;
 	}
 	host_raise_file_limit();
-	if (!filelimit_check(config, &server.lanes_left, &why) ||
+	if (!filelimit_check(config, &files, &why) ||
 	    !open_base(&server, &why) || !open_pool(&server, &why) ||
-	    server_listen(&server, &why) < 0 || !start_threads(&server, &why)) {
+	    listeners_open(&server.listeners, config, &why) < 0 ||
+	    !start_threads(&server, &why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;
 	}
+	server.sessions.files_left = files;
 	server_catch_signals(&server);
 	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why)) {
 		log_error("%s", why.text);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "list.h"
+#include "loops/container.h"
 
 /* A peer that is shown out has this long to read why. */
 #define LEAVE_S 1.0

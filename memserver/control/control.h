@@ -1,34 +1,44 @@
 /* Control connections: the messages of wire.h, on the main loop, never
- * blocking.  A connection starts here whatever it becomes; one that says JOIN
- * is handed to a data thread. */
+ * blocking. Every connection starts as a control connection.  A connection that
+ * says JOIN becomes a link. */
 #ifndef RSWAP_CONTROL_H
 #define RSWAP_CONTROL_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
-#include "server/server.h"
+#include "session/admission.h"
+#include "session/session.h"
 #include "wire.h"
 
 struct control;
 
-/* Takes over FD, a connection just accepted at LISTENER. */
-void control_accept(struct listener *listener, int fd);
+/* What all control connections share. */
+struct controls {
+	struct ev_loop *loop;
+	struct sessions *sessions;
+	TAILQ_HEAD(, control) list;
+	struct admission admission; /* of connections without a session */
+	/* The WELCOME of every connection, but for free memory and offer. */
+	struct wire_welcome welcome;
+	uint64_t refused; /* connections that were turned away */
+	uint64_t errors;  /* of clients */
+};
 
-/* Ends the oldest connection that has not said whose it is, soon, so that its
- * descriptor is there for another one.  False where there is none. */
-bool control_turn_one_away(struct server *server);
+/* Fills in CONTROLS; its WELCOME is the caller's to set. */
+void controls_init(struct controls *controls, struct sessions *sessions);
 
-/* Sends a reply, now or when the peer reads.  A peer that doesn't is cut off:
- * later, never in this call.  Main loop. */
-void control_reply(struct control *control, const struct wire_message *reply);
-void control_error(struct control *control, uint32_t cookie, uint32_t code,
-		   const char *text);
+/* Takes over FD, a connection just accepted at an address with that OFFER,
+ * which outlives the connection. */
+void control_accept(struct controls *controls, const struct link_offer *offer,
+		    int fd);
 
-/* Its session goes on without it: sends what is queued, and ends. */
-void control_abandon(struct control *control);
+/* Ends the oldest newcomer, soon, so that its descriptor is free for another
+ * connection.  False when there is none. */
+bool control_turn_one_away(struct controls *controls);
 
 /* Ends every control connection. */
-void control_close_all(struct server *server, const char *why);
+void control_close_all(struct controls *controls, const char *why);
 
 #endif

@@ -3,44 +3,41 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "control/control.h"
-#include "links/rdma.h"
-#include "session/release.h"
-#include "server/server.h"
+#include "loops/container.h"
 
-/* Of one session, under way at a time. */
+/* Grants of one owner that may be under way at a time. */
 #define GRANTS_MAX 1024
 
-/* One hand-out that the preparing thread has a part in.  Those that a client
- * waits for stand in session->wanted until it is their session's turn. */
+/* A slab that the preparing thread gets ready.  A grant that a client waits for
+ * stands in owner->wanted until its owner has its turn. */
 struct grant {
 	struct work work;
-	struct list link; /* in session->wanted */
-	struct session *session;
-	struct lane_domain *domain; /* what to register with, or NULL */
-	bool spare;		    /* nobody waits for it */
-	uint32_t connection;	    /* that asked */
+	TAILQ_ENTRY(grant) entry; /* in owner->wanted */
+	struct owner *owner;
+	struct link_domain *domain; /* what to register with, or NULL */
+	bool spare;		    /* no client waits for the slab */
+	uint32_t connection;	    /* of the client, when it asked */
 	uint32_t cookie;
 	uint64_t label;
 	struct slab *slab;
 	int err;
 };
 
-/* No answer outlives the connection that asked: on the next one its cookie
- * would be another question's. */
-static bool heard(const struct session *session, uint32_t connection)
+/* A reply goes only to the connection that asked: on the next connection its
+ * cookie may belong to another request. */
+static bool is_heard(const struct owner *owner, uint32_t connection)
 {
-	return session->control && session->connection == connection;
+	return owner->client && owner->connection == connection;
 }
 
-static void refuse(struct session *session, uint32_t connection,
-		   uint32_t cookie, uint32_t code, const char *text)
+static void refuse(struct owner *owner, uint32_t connection, uint32_t cookie,
+		   uint32_t code, const char *text)
 {
-	if (heard(session, connection))
-		control_error(session->control, cookie, code, text);
+	if (is_heard(owner, connection))
+		client_error(owner->client, cookie, code, text);
 }
 
-static void answer(struct session *session, const struct slab *slab,
+static void answer(struct owner *owner, const struct slab *slab,
 		   uint32_t cookie)
 {
 	struct wire_message reply = { .type = WIRE_SLAB, .cookie = cookie };
@@ -48,41 +45,42 @@ static void answer(struct session *session, const struct slab *slab,
 	reply.slab = (struct wire_slab){
 		.label = slab->label,
 		.bytes = slab->pool->slab_bytes,
-		.free_bytes = release_free_bytes(session->server),
+		.free_bytes = grants_free_bytes(owner->grants),
 		.slab = slab->number,
 	};
-	if (slab->region) {
-		reply.slab.address = (uintptr_t)slab->memory;
-		reply.slab.rkey = lane_region_rkey(slab->region);
-	}
-	control_reply(session->control, &reply);
+	if (slab->region)
+		owner->links->ops->slab_locate(slab, &reply.slab);
+	client_reply(owner->client, &reply);
 }
 
-/* A client that is gone meanwhile asks again, by the label. */
-static void deliver(struct session *session, struct slab *slab,
-		    uint32_t connection, uint32_t cookie, uint64_t label)
+/* A client that is gone by now asks again, by the label. */
+static void deliver(struct owner *owner, struct slab *slab, uint32_t connection,
+		    uint32_t cookie, uint64_t label)
 {
-	slab_own(slab, session->key, label);
-	list_append(&session->slabs, &slab->owned);
-	session->slab_count++;
-	if (heard(session, connection))
-		answer(session, slab, cookie);
+	slab_own(slab, owner->key, label);
+	TAILQ_INSERT_TAIL(&owner->slabs, slab, owned);
+	owner->slab_count++;
+	if (is_heard(owner, connection))
+		answer(owner, slab, cookie);
 }
 
 /* --- the spare --- */
 
-static struct slab *take_spare(struct session *session)
+static struct slab *take_spare(struct owner *owner)
 {
-	struct slab *spare = session->spare;
+	struct slab *spare = owner->spare;
 
-	session->spare = NULL;
-	ev_timer_stop(session->server->loop, &session->spare_limit);
+	if (!spare)
+		return NULL;
+	owner->spare = NULL;
+	TAILQ_REMOVE(&owner->grants->spares, owner, spare_entry);
+	ev_timer_stop(owner->grants->loop, &owner->spare_limit);
 	return spare;
 }
 
-void handout_put_spare_back(struct session *session)
+void grant_put_spare_back(struct owner *owner)
 {
-	struct slab *spare = take_spare(session);
+	struct slab *spare = take_spare(owner);
 
 	if (spare)
 		slab_put_back(spare);
@@ -92,62 +90,56 @@ static void unused_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	(void)loop;
 	(void)events;
-	handout_put_spare_back(
-		container_of(watcher, struct session, spare_limit));
+	grant_put_spare_back(container_of(watcher, struct owner, spare_limit));
 }
 
-/* One that nobody is there to use goes back. */
-static void keep_spare(struct session *session, struct slab *slab)
+/* A disconnected client has no use for a spare. */
+static void keep_spare(struct owner *owner, struct slab *slab)
 {
-	if (!session->control) {
+	if (!owner->client) {
 		slab_put_back(slab);
 		return;
 	}
-	session->spare = slab;
-	ev_now_update(session->server->loop);
-	ev_timer_again(session->server->loop, &session->spare_limit);
+	owner->spare = slab;
+	TAILQ_INSERT_TAIL(&owner->grants->spares, owner, spare_entry);
+	ev_now_update(owner->grants->loop);
+	ev_timer_again(owner->grants->loop, &owner->spare_limit);
 }
 
-/* A spare of some session goes back, so that the memory is there for one that
- * asks.  Queued before the grant that wants it. */
-static bool reclaim_spare(struct server *server)
+/* Puts the spare of some owner back, so that an owner that asks can have the
+ * memory.  The release is queued before the grant that needs it. */
+static bool reclaim_spare(struct grants *grants)
 {
-	list_for_each(item, &server->sessions)
-	{
-		struct session *session =
-			container_of(item, struct session, link);
+	struct owner *owner = TAILQ_FIRST(&grants->spares);
 
-		if (session->spare) {
-			handout_put_spare_back(session);
-			return true;
-		}
-	}
-	return false;
+	if (owner)
+		grant_put_spare_back(owner);
+	return owner;
 }
 
-void handout_open(struct session *session)
+void grant_open(struct owner *owner)
 {
-	list_init(&session->wanted);
-	list_init(&session->turn);
-	ev_timer_init(&session->spare_limit, unused_cb, 0., HANDOUT_SPARE_S);
+	TAILQ_INIT(&owner->wanted);
+	ev_timer_init(&owner->spare_limit, unused_cb, 0., GRANT_SPARE_S);
 }
 
 /* --- grants --- */
 
-/* Preparing thread.  A client waits, so it overtook what sessions gave back,
- * which may be thousands of slabs; where it has to wait for one of these it
- * waits for no more than it needs. */
+/* Preparing thread.  A client waits, so the grant overtook the slabs that came
+ * back, which may be thousands.  When the grant needs one of these slabs, the
+ * thread releases them one by one, and stops when it has a slab. */
 static void grant_run(struct work *work)
 {
 	struct grant *grant = container_of(work, struct grant, work);
-	struct slab_pool *pool = &grant->session->server->pool;
+	struct slab_pool *pool = grant->owner->grants->pool;
 
 	do {
 		grant->err = slab_take(pool, &grant->slab);
 	} while (grant->err && !grant->spare && workq_do_next(work->queue));
 	if (grant->err || !grant->domain)
 		return;
-	grant->err = lane_register(grant->domain, grant->slab);
+	grant->err = grant->owner->links->ops->slab_register(grant->domain,
+							     grant->slab);
 	if (grant->err) {
 		slab_put_back(grant->slab);
 		grant->slab = NULL;
@@ -170,147 +162,163 @@ static void grant_failed(struct grant *grant)
 		text = "its machine is short of memory, or its limit of locked "
 		       "memory (LimitMEMLOCK=) is reached; its log says "
 		       "which";
-	refuse(grant->session, grant->connection, grant->cookie, code, text);
+	refuse(grant->owner, grant->connection, grant->cookie, code, text);
 }
 
-/* What was on its way when the server began to drain comes too late. */
+/* The server began to drain, or to reclaim, while the grant was under way. */
 static void withhold(struct grant *grant)
 {
 	if (grant->slab)
 		slab_put_back(grant->slab);
 	if (!grant->spare)
-		refuse(grant->session, grant->connection, grant->cookie,
-		       WIRE_E_NO_MEMORY,
-		       release_refusal(grant->session->server));
+		refuse(grant->owner, grant->connection, grant->cookie,
+		       WIRE_E_NO_MEMORY, grant->owner->grants->refusal);
 }
 
-/* The same was asked for twice, and has come. */
+/* The client asked twice for the label, and has the slab by now. */
 static bool came_before(struct grant *grant)
 {
-	struct session *session = grant->session;
-	struct slab *held = slab_find_label(&session->server->pool,
-					    session->key, grant->label);
+	struct owner *owner = grant->owner;
+	struct slab *held =
+		slab_find_label(owner->grants->pool, owner->key, grant->label);
 
 	if (grant->spare || !held)
 		return false;
 	if (grant->slab)
 		slab_put_back(grant->slab);
-	if (heard(session, grant->connection))
-		answer(session, held, grant->cookie);
+	if (is_heard(owner, grant->connection))
+		answer(owner, held, grant->cookie);
 	return true;
 }
 
 static void conclude(struct grant *grant)
 {
-	struct session *session = grant->session;
+	struct owner *owner = grant->owner;
 
 	if (came_before(grant))
 		return;
-	if (session->state == SESSION_ENDING) {
+	if (owner->ending) {
 		if (grant->slab)
 			slab_put_back(grant->slab);
-	} else if (release_refusal(session->server)) {
+	} else if (owner->grants->refusal) {
 		withhold(grant);
 	} else if (!grant->slab) {
 		grant_failed(grant);
 	} else if (grant->spare) {
-		keep_spare(session, grant->slab);
+		keep_spare(owner, grant->slab);
 	} else {
-		deliver(session, grant->slab, grant->connection, grant->cookie,
+		deliver(owner, grant->slab, grant->connection, grant->cookie,
 			grant->label);
 	}
 }
 
-/* GRANT is over, with a slab or without.  Its session may be gone then. */
+/* GRANT is over, with a slab or without.  Its owner may be gone afterwards. */
 static void finish(struct grant *grant)
 {
-	struct session *session = grant->session;
+	struct owner *owner = grant->owner;
 
-	session->grants--;
+	owner->granted--;
 	if (grant->spare)
-		session->spare_coming = false;
+		owner->spare_coming = false;
 	conclude(grant);
 	if (grant->slab && !grant->spare)
-		handout_spare(session);
+		grant_spare(owner);
 	free(grant);
-	session_settle(session);
+	owner->settled(owner);
 }
 
 /* --- turns --- */
 
-void handout_init(struct server *server)
+void grants_init(struct grants *grants, struct slab_pool *pool,
+		 struct workq *preparer, struct ev_loop *loop)
 {
-	list_init(&server->waiting);
-	server->granting = false;
+	*grants = (struct grants){ .pool = pool,
+				   .preparer = preparer,
+				   .loop = loop };
+	TAILQ_INIT(&grants->waiting);
+	TAILQ_INIT(&grants->spares);
 }
 
-/* The first wish of the session whose turn it is; the session goes behind all
- * others that wait.  NULL where none waits. */
-static struct grant *take_turn(struct server *server)
+uint64_t grants_free_bytes(struct grants *grants)
 {
-	struct session *session;
+	return grants->refusal ? 0 : slab_pool_figures(grants->pool).free_bytes;
+}
+
+/* The first wish of the owner whose turn it is.  The owner goes behind all
+ * others that wait.  NULL when none waits. */
+static struct grant *take_turn(struct grants *grants)
+{
+	struct owner *owner = TAILQ_FIRST(&grants->waiting);
 	struct grant *grant;
 
-	if (list_empty(&server->waiting))
+	if (!owner)
 		return NULL;
-	session = container_of(server->waiting.next, struct session, turn);
-	grant = container_of(session->wanted.next, struct grant, link);
-	list_remove(&session->turn);
-	list_remove(&grant->link);
-	if (!list_empty(&session->wanted))
-		list_append(&server->waiting, &session->turn);
+	grant = TAILQ_FIRST(&owner->wanted);
+	TAILQ_REMOVE(&grants->waiting, owner, turn);
+	TAILQ_REMOVE(&owner->wanted, grant, entry);
+	owner->waits = !TAILQ_EMPTY(&owner->wanted);
+	if (owner->waits)
+		TAILQ_INSERT_TAIL(&grants->waiting, owner, turn);
 	return grant;
 }
 
-/* Whether what GRANT asks for has come meanwhile, or will not be given. */
-static bool is_idle(const struct grant *grant)
+static void wait_for_turn(struct grant *grant)
 {
-	const struct session *session = grant->session;
+	struct owner *owner = grant->owner;
 
-	return session->state == SESSION_ENDING ||
-	       release_refusal(session->server) ||
-	       slab_find_label(&session->server->pool, session->key,
-			       grant->label);
+	TAILQ_INSERT_TAIL(&owner->wanted, grant, entry);
+	if (!owner->waits)
+		TAILQ_INSERT_TAIL(&owner->grants->waiting, owner, turn);
+	owner->waits = true;
 }
 
-/* One wish at a time is at the preparing thread, so that a session which asks
- * for a thousand slabs is one slab ahead of the others, and not a thousand. */
-static void next_turn(struct server *server)
+/* Whether GRANT needs no slab: its owner has one of that label by now, or will
+ * get none. */
+static bool is_idle(const struct grant *grant)
+{
+	const struct owner *owner = grant->owner;
+
+	return owner->ending || owner->grants->refusal ||
+	       slab_find_label(owner->grants->pool, owner->key, grant->label);
+}
+
+/* The preparing thread has one wish at a time, so that an owner that asks for a
+ * thousand slabs is one slab ahead of the others, and not a thousand. */
+static void next_turn(struct grants *grants)
 {
 	struct grant *grant;
 
-	while (!server->granting && (grant = take_turn(server))) {
+	while (!grants->granting && (grant = take_turn(grants))) {
 		if (is_idle(grant)) {
 			finish(grant);
 			continue;
 		}
-		server->granting = true;
-		workq_submit_urgent(&server->preparer, &grant->work);
+		grants->granting = true;
+		workq_submit_urgent(grants->preparer, &grant->work);
 	}
 }
 
 static void grant_done(struct work *work)
 {
 	struct grant *grant = container_of(work, struct grant, work);
-	struct session *session = grant->session;
-	struct server *server = session->server;
+	struct owner *owner = grant->owner;
+	struct grants *grants = owner->grants;
 
 	if (grant->spare) {
 		finish(grant);
 		return;
 	}
-	/* A spare that goes back now is queued before the next try. */
-	if (grant->err && session->state != SESSION_ENDING &&
-	    reclaim_spare(server)) {
-		workq_submit(&server->preparer, work);
+	/* A spare that goes back now is queued before the next attempt. */
+	if (grant->err && !owner->ending && reclaim_spare(grants)) {
+		workq_submit(grants->preparer, work);
 		return;
 	}
-	server->granting = false;
+	grants->granting = false;
 	finish(grant);
-	next_turn(server);
+	next_turn(grants);
 }
 
-static struct grant *grant_new(struct session *session)
+static struct grant *grant_new(struct owner *owner)
 {
 	struct grant *grant = calloc(1, sizeof *grant);
 
@@ -318,93 +326,98 @@ static struct grant *grant_new(struct session *session)
 		return NULL;
 	grant->work.run = grant_run;
 	grant->work.done = grant_done;
-	grant->session = session;
-	grant->domain = session->domain;
-	grant->connection = session->connection;
-	session->grants++;
+	grant->owner = owner;
+	grant->domain = owner->links->domain;
+	grant->connection = owner->connection;
+	owner->granted++;
 	return grant;
 }
 
-static void grant_slab(struct session *session, uint32_t cookie, uint64_t label)
+static void prepare_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 {
 	struct grant *grant = NULL;
 
-	if (session->grants >= GRANTS_MAX) {
-		refuse(session, session->connection, cookie, WIRE_E_LIMIT,
+	if (owner->granted >= GRANTS_MAX) {
+		refuse(owner, owner->connection, cookie, WIRE_E_LIMIT,
 		       "too many slabs asked for at a time");
 		return;
 	}
-	grant = grant_new(session);
+	grant = grant_new(owner);
 	if (!grant) {
-		refuse(session, session->connection, cookie, WIRE_E_INTERNAL,
+		refuse(owner, owner->connection, cookie, WIRE_E_INTERNAL,
 		       "out of memory");
 		return;
 	}
 	grant->cookie = cookie;
 	grant->label = label;
-	list_append(&session->wanted, &grant->link);
-	if (list_empty(&session->turn))
-		list_append(&session->server->waiting, &session->turn);
-	next_turn(session->server);
+	wait_for_turn(grant);
+	next_turn(owner->grants);
 }
 
-void handout_slab(struct session *session, uint32_t cookie, uint64_t label)
+/* A slab that needs no preparing, or NULL. */
+static struct slab *take_prepared(struct owner *owner)
 {
-	struct server *server = session->server;
-	const char *refusal = release_refusal(server);
-	struct slab *slab = slab_find_label(&server->pool, session->key, label);
+	if (owner->links->ops->slab_register)
+		return take_spare(owner);
+	/* The stock is for the owner that has waited longest. */
+	if (!TAILQ_EMPTY(&owner->grants->waiting))
+		return NULL;
+	return slab_take_ready(owner->grants->pool);
+}
+
+void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label)
+{
+	const struct link_set *links = owner->links;
+	const char *refusal = owner->grants->refusal;
+	struct slab *slab =
+		slab_find_label(owner->grants->pool, owner->key, label);
 
 	if (slab) {
-		answer(session, slab, cookie);
+		answer(owner, slab, cookie);
 		return;
 	}
 	if (refusal) {
-		refuse(session, session->connection, cookie, WIRE_E_NO_MEMORY,
+		refuse(owner, owner->connection, cookie, WIRE_E_NO_MEMORY,
 		       refusal);
 		return;
 	}
-	if (session->transport == WIRE_TRANSPORT_TCP) {
-		/* what is at hand is for the first who waits */
-		if (list_empty(&server->waiting))
-			slab = slab_take_ready(&server->pool);
-	} else if (!session->domain) {
-		refuse(session, session->connection, cookie, WIRE_E_PROTOCOL,
+	if (links->ops->slab_register && !links->domain) {
+		refuse(owner, owner->connection, cookie, WIRE_E_PROTOCOL,
 		       "the first lane has to join before a slab is allocated");
 		return;
-	} else {
-		slab = take_spare(session);
 	}
+	slab = take_prepared(owner);
 	if (!slab) {
-		grant_slab(session, cookie, label);
+		prepare_slab(owner, cookie, label);
 		return;
 	}
-	deliver(session, slab, session->connection, cookie, label);
-	handout_spare(session);
+	deliver(owner, slab, owner->connection, cookie, label);
+	grant_spare(owner);
 }
 
-/* No more than the device needs: its size, in slabs. */
-static bool wants_spare(const struct session *session)
+/* No more slabs than the device of the client's size needs. */
+static bool wants_spare(const struct owner *owner)
 {
-	uint64_t slab_bytes = session->server->pool.slab_bytes;
-	uint64_t held_bytes =
-		(session->slab_count + session->held_count + session->grants) *
-		slab_bytes;
+	const struct grants *grants = owner->grants;
+	uint64_t used_bytes =
+		(owner->slab_count + owner->held_count + owner->granted) *
+		grants->pool->slab_bytes;
 
-	return session->domain && !session->spare && !session->spare_coming &&
-	       session->control && !release_refusal(session->server) &&
-	       held_bytes < session->size_bytes;
+	return grants->keep_spares && owner->links->domain && !owner->spare &&
+	       !owner->spare_coming && owner->client && !grants->refusal &&
+	       used_bytes < owner->size_bytes;
 }
 
-void handout_spare(struct session *session)
+void grant_spare(struct owner *owner)
 {
 	struct grant *grant;
 
-	if (!session->server->config->stock || !wants_spare(session))
+	if (!wants_spare(owner))
 		return;
-	grant = grant_new(session);
+	grant = grant_new(owner);
 	if (!grant)
 		return;
 	grant->spare = true;
-	session->spare_coming = true;
-	workq_submit(&session->server->preparer, &grant->work);
+	owner->spare_coming = true;
+	workq_submit(owner->grants->preparer, &grant->work);
 }

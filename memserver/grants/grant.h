@@ -1,33 +1,38 @@
-/* Handing slabs out: from the stock at once, or by way of the preparing
- * thread, and for RDMA with one registered slab ahead of the session's wish.
+/* Grants: which owner gets the next slab.  A slab comes from the stock at once,
+ * or from the preparing thread.  Where slabs have to be registered, one
+ * registered slab waits ahead of each owner: the spare.
  *
- * Sessions that have to wait take turns, one slab each: how many slabs a
- * session asks for, or how often it frees one and asks again, is of no account
- * to the others.  Main loop. */
-#ifndef RSWAP_HANDOUT_H
-#define RSWAP_HANDOUT_H
+ * Owners that have to wait take turns, one slab each.  So the number of slabs
+ * that an owner asks for, and how often it frees a slab and asks again, do not
+ * delay the others.  Main loop only. */
+#ifndef RSWAP_MEMSERVER_GRANT_H
+#define RSWAP_MEMSERVER_GRANT_H
 
 #include <stdint.h>
 
-#include "session/session.h"
+#include "owner.h"
 
-/* Before the first session. */
-void handout_init(struct server *server);
+/* Fills in GRANTS, before the first owner. */
+void grants_init(struct grants *grants, struct slab_pool *pool,
+		 struct workq *preparer, struct ev_loop *loop);
 
-/* Replies SLAB or ERROR to an ALLOC, now or later; replies to several may come
- * in another order than asked.  A label that the session has a slab for is
- * answered with that one. */
-void handout_slab(struct session *session, uint32_t cookie, uint64_t label);
+/* The free memory that clients are told: none while no slab is granted. */
+uint64_t grants_free_bytes(struct grants *grants);
 
-/* SESSION is new. */
-void handout_open(struct session *session);
+/* OWNER is new. */
+void grant_open(struct owner *owner);
 
-/* Gets an RDMA session's next slab ready, where memory allows.  A spare that is
- * not used for HANDOUT_SPARE_S goes back, as does that of a session which is
- * disconnected, and that which another session needs. */
-#define HANDOUT_SPARE_S 60
-void handout_spare(struct session *session);
-/* Nothing to do where there is none. */
-void handout_put_spare_back(struct session *session);
+/* Replies SLAB or ERROR to an ALLOC, now or later.  Replies to several may come
+ * in another order than the requests.  For a LABEL that the owner has a slab
+ * of, the reply names that slab. */
+void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label);
+
+/* Gets the spare of OWNER ready, if its slabs are registered and memory allows.
+ * A spare goes back after GRANT_SPARE_S without use, when its owner is
+ * disconnected, and when another owner needs the memory. */
+#define GRANT_SPARE_S 60
+void grant_spare(struct owner *owner);
+/* Does nothing when OWNER has no spare. */
+void grant_put_spare_back(struct owner *owner);
 
 #endif

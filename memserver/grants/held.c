@@ -1,60 +1,89 @@
 #include "held.h"
 
-#include "clock.h"
-#include "server/server.h"
+#include "loops/container.h"
 
-static void stop_timer(struct session *session)
+static void stop_timer(struct owner *owner)
 {
-	ev_timer_stop(session->server->loop, &session->held_timer);
+	ev_timer_stop(owner->grants->loop, &owner->held_timer);
 }
 
-/* Each lane knows by itself whether it holds one. */
 static void look_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 {
-	struct session *session =
-		container_of(watcher, struct session, held_timer);
+	(void)loop;
+	(void)events;
+	link_set_drop_freed(
+		container_of(watcher, struct owner, held_timer)->links);
+}
+
+/* No link uses SLAB any more. */
+static void unheld(struct slab *slab)
+{
+	struct owner *owner = slab->freed_by;
+
+	TAILQ_REMOVE(&owner->held, slab, owned);
+	slab->freed_by = NULL;
+	if (--owner->held_count == 0)
+		stop_timer(owner);
+	owner->settled(owner);
+}
+
+static void disown(struct owner *owner, struct slab *slab)
+{
+	TAILQ_REMOVE(&owner->slabs, slab, owned);
+	owner->slab_count--;
+	slab->unheld = unheld;
+	slab->freed_by = owner;
+	if (!slab_disown(slab))
+		return;
+	TAILQ_INSERT_TAIL(&owner->held, slab, owned);
+	if (owner->held_count++)
+		return;
+	ev_now_update(owner->grants->loop);
+	ev_timer_again(owner->grants->loop, &owner->held_timer);
+}
+
+uint32_t held_free(struct owner *owner, uint32_t number)
+{
+	struct slab *slab = slab_find(owner->grants->pool, number, owner->key);
+
+	if (!slab)
+		return WIRE_E_NO_SLAB;
+	disown(owner, slab);
+	return 0;
+}
+
+static void give_back_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct owner *owner = container_of(watcher, struct owner, give_back);
 
 	(void)loop;
 	(void)events;
-	for (uint32_t i = 0; i < SESSION_MAX_LANES; i++) {
-		struct lane_slot *slot = &session->slots[i];
-
-		if (slot->state == SLOT_JOINED && slot->lane->drop_freed)
-			slot->lane->drop_freed(slot->lane);
-	}
+	owner->settled(owner);
 }
 
-static void unheld(struct slab *slab)
+bool held_free_all(struct owner *owner)
 {
-	struct session *session = slab->freed_by;
-
-	list_remove(&slab->owned);
-	slab->freed_by = NULL;
-	if (--session->held_count == 0)
-		stop_timer(session);
-	session_settle(session);
+	if (ev_is_active(&owner->give_back))
+		return false;
+	for (int i = 0; i < HELD_BATCH && owner->slab_count; i++)
+		disown(owner, TAILQ_FIRST(&owner->slabs));
+	if (owner->slab_count)
+		ev_timer_start(owner->grants->loop, &owner->give_back);
+	return !owner->slab_count;
 }
 
-void held_init(struct session *session)
+void held_open(struct owner *owner)
 {
-	list_init(&session->held);
-	ev_timer_init(&session->held_timer, look_cb, HELD_S, HELD_S);
+	TAILQ_INIT(&owner->slabs);
+	TAILQ_INIT(&owner->held);
+	/* A link is looked at every LINK_HELD_S, so it may hold a freed slab
+	 * for up to twice as long. */
+	ev_timer_init(&owner->held_timer, look_cb, LINK_HELD_S, LINK_HELD_S);
+	ev_timer_init(&owner->give_back, give_back_cb, 0., 0.);
 }
 
-void held_disown(struct session *session, struct slab *slab)
+void held_stop(struct owner *owner)
 {
-	slab->unheld = unheld;
-	slab->freed_by = session;
-	if (!slab_disown(slab))
-		return;
-	list_append(&session->held, &slab->owned);
-	if (session->held_count++)
-		return;
-	ev_now_update(session->server->loop);
-	ev_timer_again(session->server->loop, &session->held_timer);
-}
-
-void held_stop(struct session *session)
-{
-	stop_timer(session);
+	stop_timer(owner);
+	ev_timer_stop(owner->grants->loop, &owner->give_back);
 }

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "links/tcp.h"
-#include "server/server.h"
+#include "container.h"
 
 static void kick_cb(struct ev_loop *ev, ev_async *watcher, int events)
 {
+	struct data_loop *loop = container_of(watcher, struct data_loop, kick);
+
 	(void)ev;
 	(void)events;
-	tcp_lanes_close_wanted(container_of(watcher, struct data_loop, kick));
+	loop->kicked(loop);
 }
 
 static void stop_deliver(struct mail *mail)
@@ -34,15 +35,14 @@ static void loop_close(struct data_loop *loop)
 	ev_loop_destroy(loop->ev);
 }
 
-static int loop_start(struct data_loop *loop, struct server *server,
-		      unsigned number, struct error *why)
+static int loop_start(struct data_loop *loop, unsigned number,
+		      struct error *why)
 {
 	char name[16];
 	int err;
 
-	loop->server = server;
 	loop->stop.deliver = stop_deliver;
-	list_init(&loop->lanes);
+	TAILQ_INIT(&loop->members);
 	loop->ev = ev_loop_new(EVFLAG_AUTO);
 	if (!loop->ev) {
 		error_set(why, "cannot make an event loop");
@@ -57,15 +57,15 @@ static int loop_start(struct data_loop *loop, struct server *server,
 		loop_close(loop);
 		return -err;
 	}
-	snprintf(name, sizeof name, "lanes-%u", number % 1000);
+	snprintf(name, sizeof name, "data-%u", number % 1000);
 	pthread_setname_np(loop->thread, name);
 	return 0;
 }
 
-int data_loops_start(struct server *server, unsigned count, struct error *why)
+int data_loops_start(struct data_loops *data, unsigned count,
+		     struct mailbox *main_box,
+		     void (*kicked)(struct data_loop *loop), struct error *why)
 {
-	struct data_loops *data = &server->data;
-
 	data->loops = aligned_alloc(_Alignof(struct data_loop),
 				    count * sizeof *data->loops);
 	if (!data->loops) {
@@ -74,21 +74,22 @@ int data_loops_start(struct server *server, unsigned count, struct error *why)
 	}
 	memset(data->loops, 0, count * sizeof *data->loops);
 	for (data->count = 0; data->count < count; data->count++) {
-		int err = loop_start(&data->loops[data->count], server,
-				     data->count, why);
+		struct data_loop *loop = &data->loops[data->count];
+		int err;
 
+		loop->main_box = main_box;
+		loop->kicked = kicked;
+		err = loop_start(loop, data->count, why);
 		if (err) {
-			data_loops_stop(server);
+			data_loops_stop(data);
 			return err;
 		}
 	}
 	return 0;
 }
 
-void data_loops_stop(struct server *server)
+void data_loops_stop(struct data_loops *data)
 {
-	struct data_loops *data = &server->data;
-
 	for (unsigned i = 0; i < data->count; i++)
 		mailbox_post(&data->loops[i].box, &data->loops[i].stop);
 	for (unsigned i = 0; i < data->count; i++) {
@@ -105,7 +106,7 @@ struct data_loop *data_loop_choose(struct data_loops *data)
 	struct data_loop *best = &data->loops[0];
 
 	for (unsigned i = 1; i < data->count; i++) {
-		if (data->loops[i].lane_count < best->lane_count)
+		if (data->loops[i].member_count < best->member_count)
 			best = &data->loops[i];
 	}
 	return best;

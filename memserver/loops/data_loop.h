@@ -1,18 +1,17 @@
-/* The data threads: a few, each with a libev loop for its TCP lanes. */
+/* The data threads.  Each runs a libev loop that moves bytes for some of the
+ * connections.  The loops do not know what a member is. */
 #ifndef RSWAP_DATA_LOOP_H
 #define RSWAP_DATA_LOOP_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "error.h"
-#include "list.h"
 #include "mail.h"
 
-struct server;
-
-/* Written by the loop's thread only, read by any. */
+/* Written by the loop's thread only, read by any thread. */
 struct data_counters {
 	_Atomic uint64_t reads;
 	_Atomic uint64_t writes;
@@ -21,16 +20,24 @@ struct data_counters {
 	_Atomic uint64_t errors;
 };
 
+/* Embedded in each connection that a loop serves. */
+struct data_member {
+	TAILQ_ENTRY(data_member) entry;
+};
+
 struct data_loop {
-	struct server *server;
+	struct mailbox *main_box; /* the main loop's */
 	pthread_t thread;
 	struct ev_loop *ev;
-	struct mailbox box; /* lanes to take over */
-	ev_async kick;	    /* some lane is to be closed */
+	struct mailbox box; /* connections to take over */
+	ev_async kick;	    /* the main loop wants something of a member */
+	void (*kicked)(struct data_loop *loop); /* on the loop's thread */
 	struct mail stop;
-	struct list lanes;   /* the thread's own */
-	unsigned lane_count; /* the main loop's: to share lanes out */
-	/* apart, so that threads don't write to one cache line */
+	TAILQ_HEAD(, data_member) members; /* only the loop's thread uses it */
+	/* How many members the main loop has given to this loop.  Only the main
+	 * loop uses it. */
+	unsigned member_count;
+	/* A cache line of its own, so that threads do not share one. */
 	_Alignas(64) struct data_counters counters;
 };
 
@@ -39,14 +46,17 @@ struct data_loops {
 	unsigned count;
 };
 
-/* Starts COUNT threads.  0 or a negative errno. */
-int data_loops_start(struct server *server, unsigned count, struct error *why);
+/* Starts COUNT threads.  They send mail to MAIN_BOX, and call KICKED when
+ * data_loop.kick is sent.  0 or a negative errno. */
+int data_loops_start(struct data_loops *data, unsigned count,
+		     struct mailbox *main_box,
+		     void (*kicked)(struct data_loop *loop), struct error *why);
 
-/* Ends the threads; every lane is gone.  What they had to tell is in the main
- * loop's mailbox.  Nothing to do where they never started. */
-void data_loops_stop(struct server *server);
+/* Ends the threads.  No loop has a member any more.  The mail of the threads is
+ * in the main loop's mailbox.  Does nothing when no thread was started. */
+void data_loops_stop(struct data_loops *data);
 
-/* The loop with the fewest lanes.  Main loop. */
+/* The loop with the fewest members.  Main loop. */
 struct data_loop *data_loop_choose(struct data_loops *data);
 
 /* The sums over all threads since their start.  Any thread. */
@@ -59,7 +69,8 @@ struct data_figures {
 };
 struct data_figures data_loops_figures(const struct data_loops *data);
 
-/* For the one thread that writes COUNTER: cheaper than an atomic addition. */
+/* Adds to a COUNTER that only the calling thread writes.  An atomic addition
+ * would cost more. */
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_store_explicit(

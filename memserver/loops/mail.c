@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "list.h"
+#include "container.h"
 
 /* Mail of one turn of the loop. */
 #define BATCH 64

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "list.h"
+#include "container.h"
 
 static void deliver_done(struct mail *mail)
 {

@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "machine/kernfile.h"
 #include "log.h"
+#include "loops/container.h"
+#include "machine/kernfile.h"
 #include "session/release.h"
 
 /* The kernel's averages change every two seconds. */
 #define LOOK_S 2.0
-/* Clients are given this long to move what they were asked for. */
+/* Clients have this long to move the slabs that they were asked for. */
 #define ASK_NS (10 * NS_PER_S)
 
 bool pressure_find(const char *psi, unsigned *hundredths)
@@ -27,8 +28,8 @@ bool pressure_find(const char *psi, unsigned *hundredths)
 	return true;
 }
 
-/* While it is watched: what happens must not be missed for want of a
- * descriptor.  -1 else. */
+/* Open from pressure_start to pressure_stop, so that a lack of descriptors does
+ * not hide the pressure.  -1 otherwise. */
 static int psi_fd = -1;
 
 /* A kernel without PSI has no file; one booted with psi=0 fails the read. */
@@ -68,25 +69,25 @@ void pressure_look(struct server *server, uint64_t now_ns)
 	unsigned most = server->config->reclaim_percent * 100;
 	unsigned now;
 
-	/* What cannot be read this time changes nothing. */
+	/* A figure that cannot be read this time changes nothing. */
 	if (read_psi(server->config, &now))
 		return;
 	if (now <= most) {
-		if (server->pressed) {
+		if (server->sessions.pressed) {
 			log_notice("memory pressure is over (%u.%02u %%)",
 				   now / 100, now % 100);
-			release_no_more(server);
+			release_no_more(&server->sessions);
 		}
 		return;
 	}
-	if (server->pressed && now_ns < server->next_ask_ns)
+	if (server->sessions.pressed && now_ns < server->next_ask_ns)
 		return;
-	if (!server->pressed)
+	if (!server->sessions.pressed)
 		log_notice("memory pressure is %u.%02u %%, above --reclaim=%u",
 			   now / 100, now % 100,
 			   server->config->reclaim_percent);
 	server->next_ask_ns = now_ns + ASK_NS;
-	release_some(server);
+	release_some(&server->sessions);
 }
 
 static void look_cb(struct ev_loop *loop, ev_timer *watcher, int events)

@@ -11,13 +11,14 @@
 
 #include "clock.h"
 #include "ctlsock.h"
-#include "host.h"
+#include "links/transports.h"
 #include "log.h"
+#include "loops/container.h"
+#include "machine/memory.h"
 #include "session/release.h"
-#include "session/session.h"
 
-/* `lock` protects wanted, answered and closed; the status thread asks, the main
- * loop answers, status_stop closes. */
+/* `lock` protects fill, answered, closed and text.  The status thread asks, the
+ * main loop answers, and status_stop closes. */
 struct status {
 	struct server *server;
 	int listen_fd;
@@ -39,6 +40,7 @@ struct status {
 static void put_server(const struct server *server, FILE *out)
 {
 	const struct config *config = server->config;
+	char names[TRANSPORTS_NAMES_BYTES];
 	uint64_t up_ns = clock_now_ns() - server->start_ns;
 
 	fprintf(out,
@@ -48,17 +50,15 @@ static void put_server(const struct server *server, FILE *out)
 	for (unsigned i = 0; i < sizeof server->incarnation; i++)
 		fprintf(out, "%02x", server->incarnation[i]);
 	fputc('\n', out);
-	for (unsigned i = 0; i < server->listener_count; i++)
+	for (unsigned i = 0; i < server->listeners.count; i++)
 		fprintf(out, "listen.%u %s\n", i,
-			net_addr_format(&server->listeners[i].addr).text);
-	fprintf(out, "state %s\n", release_state_name(server));
+			net_addr_format(&server->listeners.at[i].addr).text);
+	fprintf(out, "state %s\n", release_state_name(&server->sessions));
 	if (config->zone[0])
 		fprintf(out, "zone %s\n", config->zone);
 	fprintf(out, "grace_s %u\n", config->grace_s);
 	fprintf(out, "transports %s\n",
-		config->transport == CONFIG_RDMA ? "rdma"
-		: server->rdma			 ? "tcp,rdma"
-						 : "tcp");
+		transports_names(server->links.open, ",", names));
 }
 
 static void put_memory(struct server *server, FILE *out)
@@ -70,12 +70,12 @@ static void put_memory(struct server *server, FILE *out)
 	fprintf(out, "slabs_total %u\nslabs_used %u\nslabs_stock %u\n",
 		slabs.total, slabs.used, slabs.stock);
 	fprintf(out, "free_bytes %" PRIu64 "\nrss_bytes %" PRIu64 "\n",
-		slabs.free_bytes, host_rss_bytes());
+		slabs.free_bytes, memory_rss_bytes());
 }
 
 static void put_session(const struct session *s, unsigned n, FILE *out)
 {
-	fprintf(out, "session.%u.id %u\n", n, s->key);
+	fprintf(out, "session.%u.id %u\n", n, s->owner.key);
 	fprintf(out, "session.%u.name %s\n", n, s->name);
 	fprintf(out, "session.%u.peer %s\n", n, s->peer.text);
 	fprintf(out, "session.%u.state %s\n", n, session_state_name(s->state));
@@ -86,27 +86,25 @@ static void put_session(const struct session *s, unsigned n, FILE *out)
 	else
 		fprintf(out, "session.%u.release_slabs %u\n", n,
 			s->release_slabs);
-	fprintf(out, "session.%u.transport %s\n", n,
-		s->transport == WIRE_TRANSPORT_RDMA ? "rdma" : "tcp");
-	fprintf(out, "session.%u.size_bytes %" PRIu64 "\n", n, s->size_bytes);
-	fprintf(out, "session.%u.slabs %u\n", n, s->slab_count);
-	fprintf(out, "session.%u.slabs_held %u\n", n, s->held_count);
-	fprintf(out, "session.%u.slabs_spare %u\n", n, s->spare ? 1 : 0);
-	fprintf(out, "session.%u.lanes %u\n", n, s->lane_count);
+	fprintf(out, "session.%u.transport %s\n", n, s->links.ops->name);
+	fprintf(out, "session.%u.size_bytes %" PRIu64 "\n", n,
+		s->owner.size_bytes);
+	fprintf(out, "session.%u.slabs %u\n", n, s->owner.slab_count);
+	fprintf(out, "session.%u.slabs_held %u\n", n, s->owner.held_count);
+	fprintf(out, "session.%u.slabs_spare %u\n", n, s->owner.spare ? 1 : 0);
+	fprintf(out, "session.%u.lanes %u\n", n, s->links.count);
 }
 
-static void put_sessions(const struct server *server, FILE *out)
+static void put_sessions(const struct sessions *sessions, FILE *out)
 {
+	const struct session *session;
 	unsigned lanes = 0;
 	unsigned n = 0;
 
-	fprintf(out, "sessions %u\n", server->session_count);
-	list_for_each(item, &server->sessions)
+	fprintf(out, "sessions %u\n", sessions->count);
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		const struct session *session =
-			container_of(item, struct session, link);
-
-		lanes += session->lane_count;
+		lanes += session->links.count;
 		put_session(session, n++, out);
 	}
 	fprintf(out, "lanes %u\n", lanes);
@@ -122,18 +120,32 @@ static uint64_t cpu_us(void)
 	       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static bool any_one_sided(const struct links *links)
+{
+	const struct link_ops *ops;
+
+	for (size_t i = 0; (ops = transport_at(i)); i++) {
+		if (links->open & ops->wire_bit && ops->one_sided)
+			return true;
+	}
+	return false;
+}
+
 static void put_work(const struct server *server, FILE *out)
 {
-	struct data_figures data = data_loops_figures(&server->data);
+	const struct links *links = &server->links;
+	const struct controls *controls = &server->controls;
+	struct data_figures data = data_loops_figures(&links->data);
 
 	fprintf(out, "reads %" PRIu64 "\nwrites %" PRIu64 "\n", data.reads,
 		data.writes);
 	fprintf(out, "read_bytes %" PRIu64 "\nwrite_bytes %" PRIu64 "\n",
 		data.read_bytes, data.write_bytes);
-	if (server->rdma) /* the figures above are those of TCP lanes */
+	if (any_one_sided(links)) /* the figures above are without these */
 		fputs("rdma_one_sided yes\n", out);
 	fprintf(out, "errors %" PRIu64 "\nconnections_refused %" PRIu64 "\n",
-		server->errors + data.errors, server->refused);
+		controls->errors + links->errors + data.errors,
+		controls->refused + links->refused);
 	fprintf(out, "cpu_us %" PRIu64 "\n", cpu_us());
 }
 
@@ -141,7 +153,7 @@ static void put_status(struct server *server, FILE *out)
 {
 	put_server(server, out);
 	put_memory(server, out);
-	put_sessions(server, out);
+	put_sessions(&server->sessions, out);
 	put_work(server, out);
 }
 
@@ -149,35 +161,38 @@ static void put_status(struct server *server, FILE *out)
 
 static void put_drain(struct server *server, FILE *out)
 {
-	struct release_held held = release_held(server);
+	struct release_held held = release_held(&server->sessions);
 
 	fprintf(out, "state %s\nslabs %u\nsessions %u\nsessions_away %u\n",
-		release_state_name(server), held.slabs, held.sessions,
-		held.away);
+		release_state_name(&server->sessions), held.slabs,
+		held.sessions, held.away);
 }
 
 static void drain(struct server *server, FILE *out)
 {
-	if (server->drain == RELEASE_SERVING && !server->stopping) {
-		log_notice("draining, as the control socket says: %u slabs are "
-			   "to be moved away",
-			   release_held(server).slabs);
-		release_drain(server, RELEASE_DRAINING);
+	if (server->sessions.drain == RELEASE_SERVING &&
+	    !server->sessions.stopping) {
+		log_notice(
+			"draining, as asked over the control socket: clients "
+			"have to move %u slabs away",
+			release_held(&server->sessions).slabs);
+		release_drain(&server->sessions, RELEASE_DRAINING);
 	}
 	put_drain(server, out);
 }
 
 static void undrain(struct server *server, FILE *out)
 {
-	if (server->drain == RELEASE_LEAVING || server->stopping) {
-		fputs("error the server was told to end; that is not taken "
-		      "back\n",
+	if (server->sessions.drain == RELEASE_LEAVING ||
+	    server->sessions.stopping) {
+		fputs("error the server was told to end, and that cannot be "
+		      "undone\n",
 		      out);
 		return;
 	}
-	if (server->drain == RELEASE_DRAINING) {
-		log_notice("serving again, as the control socket says");
-		release_drain(server, RELEASE_SERVING);
+	if (server->sessions.drain == RELEASE_DRAINING) {
+		log_notice("serving again, as asked over the control socket");
+		release_drain(&server->sessions, RELEASE_SERVING);
 	}
 	put_drain(server, out);
 }
@@ -315,7 +330,7 @@ void status_stop(struct server *server)
 	pthread_mutex_unlock(&status->lock);
 	eventfd_write(status->stop_fd, 1);
 	pthread_join(status->thread, NULL);
-	/* a question that came too late to be answered */
+	/* The mail of a question that came too late to be answered. */
 	mailbox_deliver(&server->box);
 	free(status->text);
 	server->status = NULL;

@@ -3,14 +3,15 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* What of an address tells peers apart: 4, 8 or 16 bytes, or none. */
+/* The part of an address that tells peers apart: 4, 8 or 16 bytes, or none. */
 struct identity {
 	const uint8_t *bytes;
 	size_t size;
 };
 
-/* Who has an IPv6 network of 64 bits has all addresses in it.  Link-local
- * addresses share one and belong to a machine each. */
+/* A peer with an IPv6 network of 64 bits has all addresses in it.  All
+ * link-local addresses share one network, and each belongs to another machine.
+ */
 static struct identity identity_of(const struct net_addr *addr)
 {
 	const struct sockaddr_in6 *v6 =
@@ -45,27 +46,21 @@ bool admission_same_address(const struct net_addr *a, const struct net_addr *b)
 void admission_init(struct admission *admission)
 {
 	for (int i = 0; i < 2; i++) {
-		list_init(&admission->newcomers[i]);
+		TAILQ_INIT(&admission->newcomers[i]);
 		admission->count[i] = 0;
 	}
 }
 
-static struct newcomer *newcomer_of(struct list *item)
-{
-	return container_of(item, struct newcomer, link);
-}
-
-/* Which newcomer has to go before one more from ADDR comes. */
-static struct newcomer *in_the_way(const struct list *newcomers,
+/* The newcomer that has to go before another from ADDR comes, or NULL. */
+static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
 				   const struct net_addr *addr, unsigned count)
 {
 	struct newcomer *oldest_there = NULL;
+	struct newcomer *newcomer;
 	unsigned from_there = 0;
 
-	list_for_each(item, newcomers)
+	TAILQ_FOREACH(newcomer, newcomers, entry)
 	{
-		struct newcomer *newcomer = newcomer_of(item);
-
 		if (!admission_same_address(&newcomer->addr, addr))
 			continue;
 		from_there++;
@@ -74,7 +69,7 @@ static struct newcomer *in_the_way(const struct list *newcomers,
 	}
 	if (from_there >= ADMISSION_ADDRESS_MAX)
 		return oldest_there;
-	return count >= ADMISSION_MAX ? newcomer_of(newcomers->next) : NULL;
+	return count >= ADMISSION_MAX ? TAILQ_FIRST(newcomers) : NULL;
 }
 
 struct newcomer *admission_enter(struct admission *admission,
@@ -88,27 +83,28 @@ struct newcomer *admission_enter(struct admission *admission,
 		admission_leave(admission, goes);
 	newcomer->addr = *addr;
 	newcomer->known = known;
-	list_append(&admission->newcomers[known], &newcomer->link);
+	newcomer->counted = true;
+	TAILQ_INSERT_TAIL(&admission->newcomers[known], newcomer, entry);
 	admission->count[known]++;
 	return goes;
 }
 
 void admission_leave(struct admission *admission, struct newcomer *newcomer)
 {
-	if (list_empty(&newcomer->link))
+	if (!newcomer->counted)
 		return;
-	list_remove(&newcomer->link);
+	newcomer->counted = false;
+	TAILQ_REMOVE(&admission->newcomers[newcomer->known], newcomer, entry);
 	admission->count[newcomer->known]--;
 }
 
 struct newcomer *admission_oldest(struct admission *admission)
 {
 	for (int known = 0; known < 2; known++) {
-		struct list *newcomers = &admission->newcomers[known];
+		struct newcomer *oldest =
+			TAILQ_FIRST(&admission->newcomers[known]);
 
-		if (!list_empty(newcomers)) {
-			struct newcomer *oldest = newcomer_of(newcomers->next);
-
+		if (oldest) {
 			admission_leave(admission, oldest);
 			return oldest;
 		}

@@ -1,61 +1,50 @@
 #include "release.h"
 
-#include "control/control.h"
-#include "grants/grant.h"
 #include "log.h"
 
-/* The part of what is handed out that one request under pressure is for. */
+/* Under pressure the server asks for one part in this many of the granted slabs
+ * at a time. */
 #define PRESSURE_PART 8
 
-static struct session *session_of(struct list *item)
-{
-	return container_of(item, struct session, link);
-}
-
-struct release_held release_held(const struct server *server)
+struct release_held release_held(const struct sessions *sessions)
 {
 	struct release_held held = { 0 };
+	const struct session *session;
 
-	list_for_each(item, &server->sessions)
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		const struct session *session = session_of(item);
+		const struct owner *owner = &session->owner;
 
 		if (session->state == SESSION_ENDING ||
-		    !(session->slab_count + session->grants))
+		    !(owner->slab_count + owner->granted))
 			continue;
-		held.slabs += session->slab_count;
+		held.slabs += owner->slab_count;
 		held.sessions++;
 		held.away += session->state == SESSION_DISCONNECTED;
 	}
 	return held;
 }
 
-const char *release_refusal(const struct server *server)
+/* Grants follow what is asked of the clients. */
+static void set_refusal(struct sessions *sessions)
 {
-	if (server->drain != RELEASE_SERVING)
-		return "the server is draining";
-	return server->pressed ? "the server's machine is short of memory"
-			       : NULL;
+	sessions->grants->refusal =
+		sessions->drain != RELEASE_SERVING ? "the server is draining"
+		: sessions->pressed ? "the server's machine is short of memory"
+				    : NULL;
 }
 
-uint64_t release_free_bytes(struct server *server)
-{
-	return release_refusal(server)
-		       ? 0
-		       : slab_pool_figures(&server->pool).free_bytes;
-}
-
-const char *release_state_name(const struct server *server)
+const char *release_state_name(const struct sessions *sessions)
 {
 	static const char *const names[] = {
 		[RELEASE_DRAINING] = "draining", [RELEASE_LEAVING] = "leaving"
 	};
 
-	if (server->stopping)
+	if (sessions->stopping)
 		return "stopping";
-	if (server->drain != RELEASE_SERVING)
-		return names[server->drain];
-	return server->pressed ? "reclaiming" : "serving";
+	if (sessions->drain != RELEASE_SERVING)
+		return names[sessions->drain];
+	return sessions->pressed ? "reclaiming" : "serving";
 }
 
 static void send_wish(struct session *session)
@@ -66,9 +55,9 @@ static void send_wish(struct session *session)
 			     .error = session->release_reason },
 	};
 
-	/* One that is on its way back is told behind RESUMED. */
+	/* A session that is resuming hears this behind RESUMED. */
 	if (session->state == SESSION_OPEN)
-		control_reply(session->control, &m);
+		client_reply(session->owner.client, &m);
 }
 
 static void wish(struct session *session, uint32_t slabs, uint32_t error)
@@ -83,7 +72,7 @@ static void wish(struct session *session, uint32_t slabs, uint32_t error)
 
 void release_tell(struct session *session)
 {
-	if (session->server->drain != RELEASE_SERVING)
+	if (session->sessions->drain != RELEASE_SERVING)
 		wish(session, WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
 	else if (session->release_slabs)
 		send_wish(session);
@@ -96,73 +85,81 @@ void release_given_back(struct session *session)
 		session->release_slabs--;
 }
 
-static void wish_of_all(struct server *server, uint32_t slabs, uint32_t error)
+static void wish_of_all(struct sessions *sessions, uint32_t slabs,
+			uint32_t error)
 {
-	list_for_each(item, &server->sessions)
+	struct session *session;
+
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		wish(session_of(item), slabs, error);
+		wish(session, slabs, error);
 	}
 }
 
-/* What is ready for a session's next wish stands in the way of an end. */
-static void put_spares_back(struct server *server)
+/* No client can use its spare, and the end of the server waits for it. */
+static void put_spares_back(struct sessions *sessions)
 {
-	list_for_each(item, &server->sessions)
+	struct session *session;
+
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		handout_put_spare_back(session_of(item));
+		grant_put_spare_back(&session->owner);
 	}
 }
 
-void release_drain(struct server *server, enum release_drain drain)
+void release_drain(struct sessions *sessions, enum release_drain drain)
 {
-	bool was = server->drain != RELEASE_SERVING;
+	bool was = sessions->drain != RELEASE_SERVING;
 
-	server->drain = drain;
+	sessions->drain = drain;
+	set_refusal(sessions);
 	if (drain == RELEASE_SERVING) {
-		wish_of_all(server, 0, WIRE_RELEASE_DRAIN);
+		wish_of_all(sessions, 0, WIRE_RELEASE_DRAIN);
 	} else if (!was) {
-		wish_of_all(server, WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
-		put_spares_back(server);
+		wish_of_all(sessions, WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
+		put_spares_back(sessions);
 	}
 }
 
 /* --- memory pressure --- */
 
-/* TOTAL shared out by what each session holds.  The remainders are carried on,
- * so that the shares add up to TOTAL. */
-static void share_out(struct server *server, uint64_t total, uint64_t held)
+/* Shares TOTAL out by what each session holds.  A remainder goes to the next
+ * session, so that the shares add up to TOTAL. */
+static void share_out(struct sessions *sessions, uint64_t total, uint64_t held)
 {
-	uint64_t carried = 0;
+	uint64_t remainder = 0;
+	struct session *session;
 
-	list_for_each(item, &server->sessions)
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		struct session *session = session_of(item);
-		uint64_t part = session->slab_count * total + carried;
+		uint64_t part = session->owner.slab_count * total + remainder;
 
 		if (session->state == SESSION_ENDING)
 			continue;
-		carried = part % held;
+		remainder = part % held;
 		wish(session, (uint32_t)(part / held), WIRE_RELEASE_PRESSURE);
 	}
 }
 
-void release_some(struct server *server)
+void release_some(struct sessions *sessions)
 {
-	uint64_t held = release_held(server).slabs;
+	uint64_t held = release_held(sessions).slabs;
 	uint64_t total = (held + PRESSURE_PART - 1) / PRESSURE_PART;
 
-	server->pressed = true;
-	put_spares_back(server);
-	if (server->drain != RELEASE_SERVING || !held)
+	sessions->pressed = true;
+	set_refusal(sessions);
+	put_spares_back(sessions);
+	if (sessions->drain != RELEASE_SERVING || !held)
 		return;
 	log_notice("asking for %lu of %lu slabs", (unsigned long)total,
 		   (unsigned long)held);
-	share_out(server, total, held);
+	share_out(sessions, total, held);
 }
 
-void release_no_more(struct server *server)
+void release_no_more(struct sessions *sessions)
 {
-	server->pressed = false;
-	if (server->drain == RELEASE_SERVING)
-		wish_of_all(server, 0, WIRE_RELEASE_PRESSURE);
+	sessions->pressed = false;
+	set_refusal(sessions);
+	if (sessions->drain == RELEASE_SERVING)
+		wish_of_all(sessions, 0, WIRE_RELEASE_PRESSURE);
 }

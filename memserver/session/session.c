@@ -3,23 +3,16 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "admission.h"
 #include "clock.h"
-#include "control/control.h"
-#include "grants/grant.h"
 #include "grants/held.h"
-#include "links/rdma.h"
-#include "log.h"
+#include "links/token.h"
+#include "links/transports.h"
+#include "loops/container.h"
 #include "output/output.h"
 #include "release.h"
-#include "server/server.h"
 #include "size.h"
-
-static const char *transport_name(uint32_t transport)
-{
-	return transport == WIRE_TRANSPORT_RDMA ? "rdma" : "tcp";
-}
 
 void session_clean_name(const char *name, char clean[WIRE_NAME_BYTES])
 {
@@ -32,23 +25,26 @@ void session_clean_name(const char *name, char clean[WIRE_NAME_BYTES])
 		strcpy(clean, "-");
 }
 
-static bool key_in_use(const struct server *server, uint32_t key)
+static struct session *find(const struct sessions *sessions, uint64_t key)
 {
-	list_for_each(item, &server->sessions)
+	struct session *session;
+
+	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		if (container_of(item, struct session, link)->key == key)
-			return true;
+		if (session->owner.key == key)
+			return session;
 	}
-	return false;
+	return NULL;
 }
 
-/* Keys count up, so that one is long gone when it comes again. */
-static uint32_t new_key(struct server *server)
+/* Keys count up, so that the session of a key is long gone when the key comes
+ * again. */
+static uint32_t new_key(struct sessions *sessions)
 {
 	do {
-		server->last_key++;
-	} while (!server->last_key || key_in_use(server, server->last_key));
-	return server->last_key;
+		sessions->last_key++;
+	} while (!sessions->last_key || find(sessions, sessions->last_key));
+	return sessions->last_key;
 }
 
 static void set_state(struct session *session, enum session_state state)
@@ -69,13 +65,12 @@ const char *session_state_name(enum session_state state)
 	return names[state];
 }
 
-bool session_is_at(const struct server *server, const struct net_addr *addr)
+bool session_is_at(const struct sessions *sessions, const struct net_addr *addr)
 {
-	list_for_each(item, &server->sessions)
-	{
-		const struct session *session =
-			container_of(item, struct session, link);
+	const struct session *session;
 
+	TAILQ_FOREACH(session, &sessions->list, entry)
+	{
 		if (session->state != SESSION_ENDING &&
 		    admission_same_address(&session->addr, addr))
 			return true;
@@ -83,155 +78,154 @@ bool session_is_at(const struct server *server, const struct net_addr *addr)
 	return false;
 }
 
-static bool draw(uint8_t token[WIRE_TOKEN_BYTES])
+/* --- the beginning --- */
+
+/* A disconnected session that holds nothing gives way to a new session. */
+static bool make_room(struct sessions *sessions)
 {
-	if (getrandom(token, WIRE_TOKEN_BYTES, 0) == WIRE_TOKEN_BYTES)
-		return true;
-	log_error("cannot draw random numbers for a token");
-	return false;
+	struct session *next;
+
+	for (struct session *session = TAILQ_FIRST(&sessions->list);
+	     session && sessions->count >= sessions->most; session = next) {
+		next = TAILQ_NEXT(session, entry);
+		if (session->state == SESSION_DISCONNECTED &&
+		    !session->owner.slab_count && !session->owner.granted)
+			session_end(session, "to make room for another");
+	}
+	return sessions->count < sessions->most;
 }
 
-/* Takes as long for a token that differs early as for one that differs late.
- */
-static bool same_token(const uint8_t *a, const uint8_t *b)
+static uint64_t files_of(const struct link_set *links)
 {
-	volatile uint8_t differ = 0;
-
-	for (unsigned i = 0; i < WIRE_TOKEN_BYTES; i++)
-		differ |= a[i] ^ b[i];
-	return differ == 0;
+	return (uint64_t)links->ops->files * links->most;
 }
 
 static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events);
+static void links_ready(struct link_set *links);
+static void links_fenced(struct link_set *links);
+static void link_is_gone(struct link_set *links);
+static void owner_settled(struct owner *owner);
 
-/* A disconnected session that holds nothing gives way to one that comes. */
-static bool make_room(struct server *server)
+static void open_links(struct session *session, const struct wire_open *open)
 {
-	unsigned most = server->config->max_sessions;
+	struct link_set *links = &session->links;
 
-	list_for_each(item, &server->sessions)
-	{
-		struct session *session =
-			container_of(item, struct session, link);
-
-		if (server->session_count < most)
-			break;
-		if (session->state == SESSION_DISCONNECTED &&
-		    !session->slab_count && !session->grants)
-			session_end(session, "to make room for another");
-	}
-	return server->session_count < most;
+	links->links = session->sessions->links;
+	links->ops = transport_by_bit(open->transport);
+	links->key = session->owner.key;
+	links->most = open->lanes;
+	links->ready = links_ready;
+	links->fenced = links_fenced;
+	links->gone = link_is_gone;
 }
 
-/* Those that have a file descriptor. */
-static uint32_t tcp_lanes_of(uint32_t transport, uint32_t lanes)
+static void open_owner(struct session *session, struct client *client,
+		       const struct wire_open *open)
 {
-	return transport == WIRE_TRANSPORT_TCP ? lanes : 0;
+	struct owner *owner = &session->owner;
+
+	owner->grants = session->sessions->grants;
+	owner->links = &session->links;
+	owner->key = new_key(session->sessions);
+	owner->size_bytes = open->size_bytes;
+	owner->client = client;
+	owner->settled = owner_settled;
+	held_open(owner);
+	grant_open(owner);
 }
 
-struct session *session_open(struct server *server, struct control *control,
-			     const char *name, const struct net_text *peer,
-			     const struct wire_open *open, uint32_t *code)
+static struct session *session_new(struct sessions *sessions,
+				   struct client *client,
+				   const struct wire_open *open)
 {
-	uint32_t tcp_lanes = tcp_lanes_of(open->transport, open->lanes);
-	struct session *session;
+	struct session *session = calloc(1, sizeof *session);
 
-	if (!make_room(server) || tcp_lanes > server->lanes_left) {
-		*code = WIRE_E_LIMIT;
-		return NULL;
-	}
-	session = calloc(1, sizeof *session);
-	if (!session || !draw(session->token)) {
-		*code = WIRE_E_INTERNAL;
+	if (!session || !token_draw(session->token)) {
 		free(session);
 		return NULL;
 	}
-	session->server = server;
-	session->control = control;
+	session->sessions = sessions;
 	set_state(session, SESSION_OPEN);
 	ev_init(&session->grace, grace_cb);
-	session->key = new_key(server);
+	open_owner(session, client, open);
+	open_links(session, open);
+	return session;
+}
+
+struct session *session_open(struct sessions *sessions, struct client *client,
+			     const char *name, const struct net_text *peer,
+			     const struct wire_open *open, uint32_t *code)
+{
+	const struct link_ops *ops = transport_by_bit(open->transport);
+	struct session *session;
+
+	if (!make_room(sessions) ||
+	    (uint64_t)ops->files * open->lanes > sessions->files_left) {
+		*code = WIRE_E_LIMIT;
+		return NULL;
+	}
+	session = session_new(sessions, client, open);
+	if (!session) {
+		*code = WIRE_E_INTERNAL;
+		return NULL;
+	}
 	session_clean_name(name, session->name);
 	session->peer = *peer;
-	session->transport = open->transport;
-	session->size_bytes = open->size_bytes;
-	session->lanes_max = open->lanes;
-	server->lanes_left -= tcp_lanes;
-	list_init(&session->slabs);
-	held_init(session);
-	handout_open(session);
-	list_append(&server->sessions, &session->link);
-	server->session_count++;
+	sessions->files_left -= files_of(&session->links);
+	TAILQ_INSERT_TAIL(&sessions->list, session, entry);
+	sessions->count++;
 	output_news(&session->peer,
-		    "session %u: opened by %s at %s, %s over %s", session->key,
-		    session->name, session->peer.text,
-		    size_format(session->size_bytes).text,
-		    transport_name(session->transport));
+		    "session %u: opened by %s at %s, %s over %s",
+		    session->owner.key, session->name, session->peer.text,
+		    size_format(session->owner.size_bytes).text, ops->name);
 	return session;
 }
 
 /* --- the end --- */
 
-static void give_slabs_back(struct session *session)
+/* Frees an ending session once everything of it has come back. */
+static void settle(struct session *session)
 {
-	list_for_each(item, &session->slabs)
-	{
-		list_remove(item);
-		held_disown(session, container_of(item, struct slab, owned));
-	}
-	session->slab_count = 0;
-	handout_put_spare_back(session);
-}
+	struct sessions *sessions = session->sessions;
+	struct owner *owner = &session->owner;
 
-void session_settle(struct session *session)
-{
-	struct server *server = session->server;
-
-	if (session->state != SESSION_ENDING || session->lane_count)
+	if (session->state != SESSION_ENDING || session->links.count)
 		return;
-	give_slabs_back(session);
-	if (session->grants || session->held_count)
+	grant_put_spare_back(owner);
+	if (!held_free_all(owner) || owner->granted || owner->held_count)
 		return;
-	held_stop(session);
-	if (session->domain)
-		lane_domain_put(session->domain);
-	list_remove(&session->link);
-	server->session_count--;
-	server->lanes_left +=
-		tcp_lanes_of(session->transport, session->lanes_max);
+	held_stop(owner);
+	if (session->links.domain)
+		session->links.ops->domain_put(session->links.domain);
+	TAILQ_REMOVE(&sessions->list, session, entry);
+	sessions->count--;
+	sessions->files_left += files_of(&session->links);
 	free(session);
-	server_session_gone(server);
+	if (sessions->gone)
+		sessions->gone(sessions);
 }
 
-/* Every token that was issued, and not used, joins nothing any more. */
-static void revoke_tokens(struct session *session)
+static void owner_settled(struct owner *owner)
 {
-	for (uint32_t i = 0; i < SESSION_MAX_LANES; i++) {
-		if (session->slots[i].state == SLOT_ISSUED)
-			session_slot_free(session, i);
-	}
+	settle(container_of(owner, struct session, owner));
 }
 
-static void close_lanes(struct session *session)
+static void link_is_gone(struct link_set *links)
 {
-	for (uint32_t i = 0; i < SESSION_MAX_LANES; i++) {
-		if (session->slots[i].state == SLOT_JOINED)
-			session_lane_close(session->slots[i].lane);
-	}
+	settle(container_of(links, struct session, links));
 }
 
 static void end(struct session *session, const char *how, const char *why)
 {
 	output_news(&session->peer, "session %u: %s (%s), gives %u slab%s back",
-		    session->key, how, why, session->slab_count,
-		    session->slab_count == 1 ? "" : "s");
-	ev_timer_stop(session->server->loop, &session->grace);
+		    session->owner.key, how, why, session->owner.slab_count,
+		    session->owner.slab_count == 1 ? "" : "s");
+	ev_timer_stop(session->sessions->loop, &session->grace);
 	set_state(session, SESSION_ENDING);
-	session->control = NULL;
-	session->fencing = false;
-	revoke_tokens(session);
-	close_lanes(session);
-	session_settle(session);
+	session->owner.client = NULL;
+	session->owner.ending = true;
+	link_set_close(&session->links);
+	settle(session);
 }
 
 void session_end(struct session *session, const char *why)
@@ -239,13 +233,13 @@ void session_end(struct session *session, const char *why)
 	end(session, "ended", why);
 }
 
-void session_end_disconnected(struct server *server, const char *why)
+void session_end_disconnected(struct sessions *sessions, const char *why)
 {
-	list_for_each(item, &server->sessions)
-	{
-		struct session *session =
-			container_of(item, struct session, link);
+	struct session *next;
 
+	for (struct session *session = TAILQ_FIRST(&sessions->list); session;
+	     session = next) {
+		next = TAILQ_NEXT(session, entry);
 		if (session->state == SESSION_DISCONNECTED)
 			session_end(session, why);
 	}
@@ -263,221 +257,142 @@ static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 
 void session_lost(struct session *session, const char *why)
 {
-	struct server *server = session->server;
-	unsigned grace_s = server->config->grace_s;
+	struct sessions *sessions = session->sessions;
+	unsigned grace_s = sessions->grace_s;
 
-	if (!grace_s || server->stopping) {
+	if (!grace_s || sessions->stopping) {
 		session_end(session, why);
 		return;
 	}
 	output_news(&session->peer,
 		    "session %u: disconnected (%s), keeps %u slab%s for %u s",
-		    session->key, why, session->slab_count,
-		    session->slab_count == 1 ? "" : "s", grace_s);
+		    session->owner.key, why, session->owner.slab_count,
+		    session->owner.slab_count == 1 ? "" : "s", grace_s);
 	set_state(session, SESSION_DISCONNECTED);
-	session->control = NULL;
-	session->fencing = false;
-	revoke_tokens(session);
-	close_lanes(session);
-	handout_put_spare_back(session);
+	session->owner.client = NULL;
+	link_set_close(&session->links);
+	grant_put_spare_back(&session->owner);
 	ev_timer_set(&session->grace, grace_s, 0.);
-	ev_now_update(server->loop);
-	ev_timer_start(server->loop, &session->grace);
+	ev_now_update(sessions->loop);
+	ev_timer_start(sessions->loop, &session->grace);
 }
 
-static struct session *find_resumable(struct server *server,
+static struct session *find_resumable(struct sessions *sessions,
 				      const struct wire_resume *resume)
 {
-	list_for_each(item, &server->sessions)
-	{
-		struct session *session =
-			container_of(item, struct session, link);
+	struct session *session = find(sessions, resume->session);
 
-		if (session->key == resume->session &&
-		    session->state != SESSION_ENDING)
-			return same_token(session->token, resume->token)
-				       ? session
-				       : NULL;
-	}
-	return NULL;
+	return session && session->state != SESSION_ENDING &&
+			       token_same(session->token, resume->token)
+		       ? session
+		       : NULL;
 }
 
-static void begin_fence(struct session *session, uint32_t cookie);
+static void fence(struct session *session, uint32_t cookie)
+{
+	session->fence_cookie = cookie;
+	link_set_fence(&session->links);
+}
 
-struct session *session_resume(struct server *server, struct control *control,
+struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct net_text *peer,
 			       const struct wire_resume *resume,
 			       uint32_t cookie)
 {
-	struct session *session = find_resumable(server, resume);
+	struct session *session = find_resumable(sessions, resume);
+	struct owner *owner;
 
 	if (!session)
 		return NULL;
+	owner = &session->owner;
 	output_news(peer, "session %u: resumed by %s at %s%s, with %u slab%s",
-		    session->key, session->name, peer->text,
-		    session->control ? ", in place of a connection" : "",
-		    session->slab_count, session->slab_count == 1 ? "" : "s");
-	ev_timer_stop(server->loop, &session->grace);
-	if (session->control)
-		control_abandon(session->control);
-	session->control = control;
-	session->connection++;
+		    owner->key, session->name, peer->text,
+		    owner->client ? ", in place of a connection" : "",
+		    owner->slab_count, owner->slab_count == 1 ? "" : "s");
+	ev_timer_stop(sessions->loop, &session->grace);
+	if (owner->client)
+		owner->client->abandon(owner->client);
+	owner->client = client;
+	owner->connection++;
 	session->peer = *peer;
 	set_state(session, SESSION_RESUMING);
-	begin_fence(session, cookie);
+	fence(session, cookie);
 	return session;
 }
 
-/* --- lanes --- */
+/* --- links --- */
 
-uint32_t session_token(struct session *session, struct wire_token *token)
+static void links_ready(struct link_set *links)
 {
-	uint32_t number = 0;
-	struct lane_slot *slot;
-
-	while (number < session->lanes_max &&
-	       session->slots[number].state != SLOT_FREE)
-		number++;
-	if (number == session->lanes_max)
-		return WIRE_E_LIMIT;
-	slot = &session->slots[number];
-	if (!draw(slot->token))
-		return WIRE_E_INTERNAL;
-	slot->state = SLOT_ISSUED;
-	*token = (struct wire_token){ .session = session->key, .lane = number };
-	memcpy(token->token, slot->token, sizeof token->token);
-	return 0;
+	grant_spare(&container_of(links, struct session, links)->owner);
 }
 
-static struct session *find_open(struct server *server, uint64_t key)
+static void resumed(struct session *session)
 {
-	list_for_each(item, &server->sessions)
-	{
-		struct session *session =
-			container_of(item, struct session, link);
-
-		if (session->key == key && session->control)
-			return session;
-	}
-	return NULL;
-}
-
-struct session *session_admit(struct server *server,
-			      const struct wire_join *join, uint32_t transport)
-{
-	struct session *session = find_open(server, join->session);
-	struct lane_slot *slot;
-
-	if (!session || session->transport != transport ||
-	    join->lane >= SESSION_MAX_LANES)
-		return NULL;
-	slot = &session->slots[join->lane];
-	if (slot->state != SLOT_ISSUED || !same_token(slot->token, join->token))
-		return NULL;
-	slot->state = SLOT_JOINED;
-	memset(slot->token, 0, sizeof slot->token);
-	return session;
-}
-
-void session_lane_joined(struct session *session, uint32_t number,
-			 struct lane *lane)
-{
-	lane->session = session;
-	lane->number = number;
-	session->slots[number].lane = lane;
-	session->lane_count++;
-}
-
-void session_slot_free(struct session *session, uint32_t number)
-{
-	session->slots[number] = (struct lane_slot){ .state = SLOT_FREE };
-}
-
-void session_lane_close(struct lane *lane)
-{
-	if (lane->closing)
-		return;
-	lane->closing = true;
-	lane->close(lane);
-}
-
-static void resume_done(struct session *session)
-{
+	struct owner *owner = &session->owner;
 	struct wire_message reply = {
 		.type = WIRE_RESUMED,
 		.cookie = session->fence_cookie,
-		.resumed = { .session = session->key,
-			     .free_bytes = release_free_bytes(session->server),
-			     .slabs = session->slab_count },
+		.resumed = { .session = owner->key,
+			     .free_bytes = grants_free_bytes(owner->grants),
+			     .slabs = owner->slab_count },
 	};
 
 	set_state(session, SESSION_OPEN);
-	control_reply(session->control, &reply);
+	client_reply(owner->client, &reply);
 	release_tell(session);
 }
 
-static void fence_done(struct session *session)
+static void links_fenced(struct link_set *links)
 {
+	struct session *session = container_of(links, struct session, links);
 	struct wire_message reply = {
 		.type = WIRE_FENCED,
 		.cookie = session->fence_cookie,
-		.fenced.lanes_closed = session->fence_lanes,
+		.fenced.lanes_closed = links->fence_closed,
 	};
 
-	session->fencing = false;
 	if (session->state == SESSION_RESUMING)
-		resume_done(session);
+		resumed(session);
 	else
-		control_reply(session->control, &reply);
-}
-
-void session_lane_gone(struct lane *lane)
-{
-	struct session *session = lane->session;
-
-	session_slot_free(session, lane->number);
-	session->lane_count--;
-	if (lane->fenced && session->fencing && --session->fence_left == 0)
-		fence_done(session);
-	session_settle(session);
-}
-
-/* Those that are closing already are waited for too. */
-static void begin_fence(struct session *session, uint32_t cookie)
-{
-	revoke_tokens(session);
-	session->fencing = true;
-	session->fence_cookie = cookie;
-	session->fence_lanes = session->fence_left = session->lane_count;
-	for (uint32_t i = 0; i < SESSION_MAX_LANES; i++) {
-		if (session->slots[i].state == SLOT_JOINED)
-			session->slots[i].lane->fenced = true;
-	}
-	close_lanes(session);
-	if (!session->fence_left)
-		fence_done(session);
+		client_reply(session->owner.client, &reply);
 }
 
 uint32_t session_fence(struct session *session, uint32_t cookie)
 {
-	if (session->fencing)
+	if (session->links.fencing)
 		return WIRE_E_LIMIT;
-	begin_fence(session, cookie);
+	fence(session, cookie);
 	return 0;
+}
+
+/* A session without a control connection takes no link: no FENCE could close
+ * it. */
+static struct link_set *find_links(void *arg, uint64_t key)
+{
+	struct session *session = find(arg, key);
+
+	return session && session->owner.client ? &session->links : NULL;
+}
+
+void sessions_init(struct sessions *sessions, struct links *links,
+		   struct grants *grants, struct ev_loop *loop)
+{
+	*sessions = (struct sessions){ .loop = loop,
+				       .grants = grants,
+				       .links = links };
+	TAILQ_INIT(&sessions->list);
+	links->find = find_links;
+	links->find_arg = sessions;
 }
 
 /* --- slabs --- */
 
 uint32_t session_free_slab(struct session *session, uint32_t number)
 {
-	struct slab *slab =
-		slab_find(&session->server->pool, number, session->key);
+	uint32_t code = held_free(&session->owner, number);
 
-	if (!slab)
-		return WIRE_E_NO_SLAB;
-	list_remove(&slab->owned);
-	session->slab_count--;
-	held_disown(session, slab);
-	release_given_back(session);
-	return 0;
+	if (!code)
+		release_given_back(session);
+	return code;
 }

@@ -2,156 +2,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
-#include "host.h"
 #include "log.h"
-#include "size.h"
-
-#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
-#define MADV_POPULATE_WRITE 23
-#endif
-
-#ifndef MADV_DONTNEED_LOCKED /* Linux 5.18 */
-#define MADV_DONTNEED_LOCKED 24
-#endif
-
-/* At a time: a slab size and this are powers of two. */
-#define POPULATE_BYTES (8ull << 20)
+#include "loops/container.h"
+#include "slab_memory.h"
 
 static void stock_fill_run(struct work *work);
 
-/* --- memory of one slab --- */
-
-/* The range stays locked, where the kernel can do that, so that it is of one
- * piece with its neighbours for ever: a process has 65,530 pieces
- * (vm.max_map_count), and slabs that are locked and unlocked by turns would use
- * them up, two for each slab. */
-static void give_memory_back(struct slab *slab)
-{
-	struct slab_pool *pool = slab->pool;
-
-	if (!pool->hugepages &&
-	    madvise(slab->memory, pool->slab_bytes, MADV_DONTNEED_LOCKED) == 0)
-		return;
-	if (!pool->hugepages)
-		munlock(slab->memory, pool->slab_bytes);
-	/* Failing would leave one session's bytes for the next one. */
-	if (madvise(slab->memory, pool->slab_bytes, MADV_DONTNEED) < 0) {
-		log_error("cannot give slab %u back (%s): zeroing it",
-			  slab->number, strerror(errno));
-		memset(slab->memory, 0, pool->slab_bytes);
-	}
-}
-
-/* MADV_POPULATE_WRITE reports what a plain touch would turn into a signal.
- * mlock(2) populates as well, where the kernel is too old for it. */
-static int populate_part(const struct slab_pool *pool, uint8_t *memory,
-			 uint64_t bytes)
-{
-	bool populated = madvise(memory, bytes, MADV_POPULATE_WRITE) == 0;
-
-	if (!populated && errno != EINVAL)
-		return -errno;
-	if ((!populated || !pool->hugepages) && mlock(memory, bytes) < 0)
-		return -errno;
-	return 0;
-}
-
-/* In parts, with a look at what is left before each: others take memory too,
- * and the kernel does not refuse what is too much, but kills. */
-static int populate(struct slab *slab, struct error *why)
-{
-	struct slab_pool *pool = slab->pool;
-	uint64_t part_bytes = pool->slab_bytes;
-	uint64_t done_bytes = 0;
-	int err = 0;
-
-	if (!pool->hugepages && part_bytes > POPULATE_BYTES)
-		part_bytes = POPULATE_BYTES;
-	/* no part where not all will fit */
-	if (!pool->hugepages && !host_has_memory(pool->slab_bytes, why))
-		return -ENOMEM;
-	while (!err && done_bytes < pool->slab_bytes) {
-		if (done_bytes && !host_has_memory(part_bytes, why)) {
-			err = -ENOMEM;
-			break;
-		}
-		err = populate_part(pool, slab->memory + done_bytes,
-				    part_bytes);
-		if (err)
-			error_set(why, "%s", strerror(-err));
-		done_bytes += part_bytes;
-	}
-	if (err)
-		give_memory_back(slab);
-	return err;
-}
-
-/* One line when memory begins to be refused, and one when it comes again. */
-static void tell_shortage(struct slab_pool *pool, int err,
-			  const struct error *why)
-{
-	bool now_short = err != 0;
-
-	if (pool->short_of_memory == now_short)
-		return;
-	pool->short_of_memory = now_short;
-	if (now_short)
-		log_error("cannot populate a slab of %s: %s; clients are "
-			  "refused until that changes",
-			  size_format(pool->slab_bytes).text, why->text);
-	else
-		log_notice("slabs can be populated again");
-}
-
-static int prepare(struct slab *slab)
-{
-	struct error why;
-	int err = populate(slab, &why);
-
-	tell_shortage(slab->pool, err, &why);
-	return err ? -ENOMEM : 0;
-}
-
 /* --- the pool --- */
-
-/* Aligned to slabs, so that transparent huge pages fit. */
-static int reserve(struct slab_pool *pool, struct error *why)
-{
-	uint64_t bytes = pool->count * pool->slab_bytes;
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	uintptr_t start;
-
-	if (pool->hugepages)
-		flags |= MAP_HUGETLB; /* reserves the huge pages as well */
-	else
-		flags |= MAP_NORESERVE;
-	pool->mapped_bytes = bytes + (pool->hugepages ? 0 : pool->slab_bytes);
-	pool->mapped = mmap(NULL, pool->mapped_bytes, PROT_READ | PROT_WRITE,
-			    flags, -1, 0);
-	if (pool->mapped == MAP_FAILED) {
-		int err = errno;
-
-		error_set(why, "--memory=%s: cannot reserve as much %s: %s",
-			  size_format(bytes).text,
-			  pool->hugepages ? "huge pages" : "address space",
-			  strerror(err));
-		return -err;
-	}
-	start = (uintptr_t)pool->mapped;
-	if (!pool->hugepages)
-		start = (start + pool->slab_bytes - 1) &
-			~(uintptr_t)(pool->slab_bytes - 1);
-	pool->base = (uint8_t *)start;
-	/* Other machines' pages have no place in a core dump. */
-	madvise(pool->base, bytes, MADV_DONTDUMP);
-	if (!pool->hugepages)
-		madvise(pool->base, bytes, MADV_HUGEPAGE);
-	return 0;
-}
 
 int slab_pool_open(struct slab_pool *pool,
 		   const struct slab_pool_config *config,
@@ -172,7 +31,7 @@ int slab_pool_open(struct slab_pool *pool,
 		.preparer = preparer,
 		.fill = { .run = stock_fill_run },
 	};
-	err = reserve(pool, why);
+	err = slab_memory_reserve(pool, why);
 	if (err)
 		return err;
 	pool->slabs = calloc(pool->count, sizeof *pool->slabs);
@@ -180,7 +39,7 @@ int slab_pool_open(struct slab_pool *pool,
 	if (!pool->slabs || !pool->by_label) {
 		error_set(why, "no memory for the table of %u slabs",
 			  pool->count);
-		munmap(pool->mapped, pool->mapped_bytes);
+		slab_memory_unreserve(pool);
 		free(pool->slabs);
 		free(pool->by_label);
 		return -ENOMEM;
@@ -196,7 +55,7 @@ void slab_pool_wind_up(struct slab_pool *pool)
 
 void slab_pool_close(struct slab_pool *pool)
 {
-	munmap(pool->mapped, pool->mapped_bytes);
+	slab_memory_unreserve(pool);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->slabs);
 	free(pool->by_label);
@@ -231,7 +90,6 @@ static struct slab *take_empty(struct slab_pool *pool)
 		slab->memory = pool->base + slab->number * pool->slab_bytes;
 		slab->release.run = release_run;
 		slab->dropped.deliver = dropped_deliver;
-		list_init(&slab->owned);
 	}
 	return slab;
 }
@@ -270,7 +128,7 @@ static int take_fresh(struct slab_pool *pool, struct slab **taken)
 
 	if (!slab)
 		return -ENOSPC;
-	err = prepare(slab);
+	err = slab_memory_populate(slab);
 	if (err) {
 		put_empty(slab);
 		return err;
@@ -285,19 +143,20 @@ int slab_take(struct slab_pool *pool, struct slab **slab)
 	return *slab ? 0 : take_fresh(pool, slab);
 }
 
-/* Somebody may still reach it from outside: nobody else may have it. */
+/* A client may still reach the slab from outside, so no other session gets it.
+ */
 static void keep_for_good(struct slab *slab)
 {
 	struct slab_pool *pool = slab->pool;
 
-	log_error("slab %u stays registered: it is not handed out again",
+	log_error("slab %u stays registered: the slab is not granted again",
 		  slab->number);
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* Work without `done`: the slab is the pool's again as soon as this says so. */
+/* Work without `done`: put_empty makes the slab the pool's again at once. */
 static void release_run(struct work *work)
 {
 	struct slab *slab = container_of(work, struct slab, release);
@@ -309,8 +168,8 @@ static void release_run(struct work *work)
 	}
 	slab->region = NULL;
 	if (atomic_load_explicit(&pool->closing, memory_order_relaxed))
-		return; /* all goes at once, with the process */
-	give_memory_back(slab);
+		return; /* the memory goes with the process */
+	slab_memory_release(slab);
 	put_empty(slab);
 	slab_stock_fill(pool);
 }
@@ -322,8 +181,9 @@ void slab_put_back(struct slab *slab)
 
 /* --- the stock --- */
 
-/* One slab at a time, so that work which somebody waits for gets in between.
- * Where memory is short it is not tried again before something changes. */
+/* One slab at a time, so that work which a client waits for comes in between.
+ * When memory is short, the next attempt waits until a slab is taken or given
+ * back. */
 static void stock_fill_run(struct work *work)
 {
 	struct slab_pool *pool = container_of(work, struct slab_pool, fill);
@@ -368,8 +228,8 @@ static uint32_t owner_of(const struct slab *slab)
 			  OWNER_SHIFT);
 }
 
-/* Clients choose labels and mostly count; sessions that have the same ones must
- * not meet in one chain. */
+/* Clients choose labels, and mostly count up.  The owner is hashed too, so that
+ * equal labels of many sessions do not share a chain. */
 static struct slab **label_chain(struct slab_pool *pool, uint32_t owner,
 				 uint64_t label)
 {
@@ -415,12 +275,12 @@ void slab_own(struct slab *slab, uint32_t owner, uint64_t label)
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
 	pthread_mutex_unlock(&pool->lock);
-	/* release: the zeros are there before anybody can hold it */
+	/* release: the zeros are there before a user can hold the slab */
 	atomic_store_explicit(&slab->hold, (uint64_t)owner << OWNER_SHIFT,
 			      memory_order_release);
 }
 
-/* Queued first: what is counted as free can be had by work queued later. */
+/* Queues first: work that is queued after the count fell can have the slab. */
 static void unowned(struct slab *slab)
 {
 	struct slab_pool *pool = slab->pool;
@@ -446,7 +306,7 @@ bool slab_disown(struct slab *slab)
 	return false;
 }
 
-/* Main loop: the last user has dropped it. */
+/* Main loop: the last user has dropped the slab. */
 static void dropped_deliver(struct mail *mail)
 {
 	struct slab *slab = container_of(mail, struct slab, dropped);

@@ -3,7 +3,7 @@ foreach(name admission filelimit config host conn)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
 foreach(name session resume release turns)
-  rswap_unit_test(memserver_${name} SOURCES session_server.c fake_control.c
+  rswap_unit_test(memserver_${name} SOURCES session_server.c fake_client.c
     LIBRARIES rswap-memserver-core)
 endforeach()
 foreach(name output slab work)
@@ -11,7 +11,7 @@ foreach(name output slab work)
 endforeach()
 # Its verbs are stand-ins, which the linker finds before those of the libraries.
 rswap_unit_test(memserver_rdma CONCURRENT
-  SOURCES fake_control.c mock_verbs.c mock_cm.c
+  SOURCES fake_client.c mock_verbs.c mock_cm.c
   LIBRARIES rswap-memserver-core)
 
 foreach(name daemon hostile outlive stress)

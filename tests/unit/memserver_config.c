@@ -42,7 +42,7 @@ static void defaults(void **state)
 	assert_int_equal(parse("--memory=1G", NULL), CMDLINE_RUN);
 	assert_int_equal(config.memory_bytes, 1ull << 30);
 	assert_int_equal(config.slab_bytes, 2 << 20);
-	assert_int_equal(config.transport, CONFIG_AUTO);
+	assert_null(config.only);
 	assert_int_equal(config.listen_count, 1);
 	assert_string_equal(config.listen[0].host, "127.0.0.1");
 	assert_int_equal(config.listen[0].port, 10909);
@@ -72,7 +72,7 @@ static void everything(void **state)
 	assert_int_equal(config.listen_count, 2);
 	assert_string_equal(config.listen[1].host, "::1");
 	assert_int_equal(config.listen[1].port, 0);
-	assert_int_equal(config.transport, CONFIG_TCP);
+	assert_string_equal(config.only->name, "tcp");
 	assert_true(config.hugepages);
 	assert_int_equal(config.threads, 3);
 	assert_int_equal(config.max_sessions, 7);

@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 #include "filelimit.h"
-#include "session/session.h"
+#include "links/link_set.h"
+#include "links/rdma.h"
 #include "support.h"
 
 static struct config config = { .max_sessions = 256, .threads = 8 };
@@ -49,7 +50,7 @@ static void refuses_what_does_not_fit(void **state)
 	assert_contains(why.text, "LimitNOFILE=");
 	config.max_sessions = 8;
 	assert_true(filelimit_check(&config, &lanes, &why));
-	assert_in_range(lanes, 8 * FILELIMIT_TCP_LANES, 1024);
+	assert_in_range(lanes, 8 * FILELIMIT_TCP_LINKS, 1024);
 	config.max_sessions = 256;
 }
 
@@ -62,9 +63,9 @@ static void counts_what_is_served(void **state)
 	(void)state;
 	allow(1200);
 	assert_false(filelimit_check(&config, &lanes, &why));
-	config.transport = CONFIG_RDMA;
+	config.only = &rdma_link_ops;
 	assert_true(filelimit_check(&config, &lanes, &why));
-	config.transport = CONFIG_AUTO;
+	config.only = NULL;
 }
 
 /* LimitNOFILE of the unit, and the default options. */
@@ -76,7 +77,7 @@ static void the_unit_allows_all(void **state)
 	(void)state;
 	allow(131072);
 	assert_true(filelimit_check(&config, &lanes, &why));
-	assert_true(lanes >= 256 * SESSION_MAX_LANES);
+	assert_true(lanes >= 256 * LINK_SET_MAX);
 }
 
 int main(void)

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "machine/cgroup.h"
-#include "host.h"
 #include "machine/kernfile.h"
+#include "machine/memory.h"
 
 static const char meminfo[] = "MemTotal:       24560012 kB\n"
 			      "MemAvailable:   23000000 kB\n"
@@ -37,7 +37,7 @@ static void never_hands_out_everything(void **state)
 	struct error why;
 
 	(void)state;
-	assert_false(host_has_memory(1ull << 50, &why));
+	assert_false(memory_has(1ull << 50, &why));
 	assert_non_null(strstr(why.text, " available"));
 }
 
@@ -75,7 +75,7 @@ static void finds_its_cgroup(void **state)
 static void knows_its_size(void **state)
 {
 	(void)state;
-	assert_true(host_rss_bytes() > 100 << 10);
+	assert_true(memory_rss_bytes() > 100 << 10);
 }
 
 int main(void)

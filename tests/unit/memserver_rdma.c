@@ -1,6 +1,6 @@
 /* The memory server's RDMA lanes and registered slabs, over mocked verbs: what
  * a client is told when a call fails, and that nothing is left of it. */
-#include "fake_control.h"
+#include "fake_client.h"
 #include "grants/grant.h"
 #include "links/rdma.h"
 #include "mock_verbs.h"
@@ -44,16 +44,16 @@ static void await(const unsigned *counter, unsigned value)
 static int open_listener(struct error *why)
 {
 	struct net_addr addr = { .length = sizeof(struct sockaddr_in) };
-	uint16_t port = 0;
+	struct link_offer offer = { .transports = 0 };
 	int rc;
 
 	addr.storage.ss_family = AF_INET;
-	server.rdma = lane_rdma_open(&server, why);
-	if (!server.rdma)
-		return -ENODEV;
-	rc = lane_rdma_listen(server.rdma, &addr, &port, why);
+	rc = rdma_link_ops.open(&server.links, why);
+	if (rc)
+		return rc;
+	rc = rdma_link_ops.listen(&server.links, &addr, &offer, why);
 	if (!rc)
-		assert_int_equal(port, MOCK_PORT);
+		assert_int_equal(offer.rdma_port, MOCK_PORT);
 	return rc;
 }
 
@@ -67,8 +67,8 @@ static void open_session(void)
 	const struct net_text peer = { "peer" };
 	uint32_t code = 0;
 
-	session = session_open(&server, some_control(), "test", &peer, &open,
-			       &code);
+	session = session_open(&server.sessions, some_client(), "test", &peer,
+			       &open, &code);
 	assert_non_null(session);
 }
 
@@ -84,14 +84,13 @@ static int start(void **state)
 	config = (struct config){ .max_sessions = 3 };
 	memset(&server, 0, sizeof server);
 	server.config = &config;
-	list_init(&server.sessions);
-	list_init(&server.controls);
-	handout_init(&server);
 	server.loop = ev_loop_new(EVFLAG_AUTO);
 	mailbox_open(&server.box, server.loop);
 	replies = 0;
-	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why) ||
-	    workq_start(&server.preparer, "preparer", &server.box, &why) ||
+	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why))
+		return -1;
+	server_connect_parts(&server);
+	if (workq_start(&server.preparer, "preparer", &server.box, &why) ||
 	    workq_start(&server.teardown, "teardown", &server.box, &why) ||
 	    open_listener(&why))
 		return -1;
@@ -102,7 +101,7 @@ static int start(void **state)
 static void end_session(void)
 {
 	session_end(session, "test");
-	await(&server.session_count, 0);
+	await(&server.sessions.count, 0);
 }
 
 /* Everything ends well, whatever the test did. */
@@ -113,7 +112,7 @@ static int stop(void **state)
 	workq_stop(&server.teardown);
 	workq_stop(&server.preparer);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
-	lane_rdma_close(server.rdma);
+	rdma_link_ops.close(&server.links);
 	slab_pool_close(&server.pool);
 	mailbox_close(&server.box);
 	ev_loop_destroy(server.loop);
@@ -129,7 +128,7 @@ static void request_lane(void)
 	char join[WIRE_MESSAGE_MAX];
 	struct wire_token token;
 
-	assert_int_equal(session_token(session, &token), 0);
+	assert_int_equal(link_set_token(&session->links, &token), 0);
 	m.join = (struct wire_join){ .session = token.session,
 				     .lane = token.lane };
 	memcpy(m.join.token, token.token, sizeof m.join.token);
@@ -148,8 +147,8 @@ static unsigned slots_taken(void)
 {
 	unsigned n = 0;
 
-	for (int i = 0; i < SESSION_MAX_LANES; i++)
-		n += session->slots[i].state != SLOT_FREE;
+	for (int i = 0; i < LINK_SET_MAX; i++)
+		n += session->links.slots[i].state != SLOT_FREE;
 	return n;
 }
 
@@ -157,7 +156,7 @@ static unsigned slots_taken(void)
  * are as many as before. */
 static void assert_refused(uint32_t code, const char *told)
 {
-	unsigned before = mock.rejects, lanes = session->lane_count;
+	unsigned before = mock.rejects, lanes = session->links.count;
 	struct wire_message m;
 	struct wire_header h;
 
@@ -170,7 +169,7 @@ static void assert_refused(uint32_t code, const char *told)
 	assert_int_equal(m.type, WIRE_ERROR);
 	assert_int_equal(m.error.code, code);
 	assert_contains(m.error.text, told);
-	assert_int_equal(session->lane_count, lanes);
+	assert_int_equal(session->links.count, lanes);
 	assert_int_equal(slots_taken(), lanes);
 	assert_int_equal(mock.ids, 1 + lanes); /* 1: the listener */
 	assert_int_equal(mock.qps, lanes);
@@ -180,7 +179,7 @@ static void ask_for_slab(void)
 {
 	unsigned before = replies;
 
-	handout_slab(session, 3, labels++);
+	grant_slab(&session->owner, 3, labels++);
 	await(&replies, before + 1);
 	assert_int_equal(last_reply.cookie, 3);
 }
@@ -223,7 +222,7 @@ static void lanes_share_a_domain_and_slabs_are_registered(void **state)
 						 IBV_ACCESS_REMOTE_READ |
 						 IBV_ACCESS_REMOTE_WRITE);
 	mock_hang_up();
-	await(&session->lane_count, 1);
+	await(&session->links.count, 1);
 }
 
 static void a_lane_on_another_device_is_refused(void **state)
@@ -249,7 +248,7 @@ static void assert_join_fails(const char *call, int error, bool later)
 		mock.fail = NULL;
 		join_lane();
 	}
-	assert_int_equal(server.errors, later ? 4 : 2);
+	assert_int_equal(server.links.errors, later ? 4 : 2);
 	assert_slab();
 }
 
@@ -299,7 +298,7 @@ static void ibv_reg_mr__EPERM(void **state)
 	fail_call("ibv_reg_mr", EPERM);
 	assert_no_slab(WIRE_E_INTERNAL);
 	assert_no_slab(WIRE_E_INTERNAL);
-	assert_int_equal(session->grants, 0);
+	assert_int_equal(session->owner.granted, 0);
 	mock.fail = NULL;
 	/* None has gone: all can be had. */
 	for (int i = 0; i < SLABS; i++)
@@ -323,30 +322,30 @@ static void ibv_reg_mr__ENOMEM(void **state)
 static void ibv_reg_mr__ENOMEM_for_a_spare(void **state)
 {
 	(void)state;
-	config.stock = 1;
+	server.grants.keep_spares = 1;
 	fail_call("ibv_reg_mr", ENOMEM);
 	join_lane();
-	assert_true(session->spare_coming);
-	await(&session->grants, 0);
-	assert_null(session->spare);
-	assert_false(session->spare_coming);
+	assert_true(session->owner.spare_coming);
+	await(&session->owner.granted, 0);
+	assert_null(session->owner.spare);
+	assert_false(session->owner.spare_coming);
 	assert_int_equal(replies, 0);
 	mock.fail = NULL;
 	/* The next one comes behind a slab that is asked for. */
 	assert_slab();
-	await(&session->grants, 0);
-	assert_non_null(session->spare);
+	await(&session->owner.granted, 0);
+	assert_non_null(session->owner.spare);
 	for (int i = 1; i < SLABS; i++)
 		assert_slab();
 }
 
 static void get_spare(void)
 {
-	config.stock = 1;
-	handout_spare(session);
-	await(&session->grants, 0);
-	assert_non_null(session->spare);
-	assert_true(ev_is_active(&session->spare_limit));
+	server.grants.keep_spares = 1;
+	grant_spare(&session->owner);
+	await(&session->owner.granted, 0);
+	assert_non_null(session->owner.spare);
+	assert_true(ev_is_active(&session->owner.spare_limit));
 }
 
 /* It is not kept for a session that does not come for it, or cannot. */
@@ -355,21 +354,21 @@ static void a_spare_has_an_end(void **state)
 	(void)state;
 	join_lane();
 	get_spare();
-	ev_feed_event(server.loop, &session->spare_limit, EV_TIMER);
+	ev_feed_event(server.loop, &session->owner.spare_limit, EV_TIMER);
 	ev_run(server.loop, EVRUN_NOWAIT);
-	assert_null(session->spare);
-	assert_false(ev_is_active(&session->spare_limit));
-	assert_false(session->spare_coming);
+	assert_null(session->owner.spare);
+	assert_false(ev_is_active(&session->owner.spare_limit));
+	assert_false(session->owner.spare_coming);
 	/* the next one comes with the next slab */
 	get_spare();
 	assert_slab();
-	await(&session->grants, 0);
-	assert_non_null(session->spare);
-	config.grace_s = 60;
+	await(&session->owner.granted, 0);
+	assert_non_null(session->owner.spare);
+	server.sessions.grace_s = 60;
 	session_lost(session, "test");
-	assert_null(session->spare);
-	handout_spare(session);
-	assert_false(session->spare_coming);
+	assert_null(session->owner.spare);
+	grant_spare(&session->owner);
+	assert_false(session->owner.spare_coming);
 }
 
 static void a_session_may_end_while_registering_fails(void **state)
@@ -377,7 +376,7 @@ static void a_session_may_end_while_registering_fails(void **state)
 	(void)state;
 	join_lane();
 	fail_call("ibv_reg_mr", EPERM);
-	handout_slab(session, 3, labels++);
+	grant_slab(&session->owner, 3, labels++);
 	end_session();
 	assert_int_equal(replies, 0);
 	mock.fail = NULL;
@@ -424,7 +423,7 @@ static void ibv_destroy_qp__EBUSY(void **state)
 	assert_int_equal(session_fence(session, 9), 0);
 	await_destroys(3);
 	assert_int_equal(replies, 0);
-	assert_int_equal(session->lane_count, 1);
+	assert_int_equal(session->links.count, 1);
 	assert_int_equal(mock.qps, 1);
 	/* the third has ended before this is looked at */
 	workq_stop(&server.teardown);
@@ -448,7 +447,7 @@ static void ibv_destroy_qp__EBUSY_of_a_refused_lane(void **state)
 	request_lane();
 	await_destroys(3);
 	assert_int_equal(mock.qps, 1);
-	assert_int_equal(session->lane_count, 1);
+	assert_int_equal(session->links.count, 1);
 	assert_int_equal(session_fence(session, 9), 0);
 	assert_int_equal(replies, 0);
 	workq_stop(&server.teardown);
@@ -479,15 +478,17 @@ static void many_events_are_not_one_turn(void **state)
 
 static void assert_listening_fails(const char *call, int error)
 {
-	struct lane_rdma *good = server.rdma;
+	struct rdma_events *good = server.links.rdma;
 	struct error why = { "" };
 
+	server.links.rdma = NULL;
 	fail_call(call, error);
 	assert_true(open_listener(&why) < 0);
 	assert_contains(why.text, strerror(error));
 	mock.fail = NULL;
-	lane_rdma_close(server.rdma);
-	server.rdma = good;
+	if (server.links.rdma)
+		rdma_link_ops.close(&server.links);
+	server.links.rdma = good;
 }
 
 #define FAILING_LISTENER(call, error)                                          \

@@ -29,7 +29,7 @@ static int setup(void **state)
 	strcpy(psi_path, "/tmp/rswap-psi.XXXXXX");
 	fd = mkstemp(psi_path);
 	close(fd);
-	config.grace_s = 60;
+	server.sessions.grace_s = 60;
 	config.reclaim_percent = 10;
 	config.psi_path = psi_path;
 	return fd < 0;
@@ -47,15 +47,14 @@ static void alloc(struct session *session, uint64_t first, unsigned n)
 	unsigned before = replies;
 
 	for (unsigned i = 0; i < n; i++)
-		handout_slab(session, i, first + i);
+		grant_slab(&session->owner, i, first + i);
 	await_replies(before + n);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
 }
 
 static void free_one(struct session *session)
 {
-	struct slab *slab =
-		container_of(session->slabs.next, struct slab, owned);
+	struct slab *slab = TAILQ_FIRST(&session->owner.slabs);
 
 	assert_int_equal(session_free_slab(session, slab->number), 0);
 }
@@ -70,7 +69,7 @@ static void assert_asked(uint32_t slabs, uint32_t error)
 
 static void assert_refused(struct session *session, uint64_t label)
 {
-	handout_slab(session, 9, label);
+	grant_slab(&session->owner, 9, label);
 	assert_int_equal(last_reply.type, WIRE_ERROR);
 	assert_int_equal(last_reply.cookie, 9);
 	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
@@ -86,29 +85,29 @@ static void a_drain_asks_all_for_all(void **state)
 	(void)state;
 	alloc(session, 0, 3);
 	replies = 0;
-	assert_int_equal(release_free_bytes(&server), 17 * SLAB);
-	assert_string_equal(release_state_name(&server), "serving");
-	release_drain(&server, RELEASE_DRAINING);
+	assert_int_equal(grants_free_bytes(&server.grants), 17 * SLAB);
+	assert_string_equal(release_state_name(&server.sessions), "serving");
+	release_drain(&server.sessions, RELEASE_DRAINING);
 	assert_int_equal(replies, 2);
 	assert_asked(WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
 	assert_int_equal(session->release_slabs, WIRE_RELEASE_ALL);
 	assert_int_equal(other->release_slabs, WIRE_RELEASE_ALL);
-	assert_int_equal(release_free_bytes(&server), 0);
-	assert_string_equal(release_state_name(&server), "draining");
-	assert_int_equal(release_held(&server).slabs, 3);
-	assert_int_equal(release_held(&server).sessions, 1);
+	assert_int_equal(grants_free_bytes(&server.grants), 0);
+	assert_string_equal(release_state_name(&server.sessions), "draining");
+	assert_int_equal(release_held(&server.sessions).slabs, 3);
+	assert_int_equal(release_held(&server.sessions).sessions, 1);
 
 	assert_refused(session, 99);
 	/* but what it was given before it may ask for again */
-	handout_slab(session, 10, 2);
+	grant_slab(&session->owner, 10, 2);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
 	assert_int_equal(last_reply.slab.free_bytes, 0);
 
 	for (int i = 0; i < 3; i++)
 		free_one(session);
 	assert_int_equal(session->release_slabs, WIRE_RELEASE_ALL);
-	assert_int_equal(release_held(&server).sessions, 0);
-	release_drain(&server, RELEASE_SERVING);
+	assert_int_equal(release_held(&server.sessions).sessions, 0);
+	release_drain(&server.sessions, RELEASE_SERVING);
 	assert_asked(0, WIRE_RELEASE_DRAIN);
 	assert_int_equal(session->release_slabs, 0);
 	alloc(session, 0, 1);
@@ -117,7 +116,7 @@ static void a_drain_asks_all_for_all(void **state)
 static void who_comes_later_is_asked_too(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
-	struct wire_resume how = { .session = session->key };
+	struct wire_resume how = { .session = session->owner.key };
 	struct net_text peer = { "peer" };
 
 	(void)state;
@@ -125,12 +124,12 @@ static void who_comes_later_is_asked_too(void **state)
 	alloc(session, 0, 2);
 	session_lost(session, "test");
 	replies = 0;
-	release_drain(&server, RELEASE_DRAINING);
+	release_drain(&server.sessions, RELEASE_DRAINING);
 	assert_int_equal(replies, 0);
-	assert_int_equal(release_held(&server).slabs, 2);
-	assert_int_equal(release_held(&server).away, 1);
-	assert_non_null(
-		session_resume(&server, some_control(), &peer, &how, 1));
+	assert_int_equal(release_held(&server.sessions).slabs, 2);
+	assert_int_equal(release_held(&server.sessions).away, 1);
+	assert_non_null(session_resume(&server.sessions, some_client(), &peer,
+				       &how, 1));
 	/* RESUMED, and behind it */
 	assert_int_equal(replies, 2);
 	assert_asked(WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
@@ -145,15 +144,15 @@ static void what_was_on_its_way_is_refused(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 
 	(void)state;
-	handout_slab(session, 9, 1);
-	assert_int_equal(release_held(&server).sessions, 1);
-	release_drain(&server, RELEASE_DRAINING);
+	grant_slab(&session->owner, 9, 1);
+	assert_int_equal(release_held(&server.sessions).sessions, 1);
+	release_drain(&server.sessions, RELEASE_DRAINING);
 	await_replies(2);
 	assert_int_equal(last_reply.type, WIRE_ERROR);
 	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
-	assert_int_equal(session->slab_count, 0);
+	assert_int_equal(session->owner.slab_count, 0);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
-	assert_int_equal(release_held(&server).sessions, 0);
+	assert_int_equal(release_held(&server.sessions).sessions, 0);
 }
 
 /* --- memory pressure --- */
@@ -219,8 +218,8 @@ static void shares_out_by_what_each_holds(void **state)
 	assert_int_equal(last_reply.release.error, WIRE_RELEASE_PRESSURE);
 	assert_int_equal(replies, 2);
 	assert_refused(large, 99);
-	assert_int_equal(release_free_bytes(&server), 0);
-	assert_string_equal(release_state_name(&server), "reclaiming");
+	assert_int_equal(grants_free_bytes(&server.grants), 0);
+	assert_string_equal(release_state_name(&server.sessions), "reclaiming");
 	free_one(large);
 	assert_int_equal(large->release_slabs, 1);
 	free_one(large);
@@ -272,7 +271,7 @@ static void a_drain_comes_first(void **state)
 
 	(void)state;
 	alloc(session, 0, 8);
-	release_drain(&server, RELEASE_DRAINING);
+	release_drain(&server.sessions, RELEASE_DRAINING);
 	set_pressure("99.00");
 	pressure_look(&server, 1);
 	assert_int_equal(session->release_slabs, WIRE_RELEASE_ALL);
@@ -280,7 +279,7 @@ static void a_drain_comes_first(void **state)
 	pressure_look(&server, 2);
 	assert_int_equal(session->release_slabs, WIRE_RELEASE_ALL);
 	assert_refused(session, 99);
-	release_drain(&server, RELEASE_SERVING);
+	release_drain(&server.sessions, RELEASE_SERVING);
 	assert_int_equal(session->release_slabs, 0);
 }
 

@@ -17,13 +17,13 @@ static int setup(void **state)
 {
 	int rc = server_setup(state);
 
-	config.grace_s = 60;
+	server.sessions.grace_s = 60;
 	return rc;
 }
 
 static struct wire_resume resume_of(const struct session *session)
 {
-	struct wire_resume resume = { .session = session->key };
+	struct wire_resume resume = { .session = session->owner.key };
 
 	memcpy(resume.token, session->token, sizeof resume.token);
 	return resume;
@@ -31,7 +31,8 @@ static struct wire_resume resume_of(const struct session *session)
 
 static struct session *resume(const struct wire_resume *how, uint32_t cookie)
 {
-	return session_resume(&server, some_control(), &elsewhere, how, cookie);
+	return session_resume(&server.sessions, some_client(), &elsewhere, how,
+			      cookie);
 }
 
 /* Loses the connection of SESSION and resumes it; it has no lanes. */
@@ -50,7 +51,7 @@ static uint32_t alloc(struct session *session, uint64_t label)
 {
 	unsigned before = replies;
 
-	handout_slab(session, before + 100, label);
+	grant_slab(&session->owner, before + 100, label);
 	await_replies(before + 1);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
 	assert_int_equal(last_reply.cookie, before + 100);
@@ -63,7 +64,7 @@ static void keeps_its_slabs(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_resume how = resume_of(session);
 	struct wire_join unused = join_of(session);
-	struct lane lane;
+	struct link lane;
 
 	(void)state;
 	join_lane(session, &lane);
@@ -72,15 +73,15 @@ static void keeps_its_slabs(void **state)
 	session_lost(session, "test");
 	assert_int_equal(session->state, SESSION_DISCONNECTED);
 	assert_int_equal(closed, 1);
-	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
-	session_lane_gone(&lane);
-	assert_int_equal(server.session_count, 1);
+	assert_null(link_admit(&server.links, &unused, NULL));
+	link_gone(&lane);
+	assert_int_equal(server.sessions.count, 1);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
 
 	assert_ptr_equal(resume(&how, 5), session);
 	assert_int_equal(last_reply.type, WIRE_RESUMED);
 	assert_int_equal(last_reply.cookie, 5);
-	assert_int_equal(last_reply.resumed.session, session->key);
+	assert_int_equal(last_reply.resumed.session, session->owner.key);
 	assert_int_equal(last_reply.resumed.slabs, 2);
 	assert_int_equal(last_reply.resumed.free_bytes, 2 * SLAB);
 	assert_int_equal(session->state, SESSION_OPEN);
@@ -88,7 +89,7 @@ static void keeps_its_slabs(void **state)
 	assert_false(ev_is_active(&session->grace));
 	assert_int_equal(abandoned, 0);
 	join_lane(session, &lane);
-	session_lane_gone(&lane);
+	link_gone(&lane);
 	session_end(session, "test");
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 }
@@ -107,11 +108,11 @@ static void strangers_resume_nothing(void **state)
 		assert_null(resume(&how, 1));
 		how.token[i] ^= 1;
 	}
-	how.session = other->key;
+	how.session = other->owner.key;
 	assert_null(resume(&how, 1));
 	how.session = 99;
 	assert_null(resume(&how, 1));
-	how.session = session->key + (UINT64_C(1) << 32);
+	how.session = session->owner.key + (UINT64_C(1) << 32);
 	assert_null(resume(&how, 1));
 	assert_int_equal(replies, 0);
 	assert_int_equal(abandoned, 0);
@@ -128,21 +129,21 @@ static void takes_over_and_waits_for_the_lanes(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_resume how = resume_of(session);
 	struct wire_join unused = join_of(session);
-	struct lane lanes[2];
+	struct link lanes[2];
 
 	(void)state;
 	join_lane(session, &lanes[0]);
 	join_lane(session, &lanes[1]);
 	/* of a FENCE that the old connection asked for nobody will hear */
 	assert_int_equal(session_fence(session, 1), 0);
-	session_lane_gone(&lanes[1]);
+	link_gone(&lanes[1]);
 	assert_ptr_equal(resume(&how, 2), session);
 	assert_int_equal(abandoned, 1);
 	assert_int_equal(closed, 2);
 	assert_int_equal(session->state, SESSION_RESUMING);
-	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
+	assert_null(link_admit(&server.links, &unused, NULL));
 	assert_int_equal(replies, 0);
-	session_lane_gone(&lanes[0]);
+	link_gone(&lanes[0]);
 	assert_int_equal(replies, 1);
 	assert_int_equal(last_reply.type, WIRE_RESUMED);
 	assert_int_equal(last_reply.cookie, 2);
@@ -153,14 +154,14 @@ static void is_lost_again_while_it_resumes(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_resume how = resume_of(session);
-	struct lane lane;
+	struct link lane;
 
 	(void)state;
 	join_lane(session, &lane);
 	session_lost(session, "test");
 	assert_ptr_equal(resume(&how, 1), session);
 	session_lost(session, "test");
-	session_lane_gone(&lane);
+	link_gone(&lane);
 	assert_int_equal(replies, 0);
 	assert_int_equal(session->state, SESSION_DISCONNECTED);
 	assert_ptr_equal(resume(&how, 2), session);
@@ -175,10 +176,10 @@ static void is_given_up_when_the_time_is_over(void **state)
 	struct wire_resume how = resume_of(session);
 
 	(void)state;
-	config.grace_s = 1;
+	server.sessions.grace_s = 1;
 	alloc(session, 1);
 	session_lost(session, "test");
-	while (server.session_count)
+	while (server.sessions.count)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 	assert_null(resume(&how, 1));
@@ -189,19 +190,19 @@ static void ends_at_once_where_nothing_is_to_be_kept(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 
 	(void)state;
-	config.grace_s = 0;
+	server.sessions.grace_s = 0;
 	session_lost(session, "test");
-	assert_int_equal(server.session_count, 0);
-	config.grace_s = 60;
+	assert_int_equal(server.sessions.count, 0);
+	server.sessions.grace_s = 60;
 	session = open_session(WIRE_TRANSPORT_TCP);
 	session_lost(session, "test");
-	assert_int_equal(server.session_count, 1);
-	session_end_disconnected(&server, "test");
-	assert_int_equal(server.session_count, 0);
-	server.stopping = true;
+	assert_int_equal(server.sessions.count, 1);
+	session_end_disconnected(&server.sessions, "test");
+	assert_int_equal(server.sessions.count, 0);
+	server.sessions.stopping = true;
 	session = open_session(WIRE_TRANSPORT_TCP);
 	session_lost(session, "test");
-	assert_int_equal(server.session_count, 0);
+	assert_int_equal(server.sessions.count, 0);
 }
 
 static void a_label_has_one_slab(void **state)
@@ -214,17 +215,17 @@ static void a_label_has_one_slab(void **state)
 	assert_int_equal(alloc(session, 5), slab);
 	assert_int_not_equal(alloc(other, 5), slab);
 	assert_int_not_equal(alloc(session, 6), slab);
-	assert_int_equal(session->slab_count, 2);
+	assert_int_equal(session->owner.slab_count, 2);
 	assert_int_equal(session_free_slab(session, slab), 0);
 	assert_int_equal(session_free_slab(session, slab), WIRE_E_NO_SLAB);
 	alloc(session, 5);
-	assert_int_equal(session->slab_count, 2);
+	assert_int_equal(session->owner.slab_count, 2);
 	/* asked for twice before the first answer */
-	handout_slab(session, 1, 7);
-	handout_slab(session, 2, 7);
+	grant_slab(&session->owner, 1, 7);
+	grant_slab(&session->owner, 2, 7);
 	await_replies(replies + 2);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
-	assert_int_equal(session->slab_count, 3);
+	assert_int_equal(session->owner.slab_count, 3);
 	session_end(session, "test");
 	session_end(other, "test");
 }
@@ -242,7 +243,7 @@ static void a_label_has_one_of_the_stock(void **state)
 		usleep(1000);
 	assert_int_equal(alloc(session, 5), slab);
 	assert_int_equal(slab_pool_figures(&server.pool).stock, 1);
-	assert_int_equal(session->slab_count, 1);
+	assert_int_equal(session->owner.slab_count, 1);
 	session_end(session, "test");
 }
 
@@ -254,30 +255,30 @@ static void an_answer_on_its_way_is_asked_for_again(void **state)
 	uint32_t slab;
 
 	(void)state;
-	handout_slab(session, 1, 5);
-	assert_int_equal(session->grants, 1);
+	grant_slab(&session->owner, 1, 5);
+	assert_int_equal(session->owner.granted, 1);
 	reconnect(session);
-	while (session->grants)
+	while (session->owner.granted)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(replies, 1);
-	assert_int_equal(session->slab_count, 1);
+	assert_int_equal(session->owner.slab_count, 1);
 	slab = alloc(session, 5);
 	reconnect(session);
 	assert_int_equal(last_reply.resumed.slabs, 1);
 	assert_int_equal(alloc(session, 5), slab);
 	/* and where the second question comes before the first one's end */
-	handout_slab(session, 1, 6);
+	grant_slab(&session->owner, 1, 6);
 	reconnect(session);
 	alloc(session, 6);
-	assert_int_equal(session->grants, 0);
-	assert_int_equal(session->slab_count, 2);
+	assert_int_equal(session->owner.granted, 0);
+	assert_int_equal(session->owner.slab_count, 2);
 	/* nor does a refusal reach the wrong one */
 	alloc(session, 7);
 	alloc(session, 8);
-	handout_slab(session, 1, 9);
+	grant_slab(&session->owner, 1, 9);
 	reconnect(session);
 	slab = replies;
-	while (session->grants)
+	while (session->owner.granted)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(replies, slab);
 	session_end(session, "test");

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "grants/grant.h"
+#include "links/rdma.h"
 #include "session_server.h"
 
 /* --- the tests --- */
@@ -22,22 +23,22 @@ static void tokens_join_once(void **state)
 	(void)state;
 	assert_string_equal(session->name, "n a_m");
 	other.token[15] ^= 1;
-	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	assert_null(link_admit(&server.links, &other, NULL));
 	other = join;
 	other.lane++;
-	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
-	other.lane = SESSION_MAX_LANES;
-	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
+	assert_null(link_admit(&server.links, &other, NULL));
+	other.lane = LINK_SET_MAX;
+	assert_null(link_admit(&server.links, &other, NULL));
 	other = join;
 	other.session++;
-	assert_null(session_admit(&server, &other, WIRE_TRANSPORT_TCP));
-	assert_null(session_admit(&server, &join, WIRE_TRANSPORT_RDMA));
-	assert_ptr_equal(session_admit(&server, &join, WIRE_TRANSPORT_TCP),
-			 session);
-	assert_null(session_admit(&server, &join, WIRE_TRANSPORT_TCP));
-	session_slot_free(session, join.lane);
+	assert_null(link_admit(&server.links, &other, NULL));
+	assert_null(link_admit(&server.links, &join, &rdma_link_ops));
+	assert_ptr_equal(link_admit(&server.links, &join, NULL),
+			 &session->links);
+	assert_null(link_admit(&server.links, &join, NULL));
+	link_slot_free(&session->links, join.lane);
 	session_end(session, "test");
-	assert_int_equal(server.session_count, 0);
+	assert_int_equal(server.sessions.count, 0);
 }
 
 static void lanes_and_sessions_are_limited(void **state)
@@ -52,27 +53,28 @@ static void lanes_and_sessions_are_limited(void **state)
 	/* as many as OPEN asked for */
 	for (int i = 0; i < 4; i++)
 		join_of(sessions[0]);
-	assert_int_equal(session_token(sessions[0], &token), WIRE_E_LIMIT);
+	assert_int_equal(link_set_token(&sessions[0]->links, &token),
+			 WIRE_E_LIMIT);
 	for (int i = 0; i < 3; i++)
 		session_end(sessions[i], "test");
 	/* those of all sessions together have to have a descriptor each */
-	assert_int_equal(server.lanes_left, 20);
-	server.lanes_left = 11;
+	assert_int_equal(server.sessions.files_left, 20);
+	server.sessions.files_left = 11;
 	for (int i = 0; i < 2; i++)
 		assert_non_null(sessions[i] = open_session(WIRE_TRANSPORT_TCP));
 	assert_null(open_session(WIRE_TRANSPORT_TCP));
 	assert_non_null(sessions[2] = open_session(WIRE_TRANSPORT_RDMA));
 	for (int i = 0; i < 3; i++)
 		session_end(sessions[i], "test");
-	assert_int_equal(server.lanes_left, 11);
+	assert_int_equal(server.sessions.files_left, 11);
 }
 
 static void fence_waits_for_every_lane(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_join unused = join_of(session);
-	struct lane lanes[3];
-	struct lane later;
+	struct link lanes[3];
+	struct link later;
 
 	(void)state;
 	closed = 0;
@@ -81,15 +83,15 @@ static void fence_waits_for_every_lane(void **state)
 	assert_int_equal(session_fence(session, 42), 0);
 	assert_int_equal(closed, 3);
 	assert_int_equal(session_fence(session, 43), WIRE_E_LIMIT);
-	assert_null(session_admit(&server, &unused, WIRE_TRANSPORT_TCP));
+	assert_null(link_admit(&server.links, &unused, NULL));
 	/* a lane of the time after the fence is none of its business */
 	join_lane(session, &later);
-	session_lane_gone(&lanes[1]);
-	session_lane_close(&later);
-	session_lane_gone(&later);
-	session_lane_gone(&lanes[0]);
+	link_gone(&lanes[1]);
+	link_close(&later);
+	link_gone(&later);
+	link_gone(&lanes[0]);
 	assert_int_equal(replies, 0);
-	session_lane_gone(&lanes[2]);
+	link_gone(&lanes[2]);
 	assert_int_equal(replies, 1);
 	assert_int_equal(last_reply.type, WIRE_FENCED);
 	assert_int_equal(last_reply.cookie, 42);
@@ -103,20 +105,20 @@ static void fence_waits_for_every_lane(void **state)
 static void keeps_slabs_until_lanes_are_gone(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
-	struct lane lane;
+	struct link lane;
 
 	(void)state;
 	closed = 0;
 	join_lane(session, &lane);
-	handout_slab(session, 1, 0);
-	handout_slab(session, 2, 1);
+	grant_slab(&session->owner, 1, 0);
+	grant_slab(&session->owner, 2, 1);
 	await_replies(2);
 	session_end(session, "test");
 	assert_int_equal(closed, 1);
-	assert_int_equal(server.session_count, 1);
+	assert_int_equal(server.sessions.count, 1);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
-	session_lane_gone(&lane);
-	assert_int_equal(server.session_count, 0);
+	link_gone(&lane);
+	assert_int_equal(server.sessions.count, 0);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 }
 
@@ -125,10 +127,10 @@ static void ends_while_a_slab_is_on_its_way(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 
 	(void)state;
-	handout_slab(session, 1, 0);
+	grant_slab(&session->owner, 1, 0);
 	session_end(session, "test");
-	assert_int_equal(server.session_count, 1);
-	while (server.session_count)
+	assert_int_equal(server.sessions.count, 1);
+	while (server.sessions.count)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(replies, 0);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
@@ -141,7 +143,7 @@ static void frees_only_its_own(void **state)
 	uint32_t number;
 
 	(void)state;
-	handout_slab(mine, 9, 77);
+	grant_slab(&mine->owner, 9, 77);
 	await_replies(1);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
 	assert_int_equal(last_reply.cookie, 9);
@@ -164,20 +166,20 @@ static void counts_what_is_held_after_free(void **state)
 	uint32_t number;
 
 	(void)state;
-	handout_slab(session, 1, 0);
+	grant_slab(&session->owner, 1, 0);
 	await_replies(1);
 	number = last_reply.slab.slab;
-	assert_non_null(slab_hold(&server.pool, number, session->key));
+	assert_non_null(slab_hold(&server.pool, number, session->owner.key));
 	assert_int_equal(session_free_slab(session, number), 0);
-	assert_int_equal(session->slab_count, 0);
-	assert_int_equal(session->held_count, 1);
-	assert_true(ev_is_active(&session->held_timer));
+	assert_int_equal(session->owner.slab_count, 0);
+	assert_int_equal(session->owner.held_count, 1);
+	assert_true(ev_is_active(&session->owner.held_timer));
 	assert_int_equal(slab_pool_figures(&server.pool).used, 1);
 	/* the session is there as long as what is counted to it */
 	session_end(session, "test");
-	assert_int_equal(server.session_count, 1);
+	assert_int_equal(server.sessions.count, 1);
 	slab_drop(&server.pool.slabs[number]);
-	while (server.session_count)
+	while (server.sessions.count)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 }
@@ -188,11 +190,11 @@ static void refuses_what_it_has_not(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 5; i++)
-		handout_slab(session, i, i);
+		grant_slab(&session->owner, i, i);
 	await_replies(5);
 	assert_int_equal(last_reply.type, WIRE_ERROR);
 	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
-	assert_int_equal(session->slab_count, 4);
+	assert_int_equal(session->owner.slab_count, 4);
 	session_end(session, "test");
 }
 
@@ -201,7 +203,7 @@ static void rdma_needs_a_lane_before_a_slab(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_RDMA);
 
 	(void)state;
-	handout_slab(session, 1, 0);
+	grant_slab(&session->owner, 1, 0);
 	assert_int_equal(replies, 1);
 	assert_int_equal(last_reply.error.code, WIRE_E_PROTOCOL);
 	session_end(session, "test");
@@ -214,13 +216,14 @@ static void takes_a_spare_back(void **state)
 	struct session *poor = open_session(WIRE_TRANSPORT_TCP);
 
 	(void)state;
-	assert_int_equal(slab_take(&server.pool, &rich->spare), 0);
+	assert_int_equal(slab_take(&server.pool, &rich->owner.spare), 0);
+	TAILQ_INSERT_TAIL(&server.grants.spares, &rich->owner, spare_entry);
 	for (unsigned i = 1; i <= 4; i++)
-		handout_slab(poor, i, i);
+		grant_slab(&poor->owner, i, i);
 	await_replies(4);
 	assert_int_equal(last_reply.type, WIRE_SLAB);
-	assert_null(rich->spare);
-	assert_int_equal(poor->slab_count, 4);
+	assert_null(rich->owner.spare);
+	assert_int_equal(poor->owner.slab_count, 4);
 	session_end(rich, "test");
 	session_end(poor, "test");
 }

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "clock.h"
+#include "loops/container.h"
 #include "slabs/slab.h"
 
 #define SLAB  (1ull << 20)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "grants/grant.h"
+#include "grants/held.h"
 #include "session/release.h"
 #include "session_server.h"
 
@@ -27,7 +28,7 @@ static int setup_small(void **state)
 static int teardown(void **state)
 {
 	end_all_sessions();
-	while (server.session_count)
+	while (server.sessions.count)
 		ev_run(server.loop, EVRUN_ONCE);
 	return server_teardown(state);
 }
@@ -35,25 +36,24 @@ static int teardown(void **state)
 static void ask(struct session *session, uint64_t first, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		handout_slab(session, (uint32_t)(first + i), first + i);
+		grant_slab(&session->owner, (uint32_t)(first + i), first + i);
 }
 
 static void await_slabs(const struct session *session, uint32_t n)
 {
-	while (session->slab_count < n)
+	while (session->owner.slab_count < n)
 		ev_run(server.loop, EVRUN_ONCE);
 }
 
 static void await_grants(const struct session *session)
 {
-	while (session->grants)
+	while (session->owner.granted)
 		ev_run(server.loop, EVRUN_ONCE);
 }
 
 static void free_one(struct session *session)
 {
-	struct slab *slab =
-		container_of(session->slabs.next, struct slab, owned);
+	struct slab *slab = TAILQ_FIRST(&session->owner.slabs);
 
 	assert_int_equal(session_free_slab(session, slab->number), 0);
 }
@@ -68,13 +68,13 @@ static void who_asks_for_much_does_not_hold_up_others(void **state)
 	ask(greedy, 0, 50);
 	ask(modest, 0, 1);
 	await_slabs(modest, 1);
-	assert_in_range(greedy->slab_count, 0, 2);
+	assert_in_range(greedy->owner.slab_count, 0, 2);
 	/* and so it goes on */
 	ask(modest, 1, 3);
 	await_slabs(modest, 4);
-	assert_in_range(greedy->slab_count, 0, 6);
+	assert_in_range(greedy->owner.slab_count, 0, 6);
 	await_grants(greedy);
-	assert_int_equal(greedy->slab_count, 50);
+	assert_int_equal(greedy->owner.slab_count, 50);
 }
 
 /* Freeing and asking again gives no better place. */
@@ -89,10 +89,11 @@ static void who_asks_again_goes_behind(void **state)
 	await_slabs(loops, 8);
 	ask(loops, 8, 8);
 	ask(waits, 0, 4);
-	for (uint64_t label = 16; waits->slab_count < 4; label++) {
-		uint32_t before = loops->slab_count;
+	for (uint64_t label = 16; waits->owner.slab_count < 4; label++) {
+		uint32_t before = loops->owner.slab_count;
 
-		while (loops->slab_count == before && waits->slab_count < 4)
+		while (loops->owner.slab_count == before &&
+		       waits->owner.slab_count < 4)
 			ev_run(server.loop, EVRUN_ONCE);
 		free_one(loops);
 		ask(loops, label, 1);
@@ -116,10 +117,10 @@ static void what_comes_back_goes_to_the_first(void **state)
 		ask(loops, 100 * i + 50, 1);
 		await_grants(waits);
 		await_grants(loops);
-		assert_int_equal(waits->slab_count, 1);
-		assert_int_equal(loops->slab_count, 3);
+		assert_int_equal(waits->owner.slab_count, 1);
+		assert_int_equal(loops->owner.slab_count, 3);
 		free_one(waits);
-		while (loops->slab_count)
+		while (loops->owner.slab_count)
 			free_one(loops);
 	}
 }
@@ -138,11 +139,11 @@ static void the_stock_is_not_for_latecomers(void **state)
 	while (!slab_pool_figures(&server.pool).stock)
 		;
 	ask(late, 0, 1);
-	assert_int_equal(late->slab_count, 0);
+	assert_int_equal(late->owner.slab_count, 0);
 	await_slabs(late, 1);
 	server.pool.stock_target = 0;
 	await_grants(early);
-	assert_int_equal(early->slab_count, 2);
+	assert_int_equal(early->owner.slab_count, 2);
 }
 
 /* What nobody hears of any more is not prepared first. */
@@ -158,12 +159,32 @@ static void the_wishes_of_one_that_ended_are_dropped(void **state)
 	session_end(ends, "test");
 	await_slabs(stays, 1);
 	/* all but the one that was under way: it never had memory */
-	while (server.session_count > 1) {
+	while (server.sessions.count > 1) {
 		ev_run(server.loop, EVRUN_ONCE);
 		turns++;
 	}
 	assert_in_range(server.pool.touched, 1, 2);
 	assert_in_range(turns, 0, 2);
+}
+
+/* A session that ends with many slabs gives back some in each turn of the loop,
+ * so that the others have theirs. */
+static void a_large_session_ends_in_several_turns(void **state)
+{
+	const unsigned slabs = 2 * HELD_BATCH - 4;
+	struct session *large = open_session(WIRE_TRANSPORT_TCP);
+
+	(void)state;
+	ask(large, 0, slabs);
+	await_slabs(large, slabs);
+	session_end(large, "test");
+	assert_int_equal(slab_pool_figures(&server.pool).used,
+			 slabs - HELD_BATCH);
+	assert_int_equal(server.sessions.count, 1);
+	ev_run(server.loop, EVRUN_ONCE);
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 }
 
 static void a_drain_refuses_all_that_wait(void **state)
@@ -172,12 +193,12 @@ static void a_drain_refuses_all_that_wait(void **state)
 
 	(void)state;
 	ask(session, 0, 20);
-	release_drain(&server, RELEASE_DRAINING);
+	release_drain(&server.sessions, RELEASE_DRAINING);
 	await_grants(session);
 	assert_int_equal(replies, 21);
 	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
 	assert_int_equal(server.pool.touched, 1);
-	assert_int_equal(session->slab_count, 0);
+	assert_int_equal(session->owner.slab_count, 0);
 }
 
 int main(void)
@@ -191,6 +212,7 @@ int main(void)
 		TEST(the_stock_is_not_for_latecomers),
 		TEST(the_wishes_of_one_that_ended_are_dropped),
 		TEST(a_drain_refuses_all_that_wait),
+		TEST(a_large_session_ends_in_several_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

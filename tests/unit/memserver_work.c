@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "list.h"
+#include "loops/container.h"
 #include "loops/work.h"
 
 #define JOBS 1000

@@ -1,9 +1,9 @@
 /* The memory server's sessions without a network: a pool of few slabs, and
- * lanes and control connections that only note what they are told. */
+ * links and clients that only note what they are told. */
 #ifndef RSWAP_TEST_SESSION_SERVER_H
 #define RSWAP_TEST_SESSION_SERVER_H
 
-#include "fake_control.h"
+#include "fake_client.h"
 #include "server/server.h"
 #include "session/session.h"
 
@@ -12,7 +12,7 @@
 extern struct config config;
 extern struct server server;
 extern unsigned server_slabs; /* of the pool, from the next setup on */
-extern unsigned closed;	      /* lanes that were told to close */
+extern unsigned closed;	      /* links that were told to close */
 
 /* For cmocka: before and after each test. */
 int server_setup(void **state);
@@ -21,8 +21,8 @@ int server_teardown(void **state);
 struct session *open_session(uint32_t transport);
 /* A token of SESSION, as JOIN carries it. */
 struct wire_join join_of(struct session *session);
-/* Makes LANE a lane of SESSION; it is gone by session_lane_gone. */
-void join_lane(struct session *session, struct lane *lane);
+/* Makes LINK a link of SESSION; link_gone ends it. */
+void join_lane(struct session *session, struct link *link);
 
 void end_all_sessions(void);
 

@@ -1,4 +1,4 @@
-#include "domain.h"
+#include "rdma_domain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,17 +8,17 @@
 
 struct region {
 	struct ibv_mr *mr;
-	struct lane_domain *domain;
+	struct link_domain *domain;
 };
 
-/* Of a verbs call that has just returned NULL: not every provider sets errno.
- */
+/* The error of a verbs call that has just returned NULL.  Not every provider
+ * sets errno. */
 static int null_error(void)
 {
 	return errno ? errno : EIO;
 }
 
-static void domain_free(struct lane_domain *domain)
+static void domain_free(struct link_domain *domain)
 {
 	int err;
 
@@ -29,10 +29,10 @@ static void domain_free(struct lane_domain *domain)
 	free(domain);
 }
 
-struct lane_domain *lane_domain_new(struct ibv_context *verbs,
+struct link_domain *rdma_domain_new(struct ibv_context *verbs,
 				    struct error *why)
 {
-	struct lane_domain *domain = calloc(1, sizeof *domain);
+	struct link_domain *domain = calloc(1, sizeof *domain);
 	struct ibv_device_attr attr;
 	const char *call = "calloc";
 	int err = ENOMEM;
@@ -58,7 +58,7 @@ struct lane_domain *lane_domain_new(struct ibv_context *verbs,
 		return NULL;
 	}
 	domain->verbs = verbs;
-	/* as a queue pair's limit the device's is one byte in rdma_cm */
+	/* rdma_cm has one byte for the limit of a queue pair. */
 	domain->max_reads = attr.max_qp_rd_atom > UINT8_MAX
 				    ? UINT8_MAX
 				    : (uint8_t)attr.max_qp_rd_atom;
@@ -66,7 +66,7 @@ struct lane_domain *lane_domain_new(struct ibv_context *verbs,
 	return domain;
 }
 
-void lane_domain_put(struct lane_domain *domain)
+void rdma_domain_put(struct link_domain *domain)
 {
 	if (atomic_fetch_sub_explicit(&domain->users, 1,
 				      memory_order_acq_rel) == 1)
@@ -83,12 +83,12 @@ static int unregister(void *arg)
 		log_error("ibv_dereg_mr: %s", strerror(err));
 		return -err;
 	}
-	lane_domain_put(region->domain);
+	rdma_domain_put(region->domain);
 	free(region);
 	return 0;
 }
 
-int lane_register(struct lane_domain *domain, struct slab *slab)
+int rdma_slab_register(struct link_domain *domain, struct slab *slab)
 {
 	struct region *region = malloc(sizeof *region);
 	int err = ENOMEM;
@@ -116,7 +116,10 @@ int lane_register(struct lane_domain *domain, struct slab *slab)
 	return 0;
 }
 
-uint32_t lane_region_rkey(const void *region)
+void rdma_slab_locate(const struct slab *slab, struct wire_slab *where)
 {
-	return ((const struct region *)region)->mr->rkey;
+	const struct region *region = slab->region;
+
+	where->address = (uintptr_t)slab->memory;
+	where->rkey = region->mr->rkey;
 }

@@ -1,0 +1,185 @@
+#include "messages.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "session/release.h"
+
+static void out_of_place(struct control *c, const struct wire_message *m)
+{
+	char text[WIRE_ERROR_TEXT_BYTES];
+
+	snprintf(text, sizeof text, "%s is out of place here",
+		 wire_type_name(m->type));
+	control_refuse(c, m->cookie, WIRE_E_PROTOCOL, text);
+}
+
+static uint64_t free_bytes(const struct control *c)
+{
+	return grants_free_bytes(c->controls->sessions->grants);
+}
+
+static void on_hello(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = {
+		.type = WIRE_WELCOME,
+		.cookie = m->cookie,
+		.welcome = c->controls->welcome,
+	};
+
+	reply.welcome.free_bytes = free_bytes(c);
+	reply.welcome.transports = c->offer->transports;
+	reply.welcome.rdma_port = c->offer->rdma_port;
+	memcpy(c->name, m->hello.name, sizeof c->name);
+	c->name[sizeof c->name - 1] = '\0';
+	c->state = GREETED;
+	c->conn.whole_messages = false;
+	control_reply(c, &reply);
+}
+
+static void on_open(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_OPENED,
+				      .cookie = m->cookie };
+	struct session *session;
+	uint32_t code = 0;
+
+	if (!(m->open.transport & c->offer->transports)) {
+		control_refuse(c, m->cookie, WIRE_E_TRANSPORT,
+			       "that transport is not served here");
+		return;
+	}
+	if (m->open.lanes < 1 || m->open.lanes > LINK_SET_MAX) {
+		control_refuse(c, m->cookie, WIRE_E_LIMIT,
+			       "that number of lanes is not served here");
+		return;
+	}
+	session = session_open(c->controls->sessions, &c->client, c->name,
+			       &c->peer, &m->open, &code);
+	if (!session) {
+		c->controls->refused++;
+		control_refuse(
+			c, m->cookie, code,
+			code == WIRE_E_LIMIT
+				? "there are too many sessions here, or lanes"
+				: "the server is out of memory");
+		return;
+	}
+	control_has_session(c, session);
+	reply.opened.session = session->owner.key;
+	reply.opened.free_bytes = free_bytes(c);
+	reply.opened.grace_ms = c->controls->sessions->grace_s * 1000;
+	memcpy(reply.opened.token, session->token, sizeof reply.opened.token);
+	control_reply(c, &reply);
+	release_tell(session);
+}
+
+/* RESUMED follows when the links are gone. */
+static void on_resume(struct control *c, const struct wire_message *m)
+{
+	struct session *session =
+		session_resume(c->controls->sessions, &c->client, &c->peer,
+			       &m->resume, m->cookie);
+
+	if (!session) {
+		c->controls->refused++;
+		control_refuse(c, m->cookie, WIRE_E_NO_SESSION,
+			       "there is no such session to resume");
+		return;
+	}
+	control_has_session(c, session);
+}
+
+static void on_lane(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_TOKEN, .cookie = m->cookie };
+	uint32_t code = link_set_token(&c->session->links, &reply.token);
+
+	if (!code)
+		control_reply(c, &reply);
+	else if (code == WIRE_E_LIMIT)
+		control_error(c, m->cookie, code,
+			      "the session has all the lanes that OPEN asked "
+			      "for");
+	else
+		control_error(c, m->cookie, code, "no token can be drawn");
+}
+
+static void on_free(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = { .type = WIRE_FREED, .cookie = m->cookie };
+	uint32_t code = session_free_slab(c->session, m->free.slab);
+
+	if (code) {
+		control_error(c, m->cookie, code,
+			      "that slab is not this session's");
+		return;
+	}
+	reply.freed.free_bytes = free_bytes(c);
+	control_reply(c, &reply);
+}
+
+static void on_fence(struct control *c, const struct wire_message *m)
+{
+	uint32_t code = session_fence(c->session, m->cookie);
+
+	if (code)
+		control_error(c, m->cookie, code,
+			      "the FENCE before is still under way");
+}
+
+static void on_ping(struct control *c, const struct wire_message *m)
+{
+	struct wire_message reply = {
+		.type = WIRE_PONG,
+		.cookie = m->cookie,
+		.pong = {
+			.total_bytes = c->controls->welcome.total_bytes,
+			.free_bytes = free_bytes(c),
+			.session_slabs = c->session->owner.slab_count,
+			.session_lanes = c->session->links.count,
+			.release_slabs = c->session->release_slabs,
+		},
+	};
+
+	control_reply(c, &reply);
+}
+
+static void on_session_message(struct control *c, const struct wire_message *m)
+{
+	switch (m->type) {
+	case WIRE_LANE:
+		on_lane(c, m);
+		break;
+	case WIRE_ALLOC:
+		grant_slab(&c->session->owner, m->cookie, m->alloc.label);
+		break;
+	case WIRE_FREE:
+		on_free(c, m);
+		break;
+	case WIRE_FENCE:
+		on_fence(c, m);
+		break;
+	case WIRE_PING:
+		on_ping(c, m);
+		break;
+	default:
+		out_of_place(c, m);
+	}
+}
+
+void messages_handle(struct control *c, const struct wire_message *m)
+{
+	if (m->type == WIRE_BYE && c->state != NEW)
+		control_leave_for_good(c);
+	else if (c->state == NEW && m->type == WIRE_HELLO)
+		on_hello(c, m);
+	else if (c->state == GREETED && m->type == WIRE_OPEN)
+		on_open(c, m);
+	else if (c->state == GREETED && m->type == WIRE_RESUME)
+		on_resume(c, m);
+	else if (c->state == OPEN)
+		on_session_message(c, m);
+	else
+		out_of_place(c, m);
+}

@@ -1,0 +1,65 @@
+/* The owner of slabs: what a session is to the code that grants slabs.  A
+ * session embeds its owner.  Main loop only. */
+#ifndef RSWAP_MEMSERVER_OWNER_H
+#define RSWAP_MEMSERVER_OWNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "client.h"
+#include "links/link_set.h"
+#include "slabs/slab.h"
+
+struct grant;
+struct owner;
+
+TAILQ_HEAD(grant_list, grant);
+TAILQ_HEAD(owner_list, owner);
+
+/* What all owners share. */
+struct grants {
+	struct slab_pool *pool;
+	struct workq *preparer;
+	struct ev_loop *loop;
+	bool keep_spares; /* one registered slab ahead of each owner */
+	/* Why no slab is granted now, for clients; NULL: slabs are granted. */
+	const char *refusal;
+	struct owner_list waiting; /* by owner.turn: the first is next */
+	bool granting; /* a slab is being prepared for an owner that waits */
+	struct owner_list spares; /* by owner.spare_entry: who has a spare */
+};
+
+struct owner {
+	struct grants *grants;
+	struct link_set *links;
+	uint32_t key; /* the session's id on the wire; never 0 */
+	uint64_t size_bytes;
+	struct client *client; /* NULL: disconnected, or ending */
+	uint32_t connection;   /* counts the client's connections */
+	bool ending;
+
+	struct slab_list slabs;
+	uint32_t slab_count;
+	ev_timer give_back; /* while the slabs of an ending owner go back */
+
+	struct slab_list held; /* freed, but a link still uses them: held.h */
+	uint32_t held_count;
+	ev_timer held_timer;
+
+	uint32_t granted;	  /* grants under way */
+	struct grant_list wanted; /* of these, those whose turn has not come */
+	bool waits; /* in grants->waiting, as `wanted` is not empty */
+	TAILQ_ENTRY(owner) turn;
+
+	struct slab *spare; /* registered, and not granted: grant_spare */
+	bool spare_coming;
+	ev_timer spare_limit;
+	TAILQ_ENTRY(owner) spare_entry;
+
+	/* The session's: a grant has come in, or a held slab has gone back.
+	 * Called last, as the session may end here. */
+	void (*settled)(struct owner *owner);
+};
+
+#endif

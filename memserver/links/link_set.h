@@ -1,0 +1,69 @@
+/* The links of one session: tokens, slots, and FENCE.  Main loop only. */
+#ifndef RSWAP_MEMSERVER_LINK_SET_H
+#define RSWAP_MEMSERVER_LINK_SET_H
+
+#include "link.h"
+
+/* Links of one session: a client has a lane for each of 256 requests, and some
+ * for its own work. */
+#define LINK_SET_MAX 264
+
+enum link_slot_state { SLOT_FREE, SLOT_ISSUED, SLOT_JOINED };
+
+struct link_slot {
+	enum link_slot_state state;
+	uint8_t token[WIRE_TOKEN_BYTES]; /* while ISSUED */
+	struct link *link;		 /* while JOINED */
+};
+
+/* Embedded in the session. */
+struct link_set {
+	struct links *links;
+	const struct link_ops *ops; /* all links have one transport */
+	uint32_t key;		    /* the session's id on the wire */
+	uint32_t most;		    /* links, as OPEN asked for */
+	uint32_t count;		    /* joined, and not gone yet */
+	struct link_slot slots[LINK_SET_MAX];
+
+	/* What slabs are registered with.  NULL before the first link, and
+	 * where slabs are not registered. */
+	struct link_domain *domain;
+
+	bool fencing;
+	uint32_t fence_closed; /* links that the FENCE closes */
+	uint32_t fence_left;   /* of these, not gone yet */
+
+	/* The session's.  A link has joined, and slabs can be registered.  Only
+	 * a transport that registers slabs says this. */
+	void (*ready)(struct link_set *set);
+	/* A FENCE is done: every link of that time is gone. */
+	void (*fenced)(struct link_set *set);
+	/* A link is gone; called last, as the session may end here. */
+	void (*gone)(struct link_set *set);
+};
+
+/* Issues the token of one more link.  0 or an enum wire_error_code. */
+uint32_t link_set_token(struct link_set *set, struct wire_token *token);
+
+/* The set that JOIN's token belongs to.  The token is used up: the slot
+ * join->lane belongs to the caller, who passes it to link_joined or to
+ * link_slot_free.  OPS is the transport that the link came in by; NULL: a
+ * control connection, which some transports adopt.  NULL when the token joins
+ * nothing, or not by this transport. */
+struct link_set *link_admit(struct links *links, const struct wire_join *join,
+			    const struct link_ops *ops);
+void link_joined(struct link_set *set, uint32_t number, struct link *link);
+void link_slot_free(struct link_set *set, uint32_t number);
+
+/* Closes all links, and revokes tokens that were not used.  A FENCE that is
+ * under way is forgotten. */
+void link_set_close(struct link_set *set);
+
+/* The same, and calls set->fenced when the links are gone, which may be at
+ * once.  A link that was closing already counts. */
+void link_set_fence(struct link_set *set);
+
+/* Closes each link that has used a freed slab for LINK_HELD_S. */
+void link_set_drop_freed(struct link_set *set);
+
+#endif

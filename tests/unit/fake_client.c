@@ -1,0 +1,25 @@
+#include "fake_client.h"
+
+unsigned replies;
+unsigned abandoned;
+struct wire_message last_reply;
+
+static void note_reply(struct client *client, const struct wire_message *reply)
+{
+	(void)client;
+	last_reply = *reply;
+	replies++;
+}
+
+static void note_abandon(struct client *client)
+{
+	(void)client;
+	abandoned++;
+}
+
+struct client *some_client(void)
+{
+	static struct client client = { note_reply, note_abandon };
+
+	return &client;
+}
