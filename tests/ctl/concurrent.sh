@@ -19,22 +19,6 @@ pass_on() {
 	touch "$dir/go"
 }
 
-# begin LOG COMMAND...: in the background, as the process LOG
-begin() {
-	local log=$1
-	shift
-	"$@" &
-	pid[$log]=$!
-}
-
-# finish LOG: its exit status
-finish() {
-	local status=0
-	wait "${pid[$1]}" || status=$?
-	unset "pid[$1]"
-	echo "$status" >"$dir/status"
-}
-
 ended_well() { # LOG
 	finish "$1"
 	[ "$(cat "$dir/status")" = 0 ] ||
@@ -101,14 +85,7 @@ slow_starts() {
 }
 
 say "one silent server keeps no other attach from starting"
-perl -MIO::Socket::INET -e '
-	my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1")
-		or die;
-	$| = 1;
-	print $s->sockport, "\n";
-	sleep' >"$dir/silent.port" &
-pid[silent]=$!
-expect 5 test -s "$dir/silent.port"
+start_silent
 "$ctl" attach "127.0.0.1:$(cat "$dir/silent.port")" --size=16M \
 	--transport=tcp --plugin="$plugin" --name=slow >"$dir/slow.log" 2>&1 &
 pid[slow]=$!

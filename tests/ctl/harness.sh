@@ -125,6 +125,35 @@ no_hooks() {
 	rm -f "$RSWAP_FAKE"/hook/*
 }
 
+# A server that accepts connections and says nothing: the process silent, whose
+# port is in $dir/silent.port.
+start_silent() {
+	perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new(Listen => 5,
+			LocalAddr => "127.0.0.1") or die;
+		$| = 1;
+		print $s->sockport, "\n";
+		sleep' >"$dir/silent.port" &
+	pid[silent]=$!
+	expect 5 test -s "$dir/silent.port"
+}
+
+# begin LOG COMMAND...: in the background, as the process LOG
+begin() {
+	local log=$1
+	shift
+	"$@" &
+	pid[$log]=$!
+}
+
+# finish LOG: its exit status goes to $dir/status
+finish() {
+	local status=0
+	wait "${pid[$1]}" || status=$?
+	unset "pid[$1]"
+	echo "$status" >"$dir/status"
+}
+
 # --- what the machine is like ---
 
 # Whether so many processes have the lock file of NAME open: who holds it and who

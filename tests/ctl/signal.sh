@@ -62,17 +62,9 @@ nbdkit_runs() {
 
 say "SIGTERM while nbdkit waits for its server"
 stop a
-perl -MIO::Socket::INET -e '
-	my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1")
-		or die;
-	$| = 1;
-	print $s->sockport, "\n";
-	sleep' >"$dir/silent.port" &
-pid[silent]=$!
-expect 5 test -s "$dir/silent.port"
+start_silent
 port[a]=$(cat "$dir/silent.port")
-attach starting --name=far &
-pid[attach]=$!
+begin attach attach starting --name=far
 expect 10 nbdkit_runs
 kill -TERM "$(pgrep -f "^$ctl attach .*--name=far")"
 expect 20 gone "${pid[attach]}"

@@ -247,13 +247,12 @@ static void writer_is_no_real_time_thread(void **state)
 	assert_true(log_stop());
 }
 
-static void last_words_are_passed_on(void **state)
+/* How a process ends that aborts with words on standard error. */
+static int abort_with_words(void)
 {
 	int status;
-	pid_t child;
+	pid_t child = fork();
 
-	(void)state;
-	child = fork();
 	if (child == 0) {
 		signal(SIGABRT, SIG_DFL);
 		start();
@@ -261,6 +260,14 @@ static void last_words_are_passed_on(void **state)
 		abort();
 	}
 	waitpid(child, &status, 0);
+	return status;
+}
+
+static void last_words_are_passed_on(void **state)
+{
+	int status = abort_with_words();
+
+	(void)state;
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 	take();
@@ -269,24 +276,13 @@ static void last_words_are_passed_on(void **state)
 
 static void abort_does_not_wait_for_ever(void **state)
 {
-	int status;
-	pid_t child;
-
 	(void)state;
 #ifdef __SANITIZE_THREAD__
 	/* It complains of a thread after a fork, into the full pipe. */
 	skip();
 #endif
 	fill_pipe();
-	child = fork();
-	if (child == 0) {
-		signal(SIGABRT, SIG_DFL);
-		start();
-		fprintf(stderr, "an assertion failed\n");
-		abort();
-	}
-	waitpid(child, &status, 0);
-	assert_true(WIFSIGNALED(status));
+	assert_true(WIFSIGNALED(abort_with_words()));
 }
 
 static void say_it(int n)

@@ -117,6 +117,32 @@ void daemon_stop(struct daemon *d)
 	daemon_await_end(d);
 }
 
+const char *daemon_program;
+struct daemon server;
+uint8_t data[SLAB];
+uint8_t back[SLAB];
+
+void server_start(const char *const options[])
+{
+	const char *all[OPTIONS_MAX + 1] = { "--memory=16M", "--slab-size=1M",
+					     "--threads=2" };
+
+	for (int i = 0; options[i]; i++) {
+		assert_true(3 + i < OPTIONS_MAX);
+		all[3 + i] = options[i];
+	}
+	daemon_start(&server, daemon_program, all);
+	for (unsigned i = 0; i < SLAB; i++)
+		data[i] = (uint8_t)(i * 7 + i / PAGE + 1);
+}
+
+int server_stop(void **state)
+{
+	(void)state;
+	daemon_stop(&server);
+	return 0;
+}
+
 const char *daemon_ask(struct daemon *d, const char *command)
 {
 	static char answer[1 << 20];
@@ -199,6 +225,13 @@ bool send_bytes(int fd, const void *buf, size_t bytes)
 bool recv_bytes(int fd, void *buf, size_t bytes)
 {
 	return net_recv_all(fd, buf, bytes, soon()) == 0;
+}
+
+bool is_closed(int fd)
+{
+	char byte;
+
+	return net_recv_all(fd, &byte, 1, soon()) == -ECONNRESET;
 }
 
 static bool recv_message(int fd, struct wire_message *m)
@@ -284,6 +317,16 @@ void client_open(struct client *c, const struct daemon *d)
 	c->session = m.opened.session;
 }
 
+int client_open_slab(struct client *c, const struct daemon *d, uint32_t *slab)
+{
+	int lane;
+
+	client_open(c, d);
+	lane = lane_open(c);
+	assert_true(client_alloc(c, slab));
+	return lane;
+}
+
 struct wire_message client_resume(struct client *c, const struct client *old)
 {
 	struct wire_message m = { .type = WIRE_RESUME };
@@ -313,6 +356,12 @@ void client_close(struct client *c)
 	/* the server may have closed before */
 	send_bytes(c->fd, bytes, wire_encode(&bye, bytes));
 	client_lose(c);
+}
+
+void client_close_lane(struct client *c, int lane)
+{
+	close(lane);
+	client_close(c);
 }
 
 bool client_alloc(struct client *c, uint32_t *slab)

@@ -9,6 +9,10 @@
 
 #include "wire.h"
 
+#define SLAB  (1u << 20)
+#define SLABS 16
+#define PAGE  4096u
+
 struct daemon {
 	pid_t pid;
 	uint16_t port;
@@ -27,6 +31,25 @@ void daemon_start(struct daemon *d, const char *program,
 void daemon_await_end(struct daemon *d);
 /* SIGTERM, and that; no session holds a slab. */
 void daemon_stop(struct daemon *d);
+
+/* --- what the tests of one program share --- */
+
+extern const char *daemon_program;
+extern struct daemon server;
+extern uint8_t data[SLAB]; /* no two pages are the same */
+extern uint8_t back[SLAB];
+
+/* Starts the server with SLABS slabs of SLAB bytes and more OPTIONS. */
+void server_start(const char *const options[]);
+int server_stop(void **state); /* a cmocka teardown */
+
+/* Takes the path of the server from the command line, and runs the array of
+ * TESTS. */
+#define RUN_DAEMON_TESTS(argc, argv, tests)                                    \
+	(daemon_program = (argc) > 1 ? (argv)[1] : "rswap-memserver",          \
+	 cmocka_run_group_tests(tests, NULL, NULL))
+
+/* --- the status --- */
 
 /* What the control socket answers to COMMAND; valid until the next call. */
 const char *daemon_ask(struct daemon *d, const char *command);
@@ -49,15 +72,25 @@ struct client {
 	uint32_t release_slabs;
 };
 
+/* --- clients --- */
+
 /* A TCP connection, without a word. */
 int raw_connect(const struct daemon *d);
 /* The same from that address of this machine, such as "127.0.0.2". */
 int raw_connect_from(const struct daemon *d, const char *from);
 
+/* Whether the server closes the connection: the end of the stream, or a reset.
+ * Waits for that. */
+bool is_closed(int fd);
+
 /* Up to WELCOME, on a connection. */
 void client_greet_on(struct client *c, const struct daemon *d, int fd);
 /* Up to OPENED. */
 void client_open(struct client *c, const struct daemon *d);
+/* The same with a lane, which is returned, and a slab. */
+int client_open_slab(struct client *c, const struct daemon *d, uint32_t *slab);
+/* Closes LANE, and says BYE. */
+void client_close_lane(struct client *c, int lane);
 /* Says BYE, or only closes the connection. */
 void client_close(struct client *c);
 void client_lose(struct client *c);

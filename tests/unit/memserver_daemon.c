@@ -1,6 +1,5 @@
 /* The whole memory server, over TCP: what a session gets, what it cannot do to
  * another one, and what bad input gets. */
-#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,50 +12,18 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
 #include "memserver_client.h"
-#include "net.h"
-
-#define SLAB  (1u << 20)
-#define SLABS 16
-#define PAGE  4096u
-
-static const char *program;
-static struct daemon server;
-static uint8_t data[SLAB];
-static uint8_t back[SLAB];
 
 static int setup(void **state)
 {
 	(void)state;
-	daemon_start(&server, program,
-		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
-					    "--stock=1", "--threads=2",
-					    "--grace=1", NULL });
-	for (unsigned i = 0; i < SLAB; i++)
-		data[i] = (uint8_t)(i * 7 + i / PAGE + 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	daemon_stop(&server);
+	server_start((const char *const[]){ "--stock=1", "--grace=1", NULL });
 	return 0;
 }
 
 static bool all_zero(const uint8_t *bytes, size_t n)
 {
 	return bytes[0] == 0 && !memcmp(bytes, bytes + 1, n - 1);
-}
-
-/* The peer has closed: the end of the stream, or a reset. */
-static bool is_closed(int fd)
-{
-	char byte;
-
-	return net_recv_all(fd, &byte, 1, clock_now_ns() + 5 * NS_PER_S) ==
-	       -ECONNRESET;
 }
 
 static void moves_bytes(void **state)
@@ -82,8 +49,7 @@ static void moves_bytes(void **state)
 	assert_int_equal(lane_read(a, slab, 5 * PAGE, data, PAGE), 0);
 	assert_memory_equal(back, data, PAGE);
 	close(a);
-	close(b);
-	client_close(&c);
+	client_close_lane(&c, b);
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
 }
 
@@ -96,9 +62,7 @@ static void answers_a_pipeline_in_order(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	for (uint32_t i = 0; i < 256; i++) {
 		assert_true(lane_request(lane, WIRE_WRITE, slab, i * PAGE, PAGE,
 					 i));
@@ -119,8 +83,7 @@ static void answers_a_pipeline_in_order(void **state)
 		assert_true(recv_bytes(lane, back, PAGE));
 		assert_memory_equal(back, data + i, PAGE);
 	}
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static void freed_slabs_are_gone_and_zero(void **state)
@@ -155,8 +118,7 @@ static void freed_slabs_are_gone_and_zero(void **state)
 		assert_int_equal(lane_read(lane, slabs[i], 0, back, SLAB), 0);
 		assert_true(all_zero(back, SLAB));
 	}
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static void strangers_reach_nothing(void **state)
@@ -192,8 +154,7 @@ static void strangers_reach_nothing(void **state)
 	assert_int_equal(
 		lane_read(lane, slab, UINT64_MAX - PAGE + 1, back, 2 * PAGE),
 		WIRE_E_PROTOCOL);
-	close(lane);
-	client_close(&mine);
+	client_close_lane(&mine, lane);
 	client_close(&other);
 }
 
@@ -229,8 +190,7 @@ static void fence_closes_lanes_for_good(void **state)
 	assert_int_equal(m.fenced.lanes_closed, 1);
 	m = client_ask(&c, fence);
 	assert_int_equal(m.fenced.lanes_closed, 0);
-	close(a);
-	client_close(&c);
+	client_close_lane(&c, a);
 }
 
 static void tokens_join_once(void **state)
@@ -248,8 +208,7 @@ static void tokens_join_once(void **state)
 	lane = lane_join(&server, &token.token);
 	assert_true(lane >= 0);
 	assert_int_equal(lane_join(&server, &token.token), -1);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 /* The slab must not be anybody else's before the WRITE is over. */
@@ -261,9 +220,7 @@ static void free_waits_for_a_write(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	lane_begin_write(lane, slab, SLAB, data, PAGE);
 	client_free(&c, slab);
 	assert_int_equal(daemon_status(&server, "slabs_used"), 1);
@@ -272,8 +229,7 @@ static void free_waits_for_a_write(void **state)
 	assert_true(send_bytes(lane, data, SLAB - PAGE));
 	assert_true(lane_reply(lane, &reply));
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static void a_killed_client_gives_back(void **state)
@@ -330,9 +286,7 @@ static void garbage_ends_its_connection_only(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&bystander, &server);
-	lane = lane_open(&bystander);
-	assert_true(client_alloc(&bystander, &slab));
+	lane = client_open_slab(&bystander, &server, &slab);
 
 	assert_int_equal(answer_to("GET / HTTP/1.1\r\n\r\n", 18), 0);
 	for (size_t i = 0; i < sizeof noise; i++)
@@ -355,8 +309,7 @@ static void garbage_ends_its_connection_only(void **state)
 	close(lane);
 	lane = lane_open(&bystander);
 	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
-	close(lane);
-	client_close(&bystander);
+	client_close_lane(&bystander, lane);
 }
 
 static void serves_only_its_transports(void **state)
@@ -422,9 +375,7 @@ static void reports_what_it_did(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	assert_int_equal(lane_write(lane, slab, 0, data, PAGE), 0);
 	assert_int_equal(lane_read(lane, slab, 0, back, 3 * PAGE), 0);
 	assert_int_equal(daemon_status(&server, "writes"), writes + 1);
@@ -433,8 +384,7 @@ static void reports_what_it_did(void **state)
 	assert_int_equal(daemon_status(&server, "session.0.slabs"), 1);
 	assert_int_equal(daemon_status(&server, "session.0.lanes"), 1);
 	assert_int_equal(daemon_status(&server, "pid"), server.pid);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static bool ends_or_stops_it(int number)
@@ -458,9 +408,7 @@ static void no_other_signal_ends_it(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	assert_int_equal(lane_write(lane, slab, 0, data, PAGE), 0);
 	for (int number = 1; number <= SIGRTMAX; number++) {
 		if (ends_or_stops_it(number) ||
@@ -472,8 +420,7 @@ static void no_other_signal_ends_it(void **state)
 	}
 	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
 	assert_memory_equal(back, data, PAGE);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 /* A second SIGTERM, with sessions in the middle of things. */
@@ -485,12 +432,10 @@ static void ends_in_order(void **state)
 	int lane;
 
 	(void)state;
-	daemon_start(&other, program,
+	daemon_start(&other, daemon_program,
 		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
 					    NULL });
-	client_open(&c, &other);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &other, &slab);
 	assert_true(lane_request(lane, WIRE_WRITE, slab, 0, SLAB, 1));
 	/* the first one asks for the slab */
 	assert_int_equal(kill(other.pid, SIGTERM), 0);
@@ -498,13 +443,12 @@ static void ends_in_order(void **state)
 	daemon_stop(&other);
 	assert_true(is_closed(lane));
 	assert_true(is_closed(c.fd));
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 int main(int argc, char **argv)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, server_stop)
 	const struct CMUnitTest tests[] = {
 		TEST(moves_bytes),
 		TEST(answers_a_pipeline_in_order),
@@ -523,6 +467,5 @@ int main(int argc, char **argv)
 		TEST(ends_in_order),
 	};
 
-	program = argc > 1 ? argv[1] : "rswap-memserver";
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_DAEMON_TESTS(argc, argv, tests);
 }

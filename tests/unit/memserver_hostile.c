@@ -1,7 +1,6 @@
 /* The whole memory server against clients that are broken or mean harm: what
  * they do to themselves must not reach anybody else, nor end what others have.
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,45 +12,13 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
 #include "memserver_client.h"
-#include "net.h"
-
-#define SLAB  (1u << 20)
-#define SLABS 16
-#define PAGE  4096u
-
-static const char *program;
-static struct daemon server;
-static uint8_t data[PAGE];
-static uint8_t back[PAGE];
 
 static int setup(void **state)
 {
 	(void)state;
-	daemon_start(&server, program,
-		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
-					    "--stock=0", "--threads=2",
-					    "--grace=60", NULL });
-	for (unsigned i = 0; i < PAGE; i++)
-		data[i] = (uint8_t)(i * 7 + 1);
+	server_start((const char *const[]){ "--stock=0", "--grace=60", NULL });
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	daemon_stop(&server);
-	return 0;
-}
-
-/* The peer has closed: the end of the stream, or a reset. */
-static bool is_closed(int fd)
-{
-	char byte;
-
-	return net_recv_all(fd, &byte, 1, clock_now_ns() + 20 * NS_PER_S) ==
-	       -ECONNRESET;
 }
 
 /* --- bytes on a control connection that no client sends --- */
@@ -67,9 +34,7 @@ static void survives(const void *words, size_t n)
 	uint32_t slab;
 	int lane;
 
-	client_open(&broken, &server);
-	lane = lane_open(&broken);
-	assert_true(client_alloc(&broken, &slab));
+	lane = client_open_slab(&broken, &server, &slab);
 	assert_int_equal(lane_write(lane, slab, 0, data, PAGE), 0);
 	assert_true(send_bytes(broken.fd, words, n));
 	recv_bytes(broken.fd, reply, sizeof reply); /* why, if at all */
@@ -86,8 +51,7 @@ static void survives(const void *words, size_t n)
 	memset(back, 0, PAGE);
 	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
 	assert_memory_equal(back, data, PAGE);
-	close(lane);
-	client_close(&again);
+	client_close_lane(&again, lane);
 	assert_true(daemon_becomes(&server, "sessions", 0));
 }
 
@@ -170,15 +134,12 @@ static void an_unfinished_write_ends(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	lane_begin_write(lane, slab, SLAB, data, PAGE);
 	client_free(&c, slab);
 	assert_true(is_closed(lane));
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 /* --- descriptors --- */
@@ -365,7 +326,7 @@ static void the_silent_are_ended(void **state)
 
 int main(int argc, char **argv)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, server_stop)
 	const struct CMUnitTest tests[] = {
 		TEST(wrong_bytes_leave_the_session),
 		TEST(serves_without_descriptors),
@@ -383,6 +344,5 @@ int main(int argc, char **argv)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	program = argc > 1 ? argv[1] : "rswap-memserver";
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_DAEMON_TESTS(argc, argv, tests);
 }

@@ -15,24 +15,11 @@
 #include "clock.h"
 #include "ctlsock.h"
 #include "memserver_client.h"
-#include "net.h"
-
-#define SLAB (1u << 20)
-#define PAGE 4096u
-
-static const char *program;
-static struct daemon server;
-static uint8_t data[SLAB];
-static uint8_t back[SLAB];
 
 static void start(const char *grace)
 {
-	daemon_start(&server, program,
-		     (const char *const[]){ "--memory=16M", "--slab-size=1M",
-					    "--stock=1", "--threads=2",
-					    "--zone=rack-7", grace, NULL });
-	for (unsigned i = 0; i < SLAB; i++)
-		data[i] = (uint8_t)(i * 7 + i / PAGE + 1);
+	server_start((const char *const[]){ "--stock=1", "--zone=rack-7", grace,
+					    NULL });
 }
 
 static int setup(void **state)
@@ -47,22 +34,6 @@ static int setup_short(void **state)
 	(void)state;
 	start("--grace=1");
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	daemon_stop(&server);
-	return 0;
-}
-
-/* The peer has closed: the end of the stream, or a reset. */
-static bool is_closed(int fd)
-{
-	char byte;
-
-	return net_recv_all(fd, &byte, 1, clock_now_ns() + 5 * NS_PER_S) ==
-	       -ECONNRESET;
 }
 
 static void assert_told(const char *command, const char *key,
@@ -126,8 +97,7 @@ static void a_lost_client_finds_its_bytes(void **state)
 	lane = lane_open(&again);
 	assert_int_equal(lane_read(lane, slab, 0, back, SLAB), 0);
 	assert_memory_equal(back, data, SLAB);
-	close(lane);
-	client_close(&again);
+	client_close_lane(&again, lane);
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
 }
 
@@ -165,8 +135,7 @@ static void a_client_takes_its_session_over(void **state)
 	assert_memory_equal(back, data + SLAB / 2, SLAB / 2);
 	/* nor has the old connection's end ended the session */
 	assert_int_equal(daemon_status(&server, "sessions"), 1);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static void a_wrong_token_disturbs_nobody(void **state)
@@ -177,9 +146,7 @@ static void a_wrong_token_disturbs_nobody(void **state)
 	int lane;
 
 	(void)state;
-	client_open(&c, &server);
-	lane = lane_open(&c);
-	assert_true(client_alloc(&c, &slab));
+	lane = client_open_slab(&c, &server, &slab);
 	c.opened.token[15] ^= 0x80;
 	m = client_resume(&other, &c);
 	assert_int_equal(error_of(&m), WIRE_E_NO_SESSION);
@@ -194,8 +161,7 @@ static void a_wrong_token_disturbs_nobody(void **state)
 	assert_int_equal(
 		client_ask(&c, (struct wire_message){ .type = WIRE_PING }).type,
 		WIRE_PONG);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 }
 
 static void the_time_is_over(void **state)
@@ -259,8 +225,7 @@ static void leaves_when_the_last_slab_is_back(void **state)
 	assert_int_equal(m.type, WIRE_FREED);
 	assert_int_equal(m.freed.free_bytes, 0);
 	daemon_await_end(&server);
-	close(lane);
-	client_close(&c);
+	client_close_lane(&c, lane);
 	client_close(&idle);
 	client_close(&late);
 }
@@ -305,19 +270,18 @@ static void drains_and_takes_it_back(void **state)
 
 int main(int argc, char **argv)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, server_stop)
 #define ENDS(f) cmocka_unit_test_setup(f, setup_short)
 	const struct CMUnitTest tests[] = {
 		TEST(a_lost_client_finds_its_bytes),
 		TEST(a_client_takes_its_session_over),
 		TEST(a_wrong_token_disturbs_nobody),
 		cmocka_unit_test_setup_teardown(the_time_is_over, setup_short,
-						teardown),
+						server_stop),
 		ENDS(leaves_when_the_last_slab_is_back),
 		ENDS(waits_for_who_is_disconnected),
 		TEST(drains_and_takes_it_back),
 	};
 
-	program = argc > 1 ? argv[1] : "rswap-memserver";
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_DAEMON_TESTS(argc, argv, tests);
 }

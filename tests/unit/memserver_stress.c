@@ -22,13 +22,10 @@
 #define PAGES	  (SLAB / PAGE)
 #define CLIENTS	  6
 #define LANES	  3
-#define SLABS	  12
 #define MY_SLABS  4
 #define RUN_NS	  (5 * NS_PER_S)
 #define ROUND_OPS 400
 
-static const char *program;
-static struct daemon server;
 static uint64_t end_ns;
 
 struct my_slab {
@@ -240,10 +237,9 @@ static void honest_clients_notice_nothing(void **state)
 	uint64_t ops = 0;
 
 	(void)state;
-	daemon_start(&server, program,
-		     (const char *const[]){ "--memory=12M", "--slab-size=1M",
-					    "--threads=3", "--stock=1",
-					    "--grace=1", NULL });
+	/* fewer slabs than the clients want, and one thread more */
+	server_start((const char *const[]){ "--memory=12M", "--threads=3",
+					    "--stock=1", "--grace=1", NULL });
 	end_ns = clock_now_ns() + RUN_NS;
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		testers[i].random = 88172645463325252ull + i * 7919;
@@ -271,6 +267,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test(honest_clients_notice_nothing),
 	};
 
-	program = argc > 1 ? argv[1] : "rswap-memserver";
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return RUN_DAEMON_TESTS(argc, argv, tests);
 }
