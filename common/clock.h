@@ -19,11 +19,11 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-/* As of the last timer tick, so up to 10 ms ago: for a deadline that is seconds
- * away.  Needs no system call where clock_now_ns does (a clock source that the
- * vDSO cannot read: HPET, the ACPI timer).  What is left until a deadline is
- * asked of the exact clock: a wait that ended by it would seem to have time
- * left. */
+/* The time of the last timer tick, up to 10 ms ago: for a deadline that is
+ * seconds away.  Needs no system call if the vDSO cannot read the clock source
+ * (HPET, the ACPI timer), where clock_now_ns does.  Do not use it for the time
+ * that is left: after a wait that ended at its deadline, it may show time left.
+ */
 static inline uint64_t clock_tick_ns(void)
 {
 	struct timespec t;
@@ -32,7 +32,7 @@ static inline uint64_t clock_tick_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-/* What is left until DEADLINE_NS, 0 once it has passed. */
+/* The time that is left until DEADLINE_NS; 0 after it. */
 static inline uint64_t clock_left_ns(uint64_t deadline_ns)
 {
 	uint64_t now_ns = clock_now_ns();

@@ -1,8 +1,8 @@
 /* The control socket: a Unix stream socket on which a running plugin or memory
- * server tells how it is.  A client sends one line, a command, and reads lines
- * "key value" until the end of the stream.  An unknown command gets one line
- * "error ...".  `rswapctl status` is the usual client; `socat` does as well.
- */
+ * server reports its status.  A client sends one line, a command, and reads
+ * lines "key value" until the end of the stream.  An unknown command gets one
+ * line "error ...". `rswapctl status` is the usual client; `socat` works as
+ * well. */
 #ifndef RSWAP_CTLSOCK_H
 #define RSWAP_CTLSOCK_H
 
@@ -19,8 +19,8 @@
 int ctlsock_ask(const char *path, const char *command, char *answer,
 		size_t size, uint64_t deadline_ns, struct error *why);
 
-/* Server.  Writes the answer to OUT, or returns false for a command that it
- * does not know.  The serving thread. */
+/* Server.  Writes the answer to OUT; false for an unknown command.  The serving
+ * thread calls it. */
 typedef bool ctlsock_answer(const char *command, FILE *out, void *arg);
 
 struct ctlsock_server {
@@ -28,19 +28,18 @@ struct ctlsock_server {
 	int stop_fd;   /* an eventfd: serving ends when it is readable */
 	ctlsock_answer *answer;
 	void *arg;
-	/* Where an answer is put together, for a program whose heap must not
-	 * grow for a client's sake: what does not fit is left out, and the line
-	 * "truncated yes" says so.  NULL: the answer is allocated, however long
-	 * it is. */
+	/* The buffer for an answer, in a program whose heap must not grow for a
+	 * client.  Lines that do not fit are left out, and the line "truncated
+	 * yes" says so.  NULL: the answer is allocated, whatever its length. */
 	char *buffer;
 	size_t buffer_bytes;
 };
 
-/* Serves many clients at a time until stop_fd is readable.  A client that says
- * nothing, or does not read its answer, holds up no other client; it is dropped
+/* Serves many clients at a time until stop_fd is readable.  A client that sends
+ * nothing, or does not read its answer, delays no other client.  It is dropped
  * after a few seconds, or as soon as its place is needed.  One descriptor is
- * kept in reserve, so that a client is answered where the process has no other
- * left.  Closes neither descriptor of SERVER. */
+ * kept in reserve, so that a client gets its answer even if the process has no
+ * other left.  Leaves both descriptors of SERVER open. */
 void ctlsock_serve(const struct ctlsock_server *server);
 
 /* Client: the value of KEY in an answer, or NULL.  VALUE (SIZE bytes) takes a

@@ -1,9 +1,9 @@
 /* The server's side of the control socket: one thread, any number of clients.
  *
- * A client has said nothing yet, or has said its command and takes its answer.
- * The answer is whole before the first byte of it is sent: what makes it may
- * hold locks of its program, which a client that does not read must not hold
- * up. */
+ * A client either has to send its command, or takes its answer.  The answer is
+ * complete before its first byte is sent: the callback that writes it may hold
+ * locks of the program, and a client that does not read must not extend that.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,12 +17,12 @@
 #include "net.h"
 
 #define CLIENTS_MAX 32
-/* A client has this long to say its command, and to take its answer. */
+/* The time that a client has to send its command, and to take its answer. */
 #define COMMAND_NS (2 * NS_PER_S)
 #define ANSWER_NS  (5 * NS_PER_S)
-/* How long no client is accepted when there is no descriptor for one. */
+/* How long no client is accepted if there is no descriptor for it. */
 #define PAUSE_NS (200 * NS_PER_MS)
-/* With nothing to wait for. */
+/* Without a deadline to wait for. */
 #define LONG_NS (3600 * NS_PER_S)
 
 static const char cut_text[] = "truncated yes\n";
@@ -62,7 +62,7 @@ static void drop(struct serving *s, struct client *c)
 
 /* --- the answer --- */
 
-/* What is sent ends with a whole line, and says so where lines are missing. */
+/* Cuts the answer to whole lines, and adds the line that tells of it. */
 static size_t cut_to_lines(char *buf, size_t size)
 {
 	char *end;
@@ -85,15 +85,15 @@ static void write_answer(const struct ctlsock_server *server,
 static size_t fill_buffer(const struct ctlsock_server *server,
 			  const char *command)
 {
-	/* one byte less, so that the text always has its NUL */
+	/* one byte less, so that there is room for the NUL */
 	FILE *out = fmemopen(server->buffer, server->buffer_bytes - 1, "w");
 	bool full;
 	long at;
 
 	if (!out)
 		return 0;
-	/* unbuffered: a buffer would be allocated, and an overflow would only
-	 * show when the stream is closed */
+	/* unbuffered: a buffer would be allocated, and would hide an overflow
+	 * until the stream is closed */
 	setvbuf(out, NULL, _IONBF, 0);
 	write_answer(server, command, out);
 	full = ferror(out) != 0;
@@ -120,8 +120,8 @@ static bool allocate_answer(const struct ctlsock_server *server,
 	return false;
 }
 
-/* Sends what the socket takes.  0: all of it; -EAGAIN: some is left; another
- * negative errno where the client is gone. */
+/* Sends as much as the socket takes.  0: all; -EAGAIN: some is left; another
+ * negative errno: the client is gone. */
 static int send_some(int fd, const char *bytes, size_t n, size_t *sent)
 {
 	while (*sent < n) {
@@ -136,8 +136,8 @@ static int send_some(int fd, const char *bytes, size_t n, size_t *sent)
 	return 0;
 }
 
-/* The socket takes the whole of what a buffer of usual size has; a rest is
- * copied, as the buffer is the next client's. */
+/* The socket usually takes the whole buffer.  A rest is copied, because the
+ * next client needs the buffer. */
 static int send_from_buffer(const struct ctlsock_server *server,
 			    struct client *c)
 {
@@ -167,8 +167,8 @@ static int begin_answer(const struct ctlsock_server *server, struct client *c)
 
 /* --- a client --- */
 
-/* Takes what has come.  0: the command is whole; -EAGAIN: it is not; another
- * negative errno: it never will be. */
+/* Receives what is there.  0: the command is complete; -EAGAIN: not yet;
+ * another negative errno: it never will be. */
 static int recv_command(struct client *c)
 {
 	while (c->command_bytes < sizeof c->command) {
@@ -248,7 +248,8 @@ static int accept_one(const struct serving *s)
 	return accept4(s->server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-/* The reserve goes first, and then a client that says nothing. */
+/* Gives up the reserve first, and then the client that has been silent for
+ * longest. */
 static int accept_with_reserve(struct serving *s)
 {
 	int fd = accept_one(s);
@@ -262,7 +263,7 @@ static int accept_with_reserve(struct serving *s)
 		int reserve_fd;
 
 		drop(s, most_silent(s));
-		/* its descriptor became the reserve */
+		/* drop made its descriptor the reserve */
 		reserve_fd = s->reserve_fd;
 		s->reserve_fd = -1;
 		if (reserve_fd >= 0)
@@ -289,7 +290,7 @@ static void take_client(struct serving *s)
 					      clock_now_ns() + COMMAND_NS };
 		return;
 	}
-	/* All are taking their answers, or there is no descriptor. */
+	/* All clients are taking their answers, or there is no descriptor. */
 	if (!c || short_of_files(errno)) {
 		take_reserve(s);
 		s->paused_until_ns = clock_now_ns() + PAUSE_NS;
@@ -336,7 +337,7 @@ static void wait_ready(struct waiting *w)
 	unsigned n = 2 + w->n_clients;
 	int rc = net_poll(w->fds, n, w->until_ns);
 
-	/* then nothing of FDS is ready */
+	/* then poll has not set revents */
 	for (unsigned i = 0; rc && i < n; i++)
 		w->fds[i].revents = 0;
 	if (rc && rc != -ETIMEDOUT)

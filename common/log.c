@@ -7,7 +7,7 @@
 
 #include "clock.h"
 
-/* Threads that meet here may let a line more go out at the turn of a period. */
+/* Two threads at the turn of a period may let one line more go out. */
 bool log_limit_allows(struct log_limit *limit, uint32_t *left_out)
 {
 	uint32_t lines = limit->lines ? limit->lines : LOG_LIMIT_LINES;

@@ -1,17 +1,15 @@
 /* The queue of log lines and the thread that writes them: log_start, log_stop.
  *
  * The queue is an array of slots in static memory.  A slot has a turn, a number
- * that says whose it is: slot I of N is empty for line L (L % N == I) when its
- * turn is L, and has line L when its turn is L + 1; the writer, who empties it,
- * makes that L + N.  Whoever has a line takes the next number by one
- * compare-and-swap.  So there is no lock that a thread with a line could wait
- * for while an ordinary thread that holds it waits for a processor; and a
- * signal handler could use it.
+ * that says who may use it: slot I of N is empty for line L (L % N == I) if its
+ * turn is L, and has line L if its turn is L + 1.  The writer empties the slot
+ * and makes its turn L + N. A thread with a line takes the next number by one
+ * compare-and-swap.  There is no lock: a real-time thread would wait for the
+ * lock while the ordinary thread that holds it waits for a processor.
  *
- * The order of writing: what came out of the pipe, a line of the queue, what
- * came out of the pipe (that line, as the sink writes to standard error), and
- * so on.
- */
+ * The order of writing: the content of the pipe, a line of the queue, the
+ * content of the pipe (that line, because the sink writes to standard error),
+ * and so on. */
 #include "log.h"
 
 #include <errno.h>
@@ -38,7 +36,8 @@
 /* How long log_stop waits for the reader. */
 #define STOP_S 1
 
-/* What is passed on of the pipe before a line of the queue has its turn. */
+/* How many reads of the pipe are passed on before the next line of the queue.
+ */
 #define PASS_ON_READS 16
 
 /* How long a process that aborts waits for the reader of its last words. */
@@ -62,8 +61,8 @@ static struct {
 	struct sigaction on_abort; /* as it was */
 
 	int wake_fd; /* an eventfd: there are lines; once made it stays open */
-	int pipe_fd; /* what was written to standard error */
-	int real_fd; /* what standard error was */
+	int pipe_fd; /* what programs write to standard error */
+	int real_fd; /* the real standard error */
 } queue = { .wake_fd = -1 };
 
 /* --- the queue --- */
@@ -110,8 +109,8 @@ bool log_queue_put(enum log_level level, const char *line)
 	return true;
 }
 
-/* Writes the oldest line.  False where there is none, or whoever took that slot
- * has not filled it yet. */
+/* Writes the oldest line.  False if there is none, or the thread that took its
+ * slot has not filled it yet. */
 static bool write_one(void)
 {
 	struct slot *slot = &queue.slots[queue.next_out % SLOTS];
@@ -143,8 +142,8 @@ static void tell_dropped(void)
 
 /* --- standard error --- */
 
-/* To where standard error really goes; waits for the reader.  What cannot be
- * written is gone. */
+/* Writes to the real standard error; waits for the reader.  Text that cannot be
+ * written is lost. */
 static void write_out(const char *text, size_t bytes)
 {
 	while (bytes > 0) {
@@ -155,14 +154,15 @@ static void write_out(const char *text, size_t bytes)
 			text += n;
 			bytes -= (size_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
-			poll(&room, 1, -1); /* others made it non-blocking */
+			poll(&room, 1,
+			     -1); /* another program made it non-blocking */
 		} else if (n == 0 || errno != EINTR) {
 			return;
 		}
 	}
 }
 
-/* Passes on what came through the pipe.  True where there may be more. */
+/* Passes on the content of the pipe.  True if there may be more. */
 static bool pass_on(void)
 {
 	char text[2048];
@@ -177,11 +177,11 @@ static bool pass_on(void)
 	return true;
 }
 
-/* The last words of an assertion that failed are in the pipe, which nobody
- * empties when the process is gone. */
+/* The message of a failed assertion is in the pipe, which no thread empties
+ * after the process has ended. */
 static void on_abort(int sig)
 {
-	signal(SIGALRM, SIG_DFL); /* should nobody read */
+	signal(SIGALRM, SIG_DFL); /* if there is no reader */
 	alarm(LAST_WORDS_S);
 	while (pass_on())
 		;
@@ -222,7 +222,7 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* An ordinary thread, that takes no signals. */
+/* A thread with ordinary scheduling that takes no signals. */
 static int start_writer(void)
 {
 	struct sched_param param = { .sched_priority = 0 };
@@ -256,7 +256,8 @@ static void empty_slots(void)
 	atomic_store(&queue.stop, false);
 }
 
-/* Where standard error is closed, what is written there is lost as before. */
+/* If standard error is closed, text that is written there is lost, as it was
+ * before. */
 static int open_real(void)
 {
 	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -274,7 +275,8 @@ static int open_files(int *pipe_in)
 	queue.real_fd = open_real();
 	if (queue.real_fd < 0)
 		return errno;
-	/* Somebody may be about to wake the writer when log_stop is through. */
+	/* A thread may be about to wake the writer when log_stop has ended, so
+	 * the descriptor stays open. */
 	if (queue.wake_fd < 0)
 		queue.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue.wake_fd < 0 || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
@@ -331,15 +333,16 @@ bool log_stop(void)
 	wake_writer();
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += STOP_S;
-	/* ThreadSanitizer knows this join, and not pthread_clockjoin_np: with
-	 * that, all that follows is a race to it. */
+	/* ThreadSanitizer knows this join, but not pthread_clockjoin_np: after
+	 * that it would report races. */
 	if (pthread_timedjoin_np(queue.writer, NULL, &until))
 		return false;
 	atomic_store(&queue.on, false);
 	sigaction(SIGABRT, &queue.on_abort, NULL);
 	REPORTS_GO_TO(STDERR_FILENO);
 	dup2(queue.real_fd, STDERR_FILENO);
-	/* What came while the writer ended; this thread is the writer now. */
+	/* Lines that came while the writer ended; this thread is the writer
+	 * now. */
 	write_all();
 	close_files();
 	return true;

@@ -337,7 +337,7 @@ int net_connect_unix(const char *path, struct error *why)
 	return rc;
 }
 
-/* Removes a socket file that a program which is gone left behind. */
+/* Removes the socket file of a program that is gone. */
 static int remove_stale_socket(const char *path, struct error *why)
 {
 	struct error ignored;
@@ -374,7 +374,8 @@ int net_listen_unix(const char *path, struct error *why)
 	fd = unix_socket(path, &sa, why);
 	if (fd < 0)
 		return fd;
-	/* The mode of the socket itself counts, before anybody can connect. */
+	/* The mode of the socket itself counts, before any program can connect.
+	 */
 	fchmod(fd, 0600);
 	if (!bind(fd, (struct sockaddr *)&sa, sizeof sa) &&
 	    !chmod(path, 0600) && !listen(fd, BACKLOG))

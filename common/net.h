@@ -63,32 +63,32 @@ bool net_peer_addr(int fd, struct net_addr *addr);
 int net_connect(const struct net_addr *addr, uint64_t deadline_ns,
 		struct error *why);
 
-/* The same with the addresses of a name in turn: one that does not answer
- * leaves the others their share of the time.  *USED is the one that took the
- * connection, NULL for nobody who wants to know.  Where none did, WHY has what
- * each said, as far as there is room. */
+/* The same with the addresses of a name in turn.  An address that does not
+ * answer leaves the others their share of the time.  USED (or NULL) gets the
+ * address that took the connection.  On failure WHY has the error of each
+ * address, as far as there is room. */
 int net_connect_any(const struct net_addrs *addrs, uint64_t deadline_ns,
 		    struct net_addr *used, struct error *why);
-/* The share of the time until DEADLINE_NS that one of N in turn has: a deadline
- * too. */
+/* The deadline of the next of N attempts that share the time until DEADLINE_NS
+ * equally. */
 uint64_t net_turn_deadline(uint64_t deadline_ns, unsigned n);
 
 /* A listening socket (non-blocking), or a negative errno. */
 int net_listen(const struct net_addr *addr, struct error *why);
 
-/* The same for a Unix stream socket at PATH.  net_listen_unix removes a socket
- * that nobody listens on any more, refuses where somebody does or where PATH is
- * something else, and makes the new one mode 0600. */
+/* The same for a Unix stream socket at PATH. net_listen_unix replaces a socket
+ * without a listener.  It refuses if a program listens there, or if PATH is no
+ * socket.  The new socket has mode 0600. */
 int net_connect_unix(const char *path, struct error *why);
 int net_listen_unix(const char *path, struct error *why);
 
-/* What every TCP socket of rswap gets: TCP_NODELAY, keep-alive, and
- * TCP_USER_TIMEOUT of TIMEOUT_NS so that a vanished host ends the connection.
- */
+/* Sets the options of every TCP socket of rswap: TCP_NODELAY, keep-alive, and
+ * TCP_USER_TIMEOUT of TIMEOUT_NS, so that the connection to a vanished host
+ * ends. */
 void net_tune(int fd, uint64_t timeout_ns);
 
-/* Sends or receives exactly what is asked for. The socket may be blocking or
- * not: these never block in the socket call itself. */
+/* Sends or receives exactly BYTES.  The socket may be blocking or not: the
+ * socket call itself never blocks. */
 int net_send_all(int fd, const void *buf, size_t bytes, uint64_t deadline_ns);
 int net_recv_all(int fd, void *buf, size_t bytes, uint64_t deadline_ns);
 

@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* A name that is taken is bad luck once, and not ten times. */
+/* One random name may be taken; ten in a row are not. */
 #define NAMES_TRIED 10
 
 static int write_all(int fd, const char *text)
@@ -29,7 +29,7 @@ static int write_all(int fd, const char *text)
 	return 0;
 }
 
-/* O_EXCL: fails where there is anything of that name, a symbolic link too. */
+/* O_EXCL: fails if the name exists, also as a symbolic link. */
 static int open_new(const char *path, char temporary[NEWFILE_PATH_MAX])
 {
 	for (int i = 0; i < NAMES_TRIED; i++) {
@@ -70,7 +70,7 @@ int newfile_replace(const char *path, const char *text, struct error *why)
 	int fd = newfile_create(path, text, temporary);
 	int err = fd < 0 ? fd : 0;
 
-	/* Some file systems tell of a full disk only now. */
+	/* Some file systems report a full disk only at close. */
 	if (fd >= 0 && close(fd) < 0)
 		err = -errno;
 	if (!err && rename(temporary, path) < 0)

@@ -1,7 +1,8 @@
-/* Small files that others read while they are replaced: a reader finds all of
- * the old text, or all of the new one.  The new text is written to a temporary
- * file beside the old one, whose name nobody can guess and which must not
- * exist: so no link that somebody put there is followed.  Any thread. */
+/* Small files that other programs read while they are replaced: a reader finds
+ * all of the old text, or all of the new one.  The new text is written to a
+ * temporary file beside the old one.  Its name cannot be guessed, and it must
+ * not exist before: so a link that an attacker put there is never followed.
+ * Any thread. */
 #ifndef RSWAP_NEWFILE_H
 #define RSWAP_NEWFILE_H
 

@@ -26,7 +26,7 @@
 #include "times.h"
 #include "wire.h"
 
-/* How long a detach takes from the end of nbdkit to its own. */
+/* How long a detach may take after the end of nbdkit. */
 #define LOCK_NS (30 * NS_PER_S)
 /* How often a wait looks whether a signal came. */
 #define LOOK_NS (200 * NS_PER_MS)
@@ -117,7 +117,7 @@ static void fill_options(void)
 	}
 }
 
-/* nbdkit runs in the root directory, where a relative path means another file.
+/* nbdkit runs in the root directory, where a relative path names another file.
  */
 static void check_fallback(void)
 {
@@ -179,7 +179,7 @@ static void check_args(void)
 			    args.name, STATE_NAME_MAX);
 }
 
-/* nbdkit runs in the root directory: a path has to say where it starts. */
+/* nbdkit runs in the root directory, so a path has to be absolute. */
 static const char *plugin_path(const char *plugin)
 {
 	char *path;
@@ -212,7 +212,7 @@ static int end_stay(void)
 }
 
 /* Without copies a request has to outlast every server's grace time.  The
- * plugin knows these only when it has sessions. */
+ * plugin knows the grace times only when it has sessions. */
 static void warn_of_timeout(void)
 {
 	struct state_path socket =
@@ -245,8 +245,8 @@ static void warn_of_timeout(void)
 		       args.timeout_s, grace_s, fits_s);
 }
 
-/* Whether nbdkit has ended because somebody detached: who does so has the lock
- * until the directory is gone. */
+/* Whether nbdkit ended because of a detach: detach holds the lock until the
+ * directory is gone. */
 static bool was_detached(void)
 {
 	struct error ignored;
@@ -258,7 +258,7 @@ static bool was_detached(void)
 	return access(statedir_path(args.state.name, "").text, F_OK) < 0;
 }
 
-/* Until a signal asks for the end, or nbdkit makes one. */
+/* Waits for a signal, or for the end of nbdkit. */
 static int stay(void)
 {
 	int pidfd = pidfd_open(args.state.pid, 0);

@@ -11,9 +11,10 @@
 
 #define ATTACH_SERVERS_MAX 64
 
-/* Above zram-generator's default, 100.  What is put out first has not been
- * needed for longest, and belongs farther away; with zram in front, memory
- * would be full of it, and pages that are needed soon would travel. */
+/* Above zram-generator's default, 100.  The kernel fills the swap of the
+ * highest priority first, with the pages that have not been needed for longest.
+ * Those belong on the far machine.  With zram in front, cold pages would fill
+ * memory, and pages that are needed soon would travel. */
 #define ATTACH_PRIORITY 110
 
 struct attach {
@@ -38,12 +39,12 @@ struct attach {
 	int number;	     /* of the nbd device; -1: the kernel chooses */
 	int guess_from;	     /* the first number to guess */
 	bool made_directory; /* this attach made it */
-	bool lost_race;	     /* another connected the device NUMBER first */
-	struct state state;  /* as saved */
+	bool lost_race; /* another program connected the device NUMBER first */
+	struct state state; /* as saved */
 };
 
-/* Carries out every step, telling of each; where one fails, says so and undoes
- * those before it, the last one first.  0 or -1. */
+/* Carries out every step, and prints a line for each.  If a step fails, prints
+ * why and undoes the steps from that one back.  0 or -1. */
 int attach_run(struct attach *a);
 
 #endif

@@ -60,16 +60,16 @@ static int take_device(struct attach *a, struct error *why)
 	if (lock_name(a, a->name ? a->name : a->device + strlen("/dev/"),
 		      in_ns(STEP_NS), why) < 0)
 		return -1;
-	/* known by the lock's holder only: an attach may just have ended */
+	/* checked with the lock held: another attach may just have ended */
 	if (nbddev_is_free(a->number, &used))
 		return 0;
 	error_set(why, "%s is in use: %.150s", a->device, used.text);
 	return -1;
 }
 
-/* The name of a device is the device's: so the first free one whose name no
- * other rswapctl has is asked for.  Where none is free, the kernel makes
- * another one. */
+/* Without --name the device gives the name.  So attach asks for the first free
+ * device whose name no other rswapctl has locked.  If none is free, the kernel
+ * makes another one. */
 static int guess_device(struct attach *a, struct error *why)
 {
 	struct error ignored;
@@ -128,8 +128,8 @@ static int remove_directory(struct attach *a, struct error *why)
 	return 0;
 }
 
-/* Under systemd the journal keeps nbdkit's messages; a file in /run would only
- * grow beside it. */
+/* Under systemd the journal keeps nbdkit's messages.  A file in /run would only
+ * grow. */
 static bool log_to_journal(void)
 {
 	return getenv("JOURNAL_STREAM") != NULL;
@@ -154,8 +154,8 @@ struct plugin_args {
 	int argc;
 };
 
-/* What doesn't fit is cut, and then nbdkit refuses it; servers are checked for
- * their length before. */
+/* An argument that does not fit is cut, and nbdkit refuses it.  Servers are
+ * checked for their length before. */
 __attribute__((format(printf, 2, 3))) static void
 add_arg(struct plugin_args *args, const char *format, ...)
 {
@@ -173,8 +173,8 @@ add_arg(struct plugin_args *args, const char *format, ...)
 	args->have += (size_t)n + 1;
 }
 
-/* Only what was asked for: the plugin has defaults of its own, and knows what
- * goes together. */
+/* Only the options that were given: the plugin has its own defaults, and checks
+ * combinations. */
 static void key_args(const struct attach *a, struct plugin_args *args)
 {
 	for (int id = 0; id < KEYS; id++) {
@@ -187,8 +187,8 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 {
 	args->have = 0;
 	args->argc = 0;
-	/* in the foreground: nbdkit forks to go into the background, and locked
-	 * memory is not inherited by the child */
+	/* in the foreground: nbdkit would fork to go into the background, and a
+	 * child does not inherit locked memory */
 	add_arg(args, "nbdkit");
 	add_arg(args, "-f");
 	add_arg(args, "-U");
@@ -206,15 +206,16 @@ static void plugin_args(const struct attach *a, struct plugin_args *args)
 	key_args(a, args);
 }
 
-/* Also waits for it: a plugin that doesn't come up leaves nothing to undo but
- * its process. */
+/* Also waits for nbdkit: a plugin that does not start leaves nothing to undo
+ * but its process. */
 static int start_plugin(struct attach *a, struct error *why)
 {
 	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
 	struct state_path log = statedir_path(a->state.name, "log");
 	static struct plugin_args args;
 	bool journal = log_to_journal();
-	/* its own deadline for its servers, and time to set up its memory */
+	/* the plugin's own deadline for its servers, and time to set up its
+	 * memory */
 	uint64_t deadline_ns = in_ns(a->timeout_s * NS_PER_S + STEP_NS);
 	pid_t pid;
 
@@ -224,7 +225,7 @@ static int start_plugin(struct attach *a, struct error *why)
 		return -1;
 	a->state.pid = pid;
 	a->state.start = run_start_time(pid);
-	/* saved first: should rswapctl die now, detach finds nbdkit */
+	/* saved first: if rswapctl dies now, detach finds nbdkit */
 	if (statedir_save(&a->state, why) == 0 &&
 	    nbdkit_wait_ready(pid, socket.text, deadline_ns, why) == 0)
 		return 0;
@@ -238,8 +239,8 @@ static int stop_plugin(struct attach *a, struct error *why)
 	return a->made_directory ? teardown_nbdkit(&a->state, why) : 0;
 }
 
-/* Also where the kernel's answer did not arrive: the device is known by its
- * backend. */
+/* Works also if the kernel's answer was lost: the name of the connection finds
+ * the device. */
 static int disconnect(struct attach *a, struct error *why)
 {
 	if (!a->made_directory)
@@ -248,7 +249,8 @@ static int disconnect(struct attach *a, struct error *why)
 	return teardown_device(&a->state, in_ns(TEARDOWN_STEP_NS), why);
 }
 
-/* Where nbdkit serves another size than asked for, the plugin is not ours. */
+/* If nbdkit serves another size than attach asked for, it runs another plugin.
+ */
 static int hand_over(struct attach *a, const struct nbdexport *export,
 		     struct error *why)
 {
@@ -272,8 +274,8 @@ static int hand_over(struct attach *a, const struct nbdexport *export,
 	return nbd_netlink_connect(&request, &a->lost_race, why);
 }
 
-/* There is no second connection later: a plugin that died has taken the page
- * map with it, and a new one under the same device would answer zeros. */
+/* There is no second connection later.  The page map dies with the plugin, and
+ * a new plugin under the same device would answer zeros. */
 static int connect_device(struct attach *a, struct error *why)
 {
 	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
@@ -317,7 +319,7 @@ static int make_swap(struct attach *a, struct error *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
-/* Nothing to stop for: somebody may want just that. */
+/* Only a warning: an administrator may want equal priorities. */
 static void tell_equal_priority(const struct attach *a)
 {
 	struct swap_names others;
@@ -334,8 +336,8 @@ static void tell_equal_priority(const struct attach *a)
 	       (int)a->priority + 1);
 }
 
-/* --discard=pages: without it the device never hears of a slot that is free
- * again, and every slab that was used once stays used. */
+/* --discard=pages: without it the kernel never trims free slots, and every slab
+ * that was used once stays used. */
 static int swap_on(struct attach *a, struct error *why)
 {
 	char priority[12];
@@ -347,7 +349,7 @@ static int swap_on(struct attach *a, struct error *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
-/* swapon may have done its work though it was killed, or its deadline passed.
+/* swapon may have done its work although it was killed, or its deadline passed.
  */
 static int swap_off(struct attach *a, struct error *why)
 {
@@ -358,8 +360,8 @@ static int swap_off(struct attach *a, struct error *why)
 			     &lost_bytes, why);
 }
 
-/* Raised where it is lower, and left so: the next attach wants it too, and a
- * reserve that sinks while another device is in use would be a trap. */
+/* Raises the reserve, and never lowers it again: another device may be in use,
+ * and the next attach would raise it anyway. */
 static int set_vm(struct attach *a, struct error *why)
 {
 	uint64_t now_kib = reserve_now_kib();
@@ -379,7 +381,7 @@ static int set_vm(struct attach *a, struct error *why)
 	return 0;
 }
 
-/* An undo is right also where its step failed half-way or was not begun. */
+/* An undo also works if its step failed half-way or was not begun. */
 static const struct step {
 	const char *what;
 	int (*run)(struct attach *a, struct error *why);
@@ -398,11 +400,12 @@ static const struct step {
 
 #define N_STEPS (sizeof steps / sizeof steps[0])
 
-/* Undoes the first N steps, the last one first, as far as it goes: what stands
- * on something else has to go before that. */
+/* Undoes the first N steps, from the last one back.  An undo that fails ends
+ * this, because the steps below have to stay under it. */
 static void undo(struct attach *a, size_t n)
 {
-	/* what interrupted the step shall not interrupt its undoing */
+	/* the signal that interrupted the step must not interrupt its undoing
+	 */
 	run_forget_signals();
 	while (n-- > 0) {
 		struct error why = { "" };
@@ -442,8 +445,8 @@ static int run_steps(struct attach *a)
 	return 0;
 }
 
-/* Where another took the device that was guessed, the next guess is another
- * one; that many do so one after the other is unlikely. */
+/* If another program took the guessed device, attach guesses again.  So many
+ * lost races in a row are unlikely. */
 #define GUESSES_MAX 8
 
 int attach_run(struct attach *a)

@@ -12,8 +12,8 @@ struct sys_path {
 };
 
 /* Partitions have no directory of their own in /sys/block; /sys/class/block has
- * all.  What is looked for there first is in /sys/block: the two are the same
- * for whole devices. */
+ * all devices.  For whole devices the two are the same, and /sys/block is tried
+ * first. */
 static struct sys_path sys_path(const char *name, const char *file)
 {
 	struct sys_path path;
@@ -82,7 +82,7 @@ static void add_holders(struct blockdev_stack *stack, const char *name)
 		closedir(dir);
 }
 
-/* Directories of the device's that are called like it. */
+/* The device's subdirectories whose name begins with its own. */
 static void add_partitions(struct blockdev_stack *stack, const char *name)
 {
 	DIR *dir = opendir(sys_path(name, "").text);

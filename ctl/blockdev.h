@@ -1,5 +1,6 @@
-/* What stands on a block device, as sysfs tells: its partitions, and the
- * devices that device mapper and md made of it, and so on upwards. */
+/* The devices that stand on a block device, as sysfs shows them: its
+ * partitions, the devices that device mapper and md made of it, and so on
+ * upwards. */
 #ifndef RSWAPCTL_BLOCKDEV_H
 #define RSWAPCTL_BLOCKDEV_H
 

@@ -27,7 +27,7 @@ static const struct cmdline cmdline = {
 	.options = options,
 };
 
-/* What is wrong with one target. */
+/* The faults of one target. */
 struct findings {
 	const char *name;
 	enum health health;
@@ -54,8 +54,8 @@ static void tell_device(void *arg, enum health health, const char *what,
 	find(arg, health, what, remedy);
 }
 
-/* A failure is told once: nothing tells of it afterwards but the programs that
- * have ended. */
+/* A failure is told once.  Afterwards only the programs that have ended show
+ * it. */
 static void check_failures(struct findings *f, const char *answer)
 {
 	struct lastlook look;
@@ -90,7 +90,7 @@ static bool is_plugin(const char *answer)
 	       !strcmp(role, "plugin");
 }
 
-/* Of a device whose nbdkit is gone survey_judge tells more. */
+/* If nbdkit is gone, survey_judge tells more about the device. */
 static void check_silence(struct findings *f, const struct survey *survey)
 {
 	struct error what;

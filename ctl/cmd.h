@@ -1,5 +1,5 @@
-/* The sub-commands of rswapctl.  Each gets its own arguments, argv[0] being its
- * name, and returns the exit status. rswapctl is a single thread. */
+/* The sub-commands of rswapctl.  Each gets its own arguments, with its name in
+ * argv[0], and returns the exit status. rswapctl is a single thread. */
 #ifndef RSWAPCTL_CMD_H
 #define RSWAPCTL_CMD_H
 

@@ -13,7 +13,7 @@
 #include "teardown.h"
 
 #define MIB (1024 * 1024)
-/* How long another rswapctl is waited for. */
+/* How long to wait for another rswapctl. */
 #define LOCK_NS (30 * NS_PER_S)
 #define ALL_MAX 256
 
@@ -57,7 +57,7 @@ static const struct cmdline cmdline = {
 	.options = options,
 };
 
-/* With the lock held, all that stands on what there is of the name. */
+/* With the lock held: the steps from swapoff to the state directory. */
 static int take_apart(const struct state *state,
 		      const struct detach_request *request,
 		      struct detach_outcome *outcome, struct error *why)
@@ -86,8 +86,8 @@ int detach_name(const char *name, const struct detach_request *request,
 	if (access(statedir_path(name, "").text, F_OK) < 0) {
 		outcome->was_gone = true;
 	} else {
-		/* A directory without a state file is of an attach that was
-		 * killed early. */
+		/* An attach that was killed early leaves a directory without a
+		 * state file. */
 		statedir_load(name, &state, &ignored);
 		statedir_recall(&state);
 		err = take_apart(&state, request, outcome, why);
@@ -121,7 +121,7 @@ static enum exit_status detach(const char *name)
 	return EXIT_OK;
 }
 
-/* The name that WORD means: a name, or the one whose device it is. */
+/* The name that WORD is, or whose device WORD is. */
 static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 			     int n)
 {
@@ -138,7 +138,7 @@ static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 	return NULL;
 }
 
-/* Without a word: only where there is nothing to choose. */
+/* The name without a word: only if one device is attached. */
 static const char *only_name(char names[][STATE_NAME_MAX + 1], int n)
 {
 	if (n == 0 && args.if_attached)

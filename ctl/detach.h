@@ -1,4 +1,4 @@
-/* Ending a swap device: also what attach --foreground does at its end. */
+/* Ending a swap device, for detach and for the end of attach --foreground. */
 #ifndef RSWAPCTL_DETACH_H
 #define RSWAPCTL_DETACH_H
 
@@ -11,7 +11,8 @@
 #define DETACH_DEFAULT_S 900
 
 struct detach_request {
-	bool force; /* also where memory could not hold what comes back */
+	bool force; /* also where memory could not hold the pages that come back
+		     */
 	uint64_t deadline_ns; /* of swapoff */
 };
 
@@ -21,8 +22,9 @@ struct detach_outcome {
 };
 
 /* swapoff, disconnect, stop nbdkit, remove the state directory, in that order:
- * nothing is taken away before what stands on it is gone.  Takes the name's
- * lock. 0, or -1 with everything left as it was before the step that failed. */
+ * each step removes something on which nothing stands any more.  Takes the
+ * name's lock.  0; or -1, and then the steps before the one that failed are
+ * done. */
 int detach_name(const char *name, const struct detach_request *request,
 		struct detach_outcome *outcome, struct error *why);
 

@@ -1,6 +1,6 @@
-/* Whether the kernel's device still reaches a server.  sysfs doesn't tell: as
- * long as swap holds an nbd device open it keeps its pid and its size, also
- * after nbd-client -d.  So one page is read. */
+/* Whether the kernel's device still reaches a server. sysfs does not show this:
+ * an nbd device that swap holds open keeps its pid and its size, also after
+ * nbd-client -d.  So the probe reads one page. */
 #ifndef RSWAPCTL_DEVPROBE_H
 #define RSWAPCTL_DEVPROBE_H
 
@@ -11,8 +11,8 @@ enum devprobe {
 };
 
 /* Reads the first page of DEVICE, which swap never uses, past the page cache;
- * waits for 5 seconds at most.  The read is left to a process of its own: in
- * the kernel's hands it can't be ended. */
+ * waits for 5 seconds at most.  A process of its own reads, because a read that
+ * hangs in the kernel cannot be ended. */
 enum devprobe devprobe_read(const char *device);
 
 #endif

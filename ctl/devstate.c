@@ -45,7 +45,7 @@ static unsigned count_queues(int number)
 	return n;
 }
 
-/* The names of what stands on the device, and on that. */
+/* The names of the devices that stand on the device, and on those. */
 static void read_holders(struct devstate *d)
 {
 	struct blockdev_stack stack;
@@ -93,8 +93,9 @@ static uint64_t seen(const char *answer)
 	return sum;
 }
 
-/* A page that the plugin could not give either proves nothing of the device:
- * then the plugin has seen the read.  ANSWER is dead after ASK. */
+/* If the plugin itself failed the read, the failure says nothing about the
+ * device: then the plugin's counters have changed.  ANSWER is invalid after
+ * ASK. */
 static enum devprobe probe(const struct devstate *d, const char *answer,
 			   const char *(*ask)(void *arg), void *arg)
 {
@@ -141,7 +142,7 @@ static void tell(const struct verdict *v, enum health health, const char *what,
 		v->tell(v->arg, health, what, remedy);
 }
 
-/* VmSwap doesn't tell in which swap they are. */
+/* VmSwap counts pages in all swap devices, not only in this one. */
 bool devstate_users(const struct devstate *d, struct error *what)
 {
 	struct swapusers users;
@@ -218,7 +219,7 @@ static enum devtrouble judge_gone(const struct verdict *v)
 	return DEVTROUBLE_SOME;
 }
 
-/* nbdkit runs, and says nothing. */
+/* nbdkit runs and does not answer. */
 static enum devtrouble judge_silent(const struct verdict *v)
 {
 	const struct devstate *d = v->d;
@@ -256,7 +257,8 @@ static enum devtrouble judge_unused(const struct verdict *v, bool connected)
 	return connected ? DEVTROUBLE_SOME : DEVTROUBLE_LOOSE;
 }
 
-/* The kernel goes on with those that are left, and never makes a new one. */
+/* The kernel goes on with the connections that are left, and never makes a new
+ * one. */
 static void judge_connections(const struct verdict *v,
 			      const struct devanswer *answer)
 {
@@ -282,7 +284,7 @@ enum devtrouble devstate_judge(const struct devstate *d,
 	const struct verdict v = { d, to, arg };
 	bool connected = d->connected;
 
-	/* who answers runs, whatever the state file has */
+	/* a plugin that answers runs, whatever the state file says */
 	if (!d->nbdkit_runs && !answer->answers)
 		return judge_gone(&v);
 	if (!answer->answers)

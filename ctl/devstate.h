@@ -1,6 +1,5 @@
-/* One attached device as the kernel and the process table show it: what a
- * plugin can't tell, because it is gone, or because the kernel does not reach
- * it any more. */
+/* One attached device as the kernel and the process table show it.  The plugin
+ * cannot tell this: it may be gone, or the kernel may not reach it any more. */
 #ifndef RSWAPCTL_DEVSTATE_H
 #define RSWAPCTL_DEVSTATE_H
 
@@ -17,13 +16,13 @@ struct devstate {
 	const struct state *state; /* the caller's */
 	bool nbdkit_runs;
 	bool connected; /* as sysfs has it: a pid, and a size */
-	/* Of the kernel, one a connection (or a processor, if these are fewer);
-	 * 0: unknown. */
+	/* The kernel's queues: one for each connection, or for each processor
+	 * if these are fewer.  0: unknown. */
 	unsigned queues;
 	uint64_t reads_in_flight, writes_in_flight;
 	char holders[64]; /* what stands on it: "dm-0 dm-1" */
-	/* Where swap is: the device, or what stands on it.  Without swap: the
-	 * device. */
+	/* The device that is swapped to: this one, or one that stands on it.
+	 * Without swap: this one. */
 	char swap_device[40];
 	bool swap_known; /* /proc/swaps was read */
 	struct swap_usage swap;
@@ -32,7 +31,7 @@ struct devstate {
 
 enum devtrouble {
 	DEVTROUBLE_NONE,
-	DEVTROUBLE_SOME, /* that swap doesn't depend on */
+	DEVTROUBLE_SOME, /* swap does not depend on it */
 	/* It isn't connected, and nothing swaps to it. */
 	DEVTROUBLE_LOOSE,
 	/* Swap is on, and the kernel's requests reach nobody: nbdkit is gone,
@@ -40,28 +39,29 @@ enum devtrouble {
 	DEVTROUBLE_DEAD,
 };
 
-/* What the plugin told, as far as it concerns the device. */
+/* The part of the plugin's status that concerns the device. */
 struct devanswer {
 	bool answers;
-	bool tells; /* connections; an older plugin doesn't */
+	bool tells; /* the status has connections; an older plugin's has not */
 	uint64_t connections;
 	enum devprobe probe; /* UNKNOWN where nothing was read */
 };
 
-/* Looks at the device of STATE, which has to stay. */
+/* Looks at the device of STATE, which must outlive D. */
 void devstate_read(const struct state *state, struct devstate *d);
 
-/* ANSWER: the plugin's status, or NULL.  Reads a page of the device where the
- * answer alone doesn't tell whether the kernel reaches the plugin; ASK gives
- * another answer, or NULL. */
+/* ANSWER is the plugin's status, or NULL. If the status does not show whether
+ * the kernel reaches the plugin, reads a page of the device.  ASK gets a new
+ * status, or NULL. */
 struct devanswer devstate_ask(const struct devstate *d, const char *answer,
 			      const char *(*ask)(void *arg), void *arg);
 
-/* Whose pages are in this swap, in WHAT; false: nobody's. */
+/* Writes to WHAT which processes have pages in this swap.  False: no page is
+ * there. */
 bool devstate_users(const struct devstate *d, struct error *what);
 
-/* TELL gets each thing that is wrong, and what to do (NULL: nothing).  What
- * only adds to the one before is HEALTH_GOOD. */
+/* TELL gets each finding, and a remedy or NULL. A finding that only adds to the
+ * one before has HEALTH_GOOD. */
 typedef void devstate_tell(void *arg, enum health health, const char *what,
 			   const char *remedy);
 enum devtrouble devstate_judge(const struct devstate *d,

@@ -119,7 +119,7 @@ int cmd_doctor(int argc, char **argv)
 	}
 	if (dead_swap)
 		return EXIT_DEAD_SWAP;
-	/* Nobody said what it is to be: fit for one will do. */
+	/* Without a role, fit for one of them is enough. */
 	if (!args.role && !servers)
 		return unfit == roles ? EXIT_FAILED : EXIT_OK;
 	return unfit ? EXIT_FAILED : EXIT_OK;

@@ -10,15 +10,15 @@ enum finding {
 	FOUND_FAIL, /* rswap can't work, or not safely */
 };
 
-/* What a machine is to be: each finding concerns one of these or both. */
+/* The roles of a machine.  Each finding concerns one of them, or both. */
 enum role { ROLE_SERVER, ROLE_COMPUTE, N_ROLES };
 
-/* The roles, as bits, that the check which runs concerns; and how many of its
- * findings of each role are FOUND_FAIL, ever. */
+/* The roles, as bits, that the current check concerns; and for each role the
+ * number of findings so far that are FOUND_FAIL. */
 extern unsigned doctor_concerned, doctor_failures[N_ROLES];
 
-/* One line: the finding, WHAT was looked at, how it is, and after "->" REMEDY,
- * what to do (NULL: nothing). */
+/* Prints one line: the finding, WHAT was checked, its state, and after "->" the
+ * REMEDY (NULL: none). */
 __attribute__((format(printf, 4, 5))) void doctor_tell(enum finding finding,
 						       const char *what,
 						       const char *remedy,
@@ -32,8 +32,8 @@ void doctor_scheduling(void);
 void doctor_memory(void);
 void doctor_tools(const char *plugin);
 
-/* What is attached (doctor_attached.c).  True where swap is on at a device that
- * nobody serves. */
+/* The attached devices (doctor_attached.c).  True if swap is on at a device
+ * that no plugin serves. */
 bool doctor_attached(void);
 
 /* Greets a memory server as a plugin does, and looks at its answer. */

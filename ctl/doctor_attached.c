@@ -29,7 +29,8 @@ static void tell_priority(const char *device, int priority)
 			    *device ? device : "rswapctl attach gives");
 }
 
-/* Of each device; without one, as it would be. */
+/* The priority of each device; if none is attached, the one that attach would
+ * give. */
 static void check_priorities(const struct target *targets, int n)
 {
 	bool any = false;
@@ -60,7 +61,7 @@ bool doctor_attached(void)
 		struct survey survey;
 		char what[48];
 
-		/* a memory server has none */
+		/* a memory server has no device */
 		if (!targets[i].state)
 			continue;
 		snprintf(what, sizeof what, "attached %s", targets[i].name);

@@ -216,8 +216,8 @@ static void check_realtime(void)
 	}
 }
 
-/* How much of each period real-time threads may have; the rest is everybody
- * else's, whatever they do. */
+/* How much of each period real-time threads may have.  The rest is for the
+ * other threads. */
 static void check_throttling(void)
 {
 	static const char path[] = "/proc/sys/kernel/sched_rt_runtime_us";
@@ -273,7 +273,7 @@ void doctor_memory(void)
 
 /* --- tools --- */
 
-/* nbdkit's message, rather than the hint at its manual that follows. */
+/* nbdkit's message, without the hint at its manual that follows. */
 static const char *error_line(char *output)
 {
 	char *error = strstr(output, "error: ");
@@ -320,7 +320,7 @@ static void check_plugin(const char *plugin)
 			    version);
 }
 
-/* Before anything else of nbdkit: what it brings along. */
+/* Whether nbdkit can start at all, before its plugin is checked. */
 static void check_start(const char *nbdkit)
 {
 	static const char what[] = "memory for nbdkit";

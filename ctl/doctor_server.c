@@ -26,7 +26,7 @@ static void tell_welcome(const char *server, const struct wire_welcome *w)
 		    rdma && tcp ? " and " : "", tcp ? "tcp" : "");
 }
 
-/* Asks for the WELCOME; what comes instead says in WHY what it is. */
+/* Asks for the WELCOME.  If something else comes, prints what it was. */
 static void greet(const char *server, int fd, uint64_t deadline_ns)
 {
 	struct wire_message hello, welcome;

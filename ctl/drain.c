@@ -36,7 +36,8 @@ static const struct cmdline cmdline = {
 	.options = options,
 };
 
-/* One that knows no such command, or will not, says "error ...". */
+/* A server that does not know the command, or refuses it, answers "error ...".
+ */
 static int complain(const char *answer)
 {
 	fprintf(stderr, "rswapctl drain: %s: %.*s\n", args.control,

@@ -11,7 +11,8 @@
 
 #define MIB (1024 * 1024)
 
-/* The cause of a SIGSEGV in execve; what is killed later has another. */
+/* Whether execve had no memory for nbdkit: a cause of SIGSEGV before nbdkit's
+ * first instruction. */
 static bool has_no_room(struct error *why)
 {
 	struct execroom room;

@@ -1,10 +1,10 @@
-/* How nbdkit came to its end, and why where that is known. */
+/* How nbdkit ended, and why if that is known. */
 #ifndef RSWAPCTL_ENDED_H
 #define RSWAPCTL_ENDED_H
 
 #include "error.h"
 
-/* Where a process was no child of ours, so that nobody tells how it ended. */
+/* For a process that is no child of rswapctl: its exit status is unknown. */
 #define ENDED_UNKNOWN (-1)
 
 /* STATUS is waitpid's, or ENDED_UNKNOWN. */

@@ -19,7 +19,7 @@ static bool is_elf64(const Elf64_Ehdr *header)
 	       header->e_phentsize == sizeof(Elf64_Phdr);
 }
 
-/* What the program's segments have beyond the file: its .bss. */
+/* The memory of the program's segments that is not in the file: its .bss. */
 static bool static_bytes(const char *path, uint64_t *bytes)
 {
 	FILE *f = fopen(path, "re");
@@ -54,8 +54,9 @@ static int overcommit(void)
 	return mode;
 }
 
-/* By default a mapping larger than all memory and swap is refused; with
- * vm.overcommit_memory=2 one that is larger than what is left to promise. */
+/* By default the kernel refuses a mapping that is larger than all memory and
+ * swap.  With vm.overcommit_memory=2 it refuses one that is larger than the
+ * memory that is not promised yet. */
 static void read_account(struct execroom *room)
 {
 	uint64_t limit = meminfo_bytes("CommitLimit");

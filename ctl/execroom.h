@@ -1,7 +1,7 @@
-/* Whether the kernel can start a program that brings a lot of memory with it:
- * nbdkit has 192 MiB of static buffers.  execve gives them out of the kernel's
- * account of memory, untouched as they are; where that does not have so much,
- * the program gets SIGSEGV before its first instruction. */
+/* Whether the kernel can start a program with a lot of static memory: nbdkit
+ * has 192 MiB of static buffers. execve charges all of it to the kernel's
+ * account of memory, although it is untouched.  If the account has less, the
+ * program gets SIGSEGV before its first instruction. */
 #ifndef RSWAPCTL_EXECROOM_H
 #define RSWAPCTL_EXECROOM_H
 

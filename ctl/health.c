@@ -16,14 +16,14 @@ struct value {
 	char text[256];
 };
 
-/* One thing to look at: the keys of the whole plugin, or of one of its servers
+/* What a check looks at: the keys of the whole plugin, or of one of its servers
  * ("server.2."). */
 struct subject {
 	const char *answer;
 	int server; /* or -1 */
 };
 
-/* False: it has no such key. */
+/* False: there is no such key. */
 static bool get(const struct subject *s, const char *key, struct value *value)
 {
 	char name[64];
@@ -120,7 +120,8 @@ static bool server_is_silent(const struct subject *s, struct error *what)
 	return true;
 }
 
-/* It goes on trying: what the server holds is safe until it leaves. */
+/* The plugin goes on trying.  The server's slabs are safe until the server
+ * leaves. */
 static bool slabs_cannot_leave(const struct subject *s, struct error *what)
 {
 	const struct subject plugin = { s->answer, -1 };
@@ -156,7 +157,7 @@ static bool memserver_is_draining(const struct subject *s, struct error *what)
 	return true;
 }
 
-/* Another signal would end it at once, and lose every page. */
+/* Another signal would end nbdkit at once, and lose every page. */
 static bool end_was_asked_for(const struct subject *s, struct error *what)
 {
 	struct value asked;

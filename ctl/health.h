@@ -1,6 +1,6 @@
-/* What is wrong with a running plugin or memory server: one table of checks on
- * the keys of its status.  `rswapctl check` tells all that they find, `status`
- * minds those that tell whether it serves. */
+/* Faults of a running plugin or memory server: one table of checks on the keys
+ * of its status. `rswapctl check` prints all findings. `status` uses the checks
+ * that show whether it serves. */
 #ifndef RSWAPCTL_HEALTH_H
 #define RSWAPCTL_HEALTH_H
 
@@ -16,18 +16,18 @@ enum health {
 	HEALTH_BAD,	 /* pages are lost */
 };
 
-/* How a plugin or memory server is by its status ANSWER.  TELL (or NULL) gets
- * each line that says what is wrong.  A key that isn't there is not looked at:
- * the other of the two has it, or a newer version. */
+/* The health of a plugin or memory server by its status ANSWER. TELL (or NULL)
+ * gets a line for each fault.  A key that is missing is no fault: a plugin and
+ * a memory server have different keys, and so have older versions. */
 enum health health_check(const char *answer,
 			 void (*tell)(void *arg, const char *what), void *arg);
 
 /* No page is lost and every server is up and answers. */
 bool health_serves(const char *answer);
 
-/* The state of server I as its plugin tells it, or "silent": up, and without an
- * answer on its control connection for a while.  Static, until the next call.
- */
+/* The state of server I by its plugin's status; or "silent": up, but without an
+ * answer on its control connection for a while.  Static, valid until the next
+ * call. */
 const char *health_server_state(const char *answer, int i);
 
 #endif

@@ -40,7 +40,7 @@ static struct counts counts_of(const char *answer)
 				number(answer, "write_errors") };
 }
 
-/* Which life of the plugin it is: a pid comes again. */
+/* When the plugin's process started: a pid alone may be reused. */
 static uint64_t life_of(const char *answer)
 {
 	return run_start_time((pid_t)number(answer, "pid"));
@@ -54,7 +54,7 @@ static struct look_path look_dir(void)
 	return path;
 }
 
-/* A socket's path becomes one file name: "/" and what else a name can't have is
+/* A socket's path becomes one file name: "/" and other special characters are
  * written as %2F. */
 static struct look_path look_path(const char *name)
 {
@@ -107,7 +107,8 @@ void lastlook_compare(const char *name, const char *answer,
 	*look = (struct lastlook){ .since = "since the plugin started" };
 	if (load(name, text, sizeof text)) {
 		then = counts_of(text);
-		/* of another life, or of a plugin whose pid isn't seen here */
+		/* the look was at another process, or at one whose pid is not
+		 * visible here */
 		if (number(text, "pid") != number(answer, "pid") ||
 		    number(text, "start") != life_of(answer) ||
 		    then.reads > now.reads || then.writes > now.writes)

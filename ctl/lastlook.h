@@ -1,7 +1,7 @@
-/* When check last looked at a plugin, and how many of its requests had failed
- * until then: so that failures are told once, and told also when all is well
- * again.  Kept in .looks/ of the state directory, a file for each name or
- * socket; a plugin that was started anew has no last look. */
+/* When check last looked at a plugin, and how many of the plugin's requests had
+ * failed until then.  So check tells each failure once, also if all is well
+ * again.  Each name or socket has a file in .looks/ of the state directory.  A
+ * plugin that was started anew has no last look. */
 #ifndef RSWAPCTL_LASTLOOK_H
 #define RSWAPCTL_LASTLOOK_H
 
@@ -16,8 +16,8 @@ struct lastlook {
 	char when[40];	/* ", the last one 35 s ago", or "" */
 };
 
-/* What has failed since the last look at NAME (or a socket's path), by its
- * status ANSWER. */
+/* The failures since the last look at NAME (or a socket's path), by the status
+ * ANSWER. */
 void lastlook_compare(const char *name, const char *answer,
 		      struct lastlook *look);
 

@@ -33,8 +33,8 @@ static void print_help(void)
 	     "\"rswapctl COMMAND --help\" tells more; so does rswapctl(8).");
 }
 
-/* The tools used are in the sbin directories, which the PATH of an ordinary
- * user and of a bare environment lack. */
+/* Some tools are in the sbin directories, which are not in the PATH of an
+ * ordinary user or of a bare environment. */
 static void extend_path(void)
 {
 	const char *path = getenv("PATH");
@@ -51,10 +51,11 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	/* progress is read while it is made, also through a pipe */
+	/* a reader sees progress at once, also through a pipe */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	extend_path();
-	/* tools' messages are shown, and one of them is looked at */
+	/* rswapctl shows the tools' messages, and looks for words in one of
+	 * them */
 	setenv("LC_ALL", "C", 1);
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		if (!strcmp(commands[i].name, name))

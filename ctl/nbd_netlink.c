@@ -11,8 +11,8 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 
-/* The kernel answers at once: it carries out a request before it takes the next
- * one. */
+/* The kernel answers at once: it carries out one request before it takes the
+ * next. */
 #define ANSWER_S 20
 
 struct answer {
@@ -97,7 +97,7 @@ static int ask(struct channel *c, struct nl_msg *msg)
 	nlmsg_free(msg);
 	while (err >= 0 && !c->answer.done) {
 		err = nl_recvmsgs_default(c->nl);
-		/* a signal is looked at when the outcome is known */
+		/* a signal has to wait until the outcome is known */
 		if (err == -NLE_INTR)
 			err = 0;
 	}
@@ -135,9 +135,9 @@ static int put_sockets(struct nl_msg *msg, const int *sockets, int n)
 	return list ? 0 : -1;
 }
 
-/* NBD_ATTR_DEAD_CONN_TIMEOUT is 0: requests on a connection that is gone fail
- * at once.  To wait for a new connection is of no use, because the page map
- * went with nbdkit, and processes would wait that long in the kernel. */
+/* NBD_ATTR_DEAD_CONN_TIMEOUT is 0: requests on a dead connection fail at once.
+ * A new connection could not help, because the page map went with nbdkit, and
+ * processes would wait for it in the kernel. */
 static int put_connect(struct nl_msg *msg, const struct nbd_request_connect *r)
 {
 	if (r->number >= 0 &&

@@ -1,5 +1,5 @@
-/* What rswapctl asks of the kernel's nbd: connect, disconnect, and an exclusive
- * open.  Everything else about a device is in sysfs (nbddev.h).  Tests link
+/* Requests to the kernel's nbd: connect, disconnect, and an exclusive open.
+ * All else about a device is in sysfs (nbddev.h).  Tests link
  * tests/ctl/fake_netlink.c instead, for machines without nbd. */
 #ifndef RSWAPCTL_NBD_NETLINK_H
 #define RSWAPCTL_NBD_NETLINK_H
@@ -22,22 +22,24 @@ struct nbd_request_connect {
 	 * references of its own; the caller closes its descriptors. */
 	const int *sockets;
 	int n_sockets;
-	/* Shown in sysfs (nbddev_backend), for telling whose a device is. */
+	/* sysfs shows this name (nbddev_backend), so rswapctl recognizes its
+	 * own device. */
 	const char *backend;
 };
 
-/* The number of the connected device; or -1 with WHY, and *BUSY tells whether
- * that is because somebody else has the device NUMBER. */
+/* The number of the connected device; or -1 with WHY. *BUSY: another program
+ * has the device NUMBER. */
 int nbd_netlink_connect(const struct nbd_request_connect *request, bool *busy,
 			struct error *why);
 
-/* Disconnects whoever uses the device: see teardown.h before calling it.  The
- * kernel gives the device free only when nobody has it open.  0 or -1. */
+/* Disconnects the device, also under a user: see teardown.h before calling
+ * this.  The kernel frees the device when no program has it open.  0 or -1. */
 int nbd_netlink_disconnect(int number, struct error *why);
 
-/* Opens the device exclusively: as long as the descriptor is open, swapon, a
- * mount, device mapper and others that open it so are refused.  The descriptor;
- * -EBUSY where somebody has it exclusively; or another -errno. */
+/* Opens the device exclusively.  As long as the descriptor is open, the kernel
+ * refuses swapon, a mount, device mapper, and every other exclusive open.  The
+ * descriptor; -EBUSY if another program has the device exclusively; or another
+ * -errno. */
 int nbd_netlink_claim(int number);
 
 #endif

@@ -12,19 +12,19 @@
 #include "run.h"
 #include "size.h"
 
-/* What a swap device's queue gets, under /sys/block/nbdN/. */
+/* Settings of a swap device's queue, under /sys/block/nbdN/. */
 static const struct {
 	const char *file;
 	const char *value;
 } queue_settings[] = {
-	/* Swap I/O is merged and ordered by the swap code; a scheduler only
-	 * adds a lock and holds reads back behind writes. */
+	/* The swap code merges and orders its I/O. A scheduler would add a
+	 * lock, and hold reads back behind writes. */
 	{ "queue/scheduler", "none" },
-	/* No seeks: swap goes by clusters as on a flash disk, each as large as
-	 * a slab, and is trimmed by them.  A disk that rotates is never
-	 * trimmed. */
+	/* No seeks: the kernel fills and trims swap by clusters, as on a flash
+	 * disk.  A cluster is as large as a slab.  The kernel never trims a
+	 * disk that rotates. */
 	{ "queue/rotational", "0" },
-	/* Swap times are no entropy worth a lock per request. */
+	/* The times of swap requests are not worth a lock each for entropy. */
 	{ "queue/add_random", "0" },
 };
 
@@ -74,7 +74,7 @@ uint64_t nbddev_size_bytes(int number)
 	return sectors * 512;
 }
 
-/* "reads writes"; a kernel without the file has nothing to tell. */
+/* The file has "reads writes".  Without the file: false. */
 static bool in_flight(int number)
 {
 	FILE *f = fopen(sys_path(number, "inflight").text, "re");
@@ -156,8 +156,8 @@ int nbddev_count(void)
 
 int nbddev_load(uint64_t deadline_ns, struct error *why)
 {
-	/* no partitions: nobody partitions swap, and scanning for them reads
-	 * the device before it is set up */
+	/* no partitions: swap has none, and the kernel's scan for them would
+	 * read the device before it is set up */
 	const char *const argv[] = { "modprobe", "nbd", "nbds_max=16",
 				     "max_part=0", NULL };
 
@@ -207,7 +207,7 @@ bool nbddev_tune(int number, struct error *why)
 	     i++) {
 		struct sys_path path = sys_path(number, queue_settings[i].file);
 
-		/* not every kernel has every file */
+		/* older kernels lack some of these files */
 		if (write_file(path.text, queue_settings[i].value) ||
 		    errno == ENOENT)
 			continue;

@@ -8,7 +8,7 @@
 
 #include "error.h"
 
-/* The most devices that are looked through for a free one. */
+/* The highest number of an nbd device, plus one. */
 #define NBDDEV_MAX 1024
 
 /* The N of "/dev/nbdN" (a whole device, no partition), or -1. */
@@ -22,21 +22,21 @@ bool nbddev_connected(int number);
 
 uint64_t nbddev_size_bytes(int number);
 
-/* Whether nobody uses it: no pid, no size, nothing in flight, no holder.  WHY
- * (or NULL) tells what speaks against it. */
+/* Whether the device is unused: no pid, no size, no request in flight, no
+ * holder.  If it is used, WHY tells by what. */
 bool nbddev_is_free(int number, struct error *why);
 
 /* The first of the kernel's devices that is free, or -1. */
 int nbddev_find_free(void);
 
-/* Where its connection was given a name (nbd_netlink_connect), that name, in
- * TEXT of SIZE bytes; "" where it has none, or the kernel does not show it. */
+/* Writes the name of the device's connection (nbd_netlink_connect) to TEXT of
+ * SIZE bytes; "" if it has none, or the kernel does not show it. */
 void nbddev_backend(int number, char *text, size_t size);
 
 /* The device whose connection has this name, or -1. */
 int nbddev_find_backend(const char *backend);
 
-/* How many there are. */
+/* How many nbd devices the kernel has. */
 int nbddev_count(void);
 
 /* Loads the module if the kernel has no nbd device yet. 0 or -1. */
@@ -45,8 +45,8 @@ int nbddev_load(uint64_t deadline_ns, struct error *why);
 /* Waits until the device is CONNECTED (or not) and has a size (or none). */
 bool nbddev_wait(int number, bool connected, uint64_t deadline_ns);
 
-/* Sets the block queue as swap wants it: a kernel that refuses a setting is
- * not an error, just slower; WHY tells of the last one refused, and false. */
+/* Sets the block queue for swap.  False if the kernel refused a setting, with
+ * the last one in WHY: the device works, but slower. */
 bool nbddev_tune(int number, struct error *why);
 
 #endif

@@ -100,7 +100,7 @@ int nbdexport_greet(const char *path, uint64_t deadline_ns, struct error *why)
 	return err;
 }
 
-/* Each is asked by a call of its own: 1, 0, or -1 with nothing connected. */
+/* The call for each flag: 1, 0, or -1 without a connection. */
 static const struct {
 	int (*has)(struct nbd_handle *h);
 	uint64_t flag;
@@ -132,8 +132,8 @@ static int read_export(struct nbd_handle *h, struct nbdexport *export,
 	return 0;
 }
 
-/* A descriptor of the connection that outlives the handle: libnbd closes its
- * own without a word to the server. */
+/* A descriptor of the connection that outlives the handle. libnbd closes its
+ * own descriptor without a message to the server. */
 static int take_socket(struct nbd_handle *h, struct error *why)
 {
 	int fd = fcntl(nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 0);

@@ -20,8 +20,8 @@
 #include "net.h"
 #include "run.h"
 
-/* nbdkit makes threads with the default stack, and a locked one is locked from
- * top to bottom: 8 MiB of it for each request in flight. */
+/* nbdkit makes threads with the default stack.  A locked stack is locked as a
+ * whole: 8 MiB for each request in flight. */
 #define STACK_BYTES (256u << 10)
 
 /* Between two looks whether nbdkit has its socket. */
@@ -29,9 +29,9 @@
 /* How long a killed nbdkit is waited for. */
 #define KILL_NS (2 * NS_PER_S)
 
-/* Beside this program, where the prefix of both is one that nbdkit does not
- * look into: PREFIX/sbin/rswapctl, PREFIX/lib/nbdkit/plugins.  NULL: not there,
- * so nbdkit has it. */
+/* The plugin below the same prefix as this program: PREFIX/sbin/rswapctl,
+ * PREFIX/lib/nbdkit/plugins. nbdkit itself does not look into every prefix.
+ * NULL: no plugin is there, so it is in nbdkit's own directory. */
 static const char *plugin_in_prefix(void)
 {
 	static const char below[] = "lib/nbdkit/plugins/nbdkit-rswap-plugin.so";
@@ -127,15 +127,15 @@ pid_t nbdkit_start(const char *const argv[], const char *log, struct error *why)
 	return pid;
 }
 
-/* Whether nbdkit has ended; also when it isn't our child.  STATUS is set where
- * it was one, once: keep it. */
+/* Whether nbdkit has ended, whether or not it is a child of rswapctl.  Sets
+ * STATUS if it was a child, in the first call only. */
 static bool has_ended(pid_t pid, int *status)
 {
 	if (waitpid(pid, status, WNOHANG) == pid)
 		return true;
 	if (run_alive(pid))
 		return false;
-	/* it may have ended between the two looks */
+	/* it may have ended between the two calls */
 	waitpid(pid, status, WNOHANG);
 	return true;
 }

@@ -1,4 +1,4 @@
-/* nbdkit with the rswap plugin: started, waited for, stopped. */
+/* Starting nbdkit with the rswap plugin, waiting for it, stopping it. */
 #ifndef RSWAPCTL_NBDKIT_H
 #define RSWAPCTL_NBDKIT_H
 
@@ -18,13 +18,14 @@ const char *nbdkit_default_plugin(void);
 pid_t nbdkit_start(const char *const argv[], const char *log,
 		   struct error *why);
 
-/* Waits until nbdkit answers on its socket as an NBD server does, which is when
- * the plugin is ready too.  0 or -1: it exited, or the deadline passed. */
+/* Waits until nbdkit greets as an NBD server on its socket: then the plugin is
+ * ready too.  0; or -1 if nbdkit ended, the deadline passed, or a signal came.
+ */
 int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 		      struct error *why);
 
-/* SIGTERM, and SIGKILL when that didn't end it in time. PID need not be a child
- * of this process.  False if it is still there after both. */
+/* Sends SIGTERM, and SIGKILL if nbdkit does not end by the deadline.  PID need
+ * not be a child of this process.  False if nbdkit runs on after both. */
 bool nbdkit_stop(pid_t pid, uint64_t deadline_ns);
 
 /* Prints the last lines of LOG, each after INDENT. */

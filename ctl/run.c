@@ -30,7 +30,7 @@ static void on_signal(int sig)
 
 void run_catch_signals(void)
 {
-	/* no SA_RESTART: a wait has to end */
+	/* no SA_RESTART: a signal has to end a wait */
 	struct sigaction action = { .sa_handler = on_signal };
 
 	sigaction(SIGINT, &action, NULL);
@@ -109,7 +109,7 @@ static pid_t start_tool(const char *const argv[], int *out_fd,
 	return pid;
 }
 
-/* Keeps the end of the output where it doesn't fit. */
+/* The end of the output, if all of it does not fit. */
 struct tail {
 	char *text;
 	size_t size, have;
@@ -220,7 +220,7 @@ int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why)
 	if (status < 0)
 		return -1;
 	if (status > 0) {
-		/* the tools put their name first */
+		/* the tools' messages begin with their name */
 		if (!*line)
 			error_set(why, "%s: exit status %d", argv[0], status);
 		else if (strstr(line, argv[0]))
@@ -322,8 +322,8 @@ static bool has_open(pid_t pid, const char *file)
 	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
 	dir = opendir(path);
 	while (dir && !found && (entry = readdir(dir))) {
-		/* the link is read and not followed: what it leads to may hang
-		 */
+		/* reads the link without following it: access to its target may
+		 * hang */
 		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target,
 				       sizeof target - 1);
 

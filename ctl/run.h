@@ -1,4 +1,5 @@
-/* Child processes with a deadline.  No shell is involved. */
+/* Child processes with a deadline, signals, and looking for processes.  No
+ * shell is involved. */
 #ifndef RSWAPCTL_RUN_H
 #define RSWAPCTL_RUN_H
 
@@ -9,10 +10,10 @@
 
 #include "error.h"
 
-/* From here on SIGINT, SIGTERM and SIGHUP don't end rswapctl, but what it waits
- * for, so that it can undo what it has done. */
+/* From here on SIGINT, SIGTERM and SIGHUP end rswapctl's current wait instead
+ * of rswapctl, so that it can undo its steps. */
 void run_catch_signals(void);
-/* Whether one came; and forgets it. */
+/* Whether a signal came; and forgetting it. */
 bool run_interrupted(void);
 void run_forget_signals(void);
 
@@ -34,8 +35,8 @@ bool run_find(const char *name, char *where, size_t size);
  * of its arguments, or 0. */
 pid_t run_find_process(const char *name, const char *argument);
 
-/* Another process that has the file PATH open, and what it is called in NAME
- * (SIZE bytes); 0 if none is seen. */
+/* Another process that has the file PATH open, with its name in NAME (SIZE
+ * bytes); 0 if none is visible. */
 pid_t run_find_opener(const char *path, char *name, size_t size);
 
 /* The last line of TEXT that isn't empty, in place. */

@@ -71,8 +71,8 @@ void statedir_recall(struct state *state)
 	state->named = true;
 }
 
-/* A directory of an earlier life is in use as long as either end of its device
- * is. */
+/* An old state directory is in use as long as its nbdkit runs or its device is
+ * connected. */
 bool statedir_in_use(const char *name, struct error *why)
 {
 	struct state state;
@@ -120,7 +120,7 @@ int statedir_create(const char *name, struct error *why)
 	return 0;
 }
 
-/* What a newfile_replace that was killed left (newfile.h). */
+/* Temporary files of a newfile_replace that was killed (newfile.h). */
 static void remove_temporaries(const char *dir_path)
 {
 	DIR *dir = opendir(dir_path);
@@ -225,7 +225,7 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max)
 		    stat(statedir_path(entry->d_name, "").text, &st) < 0 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		/* it fits: its name is ok */
+		/* it fits: the name was checked */
 		strcpy(names[n++], entry->d_name);
 	}
 	closedir(dir);
@@ -233,7 +233,7 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max)
 	return n;
 }
 
-/* Who holds the lock, as far as its file tells. */
+/* Names the holder of the lock, if the lock's file has its pid. */
 static void tell_holder(int fd, const char *path, struct error *why)
 {
 	char pid[16] = "";

@@ -22,10 +22,10 @@
 
 struct state {
 	char name[STATE_NAME_MAX + 1];
-	char device[32]; /* "" as long as it isn't known: not connected yet */
-	bool named;	 /* the kernel shows whose the connection is */
+	char device[32]; /* "" before it is connected */
+	bool named;	 /* the kernel shows the connection's name */
 	uint64_t size_bytes;
-	pid_t pid;	/* of nbdkit; 0 as long as it hasn't been started */
+	pid_t pid;	/* of nbdkit; 0 before it is started */
 	uint64_t start; /* run_start_time of it */
 	char servers[1024];
 };
@@ -34,7 +34,7 @@ struct state_path {
 	char text[STATE_PATH_MAX];
 };
 
-/* /run/rswap, or what RSWAP_RUN_DIR says. */
+/* /run/rswap, or RSWAP_RUN_DIR of the environment. */
 const char *statedir_root(void);
 
 /* 1 to STATE_NAME_MAX of A-Z a-z 0-9 . _ - and no dot or dash in front. */
@@ -43,42 +43,41 @@ bool statedir_name_ok(const char *name);
 /* FILE in the directory of NAME; "" gives the directory. */
 struct state_path statedir_path(const char *name, const char *file);
 
-/* Makes the directory, and removes what a dead nbdkit left in it; refuses one
- * that is in use. 0 or -1. */
+/* Makes the directory, without the files of a dead nbdkit; refuses a directory
+ * that is in use.  0 or -1. */
 int statedir_create(const char *name, struct error *why);
 
-/* Whether NAME is attached, or what is left of it is: either end of its device
- * is there.  WHY tells which. */
+/* Whether NAME is in use: its nbdkit runs, or its device is connected.  WHY
+ * tells which. */
 bool statedir_in_use(const char *name, struct error *why);
 
-/* Removes the directory and what is in it. */
+/* Removes the directory and its files. */
 void statedir_remove(const char *name);
 
 /* 0 or -1.  A state need not have a device, nor a pid. */
 int statedir_save(const struct state *state, struct error *why);
 int statedir_load(const char *name, struct state *state, struct error *why);
 
-/* What the connection of NAME's device is called in the kernel, so that it is
- * known for ours (nbddev_backend). */
+/* The name of the connection of NAME's device in the kernel, by which rswapctl
+ * recognizes its own device (nbddev_backend). */
 struct state_path statedir_backend(const char *name);
 
-/* Fills in what an attach that was killed could not save any more: the nbdkit
- * that was started, found by its socket, and the device that was connected,
- * found by its backend.  Also where there is no state file: STATE needs a name
- * only. */
+/* Fills in facts that a killed attach could not save: finds its nbdkit by the
+ * socket, and its device by the connection's name.  Works without a state file:
+ * STATE needs a name only. */
 void statedir_recall(struct state *state);
 
-/* Whether the nbdkit that this state tells of is still running. */
+/* Whether the nbdkit of this state still runs. */
 bool statedir_running(const struct state *state);
 
 /* The names of all directories, in order, at most MAX; how many. */
 int statedir_list(char names[][STATE_NAME_MAX + 1], int max);
 
-/* The lock of NAME, held by attach from its start to its end, and by detach:
- * who holds it may change what there is of NAME.  It ends with the process.  A
- * file descriptor to close when done, or -1: another rswapctl holds it (WHY
- * says which), and DEADLINE_NS has passed.  0 for DEADLINE_NS: does not wait.
- */
+/* Takes the lock of NAME.  Attach and detach hold the lock from start to end,
+ * and change the state directory and the device only under it.  The lock ends
+ * with the process.  Returns a file descriptor that the caller closes; or -1 if
+ * another rswapctl (WHY says which) holds the lock until DEADLINE_NS.  With 0
+ * for DEADLINE_NS it does not wait. */
 int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why);
 
 #endif

@@ -66,7 +66,7 @@ static void print_answer(const struct survey *survey)
 		       target->socket);
 }
 
-/* Whether none has failed since check looked last. */
+/* Whether no request has failed since check last looked. */
 static bool no_failures(const struct survey *survey)
 {
 	struct lastlook look;

@@ -18,8 +18,8 @@ void survey_target(const struct target *target, struct survey *survey)
 		return;
 	survey->told =
 		devstate_ask(&survey->device, survey->answer, ask, survey);
-	/* A detach meanwhile ends swap first: swap that has no connection is
-	 * dead only if it is on afterwards too. */
+	/* A detach that runs meanwhile ends swap first.  So swap without a
+	 * connection is dead only if it is still on afterwards. */
 	if (survey_judge(survey, NULL, NULL) == DEVTROUBLE_DEAD)
 		devstate_read(target->state, &survey->device);
 }

@@ -1,5 +1,5 @@
-/* One look at a target: what its plugin or memory server tells, and how its
- * device is. */
+/* One look at a target: the answer of its plugin or memory server, and the
+ * state of its device. */
 #ifndef RSWAPCTL_SURVEY_H
 #define RSWAPCTL_SURVEY_H
 
@@ -17,7 +17,7 @@ struct survey {
 
 void survey_target(const struct target *target, struct survey *survey);
 
-/* What is wrong with the device; NONE where there is none. */
+/* The trouble of the device; NONE if the target has no device. */
 enum devtrouble survey_judge(const struct survey *survey, devstate_tell *tell,
 			     void *arg);
 

@@ -25,7 +25,7 @@ void swapusers_add(struct swapusers *users, const struct swapuser *user)
 		users->largest[at] = *user;
 }
 
-/* A process chooses its name: it must not forge lines. */
+/* A process chooses its own name: the name must not forge lines. */
 static void take_name(struct swapuser *user, const char *name)
 {
 	size_t n = 0;
@@ -35,7 +35,7 @@ static void take_name(struct swapuser *user, const char *name)
 	user->name[n] = '\0';
 }
 
-/* False: it has no pages in swap, or is gone. */
+/* False: the process has no pages in swap, or is gone. */
 static bool read_user(const char *pid, struct swapuser *user)
 {
 	static const char name_key[] = "Name:\t";

@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "ctlsock.h"
 
-/* Each is on this machine: one that takes longer is stuck. */
+/* Targets are on this machine: one that takes longer is stuck. */
 #define ANSWER_NS (5 * NS_PER_S)
 
 __attribute__((noreturn)) static void out_of_memory(void)
@@ -17,7 +17,7 @@ __attribute__((noreturn)) static void out_of_memory(void)
 	exit(1);
 }
 
-/* The few texts that a run needs are never freed. */
+/* These few texts are never freed. */
 static const char *copy(const char *text)
 {
 	char *new = strdup(text);
@@ -76,7 +76,8 @@ int targets_find(const struct cmdline *cmdline, char **words, int n_words,
 		for (; n < attached; n++)
 			targets[n] = by_name(names[n]);
 	}
-	/* one that isn't there need not be; one that was asked for must */
+	/* the usual server may be missing, the one that was asked for may not
+	 */
 	if (!server && n_words == 0 &&
 	    access(TARGETS_DEFAULT_SERVER, F_OK) == 0)
 		server = TARGETS_DEFAULT_SERVER;
@@ -88,8 +89,7 @@ int targets_find(const struct cmdline *cmdline, char **words, int n_words,
 
 const char *target_ask(const struct target *target, struct error *why)
 {
-	/* more than the largest answer that a server gives, one with 4096
-	 * sessions */
+	/* more than the largest answer, that of a server with 4096 sessions */
 	static char answer[4 << 20];
 
 	return ctlsock_ask(target->socket, "status", answer, sizeof answer,

@@ -1,5 +1,5 @@
-/* What status and check look at: running plugins and the memory server of this
- * machine, by name or by the path of a control socket. */
+/* The targets of status and check: running plugins and the memory server of
+ * this machine, by name or by the path of a control socket. */
 #ifndef RSWAPCTL_TARGETS_H
 #define RSWAPCTL_TARGETS_H
 
@@ -20,14 +20,16 @@ struct target {
 	const struct state *state;
 };
 
-/* The WORDS of a command line, or without any all that rswapctl attached; then
- * the memory server: at SERVER, or where there are no words and SERVER is NULL
- * at its usual place, if it is there.  How many; their texts live as long as
- * the program.  Wrong words end the program. */
+/* The targets that the WORDS of a command line name; without words, all devices
+ * that rswapctl attached.  The memory server at SERVER follows; if there are no
+ * words and SERVER is NULL, the one at its usual place, if it is there.
+ * Returns how many.  Their texts live as long as the program.  Wrong words end
+ * the program. */
 int targets_find(const struct cmdline *cmdline, char **words, int n_words,
 		 const char *server, struct target targets[TARGETS_MAX]);
 
-/* Its answer to "status", static, until the next call; or NULL. */
+/* The target's answer to "status", static, valid until the next call; or NULL.
+ */
 const char *target_ask(const struct target *target, struct error *why);
 
 #endif

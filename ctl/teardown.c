@@ -21,9 +21,9 @@
 
 #define MIB (1024 * 1024)
 
-/* Whether the device's connection is another's: ours had a name, and this one
- * has another or none.  Then ours is gone, and the device is none of our
- * business. */
+/* Whether the device's connection is another program's: ours had a name, and
+ * this one has another name or none.  Then our connection is gone, and rswapctl
+ * leaves the device alone. */
 static bool is_foreign(const struct state *state, int number)
 {
 	char backend[256];
@@ -36,8 +36,9 @@ static bool is_foreign(const struct state *state, int number)
 
 /* --- swap --- */
 
-/* Everything that is swapped out comes back into memory, or goes to other swap.
- * swapoff doesn't ask first: it makes the machine run out of memory. */
+/* All pages that are swapped out come back into memory, or go to other swap.
+ * swapoff does not check for room first: the machine would run out of memory.
+ */
 static int check_room(const struct state *state, const struct swap_usage *swap,
 		      bool force, struct error *why)
 {
@@ -62,7 +63,7 @@ static int check_room(const struct state *state, const struct swap_usage *swap,
 	return 0;
 }
 
-/* Under systemd, stopping has its own deadline. */
+/* Under systemd, stopping a service has a deadline of its own. */
 static void ask_for_time(uint64_t deadline_ns)
 {
 	uint64_t us =
@@ -71,15 +72,15 @@ static void ask_for_time(uint64_t deadline_ns)
 	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
 }
 
-/* Whether swapoff, which failed for the reason WHY, is to be run again.
+/* Whether swapoff, which failed with the error WHY, is to be run again.
  *
- * At shutdown systemd runs swapoff as well.  The kernel lets one of the two do
- * it, and tells the other that there is no such swap device: then that one
- * waits until it is off, or tries again if the first one gave up.
+ * At shutdown systemd runs swapoff as well.  The kernel lets one of the two
+ * work, and tells the other that there is no such swap device.  The other one
+ * waits until swap is off, or tries again if the first one gave up.
  *
- * Of a dead device each page is charged to its control group though it can't be
- * read.  A group that is full gives way to it only by losing a process, and
- * swapoff ends there; after that it gets further. */
+ * swapoff of a dead device charges each page to the page's control group,
+ * although the page cannot be read.  If the group is full, the kernel ends a
+ * process of the group, and swapoff fails.  The next swapoff gets further. */
 static bool runs_again(const struct error *why, const struct swap_usage *was,
 		       const struct swap_usage *now, bool lost)
 {
@@ -108,8 +109,8 @@ static int run_swapoff(const char *device, bool lost, uint64_t deadline_ns,
 	return 0;
 }
 
-/* Whether nothing that is swapped out can come back: LOST tells why, and WHOSE
- * whose pages it is. */
+/* Whether no page can come back: LOST tells why, and WHOSE which processes have
+ * pages there. */
 static bool is_lost(const struct state *state, struct error *lost,
 		    struct error *whose)
 {
@@ -181,7 +182,7 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 
 /* --- the device --- */
 
-/* A mount of the device, or of what stands on it. */
+/* Whether the device, or a device that stands on it, is mounted. */
 static bool is_mounted(const struct blockdev_stack *stack, struct error *why)
 {
 	struct libmnt_table *mounts =
@@ -202,7 +203,7 @@ static bool is_mounted(const struct blockdev_stack *stack, struct error *why)
 	return fs != NULL;
 }
 
-/* Whether it is in use by somebody who can be named: WHY does. */
+/* Whether swap, a mount or a holder uses the device: WHY names it. */
 static bool is_used(const struct state *state, struct error *why)
 {
 	struct blockdev_stack stack;
@@ -224,7 +225,8 @@ static bool is_used(const struct state *state, struct error *why)
 	return true;
 }
 
-/* An exclusive open of somebody's; who it is, is seen where it is a process. */
+/* Another program has the device open exclusively.  If /proc shows the process,
+ * WHY names it. */
 static void tell_opener(const struct state *state, struct error *why)
 {
 	char name[32];
@@ -240,8 +242,8 @@ static void tell_opener(const struct state *state, struct error *why)
 			  state->device);
 }
 
-/* The exclusive open.  A tool that was killed may still be in the kernel with
- * the device open, for as long as its request takes. */
+/* Opens the device exclusively.  A tool that was killed may have the device
+ * open until its request in the kernel ends. */
 static int claim(const struct state *state, int number, uint64_t deadline_ns,
 		 struct error *why)
 {
@@ -279,7 +281,7 @@ int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
 	fd = claim(state, number, claim_deadline_ns, why);
 	if (fd < 0)
 		return -1;
-	/* as long as it is open nobody can connect it anew */
+	/* as long as it is open no program can connect it anew */
 	ours = nbddev_connected(number) && !is_foreign(state, number);
 	if (ours) {
 		printf("disconnect %s\n", state->device);

@@ -1,5 +1,5 @@
-/* The steps that end a swap device, for detach and for what attach undoes. Each
- * looks again at what stands on what it takes away, and refuses rather than
+/* The steps that end a swap device, for detach and for the undoing of attach.
+ * Each step checks again that its object is unused, and refuses rather than
  * disconnect a device under its user.  The caller holds the name's lock. */
 #ifndef RSWAPCTL_TEARDOWN_H
 #define RSWAPCTL_TEARDOWN_H
@@ -10,24 +10,24 @@
 #include "error.h"
 #include "statedir.h"
 
-/* What disconnecting, or stopping nbdkit, takes at most. */
+/* How long disconnecting, or stopping nbdkit, may take. */
 #define TEARDOWN_STEP_NS (30 * NS_PER_S)
-/* How long somebody is waited for who has the device open exclusively and is
- * not in the way for good: a tool that is about to end. */
+/* How long to wait for a program that has the device open exclusively: it may
+ * be a tool that is about to end. */
 #define TEARDOWN_CLAIM_NS (5 * NS_PER_S)
 
-/* swapoff, if the device is swapped to.  Refused where memory and other swap
- * could not hold what comes back, unless FORCE; and where swap is on a device
- * that stands on this one.  Where nothing can come back, because nbdkit or its
- * connection is gone, this is not asked: *LOST_BYTES (else 0) tells how much
- * was swapped out then.  0 or -1. */
+/* swapoff, if the device is swapped to.  Refuses if memory and other swap could
+ * not hold the pages, unless FORCE; and if swap is on a device that stands on
+ * this one.  If nbdkit or its connection is gone, no page can come back: then
+ * memory does not matter, and *LOST_BYTES (else 0) tells how much was swapped
+ * out.  0 or -1. */
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		  uint64_t *lost_bytes, struct error *why);
 
 /* Disconnects the device, if it is connected and the connection is this name's.
- * Refused while anything uses the device: swap, what stands on it, a mount, or
- * whoever has it open exclusively, for which it waits until CLAIM_DEADLINE_NS.
- * From this look to the end nobody can begin to use it.  0 or -1. */
+ * Refuses while swap, a holder or a mount uses the device.  Waits until
+ * CLAIM_DEADLINE_NS for a program that has the device open exclusively.  From
+ * the check to the end no program can begin to use the device.  0 or -1. */
 int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
 		    struct error *why);
 
