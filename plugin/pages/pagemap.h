@@ -24,10 +24,10 @@
  * versions are the same, and not LOCKED, it has read what the page held at that
  * time, and not half of one write and half of another.  The sequence goes up
  * with every change of state or bytes.  The sequence has 5 bits, so one change
- * in 32 wraps it.  A wrap counts up a counter that 64 pages share, so that 32
+ * in 32 wraps it.  A wrap counts up a counter that 128 pages share, so that 32
  * changes during one read are noticed as well as one change.  A version has the
  * byte and the counter.  A counter for each page would cost more memory than
- * the page map.  The shared counter costs 0.003 % of the device, and sometimes
+ * the page map.  The shared counter costs 0.0015 % of the device, and sometimes
  * a second read, because a neighbour's sequence wrapped.
  *
  *   group's word, bit 63 ... 16   15 ... 0
@@ -71,7 +71,7 @@ enum page_state {
 #define PAGE_SEQUENCE_MASK 0xf8u
 
 /* The pages that share a word for their wraps. */
-#define PAGE_GROUP_PAGES 64u
+#define PAGE_GROUP_PAGES 128u
 
 #define PAGE_WRAP_OPEN 0x1u	/* one more that is not over */
 #define PAGE_WRAP_MASK 0xffffu	/* how many are not over */

@@ -42,12 +42,12 @@ static void lay_out(struct slab_table *table)
 	_Atomic uint64_t *stale;
 
 	table->slabs = table->memory;
-	shard = (struct slab_shard *)(table->slabs + table->n);
+	table->shards = (struct slab_shard *)(table->slabs + table->n);
+	shard = table->shards;
 	stale = (_Atomic uint64_t *)(shard + table->n * table->n_shards);
 	for (uint64_t i = 0; i < table->n; i++) {
 		table->slabs[i].shards = shard;
 		for (uint32_t j = 0; j < table->n_shards; j++, shard++) {
-			shard->slab = &table->slabs[i];
 			shard->stale = stale;
 			stale += table->stale_words;
 		}

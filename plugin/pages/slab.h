@@ -89,21 +89,23 @@ enum shard_state {
 	SHARD_LEAVING,
 };
 
+/* Small, as there may be millions of shards, all in locked memory: hence the
+ * narrow members, the union, and slab_of_shard instead of a pointer. */
 struct slab_shard {
-	_Atomic uint8_t state; /* enum shard_state */
-	_Atomic uint8_t index; /* which share of each page it holds */
+	_Atomic uint8_t state;	/* enum shard_state */
+	_Atomic uint8_t index;	/* which share of each page it holds */
+	_Atomic uint8_t server; /* whose memory; read in any state */
 	_Atomic bool
 		for_repair; /* asked for by the repairer: SPARE, not GIVEN */
-	_Atomic uint32_t server; /* whose memory; read in any state */
-	/* A union saves memory: there may be half a million slabs. */
+	_Atomic uint32_t stale_chunks;
+	_Atomic uint64_t *stale; /* a bit for each chunk */
 	union {
 		struct remote_slab remote;   /* where in it */
 		struct slab_shard *next_ask; /* while ASKED: in its queue */
 	};
-	_Atomic uint32_t stale_chunks;
-	_Atomic uint64_t *stale; /* a bit for each chunk */
-	struct slab *slab;
 };
+
+_Static_assert(sizeof(struct slab_shard) == 32, "a shard grew");
 
 struct slab {
 	_Atomic uint32_t word;	       /* state, references */
@@ -117,10 +119,11 @@ struct slab {
 struct slab_table {
 	struct slab_geometry geometry;
 	uint64_t n;
-	uint32_t n_shards;    /* of a slab, one more for a move included */
-	struct slab *slabs;   /* [n] */
-	uint64_t stale_words; /* of one shard */
-	void *memory;	      /* of all of it */
+	uint32_t n_shards;	   /* of a slab, one more for a move included */
+	struct slab *slabs;	   /* [n] */
+	struct slab_shard *shards; /* [n][n_shards] */
+	uint64_t stale_words;	   /* of one shard */
+	void *memory;		   /* of all of it */
 	uint64_t memory_bytes;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -158,6 +161,19 @@ static inline uint64_t slab_number(const struct slab_table *table,
 				   const struct slab *slab)
 {
 	return (uint64_t)(slab - table->slabs);
+}
+
+/* The number of the slab that SHARD belongs to. */
+static inline uint64_t slab_number_of_shard(const struct slab_table *table,
+					    const struct slab_shard *shard)
+{
+	return (uint64_t)(shard - table->shards) / table->n_shards;
+}
+
+static inline struct slab *slab_of_shard(const struct slab_table *table,
+					 const struct slab_shard *shard)
+{
+	return &table->slabs[slab_number_of_shard(table, shard)];
 }
 
 enum slab_state slab_state(const struct slab *slab);

@@ -59,6 +59,7 @@ static uint32_t pages_to_copy(const struct engine *engine,
 			      uint32_t n, uint32_t *skip)
 {
 	uint32_t chunk = slab_chunk_of_page(&engine->slabs, page), i;
+	const struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	uint32_t at_hand = UINT32_MAX;
 
 	for (*skip = 0; *skip < n; ++*skip) {
@@ -71,9 +72,9 @@ static uint32_t pages_to_copy(const struct engine *engine,
 		if (pagemap_get(&engine->pages, page + i) != PAGE_PRESENT ||
 		    !shard_is_stale(shard, chunk + i))
 			break;
-		at_hand &= shards_at_hand(engine, shard->slab, page + i);
+		at_hand &= shards_at_hand(engine, slab, page + i);
 		if (!redundancy_is_enough(&engine->redundancy,
-					  slab_indexes(shard->slab, at_hand)))
+					  slab_indexes(slab, at_hand)))
 			break;
 	}
 	return i - *skip;

@@ -37,7 +37,7 @@ static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 {
 	struct slab_table *table = &engine->slabs;
 	uint64_t first =
-		slab_number(table, shard->slab) * table->geometry.slab_pages;
+		slab_number_of_shard(table, shard) * table->geometry.slab_pages;
 
 	shard_mark_all_current(table, shard);
 	for (uint32_t i = 0; i < table->geometry.slab_pages; i++) {
@@ -50,7 +50,7 @@ static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 /* Attaches a SPARE shard to its slab, with every PRESENT page stale in it. */
 static void attach(struct engine *engine, struct slab_shard *shard)
 {
-	struct slab *slab = shard->slab;
+	struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	uint8_t spare = SHARD_SPARE;
 
 	if (!slab_close(&engine->slabs, slab)) {
@@ -80,7 +80,7 @@ static void attach(struct engine *engine, struct slab_shard *shard)
 static void detach(struct engine *engine, struct slab_shard *old)
 {
 	struct server *server = server_of_shard(engine, old);
-	struct slab *slab = old->slab;
+	struct slab *slab = slab_of_shard(&engine->slabs, old);
 	struct slab_shard *twin;
 	uint32_t asked = atomic_load(&server->shared.release_slabs);
 
@@ -120,6 +120,7 @@ static void repair_indexes(struct engine *engine, struct slab *slab,
 /* Moves a shard, or gives it back where its twin is whole. */
 static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 {
+	struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	struct slab_shard *twin = standing_twin(engine, shard);
 	struct server *server = server_of_shard(engine, shard);
 
@@ -131,11 +132,11 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	}
 	/* no unused shard: another one of this slab moves */
 	if (!standing_is_leaving(engine, shard) ||
-	    standing_has_new(engine, shard->slab) ||
-	    !slab_unused_shard(&engine->slabs, shard->slab) ||
+	    standing_has_new(engine, slab) ||
+	    !slab_unused_shard(&engine->slabs, slab) ||
 	    !standing_may_move(engine, shard))
 		return;
-	if (placement_ask_for_repair(engine, shard->slab, shard->index)) {
+	if (placement_ask_for_repair(engine, slab, shard->index)) {
 		server->repair.moving++;
 		engine->repair->steps++;
 	} else {

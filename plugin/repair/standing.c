@@ -9,8 +9,10 @@
 struct slab_shard *standing_twin(const struct engine *engine,
 				 const struct slab_shard *shard)
 {
+	struct slab *slab = slab_of_shard(&engine->slabs, shard);
+
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		struct slab_shard *other = &shard->slab->shards[i];
+		struct slab_shard *other = &slab->shards[i];
 
 		if (other != shard && shard_is_live(other) &&
 		    other->index == shard->index)
@@ -63,8 +65,10 @@ bool standing_is_away(const struct engine *engine,
 static bool has_lasting_twin(const struct engine *engine,
 			     const struct slab_shard *shard)
 {
+	const struct slab *slab = slab_of_shard(&engine->slabs, shard);
+
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		const struct slab_shard *other = &shard->slab->shards[i];
+		const struct slab_shard *other = &slab->shards[i];
 
 		if (other != shard && shard_state(other) != SHARD_NONE &&
 		    other->index == shard->index &&
@@ -85,7 +89,8 @@ bool standing_is_leaving(const struct engine *engine,
 
 	if (server_is_last_resort(server))
 		return has_lasting_twin(engine, shard) ||
-		       other_server_has_room(engine, shard->slab);
+		       other_server_has_room(
+			       engine, slab_of_shard(&engine->slabs, shard));
 	return atomic_load(&server->shared.release_slabs) > 0 ||
 	       standing_is_away(engine, shard);
 }
@@ -96,10 +101,11 @@ bool standing_is_leaving(const struct engine *engine,
 static bool can_do_without(const struct engine *engine,
 			   const struct slab_shard *shard)
 {
+	const struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	uint32_t indexes = 0;
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		const struct slab_shard *other = &shard->slab->shards[i];
+		const struct slab_shard *other = &slab->shards[i];
 
 		if (other != shard && shard_is_live(other) &&
 		    atomic_load(&other->stale_chunks) == 0 &&

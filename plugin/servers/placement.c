@@ -223,7 +223,7 @@ static void go_on(struct engine *engine, struct slab *slab)
 void placement_answer(struct engine *engine, struct slab_shard *shard,
 		      const struct remote_slab *remote)
 {
-	struct slab *slab = shard->slab;
+	struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	bool for_repair = atomic_load(&shard->for_repair);
 
 	if (remote) {
@@ -253,7 +253,7 @@ void placement_give_back(struct engine *engine, struct slab_shard *shard,
 	/* Queued before any thread can ask for the shard again: else the server
 	 * would answer with the slab that will be freed. */
 	server_give_back(server_of_shard(engine, shard), shard->remote.slab,
-			 slab_number(&engine->slabs, shard->slab));
+			 slab_number_of_shard(&engine->slabs, shard));
 	atomic_store(&shard->state, SHARD_NONE);
 }
 

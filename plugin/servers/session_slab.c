@@ -133,7 +133,7 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 	struct wire_message reply;
 	int rc;
 
-	request.alloc.label = slab_number(table, shard->slab);
+	request.alloc.label = slab_number_of_shard(table, shard);
 	rc = session_call_once(server, &request, WIRE_SLAB, &reply, why);
 	if (rc)
 		return rc;
@@ -158,7 +158,7 @@ static int go_without(struct server *server, struct slab_shard *shard,
 	int rc;
 
 	server->session.orphan_label =
-		slab_number(&server->engine->slabs, shard->slab);
+		slab_number_of_shard(&server->engine->slabs, shard);
 	server_break(server, why->text);
 	atomic_store(&server->shared.free_bytes, 0);
 	placement_answer(server->engine, shard, NULL);
@@ -174,7 +174,7 @@ static int free_then_alloc(struct server *server,
 			   const struct slab_shard *shard,
 			   struct remote_slab *remote, struct error *why)
 {
-	uint64_t label = slab_number(&server->engine->slabs, shard->slab);
+	uint64_t label = slab_number_of_shard(&server->engine->slabs, shard);
 	struct given_back given;
 	int rc = free_unsure(server, session_call_once, why);
 

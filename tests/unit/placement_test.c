@@ -205,7 +205,7 @@ a_session_that_does_not_answer_is_waited_for_until_the_deadline(void **state)
 	assert_int_equal(place(5, 20), -ETIMEDOUT);
 	assert_int_equal(slab_state(slab_at(5)), SLAB_ALLOCATING);
 	asked = server_next_ask(&fake.engine.servers[0]);
-	assert_ptr_equal(asked->slab, slab_at(5));
+	assert_ptr_equal(slab_of_shard(&fake.engine.slabs, asked), slab_at(5));
 	assert_null(server_next_ask(&fake.engine.servers[0]));
 }
 
@@ -240,10 +240,13 @@ static void placement_twice(uint32_t generations)
 		set_state(i, SERVER_DOWN);
 	thread = thread_start(placement_first, &rc);
 	asked = await_ask();
-	atomic_fetch_add(&asked->slab->generation, generations);
+	atomic_fetch_add(&slab_of_shard(&fake.engine.slabs, asked)->generation,
+			 generations);
 	atomic_store(&asked->state, SHARD_NONE);
-	slab_cancel_alloc(&fake.engine.slabs, asked->slab);
-	assert_ptr_equal(await_ask()->slab, asked->slab);
+	slab_cancel_alloc(&fake.engine.slabs,
+			  slab_of_shard(&fake.engine.slabs, asked));
+	assert_ptr_equal(slab_of_shard(&fake.engine.slabs, await_ask()),
+			 slab_of_shard(&fake.engine.slabs, asked));
 	placement_answer(&fake.engine, asked, &(struct remote_slab){ 0 });
 	thread_end(thread);
 	assert_int_equal(rc, 0);

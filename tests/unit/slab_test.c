@@ -1,4 +1,6 @@
 #include "pages/slab.h"
+#include "pages/pagemap.h"
+#include "servers/server.h"
 #include "support.h"
 
 #include <errno.h>
@@ -361,6 +363,28 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
 	assert_true(freed > 0);
 }
 
+/* As the memory is locked.  Slabs of 2 MiB, four copies, and one more shard for
+ * a move; with the checksums, and what four servers have for slabs that are
+ * given back. */
+static void all_tables_take_little_of_the_size(void **state)
+{
+	const struct slab_geometry geometry = slab_geometry(2u << 20, 4096);
+	const uint64_t slabs = 100, pages = slabs * geometry.slab_pages;
+	struct slab_table big;
+	struct pagemap map;
+	struct error why;
+	uint64_t bytes;
+
+	(void)state;
+	assert_int_equal(slab_table_create(&big, pages, geometry, 5, &why), 0);
+	assert_int_equal(pagemap_create(&map, pages, &why), 0);
+	bytes = big.memory_bytes + map.memory_bytes + pages * sizeof(uint32_t) +
+		4 * slabs * sizeof(struct given_back);
+	assert_in_range(bytes, 1, pages * PAGE_BYTES / 100000 * 150);
+	slab_table_destroy(&big);
+	pagemap_destroy(&map);
+}
+
 #define with_table(test)                                                       \
 	cmocka_unit_test_setup_teardown(test, make_table, end_table)
 
@@ -380,6 +404,7 @@ int main(void)
 		with_table(waiting_ends_at_the_deadline),
 		with_table(every_change_that_ends_wakes_all_who_wait),
 		with_table(nobody_is_in_a_slab_that_was_closed),
+		cmocka_unit_test(all_tables_take_little_of_the_size),
 	};
 
 	return cmocka_run_group_tests_name("slab", tests, NULL, NULL);
