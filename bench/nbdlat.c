@@ -2,7 +2,10 @@
 /*
  * nbdlat: how long one request takes through libnbd, one at a time, at random
  * pages; with --writes=N while another connection keeps that many writes in
- * flight.  Prints percentiles in microseconds as key=value.
+ * flight.  With --stride=BYTES the requests go to pages that lie so far apart,
+ * from the first page on, without requests before them to warm up: on a new
+ * device each write then needs a new slab.  Prints percentiles in microseconds
+ * as key=value.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -28,6 +31,7 @@ struct options {
 	bool write;
 	uint64_t count;
 	uint64_t writes; /* in flight meanwhile */
+	uint64_t stride; /* in pages; 0: random pages */
 };
 
 /* The connection that keeps writes in flight. */
@@ -179,10 +183,13 @@ static void measure(const struct options *opt, struct nbd_handle *nbd,
 	char buf[PAGE_BYTES];
 
 	fill_random(buf, 1234);
-	for (int i = 0; i < WARM_UP; i++)
+	for (int i = 0; i < WARM_UP && !opt->stride; i++)
 		request(nbd, opt->write, buf, next_random(&random) % pages);
 	for (uint64_t i = 0; i < opt->count; i++) {
-		uint64_t page = next_random(&random) % pages;
+		uint64_t page =
+			opt->stride ? i * opt->stride : next_random(&random);
+
+		page %= pages;
 
 		start = now_ns();
 		request(nbd, opt->write, buf, page);
@@ -225,6 +232,7 @@ static void usage(FILE *out)
 	      "  --count=N    requests, 1 to 10000000 (default 1000)\n"
 	      "  --writes=N   keep N writes in flight on another connection,\n"
 	      "               0 to 256 (default 0)\n"
+	      "  --stride=N   pages N bytes apart (default: random pages)\n"
 	      "  --help\n",
 	      out);
 }
@@ -255,6 +263,7 @@ static void parse_options(struct options *opt, int argc, char **argv)
 		{ "write", no_argument, NULL, 'w' },
 		{ "count", required_argument, NULL, 'c' },
 		{ "writes", required_argument, NULL, 'f' },
+		{ "stride", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -270,6 +279,10 @@ static void parse_options(struct options *opt, int argc, char **argv)
 		} else if (key == 'f') {
 			opt->writes =
 				parse_number("writes", optarg, 0, WRITES_MAX);
+		} else if (key == 't') {
+			opt->stride = parse_number("stride", optarg, PAGE_BYTES,
+						   INT64_MAX) /
+				      PAGE_BYTES;
 		} else {
 			usage(key == 'h' ? stdout : stderr);
 			exit(key == 'h' ? 0 : 1);
