@@ -12,17 +12,18 @@
 #include "servers/session.h"
 #include "size.h"
 
-/* How long requests in flight may take to end at engine_stop. */
+/* How long engine_stop waits for requests in flight. */
 #define STOP_NS (5 * NS_PER_S)
 
-/* How long a server has to answer an attempt, at most, where another server has
- * the page. */
+/* The longest that a server may take to answer an attempt, if another server
+ * has the page too. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
 
 /* --- before anything is opened --- */
 
-/* One server under two names would be counted twice, and two shards of a slab
- * would be placed on it.  WELCOMES: of the servers up to I. */
+/* Refuses server I if it is one of the servers before it under another name:
+ * its memory would be counted twice, and it would get two shards of a slab.
+ * WELCOMES: of the servers up to I. */
 static int refuse_same(const struct engine_config *config,
 		       const struct wire_welcome *welcomes, uint32_t i,
 		       struct error *why)
@@ -133,7 +134,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 
 /* --- life --- */
 
-/* The fallback is one more server, the last. */
+/* The fallback counts as one more server, the last. */
 static uint32_t count_servers(const struct engine_config *config)
 {
 	return config->n_servers + (config->fallback != NULL);
@@ -176,7 +177,7 @@ static int create_servers(struct engine *engine, struct error *why)
 	return config->fallback ? create_local_server(engine, why) : 0;
 }
 
-/* For lane_reap. */
+/* Called by lane_reap: transfers to SERVER were not answered in time. */
 static void give_up_late(void *owner, uint32_t server)
 {
 	struct engine *engine = owner;
@@ -185,7 +186,7 @@ static void give_up_late(void *owner, uint32_t server)
 		     transfer_failure_text(-ETIMEDOUT));
 }
 
-/* A lane was parked, and the repairer reaps it. */
+/* Wakes the repairer, which reaps lanes that were parked. */
 static void parked(void *owner)
 {
 	struct engine *engine = owner;
@@ -229,8 +230,9 @@ void engine_destroy(struct engine *engine)
 	memset(engine, 0, sizeof *engine);
 }
 
-/* Without another copy, the only remedy for a server that does not answer is to
- * connect anew.  With another copy, an attempt ends sooner. */
+/* If only one server has a page, the only remedy for a late answer is a new
+ * connection.  Otherwise another server can answer, so an attempt ends sooner.
+ */
 static uint64_t attempt_ns(const struct engine *engine)
 {
 	uint64_t ns = engine_answer_ns(&engine->config);
@@ -265,8 +267,8 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	geometry = slab_geometry(slab_bytes, engine->redundancy.chunk_bytes);
 	rc = pagemap_create(&engine->pages, pages, why);
 	if (!rc)
-		/* one more shard than there are shard indexes, for one that
-		 * moves */
+		/* One more shard than there are shard indexes, for a shard
+		 * that moves. */
 		rc = slab_table_create(&engine->slabs, pages, geometry,
 				       engine->redundancy.shards + 1, why);
 	if (!rc)
@@ -310,7 +312,8 @@ bool engine_stop(struct engine *engine)
 
 	if (engine->n_servers == 0)
 		return true;
-	/* No new requests; those in flight end as their servers go. */
+	/* New requests fail.  Requests in flight end when their servers
+	 * stop. */
 	lane_pool_close(&engine->lanes, 0);
 	repair_stop(engine);
 	for (uint32_t i = 0; i < engine->n_servers; i++)

@@ -7,15 +7,14 @@
  *     -> pages/lane.c -> io/read.c, io/write.c -> io/attempt.c
  *     -> pages/redundancy/redundancy.h -> transport/transport.h
  *
- * Threads: the front end's threads run requests, as many at a time as it likes;
- * one thread per server (servers/session.c) runs the control connection and
- * everything that is slow: allocating slabs, building and rebuilding lanes,
- * freeing; the repairer (repair/repair.c) repairs and moves the shards of
- * slabs.
+ * Threads: the front end's threads run requests, any number at a time.  Each
+ * server has a thread (servers/session.c) for the control connection and all
+ * slow work: it allocates and frees slabs, and builds and rebuilds lanes.  The
+ * repairer (repair/repair.c) repairs and moves the shards of slabs.
  *
- * Lock order: none is needed.  Every lock here (page map, lane pool, slab
- * table, server, repairer) is a leaf, held for a few instructions or while
- * asleep on its own condition.
+ * Lock order: none is needed.  Every lock (page map, lane pool, slab table,
+ * server, repairer) is a leaf.  It is held for a few instructions, or by a
+ * thread that sleeps on the condition of that lock.
  */
 #ifndef RSWAP_ENGINE_H
 #define RSWAP_ENGINE_H
@@ -27,30 +26,30 @@
 #include "io/request.h" /* reading, writing, discarding */
 #include "servers/core.h"
 
-/* Asks every server whether it can serve CONFIG, without leaving anything
- * there.  Opens the fallback, which engine_create takes over.  Fills
- * *SLAB_BYTES.  0 or a negative errno, and then one line in WHY that names the
- * server or the figures.
+/* Asks every server whether it can serve CONFIG, and changes nothing there.
+ * Opens the fallback, which engine_create takes over.  Fills *SLAB_BYTES.  0,
+ * or a negative errno and one line in WHY that names the server or the figures.
  */
 int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		 struct fallback *fallback, struct error *why);
 
-/* Allocates everything that a request will touch. 0 or a negative errno. */
+/* Allocates all memory that requests use.  0 or a negative errno. */
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct error *why);
-/* Opens a session on every server and builds all lanes.  Fails where a server
- * cannot be reached by DEADLINE_NS. */
+/* Opens a session on every server and builds all lanes.  Fails if a server
+ * cannot be reached by DEADLINE_NS.  0 or a negative errno. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct error *why);
-/* Gives all slabs back and ends the sessions' threads.  Requests that come
- * later fail.  True when no request is in flight any more. */
+/* Gives all slabs back and ends the threads of the sessions.  Later requests
+ * fail.  True if no request is in flight any more. */
 bool engine_stop(struct engine *engine);
-/* Frees everything.  The engine is stopped, no request is in flight, and none
- * comes. */
+/* Frees all memory.  The engine must be stopped, without requests in flight or
+ * to come. */
 void engine_destroy(struct engine *engine);
 
-/* Bytes that the engine allocated, beyond what the transports register. */
+/* The bytes that the engine allocated, without the buffers that transports
+ * register. */
 uint64_t engine_memory_bytes(const struct engine *engine);
 
 #endif

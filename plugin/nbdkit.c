@@ -1,4 +1,4 @@
-/* nbdkit's callbacks: the front end of the page engine, and nothing else. */
+/* nbdkit's callbacks: the front end of the page engine. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -21,12 +21,12 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-/* What NBD allows in one request, and nbdkit's own limit is twice that. */
+/* NBD allows so much in one request.  nbdkit allows twice as much. */
 #define MAX_REQUEST_BYTES (32u << 20)
 
-/* nbdkit keeps a buffer per thread, as large as the largest request that it
- * saw; the kernel's nbd device sends 128 KiB at most unless told otherwise.
- * That twice for each lane, and some for everything else. */
+/* nbdkit keeps a buffer for each thread, as large as the largest request that
+ * the thread served.  The kernel's nbd device sends 128 KiB at most by default.
+ * The heap has that twice for each lane, and HEAP_BYTES for the rest. */
 #define HEAP_BYTES_PER_LANE (256u << 10)
 #define HEAP_BYTES	    (2u << 20)
 
@@ -38,7 +38,7 @@ static uint64_t slab_bytes;
 static struct fallback fallback; /* until the engine has it */
 static atomic_bool told_of_alignment;
 
-/* By the thread that writes the log, once there is one. */
+/* Called by the thread that writes the log, once there is such a thread. */
 static void log_line(enum log_level level, const char *line)
 {
 	switch (level) {
@@ -93,7 +93,7 @@ static void rswap_dump_plugin(void)
 	       transport_rdma.available(&why) ? "yes" : "no");
 }
 
-/* The last moment at which errors still reach the terminal. */
+/* After this callback errors may no longer reach the terminal. */
 static int rswap_get_ready(void)
 {
 	struct error why;
@@ -110,7 +110,7 @@ static int rswap_get_ready(void)
 	return 0;
 }
 
-/* What swap safety was refused: once, with what follows and what helps. */
+/* Logs each safety setting that was refused, its danger and its remedy. */
 static int tell_safety(struct error *why)
 {
 	bool refused = false;
@@ -155,8 +155,8 @@ static void stay_apart(void)
 	}
 }
 
-/* With clients attached.  The servers get told; memory is left to the end of
- * the process. */
+/* Ends while clients are attached.  The servers are told.  Memory stays, as
+ * requests may still use it. */
 static void end_by_force(void)
 {
 	log_notice("ending at once, open connections: %u", lifecycle_clients());
@@ -171,8 +171,8 @@ static const struct lifecycle_ops lifecycle_ops = {
 	.force = end_by_force,
 };
 
-/* Before any thread of the engine or of nbdkit's connections exists: they
- * inherit what safety_apply sets. */
+/* Threads inherit the settings of safety_apply, so safety_apply comes before
+ * the threads of the engine and of nbdkit's connections. */
 static int start(struct error *why)
 {
 	int rc;
@@ -196,7 +196,8 @@ static int start(struct error *why)
 	return rc;
 }
 
-/* The log first: no serving thread ever waits for the log's reader. */
+/* The log comes first: no thread that serves may wait for the reader of the
+ * log. */
 static int rswap_after_fork(void)
 {
 	struct error why = { "" };
@@ -219,8 +220,8 @@ static void rswap_unload(void)
 {
 	lifecycle_end();
 	status_stop(&status_server);
-	/* With a client attached, nbdkit's threads may still be in requests:
-	 * then its memory is left to the end of the process. */
+	/* While a client is attached, threads of nbdkit may still use the
+	 * engine's memory.  Then this memory is not freed. */
 	if (engine_stop(&engine) && lifecycle_clients() == 0)
 		engine_destroy(&engine);
 	config_free(&config);
@@ -260,8 +261,8 @@ static int rswap_block_size(void *handle, uint32_t *minimum,
 	return 0;
 }
 
-/* One page map serves all connections: what one has written and had
- * acknowledged, every other reads. */
+/* All connections share the page map: after a write is acknowledged on one
+ * connection, reads on all connections return it. */
 static int rswap_can_multi_conn(void *handle)
 {
 	(void)handle;
@@ -271,8 +272,8 @@ static int rswap_can_multi_conn(void *handle)
 static int rswap_can_fua(void *handle)
 {
 	(void)handle;
-	/* A write is acknowledged when the server has it: every write is one
-	 * with FUA. */
+	/* A write is acknowledged when the servers have it, so every write
+	 * is as good as one with FUA. */
 	return NBDKIT_FUA_NATIVE;
 }
 
@@ -284,7 +285,8 @@ static int rswap_can_fast_zero(void *handle)
 
 /* --- requests --- */
 
-/* Of errno values NBD passes on only a few, EIO and ENOSPC among them. */
+/* RC: 0 or a negative errno.  Of errno values NBD has only a few, EIO and
+ * ENOSPC among them. */
 static int result(int rc)
 {
 	if (rc) {
@@ -294,8 +296,9 @@ static int result(int rc)
 	return rc ? -1 : 0;
 }
 
-/* Requests are whole pages.  nbdkit's block size is advice, so others arrive;
- * said once, since a client that sends one sends many. */
+/* Requests must be whole pages.  nbdkit only advises clients of the block size,
+ * so other requests arrive.  The log tells only of the first: a client that
+ * sends one sends many. */
 static bool aligned(const char *what, uint32_t count, uint64_t offset)
 {
 	if (((count | offset) & (PAGE_BYTES - 1)) == 0)
@@ -338,7 +341,7 @@ static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 	return result(rc);
 }
 
-/* Every acknowledged write is where it is going to be. */
+/* There is nothing to flush: an acknowledged write is on the servers. */
 static int rswap_flush(void *handle, uint32_t flags)
 {
 	(void)handle;
@@ -378,7 +381,7 @@ static int rswap_extents(void *handle, uint32_t count, uint64_t offset,
 {
 	uint64_t end = offset + count;
 
-	/* Extents are whole pages, whatever was asked about. */
+	/* The client may ask about any range.  Extents are whole pages. */
 	offset &= ~(uint64_t)(PAGE_BYTES - 1);
 	end = (end + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 	while (offset < end) {

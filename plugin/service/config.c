@@ -10,8 +10,8 @@
 
 #include "clock.h"
 
-/* A spin pays where the answer comes sooner than a sleep and a wake-up take,
- * and where another core does the work meanwhile. */
+/* To spin pays only if the answer comes sooner than a sleep and a wake-up take,
+ * and if another core does the work meanwhile. */
 #define SPIN_AUTO_NS   (20 * NS_PER_US)
 #define SPIN_MIN_CORES 4
 
@@ -70,8 +70,8 @@ static int take_path(char **path, const char *value)
 	return *path ? 0 : -1;
 }
 
-/* The absolute path is the one that the engine opens: nbdkit changes to the
- * root directory before. */
+/* nbdkit changes to the root directory before the engine opens the file, so the
+ * path must be absolute. */
 static int take_fallback(struct config *config, const char *value)
 {
 	int rc = take_path(&config->fallback_path, value);
@@ -80,8 +80,8 @@ static int take_fallback(struct config *config, const char *value)
 	return rc;
 }
 
-/* VALUE is allowed by the table, which has its NUMBER.  Every key has a case:
- * the compiler tells of one that is missing. */
+/* KEY allows VALUE, and key_parse gave NUMBER.  The compiler warns of a key
+ * that has no case. */
 static int take(struct config *config, const struct key *key, const char *value,
 		uint64_t number)
 {
@@ -169,7 +169,7 @@ static unsigned cores(void)
 		       : (unsigned)CPU_COUNT(&set);
 }
 
-/* What shows only when all keys are known. */
+/* Checks that need all keys. */
 static int check_together(const struct config *config)
 {
 	const struct redundancy_config *r = &config->engine.redundancy;

@@ -11,9 +11,9 @@ struct config {
 	struct engine_config engine;
 	char *control_path; /* Unix control socket, or NULL */
 	char *fallback_path;
-	bool strict; /* swap safety that is refused is fatal */
+	bool strict; /* do not start if a safety setting is refused */
 	bool spin_auto;
-	bool given[KEYS];
+	bool given[KEYS]; /* by the user */
 };
 
 /* The text that nbdkit --help prints of the plugin.  Empty before

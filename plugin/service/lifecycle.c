@@ -16,12 +16,12 @@
 static sigset_t signals;		      /* that are taken over */
 static const struct lifecycle_ops *front_end; /* NULL before begin */
 static pthread_t thread;
-static atomic_bool closing; /* the thread is to end */
-static atomic_bool over;    /* a thread ends the process */
-static atomic_bool forced;  /* the thread does */
+static atomic_bool closing; /* lifecycle_end waits for the thread */
+static atomic_bool over;    /* a thread has begun to end the process */
+static atomic_bool forced;  /* the process ends by force */
 
-/* A signal sets ending and then reads clients; a client that goes changes
- * clients and then reads ending: so one of them sees the other. */
+/* A signal sets ending and then reads clients.  A client that goes changes
+ * clients and then reads ending.  So at least one of them sees the other. */
 static atomic_bool ending;
 static atomic_uint clients;
 static _Atomic uint64_t asked_ns; /* the first signal, or 0 */
@@ -69,7 +69,8 @@ void lifecycle_block_signals(void)
 	for (size_t i = 0; i < COUNT(wanted); i++) {
 		struct sigaction theirs;
 
-		/* What is ignored, or left to the kernel, stays so. */
+		/* A signal that is ignored, or has its default effect,
+		 * keeps that. */
 		sigaction(wanted[i], NULL, &theirs);
 		if (theirs.sa_handler != SIG_IGN &&
 		    theirs.sa_handler != SIG_DFL)

@@ -1,16 +1,17 @@
-/* When the process may end.  The pages are in its page map: an end while a swap
- * device is attached loses them, and takes their programs down, too.
+/* When the process may end.  The page map is in this process.  If the process
+ * ends while a swap device is attached, the pages are lost, and the programs
+ * that need them are killed.
  *
  *   SERVING --signal, no client--------------------> over
- *   SERVING --signal, clients attached--> ENDING     (says so in one line)
+ *   SERVING --signal, clients attached--> ENDING     (the log says so once)
  *   ENDING  --the last client went-----------------> over
  *   ENDING  --another SIGTERM, SIGINT or SIGQUIT---> over, by force
  *
- * ENDING serves the attached clients as before, and lets no other client in.  A
- * SIGHUP never ends it by force: a terminal that closes sends several.
+ * ENDING serves the attached clients as before, and lets no other client in.
+ * SIGHUP never ends the process by force: a terminal that closes sends several.
  *
- * By force means: by a thread that waits for nothing else, and past the front
- * end, which would wait for what idle clients send next (nbdkit does).
+ * "By force" does not go through the front end: nbdkit would wait for the next
+ * request of each idle client.  The thread that takes the signals does it.
  *
  * Threads: any, for clients; the front end's main thread for begin and end.
  */
@@ -23,7 +24,7 @@
 #include "error.h"
 
 struct lifecycle_ops {
-	/* Tells the front end to end, from a thread. */
+	/* Tells the front end to end.  Any thread. */
 	void (*shut_down)(void);
 	/* Ends the process, and does not return. */
 	void (*force)(void);
@@ -39,21 +40,21 @@ void lifecycle_block_signals(void);
  * errno.
  */
 int lifecycle_begin(const struct lifecycle_ops *ops, struct error *why);
-/* The front end ends: gives the signals back.  Does not return where the
- * process is being ended by force already.  Without effect before begin. */
+/* The front end ends: gives the signals back.  Does not return if the process
+ * is being ended by force already.  Without effect before begin. */
 void lifecycle_end(void);
 
-/* Counts a client; false where the client may not be let in. */
+/* Counts a client.  False if the client may not be let in. */
 bool lifecycle_client_opens(void);
-/* Discounts a client, after everything else is done for it. */
+/* The last call for a client that was let in. */
 void lifecycle_client_closed(void);
 unsigned lifecycle_clients(void);
 /* When the first signal asked for the end (clock_now_ns), or 0.  Any thread. */
 uint64_t lifecycle_asked_ns(void);
 
-/* For a request that has failed: does not return where the process is being
- * ended by force.  That is why it failed, and its client is better off without
- * an answer than with an error. */
+/* For a request that has failed: does not return if the process is being ended
+ * by force.  The request failed for that reason, and no answer does less harm
+ * to the client than an error. */
 void lifecycle_hold(void);
 
 #endif

@@ -14,29 +14,30 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* linux/prctl.h since 5.6; older headers lack it. */
+/* In linux/prctl.h since Linux 5.6. */
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-/* Above ordinary threads, below what an administrator gives hard real-time
- * work; what `chrt -r 10` sets. */
+/* Above all ordinary threads, and below the priorities that administrators give
+ * to hard real-time work.  The same as `chrt -r 10`. */
 #define REALTIME_PRIORITY 10
 
-/* A thread's stack is locked whole, and there is one per request in flight.
- * nbdkit's workers use some 16 KiB, most of that a struct io, and twice as much
- * where a page came out wrong.  This plugin's session threads use less than 20:
- * resolver and rdma_cm included.  ThreadSanitizer has more there itself. */
+/* The whole stack of a thread is locked, and each request in flight has a
+ * thread.  nbdkit's threads use some 16 KiB, most of that a struct io, and
+ * twice as much if a page came out wrong.  The plugin's session threads use
+ * less than 20 KiB, with the resolver and rdma_cm.  ThreadSanitizer needs more.
+ */
 #ifdef __SANITIZE_THREAD__
 #define STACK_BYTES (2u << 20)
 #else
 #define STACK_BYTES (128u << 10)
 #endif
 
-/* Of an anonymous mapping above this only what was touched is part of the I/O
- * path: nbdkit's .bss is 192 MB of buffers, for requests that this plugin never
- * lets it use them for, and a few variables that every request reads.  The
- * engine's own big mappings are made later, and locked as they are made. */
+/* Of a larger anonymous mapping only the pages that were touched are locked.
+ * nbdkit's .bss has 192 MB of buffers that no request to this plugin uses, and
+ * a few variables that every request reads.  The large mappings of the engine
+ * are made later, and are locked when they are made. */
 #define ANONYMOUS_MAX_BYTES (8u << 20)
 
 static const struct {
@@ -70,8 +71,8 @@ void safety_prepare(void)
 {
 	pthread_attr_t attr;
 
-	/* One arena, grown by brk and never given back: what safety_apply
-	 * populates serves all later allocations. */
+	/* One arena, which grows by brk and never shrinks.  So all later
+	 * allocations come from the memory that safety_apply populates. */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, -1);
@@ -268,11 +269,11 @@ static bool parse_mapping(const char *line, struct mapping *m)
 	m->readable = mode[0] == 'r';
 	m->file = inode != 0;
 	m->heap = path_at && !strncmp(line + path_at, "[heap]", 6);
-	/* The kernel's own pages cannot be locked and need not be. */
+	/* [vdso] and the like are the kernel's, and always in memory. */
 	return !path_at || strncmp(line + path_at, "[v", 2);
 }
 
-/* Locks the pages of a mapping that are in memory. */
+/* Locks those pages of a mapping that are in memory now. */
 static int lock_touched(const struct mapping *m)
 {
 	static unsigned char present[ANONYMOUS_MAX_BYTES / 4096];
@@ -294,7 +295,7 @@ static int lock_touched(const struct mapping *m)
 	return 0;
 }
 
-/* mlock(2) also populates. */
+/* mlock(2) also populates the pages. */
 static int lock_mapping(const struct mapping *m)
 {
 	if (!m->readable)
@@ -304,7 +305,7 @@ static int lock_mapping(const struct mapping *m)
 	return mlock(m->start, m->bytes) ? errno : 0;
 }
 
-/* Makes the heap as large as it will ever be, for ordinary requests. */
+/* Grows the heap to the size that ordinary requests need. */
 static int grow_heap(uint64_t bytes)
 {
 	char *p = malloc(bytes);
@@ -312,14 +313,14 @@ static int grow_heap(uint64_t bytes)
 	if (!p)
 		return ENOMEM;
 	memset(p, 1, bytes);
-	/* The compiler may not drop what is stored and never read. */
+	/* Keeps the compiler from dropping the memset. */
 	__asm__ volatile("" : : "r"(p) : "memory");
 	free(p);
 	return 0;
 }
 
-/* Reading /proc/self/maps while locking is safe: locking may split a mapping's
- * line, but moves none. */
+/* To lock mappings while /proc/self/maps is read is safe: this may split the
+ * line of a mapping, and moves no mapping. */
 static int lock_mappings(void)
 {
 	static char line[512];
@@ -341,7 +342,7 @@ static int lock_mappings(void)
 static int lock_memory(uint64_t heap_bytes)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	/* A sanitizer's shadow memory is terabytes of address space. */
+	/* The shadow memory of a sanitizer has terabytes. */
 	(void)heap_bytes;
 	(void)grow_heap;
 	(void)lock_mappings;
@@ -351,8 +352,8 @@ static int lock_memory(uint64_t heap_bytes)
 
 	if (!rc)
 		rc = lock_mappings();
-	/* What comes later, the engine's memory and threads' stacks, is locked
-	 * and populated as it is made. */
+	/* Later mappings (the engine's memory, stacks) are locked and populated
+	 * when they are made. */
 	if (!rc && mlockall(MCL_FUTURE))
 		rc = errno;
 	return rc;
@@ -361,8 +362,8 @@ static int lock_memory(uint64_t heap_bytes)
 
 void safety_apply(struct safety *safety, uint64_t heap_bytes)
 {
-	/* nbdkit -f (1.32) asks for a SIGTERM when its parent ends: with the
-	 * shell or the tool that attached the device, every page would go. */
+	/* nbdkit -f (1.32) asks for a SIGTERM when its parent ends.  All pages
+	 * would be lost with the shell that attached the device. */
 	prctl(PR_SET_PDEATHSIG, 0);
 	record(safety, SAFETY_OOM, "writing oom_score_adj", write_oom_score());
 	record(safety, SAFETY_IO_FLUSHER, "prctl(PR_SET_IO_FLUSHER)",

@@ -1,6 +1,6 @@
-/* Swap safety: what keeps a machine alive whose memory comes through this
- * process.  The page that it serves may be the one that the kernel waits for in
- * order to free memory; so nothing here may wait for the kernel to free memory.
+/* Swap safety: settings that keep a machine alive that swaps through this
+ * process.  The kernel may need a request to be served before it can free any
+ * memory.  So this process must never wait for the kernel to free memory.
  *
  *   io_flusher  prctl(PR_SET_IO_FLUSHER): allocations in the kernel for this
  *               thread do not start I/O, which would wait for this thread
@@ -9,11 +9,11 @@
  *               on half of the processors, so that what feeds them runs beside
  *               them, and writes behind reads
  *   locked      everything that the I/O path touches is in memory and locked
- *   (parent)    the end of the parent process ends this one no more
- *   oom         oom_score_adj -1000: never the OOM killer's victim
+ *   oom         oom_score_adj -1000: the OOM killer spares this process
+ *   (parent)    the end of the parent process does not end this process
  *
- * All are properties of the thread that applies them, of the threads it makes
- * later, or of the process: so this is called before the first of them.
+ * Some settings are the thread's, and threads inherit them from the thread that
+ * starts them.  So safety_apply runs before any thread is started.
  */
 #ifndef RSWAP_SAFETY_H
 #define RSWAP_SAFETY_H
@@ -31,7 +31,7 @@ enum safety_setting {
 	SAFETY_SETTINGS
 };
 
-/* Whether each setting holds; why is empty where it does. */
+/* Whether each setting holds.  If it does, why is empty. */
 struct safety {
 	struct {
 		bool holds;
@@ -40,16 +40,16 @@ struct safety {
 };
 
 const char *safety_name(enum safety_setting setting);
-/* What is at stake where it is refused, and what grants it. */
+/* The danger if the setting is refused, and the privilege that grants it. */
 const char *safety_remedy(enum safety_setting setting);
 
-/* As early as possible, before nbdkit makes a thread: threads get small stacks,
- * and the allocator one arena that keeps what it has. */
+/* Sets small stacks for later threads, and one arena that never shrinks for the
+ * allocator.  As early as possible, before nbdkit starts a thread. */
 void safety_prepare(void);
 
-/* Applies everything, before the engine allocates and before any thread is
- * made.  HEAP_BYTES: what the heap keeps ready, populated, for
- * the buffers of requests.  Never fails; SAFETY tells. */
+/* Applies all settings, and fills SAFETY.  Before the engine allocates, and
+ * before any thread is started.  HEAP_BYTES of the heap are populated for the
+ * buffers of requests. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
 /* Around each read and write, by the thread that serves it: what decides where

@@ -35,7 +35,7 @@ static struct slab_sums sum_slabs(const struct slab_table *table)
 	return sums;
 }
 
-/* What servers, and the fallback, have handed out to this device. */
+/* The memory that servers and the fallback have granted to this device. */
 static uint64_t taken_bytes(const struct engine *e)
 {
 	uint64_t slabs = 0;
@@ -45,7 +45,8 @@ static uint64_t taken_bytes(const struct engine *e)
 	return slabs * e->slabs.geometry.slab_bytes;
 }
 
-/* What the pages need of it, in all their copies or shares. */
+/* The part of taken_bytes that the stored pages need, in all their copies or
+ * shares. */
 static uint64_t present_bytes(const struct engine *e,
 			      const struct slab_sums *sums)
 {
@@ -69,7 +70,7 @@ static void put_device(const struct engine *e, FILE *out)
 	put(out, "present_bytes", present_bytes(e, &sums));
 }
 
-/* What is missing of what should be kept, and what is done about it. */
+/* How pages are kept, which shards are missing, and what repair has done. */
 static void put_redundancy(const struct engine *e, FILE *out)
 {
 	struct redundancy_text text = redundancy_format(&e->config.redundancy);
@@ -87,15 +88,15 @@ static void put_redundancy(const struct engine *e, FILE *out)
 	put(out, "wrong_lost", atomic_load(&e->counters.wrong_lost));
 }
 
-/* How long ago something happened, if it did. */
+/* How long ago an event was.  WHEN_NS is 0 if there was none. */
 static void put_ago(FILE *out, const char *key, uint64_t when_ns)
 {
 	if (when_ns)
 		put(out, key, (clock_now_ns() - when_ns) / NS_PER_MS);
 }
 
-/* Reads and writes apart: a failed read kills a program, and the kernel keeps a
- * page whose write fails. */
+/* Failed reads and writes are counted separately: a failed read kills a
+ * program, and the kernel keeps a page whose write fails. */
 static void put_errors(const struct engine_counters *c, FILE *out)
 {
 	uint64_t reads = atomic_load(&c->read_errors);
@@ -107,7 +108,7 @@ static void put_errors(const struct engine_counters *c, FILE *out)
 	put_ago(out, "last_error_ms", atomic_load(&c->last_error_ns));
 }
 
-/* The clients, and whether a signal asked for the end while they were there. */
+/* How many clients there are, and when a signal asked for the end. */
 static void put_lifecycle(FILE *out)
 {
 	put(out, "connections", lifecycle_clients());
@@ -241,8 +242,7 @@ static bool answer(const char *command, FILE *out, void *arg)
 
 static void *status_main(void *arg)
 {
-	/* Static, because the plugin is locked in memory; untouched pages of it
-	 * cost nothing. */
+	/* Static, so that the buffer is locked with the plugin. */
 	static char buffer[256 * 1024];
 	const struct status_server *status = arg;
 	const struct ctlsock_server server = {

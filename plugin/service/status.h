@@ -1,4 +1,4 @@
-/* What a running plugin tells on its control socket (common/ctlsock.h). */
+/* The control socket of a running plugin (common/ctlsock.h). */
 #ifndef RSWAP_STATUS_H
 #define RSWAP_STATUS_H
 
@@ -9,8 +9,8 @@
 #include "error.h"
 #include "safety.h"
 
-/* Serves the socket with a thread of its own, so that neither a slow client
- * nor a busy engine holds up the other. */
+/* A thread of its own serves the socket.  So a slow client does not hold up
+ * requests, and requests do not hold up the status. */
 struct status_server {
 	const struct engine *engine;
 	const struct safety *safety;
@@ -20,15 +20,16 @@ struct status_server {
 	bool listening, running;
 };
 
-/* Makes the socket; a client waits until status_start.  PATH outlives the
- * server.  0 or a negative errno. */
+/* Makes the socket.  A client that connects waits until status_start.  PATH
+ * must outlive SERVER.  0 or a negative errno. */
 int status_listen(struct status_server *server, const char *path,
 		  struct error *why);
-/* Answers from now on, after status_listen; ENGINE and SAFETY outlive the
- * server.  0 or a negative errno. */
+/* Starts the thread that answers.  After status_listen.  ENGINE and SAFETY must
+ * outlive SERVER.  0 or a negative errno. */
 int status_start(struct status_server *server, const struct engine *engine,
 		 const struct safety *safety, struct error *why);
-/* Also removes the socket. */
+/* Ends the thread, if it was started, and removes the socket, if it was made.
+ */
 void status_stop(struct status_server *server);
 
 #endif

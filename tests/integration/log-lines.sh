@@ -5,7 +5,6 @@
 . "$(dirname "$0")/functions.sh"
 
 allowed='^plugin/service/config.c:|^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|"control=%s: %s"|fprintf\(stderr, "nbdkit: rswap)'
-allowed+='|^plugin/service/lifecycle.c:.*write\(STDERR_FILENO'
 allowed+='|^memserver/output/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^common/logsink.c:.*fprintf\(stderr, "rswap: '
