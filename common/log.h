@@ -21,8 +21,7 @@
 #include "error.h"
 
 enum log_level {
-	LOG_LEVEL_ERROR,  /* something is lost or refused; an operator must act
-			   */
+	LOG_LEVEL_ERROR,  /* something is lost or refused: an operator acts */
 	LOG_LEVEL_NOTICE, /* a change of state that an operator wants to see */
 	LOG_LEVEL_DEBUG,
 	/* no log line: a message to the service manager, if the program's sink

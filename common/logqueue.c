@@ -154,8 +154,8 @@ static void write_out(const char *text, size_t bytes)
 			text += n;
 			bytes -= (size_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
-			poll(&room, 1,
-			     -1); /* another program made it non-blocking */
+			/* another program made it non-blocking */
+			poll(&room, 1, -1);
 		} else if (n == 0 || errno != EINTR) {
 			return;
 		}
