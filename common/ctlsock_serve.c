@@ -211,7 +211,7 @@ static void serve_client(struct serving *s, struct client *c)
 		drop(s, c);
 }
 
-/* --- who comes in --- */
+/* --- new clients --- */
 
 /* The client that has been silent for longest, or NULL. */
 static struct client *most_silent(struct serving *s)
@@ -299,8 +299,9 @@ static void take_client(struct serving *s)
 
 /* --- the loop --- */
 
-/* What poll waits for.  Only open descriptors: poll refuses more entries than
- * RLIMIT_NOFILE, and counts those without a descriptor too. */
+/* The descriptors that poll waits for.  Only open descriptors: poll refuses
+ * more entries than RLIMIT_NOFILE, and counts those without a descriptor too.
+ */
 struct waiting {
 	struct pollfd fds[2 + CLIENTS_MAX]; /* stop, listen, clients */
 	struct client *clients[CLIENTS_MAX];

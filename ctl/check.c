@@ -23,7 +23,7 @@ static const struct cmdline cmdline = {
 		 "Requests that failed are told once: since the last check.  "
 		 "Exit status: 0 all is well, 1 degraded, 2 pages are lost, "
 		 "reads failed or something isn't running, 5 swap is on at a "
-		 "device that nobody serves.",
+		 "device that no plugin serves.",
 	.options = options,
 };
 
@@ -31,7 +31,7 @@ static const struct cmdline cmdline = {
 struct findings {
 	const char *name;
 	enum health health;
-	bool dead; /* swap that nobody serves */
+	bool dead; /* swap that no plugin serves */
 };
 
 static void find(struct findings *f, enum health health, const char *what,

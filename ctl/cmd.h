@@ -9,7 +9,7 @@ enum exit_status {
 	EXIT_NOTHING = 2,   /* status: nothing is running */
 	EXIT_NO_ANSWER = 3, /* status: something runs and doesn't answer */
 	EXIT_TROUBLE = 4,   /* status: lost pages, or a server isn't up */
-	EXIT_DEAD_SWAP = 5, /* swap is on, and nobody serves its device */
+	EXIT_DEAD_SWAP = 5, /* swap is on, and no plugin serves its device */
 	EXIT_LOST = 2,	    /* detach: it is detached, and pages are lost */
 	EXIT_DEGRADED = 1,  /* check */
 	EXIT_BAD = 2,	    /* check: pages are lost, or it isn't running */

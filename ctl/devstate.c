@@ -162,7 +162,7 @@ bool devstate_users(const struct devstate *d, struct error *what)
 	return true;
 }
 
-/* Swap is on, and nobody serves it. */
+/* Swap is on, and no plugin serves it. */
 static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 {
 	const struct devstate *d = v->d;

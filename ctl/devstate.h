@@ -34,8 +34,8 @@ enum devtrouble {
 	DEVTROUBLE_SOME, /* swap does not depend on it */
 	/* It isn't connected, and nothing swaps to it. */
 	DEVTROUBLE_LOOSE,
-	/* Swap is on, and the kernel's requests reach nobody: nbdkit is gone,
-	 * or the device has no connection. */
+	/* Swap is on, and the kernel's requests reach no plugin: nbdkit is
+	 * gone, or the device has no connection. */
 	DEVTROUBLE_DEAD,
 };
 

@@ -40,7 +40,7 @@ static const struct cmdline cmdline = {
 		 "rswap and reach each SERVER (HOST[:PORT]); say what to do.  "
 		 "Exit status 1 if it can't do what --role says (default: "
 		 "compute with a SERVER; else it is enough to be fit for "
-		 "one), 5 if swap is on at a device that nobody serves.",
+		 "one), 5 if swap is on at a device that no plugin serves.",
 	.options = options,
 };
 

@@ -72,6 +72,6 @@ void ended_explain(int status, struct error *why)
 			  "nbdkit ended with exit status %d: see its messages",
 			  WEXITSTATUS(status));
 	else
-		error_set(why, "nbdkit ended with exit status 0: somebody "
-			       "asked it to");
+		error_set(why, "nbdkit ended with exit status 0: it was asked "
+			       "to end");
 }

@@ -12,8 +12,8 @@
 #define NBD_SOCKETS_MAX 16
 
 struct nbd_request_connect {
-	int number; /* of the device, or -1: the kernel takes one that nobody
-		     * has open, or makes a new one */
+	int number; /* of the device, or -1: the kernel takes one that no
+		     * program has open, or makes a new one */
 	uint64_t size_bytes;
 	uint64_t block_bytes;
 	uint64_t timeout_s;    /* of a request */

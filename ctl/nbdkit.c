@@ -59,8 +59,8 @@ const char *nbdkit_default_plugin(void)
 	return plugin ? plugin : "rswap";
 }
 
-/* What nbdkit inherits from rswapctl.  Each may be refused (containers); the
- * plugin tells what it is short of. */
+/* Settings that nbdkit inherits from rswapctl.  The kernel may refuse each of
+ * them (containers); the plugin logs which it lacks. */
 struct inherited {
 	struct rlimit stack, memlock;
 	char oom_score_adj[16];

@@ -137,7 +137,7 @@ static void print_pages(const char *a)
 	       value(a, "pages_lost").text);
 }
 
-/* And what the servers' memory is taken for. */
+/* And what takes the servers' memory. */
 static void print_slabs(const char *a)
 {
 	uint64_t present = number(a, "present_bytes");

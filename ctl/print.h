@@ -1,4 +1,4 @@
-/* What status prints for people: the answers of control sockets, laid out. */
+/* The output of status: the answers of control sockets, laid out for people. */
 #ifndef RSWAPCTL_PRINT_H
 #define RSWAPCTL_PRINT_H
 
@@ -9,8 +9,8 @@
 void print_plugin(const char *answer, const char *name, const char *device);
 void print_memserver(const char *answer, const char *socket);
 
-/* What follows a plugin: failures that are new, the kernel's side of its
- * device, and (a devstate_tell) each thing that is wrong there. */
+/* The lines behind a plugin's: new failures, the kernel's side of the device,
+ * and (a devstate_tell) each fault of the device. */
 void print_failures(const struct lastlook *look);
 void print_device(const struct devstate *d);
 void print_trouble(void *unused, enum health health, const char *what,

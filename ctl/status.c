@@ -35,7 +35,7 @@ static const struct cmdline cmdline = {
 		 "all, or those named.  Exit status: 0 all is up, 2 nothing "
 		 "is running, 3 something doesn't answer, 4 pages are lost, "
 		 "requests failed since the last check, or a server isn't up, "
-		 "5 swap is on at a device that nobody serves.",
+		 "5 swap is on at a device that no plugin serves.",
 	.options = options,
 };
 

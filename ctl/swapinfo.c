@@ -10,7 +10,7 @@
 
 #include "blockdev.h"
 
-/* Where the kernel writes something that libmount's parser does not take. */
+/* Called if the kernel writes a line that libmount's parser does not take. */
 static int on_error(struct libmnt_table *table, const char *file, int line)
 {
 	bool *failed = mnt_table_get_userdata(table);
@@ -29,7 +29,7 @@ static bool count(struct libmnt_fs *entry, const struct blockdev_stack *stack,
 		  struct swap_usage *usage)
 {
 	const char *source = mnt_fs_get_srcpath(entry);
-	/* both in KiB, and -1 or 0 where there is none */
+	/* both in KiB; -1 or 0: unknown */
 	int64_t size = mnt_fs_get_size(entry),
 		used = mnt_fs_get_usedsize(entry);
 
@@ -66,7 +66,7 @@ static bool has_heading(FILE *swaps)
 	return !strcmp(word, heading);
 }
 
-/* NULL: it has anything that isn't understood. */
+/* NULL: a line is not understood. */
 static struct libmnt_table *parse(FILE *swaps)
 {
 	struct libmnt_table *table = mnt_new_table();
