@@ -21,6 +21,7 @@ static enum cmdline_verdict parse(const char *first, ...)
 {
 	static char program[] = "rswap-memserver";
 	char *argv[ARGS_MAX] = { program };
+	char *words[ARGS_MAX]; /* the parser moves those in argv */
 	int argc = 1;
 	va_list args;
 
@@ -28,11 +29,12 @@ static enum cmdline_verdict parse(const char *first, ...)
 	for (const char *word = first; word; word = va_arg(args, const char *))
 		argv[argc++] = strdup(word);
 	va_end(args);
+	memcpy(words, argv, sizeof words);
 
 	enum cmdline_verdict verdict = config_parse(argc, argv, &config, &why);
 
 	while (argc > 1)
-		free(argv[--argc]);
+		free(words[--argc]);
 	return verdict;
 }
 
