@@ -1,6 +1,6 @@
 /* Why something failed, in words, for the one line that a user gets. */
-#ifndef RSWAP_REASON_H
-#define RSWAP_REASON_H
+#ifndef RSWAP_ERROR_H
+#define RSWAP_ERROR_H
 
 #include <stdarg.h>
 #include <stdio.h>

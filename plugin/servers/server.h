@@ -1,9 +1,9 @@
 /* A server: one memory server as the plugin sees it.
  *
- *   DOWN       --session opened, lanes built-------> UP
+ *   DOWN       --session opened, links built-------> UP
  *   UP         --a transfer failed-----------------> RECOVERING  (any thread)
  *   UP         --control connection failed---------> RECOVERING
- *   RECOVERING --fenced, or resumed; lanes rebuilt-> UP
+ *   RECOVERING --fenced, or resumed; links rebuilt-> UP
  *   RECOVERING --lost------------------------------> DOWN
  *
  * RECOVERING: requests to this server wait, within their own deadlines.  The

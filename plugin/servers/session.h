@@ -6,7 +6,7 @@
  *   session_life.c  what both threads do at the beginning and at the end
  *   session_slab.c  the slabs that the server holds: allocate, free, lose
  *   session_heal.c  from RECOVERING to UP, and a call that heals and asks again
- *   session_open.c  connecting, HELLO to OPENED or RESUMED, building lanes
+ *   session_open.c  connecting, HELLO to OPENED or RESUMED, building links
  *   session_call.c  a question and its answer; RELEASE in between
  *
  * Each of these uses only those that stand below it.
@@ -83,7 +83,7 @@ int session_call(struct server *server, struct wire_message *request,
 int session_ask_figures(struct server *server, session_caller *call,
 			struct error *why);
 /* From RECOVERING to UP: fenced, or resumed over a new control connection, and
- * lanes rebuilt.  On failure the session is lost (-ESTALE, -ETIMEDOUT) or has
+ * links rebuilt.  On failure the session is lost (-ESTALE, -ETIMEDOUT) or has
  * to stop (-ECANCELED). */
 int session_heal(struct server *server, struct error *why);
 /* The control connection failed: closes it. */
@@ -91,14 +91,14 @@ void session_drop(struct server *server);
 /* Whether M is a RELEASE.  Notes the RELEASE. */
 bool session_take_release(struct server *server, const struct wire_message *m);
 
-/* Connects, opens a session, builds all lanes.  On failure nothing is left. */
+/* Connects, opens a session, builds all links.  On failure nothing is left. */
 int session_open(struct server *server, struct error *why);
 /* Connects and resumes the session.  -ESTALE: the server has it no more. */
 int session_resume(struct server *server, struct error *why);
 /* Builds the links of all lanes anew.  On failure no link is left. */
-int session_build_lanes(struct server *server, struct error *why);
+int session_build_links(struct server *server, struct error *why);
 /* Aborts all links, and closes them once no request uses them. */
-void session_close_lanes(struct server *server);
+void session_close_links(struct server *server);
 /* Closes the control connection. */
 void session_close(struct server *server);
 /* Says BYE, and closes the control connection. */

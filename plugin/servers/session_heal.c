@@ -85,7 +85,7 @@ static int heal_once(struct server *server, bool *resumed, struct error *why)
 	 * nobody closes where something after them fails. */
 	if (!rc)
 		rc = session_ask_figures(server, session_call_once, why);
-	return rc ? rc : session_build_lanes(server, why);
+	return rc ? rc : session_build_links(server, why);
 }
 
 /* A lane that does not come back is tried again as long as the control
@@ -102,8 +102,8 @@ int session_heal(struct server *server, struct error *why)
 		    "server %s: %s; %s", server->text.text,
 		    server->locked.recovering_error.text,
 		    server->locked.fd < 0 ? "connecting again"
-					  : "rebuilding its lanes");
-	session_close_lanes(server);
+					  : "rebuilding its connections");
+	session_close_links(server);
 	for (refuse = session_may_refuse(server);;
 	     refuse = placement_elsewhere(server)) {
 		if (refuse)
@@ -127,7 +127,7 @@ int session_heal(struct server *server, struct error *why)
 	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
 	log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
-		    "server %s: %slanes rebuilt", server->text.text,
+		    "server %s: %sconnections rebuilt", server->text.text,
 		    resumed ? "session resumed, " : "");
 	return 0;
 }

@@ -52,7 +52,7 @@ static void do_work(struct server *server)
 	}
 }
 
-static int build_lanes(struct server *server, struct error *why)
+static int build_links(struct server *server, struct error *why)
 {
 	struct lane_pool *pool = &server->engine->lanes;
 	struct link_target target = { .group = &fallback_of(server)->group };
@@ -78,7 +78,7 @@ static int build_lanes(struct server *server, struct error *why)
 
 static int open_local(struct server *server, struct error *why)
 {
-	int rc = build_lanes(server, why);
+	int rc = build_links(server, why);
 
 	if (rc)
 		return rc;
@@ -103,11 +103,11 @@ static void recover(struct server *server)
 	log_limited(&server->session.lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
 		    server->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
-	session_close_lanes(server);
+	session_close_links(server);
 	/* A disk that fails does so at once, and again. */
 	session_nap(server, -1, clock_now_ns() + REPAIR_NS);
 	while (!atomic_load(&server->shared.stopping) &&
-	       build_lanes(server, &why))
+	       build_links(server, &why))
 		session_nap(server, -1, clock_now_ns() + REPAIR_NS);
 	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);

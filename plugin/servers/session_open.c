@@ -128,7 +128,7 @@ static int check_welcome(struct server *server,
 		return -EINVAL;
 	}
 	if (welcome->max_lanes < connections(server, transport)) {
-		error_set(why, "it allows %u lanes, lanes=%u needs %u",
+		error_set(why, "it allows %u connections, lanes=%u needs %u",
 			  welcome->max_lanes, engine->config.lanes,
 			  connections(server, transport));
 		return -EINVAL;
@@ -270,7 +270,7 @@ static int build_lane(struct server *server, uint32_t i, struct error *why)
 				       &lane->links[server->index].link, why);
 }
 
-int session_build_lanes(struct server *server, struct error *why)
+int session_build_links(struct server *server, struct error *why)
 {
 	struct lane_pool *pool = &server->engine->lanes;
 
@@ -289,7 +289,7 @@ int session_build_lanes(struct server *server, struct error *why)
 	return 0;
 }
 
-void session_close_lanes(struct server *server)
+void session_close_links(struct server *server)
 {
 	struct lane_pool *pool = &server->engine->lanes;
 
@@ -314,7 +314,7 @@ void session_bye(struct server *server)
 	session_close(server);
 }
 
-/* At server->addr with one transport: connected, opened, lanes built, or
+/* At server->addr with one transport: connected, opened, links built, or
  * nothing left. */
 static int open_at(struct server *server, const struct transport_ops *transport,
 		   uint64_t deadline_ns, bool *offered, struct error *why)
@@ -334,7 +334,7 @@ static int open_at(struct server *server, const struct transport_ops *transport,
 	if (!rc)
 		rc = open_session(server, &welcome, transport, why);
 	if (!rc)
-		rc = session_build_lanes(server, why);
+		rc = session_build_links(server, why);
 	if (rc)
 		session_bye(server);
 	return rc;

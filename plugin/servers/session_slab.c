@@ -343,7 +343,8 @@ static int64_t lose_slab(struct server *server, struct slab *slab)
 /* The thread that won the race is about to queue this slab for FREE.  Waits for
  * it, so that the queue is dropped with this session and not sent in the next
  * session. */
-static void await_going(const struct server *server, const struct slab *slab)
+static void wait_for_leaving(const struct server *server,
+			     const struct slab *slab)
 {
 	for (uint32_t i = 0; i < server->engine->slabs.n_shards; i++) {
 		const struct slab_shard *shard = &slab->shards[i];
@@ -368,7 +369,7 @@ int64_t session_lose_slabs(struct server *server)
 		 * become UNMAPPED. */
 		while (holds_shard(server, slab))
 			lost += lose_slab(server, slab);
-		await_going(server, slab);
+		wait_for_leaving(server, slab);
 	}
 	atomic_store(&server->shared.slabs, 0);
 	server_forget_given_back(server);

@@ -74,16 +74,16 @@ static void put_device(const struct engine *e, FILE *out)
 static void put_redundancy(const struct engine *e, FILE *out)
 {
 	struct redundancy_text text = redundancy_format(&e->config.redundancy);
-	const struct repair *k = e->repair;
+	const struct repair *repair = e->repair;
 
 	fprintf(out, "%s %s\n", text.key, text.value);
 	fprintf(out, "checksum %s\n", e->config.checksum ? "yes" : "no");
 	put(out, "repair_after_ms", e->config.repair_after_ns / NS_PER_MS);
-	put(out, "slabs_short", atomic_load(&k->short_slabs));
-	put(out, "slabs_moving", atomic_load(&k->moving_slabs));
-	put(out, "slabs_stuck", atomic_load(&k->stuck_slabs));
-	put(out, "pages_stale", atomic_load(&k->stale_pages));
-	put(out, "pages_copied", atomic_load(&k->copied_pages));
+	put(out, "slabs_short", atomic_load(&repair->short_slabs));
+	put(out, "slabs_moving", atomic_load(&repair->moving_slabs));
+	put(out, "slabs_stuck", atomic_load(&repair->stuck_slabs));
+	put(out, "pages_stale", atomic_load(&repair->stale_pages));
+	put(out, "pages_copied", atomic_load(&repair->copied_pages));
 	put(out, "wrong_reads", atomic_load(&e->counters.wrong_reads));
 	put(out, "wrong_lost", atomic_load(&e->counters.wrong_lost));
 }
@@ -198,7 +198,7 @@ static void put_server(struct server *p, FILE *out)
 		sessions ? sessions - 1 : 0);
 	fprintf(out, "server.%u.recoveries %u\n", i,
 		atomic_load(&p->shared.recoveries));
-	fprintf(out, "server.%u.wrong_units %" PRIu64 "\n", i,
+	fprintf(out, "server.%u.wrong_chunks %" PRIu64 "\n", i,
 		atomic_load(&p->shared.wrong_chunks));
 	fprintf(out, "server.%u.read_us %" PRIu64 "\n", i,
 		(uint64_t)(atomic_load(&p->shared.usual_ns) / NS_PER_US));

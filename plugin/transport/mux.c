@@ -64,21 +64,21 @@ struct mux {
 
 /* --- sleeping and waking --- */
 
-static void sleep_until(struct mux *t, uint32_t seq, uint32_t bit,
+static void sleep_until(struct mux *mux, uint32_t seq, uint32_t bit,
 			uint64_t deadline_ns)
 {
 	struct timespec until = clock_timespec(deadline_ns);
 
-	syscall(SYS_futex, &t->seq, FUTEX_WAIT_BITSET_PRIVATE, seq, &until,
+	syscall(SYS_futex, &mux->seq, FUTEX_WAIT_BITSET_PRIVATE, seq, &until,
 		NULL, bit);
 }
 
-static void wake(struct mux *t, uint32_t bits)
+static void wake(struct mux *mux, uint32_t bits)
 {
 	if (!bits)
 		return;
-	atomic_fetch_add(&t->seq, 1);
-	syscall(SYS_futex, &t->seq, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL,
+	atomic_fetch_add(&mux->seq, 1);
+	syscall(SYS_futex, &mux->seq, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL,
 		NULL, bits);
 }
 
@@ -99,57 +99,58 @@ static uint32_t settle(struct mux_op *op, int status)
 /* --- death --- */
 
 /* Under the lock. */
-static void die(struct mux *t, int why)
+static void die(struct mux *mux, int why)
 {
-	if (t->dead)
+	if (mux->dead)
 		return;
 	/* The kernel's own time-out is no request's deadline. */
-	t->dead = why == -ETIMEDOUT ? -ECONNRESET : why;
-	shutdown(t->fd, SHUT_RDWR);
+	mux->dead = why == -ETIMEDOUT ? -ECONNRESET : why;
+	shutdown(mux->fd, SHUT_RDWR);
 }
 
 /* Fails every op, where the multiplexed connection is dead and both roles are
  * free; otherwise the thread that lets go of the last role does.  Under the
  * lock.  Returns the bits of the waiters to wake. */
-static uint32_t bury(struct mux *t)
+static uint32_t bury(struct mux *mux)
 {
-	struct mux_op *op = t->head;
+	struct mux_op *op = mux->head;
 	uint32_t bits = 0;
 
-	if (!t->dead || t->sending || atomic_exchange(&t->leading, true))
+	if (!mux->dead || mux->sending || atomic_exchange(&mux->leading, true))
 		return 0;
-	t->head = t->unsent = t->filling = NULL;
-	t->tail = &t->head;
+	mux->head = mux->unsent = mux->filling = NULL;
+	mux->tail = &mux->head;
 	while (op) {
 		struct mux_op *next = op->next;
 
-		bits |= settle(op, op->verdict ? op->verdict : t->dead);
+		bits |= settle(op, op->verdict ? op->verdict : mux->dead);
 		op = next;
 	}
-	atomic_store(&t->leading, false);
+	atomic_store(&mux->leading, false);
 	return bits;
 }
 
-void mux_abort(struct mux *t)
+void mux_abort(struct mux *mux)
 {
 	uint32_t bits;
 
-	pthread_mutex_lock(&t->lock);
-	die(t, -ECONNRESET);
-	bits = bury(t);
-	pthread_mutex_unlock(&t->lock);
-	wake(t, bits);
+	pthread_mutex_lock(&mux->lock);
+	die(mux, -ECONNRESET);
+	bits = bury(mux);
+	pthread_mutex_unlock(&mux->lock);
+	wake(mux, bits);
 }
 
 /* --- sending --- */
 
 /* Skips the first BYTES of what is to be sent. */
-static void out_skip(struct mux *t, size_t bytes)
+static void out_skip(struct mux *mux, size_t bytes)
 {
-	while (t->out_at < t->out_end && bytes >= t->out[t->out_at].iov_len)
-		bytes -= t->out[t->out_at++].iov_len;
+	while (mux->out_at < mux->out_end &&
+	       bytes >= mux->out[mux->out_at].iov_len)
+		bytes -= mux->out[mux->out_at++].iov_len;
 	if (bytes > 0) {
-		struct iovec *iov = &t->out[t->out_at];
+		struct iovec *iov = &mux->out[mux->out_at];
 
 		iov->iov_base = (char *)iov->iov_base + bytes;
 		iov->iov_len -= bytes;
@@ -179,15 +180,16 @@ static ssize_t send_message(int fd, const struct msghdr *msg)
 
 /* 0, or -EAGAIN where the socket takes no more, or the errno that it died of.
  */
-static int send_out(struct mux *t)
+static int send_out(struct mux *mux)
 {
-	while (t->out_at < t->out_end) {
-		struct msghdr msg = { .msg_iov = t->out + t->out_at,
-				      .msg_iovlen = t->out_end - t->out_at };
-		ssize_t sent = send_message(t->fd, &msg);
+	while (mux->out_at < mux->out_end) {
+		struct msghdr msg = { .msg_iov = mux->out + mux->out_at,
+				      .msg_iovlen =
+					      mux->out_end - mux->out_at };
+		ssize_t sent = send_message(mux->fd, &msg);
 
 		if (sent >= 0)
-			out_skip(t, (size_t)sent);
+			out_skip(mux, (size_t)sent);
 		else if (errno != EINTR)
 			return -errno;
 	}
@@ -195,70 +197,70 @@ static int send_out(struct mux *t)
 }
 
 /* Makes a batch of the queued ops. */
-static void gather(struct mux *t)
+static void gather(struct mux *mux)
 {
 	size_t n = 0, bytes = 0;
-	struct mux_op *op = t->unsent, *last = op;
+	struct mux_op *op = mux->unsent, *last = op;
 
 	for (; op && n + 2 <= OUT_IOV && bytes < OUT_BYTES; op = op->next) {
 		struct xfer *x = op->xfer;
 
-		t->out[n++] = (struct iovec){ &op->frame, sizeof op->frame };
+		mux->out[n++] = (struct iovec){ &op->frame, sizeof op->frame };
 		if (x->op == XFER_WRITE) {
-			t->out[n++] = (struct iovec){ x->buf, x->bytes };
+			mux->out[n++] = (struct iovec){ x->buf, x->bytes };
 			bytes += x->bytes;
 		}
 		last = op;
 	}
 	last->ends_batch = true;
-	t->unsent = op;
-	t->batches++;
-	t->out_at = 0;
-	t->out_end = n;
+	mux->unsent = op;
+	mux->batches++;
+	mux->out_at = 0;
+	mux->out_end = n;
 }
 
 /* Sends what may be sent, unless another thread does.  Under the lock, which it
  * lets go while it sends: the list may change, but nothing that is gathered
  * leaves it before it is sent, or `sending` is over. */
-static void pump(struct mux *t)
+static void pump(struct mux *mux)
 {
-	while (!t->sending && !t->dead &&
-	       (t->stuck || (t->unsent && t->batches < MUX_BATCHES))) {
+	while (!mux->sending && !mux->dead &&
+	       (mux->stuck || (mux->unsent && mux->batches < MUX_BATCHES))) {
 		int rc;
 
-		t->sending = true;
-		if (!t->stuck)
-			gather(t);
-		pthread_mutex_unlock(&t->lock);
-		rc = send_out(t);
-		pthread_mutex_lock(&t->lock);
-		t->stuck = rc == -EAGAIN;
-		t->sending = false;
-		if (t->stuck)
+		mux->sending = true;
+		if (!mux->stuck)
+			gather(mux);
+		pthread_mutex_unlock(&mux->lock);
+		rc = send_out(mux);
+		pthread_mutex_lock(&mux->lock);
+		mux->stuck = rc == -EAGAIN;
+		mux->sending = false;
+		if (mux->stuck)
 			return;
 		if (rc)
-			die(t, rc);
+			die(mux, rc);
 	}
 }
 
-void mux_submit(struct mux *t, struct mux_op *first, struct mux_op *last)
+void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
 {
 	uint32_t bits;
 	int dead;
 
 	last->next = NULL;
-	pthread_mutex_lock(&t->lock);
-	dead = t->dead;
+	pthread_mutex_lock(&mux->lock);
+	dead = mux->dead;
 	if (!dead) {
-		*t->tail = first;
-		t->tail = &last->next;
-		if (!t->unsent)
-			t->unsent = first;
-		pump(t);
+		*mux->tail = first;
+		mux->tail = &last->next;
+		if (!mux->unsent)
+			mux->unsent = first;
+		pump(mux);
 	}
-	bits = bury(t);
-	pthread_mutex_unlock(&t->lock);
-	wake(t, bits);
+	bits = bury(mux);
+	pthread_mutex_unlock(&mux->lock);
+	wake(mux, bits);
 	for (struct mux_op *op = dead ? first : NULL; op; op = op->next) {
 		op->xfer->status = dead;
 		op->busy = false;
@@ -267,57 +269,57 @@ void mux_submit(struct mux *t, struct mux_op *first, struct mux_op *last)
 
 /* --- receiving --- */
 
-static size_t receive_room(struct mux *t, struct iovec iov[2])
+static size_t receive_room(struct mux *mux, struct iovec iov[2])
 {
-	uint32_t rest = t->in_end - t->in_at;
+	uint32_t rest = mux->in_end - mux->in_at;
 	size_t n = 0;
 
-	if (t->in_at) /* less than a reply is left */
-		memmove(t->in, t->in + t->in_at, rest);
-	t->in_at = 0;
-	t->in_end = rest;
-	if (t->filling)
-		iov[n++] = (struct iovec){ t->fill_at, t->fill_left };
-	iov[n++] = (struct iovec){ t->in + rest, IN_BYTES - rest };
+	if (mux->in_at) /* less than a reply is left */
+		memmove(mux->in, mux->in + mux->in_at, rest);
+	mux->in_at = 0;
+	mux->in_end = rest;
+	if (mux->filling)
+		iov[n++] = (struct iovec){ mux->fill_at, mux->fill_left };
+	iov[n++] = (struct iovec){ mux->in + rest, IN_BYTES - rest };
 	return n;
 }
 
-static void received(struct mux *t, size_t bytes)
+static void received(struct mux *mux, size_t bytes)
 {
-	if (t->filling) {
-		uint32_t n =
-			bytes < t->fill_left ? (uint32_t)bytes : t->fill_left;
+	if (mux->filling) {
+		uint32_t n = bytes < mux->fill_left ? (uint32_t)bytes
+						    : mux->fill_left;
 
-		t->fill_at += n;
-		t->fill_left -= n;
+		mux->fill_at += n;
+		mux->fill_left -= n;
 		bytes -= n;
 	}
-	t->in_end += (uint32_t)bytes;
+	mux->in_end += (uint32_t)bytes;
 }
 
-static ssize_t receive_spinning(struct mux *t, struct msghdr *msg,
+static ssize_t receive_spinning(struct mux *mux, struct msghdr *msg,
 				uint64_t spin_ns)
 {
 	uint64_t until_ns = clock_now_ns() + spin_ns;
 	ssize_t got;
 
 	do {
-		got = recvmsg(t->fd, msg, MSG_DONTWAIT);
+		got = recvmsg(mux->fd, msg, MSG_DONTWAIT);
 	} while (got < 0 && errno == EAGAIN && clock_now_ns() < until_ns);
-	spin_learn(&t->spin, got >= 0);
+	spin_learn(&mux->spin, got >= 0);
 	return got;
 }
 
 /* Waits, for a tick at most, until there may be something to receive; or, with
  * what is stuck, room to send.  False where there is nothing to receive. */
-static bool await_input(struct mux *t, uint64_t deadline_ns)
+static bool await_input(struct mux *mux, uint64_t deadline_ns)
 {
-	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+	struct pollfd p = { .fd = mux->fd, .events = POLLIN };
 	/* The sender is about to be done, or stuck. */
-	uint64_t tick_ns = t->sending ? NS_PER_MS : TICK_NS;
+	uint64_t tick_ns = mux->sending ? NS_PER_MS : TICK_NS;
 	uint64_t until_ns = clock_now_ns() + tick_ns;
 
-	if (t->stuck)
+	if (mux->stuck)
 		p.events |= POLLOUT;
 	if (until_ns > deadline_ns)
 		until_ns = deadline_ns;
@@ -325,41 +327,41 @@ static bool await_input(struct mux *t, uint64_t deadline_ns)
 }
 
 /* recvmsg; where nothing is there it waits for it up to a tick. */
-static ssize_t receive_message(struct mux *t, struct msghdr *msg,
+static ssize_t receive_message(struct mux *mux, struct msghdr *msg,
 			       uint64_t deadline_ns, uint64_t spin_ns)
 {
-	if (!t->stuck && !t->sending) {
+	if (!mux->stuck && !mux->sending) {
 		ssize_t got = -1;
 
 		errno = EAGAIN;
-		if (spin_ns && spin_pays(&t->spin))
-			got = receive_spinning(t, msg, spin_ns);
+		if (spin_ns && spin_pays(&mux->spin))
+			got = receive_spinning(mux, msg, spin_ns);
 		if (got >= 0 || errno != EAGAIN)
 			return got;
 		if (clock_left_ns(deadline_ns) >= TICK_NS / 2)
-			return recvmsg(t->fd, msg, 0);
+			return recvmsg(mux->fd, msg, 0);
 	}
 	/* recvmsg waits neither for room to send, nor for less than a tick. */
-	if (!await_input(t, deadline_ns)) {
+	if (!await_input(mux, deadline_ns)) {
 		errno = EAGAIN;
 		return -1;
 	}
-	return recvmsg(t->fd, msg, MSG_DONTWAIT);
+	return recvmsg(mux->fd, msg, MSG_DONTWAIT);
 }
 
 /* Receives once: as much as there is, and waits for it unless it only drains.
  * 0, -EAGAIN, or the errno that the multiplexed connection died of. */
-static int receive(struct mux *t, uint64_t deadline_ns, uint64_t spin_ns,
+static int receive(struct mux *mux, uint64_t deadline_ns, uint64_t spin_ns,
 		   bool drain)
 {
 	struct iovec iov[2];
 	struct msghdr msg = { .msg_iov = iov,
-			      .msg_iovlen = receive_room(t, iov) };
-	ssize_t got = drain ? recvmsg(t->fd, &msg, MSG_DONTWAIT)
-			    : receive_message(t, &msg, deadline_ns, spin_ns);
+			      .msg_iovlen = receive_room(mux, iov) };
+	ssize_t got = drain ? recvmsg(mux->fd, &msg, MSG_DONTWAIT)
+			    : receive_message(mux, &msg, deadline_ns, spin_ns);
 
 	if (got > 0) {
-		received(t, (size_t)got);
+		received(mux, (size_t)got);
 		return 0;
 	}
 	if (got == 0)
@@ -368,12 +370,12 @@ static int receive(struct mux *t, uint64_t deadline_ns, uint64_t spin_ns,
 }
 
 /* The reply's result for OP: 0, -EREMOTEIO or -EPROTO. */
-static int judge(const struct mux *t, const struct mux_op *op)
+static int judge(const struct mux *mux, const struct mux_op *op)
 {
 	const struct xfer *x = op->xfer;
 	struct wire_data_reply reply;
 
-	if (wire_decode_reply(t->in + t->in_at, &reply) != WIRE_OK ||
+	if (wire_decode_reply(mux->in + mux->in_at, &reply) != WIRE_OK ||
 	    reply.cookie != op->cookie)
 		return -EPROTO;
 	if (reply.status)
@@ -382,15 +384,15 @@ static int judge(const struct mux *t, const struct mux_op *op)
 }
 
 /* Takes the head out of the list, and appends it to a chain. */
-static struct mux_op **take_head(struct mux *t, struct mux_op **end)
+static struct mux_op **take_head(struct mux *mux, struct mux_op **end)
 {
-	struct mux_op *op = t->head;
+	struct mux_op *op = mux->head;
 
-	t->head = op->next;
-	if (!t->head)
-		t->tail = &t->head;
-	t->batches -= op->ends_batch;
-	t->filling = NULL;
+	mux->head = op->next;
+	if (!mux->head)
+		mux->tail = &mux->head;
+	mux->batches -= op->ends_batch;
+	mux->filling = NULL;
 	op->next = NULL;
 	*end = op;
 	return &op->next;
@@ -398,48 +400,48 @@ static struct mux_op **take_head(struct mux *t, struct mux_op **end)
 
 /* Where the payload of the head is: all of it in the input buffer, or partly to
  * come.  True where it is all there. */
-static bool take_payload(struct mux *t, struct mux_op *op)
+static bool take_payload(struct mux *mux, struct mux_op *op)
 {
-	uint32_t have = t->in_end - t->in_at;
+	uint32_t have = mux->in_end - mux->in_at;
 	struct xfer *x = op->xfer;
 
 	op->payload = NULL;
 	if (x->op == XFER_WRITE)
 		return true;
 	if (have >= x->bytes) {
-		op->payload = t->in + t->in_at;
-		t->in_at += x->bytes;
+		op->payload = mux->in + mux->in_at;
+		mux->in_at += x->bytes;
 		return true;
 	}
-	memcpy(x->buf, t->in + t->in_at, have);
-	t->in_at = t->in_end;
-	t->filling = op;
-	t->fill_at = (char *)x->buf + have;
-	t->fill_left = x->bytes - have;
+	memcpy(x->buf, mux->in + mux->in_at, have);
+	mux->in_at = mux->in_end;
+	mux->filling = op;
+	mux->fill_at = (char *)x->buf + have;
+	mux->fill_left = x->bytes - have;
 	return false;
 }
 
 /* Chains the ops whose replies are complete.  0, or the errno that the
  * multiplexed connection died of.  Under the lock. */
-static int take_replies(struct mux *t, struct mux_op **end)
+static int take_replies(struct mux *mux, struct mux_op **end)
 {
 	*end = NULL;
-	if (t->filling && t->fill_left == 0)
-		end = take_head(t, end);
-	while (!t->filling && t->in_end - t->in_at >= REPLY_BYTES) {
-		struct mux_op *op = t->head;
+	if (mux->filling && mux->fill_left == 0)
+		end = take_head(mux, end);
+	while (!mux->filling && mux->in_end - mux->in_at >= REPLY_BYTES) {
+		struct mux_op *op = mux->head;
 
-		if (!op || op == t->unsent)
+		if (!op || op == mux->unsent)
 			return -EPROTO; /* a reply to no request */
 		/* It stays in the list, as its payload may still be on the
 		 * way out. */
-		op->verdict = judge(t, op);
+		op->verdict = judge(mux, op);
 		if (op->verdict)
 			return op->verdict == -EREMOTEIO ? -ECONNRESET
 							 : op->verdict;
-		t->in_at += REPLY_BYTES;
-		if (take_payload(t, op))
-			end = take_head(t, end);
+		mux->in_at += REPLY_BYTES;
+		if (take_payload(mux, op))
+			end = take_head(mux, end);
 	}
 	return 0;
 }
@@ -474,9 +476,10 @@ static bool lacks(const struct mux_waiter *w)
 
 /* Chooses a waiting thread to lead next.  A thread that does not wait yet finds
  * the free role by itself.  Under the lock, after the role was let go. */
-static uint32_t next_leader(const struct mux *t, const struct mux_waiter *self)
+static uint32_t next_leader(const struct mux *mux,
+			    const struct mux_waiter *self)
 {
-	for (struct mux_op *op = t->head; op; op = op->next) {
+	for (struct mux_op *op = mux->head; op; op = op->next) {
 		const struct mux_waiter *w = op->waiter;
 
 		if (w != self && atomic_load(&w->waiting) && lacks(w))
@@ -487,61 +490,61 @@ static uint32_t next_leader(const struct mux *t, const struct mux_waiter *self)
 
 /* Lets go of the role.  Under the lock.  Returns the bits of the waiters to
  * wake. */
-static uint32_t let_go(struct mux *t, const struct mux_waiter *self)
+static uint32_t let_go(struct mux *mux, const struct mux_waiter *self)
 {
-	atomic_store(&t->leading, false);
-	return t->dead ? bury(t) : next_leader(t, self);
+	atomic_store(&mux->leading, false);
+	return mux->dead ? bury(mux) : next_leader(mux, self);
 }
 
 /* Lets go of the role that came with nothing to do. */
-static void pass_on(struct mux *t, const struct mux_waiter *self)
+static void pass_on(struct mux *mux, const struct mux_waiter *self)
 {
 	uint32_t bits;
 
-	pthread_mutex_lock(&t->lock);
-	bits = let_go(t, self);
-	pthread_mutex_unlock(&t->lock);
-	wake(t, bits);
+	pthread_mutex_lock(&mux->lock);
+	bits = let_go(mux, self);
+	pthread_mutex_unlock(&mux->lock);
+	wake(mux, bits);
 }
 
 /* One receive and all that follows from it.  True while the role is kept. */
-static bool lead_once(struct mux *t, const struct mux_waiter *self,
+static bool lead_once(struct mux *mux, const struct mux_waiter *self,
 		      uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	struct mux_op *chain = NULL;
-	int rc = receive(t, deadline_ns, spin_ns, drain);
+	int rc = receive(mux, deadline_ns, spin_ns, drain);
 	uint32_t bits = 0;
 	bool done;
 
 	if (!rc) {
-		pthread_mutex_lock(&t->lock);
-		rc = take_replies(t, &chain);
-		pthread_mutex_unlock(&t->lock);
+		pthread_mutex_lock(&mux->lock);
+		rc = take_replies(mux, &chain);
+		pthread_mutex_unlock(&mux->lock);
 		bits = settle_chain(chain, self);
 	}
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&mux->lock);
 	if (rc && rc != -EAGAIN)
-		die(t, rc);
-	pump(t);
+		die(mux, rc);
+	pump(mux);
 	/* A reply that comes drop by drop is also too late. */
-	done = !lacks(self) || t->dead ||
+	done = !lacks(self) || mux->dead ||
 	       (drain ? rc == -EAGAIN : clock_left_ns(deadline_ns) == 0);
 	if (done)
-		bits |= let_go(t, self);
-	pthread_mutex_unlock(&t->lock);
-	wake(t, bits);
+		bits |= let_go(mux, self);
+	pthread_mutex_unlock(&mux->lock);
+	wake(mux, bits);
 	return !done;
 }
 
-static void lead(struct mux *t, const struct mux_waiter *self,
+static void lead(struct mux *mux, const struct mux_waiter *self,
 		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	/* The role may have come free with the end of this thread's ops. */
 	if (!lacks(self)) {
-		pass_on(t, self);
+		pass_on(mux, self);
 		return;
 	}
-	while (lead_once(t, self, deadline_ns, spin_ns, drain))
+	while (lead_once(mux, self, deadline_ns, spin_ns, drain))
 		;
 }
 
@@ -562,33 +565,34 @@ static bool want_more(struct mux_waiter *self, const struct xfer *xfers,
 	return true;
 }
 
-void mux_wait(struct mux *t, struct mux_waiter *self, const struct xfer *xfers,
-	      size_t n, size_t want, uint64_t deadline_ns, uint64_t spin_ns)
+void mux_wait(struct mux *mux, struct mux_waiter *self,
+	      const struct xfer *xfers, size_t n, size_t want,
+	      uint64_t deadline_ns, uint64_t spin_ns)
 {
 	bool drained = false;
 
 	atomic_store(&self->waiting, true);
 	for (;;) {
-		uint32_t seq = atomic_load(&t->seq);
+		uint32_t seq = atomic_load(&mux->seq);
 		bool late = clock_left_ns(deadline_ns) == 0;
 
 		if (!want_more(self, xfers, n, want) || (late && drained))
 			break;
-		if (!t->dead && !atomic_exchange(&t->leading, true)) {
+		if (!mux->dead && !atomic_exchange(&mux->leading, true)) {
 			/* Late, perhaps because it waited for another server:
 			 * the answers may have been here for long. */
-			lead(t, self, deadline_ns, spin_ns, late);
+			lead(mux, self, deadline_ns, spin_ns, late);
 			drained = late;
 		} else if (late) {
 			drained = true; /* by the leader */
 		} else {
-			sleep_until(t, seq, self->bit, deadline_ns);
+			sleep_until(mux, seq, self->bit, deadline_ns);
 		}
 	}
 	atomic_store(&self->waiting, false);
 	/* A waiter that still lacks ops may have been chosen to lead. */
-	if (lacks(self) && !atomic_exchange(&t->leading, true))
-		pass_on(t, self);
+	if (lacks(self) && !atomic_exchange(&mux->leading, true))
+		pass_on(mux, self);
 }
 
 /* --- beginning and end --- */
@@ -603,40 +607,40 @@ static int join(int fd, const struct wire_join *token, uint64_t deadline_ns,
 }
 
 int mux_open(const struct net_addr *addr, const struct wire_join *token,
-	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **mux,
+	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **made,
 	     struct error *why)
 {
 	struct timeval tick = { .tv_usec = TICK_NS / NS_PER_US };
-	struct mux *t = calloc(1, sizeof *t);
+	struct mux *mux = calloc(1, sizeof *mux);
 	int rc;
 
-	if (!t) {
+	if (!mux) {
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	t->tail = &t->head;
-	t->fd = net_connect(addr, deadline_ns, why);
-	if (t->fd < 0) {
-		rc = t->fd;
-		free(t);
+	mux->tail = &mux->head;
+	mux->fd = net_connect(addr, deadline_ns, why);
+	if (mux->fd < 0) {
+		rc = mux->fd;
+		free(mux);
 		return rc;
 	}
-	net_tune(t->fd, timeout_ns);
-	setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
-	rc = join(t->fd, token, deadline_ns, why);
+	net_tune(mux->fd, timeout_ns);
+	setsockopt(mux->fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
+	rc = join(mux->fd, token, deadline_ns, why);
 	if (rc) {
-		close(t->fd);
-		free(t);
+		close(mux->fd);
+		free(mux);
 		return rc;
 	}
-	pthread_mutex_init(&t->lock, NULL);
-	*mux = t;
+	pthread_mutex_init(&mux->lock, NULL);
+	*made = mux;
 	return 0;
 }
 
-void mux_close(struct mux *t)
+void mux_close(struct mux *mux)
 {
-	close(t->fd);
-	pthread_mutex_destroy(&t->lock);
-	free(t);
+	close(mux->fd);
+	pthread_mutex_destroy(&mux->lock);
+	free(mux);
 }

@@ -225,7 +225,7 @@ void fake_link_up(uint32_t machine)
 
 void fake_unlink(uint32_t machine)
 {
-	session_close_lanes(&fake.engine.servers[machine]);
+	session_close_links(&fake.engine.servers[machine]);
 }
 
 void fake_repair(uint32_t machine)
@@ -241,7 +241,7 @@ void fake_lose(uint32_t machine)
 
 	pthread_mutex_lock(&fake.sessions[machine].lock);
 	server_break(server, "the test loses it");
-	session_close_lanes(server);
+	session_close_links(server);
 	session_lose_slabs(server);
 	server_set_state(server, SERVER_DOWN);
 	session_refuse_slabs(server);

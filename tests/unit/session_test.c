@@ -288,7 +288,7 @@ static int teardown(void **state)
 	assert_false(machine.wrong_alloc);
 	while (machine.n > 0)
 		forget(machine.n - 1);
-	session_close_lanes(server);
+	session_close_links(server);
 	session_close(server);
 	lane_pool_close(&engine.lanes, 0);
 	engine_destroy(&engine);
@@ -374,7 +374,7 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
 	assert_int_equal(received(WIRE_RESUME), 3);
 	assert_int_equal(atomic_load(&server->shared.recoveries), 2);
-	/* and while its lanes are rebuilt */
+	/* and while its links are rebuilt */
 	script.lose = WIRE_PING;
 	script.swallow = WIRE_LANE;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
