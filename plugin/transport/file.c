@@ -60,18 +60,6 @@ int file_group_error(const struct link_group *group)
 
 /* --- channels and links --- */
 
-static bool file_available(struct error *why)
-{
-	(void)why;
-	return true;
-}
-
-static uint32_t file_connections(uint32_t lanes)
-{
-	(void)lanes;
-	return 0;
-}
-
 static int file_channel_create(const struct channel_config *config,
 			       struct channel **channel, struct error *why)
 {
@@ -247,8 +235,6 @@ static void file_abandon(struct channel *channel, struct xfer *xfers, size_t n)
 const struct transport_ops transport_file = {
 	.name = "file",
 	.wire_bit = 0,
-	.available = file_available,
-	.connections = file_connections,
 	.channel_create = file_channel_create,
 	.channel_destroy = file_channel_destroy,
 	.link_connect = file_link_connect,

@@ -107,11 +107,12 @@ struct transport_ops {
 	 * other processors than everything else, even for one transfer. */
 	bool apart;
 
-	/* Whether this machine has what the transport needs.  WHY says what is
-	 * missing. */
+	/* Of the WIRE_TRANSPORTS only, else NULL.  Whether this machine has
+	 * what the transport needs.  WHY says what is missing. */
 	bool (*available)(struct error *why);
 
-	/* How many connections (tokens) the links of LANES lanes need. */
+	/* Of the WIRE_TRANSPORTS only, else NULL.  How many connections
+	 * (tokens) the links of LANES lanes need. */
 	uint32_t (*connections)(uint32_t lanes);
 
 	/* Allocates and registers what a channel needs.  May take long; never
