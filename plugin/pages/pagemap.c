@@ -50,8 +50,8 @@ static bool change(struct pagemap *map, uint64_t page, uint8_t *old,
 		(uint8_t)(((*old & ~PAGE_STATE_MASK) | state) + PAGE_SEQUENCE);
 	bool wrap = (*old & PAGE_SEQUENCE_MASK) == PAGE_SEQUENCE_MASK, done;
 
-	/* The order is what the header's proof needs: the byte's change is not
-	 * seen without "began", nor "over" without the change. */
+	/* The header's proof needs this order: no thread sees the byte's change
+	 * without "began", or "over" without the change. */
 	if (wrap)
 		atomic_fetch_add(wraps, PAGE_WRAP_ONE | PAGE_WRAP_OPEN);
 	done = atomic_compare_exchange_strong_explicit(

@@ -125,8 +125,8 @@ int slab_wait(struct slab_table *table, struct slab *slab, uint64_t deadline_ns)
 	int rc = 0;
 
 	pthread_mutex_lock(&table->lock);
-	/* Looked at once a round: a change may begin without the lock, and the
-	 * next one is not what was waited for. */
+	/* Read once a round: the next change may begin without the lock, and is
+	 * not the one that this thread waits for. */
 	while ((wait = changing(slab)) && rc != ETIMEDOUT)
 		rc = pthread_cond_timedwait(&table->changed, &table->lock,
 					    &until);

@@ -79,7 +79,8 @@ static int create_file(struct opening *o)
 	return 0;
 }
 
-/* Nothing else is even opened: that may do something (a watchdog). */
+/* No other kind of file is opened, because opening may have an effect (a
+ * watchdog). */
 static int check_kind(const struct opening *o, mode_t mode)
 {
 	if (S_ISREG(mode) || S_ISBLK(mode))
@@ -107,7 +108,7 @@ static int open_path(struct opening *o)
 	return o->fd < 0 ? refuse_open(o, errno) : 0;
 }
 
-/* For this process alone.  O_EXCL did it for a block device. */
+/* Takes the file for this process alone.  For a block device O_EXCL did so. */
 static int lock_file(const struct opening *o)
 {
 	if (S_ISBLK(o->stat.st_mode) || flock(o->fd, LOCK_EX | LOCK_NB) == 0)
@@ -138,7 +139,7 @@ static bool all_zeros(const uint8_t *bytes, size_t n)
 	return n == 0 || (bytes[0] == 0 && !memcmp(bytes, bytes + 1, n - 1));
 }
 
-/* Overwriting the wrong disk is worse than one command more. */
+/* Overwriting the wrong disk is worse than asking for one more command. */
 static int check_vacant(const struct opening *o)
 {
 	ssize_t n = pread(o->fd, o->buffer, VACANT_BYTES, 0);
@@ -156,7 +157,7 @@ static int check_vacant(const struct opening *o)
 		      "conv=notrunc bs=128K count=1 of=...");
 }
 
-/* Also the trial of whether writing works at all. */
+/* This also shows whether writing works. */
 static int write_header(const struct opening *o)
 {
 	ssize_t n;
@@ -264,7 +265,7 @@ static int reserve_file(const struct opening *o, uint64_t bytes)
 
 		if (error == EINTR)
 			continue;
-		/* Frees the blocks that it got before it failed. */
+		/* Frees the blocks that fallocate got before it failed. */
 		(void)!ftruncate(o->fd, (off_t)o->old_bytes);
 		return refuse_room(o, bytes, error);
 	}

@@ -8,8 +8,8 @@
 
 #include "transport/memory.h"
 
-/* How much is kept ready ahead of its use, and the most that one system call
- * writes. */
+/* How many bytes of slots are zeroed ahead of their use, and the most that one
+ * system call writes. */
 #define READY_BYTES (64u << 20)
 #define ZERO_BYTES  (256u << 10)
 
@@ -41,7 +41,7 @@ static bool find(const struct fallback *fallback, int state, uint32_t *slot)
 	return found != NULL;
 }
 
-/* Where the disk fails, its transfers will tell. */
+/* Errors of the disk show in the transfers. */
 static void write_zeros(const struct fallback *fallback, uint32_t slot)
 {
 	uint64_t at = slot_address(fallback, slot);

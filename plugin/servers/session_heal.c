@@ -36,7 +36,8 @@ void session_refuse_slabs(struct server *server)
 		placement_answer(server->engine, shard, NULL);
 }
 
-/* Asks what the server has, by session_call or session_call_once. */
+/* Asks for the server's free and total bytes, and for the slabs that it wants
+ * back.  CALL is session_call or session_call_once. */
 int session_ask_figures(struct server *server, session_caller *call,
 			struct error *why)
 {
@@ -59,14 +60,16 @@ static int fence(struct server *server, struct error *why)
 	return session_call_once(server, &request, WIRE_FENCED, &reply, why);
 }
 
-/* Whether there is nothing to wait for any more, without a connection. */
+/* Whether the session is lost: there is no connection, and the time to resume
+ * the session is over. */
 static bool is_lost(const struct server *server)
 {
 	uint64_t wait_ns = atomic_load(&server->shared.grace_ms) * NS_PER_MS +
 			   TIMES_GRACE_EXTRA_S * NS_PER_S;
 	uint64_t timeout_ns = server->engine->config.timeout_ns;
 
-	/* Then only requests wait, that would be the first to use it. */
+	/* The server holds no page.  Only requests that want a first slab there
+	 * wait for the server, and they fail after this time. */
 	if (atomic_load(&server->shared.slabs) == 0 && wait_ns > timeout_ns)
 		wait_ns = timeout_ns;
 	return server->locked.fd < 0 &&
@@ -80,17 +83,19 @@ static int heal_once(struct server *server, bool *resumed, struct error *why)
 	int rc = connected ? fence(server, why) : session_resume(server, why);
 
 	*resumed |= !connected && !rc;
-	/* What it has free was forgotten when it broke: a server that is UP
-	 * and seems full would make a write fail.  Before the lanes, which
-	 * nobody closes where something after them fails. */
+	/* The free bytes were set to 0 when the server became RECOVERING.  A
+	 * write would fail if the server were UP and seemed full.  Asked before
+	 * the links are built, because a failure after that would leave the
+	 * links open. */
 	if (!rc)
 		rc = session_ask_figures(server, session_call_once, why);
 	return rc ? rc : session_build_links(server, why);
 }
 
-/* A lane that does not come back is tried again as long as the control
- * connection answers, and a connection for the grace time: so long the server
- * holds every page.  The requests that wait have deadlines of their own. */
+/* Links that cannot be built are attempted again as long as the control
+ * connection answers.  The control connection is attempted again for the grace
+ * time, in which the server keeps every page.  Requests that wait have
+ * deadlines of their own. */
 int session_heal(struct server *server, struct error *why)
 {
 	uint64_t backoff_ns = SESSION_BACKOFF_NS;
@@ -132,7 +137,8 @@ int session_heal(struct server *server, struct error *why)
 	return 0;
 }
 
-/* A FREE that was carried out before its answer got lost. */
+/* Whether the reply to a repeated FREE says that the first FREE was carried
+ * out. */
 static bool freed_before(const struct wire_message *request,
 			 const struct wire_message *reply)
 {

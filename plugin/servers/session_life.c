@@ -2,9 +2,10 @@
 
 #include <pthread.h>
 
-/* From UP or RECOVERING to DOWN; how many pages were lost.  The links first, so
- * that whoever is in a slab comes out; DOWN last, so that requests wait for
- * this server until it is known which of its pages others have. */
+/* From UP or RECOVERING to DOWN; returns how many pages were lost.  The links
+ * are closed first, so that the requests in the server's slabs end.  DOWN is
+ * set last, so that requests wait for this server until it is known which of
+ * its pages other servers have. */
 int64_t session_go_down(struct server *server, const char *why)
 {
 	int64_t lost;

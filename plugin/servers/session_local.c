@@ -1,6 +1,7 @@
-/* The "session" with the local fallback: the same life as one with a server
- * (servers/session.c), without a connection.  The disk is never DOWN before the
- * end: where it fails, requests end with an error, and its links are made anew.
+/* The "session" with the local fallback.  It begins and ends as a session with
+ * a memory server does (servers/session.c), but has no connection.  The
+ * fallback becomes DOWN only at the end.  Where the disk fails, requests end
+ * with an error, and the session makes the links anew.
  */
 #include "session.h"
 
@@ -104,7 +105,7 @@ static void recover(struct server *server)
 		    server->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
 	session_close_links(server);
-	/* A disk that fails does so at once, and again. */
+	/* A disk that failed would fail again at once. */
 	session_nap(server, -1, clock_now_ns() + REPAIR_NS);
 	while (!atomic_load(&server->shared.stopping) &&
 	       build_links(server, &why))

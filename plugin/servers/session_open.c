@@ -63,7 +63,8 @@ int session_probe(const struct net_name *name,
 	return rc;
 }
 
-/* In slices: a session that is to stop does not wait for a silent network. */
+/* Connects in slices of time, so that a session that has to stop does not wait
+ * for a silent network. */
 static int connect_slowly(struct server *server, uint64_t deadline_ns,
 			  struct error *why)
 {
@@ -96,7 +97,7 @@ static int connect_control(struct server *server, uint64_t deadline_ns,
 	pthread_mutex_lock(&server->lock);
 	server->locked.fd = fd;
 	pthread_mutex_unlock(&server->lock);
-	/* session_stop may have looked for fd before it was set */
+	/* session_stop may have read fd before fd was set */
 	rc = atomic_load(&server->shared.stopping) ? -ECANCELED : 0;
 	if (!rc)
 		rc = hello(fd, deadline_ns, welcome, why);
@@ -149,7 +150,7 @@ static int open_session(struct server *server,
 		(struct wire_open){ .size_bytes = config->size_bytes,
 				    .lanes = connections(server, transport),
 				    .transport = transport->wire_bit };
-	/* before a RELEASE that comes behind the answer */
+	/* set before OPEN is sent: a RELEASE may follow the answer */
 	atomic_store(&server->shared.release_slabs, 0);
 	rc = session_call_once(server, &request, WIRE_OPENED, &reply, why);
 	if (rc)
@@ -294,7 +295,8 @@ void session_close_links(struct server *server)
 	struct lane_pool *pool = &server->engine->lanes;
 
 	lane_links_break(pool, server->index);
-	/* Bounded by the requests' own deadlines; aborted, they end at once. */
+	/* The wait is bounded by the requests' own deadlines.  Transfers on
+	 * aborted links end at once. */
 	while (lane_links_busy(pool, server->index)) {
 		lane_reap(pool, false);
 		clock_sleep_ns(BUSY_POLL_NS);
@@ -377,8 +379,8 @@ int session_open(struct server *server, struct error *why)
 		rc = open_with(server, transports[i], &offered, why);
 		if (!rc)
 			return 0;
-		/* Only a transport that is offered and then fails is worth a
-		 * word, and only where another one may do. */
+		/* Logged only where the server offers the transport, opening
+		 * failed, and another transport is left. */
 		if (offered && !asked && i + 1 < WIRE_TRANSPORTS)
 			log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 				    "server %s: %s: %s; trying %s",

@@ -124,7 +124,7 @@ static int free_orphan(struct server *server, struct error *why)
 	return 0;
 }
 
-/* 0, -EREMOTEIO (the server refused), or what failed on the connection. */
+/* 0, -EREMOTEIO (the server refused), or the errno of the connection. */
 static int alloc_shard(struct server *server, const struct slab_shard *shard,
 		       struct remote_slab *remote, struct error *why)
 {
@@ -205,15 +205,17 @@ static int alloc_asked(struct server *server, struct error *why)
 		if (!rc) {
 			placement_answer(server->engine, shard, &remote);
 		} else if (rc == -EREMOTEIO) {
-			/* Full, whatever it said before: others come first now,
-			 * until it tells of room again. */
+			/* The server is full, although it reported room
+			 * before.  Other servers come first until it reports
+			 * room again. */
 			atomic_store(&server->shared.free_bytes, 0);
 			placement_answer(server->engine, shard, NULL);
 			rc = 0;
 		} else if (rc != -EPROTO) {
 			rc = go_without(server, shard, why);
 		} else {
-			/* Refused with all others, as the session is lost. */
+			/* The session is lost, and refuses this shard with all
+			 * others. */
 			server_ask_again(server, shard);
 		}
 	}
@@ -299,7 +301,8 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 			    slab_indexes_of_chunk(table, slab, i)))
 			lost += pagemap_lose(&engine->pages, first + i, 1);
 	}
-	/* Subtracted, not set: a trim may be between page map and count. */
+	/* Subtracted, not set: a trim may have changed the page map and not the
+	 * count yet. */
 	atomic_fetch_sub(&slab->present_pages, (int32_t)lost);
 	return lost;
 }
@@ -364,9 +367,9 @@ int64_t session_lose_slabs(struct server *server)
 	for (uint64_t i = 0; i < table->n; i++) {
 		struct slab *slab = slab_at(server, i);
 
-		/* Only this thread has this server give shards.  Once more
-		 * where the repairer attached a shard to a slab that had just
-		 * become UNMAPPED. */
+		/* Only this thread takes new shards from this server.  The loop
+		 * runs again where the repairer attached a shard to a slab that
+		 * had just become UNMAPPED. */
 		while (holds_shard(server, slab))
 			lost += lose_slab(server, slab);
 		wait_for_leaving(server, slab);

@@ -34,7 +34,7 @@ void wake_stop(struct wake *wake);
 bool wake_stopping(struct wake *wake);
 
 /* By the repair thread: a pass is over.  Sleeps for LEAST_NS, and then until
- * somebody wakes it, or NS are over since the call. */
+ * another thread wakes it, or until NS have passed since the call. */
 void wake_rest(struct wake *wake, uint64_t least_ns, uint64_t ns);
 
 #endif

@@ -1,16 +1,17 @@
 /* The file transport: a transfer is a pread or a pwrite, from and to a buffer
- * of the channel, as direct I/O wants aligned memory and the callers' moves.
+ * of the channel, because direct I/O wants aligned memory and the callers'
+ * memory moves.
  *
- * submit does the work, one transfer after the other, and every one of them is
- * over when it returns.  So a channel never has any in progress, and wait has
- * nothing to do.  This is the last resort, where no server has room: it is
- * simple rather than fast, and asks for no thread and no memory that a machine
- * in need might not have.
+ * submit does the work, one transfer after the other.  Every transfer is over
+ * when submit returns.  So a channel never has transfers in progress, and wait
+ * has nothing to do.  The file is the last resort, where no server has room. So
+ * this transport is simple rather than fast, and needs no thread and no memory
+ * that a machine in need might not have.
  *
  * A deadline is checked before each system call.  A call under way cannot be
- * aborted: how long it takes is the disk's own affair (the kernel's block
- * layer has a deadline, 30 seconds for a SCSI disk), and meanwhile the lane is
- * held and link_abort only keeps further ones from beginning.
+ * aborted.  How long the call takes is up to the disk: the kernel's block layer
+ * has a deadline, 30 seconds for a SCSI disk.  Meanwhile the lane is held, and
+ * link_abort only keeps further transfers from beginning.
  */
 #include "file.h"
 
@@ -162,7 +163,7 @@ static int move_shard(const struct file_channel *file, const struct xfer *xfer,
 	return 0;
 }
 
-/* What the disk would take may be less strict, and differs. */
+/* Disks may take smaller blocks; the size differs. */
 static bool whole_blocks(const struct xfer *xfer)
 {
 	uint64_t all = xfer->remote.address | xfer->offset_bytes | xfer->bytes;

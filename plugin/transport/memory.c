@@ -21,8 +21,9 @@ static void touch(volatile char *p, uint64_t bytes)
 		p[i] = 0;
 }
 
-/* Advised while nothing may be read or written: after mlockall(MCL_FUTURE) what
- * may be is populated at once, in small pages. */
+/* The advice comes before the memory may be read or written.  After
+ * mlockall(MCL_FUTURE) memory that may be accessed is populated at once, in
+ * small pages. */
 static int populate(char *p, uint64_t bytes)
 {
 	if (bytes >= HUGE_BYTES)

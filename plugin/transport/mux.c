@@ -24,13 +24,13 @@
  * docs/performance.md has the figures. */
 #define MUX_BATCHES 1
 
-/* What goes in one send: enough for any lane's set, and not so much that the
- * server starts late on it. */
+/* The most that one send has: enough for the transfers of any lane, and not so
+ * much that the server begins late. */
 #define OUT_IOV	  (4 * TRANSPORT_MAX_XFERS)
 #define OUT_BYTES (512u << 10)
 
-/* Replies of small reads come many at a time in here; what a large one has
- * beyond it goes straight from the socket to where it belongs. */
+/* Takes many replies of small reads at a time.  The rest of a large reply goes
+ * straight from the socket to its destination. */
 #define IN_BYTES (128u << 10)
 
 #define REPLY_BYTES ((uint32_t)sizeof(struct wire_data_reply))
@@ -83,8 +83,8 @@ static void wake(struct mux *mux, uint32_t bits)
 }
 
 /* Gives OP back to its owner.  Returns the bit to wake the owner by, where the
- * owner lacks no more ops.  One thread settles at a time: the leader, or the
- * thread that buries. */
+ * owner lacks no more ops.  One thread settles ops at a time: the leader, or
+ * the thread that buries. */
 static uint32_t settle(struct mux_op *op, int status)
 {
 	struct mux_waiter *w = op->waiter;
@@ -92,7 +92,7 @@ static uint32_t settle(struct mux_op *op, int status)
 
 	op->busy = false;
 	x->status = status;
-	/* From here on op and x may be used anew, or be gone. */
+	/* From here on another thread may use op and x anew, or free them. */
 	return atomic_fetch_sub(&w->left, 1) == 1 && w->waiting ? w->bit : 0;
 }
 
@@ -103,7 +103,7 @@ static void die(struct mux *mux, int why)
 {
 	if (mux->dead)
 		return;
-	/* The kernel's own time-out is no request's deadline. */
+	/* The kernel's own time-out differs from a request's deadline. */
 	mux->dead = why == -ETIMEDOUT ? -ECONNRESET : why;
 	shutdown(mux->fd, SHUT_RDWR);
 }
@@ -310,12 +310,12 @@ static ssize_t receive_spinning(struct mux *mux, struct msghdr *msg,
 	return got;
 }
 
-/* Waits, for a tick at most, until there may be something to receive; or, with
- * what is stuck, room to send.  False where there is nothing to receive. */
+/* Waits, for a tick at most, until there may be bytes to receive, or room to
+ * send the bytes that are stuck.  False where there are no bytes to receive. */
 static bool await_input(struct mux *mux, uint64_t deadline_ns)
 {
 	struct pollfd p = { .fd = mux->fd, .events = POLLIN };
-	/* The sender is about to be done, or stuck. */
+	/* The sender is about to end, or to be stuck. */
 	uint64_t tick_ns = mux->sending ? NS_PER_MS : TICK_NS;
 	uint64_t until_ns = clock_now_ns() + tick_ns;
 
@@ -326,7 +326,7 @@ static bool await_input(struct mux *mux, uint64_t deadline_ns)
 	return !net_poll(&p, 1, until_ns) && p.revents & ~POLLOUT;
 }
 
-/* recvmsg; where nothing is there it waits for it up to a tick. */
+/* recvmsg, which waits for bytes for a tick at most. */
 static ssize_t receive_message(struct mux *mux, struct msghdr *msg,
 			       uint64_t deadline_ns, uint64_t spin_ns)
 {
@@ -433,8 +433,8 @@ static int take_replies(struct mux *mux, struct mux_op **end)
 
 		if (!op || op == mux->unsent)
 			return -EPROTO; /* a reply to no request */
-		/* It stays in the list, as its payload may still be on the
-		 * way out. */
+		/* The op stays in the list, because its payload may still be
+		 * being sent. */
 		op->verdict = judge(mux, op);
 		if (op->verdict)
 			return op->verdict == -EREMOTEIO ? -ECONNRESET
@@ -496,7 +496,7 @@ static uint32_t let_go(struct mux *mux, const struct mux_waiter *self)
 	return mux->dead ? bury(mux) : next_leader(mux, self);
 }
 
-/* Lets go of the role that came with nothing to do. */
+/* Lets go of a role that this thread does not need. */
 static void pass_on(struct mux *mux, const struct mux_waiter *self)
 {
 	uint32_t bits;
@@ -526,7 +526,7 @@ static bool lead_once(struct mux *mux, const struct mux_waiter *self,
 	if (rc && rc != -EAGAIN)
 		die(mux, rc);
 	pump(mux);
-	/* A reply that comes drop by drop is also too late. */
+	/* A reply that comes a few bytes at a time is late as well. */
 	done = !lacks(self) || mux->dead ||
 	       (drain ? rc == -EAGAIN : clock_left_ns(deadline_ns) == 0);
 	if (done)
@@ -539,7 +539,7 @@ static bool lead_once(struct mux *mux, const struct mux_waiter *self,
 static void lead(struct mux *mux, const struct mux_waiter *self,
 		 uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
-	/* The role may have come free with the end of this thread's ops. */
+	/* The role may have become free when this thread's ops ended. */
 	if (!lacks(self)) {
 		pass_on(mux, self);
 		return;
@@ -579,8 +579,9 @@ void mux_wait(struct mux *mux, struct mux_waiter *self,
 		if (!want_more(self, xfers, n, want) || (late && drained))
 			break;
 		if (!mux->dead && !atomic_exchange(&mux->leading, true)) {
-			/* Late, perhaps because it waited for another server:
-			 * the answers may have been here for long. */
+			/* The deadline has passed, perhaps because this thread
+			 * waited for another server.  The answers may have come
+			 * long ago. */
 			lead(mux, self, deadline_ns, spin_ns, late);
 			drained = late;
 		} else if (late) {

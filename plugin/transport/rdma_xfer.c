@@ -47,7 +47,7 @@ static void settle(struct rdma_channel *rdma, size_t i, int status)
 	x->status = status;
 }
 
-/* Gives those of the set back that are on LINK and in progress. */
+/* Gives the transfers of the set back that are on LINK and in progress. */
 static void settle_set(struct rdma_channel *rdma, const struct rdma_link *link,
 		       const struct xfer *xfers, size_t n, int status)
 {
@@ -61,7 +61,8 @@ static void settle_set(struct rdma_channel *rdma, const struct rdma_link *link,
 
 /* --- submit --- */
 
-/* Whether the set has room; a channel that is idle takes all of it back. */
+/* Whether the channel has room.  A channel that is idle takes all room back
+ * first. */
 static bool has_room(struct rdma_channel *rdma, const struct xfer *xfers,
 		     size_t n)
 {
@@ -122,8 +123,8 @@ static void post_link(struct rdma_channel *rdma, struct ibv_send_wr *wr,
 	rc = ibv_post_send(link->id->qp, &wr[first], &bad);
 	if (!rc)
 		return;
-	/* What stands before BAD was posted, unsignalled: when it is over
-	 * cannot be told. */
+	/* The work requests before BAD were posted unsignalled, so their end
+	 * does not show. */
 	if (bad != &wr[first])
 		give_up(link);
 	rdma_link_abort(&link->base);
@@ -136,7 +137,7 @@ static void fail_all(struct xfer *xfers, size_t n, int status)
 		xfers[i].status = status;
 }
 
-/* Whether xfers[I] is the first one on its link. */
+/* Whether xfers[I] is the first transfer on its link. */
 static bool leads_link(const struct xfer *xfers, size_t i)
 {
 	for (size_t j = 0; j < i; j++) {
@@ -211,12 +212,12 @@ static void complete(struct rdma_channel *rdma, const struct ibv_wc *wc)
 	if (i >= rdma->used || !rdma->xfers[i] ||
 	    rdma->wr[i].wr_id != wc->wr_id)
 		return; /* of an earlier, stuck submit */
-	/* The earlier ones of a failed transfer had succeeded, unsignalled; to
-	 * fail them too costs a repetition and spares a special case. */
+	/* The transfers before the failed one had succeeded, unsignalled.  They
+	 * fail as well: they are repeated, and need no special case. */
 	settle_until(rdma, i, status_of(wc->status));
 }
 
-/* Takes what completions there are.  False when there were none. */
+/* Takes all completions that have come.  False where there was none. */
 static bool poll_domain(struct rdma_channel *rdma, struct rdma_domain *d)
 {
 	struct ibv_wc wc[POLL_BATCH];
@@ -254,8 +255,8 @@ static void take_event(struct rdma_domain *d)
 	}
 }
 
-/* Sleeps until a completion comes.  Armed first and polled once more, as one
- * that came in between makes no event. */
+/* Sleeps until a completion comes.  Arms the queue and polls once more first,
+ * because a completion that came in between makes no event. */
 static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 {
 	unsigned n_domains = atomic_load(&rdma->n_domains);
@@ -297,7 +298,7 @@ static void spin(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 	spin_learn(&rdma->spin, over);
 }
 
-/* Returns when WANT of the N are over: 0, or a negative errno when waiting any
+/* Returns 0 when WANT of the N are over, or a negative errno when waiting
  * longer is of no use. */
 static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 		 size_t want, uint64_t deadline_ns)
@@ -319,7 +320,7 @@ static int await(struct rdma_channel *rdma, const struct xfer *xfers, size_t n,
 	return 0;
 }
 
-/* Gives up what is still in progress of the set. */
+/* Gives up the transfers of the set that are in progress. */
 static void give_up_set(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
 			int status)
 {
@@ -333,8 +334,8 @@ static void give_up_set(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
 	}
 }
 
-/* Aborts what is still in progress and waits for the flush.  RC becomes the
- * status of what was aborted. */
+/* Aborts the transfers that are in progress, and waits for the flush.  RC
+ * becomes their status. */
 static void flush(struct rdma_channel *rdma, struct xfer *xfers, size_t n,
 		  int rc)
 {
@@ -359,7 +360,7 @@ static size_t rdma_wait_until(struct channel *channel, struct xfer *xfers,
 	struct rdma_channel *rdma = rdma_channel(channel);
 	int rc = await(rdma, xfers, n, want, deadline_ns);
 
-	/* No thread could wait for these any more. */
+	/* No thread would wait for these transfers. */
 	if (rc && rc != -ETIMEDOUT)
 		flush(rdma, xfers, n, rc);
 	return transport_over(xfers, n);

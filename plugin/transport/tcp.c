@@ -22,9 +22,9 @@
 #define SLICE_NS     (50 * NS_PER_US)
 #define SLICE_MAX_NS (800 * NS_PER_US)
 
-/* A wait for all of them does so too: while every thread waits for a server
- * that hangs, no thread would take the others' answers, and what is queued
- * behind these would not leave. */
+/* A wait for all multiplexed connections does so too.  Else every thread might
+ * wait for a server that hangs, and no thread would receive the other servers'
+ * answers or send what is queued behind these. */
 #define SLICE_ALL_NS (20 * NS_PER_MS)
 
 #define PAIRS_MAX	    4u
@@ -298,8 +298,8 @@ static void tcp_submit(struct channel *channel, struct xfer *xfers, size_t n,
 	}
 }
 
-/* How many of xfers[I] and those behind it are in progress on its multiplexed
- * connection. */
+/* How many transfers from xfers[I] on are in progress on the multiplexed
+ * connection of xfers[I]. */
 static size_t in_progress(const struct xfer *xfers, size_t n, size_t i)
 {
 	size_t count = 0;
@@ -311,14 +311,15 @@ static size_t in_progress(const struct xfer *xfers, size_t n, size_t i)
 }
 
 /* Waits on the multiplexed connection of xfers[I] until WANT of the N are over,
- * or all that are on this one. */
+ * or all transfers on this connection. */
 static void wait_mux(const struct tcp_channel *tcp, const struct xfer *xfers,
 		     size_t n, size_t i, size_t want, uint64_t deadline_ns)
 {
 	struct tcp_link *link = tcp_link(xfers[i].link);
 	enum xfer_op op = xfers[i].op;
-	/* In this order, as what ends in between must not be counted twice:
-	 * the wait would be for other multiplexed connections' transfers. */
+	/* In this order, because a transfer that ends in between must not be
+	 * counted twice: then the wait would be for transfers of other
+	 * multiplexed connections. */
 	size_t over = transport_over(xfers, n);
 	size_t here = in_progress(xfers, n, i);
 
@@ -348,7 +349,7 @@ static void wait_in_turn(const struct tcp_channel *tcp,
 	}
 }
 
-/* Whether those in progress share a multiplexed connection. */
+/* Whether all transfers in progress share a multiplexed connection. */
 static bool on_one_mux(const struct xfer *xfers, size_t n)
 {
 	const struct xfer *first = NULL;
@@ -376,8 +377,8 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 {
 	const struct tcp_channel *tcp = (const struct tcp_channel *)channel;
 	bool one = on_one_mux(xfers, n);
-	/* Where any of several connections will do, one of them may be silent.
-	 */
+	/* Where a transfer on any connection is enough, one connection may be
+	 * silent. */
 	bool any = want < n && !one;
 	uint64_t slice_ns = 0; /* at first, does not wait */
 
@@ -395,9 +396,9 @@ static size_t tcp_wait_until(struct channel *channel, struct xfer *xfers,
 	return transport_over(xfers, n);
 }
 
-/* Kills the multiplexed connection of xfers[I], and waits for what is on it to
- * be over.  That is told as too late, whatever the multiplexed connection died
- * of in the end. */
+/* Kills the multiplexed connection of xfers[I], and waits until its transfers
+ * are over.  Their status is -ETIMEDOUT, also where the connection died of
+ * another error. */
 static void cut_short(const struct tcp_channel *tcp, struct xfer *xfers,
 		      size_t n, size_t i)
 {
@@ -423,7 +424,7 @@ static void tcp_wait(struct channel *channel, struct xfer *xfers, size_t n,
 	}
 }
 
-/* A socket that is shut down ends its transfers itself. */
+/* The transfers end by themselves when the socket is shut down. */
 static void tcp_abandon(struct channel *channel, struct xfer *xfers, size_t n)
 {
 	tcp_wait(channel, xfers, n, 0);
