@@ -172,21 +172,25 @@ static bool end_was_asked_for(const struct subject *s, struct error *what)
 	return true;
 }
 
-/* The kernel keeps a page whose write fails: swap is as good as full. */
+/* The kernel keeps a page whose write fails: swap is as good as full.  Where no
+ * server is up, nothing is known of their memory. */
 static bool servers_are_full(const struct subject *s, struct error *what)
 {
 	struct subject server = { s->answer, 0 };
 	struct value live, all, slab_bytes, free_bytes, address;
 	uint64_t sum = 0;
+	bool any_up = false;
 
 	if (!get(s, "slabs_live", &live) || !get(s, "slabs", &all) ||
 	    number(&live) >= number(&all) || !get(s, "slab_bytes", &slab_bytes))
 		return false;
 	for (; get(&server, "address", &address); server.server++) {
-		if (is_up(&server) && get(&server, "free_bytes", &free_bytes))
-			sum += number(&free_bytes);
+		if (!is_up(&server) || !get(&server, "free_bytes", &free_bytes))
+			continue;
+		any_up = true;
+		sum += number(&free_bytes);
 	}
-	if (sum >= number(&slab_bytes))
+	if (!any_up || sum >= number(&slab_bytes))
 		return false;
 	error_set(what,
 		  "no server has memory left, and %" PRIu64

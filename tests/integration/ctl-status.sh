@@ -120,8 +120,17 @@ expect_req full ok write:0:1M:3
 status=0
 "$ctl" check "$dir/full.ctl" >"$dir/said" || status=$?
 [ "$status" = "$well" ] || fail "check: exit status $status: $(cat "$dir/said")"
+
+say "a server that is away is not called full"
+stop c KILL || true
+away() {
+	[ "$(value full server.0.state)" != up ]
+}
+expect 10 away
+"$ctl" check "$dir/full.ctl" >"$dir/said" || true
+expect_line "$dir/said" "server $(server c): it is"
+! has "$dir/said" "memory left" || fail "check: $(cat "$dir/said")"
 stop full
-stop c
 
 say "by its name, and nothing swaps to its device"
 mkdir -p "$RSWAP_RUN_DIR/x"
