@@ -14,11 +14,10 @@
 #define MIB	       (1ull << 20)
 #define SLAB_MIN_BYTES (1 * MIB)
 #define SLAB_MAX_BYTES (1024 * MIB)
-/* What the kernel's swap code fills, and tells to be free, at a time on a
- * machine with transparent huge pages: a larger slab would be kept for a part
- * of it. */
+/* On a machine with transparent huge pages the kernel's swap code fills, and
+ * discards, so many bytes at a time.  A small part would keep a larger slab. */
 #define SLAB_BYTES (2 * MIB)
-/* Of memory kept ready, unless --stock is given. */
+/* Memory that is kept ready, unless --stock is given. */
 #define STOCK_BYTES	 (32 * MIB)
 #define STOCK_PART	 16 /* of all memory, at most */
 #define STOCK_MIN	 2u
@@ -87,7 +86,7 @@ static const struct option_spec options[] = {
 	{ .name = "memory",
 	  .metavar = "SIZE",
 	  .kind = OPTION_SIZE,
-	  .help = "how much memory it may hand out, in whole slabs; required",
+	  .help = "how much memory clients may use, in whole slabs; required",
 	  .min = SLAB_MIN_BYTES,
 	  .max = MEMORY_MAX_BYTES,
 	  .out.bytes = &parsed.memory_asked_bytes },
@@ -108,7 +107,7 @@ static const struct option_spec options[] = {
 	{ .name = "slab-size",
 	  .metavar = "SIZE",
 	  .kind = OPTION_OTHER,
-	  .help = "unit of handing out: a power of two from 1M to 1G (default "
+	  .help = "the unit of memory: a power of two from 1M to 1G (default "
 		  "2M)",
 	  .out.take = take_slab_size },
 	{ .name = "hugepages",
@@ -118,7 +117,7 @@ static const struct option_spec options[] = {
 	{ .name = "threads",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
-	  .help = "threads for TCP lanes",
+	  .help = "threads for TCP connections",
 	  .preset = "one for each CPU, at most 8",
 	  .min = 1,
 	  .max = THREADS_MAX,

@@ -5,8 +5,8 @@
 #include "cmdline.h"
 #include "server/settings.h"
 
-/* Reads all options, and nothing else: no file, no name service.  ARGV is as
- * cmdline_parse leaves it.  One thread at a time, and any number of times. */
+/* Reads the options, and no file and no name service.  ARGV is as cmdline_parse
+ * leaves it.  One thread at a time, any number of times. */
 enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 				  struct cmdline_error *why);
 

@@ -33,7 +33,8 @@ bool filelimit_check(const struct config *config, uint64_t *links,
 		error_set(why,
 			  "--max-sessions=%u: needs %" PRIu64
 			  " file descriptors, and %" PRIu64
-			  " are allowed: raise that with LimitNOFILE= in the "
+			  " are allowed: raise the limit with LimitNOFILE= in "
+			  "the "
 			  "service or ulimit -n, or allow fewer sessions",
 			  config->max_sessions, needed,
 			  (uint64_t)limit.rlim_cur);

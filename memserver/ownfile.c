@@ -19,7 +19,7 @@ static bool is_at(int fd, const char *path)
 	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-/* Somebody else's, who runs: says what is in it. */
+/* The file belongs to another running server: WHY quotes the file. */
 static int refuse_locked(int fd, const char *path, struct error *why)
 {
 	char text[32] = "";
@@ -30,21 +30,21 @@ static int refuse_locked(int fd, const char *path, struct error *why)
 			text[i] = '\0';
 	}
 	error_set(why,
-		  "%.120s is in use by a running memory server (it says "
-		  "\"%s\"); allowed is a file of this server's own",
+		  "%.120s is in use by a running memory server (the file "
+		  "has \"%s\"); give this server a file of its own",
 		  path, text);
 	return -EADDRINUSE;
 }
 
 static int refuse_kind(const char *path, struct error *why)
 {
-	error_set(why, "%.150s is there and is not a file", path);
+	error_set(why, "%.150s exists and is not a regular file", path);
 	return -EEXIST;
 }
 
-/* Puts TEMPORARY, which this server has locked, where the file FD is: under
- * that file's lock, so that of two servers which find it only one replaces it.
- * -EAGAIN: another one was faster. */
+/* Replaces the file FD by TEMPORARY, which this server has locked.  Takes the
+ * lock of the old file first, so that only one of two servers replaces it.
+ * -EAGAIN: another server was faster. */
 static int replace_old(int fd, const char *temporary, const char *path,
 		       struct error *why)
 {
@@ -60,7 +60,7 @@ static int replace_old(int fd, const char *temporary, const char *path,
 	return rename(temporary, path) < 0 ? -errno : 0;
 }
 
-/* WHY stays empty where the error says it all. */
+/* WHY stays empty when the errno is enough. */
 static int put_in_place(const char *temporary, const char *path,
 			struct error *why)
 {
@@ -73,7 +73,7 @@ static int put_in_place(const char *temporary, const char *path,
 		}
 		if (errno != EEXIST)
 			return -errno;
-		/* neither through a link, nor waiting for a pipe's other end */
+		/* Follows no symbolic link, and does not wait for a pipe. */
 		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0 && errno == ENOENT)
 			continue;

@@ -6,7 +6,7 @@
 
 #include "loops/container.h"
 
-/* A peer that is shown out has this long to read why. */
+/* A peer has this long to read the last message. */
 #define LEAVE_S 1.0
 
 static const char lost[] = "the connection is lost";
@@ -31,7 +31,7 @@ void conn_limit(struct conn *c, double seconds)
 	ev_timer_start(c->loop, &c->timer);
 }
 
-/* The timer's callback does the rest. */
+/* The timer's callback ends the connection. */
 void conn_cut(struct conn *c, const char *why)
 {
 	if (c->broken)
@@ -43,8 +43,8 @@ void conn_cut(struct conn *c, const char *why)
 
 /* --- sending --- */
 
-/* The peer is gone, and may have said BYE before: what has come of it is still
- * taken, and the end of the stream after that ends the connection. */
+/* The peer is gone, and may have said BYE before.  So the bytes that have
+ * arrived are still received.  The end of the stream ends the connection. */
 static void stop_sending(struct conn *c)
 {
 	c->unheard = true;
@@ -66,7 +66,7 @@ static void flush(struct conn *c)
 		c->out_bytes -= (size_t)put;
 		memmove(c->out, c->out + put, c->out_bytes);
 	}
-	/* The peer sees the end behind the last message.  The socket stays
+	/* The peer sees the end after the last message.  The socket stays
 	 * until the peer closes too, so that no reset overtakes it. */
 	if (!c->out_bytes && c->leaving)
 		shutdown(c->fd, SHUT_WR);
@@ -105,7 +105,7 @@ static size_t message_lacks(const struct conn *c)
 
 	if (c->in_bytes < sizeof h)
 		return sizeof h - c->in_bytes;
-	wire_decode_header(c->in, &h); /* found good before */
+	wire_decode_header(c->in, &h); /* take_message found it valid */
 	return sizeof h + h.body_bytes - c->in_bytes;
 }
 
@@ -181,7 +181,7 @@ static void timer_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 	(void)loop;
 	(void)events;
 	if (!why)
-		why = c->leaving ? "it was shown out" : c->ops->timeout(c);
+		why = c->leaving ? "the server closed it" : c->ops->timeout(c);
 	c->ops->ended(c, why);
 }
 

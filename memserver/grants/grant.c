@@ -157,7 +157,7 @@ static void grant_failed(struct grant *grant)
 	if (grant->err == -ENOSPC || grant->err == -ENOMEM)
 		code = WIRE_E_NO_MEMORY;
 	if (grant->err == -ENOSPC)
-		text = "all memory is handed out";
+		text = "all memory is in use";
 	else if (grant->err == -ENOMEM)
 		text = "its machine is short of memory, or its limit of locked "
 		       "memory (LimitMEMLOCK=) is reached; its log says "
@@ -395,7 +395,7 @@ void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 	grant_spare(owner);
 }
 
-/* No more slabs than the device of the client's size needs. */
+/* An owner gets a spare only while its slabs are fewer than its size needs. */
 static bool wants_spare(const struct owner *owner)
 {
 	const struct grants *grants = owner->grants;

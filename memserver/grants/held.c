@@ -7,7 +7,7 @@ static void stop_timer(struct owner *owner)
 	ev_timer_stop(owner->grants->loop, &owner->held_timer);
 }
 
-static void look_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+static void check_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	(void)loop;
 	(void)events;
@@ -76,9 +76,9 @@ void held_open(struct owner *owner)
 {
 	TAILQ_INIT(&owner->slabs);
 	TAILQ_INIT(&owner->held);
-	/* A link is looked at every LINK_HELD_S, so it may hold a freed slab
-	 * for up to twice as long. */
-	ev_timer_init(&owner->held_timer, look_cb, LINK_HELD_S, LINK_HELD_S);
+	/* The timer checks the links every LINK_HELD_S, so a link may hold a
+	 * freed slab for up to twice as long. */
+	ev_timer_init(&owner->held_timer, check_cb, LINK_HELD_S, LINK_HELD_S);
 	ev_timer_init(&owner->give_back, give_back_cb, 0., 0.);
 }
 

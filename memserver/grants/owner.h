@@ -27,7 +27,8 @@ struct grants {
 	const char *refusal;
 	struct owner_list waiting; /* by owner.turn: the first is next */
 	bool granting; /* a slab is being prepared for an owner that waits */
-	struct owner_list spares; /* by owner.spare_entry: who has a spare */
+	struct owner_list
+		spares; /* owners with a spare; by owner.spare_entry */
 };
 
 struct owner {

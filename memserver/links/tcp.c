@@ -149,7 +149,7 @@ static void end_if_it_holds_freed(struct tcp_link *l)
 	link_end(l);
 }
 
-/* The main loop wants some links of LOOP closed, or looked at. */
+/* The main loop wants some links of LOOP to close, or to check their slabs. */
 static void kicked(struct data_loop *loop)
 {
 	struct data_member *next;

@@ -51,7 +51,7 @@ struct tcp_link {
 	ev_timer leave_limit;
 	struct data_member member; /* of loop->members */
 	enum tcp_state state;
-	bool dead; /* the socket is of no use any more */
+	bool dead; /* the socket has failed or was closed */
 	bool more; /* the input buffer may have whole requests left */
 	uint32_t in_at;
 	uint32_t in_end;

@@ -5,10 +5,10 @@
 
 #include "container.h"
 
-/* Mail of one turn of the loop. */
+/* Mail that is delivered in one turn of the loop. */
 #define BATCH 64
 
-/* Takes the first MOST, or fewer; *LEFT: there are more. */
+/* Takes the first MOST, or fewer.  *LEFT: there are more. */
 static struct mail *take(struct mailbox *box, unsigned most, bool *left)
 {
 	struct mail *first;
@@ -39,7 +39,7 @@ static void deliver(struct mail *mail)
 	}
 }
 
-/* In turns, so that much mail does not keep the loop from all else. */
+/* In batches, so that much mail does not delay the other events of the loop. */
 static void wake_cb(struct ev_loop *loop, ev_async *watcher, int events)
 {
 	struct mailbox *box = container_of(watcher, struct mailbox, wake);

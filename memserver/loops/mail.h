@@ -1,13 +1,13 @@
-/* How one thread hands something to another one's libev loop. */
+/* Mail from one thread to the libev loop of another. */
 #ifndef RSWAP_MAIL_H
 #define RSWAP_MAIL_H
 
 #include <ev.h>
 #include <pthread.h>
 
-/* Embedded in what is handed over, which belongs to the receiver from
- * mailbox_post until `deliver` is called on the receiver's thread, and to
- * whom `deliver` says then. */
+/* Embedded in a struct that one thread gives to another.  The struct belongs to
+ * the receiver from mailbox_post on.  `deliver` is called on the receiver's
+ * thread, and may free the struct. */
 struct mail {
 	struct mail *next;
 	void (*deliver)(struct mail *mail);
@@ -22,18 +22,18 @@ struct mailbox {
 	ev_async wake;
 };
 
-/* Receiver's thread, or before it runs.  The watcher does not keep the loop
- * alive by itself. */
+/* Receiver's thread, or before that thread runs.  The watcher does not keep the
+ * loop alive by itself. */
 void mailbox_open(struct mailbox *box, struct ev_loop *loop);
 
 /* Any thread.  Mail is delivered in the order of posting.  Allocates nothing.
  */
 void mailbox_post(struct mailbox *box, struct mail *mail);
 
-/* Delivers what is there now.  Receiver's thread. */
+/* Delivers the mail that is there now.  Receiver's thread. */
 void mailbox_deliver(struct mailbox *box);
 
-/* Receiver's thread; nobody posts any more. */
+/* Receiver's thread.  No thread posts any more. */
 void mailbox_close(struct mailbox *box);
 
 #endif

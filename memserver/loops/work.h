@@ -1,9 +1,9 @@
-/* A thread that does what may take long, so that no event loop has to: one
- * piece of work after the other, in the order of submission, urgent ones
+/* A thread for slow work, so that no event loop has to wait.  The thread does
+ * one piece of work after the other, in the order of submission, urgent work
  * first.
  *
- * The server has two: one prepares slabs and gives them back (populating,
- * locking, registering), one destroys queue pairs. */
+ * The server has two such threads: one prepares slabs and gives them back
+ * (populating, locking, registering), one destroys queue pairs. */
 #ifndef RSWAP_WORK_H
 #define RSWAP_WORK_H
 
@@ -13,9 +13,9 @@
 #include "error.h"
 #include "mail.h"
 
-/* Embedded in what is to be done.  Belongs to the queue from workq_submit
- * until `done` runs, or until `run` returns where there is no `done`: then
- * `run` may free it. */
+/* One piece of work, embedded in a struct of the submitter.  The struct belongs
+ * to the queue from workq_submit until `done` runs.  Without `done` it belongs
+ * to the queue until `run` returns, and `run` may free it. */
 struct work {
 	struct mail mail;
 	struct work *next;
@@ -30,7 +30,7 @@ struct workq {
 	pthread_cond_t more;
 	struct work *first;
 	struct work **end;
-	struct work **urgent_end; /* where the urgent ones at the front end */
+	struct work **urgent_end; /* the end of the urgent work at the front */
 	bool stop;
 	struct mailbox *done_box;
 	pthread_t thread;
@@ -43,15 +43,15 @@ int workq_start(struct workq *queue, const char *name, struct mailbox *done_box,
 
 /* Any thread.  Allocates nothing. */
 void workq_submit(struct workq *queue, struct work *work);
-/* The same, before everything that is not urgent. */
+/* The same, before all work that is not urgent. */
 void workq_submit_urgent(struct workq *queue, struct work *work);
 
-/* For work that runs, to do the next queued piece at once: true, or false where
- * nothing is queued.  The queue's thread. */
+/* Does the next queued piece of work at once; for work that is running.  False
+ * when no work is queued.  The queue's thread. */
 bool workq_do_next(struct workq *queue);
 
-/* Does what is queued, then ends the thread and waits for it.  What `done`
- * has to be told is in the mailbox afterwards.  Nobody submits any more. */
+/* Does the queued work, then ends the thread and waits for its end.  The mail
+ * for `done` is in the mailbox afterwards.  No thread submits any more. */
 void workq_stop(struct workq *queue);
 
 #endif

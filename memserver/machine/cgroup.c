@@ -15,7 +15,7 @@
 #define LIMITS		2
 #define SELF_TEXT_BYTES 8192
 
-/* The names of files differ, their meaning does not. */
+/* v1 and v2 name their files differently; the files mean the same. */
 struct names {
 	const char *limit[LIMITS];
 	const char *usage[LIMITS];
@@ -28,8 +28,8 @@ static const struct names names_v1 = {
 	.cache = "total_inactive_file",
 };
 
-/* Beyond memory.high nothing is killed, but every allocation waits for reclaim,
- * which cannot take locked memory. */
+/* Beyond memory.high the kernel kills no process, but every allocation waits
+ * for reclaim, and reclaim cannot take locked memory. */
 static const struct names names_v2 = {
 	.limit = { "memory.max", "memory.high" },
 	.usage = { "memory.current", "memory.current" },
@@ -43,7 +43,7 @@ struct level {
 	int stat_fd;
 };
 
-/* `lock` protects all of it, and is a leaf. */
+/* `lock` protects these variables, and is a leaf. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int self_fd = -1;		/* /proc/self/cgroup */
 static char self_text[SELF_TEXT_BYTES]; /* when the files were opened */
@@ -112,7 +112,7 @@ static bool is_memory_mount(struct libmnt_fs *fs, bool v1)
 							&value, &length) == 0);
 }
 
-/* The part of PATH below ROOT, or NULL where it is not below. */
+/* The part of PATH below ROOT, or NULL when PATH is not below ROOT. */
 static const char *below(const char *path, const char *root)
 {
 	size_t length = strlen(root);
@@ -125,9 +125,9 @@ static const char *below(const char *path, const char *root)
 	return path + length;
 }
 
-/* Where the group PATH is seen, or where what is mounted begins, if the group
- * is not in it: DIR, of which the first *TOP bytes are the mount point.
- * -ENOENT: it is not mounted. */
+/* Sets DIR to the directory of the group PATH; if the mounted tree does not
+ * have the group, to the top of that tree.  The first *TOP bytes of DIR are the
+ * mount point.  -ENOENT: the controller is not mounted. */
 static int find_dir(const char *path, bool v1, char *dir, size_t size,
 		    size_t *top)
 {
@@ -163,7 +163,8 @@ static int find_dir(const char *path, bool v1, char *dir, size_t size,
 
 /* --- the files --- */
 
-/* In *FD; it stays -1 where there is no such file.  0 or a negative errno. */
+/* Opens the file in *FD, which stays -1 when there is no such file.  0 or a
+ * negative errno. */
 static int open_file(const char *dir, const char *name, int *fd)
 {
 	char path[GROUP_PATH_MAX + 64];
@@ -218,7 +219,7 @@ static int open_level(const char *dir)
 	return err ? err : open_file(dir, "memory.stat", &level->stat_fd);
 }
 
-/* The group and all above it, up to where it is mounted. */
+/* The group and all groups above it, up to the mount point. */
 static int open_levels(bool *seen)
 {
 	char path[GROUP_PATH_MAX], dir[GROUP_PATH_MAX];
@@ -255,7 +256,7 @@ static int open_groups(bool *seen, struct error *why)
 	error_set(why, "cannot read the memory limits of its cgroup: %s",
 		  strerror(-err));
 	close_levels();
-	self_text[0] = '\0'; /* differs from what is read next */
+	self_text[0] = '\0'; /* differs from the next text */
 	return err;
 }
 
@@ -293,8 +294,8 @@ static int read_bytes(int fd, uint64_t *bytes)
 	return end == text ? -EINVAL : 0;
 }
 
-/* Page cache that is dropped before anything is killed.  A guess that is too
- * low refuses memory, and so does a file that cannot be read. */
+/* Page cache that the kernel drops before it kills a process.  If the figure is
+ * too low, or the file cannot be read, memory is refused. */
 static uint64_t cache_bytes(const struct level *level)
 {
 	char text[16384];
@@ -330,7 +331,7 @@ static int look_at(const struct level *level, int k, struct cgroup_room *room)
 	err = read_bytes(level->limit_fd[k], &now.max_bytes);
 	if (!err)
 		err = read_bytes(level->usage_fd[k], &used_bytes);
-	/* v1 has a very large number for "none" */
+	/* v1 has a very large number for "no limit". */
 	if (err || now.max_bytes > INT64_MAX / 2)
 		return err;
 	cached_bytes = cache_bytes(level);
@@ -345,7 +346,7 @@ static int look_at(const struct level *level, int k, struct cgroup_room *room)
 	return 0;
 }
 
-/* A controller may be given to a group at any time, and its files with it. */
+/* A group may get the controller, and the files, at any time. */
 static bool has_new_files(const struct level *level)
 {
 	char path[GROUP_PATH_MAX + 64];
@@ -356,7 +357,7 @@ static bool has_new_files(const struct level *level)
 	return access(path, F_OK) == 0;
 }
 
-/* Whether what is open is not what counts any more. */
+/* Whether the open files no longer belong to the group of this process. */
 static bool is_outdated(void)
 {
 	char text[SELF_TEXT_BYTES];

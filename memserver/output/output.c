@@ -11,7 +11,7 @@
 
 static bool under_journal;
 
-/* By the thread that writes the log. */
+/* Runs on the thread that writes the log. */
 static void write_line(enum log_level level, const char *line)
 {
 	static const char *const priority[] = {

@@ -5,11 +5,10 @@
 
 #include "clock.h"
 
-/* What tells addresses apart, from a text like "10.0.0.1:7" or "[fe80::1]:7":
- * the address without the port; of an IPv6 network of 64 bits, which one
- * machine may have all of, the network.  What is neither is itself, as far as
- * it goes.
- */
+/* The part that tells peers apart, from a text like "10.0.0.1:7" or
+ * "[fe80::1]:7": the address without the port.  One machine may have a whole
+ * IPv6 network of 64 bits, so for IPv6 it is the network.  For any other text
+ * it is the first 16 bytes. */
 static void identify(const struct net_text *peer, uint8_t address[16])
 {
 	char host[sizeof peer->text];
@@ -29,7 +28,8 @@ static void identify(const struct net_text *peer, uint8_t address[16])
 		memcpy(address, &v6, IN6_IS_ADDR_LINKLOCAL(&v6) ? 16 : 8);
 }
 
-/* PEER's place, or one that it may have; NULL where all are in use. */
+/* The entry of ADDRESS, or an entry that it may take.  NULL when all are in
+ * use. */
 static struct peerlimit_entry *find(struct peerlimit *table,
 				    const uint8_t address[16], uint64_t now_ns)
 {
@@ -46,7 +46,7 @@ static struct peerlimit_entry *find(struct peerlimit *table,
 	if (oldest->used_ns &&
 	    now_ns < oldest->used_ns + PEERLIMIT_QUIET_S * NS_PER_S)
 		return NULL;
-	/* Nobody has used its limit for seconds. */
+	/* No thread has used this limit for seconds. */
 	memcpy(oldest->address, address, 16);
 	oldest->limit =
 		(struct log_limit){ .lines = table->lines, .period_ms = 1000 };

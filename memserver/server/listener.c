@@ -113,7 +113,7 @@ static int listen_name(struct listeners *listeners, const struct config *config,
 	return rc;
 }
 
-/* A transport that no address offers needs to be open no longer. */
+/* Closes each transport that no address offers. */
 static void close_idle_transports(struct listeners *listeners)
 {
 	uint32_t offered = 0;

@@ -9,7 +9,7 @@
 #include "pressure.h"
 #include "session/release.h"
 
-/* How often the log tells what the end waits for. */
+/* How often the log tells how many slabs the end waits for. */
 #define TELL_S 10.0
 /* How long the end may take. */
 #define STOP_S 5.0

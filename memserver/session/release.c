@@ -25,7 +25,7 @@ struct release_held release_held(const struct sessions *sessions)
 	return held;
 }
 
-/* Grants follow what is asked of the clients. */
+/* No slab is granted while clients are asked for slabs. */
 static void set_refusal(struct sessions *sessions)
 {
 	sessions->grants->refusal =

@@ -245,7 +245,7 @@ void session_end_disconnected(struct sessions *sessions, const char *why)
 	}
 }
 
-/* --- disconnected, and resumed --- */
+/* --- losing the connection, and RESUME --- */
 
 static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events)
 {

@@ -149,7 +149,7 @@ static void keep_for_good(struct slab *slab)
 {
 	struct slab_pool *pool = slab->pool;
 
-	log_error("slab %u stays registered: the slab is not granted again",
+	log_error("slab %u stays registered, so it is not granted again",
 		  slab->number);
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
@@ -347,10 +347,10 @@ struct slab *slab_hold(struct slab_pool *pool, uint32_t number, uint32_t owner)
 
 void slab_drop(struct slab *slab)
 {
-	/* release: what this user did to the bytes comes before their end */
+	/* release: the last accesses of this user come before the bytes go */
 	if (atomic_fetch_sub_explicit(&slab->hold, 1, memory_order_acq_rel) ==
 	    1)
-		/* no owner, and this was the last user */
+		/* The slab has no owner, and this was the last user. */
 		mailbox_post(slab->pool->preparer->done_box, &slab->dropped);
 }
 

@@ -110,7 +110,7 @@ static void no_link_is_followed(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink(victim, path), 0);
 	assert_int_equal(ownfile_make(&file, path, "1\n", &why), -EEXIST);
-	assert_contains(why.text, "is not a file");
+	assert_contains(why.text, "is not a regular file");
 	assert_string_equal(read_text(victim), "precious");
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(guess), 0);
@@ -174,7 +174,7 @@ static void only_files_are_replaced(void **state)
 	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(ownfile_make(&file, path, "1\n", &why), -EEXIST);
-	assert_contains(why.text, "is not a file");
+	assert_contains(why.text, "is not a regular file");
 	assert_int_equal(unlink(path), 0);
 }
 
