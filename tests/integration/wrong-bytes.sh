@@ -1,40 +1,40 @@
-#!/ bin / bash
-#A byte that changes in a server's memory, with no other copy of the page: the
-#page is lost, and nothing else is.A server that is to end gets rid of its slabs
-#all the same, and the log tells of it once.
-."$(dirname " $0 ")/functions.sh"
+#!/bin/bash
+# A byte that changes in a server's memory, with no other copy of the page: the
+# page is lost, and nothing else is.  A server that is to end gets rid of its slabs
+# all the same, and the log tells of it once.
+. "$(dirname "$0")/functions.sh"
 
-#spoil NAME STAMP PAGE : changes a byte of that page in the server's memory
-	spoil()
-{
-	perl - e ' my($pid, $stamp, $page) = @ARGV;
-#as content.h writes it
-	my $head = pack("Q<Q<", $stamp, $page);
-	my $found = 0;
-	open my $maps, "<", "/proc/$pid/maps" or die "maps: $!";
-	open my $mem, "+<:raw", "/proc/$pid/mem" or die "mem: $!";
-	while (<$maps>) {
-		my($from, $to) =
-			/ ^([0 - 9a - f] +) - ([0 - 9a - f] +) rw / or next;
-		my($at, $end) = (hex $from, hex $to);
-#as large as its slabs(a sanitizer maps terabytes)
-		next if $end - $at<1 << 20 || $end - $at> 1 << 28;
-		for (; $at < $end; $at += 4096) {
-			sysseek $mem, $at, 0 or next;
-			sysread($mem, my $bytes, 16) == 16 or next;
-			next if $bytes ne $head;
-			sysseek $mem, $at + 100, 0 or die "seek: $!";
-			sysread($mem, my $byte, 1) == 1 or die "read: $!";
-			sysseek $mem, $at + 100, 0 or die "seek: $!";
-			syswrite($mem, $byte ^ "\1") == 1 or die "write: $!";
-			$found++;
+# spoil NAME STAMP PAGE: changes a byte of that page in the server's memory
+spoil() {
+	perl -e '
+		my ($pid, $stamp, $page) = @ARGV;
+		# as content.h writes it
+		my $head = pack("Q<Q<", $stamp, $page);
+		my $found = 0;
+		open my $maps, "<", "/proc/$pid/maps" or die "maps: $!";
+		open my $mem, "+<:raw", "/proc/$pid/mem" or die "mem: $!";
+		while (<$maps>) {
+			my ($from, $to) = /^([0-9a-f]+)-([0-9a-f]+) rw/ or next;
+			my ($at, $end) = (hex $from, hex $to);
+			# as large as its slabs (a sanitizer maps terabytes)
+			next if $end - $at < 1 << 20 || $end - $at > 1 << 28;
+			for (; $at < $end; $at += 4096) {
+				sysseek $mem, $at, 0 or next;
+				sysread($mem, my $bytes, 16) == 16 or next;
+				next if $bytes ne $head;
+				sysseek $mem, $at + 100, 0 or die "seek: $!";
+				sysread($mem, my $byte, 1) == 1 or die "read: $!";
+				sysseek $mem, $at + 100, 0 or die "seek: $!";
+				syswrite($mem, $byte ^ "\1") == 1
+					or die "write: $!";
+				$found++;
+			}
 		}
-	}
-	exit($found == 1 ? 0 : 1)' "${pid[$1]}" "$2" "$3" || fail
-		"page $3 of stamp $2 is not in the memory of $1 just once"
+		exit($found == 1 ? 0 : 1)' "${pid[$1]}" "$2" "$3" ||
+		fail "page $3 of stamp $2 is not in the memory of $1 just once"
 }
 
-#All pages go to the one that has more room.
+# All pages go to the one that has more room.
 start_server s --memory=64M --slab-size=1M
 start_server t --memory=32M --slab-size=1M
 requires perl -e 'open my $mem, "+<", "/proc/$ARGV[0]/mem" or exit 1' "${pid[s]}"
@@ -42,10 +42,9 @@ start_plugin p "$(server s)" "$(server t)" size=16M
 expect_req p ok write:0:4M:11
 expect_value s slabs_used -eq 4
 
-#Read, and however often : an error, and never wrong bytes.
+# Read, and however often: an error, and never wrong bytes.
 spoil s 11 3
-for _ in 1 2 3;
-do
+for _ in 1 2 3; do
 	expect_req p EIO read:12K:4K
 done
 expect_value p pages_lost -eq 1
@@ -57,29 +56,28 @@ expect 5 has "$dir/p.log" "1 pages are right nowhere"
 expect_req p ok write:12K:4K:11
 expect_value p pages_lost -eq 0
 
-#Drained, and these pages have not been read : the server leaves.
-for page in 8 9 300 600 1023;
-do
-spoil s 11 "$page" done kill - TERM "${pid[s]}" expect 20 gone "${pid[s]}" wait
-							       "${pid[s]}" ||
-	fail "exit status $?" unset "pid[s]" expect_value p pages_lost -
-		eq 5 expect_value p wrong_lost -
-		eq 6 expect_value p slabs_moving -
-		eq 0 expect_value t slabs_used -
-		eq 4 expect_req p "stamp 11" read : 0 : 32K expect_req p EIO
-			read : 32K : 4K expect_req p EIO
-				read : 36K : 4K expect_req p
-		"stamp 11" read : 40K : 1160K expect_req p EIO
-			read : 4092K : 4K expect_req p ok
-				write : 0 : 4M : 19 expect_req p
-		"stamp 19" read : 0 : 4M expect_value p pages_lost -
-		eq 0
+# Drained, and these pages have not been read: the server leaves.
+for page in 8 9 300 600 1023; do
+	spoil s 11 "$page"
+done
+kill -TERM "${pid[s]}"
+expect 20 gone "${pid[s]}"
+wait "${pid[s]}" || fail "exit status $?"
+unset "pid[s]"
+expect_value p pages_lost -eq 5
+expect_value p wrong_lost -eq 6
+expect_value p slabs_moving -eq 0
+expect_value t slabs_used -eq 4
+expect_req p "stamp 11" read:0:32K
+expect_req p EIO read:32K:4K
+expect_req p EIO read:36K:4K
+expect_req p "stamp 11" read:40K:1160K
+expect_req p EIO read:4092K:4K
+expect_req p ok write:0:4M:19
+expect_req p "stamp 19" read:0:4M
+expect_value p pages_lost -eq 0
 
-#Each is told once, those that come soon after together.
-		expect 15 has
-		"$dir/p.log"
-		"6 pages are right nowhere any more and lost, 5 of them new"
-			["$(lines_with " $dir / p.log " " wrong bytes ")" -
-			 le 3] ||
-	fail "it is told again"["$(wc -l <" $dir / p.log ")" - lt 30] ||
-	fail "it says too much"
+# Each is told once, those that come soon after together.
+expect 15 has "$dir/p.log" "6 pages are right nowhere any more and lost, 5 of them new"
+[ "$(lines_with "$dir/p.log" "wrong bytes")" -le 3 ] || fail "it is told again"
+[ "$(wc -l <"$dir/p.log")" -lt 30 ] || fail "it says too much"
