@@ -89,6 +89,9 @@ enum shard_state {
 	SHARD_LEAVING,
 };
 
+/* The servers that a shard can tell apart, the local fallback included. */
+#define SLAB_SERVERS_MAX (UINT8_MAX + 1u)
+
 /* Small, as there may be millions of shards, all in locked memory: hence the
  * narrow members, the union, and slab_of_shard instead of a pointer. */
 struct slab_shard {

@@ -174,6 +174,8 @@ static int check_together(const struct config *config)
 {
 	const struct redundancy_config *r = &config->engine.redundancy;
 	const bool *given = config->given;
+	/* The fallback counts as one. */
+	uint32_t servers = config->engine.n_servers + given[KEY_FALLBACK];
 
 	if (!given[KEY_SERVER]) {
 		nbdkit_error("server is missing: server=HOST[:PORT] names a "
@@ -200,6 +202,13 @@ static int check_together(const struct config *config)
 	if (given[KEY_FALLBACK_SIZE] && !given[KEY_FALLBACK]) {
 		nbdkit_error("fallback-size is given without fallback: it is "
 			     "the size of fallback=PATH");
+		return -1;
+	}
+	if (servers > SLAB_SERVERS_MAX) {
+		nbdkit_error("%u servers are given%s: %u are allowed", servers,
+			     given[KEY_FALLBACK] ? ", the fallback included"
+						 : "",
+			     SLAB_SERVERS_MAX);
 		return -1;
 	}
 	return 0;

@@ -241,6 +241,24 @@ static void each_copy_wants_a_server(void **state)
 	assert_contains(message, "2 are given");
 }
 
+/* A shard has a byte for the number of its server, and the fallback is one. */
+static void more_servers_than_can_be_numbered_are_refused(void **state)
+{
+	(void)state;
+	give_servers(256);
+	assert_int_equal(config_complete(&config), 0);
+	take("fallback", "spill");
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(message, "257 servers");
+	assert_contains(message, "256 are allowed");
+	config.given[KEY_FALLBACK] = false;
+	messages = 0;
+	take("server", "memory1");
+	assert_int_equal(config_complete(&config), -1);
+	assert_int_equal(messages, 1);
+	assert_contains(message, "257 servers");
+}
+
 static void copies_and_shares_exclude_each_other(void **state)
 {
 	(void)state;
@@ -383,6 +401,7 @@ int main(void)
 		with_config(a_fallback_goes_with_copies_only),
 		with_config(copies_and_shares_are_taken),
 		with_config(each_copy_wants_a_server),
+		with_config(more_servers_than_can_be_numbered_are_refused),
 		with_config(copies_and_shares_exclude_each_other),
 		with_config(an_empty_control_path_is_told_in_one_message),
 		with_config(an_unknown_key_is_told_with_those_that_exist),
