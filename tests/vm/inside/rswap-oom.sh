@@ -1,5 +1,5 @@
 #!/bin/bash
-# A whole guest runs out of memory: a program whose working set is more than
+# A whole guest runs out of memory: a program whose working set is nearly
 # twice the guest's memory, for a while, with every page checked, and its swap
 # in the memory of the other guest of a pair.  nbdkit's own nbd plugin hangs the
 # guest for good here.
@@ -12,7 +12,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/rswap-lib.sh"
 
 transport=${1:?rdma or tcp}
-size=${2:-1200M}
+size=${2:-800M}
 seconds=${3:-90}
 results=/run/pagecheck.results
 
