@@ -273,11 +273,17 @@ expect_value() {
 	test "$now" "$3" "$4" || fail "$1: $2 is $now, and not $3 $4"
 }
 
-# expect_more SECONDS NAME KEY NUMBER: KEY becomes so much more than it is now
+# expect_more SECONDS NAME KEY NUMBER: KEY becomes so much more than it is now, and
+# does not stand still for SECONDS seconds meanwhile.  How long it takes in all
+# depends on what else the machine does.
 expect_more() {
-	local before
-	before=$(value "$2" "$3")
-	expect "$1" is "$2" "$3" -ge $((before + $4))
+	local now wanted
+	now=$(value "$2" "$3")
+	wanted=$((now + $4))
+	while [ "$now" -lt "$wanted" ]; do
+		expect "$1" is "$2" "$3" -gt "$now"
+		now=$(value "$2" "$3")
+	done
 }
 
 # --- what they say ---
