@@ -13,7 +13,8 @@ uint64_t attempt_until(const struct io *io)
 	return until_ns < io->deadline_ns ? until_ns : io->deadline_ns;
 }
 
-/* Whether the largest read might not find room beside what is in flight. */
+/* Whether the transfers in flight may leave too little room for the largest
+ * read. */
 static bool is_short_of_room(const struct io *io)
 {
 	const struct redundancy *r = &io->engine->redundancy;
@@ -30,11 +31,12 @@ static bool is_short_of_room(const struct io *io)
 	return is_short;
 }
 
-/* How long to wait for late transfers whose room is needed: a server that is
+/* How long to wait for late transfers whose memory is needed.  A server that is
  * merely busy has answered by then. */
 #define ROOM_NS (300 * NS_PER_MS)
 
-/* Breaks the servers of the transfers in flight, and waits until these end. */
+/* Breaks the servers of the transfers in flight, and waits until these
+ * transfers end. */
 static void give_up(struct engine *engine, struct lane *lane)
 {
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
@@ -109,8 +111,8 @@ static struct lane_set *set_of(struct lane *lane, const struct link *link)
 	return &lane->sets[t];
 }
 
-/* The state after the hold: a server that breaks later aborts the link and
- * waits for it to be let go. */
+/* The state is read after the link is held.  Where the server breaks later, its
+ * session aborts the link and waits until the link is released. */
 bool attempt_hold(struct io *io, const struct slab_shard *shard)
 {
 	return lane_link_hold(io->lane, shard->server) &&
@@ -145,7 +147,7 @@ bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
 	return true;
 }
 
-/* What became of one transfer that is over. */
+/* Records the result of one transfer that is over. */
 static void take_over(struct io *io, const struct lane_tag *tag, int status,
 		      uint64_t took_ns, int *worst)
 {
@@ -162,7 +164,7 @@ static void take_over(struct io *io, const struct lane_tag *tag, int status,
 			*worst = status;
 	} else if (status) {
 		server_break(server, transfer_failure_text(status));
-		/* The server hangs, and will not be back in a moment. */
+		/* The server hangs, so it will not be back in a moment. */
 		if (status == -ETIMEDOUT)
 			server_stays_away(server);
 		if (tag->late)

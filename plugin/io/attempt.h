@@ -6,33 +6,37 @@
 
 #include "io.h"
 
-/* When an attempt that begins now has to end. */
+/* The time at which an attempt that begins now has to end (CLOCK_MONOTONIC,
+ * ns). */
 uint64_t attempt_until(const struct io *io);
 
 /* Makes the lane ready for a new attempt.  Late transfers of an earlier attempt
- * keep what they use, as long as there is room beside them; else they are given
- * up. */
+ * keep their memory as long as the new attempt has room beside them.  Otherwise
+ * their servers are broken, so that the transfers end. */
 void attempt_begin(struct io *io);
 
-/* Memory of the lane for the rest of the attempt, or NULL. */
+/* Scratch memory of the lane, valid until the attempt ends.  NULL where the
+ * lane has not enough. */
 uint8_t *attempt_scratch(struct io *io, uint64_t bytes);
 
-/* Sets the memory for the stored units of RUN.  False where there is no room.
+/* Sets run->units, the memory for the stored units of RUN.  False where the
+ * lane has no room.
  */
 bool attempt_place_units(struct io *io, struct io_run *run);
 
-/* Takes the link to the server of SHARD; false where the link is not up. */
+/* Takes the lane's link to the server of SHARD.  False where the server is not
+ * UP or has no link. */
 bool attempt_hold(struct io *io, const struct slab_shard *shard);
 
-/* Adds the transfer of one run's share, at BUF, to the transfers that
- * wait_submit submits.  The link is held.  False where there is no room. */
+/* Adds one transfer to those that wait_submit submits: one run's share, at BUF.
+ * The caller holds the link.  False where the lane has no room. */
 bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
 		 enum xfer_op op, uint8_t *buf);
 
-/* Takes the results of the transfers that are over, and notes them in their
- * runs.  BEGIN_NS: when this attempt's reads began, for the servers' usual
- * times, or 0.  0, or the errno of a transfer that failed: -EREMOTEIO before
- * any other. */
+/* Takes the results of the transfers that are over, and records them in their
+ * runs.  BEGIN_NS is the time at which this attempt's reads began, and measures
+ * how long the servers take; 0 measures nothing.  Returns 0, or the errno of a
+ * transfer that failed: -EREMOTEIO before any other errno. */
 int attempt_harvest(struct io *io, uint64_t begin_ns);
 
 #endif

@@ -1,36 +1,35 @@
-/* A request's own state: its plan (the runs, and what was known of their pages
- * when they were planned), the pages that it has locked, and what became of its
- * attempts.  Every function of this room takes the state as an argument.
+/* The state of one request: its plan (the runs, and the versions of their
+ * pages), the pages that the request has locked, and the results of its
+ * attempts.  Every function in this directory takes the state as an argument.
  *
- * The state stands on the stack of the thread that runs the request, or in
- * memory of the caller that was allocated before; some 12 KiB (the stacks that
- * service/safety.c gives are 128 KiB, locked).  The repairer and the search for
- * wrong shards have a state of their own.  What outlives a request is in its
- * lane (pages/lane.h): the transfers, and the scratch memory that late
- * transfers still use.
+ * The state has about 12 KiB.  It is on the stack of the thread that runs the
+ * request (service/safety.c gives each thread a locked stack of 128 KiB), or in
+ * memory that the caller allocated before.  The repairer and the search for
+ * wrong shards each have their own state.  Late transfers outlive the request.
+ * So the transfers and the scratch memory that they use are in the lane
+ * (pages/lane.h).
  *
- * By the holder of the lane.
+ * Only the thread that holds the lane uses the state.
  */
 #ifndef RSWAP_IO_H
 #define RSWAP_IO_H
 
 #include "servers/core.h"
 
-/* What stood in the way of an attempt.  The request waits for it with nothing
- * held but the lane (wait_obstacle). */
+/* Why an attempt could not go on.  The request leaves its slabs and links, and
+ * waits until the obstacle is gone (wait_obstacle). */
 struct obstacle {
-	struct server *server; /* that is RECOVERING */
-	uint64_t until_ns; /* how long to wait for it; 0: until it is back */
-	struct slab *slab; /* that is changing, or lacks shards */
-	bool page_locked;  /* another thread has locked PAGE */
+	struct server *server; /* RECOVERING */
+	uint64_t until_ns;     /* wait for SERVER until then; 0: no limit */
+	struct slab *slab;     /* it is changing, or lacks shards */
+	bool page_locked;      /* another thread has locked PAGE */
 	uint64_t page;
 	/* The lane's late transfers have to end, or a link of the lane has to
 	 * be closed, before more can be sent. */
 	bool transfers;
 };
 
-/* A run: pages that lie next to each other in one slab, and that the same
- * shards hold. */
+/* A run: adjacent pages of one slab that the same shards hold. */
 struct io_run {
 	struct slab *slab;
 	uint64_t page;
@@ -41,29 +40,31 @@ struct io_run {
 	/* READ: the pages' versions when the run was planned.  NULL: the caller
 	 * has locked the pages. */
 	struct page_version *versions;
-	uint32_t holders; /* READ: the shards that may be asked, which held all
-			   * of the pages when the run was planned */
-	uint32_t sent;	  /* shards that this attempt asked */
+	uint32_t holders; /* READ: the shards that held all pages when the run
+			   * was planned */
+	uint32_t sent;	  /* shards that this attempt sent to */
 	uint32_t have;	  /* of these, the shards that succeeded */
-	uint32_t failed;  /* and the shards that will not */
-	uint32_t unsent;  /* of these, not even sent */
+	uint32_t failed;  /* of these, the shards that failed */
+	uint32_t unsent;  /* of the failed shards, never sent */
 	/* The pages as stored units (pages/codec.h): where the codec is direct,
 	 * buf itself.  Set by each attempt. */
 	uint8_t *units;
-	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard, in scratch or units */
+	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard; point into scratch or
+					     units */
 };
 
 struct io {
 	struct engine *engine;
-	struct lane *lane; /* that the request holds */
+	struct lane *lane; /* the request holds it */
 	uint64_t deadline_ns;
-	struct obstacle obstacle; /* where an attempt ended with -EAGAIN */
-	uint32_t attempts;	  /* of this write, that have ended */
+	struct obstacle obstacle; /* set by an attempt that ends with -EAGAIN */
+	uint32_t attempts;   /* how many attempts of this write have ended */
 	bool unsent;	     /* a transfer of this attempt was XFER_UNSENT */
-	uint64_t read_again; /* pages, to find which shards are wrong */
-	/* The caller's memory for the stored units of a plan of one run, which
-	 * stay there from one attempt to the next; NULL: none, so that they are
-	 * in scratch where the codec is not direct. */
+	uint64_t read_again; /* how often pages were read again, to find which
+			      * shards are wrong */
+	/* Memory of the caller for the stored units of a plan of one run.  The
+	 * units stay there from one attempt to the next.  NULL: where the codec
+	 * is not direct, the units are in scratch. */
 	uint8_t *units;
 
 	size_t n_runs, n_locked;
@@ -72,12 +73,12 @@ struct io {
 	uint64_t locked[LANE_PAGES]; /* WRITE: pages, in ascending order */
 };
 
-/* Prepares IO, whose memory may hold anything, for a request that holds LANE
- * and has to end by DEADLINE_NS.  Nothing is planned or locked. */
+/* Prepares IO for a request that holds LANE and has to end by DEADLINE_NS.  IO
+ * may be uninitialized memory.  Nothing is planned or locked afterwards. */
 void io_begin(struct io *io, struct engine *engine, struct lane *lane,
 	      uint64_t deadline_ns);
 
-/* A plan of one run.  The caller fills in the rest. */
+/* Makes a plan of one run.  The caller sets the other members. */
 static inline struct io_run *io_one_run(struct io *io, struct slab *slab,
 					uint64_t page, uint32_t pages,
 					uint8_t *buf)
@@ -89,7 +90,8 @@ static inline struct io_run *io_one_run(struct io *io, struct slab *slab,
 	return &io->runs[0];
 }
 
-/* Leaves the slabs, and lets go of the links that no late transfer needs. */
+/* Leaves the slabs of all runs, and releases the links that no late transfer
+ * needs. */
 void io_leave(struct io *io);
 
 /* How many runs a plan may have. */

@@ -8,8 +8,8 @@
 
 bool plan_is_zero(const void *page)
 {
-	/* The first bytes decide most often; then the page against itself,
-	 * shifted by those bytes, at the speed of memcmp. */
+	/* The first bytes decide in most cases.  Otherwise the page is compared
+	 * with itself, shifted by these bytes, at the speed of memcmp. */
 	const char *bytes = page;
 	uint64_t first;
 
@@ -30,7 +30,8 @@ static struct io_run *open_run(struct io *io, const struct slab *slab,
 	return run->slab == slab && run->page + run->pages == page ? run : NULL;
 }
 
-/* A run that begins with PAGE, whose bytes are at BUF, and has no page yet. */
+/* Adds a run that begins with PAGE, whose bytes are at BUF.  The run has no
+ * pages yet. */
 static struct io_run *new_run(struct io *io, struct slab *slab, uint64_t page,
 			      uint8_t *buf)
 {
@@ -95,8 +96,8 @@ bool plan_holds(const struct io *io)
 	return true;
 }
 
-/* Adds a PRESENT page and enters its slab.  0, -EAGAIN with the obstacle, or 1
- * where the piece has as many runs as it may. */
+/* Adds a PRESENT page and enters its slab.  Returns 0, -EAGAIN with the
+ * obstacle, or 1 where the plan has room for no more runs. */
 static int add_read(struct io *io, uint8_t *buf, uint64_t page,
 		    struct page_version *version)
 {
@@ -104,11 +105,11 @@ static int add_read(struct io *io, uint8_t *buf, uint64_t page,
 	struct slab *slab = slab_at(engine, page);
 	struct io_run *run = open_run(io, slab, page);
 
-	/* The slab cannot change once it is entered, so the version that counts
-	 * is taken only then.  Before, the slab may have been lost and
-	 * allocated anew for other pages, and the new slab does not hold this
-	 * page.  The holders are read after the version, because the version
-	 * changes where a stale bit changes. */
+	/* The version is taken only after the slab is entered, because the slab
+	 * cannot change from then on.  Earlier the slab may have been lost and
+	 * allocated anew, and the new slab does not hold this page.  The
+	 * holders are read after the version, because a change of a stale bit
+	 * changes the version. */
 	if (run) {
 		*version = pagemap_version(&engine->pages, page);
 		if (plan_holders(engine, slab, page, 1) != run->holders)
@@ -142,8 +143,9 @@ int plan_read(struct io *io, uint8_t *buf, uint64_t page, uint64_t *n)
 			pagemap_version(&io->engine->pages, page + i);
 		int rc;
 
-		/* Also where the page is being written for the first time: this
-		 * write may as well come after the read. */
+		/* Zeros are right even where another thread writes the page for
+		 * the first time: the read counts as earlier than that write.
+		 */
 		if (page_version_state(version) == PAGE_ABSENT) {
 			memset(buf, 0, PAGE_BYTES);
 			continue;

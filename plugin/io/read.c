@@ -6,14 +6,14 @@
 #include "transfer.h"
 #include "wait.h"
 
-/* How long a read waits before it asks one more server: the usual time and four
- * times its usual deviation, as TCP's retransmission timer (RFC 6298), within
- * these bounds. */
+/* How long a read waits before it asks one more server: the usual time plus
+ * four times the usual deviation, like TCP's retransmission timer (RFC 6298),
+ * within these bounds. */
 #define HEDGE_MIN_NS (2 * NS_PER_MS)
 #define HEDGE_MAX_NS (40 * NS_PER_MS)
 
-/* One read in so many asks a server that is not the fastest, so that a server
- * which became fast again is noticed. */
+/* One read in EXPLORE_READS asks the slowest server first.  So the plugin
+ * notices a server that has become fast again. */
 #define EXPLORE_READS 32
 
 /* --- which shards to ask --- */
@@ -23,15 +23,16 @@ static uint32_t count_bits(uint32_t bits)
 	return (uint32_t)__builtin_popcount(bits);
 }
 
-/* The shards that are at hand or under way. */
+/* The shards that have answered or may still answer. */
 static uint32_t shards_asked(const struct io_run *run)
 {
 	return run->sent & ~run->failed;
 }
 
-/* The lower the better; where WORST, the higher the worse.  Among servers that
- * are about equally fast, each is the first choice for some slabs.  A last
- * resort is never chosen for its time. */
+/* The read asks the shard with the lowest score; where WORST is true, the shard
+ * with the highest.  Among servers that are about equally fast, each is the
+ * first choice for some slabs, so that all share the load.  The score of a last
+ * resort makes every other server come first. */
 static uint64_t score(const struct engine *engine, const struct io_run *run,
 		      uint32_t i, bool worst)
 {
@@ -48,9 +49,9 @@ static uint64_t score(const struct engine *engine, const struct io_run *run,
 	return ns;
 }
 
-/* Which of the shards that hold RUN to ask next: the shard with the best score,
- * or where WORST the shard with the worst score.  -1 where there is none; then
- * OBSTACLE has a server that would do if it were not RECOVERING. */
+/* Returns the shard of RUN to ask next: the shard with the best score, or where
+ * WORST is true with the worst score.  Returns -1 where there is none.  Sets
+ * OBSTACLE to a RECOVERING server that holds RUN, if there is one. */
 static int choose(const struct engine *engine, const struct io_run *run,
 		  bool worst, struct obstacle *obstacle)
 {
@@ -80,7 +81,8 @@ static int choose(const struct engine *engine, const struct io_run *run,
 	return best;
 }
 
-/* Asks one more shard for a run.  False where there is none, or no room. */
+/* Asks one more shard for a run.  False where no shard is left, or the lane has
+ * no room. */
 static bool ask_one(struct io *io, size_t number, bool worst,
 		    struct obstacle *obstacle)
 {
@@ -101,8 +103,8 @@ static bool ask_one(struct io *io, size_t number, bool worst,
 			run->failed |= 1u << i;
 			continue;
 		}
-		/* Where there is only one shard, no transfer is ever late, and
-		 * the caller's memory will do. */
+		/* With only one shard no transfer is ever left as late, so the
+		 * transfer can use the caller's memory. */
 		if (redundancy_can_spare(&engine->redundancy))
 			buf = attempt_scratch(io, bytes);
 		return buf &&
@@ -115,9 +117,9 @@ static bool complete(const struct engine *engine, const struct io_run *run)
 	return count_bits(run->have) >= engine->redundancy.need;
 }
 
-/* Asks shards until enough shares are at hand or under way for every run.  0,
- * or -EAGAIN with the obstacle, where a server failed just now or before, or
- * -EIO where no shard has it. */
+/* Asks shards until enough have answered or may still answer for every run.
+ * Returns 0; -EAGAIN with the obstacle where a server is RECOVERING or has
+ * failed in this attempt; or -EIO where no shard has the run. */
 static int ask_enough(struct io *io, bool worst)
 {
 	struct obstacle *obstacle = &io->obstacle;
@@ -144,8 +146,8 @@ static bool all_complete(const struct io *io)
 	return true;
 }
 
-/* Asks one more shard for each run that waits.  False where there was no shard
- * to ask. */
+/* Asks one more shard for each run that is not complete.  False where no shard
+ * was left to ask. */
 static bool hedge(struct io *io)
 {
 	struct obstacle ignored = { 0 };
@@ -187,9 +189,8 @@ static uint64_t hedge_after_ns(const struct io *io)
 	return longest_ns < HEDGE_MAX_NS ? longest_ns : HEDGE_MAX_NS;
 }
 
-/* Leaves the transfers that are still in flight: the read does not wait for
- * them any more.  A server that was overtaken took at least as long as the
- * read. */
+/* Marks the transfers that are still in flight as late: the read does not wait
+ * for them any more.  Their servers take at least as long as this read took. */
 static void leave_late(struct io *io, uint64_t begin_ns)
 {
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
@@ -198,8 +199,9 @@ static void leave_late(struct io *io, uint64_t begin_ns)
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
 
-			/* Also a transfer that ended just now: it does not
-			 * belong to the next plan's runs. */
+			/* A transfer that ended just now is marked, too,
+			 * because its result does not belong to the next plan's
+			 * runs. */
 			if (tag->late || tag->over)
 				continue;
 			tag->late = true;
@@ -211,19 +213,20 @@ static void leave_late(struct io *io, uint64_t begin_ns)
 	}
 }
 
-/* Waits until the transfers of this attempt end. */
+/* Waits until the transfers of this attempt end, and aborts them at UNTIL_NS.
+ */
 static void cut_short(struct io *io, uint64_t until_ns)
 {
 	wait_transfers_end(io->lane, until_ns);
 	attempt_harvest(io, 0);
 }
 
-/* How long a server that does not answer may take where too many lanes already
- * wait for such servers: as long as lane_reap allows then. */
+/* How long a silent server may take where too many lanes already wait for such
+ * servers. lane_reap allows the same time then. */
 #define SHORTAGE_NS (300 * NS_PER_MS)
 
-/* Ends an attempt that cannot succeed.  With one shard, its transfers go into
- * the caller's memory, so they cannot be left. */
+/* Ends an attempt that cannot succeed.  With one shard the transfers write into
+ * the caller's memory, so they must end before the request does. */
 static void drop_attempt(struct io *io, uint64_t begin_ns, uint64_t until_ns)
 {
 	uint64_t soon_ns = clock_now_ns() + SHORTAGE_NS;
@@ -237,26 +240,26 @@ static void drop_attempt(struct io *io, uint64_t begin_ns, uint64_t until_ns)
 		cut_short(io, soon_ns < until_ns ? soon_ns : until_ns);
 }
 
-/* Where there is a choice of servers, a read's time decides.  Where there is no
- * choice, the time is only shown, and some reads are enough. */
+/* Where a read can choose between servers, each read is timed, because the
+ * times decide.  Otherwise the times are only shown, so a sample is enough. */
 static bool is_timed(const struct io *io)
 {
 	return redundancy_can_spare(&io->engine->redundancy) ||
 	       io->lane->turn % EXPLORE_READS == 0;
 }
 
-/* While lanes wait for late servers, no read asks a slow server only for its
- * figures. */
+/* While lanes wait for late servers, no read asks a slow server only to measure
+ * it. */
 static bool explores(struct io *io)
 {
 	return ++io->lane->turn % EXPLORE_READS == 0 &&
 	       atomic_load(&io->engine->lanes.n_may_park) == 0;
 }
 
-/* Asks one more shard for each run that waits, where one more lane may be left
- * with late transfers.  Else the servers that keep the lanes are given up soon.
- * False where it should be attempted again: the other servers may be away for a
- * moment. */
+/* Asks one more shard for each run that is not complete, if one more lane may
+ * be parked with late transfers.  Otherwise reaps the parked lanes, so that the
+ * silent servers are given up soon.  False where the caller should call again
+ * later: the other servers may be away only for a moment. */
 static bool attempt_hedge(struct io *io)
 {
 	struct lane_pool *lanes = &io->engine->lanes;
@@ -273,7 +276,7 @@ static bool attempt_hedge(struct io *io)
 	return false;
 }
 
-/* Gets enough shards of every run. */
+/* Reads enough shares of every run. */
 static int fetch(struct io *io)
 {
 	uint64_t until_ns = attempt_until(io), hedge_at_ns;
@@ -298,7 +301,7 @@ static int fetch(struct io *io)
 			return all_complete(io) ? 0 : -EAGAIN;
 		}
 		rc = ask_enough(io, false);
-		if (failed) /* perhaps the extra shard */
+		if (failed) /* perhaps the extra shard failed */
 			hedged = false;
 		if (rc || hedged || clock_left_ns(hedge_at_ns) > 0)
 			continue;
@@ -308,11 +311,12 @@ static int fetch(struct io *io)
 	}
 	wait_submit(io->lane, until_ns);
 	drop_attempt(io, begin_ns, until_ns);
-	/* Other shards may still have the run. */
+	/* A refusal ends the request only where no RECOVERING server may still
+	 * have the run. */
 	return failed == -EREMOTEIO && !io->obstacle.server ? failed : rc;
 }
 
-/* Decodes the shares at hand to stored units. */
+/* Decodes the shares that were read into stored units. */
 static void decode_run(const struct engine *engine, struct io_run *run)
 {
 	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
@@ -339,7 +343,7 @@ int transfer_read(struct io *io)
 
 		run->sent = run->have = run->failed = 0;
 		if (!attempt_place_units(io, run))
-			return -EIO; /* lane_scratch_bytes prevents it */
+			return -EIO; /* lane_scratch_bytes rules this out */
 	}
 	rc = fetch(io);
 	if (rc == -EAGAIN && io->unsent)

@@ -1,14 +1,14 @@
-/* Requests: from a range of the device to runs of pages and back.  This is the
- * I/O path: nothing here allocates, logs, or holds a lock while it waits.
+/* Requests: reads and writes of a range of the device.  This is the I/O path:
+ * nothing here allocates, logs, or holds a mutex while it waits.
  *
- * A request goes in pieces of at most LANE_PAGES pages, each planned as runs of
- * pages that lie next to each other in one slab (io/plan.c).  An attempt enters
- * the slabs of the piece's runs, transfers the runs (io/transfer.h), and leaves
- * the slabs.  Where an obstacle stood in the way (a slab that changes, a server
- * that is RECOVERING, a page that is locked), the request waits for it with
- * nothing held but the lane, and then makes another attempt.  Reads and writes
- * are idempotent, and a server that was RECOVERING in between has fenced the
- * earlier attempt (servers/server.h).
+ * A request is split into pieces of at most LANE_PAGES pages.  A plan divides
+ * each piece into runs of adjacent pages in one slab (io/plan.c).  An attempt
+ * enters the slabs of the piece's runs, transfers the runs (io/transfer.h), and
+ * leaves the slabs.  Where an attempt meets an obstacle (a slab that changes, a
+ * server that is RECOVERING, a page that is locked), the request leaves its
+ * slabs and links, waits until the obstacle is gone, and makes another attempt.
+ * Reads and writes are idempotent, and a server that was RECOVERING in between
+ * has fenced the earlier attempt (servers/server.h).
  */
 #include "request.h"
 
@@ -34,14 +34,14 @@ static int attempt_read(struct io *io)
 
 	for (size_t i = 0; !rc && i < io->n_runs; i++)
 		rc = verify_run(io, &io->runs[i]);
-	/* No server had the pages as planned: after a new plan another server
-	 * may. */
+	/* No server had the pages as planned.  The plan is outdated, so another
+	 * server may have them. */
 	if (rc == -EIO && !plan_holds(io))
 		rc = -EAGAIN;
 	return rc == -ESTALE ? -EAGAIN : rc;
 }
 
-/* Reads the first *N pages or fewer, and sets *N to how many. */
+/* Reads at most *N pages, and sets *N to the number of pages read. */
 static int read_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 {
 	uint64_t asked = *n;
@@ -65,7 +65,8 @@ static int read_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 
 /* --- writing --- */
 
-/* Makes the slab of every run LIVE, with no slab entered. */
+/* Makes the slab of every run LIVE.  This may wait, so the request has entered
+ * no slab. */
 static int make_live(struct io *io)
 {
 	int rc = 0;
@@ -76,8 +77,8 @@ static int make_live(struct io *io)
 	return rc;
 }
 
-/* After a write has failed for good: where it was sent, it is unknown which
- * bytes its pages hold.  Pages that were absent stay absent. */
+/* After a write has failed for good: where a transfer was sent, its pages may
+ * hold the old bytes or the new bytes.  Pages that were absent stay absent. */
 static void lose_unsure_runs(struct io *io)
 {
 	for (size_t i = 0; i < io->n_runs; i++) {
@@ -119,7 +120,7 @@ static int write_runs(struct io *io)
 	return rc;
 }
 
-/* The pages of a piece that no run has are zeros, and become absent. */
+/* The pages of the piece that are in no run are zeros, and become absent. */
 static void discard_gaps(const struct io *io, uint64_t page, uint64_t n)
 {
 	uint64_t end = page + n;
@@ -134,7 +135,7 @@ static void discard_gaps(const struct io *io, uint64_t page, uint64_t n)
 	engine_set_pages(io->engine, page, end - page, PAGE_ABSENT);
 }
 
-/* Writes the first *N pages or fewer, and sets *N to how many. */
+/* Writes at most *N pages, and sets *N to the number of pages written. */
 static int write_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 {
 	uint64_t zeros = plan_write(io, (uint8_t *)buf, page, n);
@@ -169,8 +170,8 @@ static int pieces(struct io *io, enum lane_use use, char *buf, uint64_t page,
 	return 0;
 }
 
-/* A read of absent pages, or a write of zeros, is served at once: it needs no
- * lane, and works in any state of the servers. */
+/* A read of absent pages or a write of zeros needs neither a lane nor a server,
+ * so it also succeeds while no server is UP. */
 static bool read_locally(struct engine *engine, char *buf, uint64_t page,
 			 uint64_t n)
 {
@@ -251,7 +252,8 @@ int engine_read(struct engine *engine, void *buf, uint64_t count_bytes,
 int engine_write(struct engine *engine, const void *buf, uint64_t count_bytes,
 		 uint64_t offset)
 {
-	/* Transfers have one kind of buffer; a WRITE only reads it. */
+	/* Transfers have one type of buffer.  A WRITE does not change the
+	 * buffer. */
 	return run_request(engine, LANE_WRITE, (char *)(uintptr_t)buf,
 			   count_bytes, offset);
 }
@@ -270,7 +272,7 @@ uint64_t engine_extent(const struct engine *engine, uint64_t count_bytes,
 	uint64_t page = offset / PAGE_BYTES, n = count_bytes / PAGE_BYTES;
 	uint64_t done = 1;
 
-	/* Each page is read once: it may change meanwhile. */
+	/* Each state is read once, because another thread may change it. */
 	*absent = pagemap_get(pages, page) == PAGE_ABSENT;
 	while (done < n &&
 	       (pagemap_get(pages, page + done) == PAGE_ABSENT) == *absent)

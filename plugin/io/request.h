@@ -1,8 +1,8 @@
-/* Requests: the part of the engine's interface (engine.h) that a front end
- * calls for each request.
+/* The part of the engine's interface (engine.h) that a front end calls for each
+ * request.
  *
- * Any thread, any number of requests at a time.  OFFSET and COUNT are bytes,
- * multiples of PAGE_BYTES, and within the device.
+ * Any thread may call these functions, and several threads at a time.  OFFSET
+ * and COUNT are bytes, multiples of PAGE_BYTES, and within the device.
  */
 #ifndef RSWAP_REQUEST_H
 #define RSWAP_REQUEST_H
@@ -13,17 +13,17 @@
 struct engine;
 
 /* 0 or a negative errno: -EIO, or -ENOSPC where no server has room for a new
- * slab.  Each ends within the configured timeout. */
+ * slab.  Each call ends within the configured timeout. */
 int engine_read(struct engine *engine, void *buf, uint64_t count,
 		uint64_t offset);
 int engine_write(struct engine *engine, const void *buf, uint64_t count,
 		 uint64_t offset);
 
-/* Makes the pages absent.  Never fails. */
+/* Discards the pages: they read as zeros from then on.  Never fails. */
 void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);
 
-/* The extent at OFFSET: how many of at most COUNT bytes are all absent, or all
- * not absent. */
+/* Returns the length of the extent at OFFSET, at most COUNT bytes. *ABSENT
+ * tells whether all its pages are absent or none is. */
 uint64_t engine_extent(const struct engine *engine, uint64_t count,
 		       uint64_t offset, bool *absent);
 

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* With one shard and a codec that is direct, a page's bytes are where the
- * caller has them. */
+/* With one shard and a direct codec no scratch is needed: the transfers use the
+ * caller's memory. */
 uint64_t lane_scratch_bytes(const struct engine *engine)
 {
 	const struct redundancy *r = &engine->redundancy;

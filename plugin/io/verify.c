@@ -6,8 +6,8 @@
 #include "plan.h"
 #include "transfer.h"
 
-/* Makes the pages of RUN from the units that were read.  Returns how many are
- * right before the first that is wrong. */
+/* Decodes the units that were read into the pages of RUN.  Returns how many
+ * pages are right before the first wrong page. */
 static uint32_t decode(const struct engine *engine, const struct io_run *run)
 {
 	return codec_decode(&engine->codec, run->page, run->pages, run->units,
@@ -20,14 +20,14 @@ static uint32_t decode(const struct engine *engine, const struct io_run *run)
  * Sets of shards are bits. */
 struct search {
 	struct engine *engine;
-	struct io *request; /* that found the page to be wrong */
-	struct io io;	    /* reads the page alone, over the same lane */
-	uint32_t holders;   /* that have the page */
-	uint32_t wrong;	    /* were in a set from which the page is wrong */
-	int unread;	    /* 0, or the errno of a set not read */
+	struct io *request; /* this request found the page to be wrong */
+	struct io io;	    /* reads only this page, over the same lane */
+	uint32_t holders;   /* the shards that have the page */
+	uint32_t wrong;	    /* shards of sets that gave a wrong page */
+	int unread;	    /* 0, or the errno of a set that was not read */
 };
 
-/* The page that is searched, as a run. */
+/* The page of the search, as a run. */
 static const struct io_run *page_of(const struct search *s)
 {
 	return &s->io.runs[0];
@@ -38,7 +38,7 @@ static struct slab_shard *shard_of(const struct search *s, uint32_t i)
 	return &page_of(s)->slab->shards[i];
 }
 
-/* Whether a page can be read from the shards in SET, all of them needed. */
+/* Whether a page can be read from the shards in SET, and needs all of them. */
 static bool is_source(const struct search *s, uint32_t set)
 {
 	uint32_t indexes = slab_indexes(page_of(s)->slab, set);
@@ -57,7 +57,8 @@ static int read_from(struct search *s, uint32_t set)
 
 	if (clock_left_ns(s->io.deadline_ns) == 0)
 		return -ETIMEDOUT;
-	/* A session that waits for its link must not wait for other servers.
+	/* A session waits until the links to its server are released.  It must
+	 * not wait for this request's reads from other servers.
 	 */
 	lane_links_release(&s->engine->lanes, s->io.lane);
 	run->holders = set;
@@ -84,13 +85,14 @@ static uint32_t find_right(struct search *s)
 			return set;
 		if (rc == -EILSEQ)
 			s->wrong |= set;
-		else if (s->unread != -EAGAIN) /* which is no reason to end */
+		/* -EAGAIN stays: the caller then reads again. */
+		else if (s->unread != -EAGAIN)
 			s->unread = rc;
 	}
 	return 0;
 }
 
-/* RIGHT with shard I in place of one of its shards. */
+/* The set RIGHT, with shard I in place of one of its shards. */
 static uint32_t with_shard(const struct search *s, uint32_t right, uint32_t i)
 {
 	for (uint32_t j = 0; j < s->engine->slabs.n_shards; j++) {
@@ -99,7 +101,7 @@ static uint32_t with_shard(const struct search *s, uint32_t right, uint32_t i)
 		if (right & 1u << j && is_source(s, set))
 			return set;
 	}
-	return 0; /* there always is such a shard */
+	return 0; /* not reached: such a shard always exists */
 }
 
 /* Marks the page's chunk as stale in shard I: the chunk is wrong, and the page
@@ -116,8 +118,8 @@ static void condemn(const struct search *s, uint32_t i)
 	wake_up(&s->engine->wake);
 }
 
-/* Condemns each shard that is wrong by itself beside shards that are RIGHT.
- * Returns how many shards. */
+/* Condemns each suspect that makes the page wrong together with shards of
+ * RIGHT.  Returns how many shards were condemned. */
 static uint32_t condemn_wrong(struct search *s, uint32_t right)
 {
 	uint32_t suspects = s->wrong & ~right, n = 0;
@@ -132,13 +134,14 @@ static uint32_t condemn_wrong(struct search *s, uint32_t right)
 	return n;
 }
 
-/* No server has the page any more. */
+/* The page becomes LOST: no server has the right bytes any more. */
 static void lose(const struct search *s)
 {
 	struct engine *engine = s->engine;
 
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
-		/* Of several shares it is unknown which share is wrong. */
+		/* With several shares it is unknown which share is wrong, so no
+		 * server is blamed. */
 		if (redundancy_blames(&engine->redundancy) &&
 		    s->wrong & 1u << i)
 			atomic_fetch_add(
@@ -152,7 +155,8 @@ static void lose(const struct search *s)
 	wake_up(&engine->wake);
 }
 
-/* The shards that RUN was decoded from: the first of those at hand. */
+/* The shards that RUN was decoded from: the first shards that answered
+ * (decode_run). */
 static uint32_t shards_used(const struct engine *engine,
 			    const struct io_run *run)
 {
@@ -167,9 +171,9 @@ static uint32_t shards_used(const struct engine *engine,
 	return used;
 }
 
-/* Page I of RUN, which is locked, came out wrong.  Asks every shard that has
- * the page again, because the way from the shard may have been wrong: only a
- * chunk that is wrong twice is given up. */
+/* Page I of RUN is locked, and its bytes are wrong.  Reads the page again from
+ * every shard that has the page, because the transfer may have damaged the
+ * bytes: only a chunk that is wrong twice is given up. */
 static int judge(struct io *io, const struct io_run *run, uint32_t i)
 {
 	struct engine *engine = io->engine;
@@ -202,14 +206,14 @@ static int lock_and_judge(struct io *io, const struct io_run *run, uint32_t i)
 	uint64_t page = run->page + i;
 	int rc = -ESTALE;
 
-	/* Without waiting, as the request is inside slabs. */
+	/* A deadline of 0, because the request must not wait inside slabs. */
 	if (pagemap_lock(pages, page, 0)) {
 		io->obstacle.page_locked = true;
 		io->obstacle.page = page;
 		return -EAGAIN;
 	}
-	/* Where the page changed since, the bytes that were read say nothing of
-	 * the chunks that are there now. */
+	/* Where the page has changed since the plan, the bytes that were read
+	 * are not those of the present chunks. */
 	if (pagemap_unchanged(pages, page, run->versions[i], true))
 		rc = judge(io, run, i);
 	pagemap_unlock(pages, page);

@@ -4,16 +4,18 @@
 
 #include "clock.h"
 
-/* How long to wait at a time for a page, for a slab, or for the repairer to add
- * shards to a slab.  The thread that is waited for may itself wait for a server
- * that heals, and the server's session for the link of a late transfer of this
- * lane.  The lane lets go of the link only when it checks its transfers. */
+/* How long to wait at a time for a page, for a slab, or for the repairer.  The
+ * other thread may itself wait for a server that recovers, and the server's
+ * session may wait for a link that a late transfer of this lane holds.  The
+ * lane releases the link only when a new attempt checks the lane's transfers,
+ * so without this limit the threads would wait for each other. */
 #define AT_A_TIME_NS (20 * NS_PER_MS)
 
-/* The pause before another attempt where nothing is known to wait for. */
+/* The pause before another attempt where no event is known to wait for. */
 #define MOMENT_NS (NS_PER_MS / 10)
 
-/* The pause before a check whether a link of the lane was closed. */
+/* The pause before another attempt while a session closes a link of the lane.
+ */
 #define LINK_CLOSE_NS NS_PER_MS
 
 /* How long to wait at a time where several channels may answer. */
@@ -84,8 +86,8 @@ void wait_submit(struct lane *lane, uint64_t deadline_ns)
 	}
 }
 
-/* Of a set: how many transfers are over, and how many are in flight and not
- * late. */
+/* Counts the transfers of a set that are over, and those that are in flight and
+ * not late. */
 static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
 {
 	*over = *pending = 0;
@@ -142,8 +144,9 @@ static void wait_recovering(const struct io *io, uint64_t soon_ns)
 {
 	const struct obstacle *o = &io->obstacle;
 
-	/* until_ns was set for this very server.  Without it another server
-	 * that would do as well may be back sooner. */
+	/* Where until_ns is set, a write waits for this very server.  Otherwise
+	 * another server may be back sooner and do as well, so the wait is
+	 * short. */
 	if (o->until_ns)
 		wait_server_return(o->server,
 				   earlier(o->until_ns, io->deadline_ns));

@@ -1,7 +1,7 @@
-/* Every wait of a request.  A request waits nowhere else: the rooms below
- * return at once where they may not (a deadline of 0), and tests/layers lets no
- * other file of this room call what blocks.  So a front end whose requests have
- * no thread of their own has one place to wait in another way.
+/* Every wait of a request.  A request waits nowhere else: verify.c passes a
+ * deadline of 0 to functions that could wait, and tests/layers lets no other
+ * file of this directory call a function that blocks.  So a front end whose
+ * requests share a thread can wait in another way by replacing this file.
  *
  *   for                     by                            until
  *   a lane                  wait_lane                     a request gives one
@@ -21,17 +21,18 @@
  *   late transfers          wait_late                     all are over
  *   nothing known           wait_pause                    some time has passed
  *
- * Each has a deadline (CLOCK_MONOTONIC, ns) or a length.  The request holds
- * nothing but its lane, and in wait_lock its locked pages; in the waits for
- * transfers also its slabs, links and locked pages.  No lock of the engine is
- * held.  By the thread that runs the request, or by the repair thread.
+ * Each wait has a deadline (CLOCK_MONOTONIC, ns) or a length.  While a request
+ * waits for transfers, it may hold its lane, slabs, links and locked pages.  In
+ * wait_lock it holds its lane and the pages locked so far.  In the other waits
+ * it holds its lane and may hold locked pages.  No mutex of the engine is held.
+ * The thread that runs the request calls these functions, or the repair thread.
  */
 #ifndef RSWAP_WAIT_H
 #define RSWAP_WAIT_H
 
 #include "io.h"
 
-/* A lane (lane_get), or NULL. */
+/* Returns a lane (lane_get), or NULL at the deadline. */
 struct lane *wait_lane(struct engine *engine, enum lane_use use,
 		       uint64_t deadline_ns);
 
@@ -45,16 +46,17 @@ int wait_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns);
 /* Wakes the repairer, and waits until it has passed over all slabs. */
 void wait_repair(struct engine *engine, uint64_t deadline_ns);
 
-/* Waits while the server is RECOVERING; in wait_server_return only while it may
- * be back at any moment. */
+/* Waits while the server is RECOVERING. wait_server_return waits only while the
+ * server may be back at any moment. */
 void wait_server(struct server *server, uint64_t deadline_ns);
 void wait_server_return(struct server *server, uint64_t deadline_ns);
 
 /* Submits the transfers that were added to the lane (io/attempt.h).  Waits
- * where the way to a server is full. */
+ * where the queue to a server is full. */
 void wait_submit(struct lane *lane, uint64_t deadline_ns);
-/* Waits for all transfers of the lane that are not late, or for ANY.  May
- * return earlier where several channels may answer. */
+/* Waits until all transfers of the lane that are not late are over; where ANY
+ * is true, until one of them is over.  May return earlier where several
+ * channels may answer. */
 void wait_transfers(struct lane *lane, bool any, uint64_t deadline_ns);
 /* Waits until no transfer of the lane is in flight.  Aborts the transfers that
  * are in flight at DEADLINE_NS. */
@@ -65,8 +67,8 @@ void wait_late(struct lane *lane, uint64_t deadline_ns);
 /* Sleeps, because a real-time thread must not loop without a pause. */
 void wait_pause(uint64_t ns);
 
-/* Waits until the obstacle of IO may be gone, or until it should be checked
- * again.  -EAGAIN, or -ETIMEDOUT where the deadline of IO has passed. */
+/* Waits until the obstacle of IO may be gone, or should be checked again.
+ * -EAGAIN, or -ETIMEDOUT where the deadline of IO has passed. */
 int wait_obstacle(struct io *io);
 
 #endif

@@ -6,13 +6,15 @@
 #include "transfer.h"
 #include "wait.h"
 
-/* How long a server that broke is waited for before a write does without: long
- * enough to fence it and to build its lanes anew. */
+/* How long a write waits for a server that broke before the write goes on
+ * without that server: long enough to fence the server and to rebuild its
+ * links. */
 #define RETURN_NS (200 * NS_PER_MS)
 
-/* Whether SERVER may be back at any moment: then the obstacle says until when
- * to wait.  A write waits only once: it does not wait for a server that comes
- * back and fails again. */
+/* Whether SERVER may be back at any moment.  Then sets the obstacle, with the
+ * time until which to wait.  A write waits in this way only before its first
+ * attempt ends, so it does not wait for a server that comes back and fails
+ * again. */
 static bool may_return(struct io *io, struct server *server)
 {
 	uint64_t until_ns =
@@ -26,9 +28,10 @@ static bool may_return(struct io *io, struct server *server)
 	return true;
 }
 
-/* Takes the links that are up to all shards of a run, and sets the shards' bits
- * in sent.  False where these shards are too few to keep the run's pages, or
- * where more shards may be up in a moment; then the obstacle says why. */
+/* Takes the links to all shards of a run whose servers are UP, and sets the
+ * shards' bits in run->sent.  False, with the obstacle, where these shards are
+ * too few to keep the run's pages, or where another server may be UP in a
+ * moment. */
 static bool hold_shards(struct io *io, struct io_run *run)
 {
 	const struct engine *engine = io->engine;
@@ -56,8 +59,8 @@ static bool hold_shards(struct io *io, struct io_run *run)
 	return false;
 }
 
-/* Tells where the shares of a run's units are, by shard index.  False where the
- * lane has no room for the shares. */
+/* Encodes a run's units into shares, and sets BY_INDEX to where each share is,
+ * by shard index.  False where the lane has no room for the shares. */
 static bool make_shares(struct io *io, const struct io_run *run,
 			uint8_t **by_index)
 {
@@ -97,8 +100,9 @@ static bool add_shards(struct io *io, size_t number)
 static bool missed(const struct io_run *run, uint32_t i)
 {
 #ifdef RSWAP_BREAK_ACK
-	/* Acknowledges a write that not every copy has, and forgets which
-	 * copies: for tests/torture/break-ack.sh, which has to notice. */
+	/* A deliberate bug for tests/torture/break-ack.sh, which has to find
+	 * it: the write is acknowledged although not every copy has the page,
+	 * and no copy is marked as stale. */
 	(void)run;
 	(void)i;
 	return false;
@@ -120,14 +124,16 @@ static void mark_shards(struct engine *engine, const struct io_run *run)
 	}
 }
 
-/* A transfer that was sent, and not seen to succeed, may still have arrived. */
+/* A transfer that was sent and did not succeed may still have reached the
+ * server. */
 static void be_unsure(struct io_run *run)
 {
 	if (run->sent & ~run->unsent)
 		run->unsure = true;
 }
 
-/* True where the run is written. */
+/* Records the results of a run's transfers.  True where enough shards have the
+ * run. */
 static bool settle_write(struct engine *engine, struct io_run *run)
 {
 	bool kept = redundancy_is_enough(&engine->redundancy,
@@ -144,7 +150,8 @@ static bool settle_write(struct engine *engine, struct io_run *run)
 	return true;
 }
 
-/* Whether a server that failed in this attempt may be back in a moment. */
+/* Whether a server that failed in this attempt may be back in a moment; then
+ * sets the obstacle. */
 static bool any_may_return(struct io *io)
 {
 	const struct engine *engine = io->engine;
@@ -177,13 +184,14 @@ int transfer_write(struct io *io)
 	}
 	for (size_t i = 0; i < io->n_runs; i++) {
 		if (!add_shards(io, i))
-			return -EIO; /* io_max_runs prevents it */
+			return -EIO; /* io_max_runs rules this out */
 	}
 	wait_submit(io->lane, until_ns);
 	wait_transfers_end(io->lane, until_ns);
 	rc = attempt_harvest(io, 0);
 	wait = rc && rc != -EREMOTEIO && any_may_return(io);
-	/* No copy may miss a page because this machine lacks room: once more.
+	/* A transfer was not sent because this machine lacks room.  One more
+	 * attempt, so that a copy does not miss the page for that.
 	 */
 	if (io->unsent && io->attempts == 0) {
 		io->obstacle.transfers = true;
@@ -204,7 +212,8 @@ int transfer_write(struct io *io)
 	if (rc)
 		wake_up(&engine->wake);
 	io->obstacle = (struct obstacle){ .transfers = io->unsent };
-	/* A refusal is final where no other server could take the run. */
+	/* A refusal ends the request where no other server could take the run.
+	 */
 	return kept ? 0
 	       : rc == -EREMOTEIO && !redundancy_can_spare(&engine->redundancy)
 		       ? rc
