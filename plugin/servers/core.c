@@ -21,8 +21,8 @@ uint64_t engine_reach_ns(const struct engine_config *config)
 
 /* --- pages and the counts of their slabs --- */
 
-/* Calls CHANGE on the part of the range that each slab has.  By how much the
- * number of present pages changed. */
+/* Calls CHANGE for each slab, on the part of the range that is in the slab.
+ * Returns by how much the number of present pages changed. */
 static int64_t by_slab(struct engine *engine, uint64_t page, uint64_t n,
 		       int64_t (*change)(struct pagemap *map, uint64_t page,
 					 uint64_t n, enum page_state state),

@@ -31,17 +31,18 @@ struct engine_config {
 	uint64_t spin_ns;
 	uint64_t timeout_ns; /* deadline of a request */
 	struct redundancy_config redundancy;
-	bool checksum;		     /* keep and check one per page */
+	bool checksum;		     /* keep and check a checksum per page */
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
-	uint64_t repair_bytes_per_s; /* at most, of pages; 0: no limit */
-	/* How long a server may be away until the repairer begins its shards
-	 * elsewhere; 0: until the server is lost. */
+	uint64_t repair_bytes_per_s; /* limit of repair; 0: none */
+	/* How long a server may be away before the repairer begins to rebuild
+	 * its shards on other servers; 0: until the server is lost. */
 	uint64_t repair_after_ns;
 };
 
-/* How long one server has to answer a message or a transfer.  It is less than a
- * request has, so that the request can be repeated over new connections. */
+/* How long one server has to answer a message or a transfer.  This time is less
+ * than a request has, so that the request can be repeated over new connections.
+ */
 uint64_t engine_answer_ns(const struct engine_config *config);
 /* How long the plugin tries to reach a server at start, and after how long a
  * silent connection is dead. */
@@ -76,8 +77,8 @@ struct engine {
 	uint64_t start_ns;
 };
 
-/* The server of a shard in any state.  The load is written out: gcc 12 reads an
- * atomic index of an array as if it were none. */
+/* The server of a shard in any state.  The load is explicit, because gcc 12
+ * compiles an atomic array index as a plain read. */
 static inline struct server *server_of_shard(const struct engine *engine,
 					     const struct slab_shard *shard)
 {
@@ -88,7 +89,8 @@ static inline struct server *server_of_shard(const struct engine *engine,
  * io/request.c and io/write.c. */
 void engine_set_pages(struct engine *engine, uint64_t page, uint64_t n,
 		      enum page_state state);
-/* PRESENT pages become LOST, and are counted.  Returns how many did. */
+/* Makes the PRESENT pages LOST, and counts them.  Returns how many pages became
+ * LOST. */
 int64_t engine_lose_pages(struct engine *engine, uint64_t page, uint64_t n);
 
 #endif

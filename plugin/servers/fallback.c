@@ -66,7 +66,8 @@ static int refuse_open(const struct opening *o, int error)
 	}
 }
 
-/* Without O_DIRECT, which some file systems refuse after they made the file. */
+/* Creates the file without O_DIRECT, because some file systems refuse O_DIRECT
+ * only after they have created the file. */
 static int create_file(struct opening *o)
 {
 	int fd = open(o->config->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
@@ -79,8 +80,8 @@ static int create_file(struct opening *o)
 	return 0;
 }
 
-/* No other kind of file is opened, because opening may have an effect (a
- * watchdog). */
+/* No other kind of file is opened, because opening a device may have an effect
+ * (a watchdog). */
 static int check_kind(const struct opening *o, mode_t mode)
 {
 	if (S_ISREG(mode) || S_ISBLK(mode))
@@ -96,7 +97,8 @@ static int open_path(struct opening *o)
 
 	if (stat(o->config->path, &o->stat) == 0) {
 		rc = check_kind(o, o->stat.st_mode);
-		/* No other program has the device, and none gets it. */
+		/* O_EXCL fails where another program uses the device, and keeps
+		 * other programs from claiming it later. */
 		if (S_ISBLK(o->stat.st_mode))
 			flags |= O_EXCL;
 	} else if (errno == ENOENT) {
@@ -139,7 +141,8 @@ static bool all_zeros(const uint8_t *bytes, size_t n)
 	return n == 0 || (bytes[0] == 0 && !memcmp(bytes, bytes + 1, n - 1));
 }
 
-/* Overwriting the wrong disk is worse than asking for one more command. */
+/* Refuses a disk or file with other contents, because overwriting the wrong
+ * disk is worse than asking for one more command. */
 static int check_vacant(const struct opening *o)
 {
 	ssize_t n = pread(o->fd, o->buffer, VACANT_BYTES, 0);
@@ -157,7 +160,7 @@ static int check_vacant(const struct opening *o)
 		      "conv=notrunc bs=128K count=1 of=...");
 }
 
-/* This also shows whether writing works. */
+/* Writing the header also checks that writing works. */
 static int write_header(const struct opening *o)
 {
 	ssize_t n;
@@ -253,9 +256,10 @@ static int reserve_file(const struct opening *o, uint64_t bytes)
 {
 	int flags = 0;
 
-	/* Where writes go elsewhere and need new room each time (btrfs), not so
-	 * for this file.  Only an empty one takes it, and few file systems know
-	 * it. */
+	/* A copy-on-write file system (btrfs) needs new blocks for every write.
+	 * This flag makes it write this file in place.  Only an empty file
+	 * takes the flag, and few file systems know it, so errors are ignored.
+	 */
 	if (o->old_bytes == 0 && ioctl(o->fd, FS_IOC_GETFLAGS, &flags) == 0) {
 		flags |= FS_NOCOW_FL;
 		(void)ioctl(o->fd, FS_IOC_SETFLAGS, &flags);
@@ -272,7 +276,7 @@ static int reserve_file(const struct opening *o, uint64_t bytes)
 	return 0;
 }
 
-/* Before anything in it is changed. */
+/* Computes the number of slots before anything in the file is changed. */
 static int measure(const struct opening *o, uint64_t *n_slots)
 {
 	uint64_t limit = (INT64_MAX - HEADER_BYTES) / o->config->slot_bytes;
@@ -308,7 +312,7 @@ static int prepare(struct opening *o, uint64_t *n_slots)
 	return rc ? rc : write_header(o);
 }
 
-/* Removes a file that was not there before. */
+/* Closes the file, and removes a file that fallback_open created. */
 static void back_out(const struct opening *o)
 {
 	if (o->created)

@@ -23,8 +23,9 @@
  * The pages' bytes stay in the file, as in any swap partition.  Only the file's
  * owner can read it (0600).
  *
- * Threads: only the thread of the fallback's session (servers/session_local.c);
- * open and close before and after that thread.  Exceptions say so.
+ * Threads: only the thread of the fallback's session (servers/session_local.c)
+ * calls these functions. fallback_open comes before that thread, fallback_close
+ * after it.  Functions that any thread may call say so.
  */
 #ifndef RSWAP_FALLBACK_H
 #define RSWAP_FALLBACK_H
@@ -38,8 +39,8 @@
 
 struct fallback_config {
 	const char *path;
-	/* The most that all slots have together.  0: all of a block device, the
-	 * size of an existing file, or default_bytes for a new file. */
+	/* The limit of all slots together.  0: all of a block device, the size
+	 * of an existing file, or default_bytes for a new file. */
 	uint64_t size_bytes;
 	uint64_t default_bytes;
 	uint64_t slot_bytes; /* a multiple of 4096 */

@@ -41,7 +41,7 @@ static bool find(const struct fallback *fallback, int state, uint32_t *slot)
 	return found != NULL;
 }
 
-/* Errors of the disk show in the transfers. */
+/* Errors are ignored here: a disk that fails also fails in the transfers. */
 static void write_zeros(const struct fallback *fallback, uint32_t slot)
 {
 	uint64_t at = slot_address(fallback, slot);

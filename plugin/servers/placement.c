@@ -110,7 +110,8 @@ struct slab_shard *placement_ask_for_repair(struct engine *engine,
 	struct slab_shard *shard;
 	struct server *server;
 
-	/* Inside the slab, because an UNMAPPED slab may be in allocation. */
+	/* The slab is entered, because the shards of a slab that is not LIVE
+	 * may belong to an allocation. */
 	if (slab_enter(slab) != SLAB_LIVE)
 		return NULL;
 	shard = slab_unused_shard(&engine->slabs, slab);
@@ -170,7 +171,7 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 		atomic_fetch_add(&slab->asks, 1);
 		if (!ask(shard, server, index, false)) {
 			atomic_fetch_sub(&slab->asks, 1);
-			index--; /* the server went just now */
+			index--; /* the server just became DOWN */
 			continue;
 		}
 		indexes |= 1u << index;
@@ -179,8 +180,8 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 	return asked;
 }
 
-/* No more shards can be had: LIVE with the shards there are, where they are
- * enough. */
+/* No server takes another shard.  The slab becomes LIVE where its shards are
+ * enough to keep pages; otherwise the allocation is cancelled. */
 static void finish(struct engine *engine, struct slab *slab)
 {
 	uint32_t indexes = indexes_under_way(engine, slab);
@@ -207,8 +208,8 @@ static void finish(struct engine *engine, struct slab *slab)
 		wake_up(&engine->wake);
 }
 
-/* By the one thread that runs the allocation: the thread that began it, and
- * later the session that gave the last answer. */
+/* Only one thread at a time runs the allocation: first the thread that began
+ * it, later the session that gave the last answer. */
 static void go_on(struct engine *engine, struct slab *slab)
 {
 	do {
@@ -245,13 +246,14 @@ void placement_give_back(struct engine *engine, struct slab_shard *shard,
 {
 	uint8_t expected = (uint8_t)state;
 
-	/* Before server and remote are read: once the shard is NONE, the thread
-	 * that asks for it next sets them. */
+	/* LEAVING protects server and remote while they are read: once the
+	 * shard is NONE, the next thread that asks for the shard sets them. */
 	if (!atomic_compare_exchange_strong(&shard->state, &expected,
 					    SHARD_LEAVING))
 		return;
-	/* Queued before any thread can ask for the shard again: else the server
-	 * would answer with the slab that will be freed. */
+	/* The slab is queued before any thread can ask for the shard again.
+	 * Otherwise the server would answer with the slab that will be freed.
+	 */
 	server_give_back(server_of_shard(engine, shard), shard->remote.slab,
 			 slab_number_of_shard(&engine->slabs, shard));
 	atomic_store(&shard->state, SHARD_NONE);
@@ -294,8 +296,8 @@ static struct server *broken_server(const struct engine *engine,
 	return NULL;
 }
 
-/* Whether enough servers that have room are UP now: a server may be back, or
- * have reported room, since it was asked. */
+/* Whether enough servers with room are UP now.  A server may have come back, or
+ * reported room, since the slab was asked for. */
 static bool enough_room(const struct engine *engine)
 {
 	uint32_t n = 0;

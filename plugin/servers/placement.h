@@ -13,14 +13,15 @@ struct server *placement_pick(const struct engine *engine,
 			      const struct slab *slab, enum server_state state,
 			      bool new_zone);
 
-/* How far a request is that needs SLAB to be LIVE.  The request begins with all
- * other members 0. */
+/* The progress of a request that needs SLAB to be LIVE.  The request begins
+ * with all other members 0. */
 struct placement {
 	struct slab *slab;
-	bool asked; /* in GENERATION of the slab */
+	bool asked; /* the slab was asked for, in GENERATION */
 	uint32_t generation;
-	/* What to wait for before the next step: SERVER, until UNTIL_NS; or
-	 * nothing known, for PAUSE_NS; or else SLAB to change. */
+	/* How to wait before the next step: where SERVER is set, for SERVER
+	 * until UNTIL_NS; else where PAUSE_NS is set, for that time; else until
+	 * SLAB changes. */
 	struct server *server;
 	uint64_t until_ns, pause_ns;
 };
@@ -41,9 +42,9 @@ bool placement_elsewhere(const struct server *server);
 struct slab_shard *placement_ask_for_repair(struct engine *engine,
 					    struct slab *slab, uint8_t index);
 
-/* A session's answer for SHARD, which is ASKED: where the shard is, or NULL
- * where the server refused it.  After a refusal the server's free_bytes, or its
- * state, keep the plugin from asking again. */
+/* A session calls this with the answer for SHARD, which is ASKED.  REMOTE tells
+ * where the shard is; NULL: the server refused it.  After a refusal the
+ * server's free_bytes, or its state, keep the plugin from asking again. */
 void placement_answer(struct engine *engine, struct slab_shard *shard,
 		      const struct remote_slab *remote);
 

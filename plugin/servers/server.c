@@ -210,8 +210,9 @@ void server_ask_again(struct server *server, struct slab_shard *shard)
 void server_give_back(struct server *server, uint32_t slab, uint64_t label)
 {
 	pthread_mutex_lock(&server->lock);
-	/* There is room for all that the server can hold: a slab has one shard
-	 * there at most, and is freed before it is asked for again. */
+	/* The queue has room for every slab that the server can hold: a slab
+	 * has at most one shard there, and that shard is freed before it is
+	 * asked for again. */
 	if (server_state(server) != SERVER_DOWN &&
 	    server->locked.n_given_back < server->locked.max_given_back)
 		server->locked.given_back[server->locked.n_given_back++] =

@@ -57,13 +57,14 @@ enum server_state { SERVER_DOWN, SERVER_RECOVERING, SERVER_UP };
 
 #define SERVER_NO_LABEL UINT64_MAX
 
-/* What a server is to the engine: a memory server that a session runs with, or
- * the local fallback. */
+/* The kinds of servers: a memory server, with which a session runs, or the
+ * local fallback. */
 struct server_kind {
 	/* The session's thread, with the server. */
 	void *(*run)(void *server);
-	/* Takes a slab only where no other server takes it, gives the slab back
-	 * once another server can take it, and is read from last. */
+	/* A last resort gets a slab only where no other server takes the slab,
+	 * gives the slab back once another server can take it, and is the last
+	 * server that a read asks. */
 	bool last_resort;
 };
 
@@ -88,7 +89,7 @@ struct server {
 		 * attempt to recover it has failed. */
 		_Atomic uint64_t may_return_ns;
 
-		/* The session's thread writes the following. */
+		/* The session's thread writes the following members. */
 		const struct transport_ops *_Atomic transport;
 		_Atomic uint64_t free_bytes, total_bytes; /* last reported */
 		/* The zone for placement: a hash of its name, 0: none.  Two
@@ -100,7 +101,7 @@ struct server {
 		_Atomic uint32_t recoveries;  /* RECOVERING to UP, ever */
 		_Atomic uint32_t slabs;	      /* that it holds */
 
-		/* Any thread writes the following. */
+		/* Any thread writes the following members. */
 		/* How many slabs the server asks to be given back
 		 * (WIRE_RELEASE_ALL: all). */
 		_Atomic uint32_t release_slabs;
@@ -203,7 +204,7 @@ void server_break(struct server *server, const char *why);
  * failed, or it broke because it did not answer at all.  Any thread. */
 void server_stays_away(struct server *server);
 
-/* Whether the server has been RECOVERING for NS or longer. */
+/* Whether the server has been RECOVERING for at least NS. */
 bool server_is_away(const struct server *server, uint64_t ns);
 
 /* Waits while the server is RECOVERING and may be back at any moment, until
@@ -229,11 +230,11 @@ void server_took_at_least(struct server *server, uint64_t ns);
 /* After what time a READ from the server is unusually late. */
 uint64_t server_patience_ns(const struct server *server);
 
-/* Notes how many slabs the server asks back, and wakes the repairer where the
- * number has changed. */
+/* Records how many slabs the server asks to be given back, and wakes the
+ * repairer where the number has changed. */
 void server_set_release(struct server *server, uint32_t slabs);
 
-/* Has the session's thread check what there is to do.  Any thread. */
+/* Wakes the session's thread, which checks for work.  Any thread. */
 void server_wake(struct server *server);
 
 /* For the session's thread: sets the state and wakes the threads that wait for
@@ -248,8 +249,8 @@ void server_ask_again(struct server *server, struct slab_shard *shard);
 bool server_next_given_back(struct server *server, struct given_back *given);
 bool server_given_back_by_label(struct server *server, uint64_t label,
 				struct given_back *given);
-/* Forgets the slabs that were given back: the session is gone, and they with
- * it. */
+/* Forgets the slabs that were given back, because they ended with the session.
+ */
 void server_forget_given_back(struct server *server);
 
 #endif

@@ -16,9 +16,10 @@
 #include "wireio.h"
 
 /* How often a session asks its server whether it is there and how much room it
- * has.  Each PING costs a server that has nothing else to do, as over RDMA, a
- * wake-up and three system calls.  A server without room for a slab is asked
- * more often: writes fail until it reports room again. */
+ * has.  Each PING costs an idle server a wake-up and three system calls. (A
+ * server is idle in this sense while RDMA does the transfers.)  A server
+ * without room for a slab is asked more often: writes fail until it reports
+ * room again. */
 #define PING_NS	     (3 * NS_PER_S)
 #define PING_FULL_NS NS_PER_S
 
@@ -28,8 +29,8 @@
 /* How long a session may take to say BYE before its connection is cut. */
 #define STOP_NS (2 * NS_PER_S)
 
-/* What there is to do now, except for the control connection's own events.
- * RECOVERING first: only what comes after the fence may be put into a slab that
+/* Does all pending work, except for the control connection's own events.  A
+ * RECOVERING server is fenced first: earlier writes must not reach a slab that
  * is freed and allocated anew. */
 static int do_work(struct server *server, bool ping, struct error *why)
 {
@@ -44,8 +45,8 @@ static int do_work(struct server *server, bool ping, struct error *why)
 	return rc;
 }
 
-/* The server sends RELEASE unasked.  All else that is readable now is the end
- * of the connection, or a breach of the protocol. */
+/* Only RELEASE comes without a request.  Anything else that is readable now is
+ * the end of the connection, or a violation of the protocol. */
 static void read_unasked(struct server *server, struct error *why)
 {
 	struct wire_message message;
@@ -103,15 +104,17 @@ static void lose(struct server *server, const struct error *why)
 		  slabs == 1 ? "" : "s");
 }
 
-/* The plugin ends.  Requests that still come or wait find their pages lost. */
+/* The plugin ends.  Requests that still wait or arrive later find their pages
+ * LOST. */
 static void leave(struct server *server)
 {
 	session_go_down(server, "the plugin ends");
 	session_bye(server);
 }
 
-/* Without copies the server alone has its pages, and a request that ends before
- * the server's grace time is over fails although its page may still come back.
+/* Without copies, only this server has its pages.  A request with a timeout
+ * shorter than the server's grace time fails although its page may still come
+ * back.
  */
 static void warn_of_timeout(const struct server *server)
 {
@@ -130,7 +133,8 @@ static void warn_of_timeout(const struct server *server)
 		   (unsigned long long)times_least_timeout_s(grace_s));
 }
 
-/* Opens the session, or says once why it cannot be opened. */
+/* Opens the session.  Where opening fails, logs the error once until a later
+ * attempt succeeds. */
 static bool open_or_complain(struct server *server)
 {
 	struct error why = { "" };

@@ -9,7 +9,7 @@
  *   session_open.c  connecting, HELLO to OPENED or RESUMED, building links
  *   session_call.c  a question and its answer; RELEASE in between
  *
- * Each of these uses only those that stand below it.
+ * Each file uses only the files below it in this list.
  */
 #ifndef RSWAP_SESSION_H
 #define RSWAP_SESSION_H
@@ -32,7 +32,7 @@ void session_ask_to_stop(struct server *server);
 void session_stop(struct server *server);
 
 /* Asks the server of NAME for its WELCOME, at the first of its addresses where
- * this machine can use TRANSPORT (NULL: any), and leaves. */
+ * this machine can use TRANSPORT (NULL: any), and closes the connection. */
 int session_probe(const struct net_name *name,
 		  const struct transport_ops *transport, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why);
@@ -78,8 +78,8 @@ int session_call_once(struct server *server, struct wire_message *request,
 int session_call(struct server *server, struct wire_message *request,
 		 uint16_t reply_type, struct wire_message *reply,
 		 struct error *why);
-/* Asks what the server has free and wants back, by session_call or
- * session_call_once. */
+/* Asks for the server's free and total bytes, and for how many slabs it wants
+ * back.  CALL is session_call or session_call_once. */
 int session_ask_figures(struct server *server, session_caller *call,
 			struct error *why);
 /* From RECOVERING to UP: fenced, or resumed over a new control connection, and
@@ -108,8 +108,8 @@ void session_bye(struct server *server);
 uint64_t session_ping_every_ns(const struct server *server);
 
 /* Allocates the slabs that were asked for, and frees the slabs that were given
- * back.  A negative errno where the connection failed; then what was not done
- * stays queued. */
+ * back.  A negative errno where the connection failed; then the other slabs
+ * stay queued. */
 int session_alloc_slabs(struct server *server, struct error *why);
 /* Whether another server may take the slabs that are asked of this server. */
 bool session_may_refuse(const struct server *server);

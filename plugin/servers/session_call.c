@@ -94,7 +94,8 @@ int session_call_once(struct server *server, struct wire_message *request,
 		rc = wire_check_reply(request, reply_type, reply, why);
 	if (!rc || rc == -EREMOTEIO) /* refused: also an answer */
 		atomic_store(&server->shared.answered_ns, clock_now_ns());
-	/* Its stream may hold half a message, or the answer to this one. */
+	/* The connection is closed, because its stream may hold half a message,
+	 * or the late answer to this request. */
 	if (rc && rc != -EREMOTEIO)
 		session_drop(server);
 	return rc;

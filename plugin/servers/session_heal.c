@@ -30,7 +30,7 @@ void session_refuse_slabs(struct server *server)
 {
 	struct slab_shard *shard;
 
-	/* So that it is not asked again at once. */
+	/* 0 free bytes keep placement from asking this server again at once. */
 	atomic_store(&server->shared.free_bytes, 0);
 	while ((shard = server_next_ask(server)))
 		placement_answer(server->engine, shard, NULL);
@@ -76,17 +76,17 @@ static bool is_lost(const struct server *server)
 	       clock_left_ns(server->session.lost_ns + wait_ns) == 0;
 }
 
-/* One attempt. */
+/* Makes one attempt to recover the server. */
 static int heal_once(struct server *server, bool *resumed, struct error *why)
 {
 	bool connected = server->locked.fd >= 0;
 	int rc = connected ? fence(server, why) : session_resume(server, why);
 
 	*resumed |= !connected && !rc;
-	/* The free bytes were set to 0 when the server became RECOVERING.  A
-	 * write would fail if the server were UP and seemed full.  Asked before
-	 * the links are built, because a failure after that would leave the
-	 * links open. */
+	/* The free bytes are 0 since the server became RECOVERING.  A write
+	 * would fail if the server were UP and seemed full, so the figures are
+	 * asked for first.  Asking comes before the links are built, because a
+	 * failure after that would leave the links open. */
 	if (!rc)
 		rc = session_ask_figures(server, session_call_once, why);
 	return rc ? rc : session_build_links(server, why);
@@ -137,8 +137,8 @@ int session_heal(struct server *server, struct error *why)
 	return 0;
 }
 
-/* Whether the reply to a repeated FREE says that the first FREE was carried
- * out. */
+/* Whether the reply to a repeated FREE says that the server freed the slab at
+ * the first FREE. */
 static bool freed_before(const struct wire_message *request,
 			 const struct wire_message *reply)
 {

@@ -16,7 +16,8 @@
 
 #define TICK_NS	  NS_PER_S
 #define REPAIR_NS (250 * NS_PER_MS)
-/* Between two slots that are made ready: requests use the disk as well. */
+/* The pause between two slots that are made ready, because requests use the
+ * disk as well. */
 #define PREPARE_NS (10 * NS_PER_MS)
 
 static struct fallback *fallback_of(const struct server *server)

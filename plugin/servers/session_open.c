@@ -28,7 +28,7 @@ bool session_can_use(const struct wire_welcome *welcome,
 		     const struct transport_ops *transport, struct error *why)
 {
 	if (!transport)
-		return true; /* every server takes TCP lanes or says so */
+		return true; /* the server answers OPEN with an error if not */
 	if (!(welcome->transports & transport->wire_bit)) {
 		error_set(why, "the server does not offer transport=%s",
 			  transport->name);
@@ -37,7 +37,7 @@ bool session_can_use(const struct wire_welcome *welcome,
 	return transport->available(why);
 }
 
-/* Asks all addresses in turn: an address may be reached, and not have the
+/* Asks all addresses in turn, because an address that answers may lack the
  * transport. */
 int session_probe(const struct net_name *name,
 		  const struct transport_ops *transport, uint64_t deadline_ns,
@@ -84,8 +84,8 @@ static int connect_slowly(struct server *server, uint64_t deadline_ns,
 	return fd;
 }
 
-/* Connects to server->addr.  From here on session_stop can end a wait for an
- * answer. */
+/* Connects to session.addr.  Sets locked.fd, so that session_stop can end a
+ * wait for an answer. */
 static int connect_control(struct server *server, uint64_t deadline_ns,
 			   struct wire_welcome *welcome, struct error *why)
 {
@@ -168,7 +168,7 @@ static int open_session(struct server *server,
 	return 0;
 }
 
-/* Resumes the session at server->addr.  -ESTALE: the session is lost. */
+/* Resumes the session at session.addr. -ESTALE: the session is lost. */
 static int resume_at(struct server *server, uint64_t deadline_ns,
 		     struct error *why)
 {
@@ -304,7 +304,7 @@ void session_close_links(struct server *server)
 	lane_links_close(pool, server->index);
 }
 
-/* Ends a session that is of no use, so that the server does not wait for it. */
+/* Says BYE, so that the server does not keep the session for its grace time. */
 void session_bye(struct server *server)
 {
 	struct wire_message bye = { .type = WIRE_BYE };
@@ -316,8 +316,8 @@ void session_bye(struct server *server)
 	session_close(server);
 }
 
-/* At server->addr with one transport: connected, opened, links built, or
- * nothing left. */
+/* Opens at session.addr with one transport: connects, opens a session, builds
+ * the links.  On failure nothing is left. */
 static int open_at(struct server *server, const struct transport_ops *transport,
 		   uint64_t deadline_ns, bool *offered, struct error *why)
 {
@@ -342,8 +342,8 @@ static int open_at(struct server *server, const struct transport_ops *transport,
 	return rc;
 }
 
-/* Opens with one transport, at the name's addresses in turn: an address may be
- * reached, and not have that transport. */
+/* Opens with one transport, at the name's addresses in turn, because an address
+ * that answers may lack the transport. */
 static int open_with(struct server *server,
 		     const struct transport_ops *transport, bool *offered,
 		     struct error *why)

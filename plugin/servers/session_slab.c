@@ -16,8 +16,8 @@ static struct slab *slab_at(const struct server *server, uint64_t i)
 
 /* --- freeing --- */
 
-/* Frees SLAB by session_call or session_call_once.  0, or the connection's
- * errno: then the FREE is sent again. */
+/* Frees SLAB by CALL (session_call or session_call_once).  0, or the
+ * connection's errno; then the caller sends the FREE again. */
 static int free_slab(struct server *server, uint32_t slab, session_caller *call,
 		     struct error *why)
 {
@@ -30,7 +30,8 @@ static int free_slab(struct server *server, uint32_t slab, session_caller *call,
 	if (!rc)
 		atomic_store(&server->shared.free_bytes,
 			     reply.freed.free_bytes);
-	/* It was freed already, and the answer lost with a connection. */
+	/* An error of the server means that the slab was freed before, and that
+	 * the answer was lost with a connection. */
 	return rc == -EREMOTEIO ? 0 : rc;
 }
 
@@ -51,11 +52,10 @@ static int free_unsure(struct server *server, session_caller *call,
 	return 0;
 }
 
-/* A write that failed at this server may still be on its way to a slab that was
- * given back since then.  Were the slab freed before the fence, and granted
- * again, it would get that write.  The server broke before the write's slab
- * could be given back, so this is checked after the slab was taken from the
- * queue. */
+/* A write that failed may still be on its way to a slab that was given back
+ * since then.  If the slab were freed before the fence and granted again, the
+ * late write would reach it.  The server breaks before the write's slab can be
+ * given back, so this check comes after the slab is taken from the queue. */
 static int fence_first(struct server *server, session_caller *call,
 		       struct error *why)
 {
@@ -99,7 +99,7 @@ static int free_given_back(struct server *server, session_caller *call,
 /* --- allocating --- */
 
 /* Frees the slab of an ALLOC whose answer was lost: the server answers the same
- * label with the same slab.  0, or what failed on the connection. */
+ * label with the same slab.  0, or the errno of the connection. */
 static int free_orphan(struct server *server, struct error *why)
 {
 	struct wire_message request = { .type = WIRE_ALLOC };
@@ -150,8 +150,8 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 }
 
 /* Heals the session after the connection failed.  The threads that asked for
- * slabs go on without this server.  0, or the errno that the session is lost
- * of. */
+ * slabs go on without this server.  0, or the errno with which the session is
+ * lost. */
 static int go_without(struct server *server, struct slab_shard *shard,
 		      struct error *why)
 {
@@ -197,8 +197,8 @@ static int alloc_asked(struct server *server, struct error *why)
 	int rc = 0;
 
 	while (!rc && (shard = server_next_ask(server))) {
-		/* The asking thread does not wait for a silent server: the
-		 * slab can go elsewhere, or others may be back sooner. */
+		/* The thread that asked does not wait for a silent server,
+		 * because another server may take the slab sooner. */
 		struct remote_slab remote;
 
 		rc = free_then_alloc(server, shard, &remote, why);
@@ -214,8 +214,8 @@ static int alloc_asked(struct server *server, struct error *why)
 		} else if (rc != -EPROTO) {
 			rc = go_without(server, shard, why);
 		} else {
-			/* The session is lost, and refuses this shard with all
-			 * others. */
+			/* The session is lost: session_lose_slabs refuses this
+			 * shard together with all others. */
 			server_ask_again(server, shard);
 		}
 	}
@@ -307,8 +307,9 @@ static int64_t lose_pages(struct engine *engine, struct slab *slab)
 	return lost;
 }
 
-/* CLOSING; false where the slab is UNMAPPED.  The thread that allocates a slab
- * may wait for an answer of this very session. */
+/* Makes SLAB CLOSING; false where SLAB is UNMAPPED.  Refuses slabs while it
+ * waits, because the allocation of SLAB may wait for an answer of this very
+ * session. */
 static bool close_for_loss(struct server *server, struct slab *slab)
 {
 	struct slab_table *table = &server->engine->slabs;
@@ -343,9 +344,9 @@ static int64_t lose_slab(struct server *server, struct slab *slab)
 	return lost;
 }
 
-/* The thread that won the race is about to queue this slab for FREE.  Waits for
- * it, so that the queue is dropped with this session and not sent in the next
- * session. */
+/* A thread that gives a shard back (LEAVING) is about to queue its slab for
+ * FREE.  Waits for that thread, so that the queue is dropped with this session
+ * and not sent in the next session. */
 static void wait_for_leaving(const struct server *server,
 			     const struct slab *slab)
 {

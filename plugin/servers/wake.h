@@ -1,8 +1,8 @@
 /* Waking the repair thread, and waiting for it: a leaf, so that everything
  * below the repair room may do either.
  *
- * The lock is held for a few instructions or while asleep on its conditions; no
- * other lock is taken under it.
+ * The lock is held only for a few instructions, and no other lock is taken
+ * under it.
  */
 #ifndef RSWAP_WAKE_H
 #define RSWAP_WAKE_H
@@ -25,16 +25,17 @@ void wake_destroy(struct wake *wake);
 void wake_up(struct wake *wake);
 
 /* Wakes the repair thread, and returns when a pass has ended, or at
- * DEADLINE_NS. That pass may have begun before the call: only a second call
- * waits for one that has seen everything from before the first.  Any thread. */
+ * DEADLINE_NS. That pass may have begun before the call.  After a second call,
+ * a whole pass has run since the first call.  Any thread. */
 void wake_wait_pass(struct wake *wake, uint64_t deadline_ns);
 
 /* Has the repair thread end.  Any thread. */
 void wake_stop(struct wake *wake);
 bool wake_stopping(struct wake *wake);
 
-/* By the repair thread: a pass is over.  Sleeps for LEAST_NS, and then until
- * another thread wakes it, or until NS have passed since the call. */
+/* The repair thread calls this when a pass is over.  Sleeps for LEAST_NS, and
+ * then until another thread wakes it, or until NS have passed since the call.
+ */
 void wake_rest(struct wake *wake, uint64_t least_ns, uint64_t ns);
 
 #endif
