@@ -9,8 +9,9 @@
  * are on, it keeps the checksum of each page on this machine, and decode
  * compares.
  *
- * Threads: any, any number at a time.  Nothing but create and destroy blocks or
- * allocates.  Pages and units are the caller's memory, of any alignment.
+ * Threads: any thread may call these functions, and several threads at a time.
+ * Only create and destroy block or allocate.  Pages and units are the caller's
+ * memory, of any alignment.
  */
 #ifndef RSWAP_CODEC_H
 #define RSWAP_CODEC_H
@@ -48,7 +49,7 @@ struct codec {
 	struct checksums checksums; /* empty where there are none */
 };
 
-/* How long a unit will be, before the codec is made. */
+/* The bytes of a unit, known before the codec is created. */
 static inline uint32_t codec_unit_bytes(void)
 {
 	return PAGE_BYTES;
@@ -60,7 +61,7 @@ int codec_create(struct codec *codec, uint64_t pages, bool checksum,
 		 struct error *why);
 void codec_destroy(struct codec *codec);
 
-/* What create allocated. */
+/* How many bytes codec_create allocated. */
 uint64_t codec_memory_bytes(const struct codec *codec);
 
 /* The units of N pages that lie one after the other. */
@@ -69,7 +70,7 @@ static inline uint64_t codec_bytes(const struct codec *codec, uint32_t n)
 	return (uint64_t)n * codec->unit_bytes;
 }
 
-/* Of these, what needs memory beside the pages. */
+/* How many of these bytes need memory beside the pages. */
 static inline uint64_t codec_scratch_bytes(const struct codec *codec,
 					   uint32_t n)
 {

@@ -114,8 +114,8 @@ static bool may_take(const struct lane_pool *pool, enum lane_use use)
 	return use == LANE_READ || pool->n_writers < pool->max_writers;
 }
 
-/* How late a transfer may be where others wait for its lane: long after a
- * server that is merely busy would have answered. */
+/* How late a transfer may be while requests wait for lanes.  A server that is
+ * merely busy has answered long before. */
 #define SHORTAGE_LATE_NS (300 * NS_PER_MS)
 
 /* How long a thread that waits for a lane sleeps: REAP_NS before it reaps
@@ -124,7 +124,7 @@ static bool may_take(const struct lane_pool *pool, enum lane_use use)
 #define REAP_NS	  (NS_PER_MS)
 #define UNPARK_NS (10 * NS_PER_MS)
 
-/* Sleeps until a lane may have come free.  Under the lock. */
+/* Sleeps until a lane may be free.  The caller holds the lock. */
 static int await_lane(struct lane_pool *pool, pthread_cond_t *ready,
 		      uint32_t *waiters, uint64_t deadline_ns)
 {
@@ -174,8 +174,8 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
  * writer less. */
 static void signal_waiters(struct lane_pool *pool, bool reader, bool writer)
 {
-	/* Both, because a counted reader may already have been woken by another
-	 * put, and a writer must not be forgotten over it. */
+	/* Wakes a reader and a writer: another lane_put may already have woken
+	 * the reader that is counted, and then this lane is for the writer. */
 	if (reader)
 		pthread_cond_signal(&pool->read_ready);
 	if (writer)
@@ -283,7 +283,7 @@ static void abort_link(struct link *link)
 	link->ops->link_abort(link);
 }
 
-/* Whether STATUS is a failure of the server, or of the way to the server. */
+/* Whether STATUS is a failure of the server or of the network. */
 static bool is_failure(int status)
 {
 	return status && status != XFER_UNSENT;
@@ -309,15 +309,15 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 			if (going || is_failure(xfer_status(&set->xfers[i])))
 				pool->config.give_up(pool->config.owner,
 						     tag->server);
-			/* The session does so too, but may be in a call that
-			 * the same server does not answer. */
+			/* The session aborts its links, too, but may first wait
+			 * for an answer of the same server. */
 			if (going)
 				abort_link(set->xfers[i].link);
 		}
 	}
 }
 
-/* How long after it was aborted a transfer may take to end. */
+/* How long a transfer may take to end after it was aborted. */
 #define ABORTED_NS (3 * NS_PER_S)
 
 static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
@@ -326,8 +326,8 @@ static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
 			     ABORTED_NS) == 0;
 }
 
-/* A device that is gone, or was reset, flushes nothing.  So the transport ends
- * such transfers itself. */
+/* A device that was removed or reset never completes its transfers.  So the
+ * transport ends these transfers itself. */
 static void abandon(struct lane *lane)
 {
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
@@ -340,7 +340,7 @@ static void abandon(struct lane *lane)
 	}
 }
 
-/* Notices which transfers of a lane that no request holds have ended, and gives
+/* Checks which transfers have ended in a lane that no request holds, and gives
  * up servers that are too late. */
 static void look_after(struct lane_pool *pool, struct lane *lane, bool shortage)
 {
@@ -377,9 +377,10 @@ static struct lane *take_parked(struct lane_pool *pool)
 /* Frees a lane that was taken from the parked ones, or parks it again. */
 static void let_go(struct lane_pool *pool, struct lane *lane)
 {
-	/* Seen before the release: what ends in between is released the next
-	 * time.  A channel that is not usable waits for a session to close a
-	 * link, which that has to release. */
+	/* Read before the links are released: the link of a transfer that ends
+	 * in between is released the next time.  A channel that is not usable
+	 * becomes usable when a session closes a link, and the session can
+	 * close the link only after this release. */
 	bool is_free = !lane_in_flight(lane) && is_usable(lane);
 
 	lane_links_release(pool, lane);
@@ -413,7 +414,7 @@ bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
 	pool->closed = true;
 	pthread_cond_broadcast(&pool->read_ready);
 	pthread_cond_broadcast(&pool->write_ready);
-	/* A lane that comes home wakes a reader: this thread is now one. */
+	/* lane_put wakes a waiting reader, so this thread counts as one. */
 	while (pool->n_free < lanes && rc != ETIMEDOUT)
 		rc = await_lane(pool, &pool->read_ready, &pool->read_waiters,
 				deadline_ns);
@@ -449,7 +450,8 @@ bool lane_link_hold(struct lane *lane, uint32_t server)
 	struct lane_link *l = &lane->links[server];
 	uint32_t word = LINK_UP;
 
-	if (l->held) /* perhaps by a late transfer, and broken since */
+	if (l->held) /* a late transfer may hold the link, and it may be broken
+		      */
 		return atomic_load(&l->word) & LINK_UP;
 	l->held = atomic_compare_exchange_strong(&l->word, &word,
 						 LINK_UP | LINK_BUSY);

@@ -1,11 +1,11 @@
-/* Lanes: what a request holds while it moves pages.
+/* Lanes: a request holds a lane while it transfers pages.
  *
  * A lane has a link to every server and, per transport in use, a channel (for
  * RDMA: a registered bounce buffer and a completion queue).  A request takes a
  * free lane, works in it alone, and gives it back.  The lane that came back
  * last is given out first, so that only a few lanes stay in the processor's
- * caches.  Writes may hold only a part of the lanes, so that a burst of
- * swap-out never stands in front of a swap-in.
+ * caches.  Writes may hold only a part of the lanes, so that a swap-in never
+ * waits behind a burst of swap-out.
  *
  * A link's word says which thread may touch the link:
  *
@@ -44,8 +44,8 @@
 #include "slab.h"
 #include "transport/transport.h"
 
-/* The most pages that a request moves through a lane at once.  Larger requests
- * go in pieces. */
+/* The most pages that a lane transfers at once.  A larger request is split into
+ * pieces. */
 #define LANE_PAGES 64u
 
 #define LINK_UP	  1u
@@ -53,7 +53,7 @@
 
 struct lane_link {
 	_Atomic uint32_t word;
-	bool held;	   /* BUSY is this request's */
+	bool held;	   /* this request has set BUSY */
 	struct link *link; /* where UP or BUSY */
 };
 
@@ -71,8 +71,8 @@ static inline bool xfer_in_progress(const struct xfer *x)
 	return xfer_status(x) == -EINPROGRESS;
 }
 
-/* What a transfer belongs to: a run of the request's plan (io/io.h), by number,
- * until the transfer is late. */
+/* Which run of the request's plan (io/io.h) a transfer belongs to, and which
+ * shard and server.  The run is valid until the transfer is late. */
 struct lane_tag {
 	uint16_t run;
 	uint8_t shard;
@@ -81,14 +81,15 @@ struct lane_tag {
 	uint32_t server;
 };
 
-/* The transfers of one channel that are under way, or were. */
+/* The transfers of one channel: in flight, over, or not yet submitted. */
 struct lane_set {
 	struct xfer xfers[TRANSPORT_MAX_XFERS];
 	struct lane_tag tags[TRANSPORT_MAX_XFERS];
 	uint32_t n, submitted;
 };
 
-/* What a lane has transferred; written by its holder, read by status. */
+/* What a lane has transferred.  The holder of the lane writes the counters, and
+ * the status reads them. */
 struct lane_counters {
 	_Atomic uint64_t reads, writes; /* pieces */
 	_Atomic uint64_t read_bytes, write_bytes;
@@ -108,7 +109,7 @@ struct lane {
 	uint64_t scratch_used;
 	uint32_t turn; /* of its reads, to ask other servers at times */
 
-	bool may_park; /* is counted in pool->n_may_park */
+	bool may_park; /* the lane is counted in pool->n_may_park */
 	uint64_t parked_ns;
 	struct lane_counters counters;
 };
@@ -143,7 +144,8 @@ struct lane_pool {
 	struct lane *free;   /* last in, first out */
 	struct lane *parked; /* with late transfers */
 	_Atomic uint32_t n_parked;
-	/* Parked, or allowed to be when their requests are over. */
+	/* Lanes that are parked, or that may be parked when their requests are
+	 * over. */
 	_Atomic uint32_t n_may_park;
 	uint32_t n_free, n_writers, write_waiters, read_waiters;
 	bool closed;
@@ -152,7 +154,7 @@ struct lane_pool {
 /* Allocates all lanes, with links that are down.  0 or a negative errno. */
 int lane_pool_create(struct lane_pool *pool,
 		     const struct lane_pool_config *config, struct error *why);
-/* All lanes are free and all links closed. */
+/* Call only when all lanes are free and all links are closed. */
 void lane_pool_destroy(struct lane_pool *pool);
 
 /* The repairer's lane, which lane_get never returns. */
@@ -171,7 +173,7 @@ void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
  * that are late for too long: sooner where there is a SHORTAGE of lanes.  Any
  * thread. */
 void lane_reap(struct lane_pool *pool, bool shortage);
-/* The same for a lane that its holder, the repairer, does not put back. */
+/* The same for the repairer's lane, which is never put back. */
 void lane_look_after(struct lane_pool *pool, struct lane *lane);
 
 /* Whether LANE may be left with late transfers: at most half of the lanes may,
@@ -181,7 +183,8 @@ void lane_look_after(struct lane_pool *pool, struct lane *lane);
  * back, or until lane_no_parking.  By the lane's holder.  The repairer's lane
  * is always allowed: it is never parked. */
 bool lane_may_park(struct lane_pool *pool, struct lane *lane);
-/* Returns the permission: no transfer of LANE is in flight, nor will be soon.
+/* Gives the permission back, when no transfer of LANE is in flight or will be
+ * soon.
  */
 void lane_no_parking(struct lane_pool *pool, struct lane *lane);
 
@@ -197,8 +200,8 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 /* By the holder of the lane: takes the link to SERVER for this request, if the
  * link is up.  Taking the same link again is allowed. */
 bool lane_link_hold(struct lane *lane, uint32_t server);
-/* Notices which transfers have ended, and lets go of all links of the lane that
- * are held and have no transfer in flight. */
+/* Checks which transfers have ended, and releases the held links of the lane
+ * that have no transfer in flight. */
 void lane_links_release(struct lane_pool *pool, struct lane *lane);
 
 /* By the holder of the lane: whether a transfer of the lane is in flight. */

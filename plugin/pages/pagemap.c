@@ -40,8 +40,8 @@ void pagemap_destroy(struct pagemap *map)
 	memset(map, 0, sizeof *map);
 }
 
-/* Replaces the state in *OLD by STATE, with the next sequence.  False,
- * with *OLD as it is now, where the page is not *OLD any more. */
+/* Changes the page from *OLD to STATE, with the next sequence.  False where the
+ * page is not *OLD any more; then *OLD is set to the present byte. */
 static bool change(struct pagemap *map, uint64_t page, uint8_t *old,
 		   enum page_state state)
 {
@@ -72,8 +72,8 @@ int64_t pagemap_set(struct pagemap *map, uint64_t page, uint64_t n,
 						   memory_order_relaxed);
 		enum page_state was;
 
-		/* Spares the exchange where a trim meets an absent page, which
-		 * is most of a swapon --discard. */
+		/* Saves the atomic exchange where the page is absent already.
+		 * Most pages are during a swapon --discard. */
 		if ((old & PAGE_STATE_MASK) == PAGE_ABSENT &&
 		    state == PAGE_ABSENT)
 			continue;

@@ -106,8 +106,8 @@ enum slab_state slab_enter(struct slab *slab)
 
 void slab_leave(struct slab *slab)
 {
-	/* Release: what the request did to present_pages is seen by the
-	 * thread that finds no references left. */
+	/* Release: the thread that finds no references left sees this request's
+	 * changes of present_pages. */
 	atomic_fetch_sub_explicit(&slab->word, ONE_REF, memory_order_release);
 }
 
@@ -125,8 +125,9 @@ int slab_wait(struct slab_table *table, struct slab *slab, uint64_t deadline_ns)
 	int rc = 0;
 
 	pthread_mutex_lock(&table->lock);
-	/* Read once a round: the next change may begin without the lock, and is
-	 * not the one that this thread waits for. */
+	/* The state is read once in each round, because another change may
+	 * begin without the lock.  This thread does not wait for that change.
+	 */
 	while ((wait = changing(slab)) && rc != ETIMEDOUT)
 		rc = pthread_cond_timedwait(&table->changed, &table->lock,
 					    &until);
@@ -142,7 +143,8 @@ bool slab_begin_alloc(struct slab *slab)
 					      SLAB_ALLOCATING);
 }
 
-/* Ends ALLOCATING or CLOSING, where the caller alone may change the word. */
+/* Ends ALLOCATING or CLOSING.  In these states only the caller may change the
+ * word. */
 static void settle(struct slab_table *table, struct slab *slab,
 		   enum slab_state state)
 {
@@ -233,7 +235,7 @@ static void mark_chunk(struct slab_shard *shard, uint32_t chunk, bool stale)
 void shard_mark(struct slab_shard *shard, uint32_t chunk, uint32_t n,
 		bool stale)
 {
-	/* Nothing is stale, most of the time. */
+	/* Most of the time no chunk is stale. */
 	if (!stale && atomic_load(&shard->stale_chunks) == 0)
 		return;
 	for (uint32_t i = 0; i < n; i++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More than one, so that shares are longer than a chunk. */
+/* More than one unit, so that shares are longer than a chunk. */
 #define PROOF_UNITS 2u
 
 void redundancy_destroy(struct redundancy *r)
@@ -54,8 +54,8 @@ static struct proof *make_proof(const struct redundancy *r)
 	return proof;
 }
 
-/* Bytes without a pattern: what one wrong table makes of them differs from what
- * is right in many places. */
+/* Bytes without a pattern: a wrong table then gives bytes that are wrong in
+ * many places. */
 static void fill_proof(struct proof *proof)
 {
 	uint32_t x = 0x9e3779b9;

@@ -13,9 +13,10 @@
  * Nothing above this header asks for the kind of redundancy.  A set of shard
  * indexes is a word of bits, INDEXES.
  *
- * Threads: any, any number at a time, on one struct redundancy: after create
- * nothing in it changes, and nothing allocates, blocks or fails.  Buffers are
- * the caller's, of any alignment, and overlap only where this header says so.
+ * Threads: any thread may call these functions, and several threads on one
+ * struct redundancy: after create nothing in the struct changes, and no
+ * function allocates, blocks or fails.  Buffers are the caller's, of any
+ * alignment, and overlap only where this header says so.
  */
 #ifndef RSWAP_REDUNDANCY_H
 #define RSWAP_REDUNDANCY_H
@@ -70,14 +71,14 @@ struct redundancy_config {
 	uint32_t copies, data, parity;
 };
 
-/* The key by which a user asks for this, and its value. */
+/* The configuration key for this redundancy, and its value. */
 struct redundancy_text {
 	const char *key;
 	char value[16];
 };
 
 uint32_t redundancy_shards(const struct redundancy_config *config);
-/* What BYTES of units take on all servers together. */
+/* How many bytes BYTES of units take on all servers together. */
 uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
 				 uint64_t bytes);
 struct redundancy_text
@@ -114,8 +115,8 @@ int redundancy_prove(const struct redundancy *r, struct error *why);
  * beyond the limits below; they are untouched then. */
 bool redundancy_parse(const char *text, uint32_t *k, uint32_t *m);
 
-/* Whether a page can be had without any one of its shards, from other
- * servers. */
+/* Whether a page can be read from other servers when one of its shards is
+ * missing. */
 static inline bool redundancy_can_spare(const struct redundancy *r)
 {
 	return r->shards > r->need;
@@ -134,7 +135,7 @@ static inline bool redundancy_is_enough(const struct redundancy *r,
 	return (uint32_t)__builtin_popcount(indexes) >= r->need;
 }
 
-/* Whether pages that come out wrong show which share is wrong: each was decoded
+/* Whether a wrong page shows which share is wrong, because the page was decoded
  * from one share alone. */
 static inline bool redundancy_blames(const struct redundancy *r)
 {

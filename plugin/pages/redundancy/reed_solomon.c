@@ -179,8 +179,8 @@ static void sort_shares(const struct redundancy *r, const uint32_t *indexes,
 		by_index[indexes[i]] = shares[i];
 }
 
-/* Makes BYTES of SET's missing data chunk number MISSING.  ISA-L takes pointers
- * to what it only reads without const. */
+/* Makes BYTES of SET's missing data chunk number MISSING.  The casts are needed
+ * because ISA-L declares its input pointers without const. */
 static void multiply(const struct redundancy *r, const struct index_set *set,
 		     uint32_t missing, uint8_t **from, uint8_t *to,
 		     uint32_t bytes)
