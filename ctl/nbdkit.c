@@ -175,20 +175,41 @@ int nbdkit_wait_ready(pid_t pid, const char *socket, uint64_t deadline_ns,
 	return err;
 }
 
+/* PIDFD is -1 if the kernel gave none: then the pid has to do. */
+static void send_signal(pid_t pid, int pidfd, int sig)
+{
+	if (pidfd >= 0)
+		pidfd_send_signal(pidfd, sig, NULL, 0);
+	else
+		kill(pid, sig);
+}
+
+static bool ends_by(pid_t pid, int pidfd, uint64_t deadline_ns)
+{
+	int ignored;
+
+	while (!has_ended(pid, &ignored)) {
+		if (!clock_left_ns(deadline_ns))
+			return false;
+		pause_while_alive(pidfd);
+	}
+	return true;
+}
+
 bool nbdkit_stop(pid_t pid, uint64_t deadline_ns)
 {
 	int pidfd = pidfd_open(pid, 0);
-	int ignored;
+	bool ended;
 
-	if (pidfd < 0)
-		return has_ended(pid, &ignored);
-	pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
-	if (net_wait(pidfd, POLLIN, deadline_ns)) {
-		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-		net_wait(pidfd, POLLIN, clock_now_ns() + KILL_NS);
+	send_signal(pid, pidfd, SIGTERM);
+	ended = ends_by(pid, pidfd, deadline_ns);
+	if (!ended) {
+		send_signal(pid, pidfd, SIGKILL);
+		ended = ends_by(pid, pidfd, clock_now_ns() + KILL_NS);
 	}
-	close(pidfd);
-	return has_ended(pid, &ignored);
+	if (pidfd >= 0)
+		close(pidfd);
+	return ended;
 }
 
 void nbdkit_show_log(const char *log, const char *indent)
