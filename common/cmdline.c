@@ -165,17 +165,31 @@ static error_t take_option(struct parse *parse, const struct option_spec *o,
 	return parse->verdict == CMDLINE_RUN ? 0 : EINVAL;
 }
 
+/* --help or --version, written in full. */
+static error_t take_question(struct parse *parse, const char *full,
+			     enum cmdline_verdict verdict,
+			     const struct argp_state *state)
+{
+	const char *word = state->argv[state->next - 1];
+
+	if (strcmp(word, full) != 0) {
+		no_such_option(parse, word);
+		return EINVAL;
+	}
+	parse->verdict = verdict;
+	return ECANCELED;
+}
+
 static error_t on_key(int key, char *value, struct argp_state *state)
 {
 	struct parse *parse = state->input;
 
 	switch (key) {
 	case HELP_KEY:
-		parse->verdict = CMDLINE_HELP;
-		return ECANCELED;
+		return take_question(parse, "--help", CMDLINE_HELP, state);
 	case VERSION_KEY:
-		parse->verdict = CMDLINE_VERSION;
-		return ECANCELED;
+		return take_question(parse, "--version", CMDLINE_VERSION,
+				     state);
 	case ARGP_KEY_ARGS:
 		parse->n_words = state->argc - state->next;
 		memmove(state->argv, state->argv + state->next,

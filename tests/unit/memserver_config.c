@@ -97,6 +97,9 @@ static void help_and_version(void **state)
 	(void)state;
 	assert_int_equal(parse("--help", NULL), CMDLINE_HELP);
 	assert_int_equal(parse("--version", NULL), CMDLINE_VERSION);
+	/* written in full, as all options */
+	assert_int_equal(parse("--hel", NULL), CMDLINE_WRONG);
+	assert_int_equal(parse("--vers", NULL), CMDLINE_WRONG);
 }
 
 /* The line names the option, and the value where there is one. */
