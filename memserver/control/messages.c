@@ -77,10 +77,13 @@ static void on_open(struct control *c, const struct wire_message *m)
 /* RESUMED follows when the links are gone. */
 static void on_resume(struct control *c, const struct wire_message *m)
 {
-	struct session *session =
-		session_resume(c->controls->sessions, &c->client, &c->peer,
-			       &m->resume, m->cookie);
+	struct session *session;
 
+	/* The connection that is replaced becomes a newcomer, which must not
+	 * turn this one away. */
+	admission_leave(&c->controls->admission, &c->newcomer);
+	session = session_resume(c->controls->sessions, &c->client, &c->peer,
+				 &m->resume, m->cookie);
 	if (!session) {
 		c->controls->refused++;
 		control_refuse(c, m->cookie, WIRE_E_NO_SESSION,

@@ -231,6 +231,33 @@ static void crowd_goes(void)
 		close(crowd[i]);
 }
 
+/* Of one address, without a session: ADMISSION_ADDRESS_MAX. */
+#define NEWCOMERS 64
+
+/* RESUME in place of a connection that seems alive, when the address has as
+ * many connections without a session as it may.  The connection that is
+ * replaced becomes one more, and not the one that resumes has to go for it. */
+static void resumes_at_the_limit(void **state)
+{
+	struct wire_message m = { .type = WIRE_RESUME };
+	struct client others[NEWCOMERS - 1];
+	struct client again;
+	struct client c;
+
+	(void)state;
+	client_open(&c, &server);
+	client_greet_on(&again, &server, raw_connect(&server));
+	for (int i = 0; i < NEWCOMERS - 1; i++)
+		client_greet_on(&others[i], &server, raw_connect(&server));
+	m.resume.session = c.session;
+	memcpy(m.resume.token, c.opened.token, sizeof m.resume.token);
+	assert_int_equal(client_ask(&again, m).type, WIRE_RESUMED);
+	for (int i = 0; i < NEWCOMERS - 1; i++)
+		client_lose(&others[i]);
+	client_lose(&c);
+	client_close(&again);
+}
+
 /* A client joins and resumes, from a connection that was there before the
  * crowd, and from a new one. */
 static void gets_in(struct client *c, const struct wire_token *token, int old,
@@ -330,6 +357,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(wrong_bytes_leave_the_session),
 		TEST(serves_without_descriptors),
+		TEST(resumes_at_the_limit),
 		TEST(freed_slabs_come_back),
 		TEST(an_unfinished_write_ends),
 		TEST(idle_connections_keep_no_session_out),
