@@ -18,19 +18,17 @@ static int set_output(const struct child_spec *spec,
 						     STDERR_FILENO);
 }
 
-static int set_log(const struct child_spec *spec,
-		   posix_spawn_file_actions_t *files)
+static int set_log(int log_fd, posix_spawn_file_actions_t *files)
 {
 	int rc = posix_spawn_file_actions_adddup2(files, STDIN_FILENO,
 						  STDOUT_FILENO);
 
 	return rc ? rc
-		  : posix_spawn_file_actions_addopen(
-			    files, STDERR_FILENO, spec->log,
-			    O_WRONLY | O_CREAT | O_APPEND, 0600);
+		  : posix_spawn_file_actions_adddup2(files, log_fd,
+						     STDERR_FILENO);
 }
 
-static int set_files(const struct child_spec *spec,
+static int set_files(const struct child_spec *spec, int log_fd,
 		     posix_spawn_file_actions_t *files)
 {
 	int rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO,
@@ -38,9 +36,8 @@ static int set_files(const struct child_spec *spec,
 
 	if (!rc && spec->output_fd >= 0)
 		rc = set_output(spec, files);
-	if (!rc && spec->log)
-		rc = set_log(spec, files);
-	/* after the log, whose path may be relative */
+	if (!rc && log_fd >= 0)
+		rc = set_log(log_fd, files);
 	if (!rc && spec->daemon)
 		rc = posix_spawn_file_actions_addchdir_np(files, "/");
 	return rc;
@@ -63,7 +60,7 @@ static int set_attributes(const struct child_spec *spec,
 	return rc ? rc : posix_spawnattr_setflags(attr, flags);
 }
 
-pid_t child_start(const struct child_spec *spec, struct error *why)
+static pid_t start(const struct child_spec *spec, int log_fd, struct error *why)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -72,7 +69,7 @@ pid_t child_start(const struct child_spec *spec, struct error *why)
 
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attr);
-	rc = set_files(spec, &files);
+	rc = set_files(spec, log_fd, &files);
 	if (!rc)
 		rc = set_attributes(spec, &attr);
 	/* the prototype is older than const; argv is not changed */
@@ -86,4 +83,26 @@ pid_t child_start(const struct child_spec *spec, struct error *why)
 	error_set(why, "%s: %s", spec->argv[0],
 		  rc == ENOENT ? "not installed" : strerror(rc));
 	return -1;
+}
+
+/* Opens the log before the program starts: posix_spawn does not tell which step
+ * failed. */
+pid_t child_start(const struct child_spec *spec, struct error *why)
+{
+	int log_fd = -1;
+	pid_t pid;
+
+	if (spec->log) {
+		log_fd = open(spec->log,
+			      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		if (log_fd < 0) {
+			error_set(why, "%s: its log %s: %s", spec->argv[0],
+				  spec->log, strerror(errno));
+			return -1;
+		}
+	}
+	pid = start(spec, log_fd, why);
+	if (log_fd >= 0)
+		close(log_fd);
+	return pid;
 }
