@@ -11,11 +11,12 @@
  *             [OPEN OPENED | RESUME RESUMED]
  *             { LANE TOKEN | ALLOC SLAB | FREE FREED | FENCE FENCED |
  *               PING PONG } * BYE
- *   JOIN   -> a TCP lane: JOIN JOINED, then data requests and replies
+ *   JOIN   -> a TCP connection of a lane: JOIN JOINED, then data requests and
+ *             replies
  *
- * An RDMA lane carries the JOIN message as the private data of its rdma_cm
- * connection request instead, and no data frame ever: pages move by one-sided
- * READ and WRITE.
+ * An RDMA connection of a lane has no data frames: pages move by one-sided READ
+ * and WRITE.  The JOIN message is the private data of the rdma_cm connection
+ * request.
  *
  * Any request on a control connection may be answered by ERROR, with the
  * request's cookie.  RELEASE alone comes unasked, with cookie 0: anywhere
@@ -74,7 +75,7 @@ enum wire_type {
 enum wire_error_code {
 	WIRE_E_VERSION = 1,    /* this protocol version is not spoken here */
 	WIRE_E_PROTOCOL = 2,   /* a message that is malformed or out of place */
-	WIRE_E_NO_MEMORY = 3,  /* no slab can be handed out now */
+	WIRE_E_NO_MEMORY = 3,  /* no slab can be granted now */
 	WIRE_E_NO_SLAB = 4,    /* that slab is not this session's */
 	WIRE_E_TRANSPORT = 5,  /* that transport is not served here */
 	WIRE_E_TOKEN = 6,      /* that token joins nothing */
@@ -88,21 +89,21 @@ struct wire_header {
 	uint16_t version;
 	uint16_t type;
 	uint32_t body_bytes;
-	uint32_t cookie; /* a reply carries its request's */
+	uint32_t cookie; /* a reply has its request's */
 };
 
 /* First on a control connection. */
 struct wire_hello {
 	uint64_t features;	    /* none defined: 0 */
-	char name[WIRE_NAME_BYTES]; /* who asks, for logs: a word */
+	char name[WIRE_NAME_BYTES]; /* the client's, for logs: a word */
 };
 
 struct wire_welcome {
 	uint8_t incarnation[WIRE_INCARNATION_BYTES]; /* drawn at start */
 	uint64_t features;			     /* none defined: 0 */
 	uint64_t slab_bytes;
-	uint64_t total_bytes; /* what the server may hand out */
-	uint64_t free_bytes;  /* of that, not handed out */
+	uint64_t total_bytes; /* what the server may grant */
+	uint64_t free_bytes;  /* of that, not granted */
 	uint32_t transports;  /* WIRE_TRANSPORT_ bits */
 	uint32_t max_lanes;   /* of one session */
 	uint16_t rdma_port;   /* rdma_cm port, 0 without RDMA */
@@ -324,7 +325,7 @@ struct wire_message {
 
 /* Whether NAME may be a name or a zone: a word, that is printable ASCII without
  * spaces, so that it cannot pass for another field of the line it stands in.
- * Its length is not looked at. */
+ * Its length is not checked. */
 bool wire_name_ok(const char *name);
 
 /* The body's size of a message type, or -1 for a type that does not exist. */

@@ -17,9 +17,9 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 	      struct error *why);
 
 /* Sends REQUEST, and receives its reply, which has to be of type REPLY_TYPE and
- * carry the request's cookie.  0, or a negative errno: -EREMOTEIO when the
- * server answered ERROR (REPLY then holds it, WHY its text), -EPROTO for a
- * reply that is none; else as wire_send and wire_recv. */
+ * have the request's cookie.  0, or a negative errno: -EREMOTEIO when the
+ * server answered ERROR (REPLY then holds the ERROR, and WHY its text), -EPROTO
+ * when the message is no reply to REQUEST; else as wire_send and wire_recv. */
 int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
 	      struct wire_message *reply, uint64_t deadline_ns,
 	      struct error *why);

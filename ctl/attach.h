@@ -43,7 +43,7 @@ struct attach {
 	struct state state; /* as saved */
 };
 
-/* Carries out every step, and prints a line for each.  If a step fails, prints
+/* Does every step, and prints a line for each.  If a step fails, prints
  * why and undoes the steps from that one back.  0 or -1. */
 int attach_run(struct attach *a);
 

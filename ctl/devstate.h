@@ -47,7 +47,7 @@ struct devanswer {
 	enum devprobe probe; /* UNKNOWN where nothing was read */
 };
 
-/* Looks at the device of STATE, which must outlive D. */
+/* Reads the state of the device of STATE, which must outlive D. */
 void devstate_read(const struct state *state, struct devstate *d);
 
 /* ANSWER is the plugin's status, or NULL. If the status does not show whether

@@ -36,7 +36,7 @@ void doctor_tools(const char *plugin);
  * that no plugin serves. */
 bool doctor_attached(void);
 
-/* Greets a memory server as a plugin does, and looks at its answer. */
+/* Greets a memory server as a plugin does, and checks its answer. */
 void doctor_server(const char *server);
 
 #endif

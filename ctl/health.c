@@ -16,7 +16,7 @@ struct value {
 	char text[256];
 };
 
-/* What a check looks at: the keys of the whole plugin, or of one of its servers
+/* What a check reads: the keys of the whole plugin, or of one of its servers
  * ("server.2."). */
 struct subject {
 	const char *answer;
@@ -267,7 +267,7 @@ static bool lock_is_gone(const struct subject *s, struct error *what)
 static const struct check {
 	bool (*is_wrong)(const struct subject *s, struct error *what);
 	enum health health; /* where it is */
-	bool of_server;	    /* looks at each server */
+	bool of_server;	    /* checks each server */
 	bool serves;	    /* tells whether it serves, not how safely */
 } checks[] = {
 	{ pages_are_lost, HEALTH_BAD, false, true },

@@ -11,8 +11,8 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 
-/* The kernel answers at once: it carries out one request before it takes the
- * next. */
+/* The kernel answers at once: it handles one request before it takes the next.
+ */
 #define ANSWER_S 20
 
 struct answer {

@@ -23,8 +23,8 @@ struct swapusers_text {
 	char text[240];
 };
 
-/* Looks at every process.  VmSwap counts the pages in all swap devices, and no
- * shared memory. */
+/* Reads how much every process has in swap.  VmSwap counts the pages in all
+ * swap devices, and no shared memory. */
 void swapusers_read(struct swapusers *users);
 
 /* "pagecheck (process 99, 170 MiB), bash (process 5, 2 MiB) and 3 more". */

@@ -22,7 +22,7 @@
 /* Queue pairs and completion queues lock memory besides the slabs. */
 #define LOCKED_BYTES (64ull << 20)
 
-/* The most private data that a rejection carries (InfiniBand CM REJ). */
+/* The most private data that a rejection has (InfiniBand CM REJ). */
 #define REJECT_BYTES_MAX 148
 _Static_assert(WIRE_MESSAGE_MAX <= REJECT_BYTES_MAX, "ERROR as private data");
 

@@ -160,7 +160,7 @@ static void rdma_submit(struct channel *channel, struct xfer *xfers, size_t n,
 
 	(void)deadline_ns;
 	/* Not even the bounce buffer may be written to: a WRITE that did not
-	 * flush could carry those bytes to its own slab. */
+	 * flush could still send those bytes to its own slab. */
 	if (!rdma_usable(channel) || !has_room(rdma, xfers, n)) {
 		fail_all(xfers, n, XFER_UNSENT);
 		return;

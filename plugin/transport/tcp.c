@@ -17,8 +17,8 @@
 #include "mux.h"
 #include "transport.h"
 
-/* A wait for the first of several multiplexed connections looks at each for
- * this long, at first and at most. */
+/* A wait for the first of several multiplexed connections waits on each in turn
+ * for this long, at first and at most. */
 #define SLICE_NS     (50 * NS_PER_US)
 #define SLICE_MAX_NS (800 * NS_PER_US)
 

@@ -324,7 +324,7 @@ static void end_late(struct lane *lane)
 	lane->sets[0].xfers[0].status = 0;
 }
 
-/* Whoever slept before there was a parked lane finds it all the same. */
+/* A thread that slept before there was a parked lane gets that lane too. */
 static void a_lane_that_is_parked_comes_free_for_who_waits(void **state)
 {
 	uint64_t deadline_ns = after_ms(LONG_MS);
@@ -366,8 +366,8 @@ static void what_is_too_late_is_aborted_at_once(void **state)
 
 /* A device that is gone, or was reset, does not flush what was aborted.  All
  * such lanes are given up in one go, and nothing is waited for: there is no
- * `wait' to call here.  But none is handed out before the links that are to
- * blame are closed. */
+ * `wait' to call here.  But no such lane is given to a request before the links
+ * that are to blame are closed. */
 static void what_does_not_end_though_aborted_is_given_up(void **state)
 {
 	struct lane *lanes[LANES];

@@ -343,7 +343,7 @@ static void a_probe_is_no_session(void **state)
 	assert_int_equal(daemon_status(&server, "sessions"), 0);
 }
 
-/* Whoever does not read is cut off, and others are served meanwhile. */
+/* A client that does not read is cut off, and others are served meanwhile. */
 static void a_deaf_client_is_cut_off(void **state)
 {
 	struct wire_message ping = { .type = WIRE_PING };

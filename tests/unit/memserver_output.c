@@ -70,7 +70,7 @@ static void one_peer_hides_no_other(void **state)
 	assert_int_equal(lines_with("has news"), 1);
 }
 
-/* Whoever has one IPv6 address of a network has them all. */
+/* A host that has one IPv6 address of a network has them all. */
 static void a_network_is_one_peer(void **state)
 {
 	struct net_text good = { "[2001:db8:0:2::1]:5" };

@@ -1,5 +1,5 @@
-/* Sessions that outlive their control connection: what stays, who may take them
- * up again, and what becomes of answers that were on their way. */
+/* Sessions that outlive their control connection: what stays, which client may
+ * resume them, and what becomes of answers that were on their way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -247,8 +247,8 @@ static void a_label_has_one_of_the_stock(void **state)
 	session_end(session, "test");
 }
 
-/* The answer to an ALLOC is nobody's on the next connection; the slab is there
- * for whoever asks again. */
+/* The answer to an ALLOC is not sent on the next connection.  A client that
+ * asks again gets the slab. */
 static void an_answer_on_its_way_is_asked_for_again(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);

@@ -1,6 +1,5 @@
-/* The pool of slabs: what is handed out is zero and locked, what comes back
- * goes back to the operating system, and nothing goes back while it is in use.
- */
+/* The pool of slabs: a slab that is taken out is zero and locked.  A slab that
+ * comes back goes back to the operating system, but not while it is in use. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -349,8 +348,8 @@ static void never_reuses_what_stays_registered(void **state)
 	assert_int_equal(take(&other), -ENOSPC);
 }
 
-/* One thread hands out and takes back, two hold and drop: what a holder has
- * must never become another owner's. */
+/* One thread takes slabs out and puts them back, two hold and drop them.  A
+ * slab that has a holder must never get another owner. */
 static struct slab *contested;
 static atomic_bool stop;
 

@@ -173,7 +173,7 @@ static void one_op(struct tester *t)
 	t->ops++;
 }
 
-/* Whatever comes back is not looked at. */
+/* The answers are not checked. */
 static void be_nasty(struct tester *t)
 {
 	uint32_t number = t->slab_count ? t->slabs[0].number : 0;
@@ -187,7 +187,7 @@ static void be_nasty(struct tester *t)
 		send_bytes(t->lanes[0], noise, sizeof noise);
 		client_send(&t->client, &m);
 		break;
-	case 1: /* much to send for who does not read */
+	case 1: /* much to send to a client that does not read */
 		for (int i = 0; i < 300; i++)
 			lane_request(t->lanes[0], WIRE_READ, number, 0, SLAB,
 				     1);

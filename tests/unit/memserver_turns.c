@@ -1,5 +1,5 @@
 /* Sessions that ask for slabs at the same time take turns: counted in slabs
- * that were handed out, not in time. */
+ * that were granted, not in time. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,7 +102,7 @@ static void who_asks_again_goes_behind(void **state)
 	assert_in_range(rounds, 1, 6);
 }
 
-/* All is handed out, and one slab comes back: who asked first gets it. */
+/* All slabs are granted, and one comes back: the first that asked gets it. */
 static void what_comes_back_goes_to_the_first(void **state)
 {
 	struct session *loops = open_session(WIRE_TRANSPORT_TCP);

@@ -247,7 +247,7 @@ static void *write_version_9(void *arg)
 static int writer_rc;
 
 /* Begins another write of the page, and goes on when that has ended, or waits
- * for whoever has the page. */
+ * for the thread that has locked the page. */
 static void write_beside(const struct xfer *x)
 {
 	(void)x;
