@@ -25,11 +25,11 @@ static int refuse(const struct wire_header *h, enum wire_verdict verdict,
 {
 	if (verdict == WIRE_BAD_VERSION)
 		error_set(why,
-			  "it speaks version %u of the protocol, this is "
-			  "version %u",
+			  "the server speaks version %u of the protocol, and "
+			  "this program speaks version %u",
 			  h->version, WIRE_VERSION);
 	else
-		error_set(why, "what it sent is %s",
+		error_set(why, "bad message from the server: %s",
 			  wire_verdict_text(verdict));
 	return -EPROTO;
 }
@@ -78,7 +78,7 @@ int wire_check_reply(const struct wire_message *request, uint16_t reply_type,
 		return -EREMOTEIO;
 	}
 	if (reply->type != reply_type || reply->cookie != request->cookie) {
-		error_set(why, "it answered %s with %s",
+		error_set(why, "the server answered %s with %s",
 			  wire_type_name(request->type),
 			  wire_type_name(reply->type));
 		return -EPROTO;

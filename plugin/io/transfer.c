@@ -28,7 +28,7 @@ const char *transfer_failure_text(int status)
 	case -ETIMEDOUT:
 		return "no answer to a request within its deadline";
 	case -EREMOTEIO:
-		return "it refused a request";
+		return "a request was refused";
 	default:
 		return strerrordesc_np(-status);
 	}

@@ -60,7 +60,7 @@ static int refuse_open(const struct opening *o, int error)
 		return refuse(
 			o, -error,
 			"its file system has no direct I/O, without which "
-			"writing a page needs memory for a second one");
+			"writing a page needs memory for a second page");
 	default:
 		return refuse_errno(o, error, "cannot open it");
 	}
@@ -125,12 +125,12 @@ static int check_memory(struct opening *o)
 	struct statfs fs;
 
 	if (fstat(o->fd, &o->stat) < 0 || fstatfs(o->fd, &fs) < 0)
-		return refuse_errno(o, errno, "cannot look at it");
+		return refuse_errno(o, errno, "cannot read its state");
 	if (S_ISREG(o->stat.st_mode) &&
 	    (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
 		return refuse(o, -EINVAL,
-			      "is in memory (tmpfs), which is what swap is to "
-			      "make room in");
+			      "is in memory (tmpfs): swapping to it frees no "
+			      "memory");
 	return 0;
 }
 
@@ -237,14 +237,14 @@ static int refuse_room(const struct opening *o, uint64_t bytes, int error)
 					   (uint64_t)fs.f_bsize);
 		error_set(o->why,
 			  "fallback=%s: %s do not fit its file system, which "
-			  "has %s free: name less with fallback-size=",
+			  "has %s free: give a smaller fallback-size",
 			  o->config->path, size_format(bytes).text, free.text);
 		return -error;
 	case EOPNOTSUPP:
 		return refuse(
 			o, -error,
 			"its file system cannot reserve room (fallocate), "
-			"and a page must not fail for want of it");
+			"and a write must not fail for lack of room");
 	case ETXTBSY:
 		return refuse(o, -error, "is swapped on");
 	default:

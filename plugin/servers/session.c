@@ -56,7 +56,7 @@ static void read_unasked(struct server *server, struct error *why)
 	if (!rc && session_take_release(server, &message))
 		return;
 	if (!rc)
-		error_set(why, "it sent %s unasked",
+		error_set(why, "unexpected message: %s",
 			  wire_type_name(message.type));
 	session_drop(server);
 }

@@ -51,8 +51,8 @@ void session_drop(struct server *server)
 bool session_take_release(struct server *server, const struct wire_message *m)
 {
 	const char *error = m->release.error == WIRE_RELEASE_DRAIN
-				    ? "it is to be emptied"
-				    : "it is short of memory";
+				    ? "the server is draining"
+				    : "its machine is short of memory";
 
 	if (m->type != WIRE_RELEASE)
 		return false;

@@ -129,7 +129,9 @@ static int check_welcome(struct server *server,
 		return -EINVAL;
 	}
 	if (welcome->max_lanes < connections(server, transport)) {
-		error_set(why, "it allows %u connections, lanes=%u needs %u",
+		error_set(why,
+			  "the server allows %u connections, and lanes=%u "
+			  "needs %u",
 			  welcome->max_lanes, engine->config.lanes,
 			  connections(server, transport));
 		return -EINVAL;
@@ -180,7 +182,7 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 		return rc;
 	if (memcmp(welcome.incarnation, server->locked.incarnation,
 		   sizeof server->locked.incarnation) != 0) {
-		error_set(why, "it was restarted");
+		error_set(why, "the server was restarted");
 		session_close(server);
 		return -ESTALE;
 	}

@@ -138,7 +138,8 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 	if (rc)
 		return rc;
 	if (reply.slab.bytes != table->geometry.slab_bytes) {
-		error_set(why, "it answered ALLOC with a slab of %llu bytes",
+		error_set(why,
+			  "the server answered ALLOC with a slab of %llu bytes",
 			  (unsigned long long)reply.slab.bytes);
 		return -EPROTO;
 	}

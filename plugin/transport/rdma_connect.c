@@ -145,7 +145,7 @@ void rdma_link_close(struct link *base)
 
 	if (!err)
 		return;
-	log_error("ibv_destroy_qp on %s: %s; tried again with the next "
+	log_error("ibv_destroy_qp on %s: %s; trying again with the next "
 		  "connection",
 		  ibv_get_device_name(link->id->verbs->device), strerror(err));
 	keep_for_later(rdma_channel(base->channel), link);
@@ -155,8 +155,8 @@ void rdma_link_close(struct link *base)
 
 static void tell_of_buffer(const struct rdma_channel *rdma, const char *why)
 {
-	log_error("an RDMA device keeps what a lane had: %s; the lane's buffer "
-		  "of %zu KiB stays until this process ends",
+	log_error("an RDMA device does not free a lane's objects: %s; the "
+		  "lane's buffer of %zu KiB stays until this process ends",
 		  why, rdma->buffer_bytes >> 10);
 }
 

@@ -34,7 +34,7 @@ expect_line "$dir/s.log" "draining" "8 slabs"
 state s draining || fail "it is $(value s state)"
 [ "$(value s session.0.release_slabs)" = all ] || fail "it does not ask"
 expect 5 is p server.0.release_slabs -eq $((2 ** 32 - 1))
-expect_line "$dir/p.log" "asks for all its slabs back" "to be emptied"
+expect_line "$dir/p.log" "asks for all its slabs back" "the server is draining"
 expect 5 is p server.0.free_bytes -eq 0
 expect_req p "stamp 3" read:0:8M
 expect_req p ok write:0:8M:4

@@ -40,7 +40,7 @@ expect_req q ok write:0:4M:5
 stop t KILL || true
 start_server t --memory=64M --slab-size=1M --grace=600
 expect 15 is q server.0.reconnects -eq 3
-expect_line "$dir/q.log" "is lost" "it was restarted"
+expect_line "$dir/q.log" "is lost" "the server was restarted"
 expect_req q EIO read:0:4M
 stop q
 stop tnet KILL || true
