@@ -2,15 +2,16 @@
  * transports.  A request travels
  *
  *   front end
- *     -> io/request.c -> io/plan.c -> pages/pagemap.c -> pages/slab.c
- *     (-> servers/placement.c -> servers/session.c)
- *     -> pages/lane.c -> io/read.c, io/write.c -> io/attempt.c
+ *     -> io/request.c -> pages/lane.c -> io/plan.c -> pages/pagemap.c
+ *     (-> servers/placement.c -> servers/session.c) -> pages/slab.c
+ *     -> io/transfer.h: io/read.c, io/write.c -> io/attempt.c
  *     -> pages/redundancy/redundancy.h -> transport/transport.h
  *
  * Threads: the front end's threads run requests, any number at a time.  Each
  * server has a thread (servers/session.c) for the control connection and all
- * slow work: it allocates and frees slabs, and builds and rebuilds lanes.  The
- * repairer (repair/repair.c) repairs and moves the shards of slabs.
+ * slow work: it allocates and frees slabs, and builds and rebuilds the links of
+ * the lanes.  The repairer (repair/repair.c) repairs and moves the shards of
+ * slabs.
  *
  * Lock order: none is needed.  Every lock (page map, lane pool, slab table,
  * server, repairer) is a leaf.  It is held for a few instructions, or by a
@@ -37,15 +38,15 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct error *why);
-/* Opens a session on every server and builds all lanes.  Fails if a server
+/* Opens a session on every server and builds all links.  Fails if a server
  * cannot be reached by DEADLINE_NS.  0 or a negative errno. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct error *why);
 /* Gives all slabs back and ends the threads of the sessions.  Later requests
  * fail.  True if no request is in flight any more. */
 bool engine_stop(struct engine *engine);
-/* Frees all memory.  The engine must be stopped, without requests in flight or
- * to come. */
+/* Frees all memory.  The engine is stopped, no request is in flight, and none
+ * comes. */
 void engine_destroy(struct engine *engine);
 
 /* The bytes that the engine allocated, without the buffers that transports

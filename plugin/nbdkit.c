@@ -236,7 +236,7 @@ static void *rswap_open(int readonly)
 	if (lifecycle_client_opens())
 		return &engine;
 	log_error("no new client is served: this nbdkit was asked to end, "
-		  "and does when its last one goes");
+		  "and ends when its last client goes");
 	return NULL;
 }
 
@@ -285,8 +285,8 @@ static int rswap_can_fast_zero(void *handle)
 
 /* --- requests --- */
 
-/* RC: 0 or a negative errno.  Of errno values NBD has only a few, EIO and
- * ENOSPC among them. */
+/* RC: 0 or a negative errno.  NBD has only a few errno values, EIO and ENOSPC
+ * among them. */
 static int result(int rc)
 {
 	if (rc) {

@@ -11,8 +11,8 @@
 #include "servers/core.h"
 #include "standing.h"
 
-/* Sleeps as long as it takes to keep to the rate, which counts all pages that
- * were read, also in vain.  With no page locked and no slab entered. */
+/* Sleeps as long as the rate demands.  The rate counts all pages that were
+ * read, also in vain.  The caller has no page locked and is in no slab. */
 static void keep_rate(struct engine *engine)
 {
 	struct repair *repair = engine->repair;
@@ -94,8 +94,8 @@ static int read_pages(struct io *io)
 	return rc;
 }
 
-/* PAGE, which is locked, is PRESENT and too few shards hold it.  That should
- * never happen; where it does, waiting mends nothing. */
+/* Whether too few shards hold PAGE, which is locked and PRESENT.  That should
+ * never happen.  Where it does, no wait brings the page back. */
 static bool is_gone(const struct engine *engine, const struct slab *slab,
 		    uint64_t page)
 {
@@ -116,8 +116,8 @@ static int copy_pages(struct engine *engine, struct slab *slab, uint32_t i,
 	struct io_run *run;
 	int rc;
 
-	/* Each transfer ends within attempt_ns; the search for what is wrong
-	 * may take several. */
+	/* Each transfer ends within attempt_ns; the search for a wrong shard
+	 * may take several transfers. */
 	io_begin(&repair->io, engine, lane,
 		 clock_now_ns() + engine->config.timeout_ns);
 	repair->io.units = repair->units;
@@ -171,8 +171,8 @@ static int leave_page(struct engine *engine, const struct slab *slab,
 	return -ESTALE;
 }
 
-/* With N pages from PAGE locked.  Returns as copy_pages does, or -ENODATA: the
- * first page to copy is not at hand. */
+/* The caller has locked N pages from PAGE.  Returns as copy_pages does, or
+ * -ENODATA: the first page to copy is not at hand. */
 static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
 		       uint64_t page, uint32_t n)
 {
@@ -231,13 +231,13 @@ void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 			break;
 		n = end - chunk < REPAIR_PAGES ? end - chunk : REPAIR_PAGES;
 		lane_reap(&engine->lanes, false);
-		/* Where something has changed (-ESTALE) there is one page less
-		 * to copy, or one shard less to copy it from: check at once. */
+		/* -ESTALE: there is one page less to copy, or one shard less to
+		 * copy from.  Make the next attempt at once. */
 		rc = copy_batch(engine, slab, i, first + chunk, n);
 		if (rc == -EAGAIN)
 			return;
-		/* Only a server that is away has the page: the other pages go
-		 * on. */
+		/* Only a server that is away has the page: go on with the other
+		 * pages. */
 		if (rc == -ENODATA)
 			chunk++;
 	}

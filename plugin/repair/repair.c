@@ -11,23 +11,24 @@
 #include "servers/placement.h"
 #include "standing.h"
 
-/* Between two passes: when there is nothing to do, and when there is. */
+/* The time between two passes: when there is nothing to do, and when there is.
+ */
 #define IDLE_NS (1 * NS_PER_S)
 #define BUSY_NS (5 * NS_PER_MS)
 /* After passes that found something to do and could do nothing, because a
  * server is away, the rest doubles each time, up to this. */
 #define STUCK_MAX_NS (100 * NS_PER_MS)
-/* The least between two passes.  A thread that waits for a pass makes the next
- * pass begin at once, and may wait for many passes. */
+/* The shortest time between two passes.  A thread that waits for a pass makes
+ * the next pass begin at once, and may wait for many passes. */
 #define LEAST_NS NS_PER_MS
 
 /* A pass that copies nothing is followed by a rest that is so many times as
  * long as the pass: a large device has half a million slabs. */
 #define WAITING_SHARE 10
 
-/* For how many passes that are IDLE_NS apart a slab has to be empty: a slab
- * that was only just allocated is empty until the write that needs it enters
- * it, and a slab that is emptied and filled by turns is better kept. */
+/* A slab is freed when it was empty in so many passes, IDLE_NS apart.  A slab
+ * that was just allocated is empty until the write that needs it enters it, and
+ * a slab that is emptied and filled by turns is better kept. */
 #define EMPTY_TICKS 3
 
 /* --- attaching and detaching --- */
@@ -54,8 +55,8 @@ static void attach(struct engine *engine, struct slab_shard *shard)
 	uint8_t spare = SHARD_SPARE;
 
 	if (!slab_close(&engine->slabs, slab)) {
-		/* The slab is gone meanwhile, or is being allocated anew: the
-		 * next pass handles the shard. */
+		/* The slab was freed meanwhile.  Or it is being allocated anew:
+		 * then the next pass handles the shard. */
 		if (slab_state(slab) == SLAB_UNMAPPED)
 			placement_give_back(engine, shard, SHARD_SPARE);
 		return;
@@ -130,7 +131,7 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 			detach(engine, shard);
 		return;
 	}
-	/* no unused shard: another one of this slab moves */
+	/* no unused shard: another shard of this slab is moving */
 	if (!standing_is_leaving(engine, shard) ||
 	    standing_has_new(engine, slab) ||
 	    !slab_unused_shard(&engine->slabs, slab) ||
@@ -144,8 +145,8 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	}
 }
 
-/* The state of a slab's shards: shard indexes that are there, and figures.
- * False where it is not LIVE. */
+/* Reads the state of a slab's shards: *INDEXES gets the shard indexes that are
+ * LIVE, and SUMS the figures.  False where the slab is not LIVE. */
 static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 		    struct repair_sums *sums)
 {
@@ -176,7 +177,7 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 	return true;
 }
 
-/* Shards that servers gave to the repairer. */
+/* Attaches the shards that servers gave to the repairer. */
 static void take_given(struct engine *engine, struct slab *slab)
 {
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
@@ -238,15 +239,15 @@ static void free_empty(struct engine *engine, struct slab *slab)
 
 /* --- passes --- */
 
-/* Logs once that the slabs of a server are begun elsewhere. */
+/* Logs once that the shards of a server are copied elsewhere. */
 static void tell_away(const struct engine *engine, struct server *server)
 {
 	bool away = standing_server_is_away(engine, server);
 
 	if (away && !server->repair.told_recovering &&
 	    atomic_load(&server->shared.slabs) > 0)
-		log_notice("server %s is away for %llu s: what it has of "
-			   "%u slabs is begun on other servers",
+		log_notice("server %s has been away for %llu s: its shards of "
+			   "%u slabs are copied to other servers",
 			   server->text.text,
 			   (unsigned long long)(engine->config.repair_after_ns /
 						NS_PER_S),
@@ -276,7 +277,7 @@ static bool pass(struct engine *engine, bool tick)
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
 }
 
-/* No thread reaps the lane of the repairer: it is never parked. */
+/* The lane of the repairer is never parked, so lane_reap does not find it. */
 static void look_after_lane(struct engine *engine)
 {
 	lane_look_after(&engine->lanes, lane_of_repair(&engine->lanes));

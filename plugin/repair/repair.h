@@ -79,7 +79,7 @@ struct repair {
 int repair_create(struct engine *engine, struct error *why);
 void repair_destroy(struct engine *engine);
 int repair_start(struct engine *engine, struct error *why);
-/* Ends the thread, within the time that one transfer may take. */
+/* Ends the thread, after the copy under way. */
 void repair_stop(struct engine *engine);
 
 /* --- between repair.c, fill.c and tell.c; the thread only --- */
@@ -90,7 +90,7 @@ void repair_stop(struct engine *engine);
 
 struct slab;
 
-/* Writes to shard I of SLAB what it misses, until something stands in the way.
+/* Copies to shard I of SLAB the chunks that it misses, as far as possible now.
  */
 void repair_fill(struct engine *engine, struct slab *slab, uint32_t i);
 

@@ -2,7 +2,7 @@
 
 #include "servers/placement.h"
 
-/* Slabs of a server that is away that are begun elsewhere at the same time. */
+/* How many slabs of a server that is away are moved at the same time. */
 #define AWAY_AT_A_TIME 4
 
 /* Another LIVE shard with the shard index of SHARD, or NULL. */
@@ -43,8 +43,8 @@ static bool other_server_has_room(const struct engine *engine,
 	return server && !server_is_last_resort(server);
 }
 
-/* Whether SERVER has been away for so long that what it has is begun anew on
- * other servers.  Only where pages can be had without it. */
+/* Whether SERVER has been away for so long that its shards are copied to other
+ * servers.  False where pages cannot be had without one server. */
 bool standing_server_is_away(const struct engine *engine,
 			     const struct server *server)
 {
@@ -95,9 +95,9 @@ bool standing_is_leaving(const struct engine *engine,
 	       standing_is_away(engine, shard);
 }
 
-/* Whether all of the shard's pages can be had from servers that are there now.
- * Else its new twin could not become whole, and would keep another shard from
- * being moved: only a few are moved at a time. */
+/* Whether servers that are UP have all of the shard's pages.  Else a new twin
+ * could not become whole, and would keep another shard from being moved: only a
+ * few are moved at a time. */
 static bool can_do_without(const struct engine *engine,
 			   const struct slab_shard *shard)
 {

@@ -1,5 +1,6 @@
 /* Where a shard stands: whether it has a twin, leaves, or is worth filling.
- * These look at a slab, and change nothing.  By the repair thread.
+ * These functions read a slab and change nothing.  Only the repair thread calls
+ * them.
  *
  * A twin of a shard is another LIVE shard of the same slab with the same shard
  * index.
@@ -39,8 +40,8 @@ bool standing_wants_index(const struct engine *engine, const struct slab *slab,
 bool standing_is_given_up(const struct engine *engine,
 			  const struct slab_shard *shard);
 
-/* Whether what SHARD misses is to be written to it: its server is there, and it
- * has no twin that is nearer to being whole. */
+/* Whether the chunks that SHARD misses should be copied to it: its server is
+ * UP, and SHARD has no twin that is nearer to being whole. */
 bool standing_wants_fill(const struct engine *engine,
 			 const struct slab_shard *shard);
 

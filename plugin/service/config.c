@@ -10,8 +10,8 @@
 
 #include "clock.h"
 
-/* To spin pays only if the answer comes sooner than a sleep and a wake-up take,
- * and if another core does the work meanwhile. */
+/* Spinning pays only if the answer comes sooner than a sleep and a wake-up
+ * take, and if another core does the work meanwhile. */
 #define SPIN_AUTO_NS   (20 * NS_PER_US)
 #define SPIN_MIN_CORES 4
 

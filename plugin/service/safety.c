@@ -94,30 +94,30 @@ static void record(struct safety *safety, enum safety_setting setting,
 
 /* --- processors --- */
 
-/* A real-time thread preempts the thread that wakes it: the client after every
- * single request that it sends, and soft-RoCE or the server's side between any
- * two.  So with a crowd of requests in flight its threads leave the lower half
- * of the processors, where there are two, to everything else: beside each other
- * they hand over many requests at a time.  With few there is nothing to be
- * handed over together, and a thread that runs where it is woken spares the
- * wake-up of an idle processor.  docs/performance.md has the figures of both.
+/* A real-time thread preempts the thread that wakes it: the client after each
+ * request that it sends, and soft-RoCE or a local memory server after each
+ * answer.  So with a crowd of requests in flight, the threads that serve them
+ * leave the lower half of the processors to all other threads, where there are
+ * at least two processors.  Then many requests are handed over at a time.  With
+ * few requests there is nothing to hand over together, and a thread that runs
+ * where it is woken spares the wake-up of an idle processor.
+ * docs/performance.md has the figures of both.
  *
- * In a crowd a write also stands back behind reads, which programs wait for:
- * the priority of a thread that serves writes is one less.  Otherwise a read
- * would have its turn on the processor after all of the writes that are ready
- * to run.
+ * In a crowd writes also stand back behind reads, because programs wait for
+ * reads: the priority of a thread that serves writes is one less.  Otherwise a
+ * read would get the processor only after all writes that are ready to run.
  *
  * Each thread moves itself, at its next request. */
 
-/* Requests in flight that make a crowd.  It is over after CALM_FOR requests
- * that had at most CALM in flight, with no crowd in between. */
+/* Requests in flight that make a crowd.  The crowd is over after CALM_FOR
+ * requests that found at most CALM in flight, with no crowd in between. */
 #define CROWD	 4
 #define CALM	 2
 #define CALM_FOR 256
 
-/* A thread changes its priority after so many requests in a row of the other
- * kind: where reads and writes come mixed, the calls would cost more than
- * they bring. */
+/* A thread changes its priority after so many requests of the other kind in a
+ * row.  Where reads and writes are mixed, a change for each request would cost
+ * more than it brings. */
 #define KIND_FOR 8
 
 static struct {
@@ -130,10 +130,11 @@ static struct {
 	_Atomic bool crowded;
 } processors;
 
-/* Whether this thread is on half of the processors.  In the threads' static
- * block, as a plugin's own would be allocated at the first use. */
+/* Whether this thread is on half of the processors.  initial-exec places the
+ * variable in the thread's static TLS block.  The plugin's own block would be
+ * allocated at the first use, on the I/O path. */
 static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
-/* Whether its priority is that of a writer in a crowd. */
+/* Whether this thread has the priority of a writer in a crowd. */
 static _Thread_local bool stands_back
 	__attribute__((tls_model("initial-exec")));
 
@@ -158,7 +159,7 @@ static void find_processors(void)
 	}
 }
 
-/* With N requests in flight, this one among them. */
+/* Whether there is a crowd.  N requests are in flight, this one among them. */
 static bool crowded(uint32_t n)
 {
 	bool now =
@@ -185,7 +186,8 @@ static void move(bool confine)
 	confined = confine;
 }
 
-/* Behind those that serve reads, or back beside them. */
+/* Puts this thread behind the threads that serve reads (BACK), or beside them.
+ */
 static void stand_back(bool back)
 {
 	struct sched_param param = {
@@ -319,8 +321,8 @@ static int grow_heap(uint64_t bytes)
 	return 0;
 }
 
-/* To lock mappings while /proc/self/maps is read is safe: this may split the
- * line of a mapping, and moves no mapping. */
+/* Locks every mapping while it reads /proc/self/maps.  That is safe: a lock may
+ * split the line of a mapping, and moves no mapping. */
 static int lock_mappings(void)
 {
 	static char line[512];

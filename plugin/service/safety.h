@@ -5,9 +5,9 @@
  *   io_flusher  prctl(PR_SET_IO_FLUSHER): allocations in the kernel for this
  *               thread do not start I/O, which would wait for this thread
  *   realtime    SCHED_RR: the page allocator lets real-time tasks below the
- *               watermark, and nothing ordinary runs before them; under load
- *               on half of the processors, so that what feeds them runs beside
- *               them, and writes behind reads
+ *               watermark, and no ordinary thread delays them.  Under load they
+ *               leave half of the processors to the threads that send them
+ *               work, and threads that serve writes have a lower priority
  *   locked      everything that the I/O path touches is in memory and locked
  *   oom         oom_score_adj -1000: the OOM killer spares this process
  *   (parent)    the end of the parent process does not end this process
@@ -52,12 +52,12 @@ void safety_prepare(void);
  * buffers of requests. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
-/* Around each read and write, by the thread that serves it: what decides where
- * and at which priority real-time threads run. */
+/* The thread that serves a read or a write calls these before and after it.
+ * They decide on which processors and at which priority the thread runs. */
 void safety_request_begin(bool write);
 void safety_request_end(void);
-/* From now on real-time threads leave half of the processors to everything
- * else, however few requests are in flight. */
+/* From now on threads that serve requests leave half of the processors to other
+ * threads, however few requests are in flight. */
 void safety_stay_apart(void);
 
 /* VmLck of this process. */

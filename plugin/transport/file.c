@@ -4,9 +4,9 @@
  *
  * submit does the work, one transfer after the other.  Every transfer is over
  * when submit returns.  So a channel never has transfers in progress, and wait
- * has nothing to do.  The file is the last resort, where no server has room. So
- * this transport is simple rather than fast, and needs no thread and no memory
- * that a machine in need might not have.
+ * has nothing to do.  The file is used only where no server has room.  So this
+ * transport is simple rather than fast.  It needs no thread, and no memory that
+ * a machine short of memory might not have.
  *
  * A deadline is checked before each system call.  A call under way cannot be
  * aborted.  How long the call takes is up to the disk: the kernel's block layer

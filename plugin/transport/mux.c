@@ -15,9 +15,10 @@
 #include "spin.h"
 #include "wireio.h"
 
-/* How often a receive that waits checks its deadline, and so by how much it
- * may overstay it; the kernel rounds this up to ticks of its own.  So short
- * that the wait before a read is hedged is one system call and no timer. */
+/* How often a receive that waits checks its deadline, and so by how much the
+ * receive may overstay the deadline.  The kernel rounds this up to ticks of its
+ * own.  Not longer than the shortest wait before a read asks one more server
+ * (io/read.c), so that this wait is one recvmsg without a poll. */
 #define TICK_NS (2 * NS_PER_MS)
 
 /* Sends that may be unanswered.  One is best where processors are scarce;
@@ -29,7 +30,7 @@
 #define OUT_IOV	  (4 * TRANSPORT_MAX_XFERS)
 #define OUT_BYTES (512u << 10)
 
-/* Takes many replies of small reads at a time.  The rest of a large reply goes
+/* Room for the replies of many small reads.  The rest of a large reply goes
  * straight from the socket to its destination. */
 #define IN_BYTES (128u << 10)
 
@@ -103,7 +104,8 @@ static void die(struct mux *mux, int why)
 {
 	if (mux->dead)
 		return;
-	/* The kernel's own time-out differs from a request's deadline. */
+	/* -ETIMEDOUT is for a deadline that passed, not for the kernel's own
+	 * time-out of the connection. */
 	mux->dead = why == -ETIMEDOUT ? -ECONNRESET : why;
 	shutdown(mux->fd, SHUT_RDWR);
 }
@@ -178,8 +180,7 @@ static ssize_t send_message(int fd, const struct msghdr *msg)
 	return sent;
 }
 
-/* 0, or -EAGAIN where the socket takes no more, or the errno that it died of.
- */
+/* 0, or -EAGAIN where the socket takes no more, or the socket's errno. */
 static int send_out(struct mux *mux)
 {
 	while (mux->out_at < mux->out_end) {
@@ -219,9 +220,9 @@ static void gather(struct mux *mux)
 	mux->out_end = n;
 }
 
-/* Sends what may be sent, unless another thread does.  Under the lock, which it
- * lets go while it sends: the list may change, but nothing that is gathered
- * leaves it before it is sent, or `sending` is over. */
+/* Sends what may be sent, unless another thread does.  Under the lock, which is
+ * released while this thread sends.  The list may change meanwhile, but a
+ * gathered op stays in the list until the op is sent or `sending` is over. */
 static void pump(struct mux *mux)
 {
 	while (!mux->sending && !mux->dead &&
@@ -349,8 +350,8 @@ static ssize_t receive_message(struct mux *mux, struct msghdr *msg,
 	return recvmsg(mux->fd, msg, MSG_DONTWAIT);
 }
 
-/* Receives once: as much as there is, and waits for it unless it only drains.
- * 0, -EAGAIN, or the errno that the multiplexed connection died of. */
+/* Receives once, as much as there is.  Unless DRAIN is set, waits for it.  0,
+ * -EAGAIN, or the errno that the multiplexed connection died of. */
 static int receive(struct mux *mux, uint64_t deadline_ns, uint64_t spin_ns,
 		   bool drain)
 {
@@ -433,8 +434,8 @@ static int take_replies(struct mux *mux, struct mux_op **end)
 
 		if (!op || op == mux->unsent)
 			return -EPROTO; /* a reply to no request */
-		/* The op stays in the list, because its payload may still be
-		 * being sent. */
+		/* An op that failed stays in the list until the burial, because
+		 * the sender may still read its payload. */
 		op->verdict = judge(mux, op);
 		if (op->verdict)
 			return op->verdict == -EREMOTEIO ? -ECONNRESET

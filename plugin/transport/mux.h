@@ -48,8 +48,9 @@
  * leader lets go of the role, and then reads both.  All are seq_cst, so that
  * one of the two threads sees the other.
  *
- * Locks: `lock` guards the list and the sender's role.  It is held for a few
- * instructions, and is a leaf.
+ * Locks: `lock` guards the list and the sender's role.  It is a leaf.  It is
+ * held for a few instructions, or while the first bytes of one READ's payload
+ * are copied.
  */
 #ifndef RSWAP_MUX_H
 #define RSWAP_MUX_H
@@ -69,7 +70,7 @@ struct mux;
  * as long as the multiplexed connection: another thread may still read the
  * waiter when all of its ops are over. */
 struct mux_waiter {
-	_Atomic int32_t left; /* ops that it lacks; 0 or less: none */
+	_Atomic int32_t left; /* ops that the waiter lacks; 0 or less: none */
 	_Atomic bool waiting;
 	uint32_t bit; /* of a futex bit set; waiters may share it */
 };

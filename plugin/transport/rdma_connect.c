@@ -208,8 +208,8 @@ static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
 	if (!d->events)
 		goto fail;
 	what = "a completion queue";
-	/* Room for every transfer of a submit, as all may fail, and for as many
-	 * that an earlier, stuck one may still bring. */
+	/* Room for a completion of every transfer, as all may fail, and for as
+	 * many completions of earlier transfers that were given up. */
 	d->cq = ibv_create_cq(verbs, 2 * TRANSPORT_MAX_XFERS, NULL, d->events,
 			      0);
 	if (d->cq)
@@ -222,7 +222,8 @@ fail:
 	return rc;
 }
 
-/* Sessions build their links of one lane side by side. */
+/* The sessions of several servers build their links of one lane side by side.
+ */
 static pthread_mutex_t domains_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The channel's domain on the device of VERBS, made at the first use; under
@@ -347,8 +348,8 @@ static int create_queue_pair(struct rdma_link *link, struct error *why)
 	return -errno;
 }
 
-/* The most READs in flight that the device allows: each that waits for another
- * costs a round trip. */
+/* The most READs in flight that the device allows.  A READ beyond that would
+ * wait for another READ, which costs a round trip. */
 static int read_depth(struct ibv_context *verbs, uint8_t *depth,
 		      struct error *why)
 {

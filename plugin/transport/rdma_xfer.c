@@ -123,8 +123,8 @@ static void post_link(struct rdma_channel *rdma, struct ibv_send_wr *wr,
 	rc = ibv_post_send(link->id->qp, &wr[first], &bad);
 	if (!rc)
 		return;
-	/* The work requests before BAD were posted unsignalled, so their end
-	 * does not show. */
+	/* The work requests before BAD were posted unsignalled, so no
+	 * completion tells when they end. */
 	if (bad != &wr[first])
 		give_up(link);
 	rdma_link_abort(&link->base);
@@ -360,7 +360,7 @@ static size_t rdma_wait_until(struct channel *channel, struct xfer *xfers,
 	struct rdma_channel *rdma = rdma_channel(channel);
 	int rc = await(rdma, xfers, n, want, deadline_ns);
 
-	/* No thread would wait for these transfers. */
+	/* Waiting has failed, so no later wait would end these transfers. */
 	if (rc && rc != -ETIMEDOUT)
 		flush(rdma, xfers, n, rc);
 	return transport_over(xfers, n);
@@ -392,7 +392,7 @@ const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
 	.bound_to_address = true, /* slabs are registered with its device */
-	.apart = true,		  /* as soft-RoCE had it: docs/performance.md */
+	.apart = true, /* faster with soft-RoCE: docs/performance.md */
 	.available = rdma_available,
 	.channel_create = create_channel,
 	.channel_destroy = rdma_channel_destroy,

@@ -3,11 +3,12 @@
  *
  * A server has multiplexed connections in pairs, one for READs and one for
  * WRITEs, so that a read never stands behind megabytes that are swapped out.
- * There are few pairs, so that requests meet in them: a pair for every four
- * processors.
+ * There are few pairs, so that several requests share a system call: a pair for
+ * every four processors, and at most four.
  *
- * No bounce buffer: WRITEs are gathered from the caller's own memory; what is
- * read is copied to it once from what a receive brought for all.
+ * There is no bounce buffer.  WRITEs are sent from the caller's own memory.  A
+ * small READ is copied once, from the buffer that one receive filled for all
+ * requests.  The rest of a large READ is received in place.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,9 +23,9 @@
 #define SLICE_NS     (50 * NS_PER_US)
 #define SLICE_MAX_NS (800 * NS_PER_US)
 
-/* A wait for all multiplexed connections does so too.  Else every thread might
- * wait for a server that hangs, and no thread would receive the other servers'
- * answers or send what is queued behind these. */
+/* A wait for all multiplexed connections also takes turns, for this long each.
+ * Else every thread might wait for a server that hangs.  Then no thread would
+ * receive the other servers' answers, or send the ops queued behind them. */
 #define SLICE_ALL_NS (20 * NS_PER_MS)
 
 #define PAIRS_MAX	    4u

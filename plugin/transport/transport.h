@@ -47,10 +47,9 @@ struct remote_slab {
 
 enum xfer_op { XFER_READ, XFER_WRITE };
 
-/* The status of a transfer that was not sent because this machine lacked
- * something: room (see submit), or a usable channel.  The status says nothing
- * of the server.  The link is as good as before, and neither BUF nor the slab
- * was touched. */
+/* The status of a transfer that was not sent because this machine had no room
+ * (see submit) or no usable channel.  The status says nothing about the server.
+ * The link still works, and neither BUF nor the slab was touched. */
 #define XFER_UNSENT (-ECANCELED)
 
 /* One contiguous run between memory and a slab. */
@@ -66,10 +65,10 @@ struct xfer {
 	 * when the bytes have arrived on the other side (WRITE) or in BUF
 	 * (READ), another negative errno when it failed: -ETIMEDOUT, any
 	 * connection error (the link is broken; nothing is known of the
-	 * bytes), -EREMOTEIO (the server refused; repeating won't help), or
+	 * bytes), -EREMOTEIO (the server or the disk refused the transfer), or
 	 * XFER_UNSENT.
-	 * From submit until it is over the transfer and its BUF stay where they
-	 * are; from then on nothing touches them. */
+	 * The caller keeps the transfer and BUF in place from submit until the
+	 * transfer is over.  After that nothing touches them. */
 	_Atomic int status;
 };
 
@@ -80,8 +79,9 @@ struct channel_config {
 	uint64_t spin_ns;
 };
 
-/* What the links of all lanes to one server have in common; the transport's
- * own.  Made with the first link, gone with the last. */
+/* What the links of all lanes to one server have in common.  The transport
+ * makes the group with the first link and frees it with the last, except for
+ * the file transport, whose caller makes and frees it (transport/file.h). */
 struct link_group;
 
 struct link_target {
@@ -90,7 +90,7 @@ struct link_target {
 	uint32_t lane;	      /* the link's lane, of LANES lanes */
 	uint32_t lanes;
 	uint64_t timeout_ns;	   /* a silent host is dead after this long */
-	struct link_group **group; /* NULL before the first link */
+	struct link_group **group; /* *GROUP is NULL before the first link */
 	/* Asks the server for a token for one more connection. */
 	int (*new_token)(void *owner, struct wire_join *token,
 			 struct error *why);
@@ -104,7 +104,7 @@ struct transport_ops {
 	 * the session was opened. */
 	bool bound_to_address;
 	/* Whether real-time threads that wait for this transport should run on
-	 * other processors than everything else, even for one transfer. */
+	 * other processors than all other threads, even for one transfer. */
 	bool apart;
 
 	/* Of the WIRE_TRANSPORTS only, else NULL.  Whether this machine has
@@ -136,22 +136,20 @@ struct transport_ops {
 	 * beside submit and wait; not beside link_close.  May be called again.
 	 */
 	void (*link_abort)(struct link *link);
-	/* Frees LINK, at once or with a later call for its channel: the caller
-	 * may not use LINK any more.  No transfer of LINK is in flight, and
-	 * none comes.  A channel that LINK made unusable becomes usable when
-	 * LINK is freed.
-	 */
+	/* Frees LINK, at once or later.  The caller may not use LINK any more.
+	 * No transfer of LINK is in flight, and none comes.  A channel that
+	 * LINK made unusable becomes usable when LINK is freed. */
 	void (*link_close)(struct link *link);
 
-	/* Starts all N transfers, on any links of this channel, at once.
-	 * Transfers on one link are done in no promised order.  Allocates
-	 * nothing.  May wait for room to send, until DEADLINE_NS.  Failures
-	 * show in status.
+	/* Starts all N transfers, on any links of this channel.  The order of
+	 * transfers on one link is not promised.  Allocates nothing.  Failures
+	 * show in status.  A transport whose transfers cannot go on without the
+	 * caller (a file) does them here, and starts none after DEADLINE_NS.
 	 *
 	 * Earlier transfers may still be in progress.  TRANSPORT_MAX_XFERS and
-	 * buffer_bytes limit all transfers that were submitted since none was
-	 * in progress.  Beyond the limits nothing is sent and the status is
-	 * XFER_UNSENT. */
+	 * buffer_bytes limit the sum of all transfers that were submitted since
+	 * the channel was last without a transfer in progress.  Where the N are
+	 * beyond the limits, some or all of them are not sent: XFER_UNSENT. */
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
 	/* Waits until at least WANT of the N are over, or DEADLINE_NS has

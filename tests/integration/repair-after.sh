@@ -31,7 +31,7 @@ start_shadow load p --size=8M --connections=2
 expect 20 is p server.0.slabs -gt 0
 kill -STOP "${pid[a]}"
 expect 30 state p 0 recovering
-expect 30 has "$dir/p.log" "is begun on other servers"
+expect 30 has "$dir/p.log" "are copied to other servers"
 expect 60 whole p
 state p 0 recovering || fail "it did not wait for it: $(value p server.0.state)"
 expect_value p pages_copied -gt 0
