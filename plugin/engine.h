@@ -13,9 +13,10 @@
  * the lanes.  The repairer (repair/repair.c) repairs and moves the shards of
  * slabs.
  *
- * Lock order: none is needed.  Every lock (page map, lane pool, slab table,
- * server, repairer) is a leaf.  It is held for a few instructions, or by a
- * thread that sleeps on the condition of that lock.
+ * Lock order: none is needed, because every lock is a leaf.  A lock that
+ * requests take (page map, lane pool, slab table, server, repairer, mux) is
+ * held for a short time, or by a thread that sleeps on the condition of that
+ * lock.  Requests never take the locks under which channels and links are made.
  */
 #ifndef RSWAP_ENGINE_H
 #define RSWAP_ENGINE_H

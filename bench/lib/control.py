@@ -31,5 +31,5 @@ def check_errors(system, status, transport):
     carried = {text for key, text in status.items()
                if key.startswith("server.") and key.endswith(".transport")}
     if carried != {transport}:
-        raise Rejected(f"{system}: carried over {', '.join(sorted(carried))}, "
+        raise Rejected(f"{system}: moved over {', '.join(sorted(carried))}, "
                        f"not {transport}")

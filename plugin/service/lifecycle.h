@@ -33,7 +33,8 @@ struct lifecycle_ops {
 /* Blocks SIGTERM, SIGINT, SIGQUIT and SIGHUP where the front end handles them,
  * in this thread and in those that it starts from now on.  So no handler
  * interrupts a thread, and the signals wait for the thread of begin.  After the
- * front end has its handlers, before any thread. */
+ * front end has its handlers, before any thread but the log's, which blocks all
+ * signals. */
 void lifecycle_block_signals(void);
 /* Starts the thread that takes these signals.  Signals that are not meant to
  * end a daemon are ignored from then on (common/signals.h).  0 or a negative

@@ -13,7 +13,9 @@
  *   (parent)    the end of the parent process does not end this process
  *
  * Some settings are the thread's, and threads inherit them from the thread that
- * starts them.  So safety_apply runs before any thread is started.
+ * starts them.  So safety_apply runs before any thread that serves requests is
+ * started.  The thread that writes the log is started before, and stays an
+ * ordinary thread.
  */
 #ifndef RSWAP_SAFETY_H
 #define RSWAP_SAFETY_H
@@ -48,8 +50,8 @@ const char *safety_remedy(enum safety_setting setting);
 void safety_prepare(void);
 
 /* Applies all settings, and fills SAFETY.  Before the engine allocates, and
- * before any thread is started.  HEAP_BYTES of the heap are populated for the
- * buffers of requests. */
+ * before any thread but the log's is started.  HEAP_BYTES of the heap are
+ * populated for the buffers of requests. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
 /* The thread that serves a read or a write calls these before and after it.

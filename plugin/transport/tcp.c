@@ -332,9 +332,8 @@ static void wait_mux(const struct tcp_channel *tcp, const struct xfer *xfers,
 		 deadline_ns, tcp->spin_ns);
 }
 
-/* Waits on each multiplexed connection in turn, for SLICE_NS at most, as long
- * as fewer than WANT are over; on the only one that is wanted until the
- * deadline. */
+/* Waits on each multiplexed connection in turn, for slice_ns at most
+ * (UINT64_MAX: until the deadline), as long as fewer than WANT are over. */
 static void wait_in_turn(const struct tcp_channel *tcp,
 			 const struct xfer *xfers, size_t n, size_t want,
 			 uint64_t deadline_ns, uint64_t slice_ns)

@@ -56,7 +56,7 @@ emptied() {
 }
 expect 60 emptied
 copied=$(value p pages_copied)
-# Two passes of the keeper over all slabs: it gives back what is empty.
+# Two passes of the repairer over all slabs: it frees empty slabs.
 for _ in 1 2; do
 	expect_req p ok trim:0:1M
 	expect 10 is p slabs_live -eq 15

@@ -406,5 +406,5 @@ int main(void)
 		cmocka_unit_test(an_abort_ends_the_transfers_of_all_lanes),
 	};
 
-	return cmocka_run_group_tests_name("trunk", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("mux", tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ rotational=${RSWAP_SHRINK_ROTATIONAL:-}
 address=10.77.0.1
 results=/run/shrink.results
 
-# The keeper gives empty slabs back after some seconds.
+# The repairer frees empty slabs after some seconds.
 settled()
 {
 	local now
