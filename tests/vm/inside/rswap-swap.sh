@@ -11,8 +11,8 @@ here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/rswap-lib.sh"
 
 transport=${1:?rdma or tcp}
-size=${2:-300M}
-limit=${3:-100M}
+size=${2:-200M}
+limit=${3:-70M}
 address=10.77.0.1
 results=/run/pagecheck.results
 
@@ -21,8 +21,8 @@ check_results()
 	local out in carried
 	out=$(result_value pswpout "$results")
 	in=$(result_value pswpin "$results")
-	[ "$out" -gt 50000 ] || die "only $out pages were swapped out"
-	[ "$in" -gt 50000 ] || die "only $in pages were swapped in"
+	[ "$out" -gt 40000 ] || die "only $out pages were swapped out"
+	[ "$in" -gt 40000 ] || die "only $in pages were swapped in"
 	carried=$(status_value server.0.transport)
 	[ "$carried" = "$transport" ] || die "carried by $carried"
 	[ "$(status_value errors)" = 0 ] || die "$(status_value errors) requests failed"
@@ -45,7 +45,7 @@ start_memserver "$transport" "$address" 1G
 attach "$transport" 1G "$address"
 make_cgroup limited "$limit"
 run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size="$size" \
-	--random=20000 --progress | tee "$results"
+	--random=10000 --progress | tee "$results"
 check_results
 say "the memory server's own figures:"
 "$rswapctl" status --server="$memserver_control"
