@@ -22,6 +22,13 @@ sub lines_of {
 	return grep { /\b\Q$peer\E: / } <$in>;
 }
 
+# Waits for the first such line: a thread of the server's own writes its log.
+sub await_line {
+	my ($peer, $from) = @_;
+	my $end = time + $main::patience;
+	sleep 0.02 while !lines_of($peer, $from) && time < $end;
+}
+
 sub peer_of { return $_[0]->sockhost . ':' . $_[0]->sockport }
 
 # The next connections come from another address: the log has 10 lines a second
@@ -49,8 +56,7 @@ sub attack {
 		wrong("$name: the connection is not ended") if $@;
 	}
 	close $s;
-	my $end = time + $main::patience;
-	sleep 0.02 while !lines_of($peer, $from) && time < $end;
+	await_line($peer, $from);
 	push @logged, [$name, $peer, $from];
 }
 
@@ -351,6 +357,7 @@ sub ended_in_time {
 		last unless $n;
 	}
 	wrong("$name was not ended") if time >= $end;
+	await_line($peer, 0);
 	my @lines = lines_of($peer, 0);
 	wrong("$name: ", scalar @lines, ' lines in the log') if @lines != 1;
 }
