@@ -30,7 +30,7 @@ static const struct option_spec options[] = {
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl drain",
-	.about = "Have the memory server of this machine hand out no slabs any "
+	.about = "Have the memory server of this machine grant no slabs any "
 		 "more, and ask its clients to move theirs to other servers.  "
 		 "It goes on serving; \"rswapctl status\" shows what is left.",
 	.options = options,

@@ -153,7 +153,7 @@ static bool memserver_is_draining(const struct subject *s, struct error *what)
 	if (!get(s, "state", &state) ||
 	    (strcmp(state.text, "draining") && strcmp(state.text, "leaving")))
 		return false;
-	error_set(what, "it is %s: it hands out no slabs", state.text);
+	error_set(what, "it is %s: it grants no slabs", state.text);
 	return true;
 }
 

@@ -180,7 +180,7 @@ static const struct option_spec options[] = {
 static const struct cmdline cmdline = {
 	.program = "rswap-memserver",
 	.args = "--memory=SIZE",
-	.about = "Hands out this machine's memory as swap space for other "
+	.about = "Grants this machine's memory as swap space for other "
 		 "machines.",
 	.options = options,
 	.has_version = true,

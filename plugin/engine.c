@@ -121,7 +121,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 	fallback_close(fallback);
 	error_set(why,
 		  "size=%s (%" PRIu64 " bytes%s%s) is more than the server%s "
-		  "can hand out now: %s (%" PRIu64 " bytes)",
+		  "can grant now: %s (%" PRIu64 " bytes)",
 		  size_format(config->size_bytes).text, config->size_bytes,
 		  wanted_bytes > config->size_bytes ? ", in all copies " : "",
 		  wanted_bytes > config->size_bytes

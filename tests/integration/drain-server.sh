@@ -38,13 +38,13 @@ expect_line "$dir/p.log" "asks for all its slabs back" "the server is draining"
 expect 5 is p server.0.free_bytes -eq 0
 expect_req p "stamp 3" read:0:8M
 expect_req p ok write:0:8M:4
-[ "$(req p write:16M:4096:5)" != ok ] || fail "it hands out a slab"
+[ "$(req p write:16M:4096:5)" != ok ] || fail "it grants a slab"
 expect_value p pages_lost -eq 0
 # what starts now has no room
 nbdkit_command
 timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" "$(server s)" \
 	size=8M >"$dir/out" 2>"$dir/err" && fail "a plugin starts"
-expect_one_line "$dir/err" "size=8M" "hand out now"
+expect_one_line "$dir/err" "size=8M" "grant now"
 
 drain s --undo >"$dir/out"
 expect_one_line "$dir/out" "serving, with 8 slabs"

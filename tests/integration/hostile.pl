@@ -313,7 +313,7 @@ on_lane('more than a slab', sub { data_request(READ, $_[0], 0, 2 << 20) },
 	error => E_PROTOCOL);
 feed_loris();
 
-# --- a slab that is handed out again is zero ---
+# --- a slab that is granted again is zero ---
 
 {
 	my $s = session($port);
@@ -342,7 +342,7 @@ feed_loris();
 			if $status || $payload ne "\0" x (1 << 20);
 		call($s->{control}, FREE, pack('V V', $slab, 0), FREED);
 	}
-	wrong('no slab was handed out again') unless $again;
+	wrong('no slab was granted again') unless $again;
 }
 
 # --- those that took time ---

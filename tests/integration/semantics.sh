@@ -91,7 +91,7 @@ expect_req p ok trim:0:30M
 expect_value p pages_present -eq 0
 expect 5 is s slabs_used -eq 0
 expect_req p zeros read:0:30M
-# and those handed out again have nothing in them: next to a page written
+# and those granted again have nothing in them: next to a page written
 expect_req p ok write:4096:4096:3
 expect_req p zeros read:0:4096
 expect_req p zeros read:8K:1M

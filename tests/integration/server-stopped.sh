@@ -64,7 +64,7 @@ expect_value p pages_lost -eq 0
 [ "$errors" -ge 12 ] || fail "12 requests failed, $errors errors counted"
 
 # A slab that is asked of a server which hangs goes to another one that is there,
-# and what the first one may have handed out all the same is given back.
+# and what the first one may have granted all the same is given back.
 start_server x --memory=64M --slab-size=1M
 start_server y --memory=32M --slab-size=1M
 start_plugin q "$(server x)" "$(server y)" size=16M timeout=9 lanes=4
