@@ -30,7 +30,7 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC	  0x50575352u /* "RSWP" */
-#define WIRE_VERSION	  2
+#define WIRE_VERSION	  3
 #define WIRE_DEFAULT_PORT 10909
 
 #define WIRE_TOKEN_BYTES       16
@@ -172,9 +172,10 @@ struct wire_alloc {
 	uint64_t label; /* the client's number for it */
 };
 
+/* A client reaches a byte of the slab by its offset within the slab.  No
+ * message tells an address of the server. */
 struct wire_slab {
-	uint64_t label;	  /* as asked */
-	uint64_t address; /* RDMA: of the slab's first byte; TCP: 0 */
+	uint64_t label; /* as asked */
 	uint64_t bytes;
 	uint64_t free_bytes;
 	uint32_t slab; /* names it in data requests and FREE */
@@ -280,7 +281,7 @@ _Static_assert(sizeof(struct wire_token) == 32, "wire_token");
 _Static_assert(sizeof(struct wire_join) == 32, "wire_join");
 _Static_assert(sizeof(struct wire_joined) == 8, "wire_joined");
 _Static_assert(sizeof(struct wire_alloc) == 8, "wire_alloc");
-_Static_assert(sizeof(struct wire_slab) == 40, "wire_slab");
+_Static_assert(sizeof(struct wire_slab) == 32, "wire_slab");
 _Static_assert(sizeof(struct wire_free) == 8, "wire_free");
 _Static_assert(sizeof(struct wire_freed) == 8, "wire_freed");
 _Static_assert(sizeof(struct wire_fenced) == 8, "wire_fenced");

@@ -88,6 +88,8 @@ static int unregister(void *arg)
 	return 0;
 }
 
+/* A client addresses the slab from 0 on, so that it learns no address of this
+ * process. */
 int rdma_slab_register(struct link_domain *domain, struct slab *slab)
 {
 	struct region *region = malloc(sizeof *region);
@@ -95,14 +97,14 @@ int rdma_slab_register(struct link_domain *domain, struct slab *slab)
 
 	if (region) {
 		region->domain = domain;
-		region->mr = ibv_reg_mr(
-			domain->pd, slab->memory, slab->pool->slab_bytes,
+		region->mr = ibv_reg_mr_iova(
+			domain->pd, slab->memory, slab->pool->slab_bytes, 0,
 			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |
 				IBV_ACCESS_REMOTE_WRITE);
 		err = region->mr ? 0 : null_error();
 	}
 	if (err) {
-		log_error("ibv_reg_mr of slab %u: %s%s", slab->number,
+		log_error("ibv_reg_mr_iova of slab %u: %s%s", slab->number,
 			  strerror(err),
 			  err == ENOMEM ? ": raise the limit of locked memory "
 					  "(LimitMEMLOCK=, ulimit -l)"
@@ -120,6 +122,5 @@ void rdma_slab_locate(const struct slab *slab, struct wire_slab *where)
 {
 	const struct region *region = slab->region;
 
-	where->address = (uintptr_t)slab->memory;
 	where->rkey = region->mr->rkey;
 }

@@ -143,8 +143,7 @@ static int alloc_shard(struct server *server, const struct slab_shard *shard,
 			  (unsigned long long)reply.slab.bytes);
 		return -EPROTO;
 	}
-	*remote = (struct remote_slab){ .address = reply.slab.address,
-					.slab = reply.slab.slab,
+	*remote = (struct remote_slab){ .slab = reply.slab.slab,
 					.rkey = reply.slab.rkey };
 	atomic_store(&server->shared.free_bytes, reply.slab.free_bytes);
 	return 0;

@@ -100,7 +100,7 @@ static void take_slot(struct rdma_channel *rdma, struct xfer *x)
 		.opcode = x->op == XFER_READ ? IBV_WR_RDMA_READ
 					     : IBV_WR_RDMA_WRITE,
 	};
-	wr->wr.rdma.remote_addr = x->remote.address + x->offset_bytes;
+	wr->wr.rdma.remote_addr = x->offset_bytes;
 	wr->wr.rdma.rkey = x->remote.rkey;
 }
 

@@ -38,9 +38,9 @@ struct link {
 	struct channel *channel;
 };
 
-/* Where a slab is, as the server reported (wire_slab). */
+/* Where a slab is: as the server reported (wire_slab), or in a file. */
 struct remote_slab {
-	uint64_t address;
+	uint64_t address; /* of its first byte in the file; 0 on a server */
 	uint32_t slab;
 	uint32_t rkey;
 };

@@ -21,7 +21,7 @@ sub welcome {
 }
 
 my %how = (
-	version => sub { message(WELCOME, 'x' x 96, version => 3) },
+	version => sub { message(WELCOME, 'x' x 96, version => 4) },
 	error => sub { message(ERROR, pack 'V a124', 8, 'out of order today') },
 	garbage => sub { "220 mail.example.com ESMTP\r\n" },
 	silent => sub { '' },

@@ -210,7 +210,7 @@ fi
 nbdkit_command
 "${nbdkit[@]}" "$plugin" --help | grep -q size=SIZE || fail "no --help"
 "${nbdkit[@]}" "$plugin" --dump-plugin >"$dir/dump"
-for key in rswap_version=0 rswap_protocol=2 rswap_transports= \
+for key in rswap_version=0 rswap_protocol=3 rswap_transports= \
 	rswap_rdma_device= "rswap_keys=server size"; do
 	expect_line "$dir/dump" "$key"
 done

@@ -24,7 +24,7 @@ refused() {
 	stop fake KILL || true
 }
 
-refused version "version 3 version 2"
+refused version "version 4 version 3"
 refused error "out of order today"
 refused garbage "not the rswap protocol"
 refused silent "timed out"
@@ -71,7 +71,7 @@ for version in 0 1 65535; do
 		print "open\n" if length get($s, 1);' \
 		"$here" "${port[s]}" "$version" >"$dir/answer"
 	expect_one_line "$dir/answer" "type 18 cookie 77 code 1" \
-		"text this server speaks version 2"
+		"text this server speaks version 3"
 done
 expect_lines "$dir/s.log" "version of the rswap protocol" 3
 start_plugin p "$(server s)" size=32M

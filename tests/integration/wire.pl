@@ -8,7 +8,7 @@ use Time::HiRes qw(time sleep);
 
 use constant {
 	MAGIC => 0x50575352, DATA_MAGIC => 0x44575352, REPLY_MAGIC => 0x52575352,
-	VERSION => 2,
+	VERSION => 3,
 	HELLO => 1, WELCOME => 2, OPEN => 3, OPENED => 4, LANE => 5, TOKEN => 6,
 	JOIN => 7, JOINED => 8, ALLOC => 9, SLAB => 10, FREE => 11, FREED => 12,
 	FENCE => 13, FENCED => 14, PING => 15, PONG => 16, BYE => 17,
@@ -138,8 +138,8 @@ sub lane {
 # The number of a slab of its own.
 sub alloc {
 	my ($session) = @_;
-	return (unpack 'Q<4 V', call($session->{control}, ALLOC,
-		pack('Q<', $session->{label}++), SLAB))[4];
+	return (unpack 'Q<3 V', call($session->{control}, ALLOC,
+		pack('Q<', $session->{label}++), SLAB))[3];
 }
 
 sub data_request {

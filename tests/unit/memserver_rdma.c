@@ -188,8 +188,7 @@ static void assert_slab(void)
 {
 	ask_for_slab();
 	assert_int_equal(last_reply.type, WIRE_SLAB);
-	assert_int_not_equal(last_reply.slab.address, 0);
-	assert_int_equal(last_reply.slab.rkey, MOCK_RKEY);
+	assert_int_equal(last_reply.slab.rkey, mock.last_mr.rkey);
 }
 
 static void assert_no_slab(uint32_t code)
@@ -218,11 +217,65 @@ static void lanes_share_a_domain_and_slabs_are_registered(void **state)
 	assert_int_equal(mock.qps, 2);
 	assert_int_equal(mock.param.responder_resources, MOCK_READS);
 	assert_slab();
-	assert_int_equal(mock.mr_access, IBV_ACCESS_LOCAL_WRITE |
-						 IBV_ACCESS_REMOTE_READ |
-						 IBV_ACCESS_REMOTE_WRITE);
+	assert_int_equal(mock.last_mr.access, IBV_ACCESS_LOCAL_WRITE |
+						      IBV_ACCESS_REMOTE_READ |
+						      IBV_ACCESS_REMOTE_WRITE);
 	mock_hang_up();
 	await(&session->links.count, 1);
+}
+
+/* Clients address a slab from 0 on, and reach nothing beyond its end. */
+static void a_slab_is_all_that_its_rkey_reaches(void **state)
+{
+	(void)state;
+	join_lane();
+	assert_slab();
+	assert_int_equal(mock.last_mr.iova, 0);
+	assert_int_equal(mock.last_mr.length, SLAB);
+}
+
+static void each_session_has_a_domain_of_its_own(void **state)
+{
+	struct session *first = session;
+	const struct ibv_pd *lanes[2], *slabs[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		if (i)
+			open_session();
+		join_lane();
+		ask_for_slab();
+		lanes[i] = mock.accepted->qp->pd;
+		slabs[i] = mock.last_mr.pd;
+	}
+	session_end(session, "test");
+	session = first;
+	await(&server.sessions.count, 1);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	assert_int_equal(mock.registered, 2);
+	assert_ptr_equal(lanes[0], slabs[0]);
+	assert_ptr_equal(lanes[1], slabs[1]);
+	assert_ptr_not_equal(lanes[0], lanes[1]);
+}
+
+/* An rkey from before a FREE names nothing any more. */
+static void a_slab_that_is_granted_again_has_another_rkey(void **state)
+{
+	bool seen[SLABS + 1] = { false };
+
+	(void)state;
+	join_lane();
+	for (int i = 0; i <= SLABS; i++) {
+		uint32_t rkey;
+
+		assert_slab();
+		rkey = last_reply.slab.rkey - MOCK_RKEY;
+		assert_in_range(rkey, 0, SLABS);
+		assert_false(seen[rkey]);
+		seen[rkey] = true;
+		assert_int_equal(
+			session_free_slab(session, last_reply.slab.slab), 0);
+	}
 }
 
 static void a_lane_on_another_device_is_refused(void **state)
@@ -283,7 +336,7 @@ static void registering_may_fail_without_an_errno(void **state)
 {
 	(void)state;
 	join_lane();
-	fail_call("ibv_reg_mr", 0);
+	fail_call("ibv_reg_mr_iova", 0);
 	assert_no_slab(WIRE_E_INTERNAL);
 	mock.fail = NULL;
 	assert_slab();
@@ -291,11 +344,11 @@ static void registering_may_fail_without_an_errno(void **state)
 
 /* --- calls that fail for a slab --- */
 
-static void ibv_reg_mr__EPERM(void **state)
+static void ibv_reg_mr_iova__EPERM(void **state)
 {
 	(void)state;
 	join_lane();
-	fail_call("ibv_reg_mr", EPERM);
+	fail_call("ibv_reg_mr_iova", EPERM);
 	assert_no_slab(WIRE_E_INTERNAL);
 	assert_no_slab(WIRE_E_INTERNAL);
 	assert_int_equal(session->owner.granted, 0);
@@ -306,11 +359,11 @@ static void ibv_reg_mr__EPERM(void **state)
 	assert_int_equal(mock.mrs, SLABS);
 }
 
-static void ibv_reg_mr__ENOMEM(void **state)
+static void ibv_reg_mr_iova__ENOMEM(void **state)
 {
 	(void)state;
 	join_lane();
-	fail_call("ibv_reg_mr", ENOMEM);
+	fail_call("ibv_reg_mr_iova", ENOMEM);
 	assert_no_slab(WIRE_E_NO_MEMORY);
 	/* seldom memory, mostly the limit */
 	assert_contains(last_reply.error.text, "limit of locked memory");
@@ -319,11 +372,11 @@ static void ibv_reg_mr__ENOMEM(void **state)
 }
 
 /* Nobody waits for a spare, so nobody is told. */
-static void ibv_reg_mr__ENOMEM_for_a_spare(void **state)
+static void ibv_reg_mr_iova__ENOMEM_for_a_spare(void **state)
 {
 	(void)state;
 	server.grants.keep_spares = 1;
-	fail_call("ibv_reg_mr", ENOMEM);
+	fail_call("ibv_reg_mr_iova", ENOMEM);
 	join_lane();
 	assert_true(session->owner.spare_coming);
 	await(&session->owner.granted, 0);
@@ -375,7 +428,7 @@ static void a_session_may_end_while_registering_fails(void **state)
 {
 	(void)state;
 	join_lane();
-	fail_call("ibv_reg_mr", EPERM);
+	fail_call("ibv_reg_mr_iova", EPERM);
 	grant_slab(&session->owner, 3, labels++);
 	end_session();
 	assert_int_equal(replies, 0);
@@ -509,6 +562,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_server(lanes_share_a_domain_and_slabs_are_registered),
+		with_server(a_slab_is_all_that_its_rkey_reaches),
+		with_server(each_session_has_a_domain_of_its_own),
+		with_server(a_slab_that_is_granted_again_has_another_rkey),
 		with_server(a_lane_on_another_device_is_refused),
 		with_server(ibv_query_device__EPERM),
 		with_server(ibv_alloc_pd__ENOMEM),
@@ -517,9 +573,9 @@ int main(void)
 		with_server(rdma_accept__EINVAL),
 		with_server(a_join_may_fail_without_an_errno),
 		with_server(registering_may_fail_without_an_errno),
-		with_server(ibv_reg_mr__EPERM),
-		with_server(ibv_reg_mr__ENOMEM),
-		with_server(ibv_reg_mr__ENOMEM_for_a_spare),
+		with_server(ibv_reg_mr_iova__EPERM),
+		with_server(ibv_reg_mr_iova__ENOMEM),
+		with_server(ibv_reg_mr_iova__ENOMEM_for_a_spare),
 		with_server(a_spare_has_an_end),
 		with_server(a_session_may_end_while_registering_fails),
 		with_server(ibv_dereg_mr__EBUSY),

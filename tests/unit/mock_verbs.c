@@ -9,6 +9,7 @@
 /* As verbs.h tells them, to be defined here. */
 #undef ibv_get_device_list
 #undef ibv_reg_mr
+#undef ibv_reg_mr_iova
 
 struct mock_verbs mock;
 
@@ -55,7 +56,7 @@ static void add_completion(struct mock_id *m, const struct work *w,
 static void copy(const struct work *w)
 {
 	void *local = (void *)(uintptr_t)w->sge.addr;
-	void *remote = (void *)(uintptr_t)w->wr.wr.rdma.remote_addr;
+	void *remote = mock.remote + w->wr.wr.rdma.remote_addr;
 
 	if (w->wr.opcode == IBV_WR_RDMA_READ)
 		memcpy(local, remote, w->sge.length);
@@ -239,31 +240,51 @@ int ibv_dealloc_pd(struct ibv_pd *pd)
 	return 0;
 }
 
-struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
-			  int access)
+static struct ibv_mr *register_memory(const char *call, struct ibv_pd *pd,
+				      void *addr, size_t length, uint64_t iova,
+				      unsigned int access)
 {
 	struct ibv_mr *mr;
 
-	if (fails("ibv_reg_mr"))
+	if (fails(call))
 		return NULL;
 	must((uintptr_t)addr % 4096 == 0);
 	mr = make(sizeof *mr, &mock.mrs);
-	*mr = (struct ibv_mr){
-		.pd = pd, .addr = addr, .length = length, .rkey = MOCK_RKEY
-	};
+	*mr = (struct ibv_mr){ .pd = pd, .addr = addr, .length = length };
 	pthread_mutex_lock(&mock_lock);
-	mock.mr_access = access;
+	mock.last_mr =
+		(struct mock_mr){ .pd = pd,
+				  .iova = iova,
+				  .length = length,
+				  .access = (int)access,
+				  .rkey = MOCK_RKEY + mock.registered++ };
+	mr->rkey = mock.last_mr.rkey;
 	pthread_mutex_unlock(&mock_lock);
 	use(&pd->handle, 1);
 	return mr;
 }
 
-/* What the macro ibv_reg_mr turns to without optimization. */
+struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
+			  int access)
+{
+	return register_memory("ibv_reg_mr", pd, addr, length, (uintptr_t)addr,
+			       (unsigned)access);
+}
+
+struct ibv_mr *ibv_reg_mr_iova(struct ibv_pd *pd, void *addr, size_t length,
+			       uint64_t iova, int access)
+{
+	return register_memory("ibv_reg_mr_iova", pd, addr, length, iova,
+			       (unsigned)access);
+}
+
+/* What the macros of both turn to without optimization. */
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length,
 				uint64_t iova, unsigned int access)
 {
-	(void)iova;
-	return ibv_reg_mr(pd, addr, length, (int)access);
+	return register_memory(iova == (uintptr_t)addr ? "ibv_reg_mr"
+						       : "ibv_reg_mr_iova",
+			       pd, addr, length, iova, access);
 }
 
 int ibv_dereg_mr(struct ibv_mr *mr)

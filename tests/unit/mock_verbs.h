@@ -1,7 +1,7 @@
 /* Stand-ins for the functions of libibverbs and librdmacm that the RDMA
  * transport and the memory server call: a device without a network.  A work
- * request is carried out by a copy, to and from the memory that its remote
- * address names.
+ * request is carried out by a copy, to and from `mock.remote`, in which its
+ * remote address is an offset.
  *
  * Any call can be made to fail, and everything that is made is counted, so that
  * a test sees what was not given back. */
@@ -14,9 +14,9 @@
 #include <rdma/rdma_cma.h>
 
 #define MOCK_DEVICES 5
-#define MOCK_READS   16 /* at a time, each way, that a device can */
-#define MOCK_RKEY    0x5eed
-#define MOCK_PORT    4711 /* of a listener */
+#define MOCK_READS   16	    /* at a time, each way, that a device can */
+#define MOCK_RKEY    0x5eed /* of the first registration; then it counts up */
+#define MOCK_PORT    4711   /* of a listener */
 
 /* What comes of a step of connecting; all zero: what should. */
 struct mock_answer {
@@ -35,6 +35,15 @@ enum mock_step {
 	MOCK_REQUEST, /* a client connects to the listener */
 	MOCK_HANG_UP, /* a client that was accepted goes */
 	MOCK_STEPS
+};
+
+/* What a registration asked for. */
+struct mock_mr {
+	const struct ibv_pd *pd;
+	uint64_t iova;
+	size_t length;
+	int access;
+	uint32_t rkey; /* its answer */
 };
 
 struct mock_verbs {
@@ -57,6 +66,8 @@ struct mock_verbs {
 	unsigned bad_at;    /* of the work to come, counted from 1: it */
 	enum ibv_wc_status bad_status; /* ends with this; 0: none does */
 
+	char *remote; /* the slab that work requests read and write */
+
 	/* What exists. */
 	int lists, cm_channels, ids, cm_events, qps, pds, mrs, channels, cqs;
 	/* What may not be: something freed under its user, an event that is
@@ -68,7 +79,9 @@ struct mock_verbs {
 	char private_data[256];
 	struct sockaddr_storage addr;
 	struct ibv_qp_init_attr qp_attr;
-	int cq_entries, mr_access;
+	int cq_entries;
+	struct mock_mr last_mr;
+	unsigned registered;
 	unsigned posts, last_chain, signalled, to_error, polls;
 
 	/* The server's side. */

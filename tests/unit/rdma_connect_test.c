@@ -55,7 +55,7 @@ static void the_buffer_is_open_to_nobody_else(void **state)
 {
 	(void)state;
 	assert_int_equal(connect_link(), 0);
-	assert_int_equal(mock.mr_access, IBV_ACCESS_LOCAL_WRITE);
+	assert_int_equal(mock.last_mr.access, IBV_ACCESS_LOCAL_WRITE);
 	rdma->link_close(link_);
 }
 

@@ -48,6 +48,7 @@ static int start(void **state)
 	random_fill(&seed, sent, sizeof sent);
 	random_fill(&seed, remote, sizeof remote);
 	memset(got, 0xee, sizeof got);
+	mock.remote = remote;
 	make_channel(0);
 	for (int i = 0; i < LINKS; i++)
 		connect_link(i);
@@ -82,7 +83,6 @@ static void plan(enum xfer_op op, size_t n)
 					  .bytes = BYTES,
 					  .offset_bytes = i * BYTES,
 					  .buf = buf + i * BYTES };
-		xfers[i].remote.address = (uintptr_t)remote;
 	}
 }
 
