@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,56 +10,15 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "spin.h"
+#include "mux_receive.h"
 #include "wireio.h"
-
-/* How often a receive that waits checks its deadline, and so by how much the
- * receive may overstay the deadline.  The kernel rounds this up to ticks of its
- * own.  Not longer than the shortest wait before a read asks one more server
- * (io/read.c), so that this wait is one recvmsg without a poll. */
-#define TICK_NS (2 * NS_PER_MS)
 
 /* Sends that may be unanswered.  One is best where processors are scarce;
  * docs/performance.md has the figures. */
 #define MUX_BATCHES 1
 
-/* The most that one send has: enough for the transfers of any lane, and not so
- * much that the server begins late. */
-#define OUT_IOV	  (4 * TRANSPORT_MAX_XFERS)
+/* The most bytes that one send has, so that the server does not begin late. */
 #define OUT_BYTES (512u << 10)
-
-/* Room for the replies of many small reads.  The rest of a large reply goes
- * straight from the socket to its destination. */
-#define IN_BYTES (128u << 10)
-
-#define REPLY_BYTES ((uint32_t)sizeof(struct wire_data_reply))
-
-struct mux {
-	int fd;
-
-	pthread_mutex_t lock;
-	struct mux_op *head, **tail;
-	struct mux_op *unsent;
-	unsigned batches;     /* unanswered sends */
-	_Atomic bool sending; /* a thread has its role; written under lock */
-
-	_Atomic int dead;     /* why, or 0; written under lock */
-	_Atomic bool stuck;   /* bytes are left over; written under lock */
-	_Atomic bool leading; /* a thread has the leader's role */
-	_Atomic uint32_t seq;
-
-	/* the sender's */
-	struct iovec out[OUT_IOV];
-	size_t out_at, out_end;
-
-	/* the leader's */
-	struct mux_op *filling; /* the head, whose payload comes in */
-	char *fill_at;
-	uint32_t fill_left;
-	struct spin spin;
-	uint32_t in_at, in_end;
-	uint8_t in[IN_BYTES];
-};
 
 /* --- sleeping and waking --- */
 
@@ -203,7 +160,7 @@ static void gather(struct mux *mux)
 	size_t n = 0, bytes = 0;
 	struct mux_op *op = mux->unsent, *last = op;
 
-	for (; op && n + 2 <= OUT_IOV && bytes < OUT_BYTES; op = op->next) {
+	for (; op && n + 2 <= MUX_OUT_IOV && bytes < OUT_BYTES; op = op->next) {
 		struct xfer *x = op->xfer;
 
 		mux->out[n++] = (struct iovec){ &op->frame, sizeof op->frame };
@@ -266,185 +223,6 @@ void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
 		op->xfer->status = dead;
 		op->busy = false;
 	}
-}
-
-/* --- receiving --- */
-
-static size_t receive_room(struct mux *mux, struct iovec iov[2])
-{
-	uint32_t rest = mux->in_end - mux->in_at;
-	size_t n = 0;
-
-	if (mux->in_at) /* less than a reply is left */
-		memmove(mux->in, mux->in + mux->in_at, rest);
-	mux->in_at = 0;
-	mux->in_end = rest;
-	if (mux->filling)
-		iov[n++] = (struct iovec){ mux->fill_at, mux->fill_left };
-	iov[n++] = (struct iovec){ mux->in + rest, IN_BYTES - rest };
-	return n;
-}
-
-static void received(struct mux *mux, size_t bytes)
-{
-	if (mux->filling) {
-		uint32_t n = bytes < mux->fill_left ? (uint32_t)bytes
-						    : mux->fill_left;
-
-		mux->fill_at += n;
-		mux->fill_left -= n;
-		bytes -= n;
-	}
-	mux->in_end += (uint32_t)bytes;
-}
-
-static ssize_t receive_spinning(struct mux *mux, struct msghdr *msg,
-				uint64_t spin_ns)
-{
-	uint64_t until_ns = clock_now_ns() + spin_ns;
-	ssize_t got;
-
-	do {
-		got = recvmsg(mux->fd, msg, MSG_DONTWAIT);
-	} while (got < 0 && errno == EAGAIN && clock_now_ns() < until_ns);
-	spin_learn(&mux->spin, got >= 0);
-	return got;
-}
-
-/* Waits, for a tick at most, until there may be bytes to receive, or room to
- * send the bytes that are stuck.  False where there are no bytes to receive. */
-static bool await_input(struct mux *mux, uint64_t deadline_ns)
-{
-	struct pollfd p = { .fd = mux->fd, .events = POLLIN };
-	/* The sender is about to end, or to be stuck. */
-	uint64_t tick_ns = mux->sending ? NS_PER_MS : TICK_NS;
-	uint64_t until_ns = clock_now_ns() + tick_ns;
-
-	if (mux->stuck)
-		p.events |= POLLOUT;
-	if (until_ns > deadline_ns)
-		until_ns = deadline_ns;
-	return !net_poll(&p, 1, until_ns) && p.revents & ~POLLOUT;
-}
-
-/* recvmsg, which waits for bytes for a tick at most. */
-static ssize_t receive_message(struct mux *mux, struct msghdr *msg,
-			       uint64_t deadline_ns, uint64_t spin_ns)
-{
-	if (!mux->stuck && !mux->sending) {
-		ssize_t got = -1;
-
-		errno = EAGAIN;
-		if (spin_ns && spin_pays(&mux->spin))
-			got = receive_spinning(mux, msg, spin_ns);
-		if (got >= 0 || errno != EAGAIN)
-			return got;
-		if (clock_left_ns(deadline_ns) >= TICK_NS / 2)
-			return recvmsg(mux->fd, msg, 0);
-	}
-	/* recvmsg waits neither for room to send, nor for less than a tick. */
-	if (!await_input(mux, deadline_ns)) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return recvmsg(mux->fd, msg, MSG_DONTWAIT);
-}
-
-/* Receives once, as much as there is.  Unless DRAIN is set, waits for it.  0,
- * -EAGAIN, or the errno that the multiplexed connection died of. */
-static int receive(struct mux *mux, uint64_t deadline_ns, uint64_t spin_ns,
-		   bool drain)
-{
-	struct iovec iov[2];
-	struct msghdr msg = { .msg_iov = iov,
-			      .msg_iovlen = receive_room(mux, iov) };
-	ssize_t got = drain ? recvmsg(mux->fd, &msg, MSG_DONTWAIT)
-			    : receive_message(mux, &msg, deadline_ns, spin_ns);
-
-	if (got > 0) {
-		received(mux, (size_t)got);
-		return 0;
-	}
-	if (got == 0)
-		return -ECONNRESET;
-	return errno == EINTR ? -EAGAIN : -errno;
-}
-
-/* The reply's result for OP: 0, -EREMOTEIO or -EPROTO. */
-static int judge(const struct mux *mux, const struct mux_op *op)
-{
-	const struct xfer *x = op->xfer;
-	struct wire_data_reply reply;
-
-	if (wire_decode_reply(mux->in + mux->in_at, &reply) != WIRE_OK ||
-	    reply.cookie != op->cookie)
-		return -EPROTO;
-	if (reply.status)
-		return -EREMOTEIO;
-	return reply.bytes == (x->op == XFER_READ ? x->bytes : 0) ? 0 : -EPROTO;
-}
-
-/* Takes the head out of the list, and appends it to a chain. */
-static struct mux_op **take_head(struct mux *mux, struct mux_op **end)
-{
-	struct mux_op *op = mux->head;
-
-	mux->head = op->next;
-	if (!mux->head)
-		mux->tail = &mux->head;
-	mux->batches -= op->ends_batch;
-	mux->filling = NULL;
-	op->next = NULL;
-	*end = op;
-	return &op->next;
-}
-
-/* Where the payload of the head is: all of it in the input buffer, or partly to
- * come.  True where it is all there. */
-static bool take_payload(struct mux *mux, struct mux_op *op)
-{
-	uint32_t have = mux->in_end - mux->in_at;
-	struct xfer *x = op->xfer;
-
-	op->payload = NULL;
-	if (x->op == XFER_WRITE)
-		return true;
-	if (have >= x->bytes) {
-		op->payload = mux->in + mux->in_at;
-		mux->in_at += x->bytes;
-		return true;
-	}
-	memcpy(x->buf, mux->in + mux->in_at, have);
-	mux->in_at = mux->in_end;
-	mux->filling = op;
-	mux->fill_at = (char *)x->buf + have;
-	mux->fill_left = x->bytes - have;
-	return false;
-}
-
-/* Chains the ops whose replies are complete.  0, or the errno that the
- * multiplexed connection died of.  Under the lock. */
-static int take_replies(struct mux *mux, struct mux_op **end)
-{
-	*end = NULL;
-	if (mux->filling && mux->fill_left == 0)
-		end = take_head(mux, end);
-	while (!mux->filling && mux->in_end - mux->in_at >= REPLY_BYTES) {
-		struct mux_op *op = mux->head;
-
-		if (!op || op == mux->unsent)
-			return -EPROTO; /* a reply to no request */
-		/* An op that failed stays in the list until the burial, because
-		 * the sender may still read its payload. */
-		op->verdict = judge(mux, op);
-		if (op->verdict)
-			return op->verdict == -EREMOTEIO ? -ECONNRESET
-							 : op->verdict;
-		mux->in_at += REPLY_BYTES;
-		if (take_payload(mux, op))
-			end = take_head(mux, end);
-	}
-	return 0;
 }
 
 /* Copies payloads and settles ops.  Returns the bits of the waiters to wake,
@@ -513,13 +291,13 @@ static bool lead_once(struct mux *mux, const struct mux_waiter *self,
 		      uint64_t deadline_ns, uint64_t spin_ns, bool drain)
 {
 	struct mux_op *chain = NULL;
-	int rc = receive(mux, deadline_ns, spin_ns, drain);
+	int rc = mux_receive(mux, deadline_ns, spin_ns, drain);
 	uint32_t bits = 0;
 	bool done;
 
 	if (!rc) {
 		pthread_mutex_lock(&mux->lock);
-		rc = take_replies(mux, &chain);
+		rc = mux_take_replies(mux, &chain);
 		pthread_mutex_unlock(&mux->lock);
 		bits = settle_chain(chain, self);
 	}
@@ -612,7 +390,7 @@ int mux_open(const struct net_addr *addr, const struct wire_join *token,
 	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **made,
 	     struct error *why)
 {
-	struct timeval tick = { .tv_usec = TICK_NS / NS_PER_US };
+	struct timeval tick = { .tv_usec = MUX_TICK_NS / NS_PER_US };
 	struct mux *mux = calloc(1, sizeof *mux);
 	int rc;
 

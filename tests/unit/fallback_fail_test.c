@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "fallback_dir.h"
 #include "servers/session.h"
 #include "support.h"
 
@@ -21,7 +22,6 @@
  * (servers/session_local.c). */
 #define PAUSE_NS (250 * NS_PER_MS)
 
-static char directory[] = "fallback.XXXXXX";
 static char path[64];
 static struct engine engine;
 static struct server *disk;
@@ -142,23 +142,6 @@ static void a_disk_that_is_whole_again_serves(void **state)
 	assert_memory_equal(back, page, PAGE_BYTES);
 }
 
-/* Whether a fallback can be in the current directory. */
-static bool can_hold(void)
-{
-	struct fallback_config config = { .path = path,
-					  .size_bytes = SLAB_BYTES,
-					  .slot_bytes = SLAB_BYTES };
-	struct fallback f;
-	struct error why;
-	int rc = fallback_open(&f, &config, &why);
-
-	if (rc)
-		print_message("skipped: %s\n", why.text);
-	fallback_close(&f);
-	unlink(path);
-	return rc == 0;
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -167,16 +150,15 @@ int main(void)
 		TEST(writes_do_not_follow_each_other_without_a_pause),
 		TEST(a_disk_that_is_whole_again_serves),
 	};
-	int rc = 0;
+	int rc;
 
-	if (!mkdtemp(directory) || getrlimit(RLIMIT_FSIZE, &no_limit))
+	if (getrlimit(RLIMIT_FSIZE, &no_limit))
 		return 1;
 	/* The signal of RLIMIT_FSIZE; ignored, the call fails with EFBIG. */
 	signal(SIGXFSZ, SIG_IGN);
-	snprintf(path, sizeof path, "%s/f", directory);
-	if (can_hold())
-		rc = cmocka_run_group_tests_name("fallback_fail", tests, NULL,
-						 NULL);
-	rmdir(directory);
+	if (!fallback_dir_make(path))
+		return 0;
+	rc = cmocka_run_group_tests_name("fallback_fail", tests, NULL, NULL);
+	fallback_dir_remove(path);
 	return rc;
 }

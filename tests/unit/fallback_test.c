@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fallback_dir.h"
 #include "support.h"
 #include "transport/file.h"
 
@@ -15,7 +16,6 @@
 #define HEADER	     4096u
 #define BUFFER_BYTES (16u << 10) /* of a channel */
 
-static char directory[] = "fallback.XXXXXX";
 static char path[64];
 static char loop[64]; /* a loop device on it */
 
@@ -37,21 +37,6 @@ int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes)
 }
 
 /* --- files --- */
-
-static int make_directory(void **state)
-{
-	(void)state;
-	if (!mkdtemp(directory))
-		return -1;
-	snprintf(path, sizeof path, "%s/f", directory);
-	return 0;
-}
-
-static int remove_directory(void **state)
-{
-	(void)state;
-	return rmdir(directory);
-}
 
 static int begin(void **state)
 {
@@ -101,23 +86,6 @@ static uint64_t file_bytes(void)
 static bool exists(void)
 {
 	return access(path, F_OK) == 0;
-}
-
-/* Whether the current directory is one that a fallback can be in. */
-static bool can_hold(void)
-{
-	struct fallback_config config = { .path = "fallback.trial",
-					  .size_bytes = SLOT,
-					  .slot_bytes = SLOT };
-	struct fallback f;
-	struct error why;
-	int rc = fallback_open(&f, &config, &why);
-
-	if (rc)
-		print_message("skipped: %s\n", why.text);
-	fallback_close(&f);
-	unlink(config.path);
-	return rc == 0;
 }
 
 /* --- opening --- */
@@ -726,8 +694,11 @@ int main(void)
 		with_path(a_block_device_serves_too),
 	};
 
-	if (!can_hold())
+	int rc;
+
+	if (!fallback_dir_make(path))
 		return 0;
-	return cmocka_run_group_tests_name("fallback", tests, make_directory,
-					   remove_directory);
+	rc = cmocka_run_group_tests_name("fallback", tests, NULL, NULL);
+	fallback_dir_remove(path);
+	return rc;
 }

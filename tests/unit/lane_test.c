@@ -419,7 +419,7 @@ static void a_lane_that_cannot_be_used_is_not_free(void **state)
 }
 
 /* The repairer's is never parked. */
-static void the_keepers_late_transfers_have_an_end_too(void **state)
+static void late_transfers_of_the_repairer_have_an_end_too(void **state)
 {
 	struct lane *lane = lane_of_repair(&pool);
 	struct lane_set *set = &lane->sets[0];
@@ -580,7 +580,7 @@ int main(void)
 		with_pool(closing_waits_for_lanes_to_come_home),
 		with_pool(a_lane_that_is_parked_comes_free_for_who_waits),
 		with_pool(a_lane_that_cannot_be_used_is_not_free),
-		with_pool(the_keepers_late_transfers_have_an_end_too),
+		with_pool(late_transfers_of_the_repairer_have_an_end_too),
 		with_pool(what_does_not_end_though_aborted_is_given_up),
 		with_pool(what_is_too_late_is_aborted_at_once),
 		with_pool(a_link_is_held_only_while_it_is_up),
