@@ -174,6 +174,16 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "Unix socket that tells the status, and drains",
 	  .out.text = &parsed.control },
+	{ .name = "user",
+	  .metavar = "NAME",
+	  .kind = OPTION_TEXT,
+	  .help = "serve as this user; only root can become another",
+	  .out.text = &parsed.user },
+	{ .name = "no-seccomp",
+	  .kind = OPTION_FLAG,
+	  .help = "serve without the filter of system calls, if an RDMA "
+		  "device's library needs a call that it refuses",
+	  .out.flag = &parsed.no_seccomp },
 	{ .name = NULL },
 };
 

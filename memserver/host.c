@@ -1,13 +1,10 @@
 #include "host.h"
 
 #include <cap-ng.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "machine/kernfile.h"
@@ -115,20 +112,6 @@ bool host_check_hugepages(const struct config *config, struct error *why)
 		  size_format(page_bytes).text, free_pages,
 		  needed_pages - free_pages);
 	return false;
-}
-
-void host_protect_from_oom(void)
-{
-	static const char score[] = "-1000";
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, score, sizeof score - 1) < 0)
-		log_notice("cannot set the OOM score to -1000 (%s): the kernel "
-			   "may kill this server, and its clients lose their "
-			   "pages, when this machine runs out of memory",
-			   strerror(errno));
-	if (fd >= 0)
-		close(fd);
 }
 
 void host_raise_file_limit(void)

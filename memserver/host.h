@@ -22,10 +22,6 @@ bool host_check_hugepages(const struct config *config, struct error *why);
 /* Logs a line when the machine does not have --memory now. */
 void host_check_memory(const struct config *config);
 
-/* Asks the kernel to kill other processes first.  Logs a line when it refuses.
- */
-void host_protect_from_oom(void);
-
 /* Raises the limit of file descriptors to the hard limit: a TCP link needs one.
  */
 void host_raise_file_limit(void);

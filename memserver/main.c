@@ -15,11 +15,13 @@
 #include "machine/memory.h"
 #include "output/output.h"
 #include "ownfile.h"
+#include "privileges.h"
 #include "server/pressure.h"
 #include "server/server.h"
 #include "signals.h"
 #include "size.h"
 #include "server/status.h"
+#include "syscalls.h"
 
 #define PROGRAM "rswap-memserver"
 
@@ -162,12 +164,34 @@ static void tell_ready(const struct server *server)
 		       net_addr_format(&server->listeners.at[0].addr).text);
 }
 
+/* Everything is open that is opened for writing, and every thread is started.
+ */
+static bool restrict_calls(const struct config *config, struct error *why)
+{
+	struct error detail;
+
+	if (config->no_seccomp)
+		return true;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	/* A sanitizer makes calls of its own. */
+	log_notice("built with a sanitizer: no filter of system calls");
+	return true;
+#endif
+	if (syscalls_restrict(&detail) == 0)
+		return true;
+	error_set(why,
+		  "cannot filter system calls (seccomp: %s): --no-seccomp "
+		  "serves without",
+		  detail.text);
+	return false;
+}
+
 /* Everything is started: serves, and then stops everything. */
 static void serve(struct server *server)
 {
 	/* Not before, so that a server that does not start logs only the
 	 * reason. */
-	host_protect_from_oom();
+	privileges_tell(server->config);
 	host_check_memory(server->config);
 	tell_ready(server);
 	slab_stock_fill(&server->pool);
@@ -214,7 +238,8 @@ static int run(const struct config *config)
 	}
 	server.sessions.files_left = files;
 	server_catch_signals(&server);
-	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why)) {
+	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why) ||
+	    !restrict_calls(config, &why)) {
 		log_error("%s", why.text);
 		remove_files();
 		status_stop(&server);
@@ -228,6 +253,7 @@ int main(int argc, char **argv)
 {
 	static struct config config;
 	struct cmdline_error why;
+	struct error dropping;
 	int status;
 
 	switch (config_parse(argc, argv, &config, &why)) {
@@ -242,6 +268,10 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	case CMDLINE_RUN:
 		break;
+	}
+	if (!privileges_drop(&config, &dropping)) {
+		fprintf(stderr, PROGRAM ": %s\n", dropping.text);
+		return EXIT_FAILURE;
 	}
 	status = run(&config);
 	log_stop();

@@ -197,13 +197,15 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- listening --- */
 
-static bool any_device(void)
+/* Whether there is an RDMA device.  rdma_cm opens all of them, and keeps them
+ * open: once this process serves, it can open no file for writing. */
+static bool open_devices(void)
 {
 	int count = 0;
-	struct ibv_device **devices = ibv_get_device_list(&count);
+	struct ibv_context **devices = rdma_get_devices(&count);
 
 	if (devices)
-		ibv_free_device_list(devices);
+		rdma_free_devices(devices);
 	return count > 0;
 }
 
@@ -220,7 +222,7 @@ static bool is_wildcard(const struct net_addr *addr)
 /* Whether links can come in at ADDR: a wildcard address is on every device. */
 static bool on_device(const struct rdma_cm_id *id, const struct net_addr *addr)
 {
-	return id->verbs || (is_wildcard(addr) && any_device());
+	return id->verbs || (is_wildcard(addr) && open_devices());
 }
 
 /* At the port in ADDR.  0 or a negative errno. */

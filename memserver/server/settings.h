@@ -31,6 +31,8 @@ struct config {
 	const char *port_file;
 	const char *pidfile;
 	const char *control;
+	const char *user; /* to serve as; NULL: as the one that started it */
+	bool no_seccomp;
 };
 
 #endif

@@ -172,6 +172,10 @@ for option in port-file pidfile control; do
 	server_refuses "--$option=$dir/none/x No such file" "$here" \
 		--memory=1G --"$option=$dir/none/x"
 done
+server_refuses "--user= text" "$here" --memory=1G --user=
+server_refuses "--user=no-such-user not a user" "$here" --memory=1G \
+	--user=no-such-user
+server_refuses "--no-seccomp=yes" "$here" --memory=1G --no-seccomp=yes
 server_refuses "--colour=blue allowed --memory --listen --stock --help --version" \
 	"$here" --memory=1G --colour=blue
 server_refuses "-m allowed --memory" "$here" -m 1G

@@ -57,6 +57,8 @@ static void defaults(void **state)
 	assert_true(config.threads >= 1);
 	assert_false(config.hugepages);
 	assert_null(config.control);
+	assert_null(config.user);
+	assert_false(config.no_seccomp);
 }
 
 static void everything(void **state)
@@ -67,7 +69,8 @@ static void everything(void **state)
 			       "--transport=tcp", "--hugepages", "--threads=3",
 			       "--max-sessions=7", "--stock=0",
 			       "--port-file=ports", "--grace=0", "--reclaim=25",
-			       "--zone=rack-7", NULL),
+			       "--zone=rack-7", "--user=nobody", "--no-seccomp",
+			       NULL),
 			 CMDLINE_RUN);
 	assert_int_equal(config.memory_asked_bytes, 100 << 20);
 	assert_int_equal(config.memory_bytes, 96 << 20);
@@ -82,6 +85,8 @@ static void everything(void **state)
 	assert_int_equal(config.grace_s, 0);
 	assert_int_equal(config.reclaim_percent, 25);
 	assert_string_equal(config.zone, "rack-7");
+	assert_non_null(config.user); /* the word itself is freed */
+	assert_true(config.no_seccomp);
 }
 
 static void slab_size_may_come_last(void **state)

@@ -1,0 +1,18 @@
+/* The system calls that this process makes while it serves; the kernel refuses
+ * it all others (seccomp). */
+#ifndef RSWAP_MEMSERVER_SYSCALLS_H
+#define RSWAP_MEMSERVER_SYSCALLS_H
+
+#include "error.h"
+
+/* From here on, and for all threads: a call that is not in the list fails with
+ * ENOSYS, as on a kernel that does not have it, and one whose arguments are not
+ * allowed with EPERM.  The kernel's log names each of them.
+ *
+ * No call ends the process: pages of other machines would go with it, because
+ * of a call that a newer library makes.
+ *
+ * 0, or a negative errno and WHY: then there is no filter. */
+int syscalls_restrict(struct error *why);
+
+#endif

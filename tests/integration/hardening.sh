@@ -1,0 +1,102 @@
+#!/bin/bash
+# A memory server that serves can do little else: no thread of it has a
+# capability, the kernel filters its system calls, its memory is in no core dump
+# and closed to other processes of its user.  It does all of its work like that.
+. "$(dirname "$0")/functions.sh"
+
+[ -z "$sanitizer" ] || skip "a sanitizer makes system calls of its own"
+own=$dir/own
+mkdir "$own"
+
+# What the threads of the server NAME have as FIELD of their status.
+threads_have() { # NAME FIELD
+	sed -n "s/^$2:[[:space:]]*//p" "/proc/${pid[$1]}/task"/*/status | sort -u
+}
+
+have() { # NAME FIELD VALUE
+	[ "$(threads_have "$1" "$2")" = "$3" ]
+}
+
+# Real, effective, saved and file system's, as the status shows them.
+four() { # NUMBER
+	printf '%s\t%s\t%s\t%s' "$1" "$1" "$1" "$1"
+}
+
+# CAP_IPC_LOCK stays if nobody here may lift the limit of locked memory.
+confined() { # NAME
+	local limit
+	limit=$(sed -n 's/^Max locked memory  *\([^ ]*\).*/\1/p' \
+		"/proc/${pid[$1]}/limits")
+	expect 5 have "$1" Seccomp 2
+	have "$1" NoNewPrivs 1 || fail "$1 may get privileges"
+	for set in CapPrm CapEff CapInh CapAmb; do
+		have "$1" $set 0000000000000000 ||
+			{ [ "$limit" != unlimited ] &&
+				have "$1" $set 0000000000004000; } ||
+			fail "$1 has $set $(threads_have "$1" $set | xargs)"
+	done
+}
+
+# All that a server does, under the filter.
+works() { # NAME
+	start_plugin p "$(server "$1")" size=32M lanes=4
+	expect_req p ok write:0:8M:3
+	expect_req p "stamp 3" read:0:8M
+	expect_req p ok trim:0:4M
+	"$build/ctl/rswapctl" drain --control="$dir/$1.ctl" >"$dir/out"
+	expect_line "$dir/out" draining
+	"$build/ctl/rswapctl" drain --undo --control="$dir/$1.ctl" >"$dir/out"
+	expect_req p ok write:16M:8M:5
+	stop p || fail "nbdkit: exit status $?"
+	expect 5 is "$1" sessions -eq 0
+	stop "$1" || fail "$1: exit status $?"
+	for file in pid port ctl; do
+		[ ! -e "$dir/$1.$file" ] || fail "$1 leaves its $file"
+	done
+	! has "$dir/$1.log" "not implemented" || fail "$(cat "$dir/$1.log")"
+}
+
+start_server s --memory=64M --pidfile="$dir/s.pid"
+confined s
+if [ "$(id -u)" = 0 ]; then
+	expect_line "$dir/s.log" "serving as root" --user=NAME
+fi
+
+# All slabs, and those that are locked, are left out of a core dump ("dd").
+if [ -r "/proc/${pid[s]}/smaps" ]; then
+	awk '/^Size:/ { kib = $2 }
+		/^VmFlags:/ && / dd/ { left_out += kib }
+		/^VmFlags:/ && / lo/ && !/ dd/ { dumped += kib }
+		END { exit dumped || left_out < 65536 }' \
+		"/proc/${pid[s]}/smaps" || fail "slabs are in its core dump"
+fi
+works s
+
+# The filter alone can be left out.
+start_server s --memory=64M --no-seccomp
+have s NoNewPrivs 1 || fail "it may get privileges"
+have s Seccomp 0 || fail "there is a filter"
+stop s || fail "exit status $?"
+
+# As another user.  Its files are in a directory of that user.
+if [ "$(id -u)" != 0 ] || ! id nobody >/dev/null 2>&1; then
+	say "no other user can be tried here"
+	exit 0
+fi
+chmod 755 "$dir"
+chown nobody "$own"
+start_server own/n --memory=64M --user=nobody --pidfile="$own/n.pid"
+confined own/n
+want=$(id -u nobody)
+have own/n Uid "$(four "$want")" ||
+	fail "it is user $(threads_have own/n Uid)"
+want=$(id -g nobody)
+have own/n Gid "$(four "$want")" ||
+	fail "it is of group $(threads_have own/n Gid)"
+[ "$(threads_have own/n Groups | xargs)" = "$(id -G nobody)" ] ||
+	fail "it is of the groups $(threads_have own/n Groups)"
+# The kernel shows its memory to processes of its user where these own this file.
+[ "$(stat -c %u "/proc/${pid[own/n]}/mem")" = 0 ] ||
+	fail "another process of its user reads its memory"
+! has "$own/n.log" "serving as root" || fail "it says that it is root"
+works own/n
