@@ -151,4 +151,5 @@ void control_init_client(struct client *client)
 {
 	client->reply = client_reply_cb;
 	client->abandon = client_abandon_cb;
+	client->identity = "";
 }

@@ -16,7 +16,8 @@ static void out_of_place(struct control *c, const struct wire_message *m)
 
 static uint64_t free_bytes(const struct control *c)
 {
-	return grants_free_bytes(c->controls->sessions->grants);
+	return grants_free_bytes(c->controls->sessions->grants,
+				 c->client.identity);
 }
 
 static void on_hello(struct control *c, const struct wire_message *m)
@@ -42,6 +43,7 @@ static void on_open(struct control *c, const struct wire_message *m)
 	struct wire_message reply = { .type = WIRE_OPENED,
 				      .cookie = m->cookie };
 	struct session *session;
+	struct error why;
 	uint32_t code = 0;
 
 	if (!(m->open.transport & c->offer->transports)) {
@@ -55,14 +57,10 @@ static void on_open(struct control *c, const struct wire_message *m)
 		return;
 	}
 	session = session_open(c->controls->sessions, &c->client, c->name,
-			       &c->peer, &m->open, &code);
+			       &c->peer, &m->open, &code, &why);
 	if (!session) {
 		c->controls->refused++;
-		control_refuse(
-			c, m->cookie, code,
-			code == WIRE_E_LIMIT
-				? "there are too many sessions here, or lanes"
-				: "the server is out of memory");
+		control_refuse(c, m->cookie, code, why.text);
 		return;
 	}
 	control_has_session(c, session);

@@ -15,6 +15,8 @@ struct client {
 	/* The session goes on without this connection: it sends what is queued,
 	 * and ends.  It does not touch the session any more. */
 	void (*abandon)(struct client *client);
+	/* What the client proved to be, or "" where clients have no keys. */
+	const char *identity;
 };
 
 void client_reply(struct client *client, const struct wire_message *reply);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "loops/container.h"
+#include "turns.h"
 
 /* Grants of one owner that may be under way at a time. */
 #define GRANTS_MAX 1024
@@ -16,6 +17,7 @@ struct grant {
 	struct owner *owner;
 	struct link_domain *domain; /* what to register with, or NULL */
 	bool spare;		    /* no client waits for the slab */
+	bool counted;		    /* among the slabs of the tenant */
 	uint32_t connection;	    /* of the client, when it asked */
 	uint32_t cookie;
 	uint64_t label;
@@ -45,7 +47,7 @@ static void answer(struct owner *owner, const struct slab *slab,
 	reply.slab = (struct wire_slab){
 		.label = slab->label,
 		.bytes = slab->pool->slab_bytes,
-		.free_bytes = grants_free_bytes(owner->grants),
+		.free_bytes = grant_free_bytes(owner),
 		.slab = slab->number,
 	};
 	if (slab->region)
@@ -133,6 +135,8 @@ static void grant_run(struct work *work)
 	struct grant *grant = container_of(work, struct grant, work);
 	struct slab_pool *pool = grant->owner->grants->pool;
 
+	if (grant->err)
+		return; /* refused */
 	do {
 		grant->err = slab_take(pool, &grant->slab);
 	} while (grant->err && !grant->spare && workq_do_next(work->queue));
@@ -151,12 +155,17 @@ static void grant_failed(struct grant *grant)
 	const char *text = "a slab cannot be registered; the server's log says "
 			   "why";
 	uint32_t code = WIRE_E_INTERNAL;
+	struct error why;
 
 	if (grant->spare)
 		return;
-	if (grant->err == -ENOSPC || grant->err == -ENOMEM)
+	if (grant->err == -EDQUOT || grant->err == -ENOSPC ||
+	    grant->err == -ENOMEM)
 		code = WIRE_E_NO_MEMORY;
-	if (grant->err == -ENOSPC)
+	if (grant->err == -EDQUOT) {
+		tenant_refused(grant->owner->tenant, &why);
+		text = why.text;
+	} else if (grant->err == -ENOSPC)
 		text = "all memory is in use";
 	else if (grant->err == -ENOMEM)
 		text = "its machine is short of memory, or its limit of locked "
@@ -209,6 +218,7 @@ static void conclude(struct grant *grant)
 	} else {
 		deliver(owner, grant->slab, grant->connection, grant->cookie,
 			grant->label);
+		grant->counted = false; /* the slab is */
 	}
 }
 
@@ -221,6 +231,8 @@ static void finish(struct grant *grant)
 	if (grant->spare)
 		owner->spare_coming = false;
 	conclude(grant);
+	if (grant->counted)
+		tenant_put_slab(owner->tenant);
 	if (grant->slab && !grant->spare)
 		grant_spare(owner);
 	free(grant);
@@ -230,35 +242,40 @@ static void finish(struct grant *grant)
 /* --- turns --- */
 
 void grants_init(struct grants *grants, struct slab_pool *pool,
-		 struct workq *preparer, struct ev_loop *loop)
+		 struct tenants *tenants, struct workq *preparer,
+		 struct ev_loop *loop)
 {
 	*grants = (struct grants){ .pool = pool,
+				   .tenants = tenants,
 				   .preparer = preparer,
 				   .loop = loop };
-	TAILQ_INIT(&grants->waiting);
+	turns_init(&grants->turns);
 	TAILQ_INIT(&grants->spares);
 }
 
-uint64_t grants_free_bytes(struct grants *grants)
+uint64_t grants_free_bytes(struct grants *grants, const char *identity)
 {
-	return grants->refusal ? 0 : slab_pool_figures(grants->pool).free_bytes;
+	return grants->refusal ? 0
+			       : tenants_free_bytes(grants->tenants, identity);
 }
 
-/* The first wish of the owner whose turn it is.  The owner goes behind all
- * others that wait.  NULL when none waits. */
+uint64_t grant_free_bytes(const struct owner *owner)
+{
+	return owner->grants->refusal ? 0 : tenant_free_bytes(owner->tenant);
+}
+
+/* The first wish of the owner whose turn it is.  NULL when none waits. */
 static struct grant *take_turn(struct grants *grants)
 {
-	struct owner *owner = TAILQ_FIRST(&grants->waiting);
+	struct owner *owner = turns_take(&grants->turns);
 	struct grant *grant;
 
 	if (!owner)
 		return NULL;
 	grant = TAILQ_FIRST(&owner->wanted);
-	TAILQ_REMOVE(&grants->waiting, owner, turn);
 	TAILQ_REMOVE(&owner->wanted, grant, entry);
-	owner->waits = !TAILQ_EMPTY(&owner->wanted);
-	if (owner->waits)
-		TAILQ_INSERT_TAIL(&grants->waiting, owner, turn);
+	if (!TAILQ_EMPTY(&owner->wanted))
+		turns_wait(&grants->turns, owner);
 	return grant;
 }
 
@@ -267,9 +284,7 @@ static void wait_for_turn(struct grant *grant)
 	struct owner *owner = grant->owner;
 
 	TAILQ_INSERT_TAIL(&owner->wanted, grant, entry);
-	if (!owner->waits)
-		TAILQ_INSERT_TAIL(&owner->grants->waiting, owner, turn);
-	owner->waits = true;
+	turns_wait(&owner->grants->turns, owner);
 }
 
 /* Whether GRANT needs no slab: its owner has one of that label by now, or will
@@ -283,7 +298,9 @@ static bool is_idle(const struct grant *grant)
 }
 
 /* The preparing thread has one wish at a time, so that an owner that asks for a
- * thousand slabs is one slab ahead of the others, and not a thousand. */
+ * thousand slabs is one slab ahead of the others, and not a thousand.  A wish
+ * that is refused passes through the thread too, so that a client with a
+ * thousand such wishes can read a reply before the next. */
 static void next_turn(struct grants *grants)
 {
 	struct grant *grant;
@@ -294,6 +311,8 @@ static void next_turn(struct grants *grants)
 			continue;
 		}
 		grants->granting = true;
+		grant->counted = tenant_take_slab(grant->owner->tenant);
+		grant->err = grant->counted ? 0 : -EDQUOT;
 		workq_submit_urgent(grants->preparer, &grant->work);
 	}
 }
@@ -309,7 +328,9 @@ static void grant_done(struct work *work)
 		return;
 	}
 	/* A spare that goes back now is queued before the next attempt. */
-	if (grant->err && !owner->ending && reclaim_spare(grants)) {
+	if (grant->err && grant->counted && !owner->ending &&
+	    reclaim_spare(grants)) {
+		grant->err = 0;
 		workq_submit(grants->preparer, work);
 		return;
 	}
@@ -357,10 +378,12 @@ static void prepare_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 /* A slab that needs no preparing, or NULL. */
 static struct slab *take_prepared(struct owner *owner)
 {
+	if (!tenant_room(owner->tenant))
+		return NULL;
 	if (owner->links->ops->slab_register)
 		return take_spare(owner);
 	/* The stock is for the owner that has waited longest. */
-	if (!TAILQ_EMPTY(&owner->grants->waiting))
+	if (!TAILQ_EMPTY(&owner->grants->turns.waiting))
 		return NULL;
 	return slab_take_ready(owner->grants->pool);
 }
@@ -391,11 +414,13 @@ void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 		prepare_slab(owner, cookie, label);
 		return;
 	}
+	tenant_take_slab(owner->tenant);
 	deliver(owner, slab, owner->connection, cookie, label);
 	grant_spare(owner);
 }
 
-/* An owner gets a spare only while its slabs are fewer than its size needs. */
+/* An owner gets a spare only while its slabs are fewer than its size needs, and
+ * while its tenant may have one more. */
 static bool wants_spare(const struct owner *owner)
 {
 	const struct grants *grants = owner->grants;
@@ -405,7 +430,7 @@ static bool wants_spare(const struct owner *owner)
 
 	return grants->keep_spares && owner->links->domain && !owner->spare &&
 	       !owner->spare_coming && owner->client && !grants->refusal &&
-	       used_bytes < owner->size_bytes;
+	       used_bytes < owner->size_bytes && tenant_room(owner->tenant);
 }
 
 void grant_spare(struct owner *owner)

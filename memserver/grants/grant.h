@@ -2,9 +2,8 @@
  * or from the preparing thread.  Where slabs have to be registered, one
  * registered slab waits ahead of each owner: the spare.
  *
- * Owners that have to wait take turns, one slab each.  So the number of slabs
- * that an owner asks for, and how often it frees a slab and asks again, do not
- * delay the others.  Main loop only. */
+ * Owners that have to wait take turns (turns.h).  At its turn an owner gets a
+ * slab if its tenant may have one more (tenants/tenant.h).  Main loop only. */
 #ifndef RSWAP_MEMSERVER_GRANT_H
 #define RSWAP_MEMSERVER_GRANT_H
 
@@ -14,10 +13,14 @@
 
 /* Fills in GRANTS, before the first owner. */
 void grants_init(struct grants *grants, struct slab_pool *pool,
-		 struct workq *preparer, struct ev_loop *loop);
+		 struct tenants *tenants, struct workq *preparer,
+		 struct ev_loop *loop);
 
-/* The free memory that clients are told: none while no slab is granted. */
-uint64_t grants_free_bytes(struct grants *grants);
+/* The free memory that a client of IDENTITY is told: what its tenant may have,
+ * and none while no slab is granted. */
+uint64_t grants_free_bytes(struct grants *grants, const char *identity);
+/* The same for the client of OWNER. */
+uint64_t grant_free_bytes(const struct owner *owner);
 
 /* OWNER is new. */
 void grant_open(struct owner *owner);

@@ -22,6 +22,7 @@ static void unheld(struct slab *slab)
 
 	TAILQ_REMOVE(&owner->held, slab, owned);
 	slab->freed_by = NULL;
+	tenant_put_slab(owner->tenant);
 	if (--owner->held_count == 0)
 		stop_timer(owner);
 	owner->settled(owner);
@@ -33,8 +34,10 @@ static void disown(struct owner *owner, struct slab *slab)
 	owner->slab_count--;
 	slab->unheld = unheld;
 	slab->freed_by = owner;
-	if (!slab_disown(slab))
+	if (!slab_disown(slab)) {
+		tenant_put_slab(owner->tenant);
 		return;
+	}
 	TAILQ_INSERT_TAIL(&owner->held, slab, owned);
 	if (owner->held_count++)
 		return;

@@ -10,22 +10,29 @@
 #include "client.h"
 #include "links/link_set.h"
 #include "slabs/slab.h"
+#include "tenants/tenant.h"
 
 struct grant;
 struct owner;
 
 TAILQ_HEAD(grant_list, grant);
-TAILQ_HEAD(owner_list, owner);
+
+/* The tenants whose owners wait for a slab: turns.h. */
+struct turns {
+	TAILQ_HEAD(, tenant) waiting; /* by tenant.turn */
+	uint64_t pass;		      /* of the last turn */
+};
 
 /* What all owners share. */
 struct grants {
 	struct slab_pool *pool;
+	struct tenants *tenants;
 	struct workq *preparer;
 	struct ev_loop *loop;
 	bool keep_spares; /* one registered slab ahead of each owner */
 	/* Why no slab is granted now, for clients; NULL: slabs are granted. */
 	const char *refusal;
-	struct owner_list waiting; /* by owner.turn: the first is next */
+	struct turns turns;
 	bool granting; /* a slab is being prepared for an owner that waits */
 	struct owner_list
 		spares; /* owners with a spare; by owner.spare_entry */
@@ -33,6 +40,7 @@ struct grants {
 
 struct owner {
 	struct grants *grants;
+	struct tenant *tenant;
 	struct link_set *links;
 	uint32_t key; /* the session's id on the wire; never 0 */
 	uint64_t size_bytes;
@@ -50,7 +58,7 @@ struct owner {
 
 	uint32_t granted;	  /* grants under way */
 	struct grant_list wanted; /* of these, those whose turn has not come */
-	bool waits; /* in grants->waiting, as `wanted` is not empty */
+	bool waits; /* in tenant->waiting, as `wanted` is not empty */
 	TAILQ_ENTRY(owner) turn;
 
 	struct slab *spare; /* registered, and not granted: grant_spare */

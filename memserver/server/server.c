@@ -27,8 +27,9 @@ void server_connect_parts(struct server *server)
 					.teardown = &server->teardown,
 					.pool = &server->pool,
 					.threads = config->threads };
-	grants_init(&server->grants, &server->pool, &server->preparer,
-		    server->loop);
+	tenants_init(&server->tenants, &server->pool);
+	grants_init(&server->grants, &server->pool, &server->tenants,
+		    &server->preparer, server->loop);
 	server->grants.keep_spares = config->stock;
 	sessions_init(&server->sessions, &server->links, &server->grants,
 		      server->loop);

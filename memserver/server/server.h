@@ -28,6 +28,7 @@ struct server {
 	struct workq teardown; /* queue pairs */
 	struct slab_pool pool;
 	struct links links;
+	struct tenants tenants;
 	struct grants grants;
 	struct sessions sessions;
 	struct controls controls;

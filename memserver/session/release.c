@@ -123,21 +123,100 @@ void release_drain(struct sessions *sessions, enum release_drain drain)
 
 /* --- memory pressure --- */
 
-/* Shares TOTAL out by what each session holds.  A remainder goes to the next
- * session, so that the shares add up to TOTAL. */
-static void share_out(struct sessions *sessions, uint64_t total, uint64_t held)
+static void count_owned(struct sessions *sessions)
+{
+	struct tenant *tenant;
+	struct session *session;
+
+	TAILQ_FOREACH(tenant, &sessions->grants->tenants->list, entry)
+	{
+		tenant->owned = 0;
+		tenant->quota = 0;
+	}
+	TAILQ_FOREACH(session, &sessions->list, entry)
+	{
+		if (session->state != SESSION_ENDING)
+			session->owner.tenant->owned +=
+				session->owner.slab_count;
+	}
+}
+
+/* Shares COUNT of WHOLE out, by PART.  *REMAINDER goes from one to the next, so
+ * that the shares of all parts add up to COUNT. */
+static uint32_t share_of(uint64_t count, uint64_t whole, uint64_t part,
+			 uint64_t *remainder)
+{
+	uint64_t sum = part * count + *remainder;
+
+	*remainder = sum % whole;
+	return (uint32_t)(sum / whole);
+}
+
+/* What tenants have beyond their guarantee, or what they have within it. */
+static uint32_t part_of(const struct tenant *tenant, bool beyond)
+{
+	uint32_t excess = tenant_beyond(tenant, tenant->owned);
+
+	return beyond ? excess : tenant->owned - excess;
+}
+
+/* Adds to the quota of each tenant: TOTAL slabs of those beyond their
+ * guarantee, or within, as far as there are such.  Returns the rest of TOTAL.
+ */
+static uint64_t share_among_tenants(struct tenants *tenants, uint64_t total,
+				    bool beyond)
+{
+	uint64_t whole = 0;
+	uint64_t remainder = 0;
+	uint64_t count;
+	struct tenant *tenant;
+
+	TAILQ_FOREACH(tenant, &tenants->list, entry)
+	{
+		whole += part_of(tenant, beyond);
+	}
+	if (!whole)
+		return total;
+	count = total < whole ? total : whole;
+	TAILQ_FOREACH(tenant, &tenants->list, entry)
+	{
+		tenant->quota += share_of(count, whole, part_of(tenant, beyond),
+					  &remainder);
+	}
+	return total - count;
+}
+
+/* The sessions of a tenant share its quota by what each owns. */
+static void ask_sessions(struct sessions *sessions, struct tenant *tenant)
 {
 	uint64_t remainder = 0;
 	struct session *session;
 
 	TAILQ_FOREACH(session, &sessions->list, entry)
 	{
-		uint64_t part = session->owner.slab_count * total + remainder;
+		if (session->state != SESSION_ENDING &&
+		    session->owner.tenant == tenant)
+			wish(session,
+			     share_of(tenant->quota, tenant->owned,
+				      session->owner.slab_count, &remainder),
+			     WIRE_RELEASE_PRESSURE);
+	}
+}
 
-		if (session->state == SESSION_ENDING)
-			continue;
-		remainder = part % held;
-		wish(session, (uint32_t)(part / held), WIRE_RELEASE_PRESSURE);
+/* First what tenants have beyond their guarantee, and only then the rest; each
+ * by how much of it a tenant has. */
+static void share_out(struct sessions *sessions, uint64_t total)
+{
+	struct tenants *tenants = sessions->grants->tenants;
+	struct tenant *tenant;
+
+	count_owned(sessions);
+	total = share_among_tenants(tenants, total, true);
+	share_among_tenants(tenants, total, false);
+	TAILQ_FOREACH(tenant, &tenants->list, entry)
+	{
+		if (tenant->owned)
+			ask_sessions(sessions, tenant);
 	}
 }
 
@@ -153,7 +232,7 @@ void release_some(struct sessions *sessions)
 		return;
 	log_notice("asking for %lu of %lu slabs", (unsigned long)total,
 		   (unsigned long)held);
-	share_out(sessions, total, held);
+	share_out(sessions, total);
 }
 
 void release_no_more(struct sessions *sessions)

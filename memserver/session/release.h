@@ -25,8 +25,9 @@ const char *release_state_name(const struct sessions *sessions);
 /* Asks every session for every slab, or takes that back. */
 void release_drain(struct sessions *sessions, enum release_drain drain);
 
-/* Asks for an eighth of the granted slabs, at least one, of each session by
- * what it holds; or takes that back. */
+/* Asks for an eighth of the granted slabs, at least one: of what tenants have
+ * beyond their guarantee, and only then of the rest, of each session by what it
+ * holds.  Or takes that back. */
 void release_some(struct sessions *sessions);
 void release_no_more(struct sessions *sessions);
 

@@ -80,19 +80,43 @@ bool session_is_at(const struct sessions *sessions, const struct net_addr *addr)
 
 /* --- the beginning --- */
 
-/* A disconnected session that holds nothing gives way to a new session. */
-static bool make_room(struct sessions *sessions)
+/* Ends a disconnected session that holds nothing; of TENANT, unless that is
+ * NULL.  False when there is none. */
+static bool displace(struct sessions *sessions, const struct tenant *tenant)
 {
-	struct session *next;
+	struct session *session;
 
-	for (struct session *session = TAILQ_FIRST(&sessions->list);
-	     session && sessions->count >= sessions->most; session = next) {
-		next = TAILQ_NEXT(session, entry);
-		if (session->state == SESSION_DISCONNECTED &&
-		    !session->owner.slab_count && !session->owner.granted)
-			session_end(session, "to make room for another");
+	TAILQ_FOREACH(session, &sessions->list, entry)
+	{
+		if (session->state != SESSION_DISCONNECTED ||
+		    session->owner.slab_count || session->owner.granted ||
+		    (tenant && session->owner.tenant != tenant))
+			continue;
+		session_end(session, "to make room for another");
+		return true;
 	}
-	return sessions->count < sessions->most;
+	return false;
+}
+
+/* Whether TENANT may have one more session with LANES, after others gave way.
+ */
+static bool make_room(struct sessions *sessions, struct tenant *tenant,
+		      uint32_t lanes, struct error *why)
+{
+	while (!tenant_has_place(tenant, lanes, why)) {
+		if (!displace(sessions, tenant))
+			return false;
+	}
+	while (sessions->count >= sessions->most) {
+		if (!displace(sessions, tenant) && !displace(sessions, NULL)) {
+			error_set(why,
+				  "there are too many sessions here "
+				  "(--max-sessions=%u)",
+				  sessions->most);
+			return false;
+		}
+	}
+	return true;
 }
 
 static uint64_t files_of(const struct link_set *links)
@@ -120,11 +144,12 @@ static void open_links(struct session *session, const struct wire_open *open)
 }
 
 static void open_owner(struct session *session, struct client *client,
-		       const struct wire_open *open)
+		       struct tenant *tenant, const struct wire_open *open)
 {
 	struct owner *owner = &session->owner;
 
 	owner->grants = session->sessions->grants;
+	owner->tenant = tenant;
 	owner->links = &session->links;
 	owner->key = new_key(session->sessions);
 	owner->size_bytes = open->size_bytes;
@@ -135,7 +160,7 @@ static void open_owner(struct session *session, struct client *client,
 }
 
 static struct session *session_new(struct sessions *sessions,
-				   struct client *client,
+				   struct client *client, struct tenant *tenant,
 				   const struct wire_open *open)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -147,37 +172,78 @@ static struct session *session_new(struct sessions *sessions,
 	session->sessions = sessions;
 	set_state(session, SESSION_OPEN);
 	ev_init(&session->grace, grace_cb);
-	open_owner(session, client, open);
+	open_owner(session, client, tenant, open);
 	open_links(session, open);
+	return session;
+}
+
+/* 0 or an enum wire_error_code, and WHY. */
+static uint32_t check_limits(struct sessions *sessions, struct tenant *tenant,
+			     const struct wire_open *open, struct error *why)
+{
+	const struct link_ops *ops = transport_by_bit(open->transport);
+
+	if (!make_room(sessions, tenant, open->lanes, why))
+		return WIRE_E_LIMIT;
+	if ((uint64_t)ops->files * open->lanes > sessions->files_left) {
+		error_set(why,
+			  "the server has file descriptors for %lu lanes more",
+			  (unsigned long)(sessions->files_left / ops->files));
+		return WIRE_E_LIMIT;
+	}
+	return 0;
+}
+
+static struct session *open_as(struct sessions *sessions, struct client *client,
+			       struct tenant *tenant,
+			       const struct wire_open *open, uint32_t *code,
+			       struct error *why)
+{
+	struct session *session = NULL;
+
+	*code = check_limits(sessions, tenant, open, why);
+	if (*code)
+		return NULL;
+	session = session_new(sessions, client, tenant, open);
+	if (!session) {
+		*code = WIRE_E_INTERNAL;
+		error_set(why, "the server is out of memory");
+		return NULL;
+	}
+	tenant->sessions++;
+	tenant->lanes += open->lanes;
+	sessions->files_left -= files_of(&session->links);
+	TAILQ_INSERT_TAIL(&sessions->list, session, entry);
+	sessions->count++;
 	return session;
 }
 
 struct session *session_open(struct sessions *sessions, struct client *client,
 			     const char *name, const struct net_text *peer,
-			     const struct wire_open *open, uint32_t *code)
+			     const struct wire_open *open, uint32_t *code,
+			     struct error *why)
 {
-	const struct link_ops *ops = transport_by_bit(open->transport);
+	struct tenant *tenant =
+		tenant_enter(sessions->grants->tenants, client->identity);
 	struct session *session;
 
-	if (!make_room(sessions) ||
-	    (uint64_t)ops->files * open->lanes > sessions->files_left) {
-		*code = WIRE_E_LIMIT;
+	if (!tenant) {
+		*code = WIRE_E_INTERNAL;
+		error_set(why, "the server is out of memory");
 		return NULL;
 	}
-	session = session_new(sessions, client, open);
+	session = open_as(sessions, client, tenant, open, code, why);
 	if (!session) {
-		*code = WIRE_E_INTERNAL;
+		tenant_leave(tenant);
 		return NULL;
 	}
 	session_clean_name(name, session->name);
 	session->peer = *peer;
-	sessions->files_left -= files_of(&session->links);
-	TAILQ_INSERT_TAIL(&sessions->list, session, entry);
-	sessions->count++;
 	output_news(&session->peer,
 		    "session %u: opened by %s at %s, %s over %s",
 		    session->owner.key, session->name, session->peer.text,
-		    size_format(session->owner.size_bytes).text, ops->name);
+		    size_format(session->owner.size_bytes).text,
+		    session->links.ops->name);
 	return session;
 }
 
@@ -200,6 +266,8 @@ static void settle(struct session *session)
 	TAILQ_REMOVE(&sessions->list, session, entry);
 	sessions->count--;
 	sessions->files_left += files_of(&session->links);
+	owner->tenant->lanes -= session->links.most;
+	tenant_leave(owner->tenant);
 	free(session);
 	if (sessions->gone)
 		sessions->gone(sessions);
@@ -222,6 +290,7 @@ static void end(struct session *session, const char *how, const char *why)
 		    session->owner.slab_count == 1 ? "" : "s");
 	ev_timer_stop(session->sessions->loop, &session->grace);
 	set_state(session, SESSION_ENDING);
+	session->owner.tenant->sessions--;
 	session->owner.client = NULL;
 	session->owner.ending = true;
 	link_set_close(&session->links);
@@ -334,7 +403,7 @@ static void resumed(struct session *session)
 		.type = WIRE_RESUMED,
 		.cookie = session->fence_cookie,
 		.resumed = { .session = owner->key,
-			     .free_bytes = grants_free_bytes(owner->grants),
+			     .free_bytes = grant_free_bytes(owner),
 			     .slabs = owner->slab_count },
 	};
 

@@ -115,10 +115,14 @@ struct session {
 void sessions_init(struct sessions *sessions, struct links *links,
 		   struct grants *grants, struct ev_loop *loop);
 
-/* NULL, and *CODE, when a limit is reached or memory is short. */
+/* NULL, *CODE and WHY, which names the limit, when a limit is reached or memory
+ * is short.  Disconnected sessions that hold nothing give way to a new one:
+ * those of its own tenant first, and others only where the server has no
+ * session left. */
 struct session *session_open(struct sessions *sessions, struct client *client,
 			     const char *name, const struct net_text *peer,
-			     const struct wire_open *open, uint32_t *code);
+			     const struct wire_open *open, uint32_t *code,
+			     struct error *why);
 
 /* The client said BYE, or the server gives the session up. */
 void session_end(struct session *session, const char *why);

@@ -153,6 +153,7 @@ static void keep_for_good(struct slab *slab)
 		  slab->number);
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
+	pool->lost++;
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -359,6 +360,16 @@ struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner)
 	if (number >= pool->count || owner_of(&pool->slabs[number]) != owner)
 		return NULL;
 	return &pool->slabs[number];
+}
+
+uint32_t slab_pool_usable(struct slab_pool *pool)
+{
+	uint32_t lost;
+
+	pthread_mutex_lock(&pool->lock);
+	lost = pool->lost;
+	pthread_mutex_unlock(&pool->lock);
+	return pool->count - lost;
 }
 
 struct slab_figures slab_pool_figures(struct slab_pool *pool)

@@ -79,6 +79,7 @@ struct slab_pool {
 	struct slab *stock; /* ready */
 	uint32_t stocked;
 	uint32_t owned; /* owned, or still held after that */
+	uint32_t lost;	/* of these, never granted again */
 	bool filling;	/* `fill` is queued */
 
 	struct work fill;
@@ -143,6 +144,9 @@ bool slab_freed_before(const struct slab *slab, uint32_t owner,
 struct slab *slab_find(struct slab_pool *pool, uint32_t number, uint32_t owner);
 struct slab *slab_find_label(struct slab_pool *pool, uint32_t owner,
 			     uint64_t label);
+
+/* How many slabs there are to grant: all but those that are lost. */
+uint32_t slab_pool_usable(struct slab_pool *pool);
 
 struct slab_figures {
 	uint32_t total;

@@ -19,7 +19,7 @@ static void note_abandon(struct client *client)
 
 struct client *some_client(void)
 {
-	static struct client client = { note_reply, note_abandon };
+	static struct client client = { note_reply, note_abandon, "" };
 
 	return &client;
 }

@@ -65,10 +65,11 @@ static void open_session(void)
 					.lanes = 4,
 					.transport = WIRE_TRANSPORT_RDMA };
 	const struct net_text peer = { "peer" };
+	struct error why;
 	uint32_t code = 0;
 
 	session = session_open(&server.sessions, some_client(), "test", &peer,
-			       &open, &code);
+			       &open, &code, &why);
 	assert_non_null(session);
 }
 

@@ -85,14 +85,14 @@ static void a_drain_asks_all_for_all(void **state)
 	(void)state;
 	alloc(session, 0, 3);
 	replies = 0;
-	assert_int_equal(grants_free_bytes(&server.grants), 17 * SLAB);
+	assert_int_equal(grants_free_bytes(&server.grants, ""), 17 * SLAB);
 	assert_string_equal(release_state_name(&server.sessions), "serving");
 	release_drain(&server.sessions, RELEASE_DRAINING);
 	assert_int_equal(replies, 2);
 	assert_asked(WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
 	assert_int_equal(session->release_slabs, WIRE_RELEASE_ALL);
 	assert_int_equal(other->release_slabs, WIRE_RELEASE_ALL);
-	assert_int_equal(grants_free_bytes(&server.grants), 0);
+	assert_int_equal(grants_free_bytes(&server.grants, ""), 0);
 	assert_string_equal(release_state_name(&server.sessions), "draining");
 	assert_int_equal(release_held(&server.sessions).slabs, 3);
 	assert_int_equal(release_held(&server.sessions).sessions, 1);
@@ -218,7 +218,7 @@ static void shares_out_by_what_each_holds(void **state)
 	assert_int_equal(last_reply.release.error, WIRE_RELEASE_PRESSURE);
 	assert_int_equal(replies, 2);
 	assert_refused(large, 99);
-	assert_int_equal(grants_free_bytes(&server.grants), 0);
+	assert_int_equal(grants_free_bytes(&server.grants, ""), 0);
 	assert_string_equal(release_state_name(&server.sessions), "reclaiming");
 	free_one(large);
 	assert_int_equal(large->release_slabs, 1);

@@ -65,15 +65,25 @@ static const struct link_ops *fake_ops(const struct link_ops *ops)
 	return fake;
 }
 
+struct error open_refusal;
+
 struct session *open_session(uint32_t transport)
+{
+	return open_session_as("", transport);
+}
+
+struct session *open_session_as(const char *identity, uint32_t transport)
 {
 	struct wire_open open = { .size_bytes = 4 * SLAB,
 				  .lanes = 4,
 				  .transport = transport };
+	struct client *client = some_client();
 	uint32_t code = 0;
-	struct session *session = session_open(&server.sessions, some_client(),
-					       "n a\tm", &peer, &open, &code);
+	struct session *session;
 
+	client->identity = identity;
+	session = session_open(&server.sessions, client, "n a\tm", &peer, &open,
+			       &code, &open_refusal);
 	if (session)
 		session->links.ops = fake_ops(session->links.ops);
 	return session;

@@ -19,6 +19,10 @@ int server_setup(void **state);
 int server_teardown(void **state);
 
 struct session *open_session(uint32_t transport);
+/* The same of a client with that IDENTITY, "" for none. NULL when refused:
+ * open_refusal says why. */
+struct session *open_session_as(const char *identity, uint32_t transport);
+extern struct error open_refusal;
 /* A token of SESSION, as JOIN carries it. */
 struct wire_join join_of(struct session *session);
 /* Makes LINK a link of SESSION; link_gone ends it. */

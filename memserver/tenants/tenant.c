@@ -1,0 +1,219 @@
+#include "tenant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "size.h"
+
+static const struct tenant_limits no_limits = {
+	.memory_bytes = TENANT_ANY_BYTES,
+	.sessions = TENANT_ANY,
+	.lanes = TENANT_ANY,
+	.weight = 1,
+};
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What is left of A after B is taken from it. */
+static uint32_t less(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint32_t whole_slabs(const struct tenants *tenants, uint64_t bytes)
+{
+	uint64_t slabs = bytes / tenants->pool->slab_bytes;
+
+	return slabs < TENANT_ANY ? (uint32_t)slabs : TENANT_ANY;
+}
+
+static uint32_t guaranteed_slabs(const struct tenant *t)
+{
+	return whole_slabs(t->tenants, t->limits.guaranteed_bytes);
+}
+
+/* Guaranteed to T, and not in use yet. */
+static uint32_t reserve_of(const struct tenant *t)
+{
+	return less(guaranteed_slabs(t), t->slabs);
+}
+
+void tenants_init(struct tenants *tenants, struct slab_pool *pool)
+{
+	*tenants = (struct tenants){ .pool = pool };
+	TAILQ_INIT(&tenants->list);
+}
+
+static void tenant_free(struct tenant *t)
+{
+	TAILQ_REMOVE(&t->tenants->list, t, entry);
+	t->tenants->reserved -= reserve_of(t);
+	free(t);
+}
+
+void tenant_limit(struct tenant *t, const struct tenant_limits *limits)
+{
+	t->tenants->reserved -= reserve_of(t);
+	t->limits = *limits;
+	t->tenants->reserved += reserve_of(t);
+	atomic_store_explicit(&t->weight, limits->weight, memory_order_relaxed);
+}
+
+/* --- names --- */
+
+static const char *name_of(const char *identity)
+{
+	return *identity ? identity : "-";
+}
+
+static struct tenant *find(struct tenants *tenants, const char *name)
+{
+	struct tenant *t;
+
+	TAILQ_FOREACH(t, &tenants->list, entry)
+	{
+		if (!strcmp(t->name, name))
+			return t;
+	}
+	return NULL;
+}
+
+static struct tenant *tenant_new(struct tenants *tenants, const char *name)
+{
+	struct tenant *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->tenants = tenants;
+	snprintf(t->name, sizeof t->name, "%s", name);
+	TAILQ_INIT(&t->waiting);
+	TAILQ_INSERT_TAIL(&tenants->list, t, entry);
+	return t;
+}
+
+struct tenant *tenant_enter(struct tenants *tenants, const char *identity)
+{
+	const char *name = name_of(identity);
+	struct tenant *t = find(tenants, name);
+
+	if (!t) {
+		t = tenant_new(tenants, name);
+		if (!t)
+			return NULL;
+		tenant_limit(t, &no_limits);
+	}
+	t->users++;
+	return t;
+}
+
+void tenant_leave(struct tenant *t)
+{
+	if (!--t->users)
+		tenant_free(t);
+}
+
+/* --- sessions and lanes --- */
+
+bool tenant_has_place(const struct tenant *t, uint32_t lanes, struct error *why)
+{
+	if (t->sessions >= t->limits.sessions) {
+		error_set(why, "tenant %s has %u sessions (sessions=%u)",
+			  t->name, t->sessions, t->limits.sessions);
+		return false;
+	}
+	if (lanes > less(t->limits.lanes, t->lanes)) {
+		error_set(why, "tenant %s has %u lanes and wants %u (lanes=%u)",
+			  t->name, t->lanes, lanes, t->limits.lanes);
+		return false;
+	}
+	return true;
+}
+
+/* --- slabs --- */
+
+static uint32_t pool_free(const struct tenants *tenants)
+{
+	return less(slab_pool_usable(tenants->pool), tenants->slabs);
+}
+
+/* A tenant may always have its guarantee, as far as slabs are free: a guarantee
+ * that was raised may be more than is free. */
+static uint32_t room(const struct tenant *t)
+{
+	uint32_t free_slabs = pool_free(t->tenants);
+	uint32_t own = reserve_of(t);
+	uint32_t shared = less(free_slabs, t->tenants->reserved - own);
+	uint32_t most = smaller(own, free_slabs);
+
+	return shared > most ? shared : most;
+}
+
+static uint32_t left(const struct tenant *t)
+{
+	return less(whole_slabs(t->tenants, t->limits.memory_bytes), t->slabs);
+}
+
+uint32_t tenant_room(const struct tenant *t)
+{
+	return smaller(room(t), left(t));
+}
+
+uint64_t tenant_free_bytes(const struct tenant *t)
+{
+	return tenant_room(t) * t->tenants->pool->slab_bytes;
+}
+
+uint64_t tenants_free_bytes(struct tenants *tenants, const char *identity)
+{
+	struct tenant *t = find(tenants, name_of(identity));
+	struct tenant newcomer = { .tenants = tenants, .limits = no_limits };
+
+	return tenant_free_bytes(t ? t : &newcomer);
+}
+
+bool tenant_take_slab(struct tenant *t)
+{
+	if (!tenant_room(t))
+		return false;
+	t->tenants->reserved -= reserve_of(t);
+	t->slabs++;
+	t->tenants->slabs++;
+	t->tenants->reserved += reserve_of(t);
+	t->refused = false;
+	return true;
+}
+
+void tenant_put_slab(struct tenant *t)
+{
+	t->tenants->reserved -= reserve_of(t);
+	t->slabs--;
+	t->tenants->slabs--;
+	t->tenants->reserved += reserve_of(t);
+}
+
+void tenant_refused(struct tenant *t, struct error *why)
+{
+	const struct tenants *all = t->tenants;
+	uint64_t free_bytes = pool_free(all) * all->pool->slab_bytes;
+
+	if (!left(t))
+		error_set(why, "tenant %s has all of its memory (memory=%s)",
+			  t->name, size_format(t->limits.memory_bytes).text);
+	else if (!free_bytes)
+		error_set(why, "all memory is in use");
+	else
+		error_set(why, "the last %s are guaranteed to other tenants",
+			  size_format(free_bytes).text);
+	if (!t->refused)
+		log_notice("tenant %s: gets no slab: %s", t->name, why->text);
+	t->refused = true;
+}
+
+uint32_t tenant_beyond(const struct tenant *t, uint32_t count)
+{
+	return less(count, guaranteed_slabs(t));
+}

@@ -1,0 +1,119 @@
+/* Tenants: what each identity may have of this server, and what it has.  A
+ * tenant is the account of one identity.  All sessions of that identity share
+ * it.  Where clients have no keys, all sessions share one tenant without
+ * limits.
+ *
+ * The slabs of a tenant are those of its sessions: owned, held after FREE, or
+ * being prepared for a client that waits.  A tenant may have one more slab
+ *
+ *   - if that stays within limits.memory_bytes, and
+ *   - if the tenant has less than limits.guaranteed_bytes, or if free slabs are
+ *     left beyond those that are guaranteed to other tenants.
+ *
+ * A spare (grants/grant.h) is not counted: it goes back when another session
+ * needs its memory.
+ *
+ * Main loop only, but for tenant_weight. */
+#ifndef RSWAP_TENANT_H
+#define RSWAP_TENANT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "error.h"
+#include "slabs/slab.h"
+#include "wire.h"
+
+/* No limit: of bytes, and of sessions or lanes. */
+#define TENANT_ANY_BYTES  UINT64_MAX
+#define TENANT_ANY	  UINT32_MAX
+#define TENANT_WEIGHT_MAX 100
+
+struct tenant_limits {
+	uint64_t memory_bytes;	   /* at most */
+	uint64_t guaranteed_bytes; /* kept free for the tenant */
+	uint32_t sessions;
+	uint32_t lanes;	 /* of all its sessions together */
+	uint32_t weight; /* 1 to TENANT_WEIGHT_MAX */
+};
+
+struct owner;
+TAILQ_HEAD(owner_list, owner);
+
+struct tenants;
+
+struct tenant {
+	struct tenants *tenants;
+	TAILQ_ENTRY(tenant) entry;
+	char name[WIRE_NAME_BYTES]; /* "-" for clients without a key */
+	struct tenant_limits limits;
+	_Atomic uint32_t weight; /* limits.weight, for data threads */
+
+	uint32_t users; /* sessions, also those that are ending */
+	uint32_t sessions;
+	uint32_t lanes; /* that its sessions asked for in OPEN */
+	uint32_t slabs; /* see above */
+	bool refused;	/* the log has the reason, and no slab came since */
+
+	/* Of grants/turns.c: */
+	struct owner_list waiting; /* by owner.turn: the first is next */
+	bool waits;		   /* in turns->waiting */
+	TAILQ_ENTRY(tenant) turn;
+	uint64_t pass;
+
+	/* Of session/release.c, while it shares out: */
+	uint32_t owned;
+	uint32_t quota;
+};
+
+struct tenants {
+	struct slab_pool *pool;
+	TAILQ_HEAD(tenant_list, tenant) list;
+	uint32_t slabs;	   /* of all tenants */
+	uint32_t reserved; /* guaranteed, and not in use yet: of all tenants */
+};
+
+/* Every identity is a tenant without limits. */
+void tenants_init(struct tenants *tenants, struct slab_pool *pool);
+
+/* Sets the LIMITS of TENANT.  A limit below what the tenant has takes nothing
+ * away. */
+void tenant_limit(struct tenant *tenant, const struct tenant_limits *limits);
+
+/* The tenant of IDENTITY ("" for a client without a key), which the caller
+ * uses for a session and gives back with tenant_leave.  NULL when memory is
+ * short. */
+struct tenant *tenant_enter(struct tenants *tenants, const char *identity);
+/* TENANT may be gone afterwards. */
+void tenant_leave(struct tenant *tenant);
+
+/* Whether TENANT may have a session with LANES more lanes; or the limit that is
+ * in the way. */
+bool tenant_has_place(const struct tenant *tenant, uint32_t lanes,
+		      struct error *why);
+
+/* How many slabs TENANT may have now besides those that it has. */
+uint32_t tenant_room(const struct tenant *tenant);
+uint64_t tenant_free_bytes(const struct tenant *tenant);
+/* The same for IDENTITY, which may have no session yet. */
+uint64_t tenants_free_bytes(struct tenants *tenants, const char *identity);
+
+/* Counts one more slab.  False, and nothing is counted, when there is no room.
+ */
+bool tenant_take_slab(struct tenant *tenant);
+void tenant_put_slab(struct tenant *tenant);
+/* Why there is no room.  Tells the log too, once until a slab is taken. */
+void tenant_refused(struct tenant *tenant, struct error *why);
+
+/* Slabs that TENANT has beyond its guarantee, if it has COUNT slabs. */
+uint32_t tenant_beyond(const struct tenant *tenant, uint32_t count);
+
+/* Any thread; TENANT has a session. */
+static inline uint32_t tenant_weight(const struct tenant *tenant)
+{
+	return atomic_load_explicit(&tenant->weight, memory_order_relaxed);
+}
+
+#endif

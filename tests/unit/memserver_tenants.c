@@ -1,0 +1,460 @@
+/* What tenants may have: limits, guarantees, turns by weight, and which tenant
+ * makes room for another. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "grants/grant.h"
+#include "session/release.h"
+#include "session_server.h"
+#include "support.h"
+
+#define SERVER_SLABS 64
+
+static const struct tenant_limits any = {
+	.memory_bytes = TENANT_ANY_BYTES,
+	.sessions = TENANT_ANY,
+	.lanes = TENANT_ANY,
+	.weight = 1,
+};
+
+static int setup(void **state)
+{
+	server_slabs = SERVER_SLABS;
+	if (server_setup(state))
+		return -1;
+	server.sessions.most = 20;
+	server.sessions.files_left = 1000;
+	server.sessions.grace_s = 60;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	end_all_sessions();
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_true(TAILQ_EMPTY(&server.tenants.list));
+	assert_int_equal(server.tenants.slabs, 0);
+	assert_int_equal(server.tenants.reserved, 0);
+	return server_teardown(state);
+}
+
+static struct session *open_as(const char *identity)
+{
+	return open_session_as(identity, WIRE_TRANSPORT_TCP);
+}
+
+static struct session *open_limited(const char *identity,
+				    struct tenant_limits limits)
+{
+	struct session *session = open_as(identity);
+
+	assert_non_null(session);
+	tenant_limit(session->owner.tenant, &limits);
+	return session;
+}
+
+static struct tenant_limits guaranteed(uint64_t slabs)
+{
+	struct tenant_limits limits = any;
+
+	limits.guaranteed_bytes = slabs * SLAB;
+	return limits;
+}
+
+static struct tenant_limits at_most(uint64_t slabs)
+{
+	struct tenant_limits limits = any;
+
+	limits.memory_bytes = slabs * SLAB;
+	return limits;
+}
+
+static struct tenant_limits weighing(uint32_t weight)
+{
+	struct tenant_limits limits = any;
+
+	limits.weight = weight;
+	return limits;
+}
+
+static uint64_t next_label;
+
+static void ask(struct session *session, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t label = next_label++;
+
+		grant_slab(&session->owner, (uint32_t)label, label);
+	}
+}
+
+static void await_grants(const struct session *session)
+{
+	while (session->owner.granted)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+static void take(struct session *session, unsigned n)
+{
+	uint32_t before = session->owner.slab_count;
+
+	ask(session, n);
+	await_grants(session);
+	assert_int_equal(session->owner.slab_count, before + n);
+}
+
+/* One more is refused, and TEXT is why. */
+static void assert_refused(struct session *session, const char *text)
+{
+	uint32_t before = session->owner.slab_count;
+
+	ask(session, 1);
+	await_grants(session);
+	assert_int_equal(session->owner.slab_count, before);
+	assert_int_equal(last_reply.type, WIRE_ERROR);
+	assert_int_equal(last_reply.error.code, WIRE_E_NO_MEMORY);
+	assert_contains(last_reply.error.text, text);
+}
+
+static void free_one(struct session *session)
+{
+	struct slab *slab = TAILQ_FIRST(&session->owner.slabs);
+
+	assert_int_equal(session_free_slab(session, slab->number), 0);
+}
+
+static uint64_t told(const char *identity)
+{
+	return grants_free_bytes(&server.grants, identity) / SLAB;
+}
+
+/* --- memory --- */
+
+static void a_guarantee_holds_against_one_that_takes_all(void **state)
+{
+	struct session *safe = open_limited("safe", guaranteed(10));
+	struct session *greedy = open_as("greedy");
+
+	(void)state;
+	assert_int_equal(told("greedy"), SERVER_SLABS - 10);
+	assert_int_equal(told("nobody"), SERVER_SLABS - 10);
+	assert_int_equal(told("safe"), SERVER_SLABS);
+	take(greedy, SERVER_SLABS - 10);
+	assert_refused(greedy, "10M are guaranteed to other tenants");
+	assert_int_equal(told("greedy"), 0);
+	assert_int_equal(told("safe"), 10);
+	take(safe, 10);
+	assert_refused(safe, "all memory is in use");
+	/* what comes back of a guarantee is the tenant's own */
+	free_one(safe);
+	assert_refused(greedy, "guaranteed");
+	take(safe, 1);
+	free_one(greedy);
+	take(safe, 1);
+	assert_refused(greedy, "all memory is in use");
+}
+
+static void sessions_of_a_tenant_share_its_memory(void **state)
+{
+	struct session *a = open_limited("t", at_most(5));
+	struct session *b = open_as("t");
+	struct session *other = open_as("other");
+
+	(void)state;
+	assert_int_equal(told("t"), 5);
+	take(a, 3);
+	assert_int_equal(last_reply.slab.free_bytes, 2 * SLAB);
+	take(b, 2);
+	assert_int_equal(last_reply.slab.free_bytes, 0);
+	assert_refused(a, "tenant t has all of its memory (memory=5M)");
+	assert_refused(b, "memory=5M");
+	take(other, 20);
+	free_one(a);
+	take(b, 1);
+	assert_int_equal(told("t"), 0);
+}
+
+/* A slab that a link still uses is its tenant's, freed or not. */
+static void held_slabs_count(void **state)
+{
+	struct session *session = open_limited("t", at_most(1));
+	uint32_t number;
+
+	(void)state;
+	take(session, 1);
+	number = TAILQ_FIRST(&session->owner.slabs)->number;
+	assert_non_null(slab_hold(&server.pool, number, session->owner.key));
+	free_one(session);
+	assert_refused(session, "memory=1M");
+	slab_drop(&server.pool.slabs[number]);
+	while (session->owner.held_count)
+		ev_run(server.loop, EVRUN_ONCE);
+	take(session, 1);
+}
+
+static void a_lower_limit_takes_nothing_away(void **state)
+{
+	struct session *session = open_as("t");
+	struct tenant_limits less = at_most(4);
+
+	(void)state;
+	take(session, 8);
+	less.sessions = 0;
+	tenant_limit(session->owner.tenant, &less);
+	assert_int_equal(session->owner.slab_count, 8);
+	assert_int_equal(told("t"), 0);
+	assert_refused(session, "memory=4M");
+	assert_null(open_as("t"));
+	for (int i = 0; i < 5; i++)
+		free_one(session);
+	assert_int_equal(told("t"), 1);
+	take(session, 1);
+}
+
+/* A guarantee that others have used up already is filled as they free. */
+static void a_guarantee_may_come_late(void **state)
+{
+	struct session *early = open_as("early");
+	struct session *late = open_as("late");
+	struct session *other = open_as("other");
+	struct tenant_limits limits = guaranteed(4);
+
+	(void)state;
+	take(early, SERVER_SLABS);
+	tenant_limit(late->owner.tenant, &limits);
+	tenant_limit(other->owner.tenant, &limits);
+	assert_int_equal(told("late"), 0);
+	assert_refused(late, "all memory is in use");
+	free_one(early);
+	assert_refused(early, "1M are guaranteed");
+	assert_int_equal(told("other"), 1);
+	take(late, 1);
+	assert_int_equal(told("other"), 0);
+}
+
+static void the_stock_has_limits_too(void **state)
+{
+	struct session *session = open_limited("t", at_most(1));
+
+	(void)state;
+	server.pool.stock_target = 4;
+	slab_stock_fill(&server.pool);
+	while (slab_pool_figures(&server.pool).stock < 4)
+		;
+	take(session, 1);
+	assert_refused(session, "memory=1M");
+	server.pool.stock_target = 0;
+}
+
+/* --- sessions and lanes --- */
+
+static void sessions_are_limited(void **state)
+{
+	struct tenant_limits limits = any;
+	struct session *first;
+
+	(void)state;
+	limits.sessions = 2;
+	first = open_limited("t", limits);
+	assert_non_null(open_as("t"));
+	assert_null(open_as("t"));
+	assert_contains(open_refusal.text, "tenant t has 2 sessions");
+	assert_contains(open_refusal.text, "(sessions=2)");
+	assert_non_null(open_as("other"));
+	session_end(first, "test");
+	assert_non_null(open_as("t"));
+}
+
+static void lanes_are_limited(void **state)
+{
+	struct tenant_limits limits = any;
+	struct session *first;
+	struct link lane;
+
+	(void)state;
+	limits.lanes = 11;
+	first = open_limited("t", limits); /* each has 4 */
+	assert_non_null(open_as("t"));
+	assert_null(open_as("t"));
+	assert_contains(open_refusal.text, "has 8 lanes and wants 4");
+	assert_contains(open_refusal.text, "(lanes=11)");
+	/* until the last lane of a session is gone */
+	join_lane(first, &lane);
+	session_end(first, "test");
+	assert_null(open_as("t"));
+	link_gone(&lane);
+	assert_non_null(open_as("t"));
+}
+
+/* --- making room --- */
+
+static void room_is_made_within_the_tenant(void **state)
+{
+	struct session *others = open_as("other");
+	struct tenant_limits limits = any;
+	struct session *mine;
+
+	(void)state;
+	session_lost(others, "test");
+	limits.sessions = 1;
+	mine = open_limited("t", limits);
+	assert_null(open_as("t"));
+	session_lost(mine, "test");
+	mine = open_as("t");
+	assert_non_null(mine);
+	assert_int_equal(server.sessions.count, 2);
+	/* nor does a session with memory give way */
+	take(mine, 1);
+	session_lost(mine, "test");
+	assert_null(open_as("t"));
+	assert_int_equal(others->state, SESSION_DISCONNECTED);
+}
+
+static void of_all_sessions_its_own_give_way_first(void **state)
+{
+	struct session *others = open_as("other");
+	struct session *mine = open_as("t");
+
+	(void)state;
+	server.sessions.most = 3;
+	open_as("third");
+	session_lost(others, "test");
+	session_lost(mine, "test");
+	assert_non_null(open_as("t"));
+	assert_int_equal(others->state, SESSION_DISCONNECTED);
+	assert_non_null(open_as("t"));
+	assert_int_equal(server.sessions.count, 3);
+	assert_null(open_as("t"));
+	assert_contains(open_refusal.text, "(--max-sessions=3)");
+}
+
+/* --- turns --- */
+
+static void run_until(const struct session *a, const struct session *b,
+		      uint32_t slabs)
+{
+	while (a->owner.slab_count + b->owner.slab_count < slabs)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+static void turns_go_by_weight(void **state)
+{
+	struct session *light = open_limited("light", weighing(1));
+	struct session *heavy = open_limited("heavy", weighing(3));
+
+	(void)state;
+	ask(light, 30);
+	ask(heavy, 30);
+	run_until(light, heavy, 24);
+	assert_in_range(heavy->owner.slab_count, 17, 19);
+	await_grants(heavy);
+	await_grants(light);
+	assert_int_equal(light->owner.slab_count, 30);
+}
+
+/* More sessions, or more wishes, are no more turns. */
+static void sessions_do_not_add_up(void **state)
+{
+	struct session *one = open_as("one");
+	struct session *many[5];
+	uint32_t sum = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		many[i] = open_as("many");
+		ask(many[i], 6);
+	}
+	ask(one, 10);
+	while (one->owner.granted)
+		ev_run(server.loop, EVRUN_ONCE);
+	for (int i = 0; i < 5; i++) {
+		assert_in_range(many[i]->owner.slab_count, 1, 3);
+		sum += many[i]->owner.slab_count;
+	}
+	assert_in_range(sum, 9, 11);
+}
+
+/* The turns of the time in which a tenant wanted nothing are gone. */
+static void the_idle_are_owed_nothing(void **state)
+{
+	struct session *idle = open_as("idle");
+	struct session *busy = open_as("busy");
+
+	(void)state;
+	take(idle, 1);
+	take(busy, 20);
+	ask(busy, 10);
+	ask(idle, 10);
+	run_until(busy, idle, 31);
+	assert_in_range(idle->owner.slab_count, 5, 7);
+}
+
+/* --- memory pressure --- */
+
+static void what_is_beyond_the_guarantee_goes_first(void **state)
+{
+	struct session *within = open_limited("within", guaranteed(16));
+	struct session *beyond = open_limited("beyond", guaranteed(4));
+	struct session *second = open_as("beyond");
+	struct session *without = open_as("without");
+
+	(void)state;
+	take(within, 16);
+	take(beyond, 10);
+	take(second, 10);
+	take(without, 12); /* 48 in all, so 6 are asked for at a time */
+	release_some(&server.sessions);
+	assert_int_equal(within->release_slabs, 0);
+	/* 16 to 12 */
+	assert_in_range(without->release_slabs, 2, 3);
+	assert_int_equal(beyond->release_slabs + second->release_slabs +
+				 without->release_slabs,
+			 6);
+	assert_in_range(beyond->release_slabs, 1, 2);
+	/* 19 are left, of these 1 beyond the guarantee; 3 are asked for */
+	for (int i = 0; i < 8; i++) {
+		free_one(beyond);
+		free_one(second);
+	}
+	free_one(second);
+	for (int i = 0; i < 12; i++)
+		free_one(without);
+	tenant_limit(beyond->owner.tenant,
+		     &(struct tenant_limits){ .memory_bytes = TENANT_ANY_BYTES,
+					      .guaranteed_bytes = 2 * SLAB,
+					      .weight = 1 });
+	release_some(&server.sessions);
+	assert_int_equal(within->release_slabs + beyond->release_slabs +
+				 second->release_slabs,
+			 3);
+	assert_in_range(within->release_slabs, 1, 2);
+	assert_in_range(beyond->release_slabs + second->release_slabs, 1, 2);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_guarantee_holds_against_one_that_takes_all),
+		TEST(sessions_of_a_tenant_share_its_memory),
+		TEST(held_slabs_count),
+		TEST(a_lower_limit_takes_nothing_away),
+		TEST(a_guarantee_may_come_late),
+		TEST(the_stock_has_limits_too),
+		TEST(sessions_are_limited),
+		TEST(lanes_are_limited),
+		TEST(room_is_made_within_the_tenant),
+		TEST(of_all_sessions_its_own_give_way_first),
+		TEST(turns_go_by_weight),
+		TEST(sessions_do_not_add_up),
+		TEST(the_idle_are_owed_nothing),
+		TEST(what_is_beyond_the_guarantee_goes_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
