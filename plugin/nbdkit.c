@@ -4,20 +4,15 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "clock.h"
 #include "engine.h"
 #include "log.h"
-#include "service/config.h"
 #include "service/lifecycle.h"
 #include "service/safety.h"
-#include "service/status.h"
-#include "size.h"
+#include "service/service.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -30,12 +25,7 @@
 #define HEAP_BYTES_PER_LANE (256u << 10)
 #define HEAP_BYTES	    (2u << 20)
 
-static struct config config;
-static struct engine engine;
-static struct safety safety;
-static struct status_server status_server;
-static uint64_t slab_bytes;
-static struct fallback fallback; /* until the engine has it */
+static struct service service;
 static atomic_bool told_of_alignment;
 
 /* Called by the thread that writes the log, once there is such a thread. */
@@ -67,12 +57,18 @@ static void rswap_load(void)
 
 static int rswap_config(const char *key, const char *value)
 {
-	return config_key(&config, key, value);
+	if (!config_key(&service.config, key, value))
+		return 0;
+	nbdkit_error("%s", service.config.why);
+	return -1;
 }
 
 static int rswap_config_complete(void)
 {
-	return config_complete(&config);
+	if (!config_complete(&service.config))
+		return 0;
+	nbdkit_error("%s", service.config.why);
+	return -1;
 }
 
 static void rswap_dump_plugin(void)
@@ -98,134 +94,29 @@ static int rswap_get_ready(void)
 {
 	struct error why;
 
-	if (engine_probe(&config.engine, &slab_bytes, &fallback, &why)) {
-		nbdkit_error("%s", why.text);
-		return -1;
-	}
-	if (config.control_path &&
-	    status_listen(&status_server, config.control_path, &why)) {
-		nbdkit_error("control=%s: %s", config.control_path, why.text);
-		return -1;
-	}
-	return 0;
+	if (!service_probe(&service, &why))
+		return 0;
+	nbdkit_error("%s", why.text);
+	return -1;
 }
 
-/* Logs each safety setting that was refused, its danger and its remedy. */
-static int tell_safety(struct error *why)
-{
-	bool refused = false;
-
-	for (int i = 0; i < SAFETY_SETTINGS; i++) {
-		if (safety.setting[i].holds)
-			continue;
-		refused = true;
-		log_error("swap safety: %s is refused (%s): %s",
-			  safety_name((enum safety_setting)i),
-			  safety.setting[i].why.text,
-			  safety_remedy((enum safety_setting)i));
-	}
-	if (refused && config.strict) {
-		error_set(why, "strict=1 refuses to start without these");
-		return -EPERM;
-	}
-	return 0;
-}
-
-static void tell_start(void)
-{
-	const struct engine_config *e = &config.engine;
-
-	log_notice("serving %s from %u server%s: %u lanes, slabs of %s; "
-		   "%" PRIu64 " KiB of tables, %" PRIu64 " KiB locked",
-		   size_format(e->size_bytes).text, e->n_servers,
-		   e->n_servers > 1 ? "s" : "", e->lanes,
-		   size_format(slab_bytes).text,
-		   engine_memory_bytes(&engine) >> 10,
-		   safety_locked_bytes() >> 10);
-}
-
-static void stay_apart(void)
-{
-	for (uint32_t i = 0; i < config.engine.n_servers; i++) {
-		const struct transport_ops *transport =
-			atomic_load(&engine.servers[i].shared.transport);
-
-		if (transport && transport->apart)
-			safety_stay_apart();
-	}
-}
-
-/* Ends while clients are attached.  The servers are told.  Memory stays, as
- * requests may still use it. */
-static void end_by_force(void)
-{
-	log_notice("ending at once, open connections: %u", lifecycle_clients());
-	status_stop(&status_server);
-	engine_stop(&engine);
-	log_stop();
-	_exit(EXIT_SUCCESS);
-}
-
-static const struct lifecycle_ops lifecycle_ops = {
-	.shut_down = nbdkit_shutdown,
-	.force = end_by_force,
-};
-
-/* Threads inherit the settings of safety_apply, so safety_apply comes before
- * the threads of the engine and of nbdkit's connections. */
-static int start(struct error *why)
-{
-	int rc;
-
-	/* nbdkit has its own handlers by now. */
-	lifecycle_block_signals();
-	safety_apply(&safety, HEAP_BYTES + (uint64_t)config.engine.lanes *
-						   HEAP_BYTES_PER_LANE);
-	rc = tell_safety(why);
-	if (!rc)
-		rc = engine_create(&engine, &config.engine, slab_bytes,
-				   &fallback, why);
-	if (!rc)
-		rc = engine_start(
-			&engine,
-			clock_now_ns() + engine_reach_ns(&config.engine), why);
-	if (!rc && config.control_path)
-		rc = status_start(&status_server, &engine, &safety, why);
-	if (!rc)
-		rc = lifecycle_begin(&lifecycle_ops, why);
-	return rc;
-}
-
-/* The log comes first: no thread that serves may wait for the reader of the
- * log. */
+/* nbdkit has its own signal handlers by now. */
 static int rswap_after_fork(void)
 {
-	struct error why = { "" };
+	const struct service_front front = {
+		.shut_down = nbdkit_shutdown,
+		.heap_bytes =
+			HEAP_BYTES + (uint64_t)service.config.engine.lanes *
+					     HEAP_BYTES_PER_LANE,
+	};
 
-	if (log_start(&why)) {
-		nbdkit_error("%s", why.text);
-		return -1;
-	}
-	if (start(&why)) {
-		log_error("%s", why.text);
-		log_stop(); /* nbdkit exits */
-		return -1;
-	}
-	stay_apart();
-	tell_start();
-	return 0;
+	/* nbdkit exits where it fails. */
+	return service_start(&service, &front);
 }
 
 static void rswap_unload(void)
 {
-	lifecycle_end();
-	status_stop(&status_server);
-	/* While a client is attached, threads of nbdkit may still use the
-	 * engine's memory.  Then this memory is not freed. */
-	if (engine_stop(&engine) && lifecycle_clients() == 0)
-		engine_destroy(&engine);
-	config_free(&config);
-	log_stop();
+	service_stop(&service);
 }
 
 /* --- connections --- */
@@ -234,7 +125,7 @@ static void *rswap_open(int readonly)
 {
 	(void)readonly;
 	if (lifecycle_client_opens())
-		return &engine;
+		return &service.engine;
 	log_error("no new client is served: this nbdkit was asked to end, "
 		  "and ends when its last client goes");
 	return NULL;
@@ -249,7 +140,7 @@ static void rswap_close(void *handle)
 static int64_t rswap_get_size(void *handle)
 {
 	(void)handle;
-	return (int64_t)config.engine.size_bytes;
+	return (int64_t)service.config.engine.size_bytes;
 }
 
 static int rswap_block_size(void *handle, uint32_t *minimum,
@@ -363,7 +254,8 @@ static int rswap_trim(void *handle, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
 	(void)flags;
-	return discard(handle, &engine.counters.trims, "trim", count, offset);
+	return discard(handle, &service.engine.counters.trims, "trim", count,
+		       offset);
 }
 
 /* Zeroing makes pages absent, whether or not the client allows a hole: NBD
@@ -373,7 +265,8 @@ static int rswap_zero(void *handle, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
 	(void)flags;
-	return discard(handle, &engine.counters.zeroes, "zero", count, offset);
+	return discard(handle, &service.engine.counters.zeroes, "zero", count,
+		       offset);
 }
 
 static int rswap_extents(void *handle, uint32_t count, uint64_t offset,

@@ -1,12 +1,12 @@
 #include "config.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sched.h>
-
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -35,11 +35,22 @@ void config_fill_help(void)
 	}
 }
 
-static int wrong(const struct key *key, const char *value)
+__attribute__((format(printf, 2, 3))) static int refuse(struct config *config,
+							const char *format, ...)
 {
-	nbdkit_error("%s=%s is not allowed: it must be %s", key->name, value,
-		     key_allowed(key).text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(config->why, sizeof config->why, format, args);
+	va_end(args);
 	return -1;
+}
+
+static int wrong(struct config *config, const struct key *key,
+		 const char *value)
+{
+	return refuse(config, "%s=%s is not allowed: it must be %s", key->name,
+		      value, key_allowed(key).text);
 }
 
 static int take_server(struct config *config, const struct key *key,
@@ -50,31 +61,38 @@ static int take_server(struct config *config, const struct key *key,
 	struct error why;
 
 	servers = realloc(e->servers, (e->n_servers + 1) * sizeof *servers);
-	if (!servers) {
-		nbdkit_error("server=%s: out of memory", value);
-		return -1;
-	}
+	if (!servers)
+		return refuse(config, "server=%s: out of memory", value);
 	e->servers = servers;
 	if (!net_name_parse(value, WIRE_DEFAULT_PORT, &servers[e->n_servers],
 			    &why) ||
 	    servers[e->n_servers].port == 0)
-		return wrong(key, value);
+		return wrong(config, key, value);
 	e->n_servers++;
 	return 0;
 }
 
-static int take_path(char **path, const char *value)
+/* Makes VALUE absolute, because a front end may change to the root directory
+ * before the engine opens the file. */
+static int take_path(struct config *config, char **path, const char *value)
 {
+	char *here = value[0] == '/' ? NULL : get_current_dir_name();
+
 	free(*path);
-	*path = nbdkit_absolute_path(value);
-	return *path ? 0 : -1;
+	*path = NULL;
+	if (value[0] != '/' && !here)
+		return refuse(config, "%s: the working directory: %s", value,
+			      strerror(errno));
+	if (asprintf(path, "%s%s%s", here ? here : "", here ? "/" : "", value) <
+	    0)
+		*path = NULL;
+	free(here);
+	return *path ? 0 : refuse(config, "%s: out of memory", value);
 }
 
-/* nbdkit changes to the root directory before the engine opens the file, so the
- * path must be absolute. */
 static int take_fallback(struct config *config, const char *value)
 {
-	int rc = take_path(&config->fallback_path, value);
+	int rc = take_path(config, &config->fallback_path, value);
 
 	config->engine.fallback = config->fallback_path;
 	return rc;
@@ -107,7 +125,7 @@ static int take(struct config *config, const struct key *key, const char *value,
 		e->timeout_ns = number * NS_PER_S;
 		break;
 	case KEY_CONTROL:
-		return take_path(&config->control_path, value);
+		return take_path(config, &config->control_path, value);
 	case KEY_REPLICAS:
 		e->redundancy.copies = (uint32_t)number;
 		break;
@@ -115,7 +133,7 @@ static int take(struct config *config, const struct key *key, const char *value,
 		return redundancy_parse(value, &e->redundancy.data,
 					&e->redundancy.parity)
 			       ? 0
-			       : wrong(key, value);
+			       : wrong(config, key, value);
 	case KEY_CHECKSUM:
 		e->checksum = number;
 		break;
@@ -148,12 +166,12 @@ int config_key(struct config *config, const char *name, const char *value)
 
 	if (!key) {
 		keys_names(", ", names, sizeof names);
-		nbdkit_error("%s=%s: there is no such key; the keys are %s",
-			     name, value, names);
-		return -1;
+		return refuse(config,
+			      "%s=%s: there is no such key; the keys are %s",
+			      name, value, names);
 	}
 	if (!key_parse(key, value, &number))
-		return wrong(key, value);
+		return wrong(config, key, value);
 	rc = take(config, key, value, number);
 	if (!rc)
 		config->given[key - keys] = true;
@@ -170,47 +188,43 @@ static unsigned cores(void)
 }
 
 /* Checks that need all keys. */
-static int check_together(const struct config *config)
+static int check_together(struct config *config)
 {
 	const struct redundancy_config *r = &config->engine.redundancy;
 	const bool *given = config->given;
 	/* The fallback counts as one. */
 	uint32_t servers = config->engine.n_servers + given[KEY_FALLBACK];
 
-	if (!given[KEY_SERVER]) {
-		nbdkit_error("server is missing: server=HOST[:PORT] names a "
-			     "memory server");
-		return -1;
-	}
-	if (!given[KEY_SIZE]) {
-		nbdkit_error("size is missing: size=SIZE is the size of the "
-			     "device, 64G for example");
-		return -1;
-	}
-	if (given[KEY_REPLICAS] && given[KEY_REDUNDANCY]) {
-		nbdkit_error("replicas=%u and redundancy=%u+%u are both given: "
-			     "one of them is allowed",
-			     r->copies, r->data, r->parity);
-		return -1;
-	}
-	if (given[KEY_FALLBACK] && given[KEY_REDUNDANCY]) {
-		nbdkit_error("fallback=%s and redundancy=%u+%u are both given: "
-			     "a fallback goes with replicas only",
-			     config->engine.fallback, r->data, r->parity);
-		return -1;
-	}
-	if (given[KEY_FALLBACK_SIZE] && !given[KEY_FALLBACK]) {
-		nbdkit_error("fallback-size is given without fallback: it is "
-			     "the size of fallback=PATH");
-		return -1;
-	}
-	if (servers > SLAB_SERVERS_MAX) {
-		nbdkit_error("%u servers are given%s: %u are allowed", servers,
-			     given[KEY_FALLBACK] ? ", the fallback included"
-						 : "",
-			     SLAB_SERVERS_MAX);
-		return -1;
-	}
+	if (!given[KEY_SERVER])
+		return refuse(config,
+			      "server is missing: server=HOST[:PORT] names a "
+			      "memory server");
+	if (!given[KEY_SIZE])
+		return refuse(config,
+			      "size is missing: size=SIZE is the size of the "
+			      "device, 64G for example");
+	if (given[KEY_REPLICAS] && given[KEY_REDUNDANCY])
+		return refuse(
+			config,
+			"replicas=%u and redundancy=%u+%u are both given: "
+			"one of them is allowed",
+			r->copies, r->data, r->parity);
+	if (given[KEY_FALLBACK] && given[KEY_REDUNDANCY])
+		return refuse(
+			config,
+			"fallback=%s and redundancy=%u+%u are both given: "
+			"a fallback goes with replicas only",
+			config->engine.fallback, r->data, r->parity);
+	if (given[KEY_FALLBACK_SIZE] && !given[KEY_FALLBACK])
+		return refuse(config,
+			      "fallback-size is given without fallback: it is "
+			      "the size of fallback=PATH");
+	if (servers > SLAB_SERVERS_MAX)
+		return refuse(config, "%u servers are given%s: %u are allowed",
+			      servers,
+			      given[KEY_FALLBACK] ? ", the fallback included"
+						  : "",
+			      SLAB_SERVERS_MAX);
 	return 0;
 }
 
@@ -236,13 +250,12 @@ int config_complete(struct config *config)
 	if (check_together(config))
 		return -1;
 	set_defaults(config);
-	if (e->n_servers < redundancy_shards(r)) {
-		nbdkit_error("%s needs %u servers, each for a part of a page: "
-			     "%u %s given",
-			     redundancy_format(r).key, redundancy_shards(r),
-			     e->n_servers, e->n_servers == 1 ? "is" : "are");
-		return -1;
-	}
+	if (e->n_servers < redundancy_shards(r))
+		return refuse(config,
+			      "%s needs %u servers, each for a part of a page: "
+			      "%u %s given",
+			      redundancy_format(r).key, redundancy_shards(r),
+			      e->n_servers, e->n_servers == 1 ? "is" : "are");
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* The plugin's keys, checked. */
+/* The keys of a front end's command line, checked. */
 #ifndef RSWAP_CONFIG_H
 #define RSWAP_CONFIG_H
 
@@ -14,14 +14,14 @@ struct config {
 	bool strict; /* do not start if a safety setting is refused */
 	bool spin_auto;
 	bool given[KEYS]; /* by the user */
+	char why[512];	  /* why a key was refused, in one line */
 };
 
-/* The text that nbdkit --help prints of the plugin.  Empty before
- * config_fill_help. */
+/* The keys, for the front end's --help.  Empty before config_fill_help. */
 extern char config_help[];
 void config_fill_help(void);
 
-/* One key=value.  0, or -1 after one line through nbdkit_error. */
+/* One key=value.  0, or -1 with config->why. */
 int config_key(struct config *config, const char *key, const char *value);
 /* After the last key: checks that keys go together, and sets the defaults of
  * the keys that were not given. */

@@ -1,0 +1,146 @@
+#include "service.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "size.h"
+
+/* For end_by_force, which has no argument. */
+static struct service *serving;
+
+int service_probe(struct service *service, struct error *why)
+{
+	const char *path = service->config.control_path;
+	struct error inner;
+	int rc = engine_probe(&service->config.engine, &service->slab_bytes,
+			      &service->fallback, why);
+
+	if (rc || !path)
+		return rc;
+	rc = status_listen(&service->status, path, &inner);
+	if (rc)
+		error_set(why, "control=%s: %s", path, inner.text);
+	return rc;
+}
+
+/* Logs each safety setting that was refused, its danger and its remedy. */
+static int tell_safety(const struct service *service, struct error *why)
+{
+	const struct safety *safety = &service->safety;
+	bool refused = false;
+
+	for (int i = 0; i < SAFETY_SETTINGS; i++) {
+		if (safety->setting[i].holds)
+			continue;
+		refused = true;
+		log_error("swap safety: %s is refused (%s): %s",
+			  safety_name((enum safety_setting)i),
+			  safety->setting[i].why.text,
+			  safety_remedy((enum safety_setting)i));
+	}
+	if (refused && service->config.strict) {
+		error_set(why, "strict=1 refuses to start without these");
+		return -EPERM;
+	}
+	return 0;
+}
+
+static void tell_start(const struct service *service)
+{
+	const struct engine_config *e = &service->config.engine;
+
+	log_notice("serving %s from %u server%s: %u lanes, slabs of %s; "
+		   "%" PRIu64 " KiB of tables, %" PRIu64 " KiB locked",
+		   size_format(e->size_bytes).text, e->n_servers,
+		   e->n_servers > 1 ? "s" : "", e->lanes,
+		   size_format(service->slab_bytes).text,
+		   engine_memory_bytes(&service->engine) >> 10,
+		   safety_locked_bytes() >> 10);
+}
+
+static void stay_apart(const struct service *service)
+{
+	for (uint32_t i = 0; i < service->config.engine.n_servers; i++) {
+		const struct transport_ops *transport = atomic_load(
+			&service->engine.servers[i].shared.transport);
+
+		if (transport && transport->apart)
+			safety_stay_apart();
+	}
+}
+
+/* Ends while clients are attached.  The servers are told.  Memory stays, as
+ * requests may still use it. */
+static void end_by_force(void)
+{
+	log_notice("ending at once, open connections: %u", lifecycle_clients());
+	status_stop(&serving->status);
+	engine_stop(&serving->engine);
+	log_stop();
+	_exit(EXIT_SUCCESS);
+}
+
+/* Threads inherit the settings of safety_apply, so safety_apply comes before
+ * the threads of the engine and of the front end. */
+static int start(struct service *service, const struct service_front *front,
+		 struct error *why)
+{
+	const struct config *config = &service->config;
+	static struct lifecycle_ops ops = { .force = end_by_force };
+	int rc;
+
+	ops.shut_down = front->shut_down;
+	lifecycle_block_signals();
+	safety_apply(&service->safety, front->heap_bytes);
+	rc = tell_safety(service, why);
+	if (!rc)
+		rc = engine_create(&service->engine, &config->engine,
+				   service->slab_bytes, &service->fallback,
+				   why);
+	if (!rc)
+		rc = engine_start(
+			&service->engine,
+			clock_now_ns() + engine_reach_ns(&config->engine), why);
+	if (!rc && config->control_path)
+		rc = status_start(&service->status, &service->engine,
+				  &service->safety, why);
+	if (!rc)
+		rc = lifecycle_begin(&ops, why);
+	return rc;
+}
+
+/* The log comes first: no thread that serves may wait for the reader of the
+ * log. */
+int service_start(struct service *service, const struct service_front *front)
+{
+	struct error why = { "" };
+
+	if (log_start(&why)) {
+		log_error("%s", why.text);
+		return -1;
+	}
+	serving = service;
+	if (start(service, front, &why)) {
+		log_error("%s", why.text);
+		log_stop();
+		return -1;
+	}
+	stay_apart(service);
+	tell_start(service);
+	return 0;
+}
+
+void service_stop(struct service *service)
+{
+	lifecycle_end();
+	status_stop(&service->status);
+	if (engine_stop(&service->engine) && lifecycle_clients() == 0)
+		engine_destroy(&service->engine);
+	config_free(&service->config);
+	log_stop();
+}

@@ -1,0 +1,52 @@
+/* The order in which a process becomes a daemon that a machine can swap
+ * through, and in which the daemon ends.  It is the same for every front end.
+ *
+ *   service_probe   asks the servers, and makes the control socket; while
+ *                   errors still reach the user's terminal
+ *   service_start   the log's thread, then signals and safety, then the engine
+ *   service_stop    the reverse
+ *
+ * The front end fills CONFIG before, and serves clients in between.  Its main
+ * thread calls these functions.
+ */
+#ifndef RSWAP_SERVICE_H
+#define RSWAP_SERVICE_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "engine.h"
+#include "error.h"
+#include "safety.h"
+#include "status.h"
+
+struct service {
+	struct config config; /* the front end's */
+	struct engine engine;
+	struct safety safety;
+	struct status_server status;
+	uint64_t slab_bytes;
+	struct fallback fallback; /* until the engine has it */
+};
+
+struct service_front {
+	/* Tells the front end to end, because no client is left.  Any thread.
+	 */
+	void (*shut_down)(void);
+	/* The heap that the front end needs for the buffers of requests. */
+	uint64_t heap_bytes;
+};
+
+/* 0 or a negative errno. */
+int service_probe(struct service *service, struct error *why);
+
+/* The front end has its signal handlers, and no thread yet.  FRONT is copied.
+ * There is one service in a process.  0, or -1 after the log says why. */
+int service_start(struct service *service, const struct service_front *front);
+
+/* Also after service_start failed, or was not called.  While a client is
+ * attached, threads of the front end may still use the engine's memory.  Then
+ * this memory is not freed. */
+void service_stop(struct service *service);
+
+#endif
