@@ -236,7 +236,7 @@ static int run(const struct config *config)
 		log_error("%s", why.text);
 		return EXIT_FAILURE;
 	}
-	server.sessions.files_left = files;
+	accounts_limit_files(&server.sessions.accounts, files);
 	server_catch_signals(&server);
 	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why) ||
 	    !restrict_calls(config, &why)) {

@@ -13,7 +13,10 @@ void control_reply(struct control *c, const struct wire_message *reply)
 	if (conn_send(&c->conn, reply))
 		return;
 	c->controls->errors++;
-	output_peer(&c->peer, "does not read its replies");
+	output_peer(&c->peer,
+		    "does not read its replies: the limit of %u bytes that "
+		    "wait is reached",
+		    CONN_OUT_BYTES);
 }
 
 void control_error(struct control *c, uint32_t cookie, uint32_t code,
@@ -42,12 +45,13 @@ void control_turn_away(struct newcomer *v, const char *why)
 void control_count_as_newcomer(struct control *c, const struct net_addr *addr)
 {
 	struct controls *controls = c->controls;
+	struct error why;
 	struct newcomer *goes =
 		admission_enter(&controls->admission, &c->newcomer, addr,
-				session_is_at(controls->sessions, addr));
+				session_is_at(controls->sessions, addr), &why);
 
 	if (goes)
-		control_turn_away(goes, "to make room for another connection");
+		control_turn_away(goes, why.text);
 }
 
 void control_has_session(struct control *c, struct session *session)

@@ -152,6 +152,7 @@ void control_accept(struct controls *controls, const struct link_offer *offer,
 	c->controls = controls;
 	c->offer = offer;
 	control_init_client(&c->client);
+	c->client.addr = &c->newcomer.addr;
 	if (net_peer_addr(fd, &peer))
 		c->peer = net_addr_format(&peer);
 	net_tune(fd, SILENT_NS);

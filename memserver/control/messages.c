@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "output/output.h"
 #include "session/release.h"
 
 static void out_of_place(struct control *c, const struct wire_message *m)
@@ -52,8 +53,11 @@ static void on_open(struct control *c, const struct wire_message *m)
 		return;
 	}
 	if (m->open.lanes < 1 || m->open.lanes > LINK_SET_MAX) {
-		control_refuse(c, m->cookie, WIRE_E_LIMIT,
-			       "that number of lanes is not served here");
+		error_set(&why,
+			  "OPEN asks for %u lanes, and the limit of one "
+			  "session is %u",
+			  m->open.lanes, LINK_SET_MAX);
+		control_refuse(c, m->cookie, WIRE_E_LIMIT, why.text);
 		return;
 	}
 	session = session_open(c->controls->sessions, &c->client, c->name,
@@ -91,6 +95,17 @@ static void on_resume(struct control *c, const struct wire_message *m)
 	control_has_session(c, session);
 }
 
+static void lanes_used_up(struct control *c, uint32_t cookie)
+{
+	struct error why;
+
+	error_set(&why, "the limit of %u lanes, as OPEN asked for, is reached",
+		  c->session->links.most);
+	output_peer(&c->peer, "session %u: no lane: %s", c->session->owner.key,
+		    why.text);
+	control_error(c, cookie, WIRE_E_LIMIT, why.text);
+}
+
 static void on_lane(struct control *c, const struct wire_message *m)
 {
 	struct wire_message reply = { .type = WIRE_TOKEN, .cookie = m->cookie };
@@ -99,9 +114,7 @@ static void on_lane(struct control *c, const struct wire_message *m)
 	if (!code)
 		control_reply(c, &reply);
 	else if (code == WIRE_E_LIMIT)
-		control_error(c, m->cookie, code,
-			      "the session has all the lanes that OPEN asked "
-			      "for");
+		lanes_used_up(c, m->cookie);
 	else
 		control_error(c, m->cookie, code, "no token can be drawn");
 }
@@ -126,7 +139,7 @@ static void on_fence(struct control *c, const struct wire_message *m)
 
 	if (code)
 		control_error(c, m->cookie, code,
-			      "the FENCE before is still under way");
+			      "the limit of 1 FENCE at a time is reached");
 }
 
 static void on_ping(struct control *c, const struct wire_message *m)

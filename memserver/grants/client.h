@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "net.h"
 #include "wire.h"
 
 /* Embedded in the control connection. */
@@ -17,6 +18,7 @@ struct client {
 	void (*abandon)(struct client *client);
 	/* What the client proved to be, or "" where clients have no keys. */
 	const char *identity;
+	const struct net_addr *addr; /* of the connection */
 };
 
 void client_reply(struct client *client, const struct wire_message *reply);

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 #include "loops/container.h"
+#include "output/output.h"
 #include "turns.h"
-
-/* Grants of one owner that may be under way at a time. */
-#define GRANTS_MAX 1024
 
 /* A slab that the preparing thread gets ready.  A grant that a client waits for
  * stands in owner->wanted until its owner has its turn. */
@@ -37,6 +35,14 @@ static void refuse(struct owner *owner, uint32_t connection, uint32_t cookie,
 {
 	if (is_heard(owner, connection))
 		client_error(owner->client, cookie, code, text);
+}
+
+static void refuse_limit(struct owner *owner, uint32_t cookie,
+			 const struct error *why)
+{
+	output_peer(owner->peer, "session %u: no slab: %s", owner->key,
+		    why->text);
+	refuse(owner, owner->connection, cookie, WIRE_E_LIMIT, why->text);
 }
 
 static void answer(struct owner *owner, const struct slab *slab,
@@ -75,6 +81,7 @@ static struct slab *take_spare(struct owner *owner)
 	if (!spare)
 		return NULL;
 	owner->spare = NULL;
+	account_give(&owner->account, LIMITED_SPARE, 1);
 	TAILQ_REMOVE(&owner->grants->spares, owner, spare_entry);
 	ev_timer_stop(owner->grants->loop, &owner->spare_limit);
 	return spare;
@@ -230,9 +237,13 @@ static void finish(struct grant *grant)
 	owner->granted--;
 	if (grant->spare)
 		owner->spare_coming = false;
+	else
+		account_give(&owner->account, LIMITED_ASKED, 1);
 	conclude(grant);
 	if (grant->counted)
 		tenant_put_slab(owner->tenant);
+	if (grant->spare && !owner->spare)
+		account_give(&owner->account, LIMITED_SPARE, 1);
 	if (grant->slab && !grant->spare)
 		grant_spare(owner);
 	free(grant);
@@ -356,15 +367,16 @@ static struct grant *grant_new(struct owner *owner)
 
 static void prepare_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 {
-	struct grant *grant = NULL;
+	struct grant *grant;
+	struct error why;
 
-	if (owner->granted >= GRANTS_MAX) {
-		refuse(owner, owner->connection, cookie, WIRE_E_LIMIT,
-		       "too many slabs asked for at a time");
+	if (!account_take(&owner->account, LIMITED_ASKED, 1, &why)) {
+		refuse_limit(owner, cookie, &why);
 		return;
 	}
 	grant = grant_new(owner);
 	if (!grant) {
+		account_give(&owner->account, LIMITED_ASKED, 1);
 		refuse(owner, owner->connection, cookie, WIRE_E_INTERNAL,
 		       "out of memory");
 		return;
@@ -388,10 +400,18 @@ static struct slab *take_prepared(struct owner *owner)
 	return slab_take_ready(owner->grants->pool);
 }
 
+/* An owner without held slabs goes on, however many the others have. */
+static bool holds_too_many(const struct owner *owner, struct error *why)
+{
+	return owner->held_count &&
+	       account_is_full(&owner->account, LIMITED_HELD, why);
+}
+
 void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 {
 	const struct link_set *links = owner->links;
 	const char *refusal = owner->grants->refusal;
+	struct error why;
 	struct slab *slab =
 		slab_find_label(owner->grants->pool, owner->key, label);
 
@@ -407,6 +427,10 @@ void grant_slab(struct owner *owner, uint32_t cookie, uint64_t label)
 	if (links->ops->slab_register && !links->domain) {
 		refuse(owner, owner->connection, cookie, WIRE_E_PROTOCOL,
 		       "the first lane has to join before a slab is allocated");
+		return;
+	}
+	if (holds_too_many(owner, &why)) {
+		refuse_limit(owner, cookie, &why);
 		return;
 	}
 	slab = take_prepared(owner);
@@ -436,12 +460,16 @@ static bool wants_spare(const struct owner *owner)
 void grant_spare(struct owner *owner)
 {
 	struct grant *grant;
+	struct error why;
 
-	if (!wants_spare(owner))
+	if (!wants_spare(owner) ||
+	    !account_take(&owner->account, LIMITED_SPARE, 1, &why))
 		return;
 	grant = grant_new(owner);
-	if (!grant)
+	if (!grant) {
+		account_give(&owner->account, LIMITED_SPARE, 1);
 		return;
+	}
 	grant->spare = true;
 	owner->spare_coming = true;
 	workq_submit(owner->grants->preparer, &grant->work);

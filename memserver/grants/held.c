@@ -23,6 +23,7 @@ static void unheld(struct slab *slab)
 	TAILQ_REMOVE(&owner->held, slab, owned);
 	slab->freed_by = NULL;
 	tenant_put_slab(owner->tenant);
+	account_give(&owner->account, LIMITED_HELD, 1);
 	if (--owner->held_count == 0)
 		stop_timer(owner);
 	owner->settled(owner);
@@ -39,6 +40,7 @@ static void disown(struct owner *owner, struct slab *slab)
 		return;
 	}
 	TAILQ_INSERT_TAIL(&owner->held, slab, owned);
+	account_count(&owner->account, LIMITED_HELD);
 	if (owner->held_count++)
 		return;
 	ev_now_update(owner->grants->loop);

@@ -4,7 +4,8 @@
  * the client does not read, or a WRITE that it does not finish.  Such a slab
  * cannot be granted to another owner yet.  So the slab counts for the owner
  * that freed it (owner->held_count), and a link that holds a freed slab for
- * longer than LINK_HELD_S is closed.
+ * longer than LINK_HELD_S is closed.  An owner that has as many of them as it
+ * may gets no further slab meanwhile.
  *
  * Main loop only. */
 #ifndef RSWAP_MEMSERVER_HELD_H

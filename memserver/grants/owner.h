@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "account.h"
 #include "client.h"
 #include "links/link_set.h"
 #include "slabs/slab.h"
@@ -44,8 +45,10 @@ struct owner {
 	struct link_set *links;
 	uint32_t key; /* the session's id on the wire; never 0 */
 	uint64_t size_bytes;
-	struct client *client; /* NULL: disconnected, or ending */
-	uint32_t connection;   /* counts the client's connections */
+	struct client *client;	     /* NULL: disconnected, or ending */
+	uint32_t connection;	     /* counts the client's connections */
+	const struct net_text *peer; /* the session's, for log lines */
+	struct account account;
 	bool ending;
 
 	struct slab_list slabs;

@@ -33,7 +33,8 @@ void server_connect_parts(struct server *server)
 	server->grants.keep_spares = config->stock;
 	sessions_init(&server->sessions, &server->links, &server->grants,
 		      server->loop);
-	server->sessions.most = config->max_sessions;
+	accounts_limit_sessions(&server->sessions.accounts,
+				config->max_sessions);
 	server->sessions.grace_s = config->grace_s;
 	server->sessions.gone = sessions_gone;
 	controls_init(&server->controls, &server->sessions);

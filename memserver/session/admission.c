@@ -51,9 +51,19 @@ void admission_init(struct admission *admission)
 	}
 }
 
-/* The newcomer that has to go before another from ADDR comes, or NULL. */
+static void name_limit(unsigned most, const char *whose, struct error *why)
+{
+	error_set(why,
+		  "to make room for another connection: the limit of %u "
+		  "without a session, %s, is reached",
+		  most, whose);
+}
+
+/* The newcomer that has to go before another from ADDR comes, and WHY; or NULL.
+ */
 static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
-				   const struct net_addr *addr, unsigned count)
+				   const struct net_addr *addr, unsigned count,
+				   struct error *why)
 {
 	struct newcomer *oldest_there = NULL;
 	struct newcomer *newcomer;
@@ -67,17 +77,23 @@ static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
 		if (!oldest_there)
 			oldest_there = newcomer;
 	}
-	if (from_there >= ADMISSION_ADDRESS_MAX)
+	if (from_there >= ADMISSION_ADDRESS_MAX) {
+		name_limit(ADMISSION_ADDRESS_MAX, "of one address", why);
 		return oldest_there;
-	return count >= ADMISSION_MAX ? TAILQ_FIRST(newcomers) : NULL;
+	}
+	if (count < ADMISSION_MAX)
+		return NULL;
+	name_limit(ADMISSION_MAX, "of all addresses together", why);
+	return TAILQ_FIRST(newcomers);
 }
 
 struct newcomer *admission_enter(struct admission *admission,
 				 struct newcomer *newcomer,
-				 const struct net_addr *addr, bool known)
+				 const struct net_addr *addr, bool known,
+				 struct error *why)
 {
 	struct newcomer *goes = in_the_way(&admission->newcomers[known], addr,
-					   admission->count[known]);
+					   admission->count[known], why);
 
 	if (goes)
 		admission_leave(admission, goes);

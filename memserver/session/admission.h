@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "error.h"
 #include "net.h"
 
 /* Strangers at a time, and as many known newcomers. */
@@ -46,10 +47,11 @@ void admission_init(struct admission *admission);
 
 /* Takes in NEWCOMER, from ADDR.  KNOWN: a session is at that address.  Returns
  * the newcomer that has to go, which is not counted any more: the caller ends
- * its connection.  NULL when there is room. */
+ * its connection, and WHY names the limit.  NULL when there is room. */
 struct newcomer *admission_enter(struct admission *admission,
 				 struct newcomer *newcomer,
-				 const struct net_addr *addr, bool known);
+				 const struct net_addr *addr, bool known,
+				 struct error *why);
 
 /* NEWCOMER has a session, is a link, or has ended.  Harmless when repeated. */
 void admission_leave(struct admission *admission, struct newcomer *newcomer);

@@ -80,9 +80,11 @@ bool session_is_at(const struct sessions *sessions, const struct net_addr *addr)
 
 /* --- the beginning --- */
 
-/* Ends a disconnected session that holds nothing; of TENANT, unless that is
- * NULL.  False when there is none. */
-static bool displace(struct sessions *sessions, const struct tenant *tenant)
+/* Ends a disconnected session that holds nothing: of CLIENT and of TENANT,
+ * unless that is NULL.  False when there is none. */
+static bool displace(struct sessions *sessions,
+		     const struct client_account *client,
+		     const struct tenant *tenant)
 {
 	struct session *session;
 
@@ -90,6 +92,7 @@ static bool displace(struct sessions *sessions, const struct tenant *tenant)
 	{
 		if (session->state != SESSION_DISCONNECTED ||
 		    session->owner.slab_count || session->owner.granted ||
+		    (client && session->client_account != client) ||
 		    (tenant && session->owner.tenant != tenant))
 			continue;
 		session_end(session, "to make room for another");
@@ -98,23 +101,35 @@ static bool displace(struct sessions *sessions, const struct tenant *tenant)
 	return false;
 }
 
-/* Whether TENANT may have one more session with LANES, after others gave way.
- */
-static bool make_room(struct sessions *sessions, struct tenant *tenant,
-		      uint32_t lanes, struct error *why)
+/* The same for the account of CLIENT, which is full, or the server's. */
+static bool displace_for(struct sessions *sessions,
+			 const struct client_account *client,
+			 const struct tenant *tenant)
 {
-	while (!tenant_has_place(tenant, lanes, why)) {
-		if (!displace(sessions, tenant))
+	const struct account *server = &sessions->accounts.server;
+	struct error why;
+
+	if (displace(sessions, client, NULL))
+		return true;
+	return account_is_full(server, LIMITED_SESSIONS, &why) &&
+	       (displace(sessions, NULL, tenant) ||
+		displace(sessions, NULL, NULL));
+}
+
+/* Whether SESSION, a new one, has a place, after others gave way. */
+static bool make_room(struct session *session, struct error *why)
+{
+	struct sessions *sessions = session->sessions;
+	const struct tenant *tenant = session->owner.tenant;
+	const struct client_account *client = session->client_account;
+
+	while (!tenant_has_place(tenant, session->links.most, why)) {
+		if (!displace(sessions, NULL, tenant))
 			return false;
 	}
-	while (sessions->count >= sessions->most) {
-		if (!displace(sessions, tenant) && !displace(sessions, NULL)) {
-			error_set(why,
-				  "there are too many sessions here "
-				  "(--max-sessions=%u)",
-				  sessions->most);
+	while (account_is_full(&client->account, LIMITED_SESSIONS, why)) {
+		if (!displace_for(sessions, client, tenant))
 			return false;
-		}
 	}
 	return true;
 }
@@ -122,6 +137,32 @@ static bool make_room(struct sessions *sessions, struct tenant *tenant,
 static uint64_t files_of(const struct link_set *links)
 {
 	return (uint64_t)links->ops->files * links->most;
+}
+
+/* What the session needs from the beginning.  Nothing is taken on failure. */
+static bool take_limited(struct session *session, struct error *why)
+{
+	struct account *account = &session->owner.account;
+	const struct link_set *links = &session->links;
+
+	if (!account_take(account, LIMITED_SESSIONS, 1, why))
+		return false;
+	if (account_take(account, LIMITED_LANES, links->most, why)) {
+		if (account_take(account, LIMITED_FILES, files_of(links), why))
+			return true;
+		account_give(account, LIMITED_LANES, links->most);
+	}
+	account_give(account, LIMITED_SESSIONS, 1);
+	return false;
+}
+
+static void give_limited(struct session *session)
+{
+	struct account *account = &session->owner.account;
+
+	account_give(account, LIMITED_SESSIONS, 1);
+	account_give(account, LIMITED_LANES, session->links.most);
+	account_give(account, LIMITED_FILES, files_of(&session->links));
 }
 
 static void grace_cb(struct ev_loop *loop, ev_timer *watcher, int events);
@@ -154,68 +195,61 @@ static void open_owner(struct session *session, struct client *client,
 	owner->key = new_key(session->sessions);
 	owner->size_bytes = open->size_bytes;
 	owner->client = client;
+	owner->peer = &session->peer;
 	owner->settled = owner_settled;
 	held_open(owner);
 	grant_open(owner);
 }
 
+/* Ends what session_new began, of a session that has taken nothing. */
+static void session_free(struct session *session)
+{
+	if (session->client_account)
+		accounts_leave(&session->sessions->accounts,
+			       session->client_account);
+	if (session->owner.tenant)
+		tenant_leave(session->owner.tenant);
+	free(session);
+}
+
 static struct session *session_new(struct sessions *sessions,
-				   struct client *client, struct tenant *tenant,
+				   struct client *client,
 				   const struct wire_open *open)
 {
 	struct session *session = calloc(1, sizeof *session);
+	struct tenant *tenant;
 
-	if (!session || !token_draw(session->token)) {
-		free(session);
+	if (!session)
 		return NULL;
-	}
 	session->sessions = sessions;
 	set_state(session, SESSION_OPEN);
 	ev_init(&session->grace, grace_cb);
+	tenant = tenant_enter(sessions->grants->tenants, client->identity);
 	open_owner(session, client, tenant, open);
 	open_links(session, open);
+	session->client_account = accounts_enter(&sessions->accounts, client);
+	if (!tenant || !session->client_account ||
+	    !token_draw(session->token)) {
+		session_free(session);
+		return NULL;
+	}
+	accounts_open(&session->owner.account, session->client_account);
 	return session;
 }
 
 /* 0 or an enum wire_error_code, and WHY. */
-static uint32_t check_limits(struct sessions *sessions, struct tenant *tenant,
-			     const struct wire_open *open, struct error *why)
+static uint32_t enter(struct session *session, struct error *why)
 {
-	const struct link_ops *ops = transport_by_bit(open->transport);
+	struct sessions *sessions = session->sessions;
+	struct tenant *tenant = session->owner.tenant;
 
-	if (!make_room(sessions, tenant, open->lanes, why))
+	if (!make_room(session, why) || !take_limited(session, why))
 		return WIRE_E_LIMIT;
-	if ((uint64_t)ops->files * open->lanes > sessions->files_left) {
-		error_set(why,
-			  "the server has file descriptors for %lu lanes more",
-			  (unsigned long)(sessions->files_left / ops->files));
-		return WIRE_E_LIMIT;
-	}
-	return 0;
-}
-
-static struct session *open_as(struct sessions *sessions, struct client *client,
-			       struct tenant *tenant,
-			       const struct wire_open *open, uint32_t *code,
-			       struct error *why)
-{
-	struct session *session = NULL;
-
-	*code = check_limits(sessions, tenant, open, why);
-	if (*code)
-		return NULL;
-	session = session_new(sessions, client, tenant, open);
-	if (!session) {
-		*code = WIRE_E_INTERNAL;
-		error_set(why, "the server is out of memory");
-		return NULL;
-	}
 	tenant->sessions++;
-	tenant->lanes += open->lanes;
-	sessions->files_left -= files_of(&session->links);
+	tenant->lanes += session->links.most;
 	TAILQ_INSERT_TAIL(&sessions->list, session, entry);
 	sessions->count++;
-	return session;
+	return 0;
 }
 
 struct session *session_open(struct sessions *sessions, struct client *client,
@@ -223,18 +257,16 @@ struct session *session_open(struct sessions *sessions, struct client *client,
 			     const struct wire_open *open, uint32_t *code,
 			     struct error *why)
 {
-	struct tenant *tenant =
-		tenant_enter(sessions->grants->tenants, client->identity);
-	struct session *session;
+	struct session *session = session_new(sessions, client, open);
 
-	if (!tenant) {
+	if (!session) {
 		*code = WIRE_E_INTERNAL;
 		error_set(why, "the server is out of memory");
 		return NULL;
 	}
-	session = open_as(sessions, client, tenant, open, code, why);
-	if (!session) {
-		tenant_leave(tenant);
+	*code = enter(session, why);
+	if (*code) {
+		session_free(session);
 		return NULL;
 	}
 	session_clean_name(name, session->name);
@@ -265,10 +297,9 @@ static void settle(struct session *session)
 		session->links.ops->domain_put(session->links.domain);
 	TAILQ_REMOVE(&sessions->list, session, entry);
 	sessions->count--;
-	sessions->files_left += files_of(&session->links);
 	owner->tenant->lanes -= session->links.most;
-	tenant_leave(owner->tenant);
-	free(session);
+	give_limited(session);
+	session_free(session);
 	if (sessions->gone)
 		sessions->gone(sessions);
 }
@@ -450,6 +481,7 @@ void sessions_init(struct sessions *sessions, struct links *links,
 	*sessions = (struct sessions){ .loop = loop,
 				       .grants = grants,
 				       .links = links };
+	accounts_init(&sessions->accounts);
 	TAILQ_INIT(&sessions->list);
 	links->find = find_links;
 	links->find_arg = sessions;

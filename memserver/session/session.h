@@ -44,6 +44,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "accounts.h"
 #include "grants/grant.h"
 #include "net.h"
 #include "wire.h"
@@ -65,11 +66,9 @@ struct sessions {
 	struct grants *grants;
 	struct links *links;
 	struct session_list list; /* also those that are ending */
+	struct accounts accounts; /* what they may have */
 	unsigned count;
-	unsigned most;
-	unsigned grace_s;    /* a session outlives its connection for so long */
-	uint64_t files_left; /* descriptors for links that no session asked for
-			      */
+	unsigned grace_s; /* a session outlives its connection for so long */
 	uint32_t last_key;
 	bool stopping; /* a session that loses its connection ends */
 
@@ -98,6 +97,8 @@ struct session {
 	struct net_text peer;
 	struct net_addr addr; /* of the connection that opened or resumed it */
 
+	struct client_account *client_account;
+
 	struct owner owner; /* slabs, the client, the session's key */
 	struct link_set links;
 	uint32_t fence_cookie; /* of the FENCE or RESUME under way */
@@ -111,14 +112,14 @@ struct session {
  * wire_error_code. */
 
 /* Fills in SESSIONS, and makes the links find their session.  Its limits are
- * the caller's to set. */
+ * the caller's to set: sessions->accounts. */
 void sessions_init(struct sessions *sessions, struct links *links,
 		   struct grants *grants, struct ev_loop *loop);
 
 /* NULL, *CODE and WHY, which names the limit, when a limit is reached or memory
  * is short.  Disconnected sessions that hold nothing give way to a new one:
- * those of its own tenant first, and others only where the server has no
- * session left. */
+ * those of its own client and tenant first, and others only where the server
+ * has no session left. */
 struct session *session_open(struct sessions *sessions, struct client *client,
 			     const char *name, const struct net_text *peer,
 			     const struct wire_open *open, uint32_t *code,

@@ -57,6 +57,8 @@ sub attack {
 	}
 	close $s;
 	await_line($peer, $from);
+	wrong("$name: the log does not say $expected{log}")
+		if $expected{log} && !grep { /$expected{log}/ } lines_of($peer, $from);
 	push @logged, [$name, $peer, $from];
 }
 
@@ -179,7 +181,7 @@ second('HELLO again', message(HELLO, hello_body()), error => E_PROTOCOL);
 second('no lanes', message(OPEN, pack 'Q< V V', 1 << 20, 0, TCP),
 	error => E_PROTOCOL);
 second('a million lanes', message(OPEN, pack 'Q< V V', 1 << 20, 1000000, TCP),
-	error => E_LIMIT);
+	error => E_LIMIT, log => '1000000 lanes, and the limit of one session is 264');
 second("transport $_", message(OPEN, pack 'Q< V V', 1 << 20, 4, $_),
 	error => E_PROTOCOL) for 0, 3, 4;
 second('RESUME of nothing', message(RESUME, pack 'Q< a16', 99999, 'x' x 16),
@@ -234,8 +236,9 @@ in_session('garbage', 'garbage ' x 100, error => 0);
 	call($s->{control}, FREE, pack('V V', $mine, 0), FREED);
 	call($s->{control}, FREE, pack('V V', $mine, 0), ERROR);
 	token($s) for 1 .. 264;
-	my ($code) = unpack 'V', call($s->{control}, LANE, '', ERROR);
-	wrong("a 265th lane: error $code") if $code != E_LIMIT;
+	my ($code, $text) = unpack 'V Z*', call($s->{control}, LANE, '', ERROR);
+	wrong("a 265th lane: error $code, $text")
+		if $code != E_LIMIT || $text !~ /limit of 264 lanes/;
 	call($s->{control}, FENCE, '', FENCED);
 	token($s);
 	call($s->{control}, PING, '', PONG);
@@ -255,7 +258,7 @@ feed_loris();
 		my $end = time + $main::patience;
 		1 while time < $end && put($control, message(PING, '') x 1000);
 		return 0;
-	});
+	}, log => 'the limit of 65536 bytes');
 }
 
 # --- lanes ---

@@ -9,7 +9,7 @@ files=16384 # that many sessions may need for their lanes
 	skip "needs $files file descriptors"
 ulimit -n $files
 
-start_server s --memory=64M --slab-size=1M --transport=tcp --max-sessions=1200
+start_server s --memory=64M --slab-size=1M --transport=tcp --max-sessions=1500
 mkfifo "$dir/hold"
 perl -e '
 	require "$ARGV[0]/wire.pl";

@@ -19,7 +19,11 @@ static void note_abandon(struct client *client)
 
 struct client *some_client(void)
 {
-	static struct client client = { note_reply, note_abandon, "" };
+	static const struct net_addr nowhere;
+	static struct client client = { .reply = note_reply,
+					.abandon = note_abandon,
+					.identity = "",
+					.addr = &nowhere };
 
 	return &client;
 }

@@ -2,7 +2,7 @@
 foreach(name admission filelimit config host conn syscalls)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()
-foreach(name session resume release tenants turns)
+foreach(name session resume release tenants turns limits)
   rswap_unit_test(memserver_${name} SOURCES session_server.c fake_client.c
     LIBRARIES rswap-memserver-core)
 endforeach()

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -52,10 +53,12 @@ static struct net_addr somewhere(unsigned i)
 	return addr;
 }
 
+static struct error why; /* of the last one that had to go */
+
 static struct newcomer *enter(unsigned i, const struct net_addr *addr,
 			      bool known)
 {
-	return admission_enter(&admission, &newcomers[i], addr, known);
+	return admission_enter(&admission, &newcomers[i], addr, known, &why);
 }
 
 static void the_oldest_of_an_address_goes(void **state)
@@ -71,6 +74,8 @@ static void the_oldest_of_an_address_goes(void **state)
 		assert_ptr_equal(
 			enter(ADMISSION_ADDRESS_MAX + i, &there, false),
 			&newcomers[i]);
+	assert_non_null(strstr(why.text, "limit of 64 "));
+	assert_non_null(strstr(why.text, "of one address"));
 	assert_int_equal(admission.count[0], ADMISSION_ADDRESS_MAX + 1);
 	assert_ptr_equal(admission_oldest(&admission), &newcomers[0]);
 }
@@ -87,6 +92,8 @@ static void the_oldest_of_all_goes(void **state)
 					 ? NULL
 					 : &newcomers[i - ADMISSION_MAX]);
 	}
+	assert_non_null(strstr(why.text, "limit of 256 "));
+	assert_non_null(strstr(why.text, "of all addresses"));
 	assert_int_equal(admission.count[0], ADMISSION_MAX);
 }
 

@@ -41,6 +41,11 @@ static void tokens_join_once(void **state)
 	assert_int_equal(server.sessions.count, 0);
 }
 
+static uint64_t files_used(void)
+{
+	return server.sessions.accounts.server.used[LIMITED_FILES];
+}
+
 static void lanes_and_sessions_are_limited(void **state)
 {
 	struct session *sessions[3];
@@ -58,15 +63,16 @@ static void lanes_and_sessions_are_limited(void **state)
 	for (int i = 0; i < 3; i++)
 		session_end(sessions[i], "test");
 	/* those of all sessions together have to have a descriptor each */
-	assert_int_equal(server.sessions.files_left, 20);
-	server.sessions.files_left = 11;
+	assert_int_equal(files_used(), 0);
+	accounts_limit_files(&server.sessions.accounts, 11);
 	for (int i = 0; i < 2; i++)
 		assert_non_null(sessions[i] = open_session(WIRE_TRANSPORT_TCP));
 	assert_null(open_session(WIRE_TRANSPORT_TCP));
 	assert_non_null(sessions[2] = open_session(WIRE_TRANSPORT_RDMA));
+	assert_int_equal(files_used(), 8);
 	for (int i = 0; i < 3; i++)
 		session_end(sessions[i], "test");
-	assert_int_equal(server.sessions.files_left, 11);
+	assert_int_equal(files_used(), 0);
 }
 
 static void fence_waits_for_every_lane(void **state)
@@ -217,6 +223,7 @@ static void takes_a_spare_back(void **state)
 
 	(void)state;
 	assert_int_equal(slab_take(&server.pool, &rich->owner.spare), 0);
+	account_count(&rich->owner.account, LIMITED_SPARE);
 	TAILQ_INSERT_TAIL(&server.grants.spares, &rich->owner, spare_entry);
 	for (unsigned i = 1; i <= 4; i++)
 		grant_slab(&poor->owner, i, i);

@@ -26,8 +26,8 @@ static int setup(void **state)
 	server_slabs = SERVER_SLABS;
 	if (server_setup(state))
 		return -1;
-	server.sessions.most = 20;
-	server.sessions.files_left = 1000;
+	accounts_limit_sessions(&server.sessions.accounts, 20);
+	accounts_limit_files(&server.sessions.accounts, 1000);
 	server.sessions.grace_s = 60;
 	return 0;
 }
@@ -321,7 +321,7 @@ static void of_all_sessions_its_own_give_way_first(void **state)
 	struct session *mine = open_as("t");
 
 	(void)state;
-	server.sessions.most = 3;
+	accounts_limit_sessions(&server.sessions.accounts, 3);
 	open_as("third");
 	session_lost(others, "test");
 	session_lost(mine, "test");
@@ -330,7 +330,7 @@ static void of_all_sessions_its_own_give_way_first(void **state)
 	assert_non_null(open_as("t"));
 	assert_int_equal(server.sessions.count, 3);
 	assert_null(open_as("t"));
-	assert_contains(open_refusal.text, "(--max-sessions=3)");
+	assert_contains(open_refusal.text, ": 3 sessions");
 }
 
 /* --- turns --- */

@@ -33,7 +33,7 @@ int server_setup(void **state)
 	if (slab_pool_open(&server.pool, &pool, &server.preparer, &why) < 0)
 		return -1;
 	server_connect_parts(&server);
-	server.sessions.files_left = 20;
+	accounts_limit_files(&server.sessions.accounts, 20);
 	return workq_start(&server.preparer, "preparer", &server.box, &why);
 }
 
@@ -65,6 +65,7 @@ static const struct link_ops *fake_ops(const struct link_ops *ops)
 	return fake;
 }
 
+uint32_t open_lanes = 4;
 struct error open_refusal;
 
 struct session *open_session(uint32_t transport)
@@ -74,16 +75,22 @@ struct session *open_session(uint32_t transport)
 
 struct session *open_session_as(const char *identity, uint32_t transport)
 {
-	struct wire_open open = { .size_bytes = 4 * SLAB,
-				  .lanes = 4,
-				  .transport = transport };
 	struct client *client = some_client();
-	uint32_t code = 0;
-	struct session *session;
 
 	client->identity = identity;
-	session = session_open(&server.sessions, client, "n a\tm", &peer, &open,
-			       &code, &open_refusal);
+	return open_session_of(client, transport);
+}
+
+struct session *open_session_of(struct client *client, uint32_t transport)
+{
+	struct wire_open open = { .size_bytes = 4 * SLAB,
+				  .lanes = open_lanes,
+				  .transport = transport };
+	uint32_t code = 0;
+	struct session *session =
+		session_open(&server.sessions, client, "n a\tm", &peer, &open,
+			     &code, &open_refusal);
+
 	if (session)
 		session->links.ops = fake_ops(session->links.ops);
 	return session;

@@ -22,6 +22,9 @@ struct session *open_session(uint32_t transport);
 /* The same of a client with that IDENTITY, "" for none. NULL when refused:
  * open_refusal says why. */
 struct session *open_session_as(const char *identity, uint32_t transport);
+/* The same of CLIENT. */
+struct session *open_session_of(struct client *client, uint32_t transport);
+extern uint32_t open_lanes; /* that it asks for */
 extern struct error open_refusal;
 /* A token of SESSION, as JOIN carries it. */
 struct wire_join join_of(struct session *session);
