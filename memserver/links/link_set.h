@@ -23,6 +23,9 @@ struct link_set {
 	uint32_t key;		    /* the session's id on the wire */
 	uint32_t most;		    /* links, as OPEN asked for */
 	uint32_t count;		    /* joined, and not gone yet */
+	/* What the links' bytes weigh against those of other sessions; one
+	 * address for all sessions of a tenant (loops/shares.h). */
+	const _Atomic uint32_t *weight;
 	struct link_slot slots[LINK_SET_MAX];
 
 	/* What slabs are registered with.  NULL before the first link, and

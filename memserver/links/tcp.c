@@ -22,6 +22,15 @@
 
 /* --- the link's turn --- */
 
+/* Of all links of the thread. */
+static uint64_t requests_of(const struct data_loop *loop)
+{
+	const struct data_counters *c = &loop->counters;
+
+	return atomic_load_explicit(&c->reads, memory_order_relaxed) +
+	       atomic_load_explicit(&c->writes, memory_order_relaxed);
+}
+
 static void link_end(struct tcp_link *l);
 
 static void set_events(struct tcp_link *l)
@@ -55,8 +64,9 @@ static void leave(struct tcp_link *l)
 }
 
 /* Receives, serves and replies until the socket is empty, the client does not
- * read, or another link has its turn. */
-static void run(struct tcp_link *l)
+ * read, or another link has its turn, after MOST bytes.  Returns the number of
+ * bytes. */
+static size_t run(struct tcp_link *l, size_t most)
 {
 	size_t moved = 0;
 	unsigned rounds = 0;
@@ -69,7 +79,7 @@ static void run(struct tcp_link *l)
 		moved += tcp_flush(l);
 		/* When the queue of replies is full and none was sent, only
 		 * the socket can say when to go on. */
-	} while (!l->dead && l->state == RUNNING && moved < TURN_BYTES &&
+	} while (!l->dead && l->state == RUNNING && moved < most &&
 		 ++rounds < TURN_ROUNDS && (l->more || !drained) &&
 		 l->queued < REPLIES);
 	if (l->dead)
@@ -78,6 +88,19 @@ static void run(struct tcp_link *l)
 		leave(l);
 	else
 		set_events(l);
+	return moved;
+}
+
+/* The turn of a link among those of several tenants. */
+static size_t run_in_turn(struct share_member *member, size_t most)
+{
+	struct tcp_link *l =
+		container_of(member, struct tcp_link, member.share);
+	struct data_loop *loop = l->loop;
+	uint64_t before = requests_of(loop);
+	size_t moved = run(l, most < TURN_BYTES ? most : TURN_BYTES);
+
+	return moved + TURN_REQUEST_BYTES * (requests_of(loop) - before);
 }
 
 static void io_cb(struct ev_loop *ev, ev_io *watcher, int events)
@@ -86,10 +109,12 @@ static void io_cb(struct ev_loop *ev, ev_io *watcher, int events)
 
 	(void)ev;
 	(void)events;
-	if (l->state == RUNNING)
-		run(l);
-	else
+	if (l->state != RUNNING)
 		leave(l);
+	else if (shares_contended(&l->loop->shares))
+		share_ready(&l->loop->shares, &l->member.share);
+	else
+		run(l, TURN_BYTES);
 }
 
 static void leave_limit_cb(struct ev_loop *ev, ev_timer *watcher, int events)
@@ -116,6 +141,7 @@ static void link_end(struct tcp_link *l)
 	ev_io_stop(l->loop->ev, &l->io);
 	ev_timer_stop(l->loop->ev, &l->leave_limit);
 	TAILQ_REMOVE(&l->loop->members, &l->member, entry);
+	share_leave(&l->loop->shares, &l->member.share);
 	close(l->fd);
 	tcp_drop_all(l);
 	l->mail.deliver = gone_deliver;
@@ -131,7 +157,8 @@ static void begin_deliver(struct mail *mail)
 	ev_timer_init(&l->leave_limit, leave_limit_cb, LEAVE_S, 0.);
 	ev_io_start(l->loop->ev, &l->io);
 	/* The kick may have come before the link did. */
-	if (atomic_load_explicit(&l->close_wanted, memory_order_acquire))
+	if (!share_join(&l->loop->shares, &l->member.share, l->weight) ||
+	    atomic_load_explicit(&l->close_wanted, memory_order_acquire))
 		link_end(l);
 }
 
@@ -197,6 +224,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 	memset(l, 0, offsetof(struct tcp_link, replies));
 	l->loop = data_loop_choose(&set->links->data);
 	l->loop->member_count++;
+	l->weight = set->weight;
 	l->pool = set->links->pool;
 	l->owner = set->key;
 	l->number = slot;
@@ -211,7 +239,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 static int tcp_open(struct links *links, struct error *why)
 {
 	return data_loops_start(&links->data, links->threads, links->box,
-				kicked, why);
+				kicked, run_in_turn, why);
 }
 
 static void tcp_shut(struct links *links)

@@ -18,6 +18,10 @@
  * their turn. */
 #define TURN_BYTES (4u << 20)
 
+/* What a request costs besides its bytes, as if they were bytes: about as much
+ * time as sending so many takes. */
+#define TURN_REQUEST_BYTES 1024u
+
 #define REPLY_BYTES sizeof(struct wire_data_reply)
 
 struct reply {
@@ -49,7 +53,8 @@ struct tcp_link {
 	int fd;
 	ev_io io;
 	ev_timer leave_limit;
-	struct data_member member; /* of loop->members */
+	struct data_member member;	/* of loop->members */
+	const _Atomic uint32_t *weight; /* of the tenant */
 	enum tcp_state state;
 	bool dead; /* the socket has failed or was closed */
 	bool more; /* the input buffer may have whole requests left */

@@ -36,6 +36,7 @@ static void loop_close(struct data_loop *loop)
 }
 
 static int loop_start(struct data_loop *loop, unsigned number,
+		      size_t (*run)(struct share_member *member, size_t most),
 		      struct error *why)
 {
 	char name[16];
@@ -48,6 +49,7 @@ static int loop_start(struct data_loop *loop, unsigned number,
 		error_set(why, "cannot make an event loop");
 		return -ENOMEM;
 	}
+	shares_init(&loop->shares, loop->ev, run);
 	mailbox_open(&loop->box, loop->ev);
 	ev_async_init(&loop->kick, kick_cb);
 	ev_async_start(loop->ev, &loop->kick);
@@ -64,7 +66,9 @@ static int loop_start(struct data_loop *loop, unsigned number,
 
 int data_loops_start(struct data_loops *data, unsigned count,
 		     struct mailbox *main_box,
-		     void (*kicked)(struct data_loop *loop), struct error *why)
+		     void (*kicked)(struct data_loop *loop),
+		     size_t (*run)(struct share_member *member, size_t most),
+		     struct error *why)
 {
 	data->loops = aligned_alloc(_Alignof(struct data_loop),
 				    count * sizeof *data->loops);
@@ -79,7 +83,7 @@ int data_loops_start(struct data_loops *data, unsigned count,
 
 		loop->main_box = main_box;
 		loop->kicked = kicked;
-		err = loop_start(loop, data->count, why);
+		err = loop_start(loop, data->count, run, why);
 		if (err) {
 			data_loops_stop(data);
 			return err;

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "mail.h"
+#include "shares.h"
 
 /* Written by the loop's thread only, read by any thread. */
 struct data_counters {
@@ -23,6 +24,7 @@ struct data_counters {
 /* Embedded in each connection that a loop serves. */
 struct data_member {
 	TAILQ_ENTRY(data_member) entry;
+	struct share_member share;
 };
 
 struct data_loop {
@@ -33,7 +35,9 @@ struct data_loop {
 	ev_async kick;	    /* the main loop wants something of a member */
 	void (*kicked)(struct data_loop *loop); /* on the loop's thread */
 	struct mail stop;
-	TAILQ_HEAD(, data_member) members; /* only the loop's thread uses it */
+	/* Only the loop's thread uses these two. */
+	TAILQ_HEAD(, data_member) members;
+	struct shares shares;
 	/* How many members the main loop has given to this loop.  Only the main
 	 * loop uses it. */
 	unsigned member_count;
@@ -46,11 +50,14 @@ struct data_loops {
 	unsigned count;
 };
 
-/* Starts COUNT threads.  They send mail to MAIN_BOX, and call KICKED when
- * data_loop.kick is sent.  0 or a negative errno. */
+/* Starts COUNT threads.  They send mail to MAIN_BOX, call KICKED when
+ * data_loop.kick is sent, and RUN for members that take turns (shares.h).  0 or
+ * a negative errno. */
 int data_loops_start(struct data_loops *data, unsigned count,
 		     struct mailbox *main_box,
-		     void (*kicked)(struct data_loop *loop), struct error *why);
+		     void (*kicked)(struct data_loop *loop),
+		     size_t (*run)(struct share_member *member, size_t most),
+		     struct error *why);
 
 /* Ends the threads.  No loop has a member any more.  The mail of the threads is
  * in the main loop's mailbox.  Does nothing when no thread was started. */

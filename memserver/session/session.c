@@ -179,6 +179,7 @@ static void open_links(struct session *session, const struct wire_open *open)
 	links->ops = transport_by_bit(open->transport);
 	links->key = session->owner.key;
 	links->most = open->lanes;
+	links->weight = &session->owner.tenant->weight;
 	links->ready = links_ready;
 	links->fenced = links_fenced;
 	links->gone = link_is_gone;
