@@ -82,9 +82,17 @@ const struct key keys[KEYS] = {
 			     .attach = KEY_OPTION,
 			     .allowed = "K+M, with K from 2 to 8 and M from 1 "
 					"to 4" },
+	[KEY_ENCRYPT] = { .name = "encrypt",
+			  .metavar = "on|off",
+			  .help = "seal each page with a key that only the "
+				  "plugin has",
+			  .kind = KEY_IS_BOOL,
+			  .attach = KEY_OPTION,
+			  .preset = "off" },
 	[KEY_CHECKSUM] = { .name = "checksum",
 			   .metavar = "on|off",
-			   .help = "check each page that is read",
+			   .help = "check each page that is read; sealed pages "
+				   "always are",
 			   .kind = KEY_IS_BOOL,
 			   .attach = KEY_OPTION,
 			   .preset = "on" },

@@ -156,16 +156,21 @@ static void print_slabs(const char *a)
 static void print_copies(const char *a)
 {
 	struct word shares = value(a, "redundancy");
+	struct word cipher = value(a, "cipher");
 
 	if (strcmp(shares.text, "-"))
 		printf("  copies    shares %s", shares.text);
 	else
 		printf("  copies    %s", value(a, "replicas").text);
-	printf(", checksum %s; %s slabs short, %s moving, %s without a place; "
+	if (strcmp(cipher.text, "none"))
+		printf(", sealed by %s", cipher.text);
+	else
+		printf(", checksum %s", value(a, "checksum").text);
+	printf("; %s slabs short, %s moving, %s without a place; "
 	       "%s pages to copy; %s wrong reads\n",
-	       value(a, "checksum").text, value(a, "slabs_short").text,
-	       value(a, "slabs_moving").text, value(a, "slabs_stuck").text,
-	       value(a, "pages_stale").text, value(a, "wrong_reads").text);
+	       value(a, "slabs_short").text, value(a, "slabs_moving").text,
+	       value(a, "slabs_stuck").text, value(a, "pages_stale").text,
+	       value(a, "wrong_reads").text);
 	if (number(a, "slabs_short"))
 		printf("  degraded: %s slabs lack a copy; %s pages still to be "
 		       "copied\n",

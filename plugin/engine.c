@@ -73,10 +73,21 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	return 0;
 }
 
-/* The bytes of the device's pages as the codec stores them. */
-static uint64_t stored_bytes(const struct engine_config *config)
+/* The bytes of a page in each shard. */
+static uint32_t chunk_bytes(const struct engine_config *config)
 {
-	return config->size_bytes / PAGE_BYTES * codec_unit_bytes();
+	return redundancy_chunk_bytes(&config->redundancy,
+				      codec_unit_bytes(config->encrypt));
+}
+
+static uint64_t count_slabs(const struct engine_config *config,
+			    uint64_t slab_bytes)
+{
+	struct slab_geometry geometry =
+		slab_geometry(slab_bytes, chunk_bytes(config));
+	uint64_t pages = config->size_bytes / PAGE_BYTES;
+
+	return (pages + geometry.slab_pages - 1) / geometry.slab_pages;
 }
 
 static int open_fallback(const struct engine_config *config,
@@ -85,8 +96,10 @@ static int open_fallback(const struct engine_config *config,
 {
 	struct fallback_config f = { .path = config->fallback,
 				     .size_bytes = config->fallback_bytes,
-				     .default_bytes = stored_bytes(config),
-				     .slot_bytes = slab_bytes };
+				     .default_slots =
+					     count_slabs(config, slab_bytes),
+				     .slab_bytes = slab_bytes,
+				     .chunk_bytes = chunk_bytes(config) };
 
 	memset(fallback, 0, sizeof *fallback);
 	return config->fallback ? fallback_open(fallback, &f, why) : 0;
@@ -114,8 +127,8 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 	if (open_fallback(config, *slab_bytes, fallback, why))
 		return -EIO;
 	free_bytes += fallback_total_bytes(fallback);
-	wanted_bytes = redundancy_stored_bytes(&config->redundancy,
-					       stored_bytes(config));
+	wanted_bytes = count_slabs(config, *slab_bytes) *
+		       redundancy_shards(&config->redundancy) * *slab_bytes;
 	if (free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
@@ -123,7 +136,7 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		  "size=%s (%" PRIu64 " bytes%s%s) is more than the server%s "
 		  "can grant now: %s (%" PRIu64 " bytes)",
 		  size_format(config->size_bytes).text, config->size_bytes,
-		  wanted_bytes > config->size_bytes ? ", in all copies " : "",
+		  wanted_bytes > config->size_bytes ? ", as stored " : "",
 		  wanted_bytes > config->size_bytes
 			  ? size_format(wanted_bytes).text
 			  : "",
@@ -247,6 +260,11 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 		  struct error *why)
 {
 	uint64_t pages = config->size_bytes / PAGE_BYTES;
+	/* And the repairer's lane. */
+	struct codec_config codec = { .pages = pages,
+				      .lanes = config->lanes + 1,
+				      .encrypt = config->encrypt,
+				      .checksum = config->checksum };
 	struct slab_geometry geometry;
 	int rc;
 
@@ -255,7 +273,7 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (fallback)
 		engine->fallback = *fallback;
 	engine->start_ns = clock_now_ns();
-	rc = codec_create(&engine->codec, pages, config->checksum, why);
+	rc = codec_create(&engine->codec, &codec, why);
 	if (!rc)
 		rc = redundancy_create(&engine->redundancy, &config->redundancy,
 				       engine->codec.unit_bytes, why);

@@ -49,6 +49,7 @@ struct io_run {
 	/* The pages as stored units (pages/codec.h): where the codec is direct,
 	 * buf itself.  Set by each attempt. */
 	uint8_t *units;
+	uint64_t generation; /* of the first unit; WRITE, set by each attempt */
 	uint8_t *shares[LANE_SHARDS_MAX]; /* by shard; point into scratch or
 					     units */
 };

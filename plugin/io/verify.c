@@ -8,10 +8,13 @@
 
 /* Decodes the units that were read into the pages of RUN.  Returns how many
  * pages are right before the first wrong page. */
-static uint32_t decode(const struct engine *engine, const struct io_run *run)
+static uint32_t decode(const struct io *io, const struct io_run *run)
 {
-	return codec_decode(&engine->codec, run->page, run->pages, run->units,
-			    run->buf);
+	const struct engine *engine = io->engine;
+
+	return codec_decode(&engine->codec,
+			    lane_number(&engine->lanes, io->lane), run->page,
+			    run->pages, run->units, run->buf);
 }
 
 /* --- which shards are wrong --- */
@@ -67,7 +70,7 @@ static int read_from(struct search *s, uint32_t set)
 	rc = transfer_read(&s->io);
 	if (s->io.obstacle.server)
 		s->request->obstacle = s->io.obstacle;
-	if (!rc && decode(s->engine, run) == 0)
+	if (!rc && decode(&s->io, run) == 0)
 		rc = -EILSEQ;
 	return rc;
 }
@@ -222,7 +225,7 @@ static int lock_and_judge(struct io *io, const struct io_run *run, uint32_t i)
 
 int verify_run(struct io *io, const struct io_run *run)
 {
-	uint32_t wrong = decode(io->engine, run);
+	uint32_t wrong = decode(io, run);
 
 	if (wrong == run->pages)
 		return plan_is_unchanged(io, run) ? 0 : -ESTALE;

@@ -74,6 +74,8 @@ static bool make_shares(struct io *io, const struct io_run *run,
 	return true;
 }
 
+/* Encodes a run, and adds its transfers.  False where no page can be encoded
+ * any more.  io_max_runs rules out that the lane has no room. */
 static bool add_shards(struct io *io, size_t number)
 {
 	const struct engine *engine = io->engine;
@@ -83,8 +85,10 @@ static bool add_shards(struct io *io, size_t number)
 
 	if (!attempt_place_units(io, run))
 		return false;
-	codec_encode(&engine->codec, run->page, run->pages, run->buf,
-		     run->units);
+	if (!codec_encode(&engine->codec, lane_number(&engine->lanes, io->lane),
+			  run->page, run->pages, run->buf, run->units,
+			  &run->generation))
+		return false;
 	if (!make_shares(io, run, by_index))
 		return false;
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
@@ -144,7 +148,8 @@ static bool settle_write(struct engine *engine, struct io_run *run)
 		return false;
 	}
 	mark_shards(engine, run);
-	codec_keep(&engine->codec, run->page, run->pages, run->units);
+	codec_keep(&engine->codec, run->page, run->pages, run->generation,
+		   run->units);
 	engine_set_pages(engine, run->page, run->pages, PAGE_PRESENT);
 	run->unsure = false;
 	return true;
@@ -184,7 +189,7 @@ int transfer_write(struct io *io)
 	}
 	for (size_t i = 0; i < io->n_runs; i++) {
 		if (!add_shards(io, i))
-			return -EIO; /* io_max_runs rules this out */
+			return -EIO;
 	}
 	wait_submit(io->lane, until_ns);
 	wait_transfers_end(io->lane, until_ns);

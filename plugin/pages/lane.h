@@ -163,6 +163,13 @@ static inline struct lane *lane_of_repair(struct lane_pool *pool)
 	return &pool->lanes[pool->n - 1];
 }
 
+/* LANE's number, below pool->n. */
+static inline uint32_t lane_number(const struct lane_pool *pool,
+				   const struct lane *lane)
+{
+	return (uint32_t)(lane - pool->lanes);
+}
+
 /* A lane for a read or a write, to be given back with the same use.  NULL when
  * no lane came free by DEADLINE_NS, or the pool was closed. */
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,

@@ -31,7 +31,8 @@ struct engine_config {
 	uint64_t spin_ns;
 	uint64_t timeout_ns; /* deadline of a request */
 	struct redundancy_config redundancy;
-	bool checksum;		     /* keep and check a checksum per page */
+	bool encrypt;		     /* seal pages */
+	bool checksum;		     /* else: keep and check their checksums */
 	const char *fallback;	     /* path of a file or disk, or NULL */
 	uint64_t fallback_bytes;     /* 0: the disk's, or size_bytes */
 	uint64_t repair_bytes_per_s; /* limit of repair; 0: none */
@@ -56,7 +57,7 @@ struct engine_counters {
 	_Atomic uint64_t read_errors, write_errors; /* requests that failed */
 	_Atomic uint64_t last_error_ns; /* of the last error, or 0 */
 	_Atomic uint64_t pages_lost;	/* ever */
-	_Atomic uint64_t wrong_reads;	/* that a checksum caught */
+	_Atomic uint64_t wrong_reads;	/* that the codec caught */
 	_Atomic uint64_t wrong_lost;	/* pages that are right nowhere */
 };
 

@@ -26,6 +26,7 @@ static const char magic[] = "rswap fallback 1\n";
 /* A fallback that is being opened. */
 struct opening {
 	const struct fallback_config *config;
+	uint64_t slot_bytes;
 	struct error *why;
 	struct stat stat;
 	int fd;
@@ -182,7 +183,7 @@ static int write_header(const struct opening *o)
 
 static int refuse_size(const struct opening *o, uint64_t bytes)
 {
-	struct size_text slot = size_format(o->config->slot_bytes);
+	struct size_text slot = size_format(o->slot_bytes);
 
 	error_set(o->why, "fallback=%s: %s are less than one slab of %s",
 		  o->config->path, size_format(bytes).text, slot.text);
@@ -207,20 +208,17 @@ static int device_slots(const struct opening *o, uint64_t *n_slots)
 	}
 	if (wanted)
 		bytes = wanted;
-	*n_slots = bytes / o->config->slot_bytes;
+	*n_slots = bytes / o->slot_bytes;
 	return *n_slots ? 0 : refuse_size(o, bytes);
 }
 
 static int file_slots(const struct opening *o, uint64_t *n_slots)
 {
-	uint64_t bytes = o->config->size_bytes, slot = o->config->slot_bytes;
+	uint64_t bytes = o->config->size_bytes;
 
 	if (!bytes && o->old_bytes > HEADER_BYTES)
 		bytes = o->old_bytes - HEADER_BYTES;
-	/* A device's last slab is as large as the others. */
-	if (!bytes)
-		bytes = (o->config->default_bytes + slot - 1) / slot * slot;
-	*n_slots = bytes / slot;
+	*n_slots = bytes ? bytes / o->slot_bytes : o->config->default_slots;
 	return *n_slots ? 0 : refuse_size(o, bytes);
 }
 
@@ -279,7 +277,7 @@ static int reserve_file(const struct opening *o, uint64_t bytes)
 /* Computes the number of slots before anything in the file is changed. */
 static int measure(const struct opening *o, uint64_t *n_slots)
 {
-	uint64_t limit = (INT64_MAX - HEADER_BYTES) / o->config->slot_bytes;
+	uint64_t limit = (INT64_MAX - HEADER_BYTES) / o->slot_bytes;
 	int rc = S_ISBLK(o->stat.st_mode) ? device_slots(o, n_slots)
 					  : file_slots(o, n_slots);
 
@@ -307,8 +305,7 @@ static int prepare(struct opening *o, uint64_t *n_slots)
 	if (!rc)
 		rc = measure(o, n_slots);
 	if (!rc && S_ISREG(o->stat.st_mode))
-		rc = reserve_file(o, HEADER_BYTES +
-					     *n_slots * o->config->slot_bytes);
+		rc = reserve_file(o, HEADER_BYTES + *n_slots * o->slot_bytes);
 	return rc ? rc : write_header(o);
 }
 
@@ -324,7 +321,12 @@ static void back_out(const struct opening *o)
 int fallback_open(struct fallback *fallback,
 		  const struct fallback_config *config, struct error *why)
 {
-	struct opening o = { .config = config, .why = why, .fd = -1 };
+	struct opening o = { .config = config,
+			     .slot_bytes = config->slab_bytes /
+					   config->chunk_bytes *
+					   file_room_bytes(config->chunk_bytes),
+			     .why = why,
+			     .fd = -1 };
 	uint64_t n_slots = 0;
 	int rc;
 
@@ -335,7 +337,7 @@ int fallback_open(struct fallback *fallback,
 	free(o.buffer);
 	if (!rc) {
 		fallback->used = calloc(n_slots, 1);
-		fallback->group = file_group_create(o.fd);
+		fallback->group = file_group_create(o.fd, config->chunk_bytes);
 		if (!fallback->used || !fallback->group ||
 		    fallback_slots_create(fallback))
 			rc = refuse_errno(&o, ENOMEM, "cannot keep its slots");
@@ -346,7 +348,8 @@ int fallback_open(struct fallback *fallback,
 		return rc;
 	}
 	fallback->fd = o.fd;
-	fallback->slot_bytes = config->slot_bytes;
+	fallback->slot_bytes = o.slot_bytes;
+	fallback->slab_bytes = config->slab_bytes;
 	fallback->n_slots = (uint32_t)n_slots;
 	atomic_store(&fallback->free_slots, (uint32_t)n_slots);
 	return 0;

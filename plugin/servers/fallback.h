@@ -5,6 +5,10 @@
  *   slot_bytes         slot 0
  *   slot_bytes         slot 1 ...
  *
+ * A slot has room for a slab's chunks, each in blocks of its own
+ * (transport/file.h).  So sealed pages, which are longer than a block, take two
+ * blocks each.  Elsewhere a slot counts as one slab, as those of servers do.
+ *
  * A slot is given out as a remote_slab, which the file transport
  * (transport/file.h) reads and writes.  Before a process uses a slot for the
  * first time, it writes zeros to the slot.  The first write makes a file system
@@ -20,8 +24,8 @@
  * must not fail because the file system is full, too.  For the same reason a
  * file system that cannot preallocate is refused, and a file system on memory.
  *
- * The pages' bytes stay in the file, as in any swap partition.  Only the file's
- * owner can read it (0600).
+ * What was written stays in the file, as in any swap partition.  Only the
+ * file's owner can read it (0600).
  *
  * Threads: only the thread of the fallback's session (servers/session_local.c)
  * calls these functions. fallback_open comes before that thread, fallback_close
@@ -39,17 +43,20 @@
 
 struct fallback_config {
 	const char *path;
-	/* The limit of all slots together.  0: all of a block device, the size
-	 * of an existing file, or default_bytes for a new file. */
+	/* The limit of all slots together, on the disk.  0: all of a block
+	 * device, the size of an existing file, or default_slots for a new
+	 * file. */
 	uint64_t size_bytes;
-	uint64_t default_bytes;
-	uint64_t slot_bytes; /* a multiple of 4096 */
+	uint64_t default_slots;
+	uint64_t slab_bytes;
+	uint32_t chunk_bytes;
 };
 
 struct fallback {
 	/* For link_connect's target with transport_file. */
 	struct link_group *group;
-	uint64_t slot_bytes;
+	uint64_t slot_bytes; /* on the disk */
+	uint64_t slab_bytes; /* that it stands for */
 	uint32_t n_slots;
 	_Atomic uint32_t free_slots;
 	uint8_t *used;	      /* [n_slots]: the state of each */
@@ -85,14 +92,14 @@ void fallback_give_back(struct fallback *fallback,
 int fallback_slots_create(struct fallback *fallback);
 void fallback_slots_destroy(struct fallback *fallback);
 
-/* Any thread. */
+/* In bytes of slabs.  Any thread. */
 static inline uint64_t fallback_total_bytes(const struct fallback *fallback)
 {
-	return fallback->n_slots * fallback->slot_bytes;
+	return fallback->n_slots * fallback->slab_bytes;
 }
 static inline uint64_t fallback_free_bytes(const struct fallback *fallback)
 {
-	return atomic_load(&fallback->free_slots) * fallback->slot_bytes;
+	return atomic_load(&fallback->free_slots) * fallback->slab_bytes;
 }
 
 #endif

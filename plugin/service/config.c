@@ -134,6 +134,9 @@ static int take(struct config *config, const struct key *key, const char *value,
 					&e->redundancy.parity)
 			       ? 0
 			       : wrong(config, key, value);
+	case KEY_ENCRYPT:
+		e->encrypt = number;
+		break;
 	case KEY_CHECKSUM:
 		e->checksum = number;
 		break;
@@ -250,6 +253,10 @@ int config_complete(struct config *config)
 	if (check_together(config))
 		return -1;
 	set_defaults(config);
+	if (e->encrypt && !e->checksum)
+		return refuse(config,
+			      "checksum=off and encrypt=on do not go together: "
+			      "sealed pages are always checked");
 	if (e->n_servers < redundancy_shards(r))
 		return refuse(config,
 			      "%s needs %u servers, each for a part of a page: "

@@ -77,6 +77,7 @@ static void put_redundancy(const struct engine *e, FILE *out)
 	const struct repair *repair = e->repair;
 
 	fprintf(out, "%s %s\n", text.key, text.value);
+	fprintf(out, "cipher %s\n", codec_cipher(&e->codec));
 	fprintf(out, "checksum %s\n", e->config.checksum ? "yes" : "no");
 	put(out, "repair_after_ms", e->config.repair_after_ns / NS_PER_MS);
 	put(out, "slabs_short", atomic_load(&repair->short_slabs));

@@ -25,6 +25,7 @@
 
 struct link_group {
 	int fd;
+	uint32_t chunk_bytes, room_bytes;
 	_Atomic int error;
 };
 
@@ -40,12 +41,15 @@ struct file_channel {
 	uint32_t buffer_bytes;
 };
 
-struct link_group *file_group_create(int fd)
+struct link_group *file_group_create(int fd, uint32_t chunk_bytes)
 {
 	struct link_group *group = calloc(1, sizeof *group);
 
-	if (group)
+	if (group) {
 		group->fd = fd;
+		group->chunk_bytes = chunk_bytes;
+		group->room_bytes = file_room_bytes(chunk_bytes);
+	}
 	return group;
 }
 
@@ -143,54 +147,68 @@ static int move_bytes(int fd, enum xfer_op op, uint8_t *buffer, uint32_t bytes,
 	return 0;
 }
 
-static int move_shard(const struct file_channel *file, const struct xfer *xfer,
-		      uint32_t done, uint32_t bytes)
+static void copy_chunks(const struct link_group *group, uint8_t *to,
+			uint32_t to_step, const uint8_t *from,
+			uint32_t from_step, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(to + (size_t)i * to_step, from + (size_t)i * from_step,
+		       group->chunk_bytes);
+}
+
+/* Moves N chunks, of which DONE have been moved before. */
+static int move_chunks(const struct file_channel *file, const struct xfer *xfer,
+		       uint32_t done, uint32_t n)
 {
 	struct link_group *group = ((struct file_link *)xfer->link)->group;
-	uint8_t *memory = (uint8_t *)xfer->buf + done;
-	uint64_t at = xfer->remote.address + xfer->offset_bytes + done;
+	uint32_t chunk = group->chunk_bytes, room = group->room_bytes;
+	uint8_t *memory = (uint8_t *)xfer->buf + (size_t)done * chunk;
+	uint64_t first = xfer->offset_bytes / chunk + done;
 	int rc;
 
 	if (xfer->op == XFER_WRITE)
-		memcpy(file->buffer, memory, bytes);
-	rc = move_bytes(group->fd, xfer->op, file->buffer, bytes, at);
+		copy_chunks(group, file->buffer, room, memory, chunk, n);
+	rc = move_bytes(group->fd, xfer->op, file->buffer, n * room,
+			xfer->remote.address + first * room);
 	if (rc) {
 		atomic_store(&group->error, -rc);
 		return -EREMOTEIO;
 	}
 	if (xfer->op == XFER_READ)
-		memcpy(memory, file->buffer, bytes);
+		copy_chunks(group, memory, chunk, file->buffer, room, n);
 	return 0;
 }
 
 /* Disks may take smaller blocks; the size differs. */
-static bool whole_blocks(const struct xfer *xfer)
+static bool whole_chunks(const struct link_group *group,
+			 const struct xfer *xfer)
 {
-	uint64_t all = xfer->remote.address | xfer->offset_bytes | xfer->bytes;
-
-	return (all & (FILE_BLOCK_BYTES - 1)) == 0;
+	return xfer->remote.address % FILE_BLOCK_BYTES == 0 &&
+	       xfer->offset_bytes % group->chunk_bytes == 0 &&
+	       xfer->bytes % group->chunk_bytes == 0;
 }
 
 static int transfer_out(const struct file_channel *file,
 			const struct xfer *xfer, uint64_t deadline_ns)
 {
 	const struct file_link *link = (struct file_link *)xfer->link;
+	struct link_group *group = link->group;
+	uint32_t at_once = file->buffer_bytes / group->room_bytes, n;
 
-	if (!whole_blocks(xfer)) {
-		atomic_store(&link->group->error, EINVAL);
+	if (!whole_chunks(group, xfer) || at_once == 0) {
+		atomic_store(&group->error, EINVAL);
 		return -EREMOTEIO;
 	}
-	for (uint32_t done = 0, bytes; done < xfer->bytes; done += bytes) {
+	n = xfer->bytes / group->chunk_bytes;
+	for (uint32_t done = 0, now; done < n; done += now) {
 		int rc;
 
-		bytes = xfer->bytes - done;
-		if (bytes > file->buffer_bytes)
-			bytes = file->buffer_bytes;
+		now = n - done < at_once ? n - done : at_once;
 		if (atomic_load(&link->aborted))
 			return -ECONNABORTED;
 		if (clock_left_ns(deadline_ns) == 0)
 			return -ETIMEDOUT;
-		rc = move_shard(file, xfer, done, bytes);
+		rc = move_chunks(file, xfer, done, now);
 		if (rc)
 			return rc;
 	}

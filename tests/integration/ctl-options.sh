@@ -60,6 +60,7 @@ refused "--timeout=601 600" attach host --size=1G --timeout=601
 refused "--connections=17 16" attach host --size=1G --connections=17
 refused "--replicas=5 1 to 4" attach host --size=1G --replicas=5
 refused "--checksum=maybe on|off" attach host --size=1G --checksum=maybe
+refused "--encrypt=aes on|off" attach host --size=1G --encrypt=aes
 refused "--fallback=spill absolute" attach host --size=1G --fallback=spill
 refused "--fallback-size=1 1M" attach host --size=1G --fallback-size=1
 refused "--repair-rate=1K 1M" attach host --size=1G --repair-rate=1K

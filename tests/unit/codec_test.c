@@ -23,6 +23,12 @@ _Static_assert(sizeof(struct head) == 64, "");
 
 static _Atomic uint64_t made, kept[FAKE_PAGES];
 
+static uint64_t take(const struct codec *codec, uint32_t n)
+{
+	(void)codec;
+	return atomic_fetch_add(&made, n) + 1;
+}
+
 static void hide(uint64_t number, const uint8_t *from, uint8_t *to)
 {
 	uint64_t word;
@@ -34,52 +40,56 @@ static void hide(uint64_t number, const uint8_t *from, uint8_t *to)
 	}
 }
 
-static void encode(const struct codec *codec, uint64_t page,
-		   const uint8_t *bytes, uint8_t *unit)
+static bool encode(const struct codec *codec, uint32_t lane, uint64_t page,
+		   uint64_t generation, const uint8_t *bytes, uint8_t *unit)
 {
 	struct head head = { .page = page,
-			     .number = atomic_fetch_add(&made, 1) + 1,
+			     .number = generation,
 			     .sum = checksum_page(bytes) };
 
 	(void)codec;
+	(void)lane;
 	memcpy(unit, &head, sizeof head);
 	hide(head.number, bytes, unit + sizeof head);
+	return true;
 }
 
-static void keep(struct codec *codec, uint64_t page, const uint8_t *unit)
+static void keep(struct codec *codec, uint64_t page, uint64_t generation,
+		 const uint8_t *unit)
 {
 	struct head head;
 
 	(void)codec;
 	memcpy(&head, unit, sizeof head);
 	assert_int_equal(head.page, page);
+	assert_int_equal(head.number, generation);
 	atomic_store(&kept[page], head.number);
 }
 
-static bool decode(const struct codec *codec, uint64_t page,
+static bool decode(const struct codec *codec, uint32_t lane, uint64_t page,
 		   const uint8_t *unit, uint8_t *bytes)
 {
 	struct head head;
 
 	(void)codec;
+	(void)lane;
 	memcpy(&head, unit, sizeof head);
 	hide(head.number, unit + sizeof head, bytes);
 	return head.page == page && head.number == atomic_load(&kept[page]) &&
 	       head.sum == checksum_page(bytes);
 }
 
-static const struct codec_ops hiding = { .encode = encode,
-					 .keep = keep,
-					 .decode = decode };
+static const struct codec_ops hiding = {
+	.take = take, .encode = encode, .keep = keep, .decode = decode
+};
 
-int __wrap_codec_create(struct codec *codec, uint64_t pages, bool checksum,
+int __wrap_codec_create(struct codec *codec, const struct codec_config *config,
 			struct error *why);
 
-int __wrap_codec_create(struct codec *codec, uint64_t pages, bool checksum,
+int __wrap_codec_create(struct codec *codec, const struct codec_config *config,
 			struct error *why)
 {
-	(void)pages;
-	(void)checksum;
+	(void)config;
 	(void)why;
 	*codec = (struct codec){ .ops = &hiding, .unit_bytes = UNIT_BYTES };
 	return 0;

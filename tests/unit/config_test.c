@@ -239,6 +239,22 @@ static void copies_and_shares_exclude_each_other(void **state)
 	assert_contains(config.why, "replicas=2 and redundancy=2+1");
 }
 
+static void sealed_pages_are_always_checked(void **state)
+{
+	(void)state;
+	give_servers(1);
+	take("encrypt", "on");
+	assert_int_equal(config_complete(&config), 0);
+	assert_true(config.engine.encrypt);
+	take("checksum", "off");
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(config.why, "checksum=off and encrypt=on");
+	take("encrypt", "off");
+	assert_int_equal(config_complete(&config), 0);
+	assert_false(config.engine.encrypt);
+	refuse("encrypt", "aes", "a boolean");
+}
+
 static void a_fallback_goes_with_copies_only(void **state)
 {
 	(void)state;
@@ -334,6 +350,7 @@ static void what_is_not_given_has_its_default(void **state)
 	give_servers(1);
 	assert_int_equal(config_complete(&config), 0);
 	assert_true(config.engine.checksum);
+	assert_false(config.engine.encrypt);
 	assert_true(config.spin_auto);
 	assert_int_equal(config.engine.redundancy.copies, 1);
 	assert_int_equal(config.engine.redundancy.data, 0);
@@ -365,6 +382,7 @@ int main(void)
 		with_config(a_wrong_value_is_told_with_what_is_allowed),
 		with_config(a_wrong_boolean_is_told_in_one_message),
 		with_config(every_word_for_yes_and_no_is_taken),
+		with_config(sealed_pages_are_always_checked),
 		with_config(a_fallback_goes_with_copies_only),
 		with_config(copies_and_shares_are_taken),
 		with_config(each_copy_wants_a_server),

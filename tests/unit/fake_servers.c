@@ -362,6 +362,7 @@ void fake_start_copies(uint32_t servers, uint32_t lanes, uint64_t timeout_ms,
 					.redundancy = { .copies = copies,
 							.data = data,
 							.parity = parity },
+					.encrypt = FAKE_ENCRYPT,
 					.checksum = true };
 	struct error why;
 
@@ -422,6 +423,22 @@ const char *fake_stored(uint64_t page)
 
 	return fake.slabs[slab->shards[0].remote.address] +
 	       slab_offset_of_page(table, page);
+}
+
+void fake_assert_stored(uint64_t page, const char *bytes, uint32_t n)
+{
+	const struct codec *codec = &fake.engine.codec;
+	uint8_t *got = malloc((size_t)n * PAGE_BYTES);
+	const uint8_t *units = (const uint8_t *)fake_stored(page);
+
+	if (codec->direct)
+		memcpy(got, units, (size_t)n * PAGE_BYTES);
+	else
+		assert_int_equal(codec_decode(codec, fake.engine.lanes.n - 1,
+					      page, n, units, got),
+				 n);
+	assert_memory_equal(got, bytes, (size_t)n * PAGE_BYTES);
+	free(got);
 }
 
 void fake_spoil(uint64_t page, uint32_t i)

@@ -9,12 +9,19 @@
 #define RSWAP_TEST_FAKE_SERVERS_H
 
 #include "engine.h"
+#include "pages/seal.h"
 #include "support.h"
 
 #define FAKE_SERVERS_MAX 4
 
+/* Whether pages are sealed: some tests are compiled a second time so. */
+#ifndef FAKE_ENCRYPT
+#define FAKE_ENCRYPT false
+#endif
+#define FAKE_UNIT_BYTES (FAKE_ENCRYPT ? SEAL_UNIT_BYTES : PAGE_BYTES)
+
 #define FAKE_SLAB_PAGES 16u
-#define FAKE_SLAB_BYTES (FAKE_SLAB_PAGES * PAGE_BYTES)
+#define FAKE_SLAB_BYTES (FAKE_SLAB_PAGES * FAKE_UNIT_BYTES)
 #define FAKE_SLABS	20u
 #define FAKE_PAGES	(FAKE_SLABS * FAKE_SLAB_PAGES)
 
@@ -116,6 +123,9 @@ void fake_clear_log(void);
 
 /* The bytes of PAGE as the server of its slab's first shard has them. */
 const char *fake_stored(uint64_t page);
+
+/* Fails unless that server has the N pages at BYTES.  Nothing repairs. */
+void fake_assert_stored(uint64_t page, const char *bytes, uint32_t n);
 
 /* Changes a byte of what shard I of PAGE's slab holds of it. */
 void fake_spoil(uint64_t page, uint32_t i);

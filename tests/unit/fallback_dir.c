@@ -11,7 +11,8 @@ static bool can_hold(const char *path)
 {
 	struct fallback_config config = { .path = path,
 					  .size_bytes = 64u << 10,
-					  .slot_bytes = 64u << 10 };
+					  .slab_bytes = 64u << 10,
+					  .chunk_bytes = 4096 };
 	struct fallback f;
 	struct error why;
 	int rc = fallback_open(&f, &config, &why);

@@ -32,8 +32,9 @@ static char page[PAGE_BYTES], back[PAGE_BYTES];
 static int setup(void **state)
 {
 	struct fallback_config f = { .path = path,
-				     .default_bytes = 4 * SLAB_BYTES,
-				     .slot_bytes = SLAB_BYTES };
+				     .default_slots = 4,
+				     .slab_bytes = SLAB_BYTES,
+				     .chunk_bytes = PAGE_BYTES };
 	/* The server has no session: only the disk is there. */
 	struct engine_config config = { .servers = &absent,
 					.n_servers = 1,

@@ -9,6 +9,7 @@
 
 #include "fallback_dir.h"
 #include "support.h"
+#include "pages/seal.h"
 #include "transport/file.h"
 
 #define SLOT	     (64u << 10)
@@ -90,14 +91,18 @@ static bool exists(void)
 
 /* --- opening --- */
 
+/* Of the fallbacks that are opened: as long as a page, or as a sealed page. */
+static uint32_t chunk_bytes = 4096;
+
 static int open_of(struct fallback *f, const char *name, uint64_t size_bytes,
 		   struct error *why)
 {
 	struct fallback_config config = {
 		.path = name,
 		.size_bytes = size_bytes,
-		.default_bytes = (SLOTS - 1) * SLOT + 4096,
-		.slot_bytes = SLOT,
+		.default_slots = SLOTS,
+		.slab_bytes = SLOT,
+		.chunk_bytes = chunk_bytes,
 	};
 
 	why->text[0] = '\0';
@@ -136,7 +141,6 @@ static void a_new_file_is_its_owners_and_has_its_room(void **state)
 	open_well(&f, 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	/* the last slab is as large as the others */
 	assert_int_equal(st.st_size, HEADER + SLOTS * SLOT);
 	assert_true(st.st_blocks * 512 >= st.st_size);
 	assert_int_equal(fallback_total_bytes(&f), SLOTS * SLOT);
@@ -427,27 +431,30 @@ static int move(struct user *u, enum xfer_op op, void *buf, uint32_t bytes,
 	return x.status;
 }
 
-static void what_was_written_is_read(void **state)
+static void read_what_was_written(void)
 {
 	static uint8_t shadow[2][SLOT], room[SLOT + 65];
+	const uint32_t chunks = SLOT / chunk_bytes,
+		       bytes = chunks * chunk_bytes;
 	uint64_t seed = random_seed();
 	struct user users[2];
 	struct fallback f;
 
-	(void)state;
 	open_well(&f, 0);
+	assert_int_equal(fallback_total_bytes(&f), SLOTS * SLOT);
 	for (int i = 0; i < 2; i++) {
 		begin_user(&users[i], &f);
-		random_fill(&seed, shadow[i], SLOT);
-		assert_int_equal(move(&users[i], XFER_WRITE, shadow[i], SLOT, 0,
-				      after_ms(LONG_MS)),
+		random_fill(&seed, shadow[i], bytes);
+		assert_int_equal(move(&users[i], XFER_WRITE, shadow[i], bytes,
+				      0, after_ms(LONG_MS)),
 				 0);
 	}
 	for (int i = 0; i < 200; i++) {
-		uint64_t at = random_next(&seed) % 16 * 4096;
+		uint64_t first = random_next(&seed) % chunks;
+		uint64_t at = first * chunk_bytes;
 		uint32_t n =
-			(uint32_t)(random_next(&seed) % (16 - at / 4096) + 1) *
-			4096;
+			(uint32_t)(random_next(&seed) % (chunks - first) + 1) *
+			chunk_bytes;
 		uint8_t *buf = room + random_next(&seed) % 64;
 		int who = (int)(random_next(&seed) % 2);
 
@@ -469,6 +476,23 @@ static void what_was_written_is_read(void **state)
 	for (int i = 0; i < 2; i++)
 		end_user(&users[i]);
 	fallback_close(&f);
+}
+
+static void what_was_written_is_read(void **state)
+{
+	(void)state;
+	read_what_was_written();
+}
+
+/* Two blocks each, so that no write touches a block of the page beside it. */
+static void chunks_longer_than_a_block_are_read_too(void **state)
+{
+	(void)state;
+	chunk_bytes = SEAL_UNIT_BYTES;
+	read_what_was_written();
+	assert_int_equal(file_bytes(),
+			 HEADER + SLOTS * (SLOT / SEAL_UNIT_BYTES * 8192));
+	chunk_bytes = 4096;
 }
 
 static void several_transfers_go_in_one_submit(void **state)
@@ -686,6 +710,7 @@ int main(void)
 		with_path(a_slot_is_written_before_its_first_use),
 		with_path(slots_are_apart_and_come_back),
 		with_path(what_was_written_is_read),
+		with_path(chunks_longer_than_a_block_are_read_too),
 		with_path(several_transfers_go_in_one_submit),
 		with_path(shards_of_blocks_are_refused),
 		with_path(nothing_moves_after_an_abort_or_the_deadline),

@@ -43,14 +43,17 @@ static int write_version(uint64_t version)
 
 static void start_scheme(const struct scheme *s, uint64_t timeout_ms)
 {
+	const struct codec_config codec = { .pages = FAKE_PAGES,
+					    .checksum = s->checksum };
 	struct error why;
 
 	fake_start_copies(SERVERS, 4, timeout_ms, s->copies, s->data,
 			  s->parity);
-	codec_destroy(&fake.engine.codec);
-	assert_int_equal(
-		codec_create(&fake.engine.codec, FAKE_PAGES, s->checksum, &why),
-		0);
+	if (!FAKE_ENCRYPT) {
+		codec_destroy(&fake.engine.codec);
+		assert_int_equal(codec_create(&fake.engine.codec, &codec, &why),
+				 0);
+	}
 	for (uint32_t i = 0; i < SERVERS; i++)
 		fake_session_start(i);
 	fake_map_slab(0, 0);

@@ -199,18 +199,18 @@ static void chunks_are_the_page_cut_in_k_and_rounded_up(void **state)
 {
 	(void)state;
 	assert_int_equal(unit_of(2), 2048);
-	assert_int_equal(unit_of(3), 1408);
+	assert_int_equal(unit_of(3), 1376);
 	assert_int_equal(unit_of(4), 1024);
 	assert_int_equal(unit_of(5), 832);
-	assert_int_equal(unit_of(6), 704);
-	assert_int_equal(unit_of(7), 640);
+	assert_int_equal(unit_of(6), 688);
+	assert_int_equal(unit_of(7), 592);
 	assert_int_equal(unit_of(8), 512);
 }
 
 static void data_indexes_are_the_page_and_zeros_behind_it(void **state)
 {
 	struct fixture f;
-	static const uint8_t zeros[128];
+	static const uint8_t zeros[32];
 	struct redundancy r;
 	struct error why;
 
@@ -219,12 +219,12 @@ static void data_indexes_are_the_page_and_zeros_behind_it(void **state)
 	make_fixture(&f, &r, 2);
 	for (uint32_t i = 0; i < 2; i++) {
 		const uint8_t *page = f.pages + i * PAGE_BYTES;
-		uint32_t at = i * 1408;
+		uint32_t at = i * 1376;
 
-		assert_memory_equal(f.shares[0] + at, page, 1408);
-		assert_memory_equal(f.shares[1] + at, page + 1408, 1408);
-		assert_memory_equal(f.shares[2] + at, page + 2816, 1280);
-		assert_memory_equal(f.shares[2] + at + 1280, zeros, 128);
+		assert_memory_equal(f.shares[0] + at, page, 1376);
+		assert_memory_equal(f.shares[1] + at, page + 1376, 1376);
+		assert_memory_equal(f.shares[2] + at, page + 2752, 1344);
+		assert_memory_equal(f.shares[2] + at + 1344, zeros, 32);
 	}
 	end_fixture(&f, &r, 2);
 	redundancy_destroy(&r);

@@ -315,7 +315,7 @@ static void repetition_goes_on_while_repairs_do(void **state)
 	fake_session_start(0);
 	fail_next(0, 0, 5, -ECONNRESET);
 	assert_int_equal(fake_write(sent, 0, 16), 0);
-	assert_memory_equal(fake_stored(0), sent, 16 * PAGE_BYTES);
+	fake_assert_stored(0, sent, 16);
 	assert_int_equal(fake.n_sent, 6);
 }
 
@@ -400,7 +400,7 @@ static void a_write_that_waits_for_a_lost_server_goes_elsewhere(void **state)
 	thread_end(thread);
 	assert_int_equal(rc, 0);
 	assert_int_equal(fake.engine.slabs.slabs[0].shards[0].server, 1);
-	assert_memory_equal(fake_stored(0), sent, 16 * PAGE_BYTES);
+	fake_assert_stored(0, sent, 16);
 }
 
 static void *lose_server_1(void *arg)

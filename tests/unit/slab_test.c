@@ -1,3 +1,4 @@
+#include "pages/codec.h"
 #include "pages/slab.h"
 #include "pages/pagemap.h"
 #include "servers/server.h"
@@ -364,25 +365,39 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
 }
 
 /* As the memory is locked.  Slabs of 2 MiB, four copies, and one more shard for
- * a move; with the checksums, and what four servers have for slabs that are
- * given back. */
-static void all_tables_take_little_of_the_size(void **state)
+ * a move; with what the codec keeps, and what four servers have for slabs that
+ * are given back.  At most MILLIONTHS of the size. */
+static void assert_tables_take(bool encrypt, uint64_t millionths)
 {
-	const struct slab_geometry geometry = slab_geometry(2u << 20, 4096);
+	const struct slab_geometry geometry =
+		slab_geometry(2u << 20, codec_unit_bytes(encrypt));
 	const uint64_t slabs = 100, pages = slabs * geometry.slab_pages;
+	const struct codec_config config = { .pages = pages,
+					     .encrypt = encrypt,
+					     .checksum = true };
+	struct codec codec;
 	struct slab_table big;
 	struct pagemap map;
 	struct error why;
 	uint64_t bytes;
 
-	(void)state;
+	assert_int_equal(codec_create(&codec, &config, &why), 0);
 	assert_int_equal(slab_table_create(&big, pages, geometry, 5, &why), 0);
 	assert_int_equal(pagemap_create(&map, pages, &why), 0);
-	bytes = big.memory_bytes + map.memory_bytes + pages * sizeof(uint32_t) +
+	bytes = big.memory_bytes + map.memory_bytes +
+		codec_memory_bytes(&codec) +
 		4 * slabs * sizeof(struct given_back);
-	assert_in_range(bytes, 1, pages * PAGE_BYTES / 100000 * 150);
+	assert_in_range(bytes, 1, pages * PAGE_BYTES * millionths / 1000000);
 	slab_table_destroy(&big);
 	pagemap_destroy(&map);
+	codec_destroy(&codec);
+}
+
+static void all_tables_take_little_of_the_size(void **state)
+{
+	(void)state;
+	assert_tables_take(false, 1500);
+	assert_tables_take(true, 2000);
 }
 
 #define with_table(test)                                                       \

@@ -278,7 +278,7 @@ static void every_read_of_repair_counts_for_its_rate(void **state)
 	repair_stop(&fake.engine);
 	assert_true(fake.read_bytes > PAGES * PAGE_BYTES);
 	assert_int_equal(atomic_load(&fake.engine.repair->read_pages) *
-				 PAGE_BYTES,
+				 FAKE_UNIT_BYTES,
 			 fake.read_bytes);
 	assert_int_equal(fake.engine.repair->rated_pages,
 			 atomic_load(&fake.engine.repair->read_pages));

@@ -11,11 +11,12 @@ uint32_t redundancy_shards(const struct redundancy_config *config)
 	return config->data ? config->data + config->parity : config->copies;
 }
 
-uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
-				 uint64_t bytes)
+uint32_t redundancy_chunk_bytes(const struct redundancy_config *config,
+				uint32_t unit_bytes)
 {
-	return config->data ? bytes / config->data * redundancy_shards(config)
-			    : bytes * config->copies;
+	return config->data
+		       ? redundancy_rs_chunk_bytes(unit_bytes, config->data)
+		       : unit_bytes;
 }
 
 struct redundancy_text redundancy_format(const struct redundancy_config *config)

@@ -60,7 +60,7 @@ struct redundancy {
 	uint32_t shards;
 	uint32_t need;
 	uint32_t unit_bytes;
-	uint32_t chunk_bytes;  /* copies: unit_bytes; rs: a multiple of 64 */
+	uint32_t chunk_bytes;  /* copies: unit_bytes; rs: a multiple of 16 */
 	struct rs_tables *rs;  /* the implementation's own */
 	uint64_t memory_bytes; /* that create allocated */
 };
@@ -78,9 +78,10 @@ struct redundancy_text {
 };
 
 uint32_t redundancy_shards(const struct redundancy_config *config);
-/* How many bytes BYTES of units take on all servers together. */
-uint64_t redundancy_stored_bytes(const struct redundancy_config *config,
-				 uint64_t bytes);
+/* The chunk_bytes of units of UNIT_BYTES, known before redundancy_create. */
+uint32_t redundancy_chunk_bytes(const struct redundancy_config *config,
+				uint32_t unit_bytes);
+uint32_t redundancy_rs_chunk_bytes(uint32_t unit_bytes, uint32_t k);
 struct redundancy_text
 redundancy_format(const struct redundancy_config *config);
 
