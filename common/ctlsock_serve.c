@@ -85,8 +85,7 @@ static void write_answer(const struct ctlsock_server *server,
 static size_t fill_buffer(const struct ctlsock_server *server,
 			  const char *command)
 {
-	/* one byte less, so that there is room for the NUL */
-	FILE *out = fmemopen(server->buffer, server->buffer_bytes - 1, "w");
+	FILE *out = fmemopen(server->buffer, server->buffer_bytes, "w");
 	bool full;
 	long at;
 
@@ -96,8 +95,10 @@ static size_t fill_buffer(const struct ctlsock_server *server,
 	 * until the stream is closed */
 	setvbuf(out, NULL, _IONBF, 0);
 	write_answer(server, command, out);
-	full = ferror(out) != 0;
 	at = ftell(out);
+	/* A stream that is full to its end has a NUL in the place of its last
+	 * byte, and no error. */
+	full = ferror(out) || at == (long)server->buffer_bytes;
 	fclose(out);
 	if (full)
 		return cut_to_lines(server->buffer, server->buffer_bytes);

@@ -163,7 +163,9 @@ static bool fields_ok(const struct wire_message *m)
 	case WIRE_SLAB:
 		return power_of_two(m->slab.bytes);
 	case WIRE_ERROR:
-		return text_ok(m->error.text, sizeof m->error.text);
+		/* an empty one would make a log line without a reason */
+		return *m->error.text &&
+		       text_ok(m->error.text, sizeof m->error.text);
 	default:
 		return true;
 	}

@@ -230,7 +230,8 @@ struct wire_release {
 
 struct wire_error {
 	uint32_t code;
-	char text[WIRE_ERROR_TEXT_BYTES]; /* NUL-terminated, one line */
+	char text[WIRE_ERROR_TEXT_BYTES]; /* NUL-terminated, one line, not
+					   * empty */
 };
 
 /* --- a TCP lane's frames, one each way per run of pages --- */

@@ -356,6 +356,7 @@ static void text_that_cannot_be_printed_is_refused(void **state)
 	assert_refused_with(WIRE_HELLO, hello.name[3], '\x1b');
 	assert_refused_with(WIRE_HELLO, hello.name[3], '\x7f');
 	assert_refused_with(WIRE_WELCOME, welcome.zone[0], '\n');
+	assert_refused_with(WIRE_ERROR, error.text[0], '\0');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\r');
 	assert_refused_with(WIRE_ERROR, error.text[5], '\t');
 	/* control characters beyond ASCII: 0x9b begins an escape sequence */
