@@ -59,3 +59,37 @@ void pages_unmap(void *p, uint64_t bytes)
 	if (p)
 		munmap(p, bytes);
 }
+
+static uint64_t guarded_bytes(uint64_t bytes)
+{
+	return bytes + (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void *pages_guarded(void *p, uint32_t i, uint64_t bytes)
+{
+	return (char *)p + (i + 1) * guarded_bytes(bytes) - bytes;
+}
+
+void *pages_map_guarded(uint32_t n, uint64_t bytes)
+{
+	void *p = mmap(NULL, n * guarded_bytes(bytes), PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int error;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!populate(pages_guarded(p, i, bytes), bytes))
+			continue;
+		error = errno;
+		pages_unmap_guarded(p, n, bytes);
+		errno = error;
+		return NULL;
+	}
+	return p;
+}
+
+void pages_unmap_guarded(void *p, uint32_t n, uint64_t bytes)
+{
+	pages_unmap(p, n * guarded_bytes(bytes));
+}

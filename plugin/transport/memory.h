@@ -12,4 +12,11 @@ void *pages_map(uint64_t bytes);
 /* P may be NULL. */
 void pages_unmap(void *p, uint64_t bytes);
 
+/* N such areas of BYTES each, below each of them a page that must not be
+ * touched.  NULL with errno. */
+void *pages_map_guarded(uint32_t n, uint64_t bytes);
+/* Area I of them. */
+void *pages_guarded(void *p, uint32_t i, uint64_t bytes);
+void pages_unmap_guarded(void *p, uint32_t n, uint64_t bytes);
+
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -11,6 +12,7 @@
 
 #include "clock.h"
 #include "mux_receive.h"
+#include "waker.h"
 #include "wireio.h"
 
 /* Sends that may be unanswered.  One is best where processors are scarce;
@@ -46,11 +48,14 @@ static void wake(struct mux *mux, uint32_t bits)
 static uint32_t settle(struct mux_op *op, int status)
 {
 	struct mux_waiter *w = op->waiter;
+	struct waker *waker = op->waker;
 	struct xfer *x = op->xfer;
 
 	op->busy = false;
 	x->status = status;
 	/* From here on another thread may use op and x anew, or free them. */
+	if (waker)
+		waker_wake(waker);
 	return atomic_fetch_sub(&w->left, 1) == 1 && w->waiting ? w->bit : 0;
 }
 
@@ -201,7 +206,8 @@ static void pump(struct mux *mux)
 	}
 }
 
-void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
+static void submit(struct mux *mux, struct mux_op *first, struct mux_op *last,
+		   bool send)
 {
 	uint32_t bits;
 	int dead;
@@ -214,7 +220,8 @@ void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
 		mux->tail = &last->next;
 		if (!mux->unsent)
 			mux->unsent = first;
-		pump(mux);
+		if (send)
+			pump(mux);
 	}
 	bits = bury(mux);
 	pthread_mutex_unlock(&mux->lock);
@@ -223,6 +230,27 @@ void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
 		op->xfer->status = dead;
 		op->busy = false;
 	}
+}
+
+void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last)
+{
+	submit(mux, first, last, true);
+}
+
+void mux_queue(struct mux *mux, struct mux_op *first, struct mux_op *last)
+{
+	submit(mux, first, last, false);
+}
+
+void mux_flush(struct mux *mux)
+{
+	uint32_t bits;
+
+	pthread_mutex_lock(&mux->lock);
+	pump(mux);
+	bits = bury(mux);
+	pthread_mutex_unlock(&mux->lock);
+	wake(mux, bits);
 }
 
 /* Copies payloads and settles ops.  Returns the bits of the waiters to wake,
@@ -325,6 +353,20 @@ static void lead(struct mux *mux, const struct mux_waiter *self,
 	}
 	while (lead_once(mux, self, deadline_ns, spin_ns, drain))
 		;
+}
+
+void mux_look(struct mux *mux)
+{
+	static const struct mux_waiter nobody; /* lacks no op: leads once */
+
+	if (!mux->dead && !atomic_exchange(&mux->leading, true))
+		lead_once(mux, &nobody, 0, 0, true);
+}
+
+int mux_poll(const struct mux *mux, short *events)
+{
+	*events = (short)(mux->stuck ? POLLIN | POLLOUT : POLLIN);
+	return mux->fd;
 }
 
 /* Stores how many ops are lacking, for the threads that settle ops.  False

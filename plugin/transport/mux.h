@@ -48,6 +48,11 @@
  * leader lets go of the role, and then reads both.  All are seq_cst, so that
  * one of the two threads sees the other.
  *
+ * A thread that runs many requests at a time does not wait here.  It queues ops
+ * (mux_queue), sends what its requests have queued in one turn (mux_flush), and
+ * takes the leader's role only to receive what is there (mux_look).  Its ops
+ * have a waker, and count for no waiter.
+ *
  * Locks: `lock` guards the list and the sender's role.  It is a leaf.  It is
  * held for a few instructions, or while the first bytes of one READ's payload
  * are copied.
@@ -82,6 +87,7 @@ struct mux_op {
 	struct mux_op *next;
 	struct xfer *xfer;
 	struct mux_waiter *waiter;
+	struct waker *waker; /* NULL: a thread waits for the op */
 	uint64_t cookie;
 	const uint8_t *payload; /* the leader's: received, not copied */
 	int verdict;		/* the leader's: the reply's result */
@@ -101,10 +107,20 @@ void mux_close(struct mux *mux);
  * with -ECONNRESET.  Any thread; may be called again. */
 void mux_abort(struct mux *mux);
 
-/* Queues a chain of ops, and sends as many as may be sent.  The ops are busy
- * and their xfers' status is -EINPROGRESS already.  Where the multiplexed
- * connection is dead, the status becomes the errno that it died of. */
+/* Queues a chain of ops; mux_submit also sends as many as may be sent.  The ops
+ * are busy and their xfers' status is -EINPROGRESS already.  Where the
+ * multiplexed connection is dead, the status becomes the errno that it died of.
+ */
 void mux_submit(struct mux *mux, struct mux_op *first, struct mux_op *last);
+void mux_queue(struct mux *mux, struct mux_op *first, struct mux_op *last);
+
+/* For a thread that does not wait here.  mux_flush sends as many queued ops as
+ * may be sent.  mux_look receives once, settles the ops whose replies came, and
+ * sends again; unless another thread does so now, which then wakes the ops'
+ * wakers.  mux_poll tells for what to poll which fd. */
+void mux_flush(struct mux *mux);
+void mux_look(struct mux *mux);
+int mux_poll(const struct mux *mux, short *events);
 
 /* Returns when at least WANT of the N xfers are over, or when DEADLINE_NS has
  * passed and the replies that had come by then are settled.  At least as many

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "watch.h"
 
 /* How long a flush may take after the queue pair was put into error. */
 #define FLUSH_NS (2 * NS_PER_S)
@@ -378,6 +379,47 @@ static void rdma_abandon(struct channel *channel, struct xfer *xfers, size_t n)
 	give_up_set(rdma_channel(channel), xfers, n, -ETIMEDOUT);
 }
 
+/* --- for a thread with many requests --- */
+
+static void rdma_watch(const struct xfer *x, struct watch *watch)
+{
+	const struct rdma_link *link = (const struct rdma_link *)x->link;
+
+	watch_add(watch, &transport_rdma, link->base.channel,
+		  link->domain->events->fd, POLLIN);
+}
+
+/* Submit has posted everything. */
+static void rdma_flush(const struct watch_source *source)
+{
+	(void)source;
+}
+
+static struct rdma_domain *domain_of(const struct watch_source *source)
+{
+	struct rdma_channel *rdma = source->source;
+	size_t i = 0;
+
+	while (rdma->domains[i].events->fd != source->poll.fd)
+		i++;
+	return &rdma->domains[i];
+}
+
+static void rdma_look(const struct watch_source *source)
+{
+	if (source->poll.revents)
+		take_event(domain_of(source));
+	poll_domains(source->source);
+}
+
+/* The queue is armed and then polled, because a completion that came in between
+ * makes no event. */
+static void rdma_rest(const struct watch_source *source)
+{
+	ibv_req_notify_cq(domain_of(source)->cq, 0);
+	poll_domains(source->source);
+}
+
 static int create_channel(const struct channel_config *config,
 			  struct channel **channel, struct error *why)
 {
@@ -405,4 +447,8 @@ const struct transport_ops transport_rdma = {
 	.wait = rdma_wait,
 	.abandon = rdma_abandon,
 	.usable = rdma_usable,
+	.watch = rdma_watch,
+	.flush = rdma_flush,
+	.look = rdma_look,
+	.rest = rdma_rest,
 };

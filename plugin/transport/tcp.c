@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "mux.h"
 #include "transport.h"
+#include "watch.h"
 
 /* A wait for the first of several multiplexed connections waits on each in turn
  * for this long, at first and at most. */
@@ -233,6 +234,7 @@ static void fill_op(struct mux_op *op, struct tcp_link *link, struct xfer *x)
 	op->busy = true;
 	op->xfer = x;
 	op->waiter = &link->waiters[x->op];
+	op->waker = link->base.channel->waker;
 	op->cookie = link->next_cookie++;
 	op->verdict = 0;
 	op->ends_batch = false;
@@ -280,7 +282,9 @@ static void submit_mux(struct tcp_channel *tcp, struct xfer *xfers, size_t n,
 		*tail = last = op;
 		tail = &op->next;
 	}
-	if (last)
+	if (last && tcp->base.waker)
+		mux_queue(link->muxes[xfers[first].op], head, last);
+	else if (last)
 		mux_submit(link->muxes[xfers[first].op], head, last);
 }
 
@@ -430,6 +434,27 @@ static void tcp_abandon(struct channel *channel, struct xfer *xfers, size_t n)
 	tcp_wait(channel, xfers, n, 0);
 }
 
+/* --- for a thread with many requests --- */
+
+static void tcp_watch(const struct xfer *x, struct watch *watch)
+{
+	struct mux *mux = tcp_link(x->link)->muxes[x->op];
+	short events;
+	int fd = mux_poll(mux, &events);
+
+	watch_add(watch, &transport_tcp, mux, fd, events);
+}
+
+static void tcp_flush(const struct watch_source *source)
+{
+	mux_flush(source->source);
+}
+
+static void tcp_look(const struct watch_source *source)
+{
+	mux_look(source->source);
+}
+
 const struct transport_ops transport_tcp = {
 	.name = "tcp",
 	.wire_bit = WIRE_TRANSPORT_TCP,
@@ -444,4 +469,7 @@ const struct transport_ops transport_tcp = {
 	.wait_until = tcp_wait_until,
 	.wait = tcp_wait,
 	.abandon = tcp_abandon,
+	.watch = tcp_watch,
+	.flush = tcp_flush,
+	.look = tcp_look,
 };

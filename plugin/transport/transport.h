@@ -28,10 +28,18 @@
 #define TRANSPORT_MAX_XFERS 128
 
 struct transport_ops;
+struct waker;
+struct watch;
+struct watch_source;
 
 /* What every transport's channel and link begin with. */
 struct channel {
 	const struct transport_ops *ops;
+	/* Set before each submit.  NULL: the thread that submits also waits.
+	 * Else the waker of a thread that has many requests: submit may leave
+	 * transfers queued until that thread calls flush, and the thread is
+	 * woken when a transfer ends by another thread. */
+	struct waker *waker;
 };
 struct link {
 	const struct transport_ops *ops;
@@ -170,6 +178,21 @@ struct transport_ops {
 	 * still did not end: a device is gone, or hangs.  Until these links are
 	 * closed the channel is not usable. */
 	void (*abandon)(struct channel *channel, struct xfer *xfers, size_t n);
+	/* The following four are for a thread with many requests, which waits
+	 * for all of them at a time (transport/watch.h).  None of them waits.
+	 *
+	 * watch adds to WATCH what a wait for X would wait on: a source, which
+	 * several transfers may share.  X is in progress, and its link is held
+	 * while the source is used.  NULL where submit ends all transfers. */
+	void (*watch)(const struct xfer *x, struct watch *watch);
+	/* Sends what is queued at the source. */
+	void (*flush)(const struct watch_source *source);
+	/* Takes what has come, which ends transfers. */
+	void (*look)(const struct watch_source *source);
+	/* The thread is about to sleep: what comes from now on makes the
+	 * source's fd ready, and what came before is taken.  NULL: the fd is
+	 * ready as long as there is something to take. */
+	void (*rest)(const struct watch_source *source);
 	/* Whether transfers may be submitted.  False where the device may still
 	 * touch the memory of transfers that were given up.  NULL: always. */
 	bool (*usable)(const struct channel *channel);

@@ -1,4 +1,5 @@
 #include "fake_servers.h"
+#include "transport/watch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,6 +196,13 @@ static void fake_channel_destroy(struct channel *channel)
 	free(channel);
 }
 
+/* A transfer happens when it is waited for, so there is nothing to wait on. */
+static void fake_watch(const struct xfer *x, struct watch *watch)
+{
+	(void)watch;
+	fake_wait_until(x->link->channel, (struct xfer *)(uintptr_t)x, 1, 1, 0);
+}
+
 static const struct transport_ops fake_ops = {
 	.name = "fake",
 	.channel_destroy = fake_channel_destroy,
@@ -203,6 +211,7 @@ static const struct transport_ops fake_ops = {
 	.submit = fake_submit,
 	.wait_until = fake_wait_until,
 	.wait = fake_wait,
+	.watch = fake_watch,
 };
 
 /* --- what a session does --- */

@@ -3,6 +3,8 @@
 #include "support.h"
 #include "tcp_server.h"
 #include "transport/transport.h"
+#include "transport/waker.h"
+#include "transport/watch.h"
 
 #include <errno.h>
 
@@ -23,6 +25,8 @@ struct worker {
 	uint64_t seed;
 	uint64_t deadline_ms;
 	bool impatient;
+	bool loops; /* waits as a thread with many requests does */
+	struct waker waker;
 	unsigned wrong, failed, timed_out, done;
 	char data[REGION], got[REGION];
 };
@@ -55,6 +59,7 @@ static void connect_all(enum tcp_behaviour behaviour, unsigned after,
 		w->lane = i;
 		w->seed = i + 1;
 		w->deadline_ms = LONG_MS;
+		assert_int_equal(waker_create(&w->waker), 0);
 		assert_int_equal(
 			tcp->channel_create(&config, &w->channel, &why), 0);
 		assert_int_equal(tcp->link_connect(w->channel, &target,
@@ -69,6 +74,7 @@ static void close_all(void)
 	for (size_t i = 0; i < LANES; i++) {
 		tcp->link_close(workers[i].link);
 		tcp->channel_destroy(workers[i].channel);
+		waker_destroy(&workers[i].waker);
 	}
 	assert_null(group);
 	tcp_server_stop();
@@ -116,13 +122,58 @@ static void submit_impatiently(struct worker *w, size_t n, uint64_t deadline_ns)
 	}
 }
 
+static void watch_all(struct watch *watch, const struct xfer *xfers, size_t n)
+{
+	watch->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (xfers[i].status == -EINPROGRESS)
+			tcp->watch(&xfers[i], watch);
+	}
+}
+
+/* Sleeps until something is ready.  False after a long time. */
+static bool poll_all(struct worker *w, struct watch *watch, int timeout_ms)
+{
+	struct pollfd fds[3] = { { .fd = w->waker.fd, .events = POLLIN } };
+	int rc;
+
+	for (size_t i = 0; i < watch->n; i++)
+		fds[1 + i] = watch->sources[i].poll;
+	rc = poll(fds, 1 + watch->n, timeout_ms);
+	waker_after_sleep(&w->waker, fds[0].revents);
+	return rc > 0 || timeout_ms == 0;
+}
+
+/* As a thread with many requests: nothing of the transport waits. */
+static void loop_out(struct worker *w, size_t n, uint64_t deadline_ns)
+{
+	static _Thread_local struct watch watch;
+	size_t over;
+
+	w->channel->waker = &w->waker;
+	tcp->submit(w->channel, w->xfers, n, deadline_ns);
+	do {
+		watch_all(&watch, w->xfers, n);
+		for (size_t i = 0; i < watch.n; i++)
+			tcp->flush(&watch.sources[i]);
+		waker_before_sleep(&w->waker);
+		over = transport_over(w->xfers, n);
+		if (!poll_all(w, &watch, over < n ? LONG_MS : 0))
+			w->wrong++;
+		for (size_t i = 0; i < watch.n; i++)
+			tcp->look(&watch.sources[i]);
+	} while (transport_over(w->xfers, n) < n);
+}
+
 /* False where a transfer failed. */
 static bool transfer_out(struct worker *w, size_t n)
 {
 	uint64_t deadline_ns = after_ms(w->deadline_ms);
 	bool good = true;
 
-	if (w->impatient)
+	if (w->loops)
+		loop_out(w, n, deadline_ns);
+	else if (w->impatient)
 		submit_impatiently(w, n, deadline_ns);
 	else
 		tcp->submit(w->channel, w->xfers, n, deadline_ns);
@@ -224,6 +275,39 @@ static void impatient_lanes_hold_up_nobody(void **state)
 	for (size_t i = 0; i < LANES; i++) {
 		assert_int_equal(workers[i].wrong, 0);
 		assert_int_equal(workers[i].done, ROUNDS);
+	}
+	close_all();
+}
+
+/* Threads with one request and threads with many share the connections, and
+ * settle each other's transfers. */
+static void loops_and_waiting_threads_meet(void **state)
+{
+	(void)state;
+	for (unsigned loops = 1; loops <= LANES; loops += LANES - 1) {
+		connect_all(TCP_GOOD, 0, 0);
+		for (size_t i = 0; i < LANES; i++)
+			workers[i].loops = loops == LANES || i % 2;
+		work_all();
+		for (size_t i = 0; i < LANES; i++) {
+			assert_int_equal(workers[i].wrong, 0);
+			assert_int_equal(workers[i].done, ROUNDS);
+		}
+		close_all();
+	}
+}
+
+/* A thread with many requests sees the end of a connection, too. */
+static void a_failure_ends_the_transfers_of_loops(void **state)
+{
+	(void)state;
+	connect_all(TCP_CLOSED, 100, 0);
+	for (size_t i = 0; i < LANES; i++)
+		workers[i].loops = i % 2;
+	work_all();
+	for (size_t i = 0; i < LANES; i++) {
+		assert_int_equal(workers[i].wrong, 0);
+		assert_int_equal(workers[i].failed, 1);
 	}
 	close_all();
 }
@@ -400,6 +484,8 @@ int main(void)
 		cmocka_unit_test(all_lanes_share_a_pair_of_connections),
 		cmocka_unit_test(spinning_leaders_do_the_same),
 		cmocka_unit_test(impatient_lanes_hold_up_nobody),
+		cmocka_unit_test(loops_and_waiting_threads_meet),
+		cmocka_unit_test(a_failure_ends_the_transfers_of_loops),
 		cmocka_unit_test(a_failure_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(silence_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(one_lanes_deadline_ends_the_mux),
