@@ -213,19 +213,23 @@ static void count_failure(struct engine *engine, enum lane_use use)
 			      memory_order_relaxed);
 }
 
+/* DEADLINE_NS is 0 where the request comes now: one that needs no server reads
+ * no clock. */
 static int run_request(struct engine *engine, enum lane_use use, char *buf,
-		       uint64_t bytes, uint64_t offset)
+		       uint64_t bytes, uint64_t offset, uint64_t deadline_ns)
 {
 	uint64_t page = offset / PAGE_BYTES, n = bytes / PAGE_BYTES;
-	uint64_t deadline_ns;
 	struct lane *lane;
 	struct io io;
 	int rc;
 
 	if (run_locally(engine, use, buf, page, n))
 		return 0;
-	deadline_ns = clock_tick_ns() + engine->config.timeout_ns;
-	lane = wait_lane(engine, use, deadline_ns);
+	/* A request that waited too long before this call is not sent. */
+	if (!deadline_ns)
+		deadline_ns = engine_deadline_ns(engine);
+	lane = clock_left_ns(deadline_ns) ? wait_lane(engine, use, deadline_ns)
+					  : NULL;
 	if (!lane) {
 		count_failure(engine, use);
 		return -EIO;
@@ -243,19 +247,38 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 	return rc == 0 || rc == -ENOSPC ? rc : -EIO;
 }
 
+uint64_t engine_deadline_ns(const struct engine *engine)
+{
+	return clock_tick_ns() + engine->config.timeout_ns;
+}
+
+int engine_read_until(struct engine *engine, void *buf, uint64_t count_bytes,
+		      uint64_t offset, uint64_t deadline_ns)
+{
+	return run_request(engine, LANE_READ, buf, count_bytes, offset,
+			   deadline_ns);
+}
+
+int engine_write_until(struct engine *engine, const void *buf,
+		       uint64_t count_bytes, uint64_t offset,
+		       uint64_t deadline_ns)
+{
+	/* Transfers have one type of buffer.  A WRITE does not change the
+	 * buffer. */
+	return run_request(engine, LANE_WRITE, (char *)(uintptr_t)buf,
+			   count_bytes, offset, deadline_ns);
+}
+
 int engine_read(struct engine *engine, void *buf, uint64_t count_bytes,
 		uint64_t offset)
 {
-	return run_request(engine, LANE_READ, buf, count_bytes, offset);
+	return engine_read_until(engine, buf, count_bytes, offset, 0);
 }
 
 int engine_write(struct engine *engine, const void *buf, uint64_t count_bytes,
 		 uint64_t offset)
 {
-	/* Transfers have one type of buffer.  A WRITE does not change the
-	 * buffer. */
-	return run_request(engine, LANE_WRITE, (char *)(uintptr_t)buf,
-			   count_bytes, offset);
+	return engine_write_until(engine, buf, count_bytes, offset, 0);
 }
 
 void engine_discard(struct engine *engine, uint64_t count_bytes,

@@ -18,6 +18,13 @@ int engine_read(struct engine *engine, void *buf, uint64_t count,
 		uint64_t offset);
 int engine_write(struct engine *engine, const void *buf, uint64_t count,
 		 uint64_t offset);
+/* The same by DEADLINE_NS, for a request that has waited before this call. */
+int engine_read_until(struct engine *engine, void *buf, uint64_t count,
+		      uint64_t offset, uint64_t deadline_ns);
+int engine_write_until(struct engine *engine, const void *buf, uint64_t count,
+		       uint64_t offset, uint64_t deadline_ns);
+/* The deadline of a request that comes now (CLOCK_MONOTONIC, ns). */
+uint64_t engine_deadline_ns(const struct engine *engine);
 
 /* Discards the pages: they read as zeros from then on.  Never fails. */
 void engine_discard(struct engine *engine, uint64_t count, uint64_t offset);

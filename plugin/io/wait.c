@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "coroutine.h"
 
 /* How long to wait at a time for a page, for a slab, or for the repairer.  The
  * other thread may itself wait for a server that recovers, and the server's
@@ -26,47 +27,170 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 	return a_ns < b_ns ? a_ns : b_ns;
 }
 
+/* --- in a coroutine --- */
+
+/* Suspends until OVER(ARG).  False where UNTIL_NS came first. */
+static bool suspend(bool (*over)(void *arg), void *arg, uint64_t until_ns)
+{
+	const struct suspension wait = { .over = over,
+					 .arg = arg,
+					 .until_ns = until_ns };
+
+	while (!over(arg)) {
+		if (clock_left_ns(until_ns) == 0)
+			return false;
+		coroutine_suspend(&wait);
+	}
+	return true;
+}
+
+struct want_lane {
+	struct lane_pool *pool;
+	enum lane_use use;
+	struct lane *lane;
+};
+
+static bool has_lane(void *arg)
+{
+	struct want_lane *want = arg;
+
+	if (!want->lane)
+		want->lane = lane_get(want->pool, want->use, 0);
+	/* The lanes may be parked, with late transfers. */
+	if (!want->lane)
+		lane_reap(want->pool, true);
+	return want->lane != NULL;
+}
+
+struct want_page {
+	struct pagemap *pages;
+	uint64_t page;
+	bool locked;
+};
+
+static bool has_locked(void *arg)
+{
+	struct want_page *want = arg;
+
+	if (!want->locked)
+		want->locked = !pagemap_lock(want->pages, want->page, 0);
+	return want->locked;
+}
+
+static bool page_is_free(void *arg)
+{
+	const struct want_page *want = arg;
+
+	return !pagemap_wait_free(want->pages, want->page, 0);
+}
+
+static bool slab_is_settled(void *arg)
+{
+	enum slab_state state = slab_state(arg);
+
+	return state == SLAB_LIVE || state == SLAB_UNMAPPED;
+}
+
+struct want_pass {
+	struct wake *wake;
+	uint64_t passes; /* before */
+};
+
+static bool has_passed(void *arg)
+{
+	const struct want_pass *want = arg;
+
+	return wake_passes(want->wake) != want->passes;
+}
+
+static bool server_is_settled(void *arg)
+{
+	return server_state(arg) != SERVER_RECOVERING;
+}
+
+static bool server_will_not_return(void *arg)
+{
+	const struct server *server = arg;
+
+	return server_state(server) != SERVER_RECOVERING ||
+	       atomic_load(&server->shared.may_return_ns) == 0;
+}
+
 /* --- lanes, pages, slabs, servers --- */
 
 struct lane *wait_lane(struct engine *engine, enum lane_use use,
 		       uint64_t deadline_ns)
 {
-	return lane_get(&engine->lanes, use, deadline_ns);
+	struct want_lane want = { .pool = &engine->lanes, .use = use };
+
+	if (!coroutine_inside())
+		return lane_get(&engine->lanes, use, deadline_ns);
+	suspend(has_lane, &want, deadline_ns);
+	return want.lane;
 }
 
 int wait_lock(struct engine *engine, uint64_t page, uint64_t deadline_ns)
 {
-	return pagemap_lock(&engine->pages, page, deadline_ns);
+	struct want_page want = { .pages = &engine->pages, .page = page };
+
+	if (!coroutine_inside())
+		return pagemap_lock(&engine->pages, page, deadline_ns);
+	return suspend(has_locked, &want, deadline_ns) ? 0 : -ETIMEDOUT;
 }
 
 void wait_page(struct engine *engine, uint64_t page, uint64_t deadline_ns)
 {
-	pagemap_wait_free(&engine->pages, page, deadline_ns);
+	struct want_page want = { .pages = &engine->pages, .page = page };
+
+	if (!coroutine_inside())
+		pagemap_wait_free(&engine->pages, page, deadline_ns);
+	else
+		suspend(page_is_free, &want, deadline_ns);
 }
 
 int wait_slab(struct engine *engine, struct slab *slab, uint64_t deadline_ns)
 {
-	return slab_wait(&engine->slabs, slab, deadline_ns);
+	if (!coroutine_inside())
+		return slab_wait(&engine->slabs, slab, deadline_ns);
+	return suspend(slab_is_settled, slab, deadline_ns) ? 0 : -ETIMEDOUT;
 }
 
 void wait_repair(struct engine *engine, uint64_t deadline_ns)
 {
-	wake_wait_pass(&engine->wake, deadline_ns);
+	struct want_pass want = { .wake = &engine->wake };
+
+	if (!coroutine_inside()) {
+		wake_wait_pass(&engine->wake, deadline_ns);
+		return;
+	}
+	want.passes = wake_passes(&engine->wake);
+	wake_up(&engine->wake);
+	suspend(has_passed, &want, deadline_ns);
 }
 
 void wait_server(struct server *server, uint64_t deadline_ns)
 {
-	server_wait(server, deadline_ns);
+	if (!coroutine_inside())
+		server_wait(server, deadline_ns);
+	else
+		suspend(server_is_settled, server, deadline_ns);
 }
 
 void wait_server_return(struct server *server, uint64_t deadline_ns)
 {
-	server_wait_return(server, deadline_ns);
+	if (!coroutine_inside())
+		server_wait_return(server, deadline_ns);
+	else
+		suspend(server_will_not_return, server, deadline_ns);
 }
 
 void wait_pause(uint64_t ns)
 {
-	clock_sleep_ns(ns);
+	if (!coroutine_inside())
+		clock_sleep_ns(ns);
+	else
+		coroutine_suspend(&(struct suspension){
+			.until_ns = clock_now_ns() + ns });
 }
 
 /* --- transfers --- */
@@ -81,6 +205,7 @@ void wait_submit(struct lane *lane, uint64_t deadline_ns)
 		if (set->n == from)
 			continue;
 		set->submitted = set->n;
+		channel->waker = coroutine_waker();
 		channel->ops->submit(channel, &set->xfers[from], set->n - from,
 				     deadline_ns);
 	}
@@ -99,7 +224,47 @@ static void count_set(const struct lane_set *set, size_t *over, size_t *pending)
 	}
 }
 
-void wait_transfers(struct lane *lane, bool any, uint64_t deadline_ns)
+struct want_transfers {
+	const struct lane *lane;
+	bool late;	  /* late transfers count, too */
+	size_t in_flight; /* over once no more than these are */
+};
+
+static size_t count_in_flight(const struct want_transfers *want)
+{
+	size_t n = 0;
+
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
+		const struct lane_set *set = &want->lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++)
+			n += (want->late || !set->tags[i].late) &&
+			     xfer_in_progress(&set->xfers[i]);
+	}
+	return n;
+}
+
+static bool are_over(void *arg)
+{
+	const struct want_transfers *want = arg;
+
+	return count_in_flight(want) <= want->in_flight;
+}
+
+static void suspend_for(struct lane *lane, struct want_transfers *want,
+			uint64_t until_ns)
+{
+	const struct suspension wait = { .over = are_over,
+					 .arg = want,
+					 .until_ns = until_ns,
+					 .lane = lane };
+
+	while (!are_over(want) && clock_left_ns(until_ns) > 0)
+		coroutine_suspend(&wait);
+}
+
+/* Waits in this thread. */
+static void block_for_some(struct lane *lane, bool any, uint64_t deadline_ns)
 {
 	size_t sets = 0, over, pending;
 
@@ -121,8 +286,27 @@ void wait_transfers(struct lane *lane, bool any, uint64_t deadline_ns)
 	}
 }
 
+void wait_transfers(struct lane *lane, bool any, uint64_t deadline_ns)
+{
+	struct want_transfers want = { .lane = lane };
+	size_t n;
+
+	if (!coroutine_inside()) {
+		block_for_some(lane, any, deadline_ns);
+		return;
+	}
+	n = count_in_flight(&want);
+	if (any && n > 0)
+		want.in_flight = n - 1;
+	suspend_for(lane, &want, deadline_ns);
+}
+
 void wait_transfers_end(struct lane *lane, uint64_t deadline_ns)
 {
+	struct want_transfers want = { .lane = lane, .late = true };
+
+	if (coroutine_inside() && deadline_ns)
+		suspend_for(lane, &want, deadline_ns);
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
@@ -135,7 +319,12 @@ void wait_transfers_end(struct lane *lane, uint64_t deadline_ns)
 
 void wait_late(struct lane *lane, uint64_t deadline_ns)
 {
-	lane_wait(lane, deadline_ns);
+	struct want_transfers want = { .lane = lane, .late = true };
+
+	if (!coroutine_inside())
+		lane_wait(lane, deadline_ns);
+	else
+		suspend_for(lane, &want, deadline_ns);
 }
 
 /* --- obstacles --- */

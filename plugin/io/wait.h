@@ -1,7 +1,13 @@
 /* Every wait of a request.  A request waits nowhere else: verify.c passes a
  * deadline of 0 to functions that could wait, and tests/layers lets no other
- * file of this directory call a function that blocks.  So a front end whose
- * requests share a thread can wait in another way by replacing this file.
+ * file of this directory call a function that blocks.
+ *
+ * There are two ways to wait.  A request that has a thread of its own (nbdkit's
+ * front end, and the repairer) sleeps.  A request that is a coroutine
+ * (io/coroutine.h) is suspended, and its thread runs other requests meanwhile.
+ * Everything above these functions is the same for both.  The only wait that
+ * holds a coroutine's thread is the fallback's I/O (transport/file.h), and a
+ * transfer that is aborted at its deadline.
  *
  *   for                     by                            until
  *   a lane                  wait_lane                     a request gives one

@@ -159,7 +159,8 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->closed && !may_take(pool, use) && rc != ETIMEDOUT)
-		rc = await_lane(pool, ready, waiters, deadline_ns);
+		rc = deadline_ns ? await_lane(pool, ready, waiters, deadline_ns)
+				 : ETIMEDOUT;
 	if (!pool->closed && may_take(pool, use)) {
 		lane = pool->free;
 		pool->free = lane->next;

@@ -171,7 +171,8 @@ static inline uint32_t lane_number(const struct lane_pool *pool,
 }
 
 /* A lane for a read or a write, to be given back with the same use.  NULL when
- * no lane came free by DEADLINE_NS, or the pool was closed. */
+ * no lane came free by DEADLINE_NS (0: does not wait), or the pool was closed.
+ */
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		      uint64_t deadline_ns);
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);

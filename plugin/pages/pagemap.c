@@ -161,5 +161,6 @@ int pagemap_wait_free(struct pagemap *map, uint64_t page, uint64_t deadline_ns)
 {
 	if (is_free(map, page))
 		return 0;
-	return wait_until(map, page, deadline_ns, is_free);
+	return deadline_ns ? wait_until(map, page, deadline_ns, is_free)
+			   : -ETIMEDOUT;
 }

@@ -42,6 +42,16 @@ void wake_wait_pass(struct wake *wake, uint64_t deadline_ns)
 	pthread_mutex_unlock(&wake->lock);
 }
 
+uint64_t wake_passes(struct wake *wake)
+{
+	uint64_t passes;
+
+	pthread_mutex_lock(&wake->lock);
+	passes = wake->passes;
+	pthread_mutex_unlock(&wake->lock);
+	return passes;
+}
+
 void wake_stop(struct wake *wake)
 {
 	pthread_mutex_lock(&wake->lock);

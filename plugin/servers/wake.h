@@ -29,6 +29,9 @@ void wake_up(struct wake *wake);
  * a whole pass has run since the first call.  Any thread. */
 void wake_wait_pass(struct wake *wake, uint64_t deadline_ns);
 
+/* How many passes have ended.  Any thread. */
+uint64_t wake_passes(struct wake *wake);
+
 /* Has the repair thread end.  Any thread. */
 void wake_stop(struct wake *wake);
 bool wake_stopping(struct wake *wake);

@@ -1,0 +1,270 @@
+/* Requests on a loop (plugin/loop/loop.c): the same requests as of threads, all
+ * in the test's thread. */
+#include "fake_servers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "loop/loop.h"
+
+#define LANES	 4u
+#define REQUESTS 40u
+
+static struct loop loop;
+
+struct test_request {
+	struct loop_request run; /* the first member */
+	char buf[2 * PAGE_BYTES];
+	unsigned order; /* it was done as the ORDERth */
+};
+
+static struct test_request requests[REQUESTS];
+static unsigned n_requests, n_done;
+
+static void start(uint32_t servers, uint32_t copies, uint64_t timeout_ms)
+{
+	struct loop_config config = { .engine = &fake.engine };
+	struct error why;
+
+	fake_start_copies(servers, LANES, timeout_ms, copies, 0, 0);
+	for (uint32_t i = 0; i < servers; i++)
+		fake_session_start(i);
+	assert_int_equal(loop_create(&loop, &config, &why), 0);
+	n_requests = n_done = 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	start(2, 1, LONG_MS);
+	return 0;
+}
+
+static int setup_short(void **state)
+{
+	(void)state;
+	start(2, 1, 200);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_int_equal(loop.n_suspended, 0);
+	loop_destroy(&loop);
+	assert_counts_right();
+	fake_stop();
+	return 0;
+}
+
+static void done(struct loop_request *run)
+{
+	struct test_request *r = (struct test_request *)run;
+
+	r->order = n_done++;
+	if (n_done == n_requests)
+		loop_end(&loop);
+}
+
+static struct test_request *submit(enum loop_op op, uint64_t page, uint64_t n)
+{
+	struct test_request *r = &requests[n_requests++];
+
+	r->run = (struct loop_request){ .op = op,
+					.buf = r->buf,
+					.count = n * PAGE_BYTES,
+					.offset = page * PAGE_BYTES,
+					.done = done };
+	return r;
+}
+
+/* Writes VERSION to the page. */
+static struct test_request *write_page(uint64_t page, uint64_t version)
+{
+	struct test_request *r = submit(LOOP_WRITE, page, 1);
+
+	fake_fill(r->buf, page, 1, version);
+	return r;
+}
+
+/* Until all are done. */
+static void run_all(void)
+{
+	for (unsigned i = n_done; i < n_requests; i++)
+		loop_submit(&loop, &requests[i].run);
+	atomic_store(&loop.ending, false);
+	loop_run(&loop);
+	assert_int_equal(n_done, n_requests);
+}
+
+static void assert_page(const struct test_request *r, uint64_t page,
+			uint64_t version)
+{
+	char expected[PAGE_BYTES];
+
+	assert_int_equal(r->run.rc, 0);
+	fake_fill(expected, page, 1, version);
+	assert_memory_equal(r->buf, expected, PAGE_BYTES);
+}
+
+/* --- what is written is read --- */
+
+static void more_requests_than_lanes_are_all_served(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < REQUESTS / 2; i++)
+		write_page(i * 3, i + 1);
+	run_all();
+	for (uint64_t i = 0; i < REQUESTS / 2; i++)
+		submit(LOOP_READ, i * 3, 1);
+	run_all();
+	for (uint64_t i = 0; i < REQUESTS / 2; i++) {
+		assert_int_equal(requests[i].run.rc, 0);
+		assert_page(&requests[REQUESTS / 2 + i], i * 3, i + 1);
+	}
+}
+
+static void a_discard_makes_pages_absent(void **state)
+{
+	static const char zeros[PAGE_BYTES];
+
+	(void)state;
+	write_page(5, 1);
+	run_all();
+	submit(LOOP_DISCARD, 0, FAKE_PAGES);
+	run_all();
+	submit(LOOP_READ, 5, 1);
+	run_all();
+	assert_memory_equal(requests[2].buf, zeros, PAGE_BYTES);
+}
+
+/* --- order --- */
+
+static void reads_go_first(void **state)
+{
+	unsigned reads = 0;
+
+	(void)state;
+	write_page(0, 1);
+	run_all();
+	for (uint64_t i = 1; i <= 8; i++)
+		write_page(i, 1);
+	for (uint64_t i = 0; i < 3; i++)
+		submit(LOOP_READ, 0, 1);
+	fake_clear_log();
+	run_all();
+	/* Three reads and the first write leave together. */
+	for (size_t i = 0; i < 3; i++)
+		reads += fake.sent[i].op == XFER_READ;
+	assert_int_equal(reads, 3);
+}
+
+/* --- waits --- */
+
+static void writes_of_the_same_page_follow_each_other(void **state)
+{
+	struct test_request *r;
+	uint64_t version;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 8; i++)
+		write_page(7, i);
+	run_all();
+	r = submit(LOOP_READ, 7, 1);
+	run_all();
+	/* One of them was the last, and its page is there as a whole. */
+	for (version = 1; version < 8; version++) {
+		char expected[PAGE_BYTES];
+
+		fake_fill(expected, 7, 1, version);
+		if (!memcmp(r->buf, expected, PAGE_BYTES))
+			break;
+	}
+	assert_page(r, 7, version);
+}
+
+static void *unlock_soon(void *arg)
+{
+	(void)arg;
+	wait_until_asleep();
+	pagemap_unlock(&fake.engine.pages, 9);
+	return NULL;
+}
+
+static void a_page_that_a_thread_has_locked_is_waited_for(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	write_page(9, 1);
+	run_all();
+	assert_int_equal(pagemap_lock(&fake.engine.pages, 9, 0), 0);
+	thread = thread_start(unlock_soon, NULL);
+	submit(LOOP_READ, 9, 1);
+	write_page(9, 2);
+	run_all();
+	thread_end(thread);
+	assert_int_equal(requests[1].run.rc, 0);
+	assert_int_equal(requests[2].run.rc, 0);
+}
+
+static void a_server_that_recovers_is_waited_for(void **state)
+{
+	(void)state;
+	write_page(0, 1);
+	run_all();
+	for (uint32_t i = 0; i < 2; i++)
+		server_break(&fake.engine.servers[i], "the test");
+	submit(LOOP_READ, 0, 1);
+	write_page(1, 2);
+	run_all();
+	assert_page(&requests[1], 0, 1);
+	assert_int_equal(requests[2].run.rc, 0);
+}
+
+/* Two slabs, on a server each; the second one does not answer. */
+static void a_silent_server_holds_up_only_its_own(void **state)
+{
+	(void)state;
+	fake_map_slab(0, 0);
+	fake_map_slab(1, 1);
+	write_page(0, 1);
+	write_page(FAKE_SLAB_PAGES, 2);
+	run_all();
+	atomic_store(&fake.sessions[1].silent, true);
+	submit(LOOP_READ, FAKE_SLAB_PAGES, 1);
+	for (unsigned i = 0; i < 20; i++)
+		submit(LOOP_READ, 0, 1);
+	run_all();
+	assert_int_equal(requests[2].run.rc, -EIO);
+	assert_int_equal(requests[2].order, n_done - 1);
+	for (unsigned i = 0; i < 20; i++)
+		assert_page(&requests[3 + i], 0, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			more_requests_than_lanes_are_all_served, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_discard_makes_pages_absent,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(reads_go_first, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			writes_of_the_same_page_follow_each_other, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_page_that_a_thread_has_locked_is_waited_for, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_server_that_recovers_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_silent_server_holds_up_only_its_own, setup_short,
+			teardown),
+	};
+
+	quiet_log();
+	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
