@@ -1,6 +1,5 @@
 /* nbdkit's callbacks: the front end of the page engine. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "engine.h"
 #include "log.h"
+#include "service/aligned.h"
 #include "service/lifecycle.h"
 #include "service/safety.h"
 #include "service/service.h"
@@ -26,7 +26,6 @@
 #define HEAP_BYTES	    (2u << 20)
 
 static struct service service;
-static atomic_bool told_of_alignment;
 
 /* Called by the thread that writes the log, once there is such a thread. */
 static void log_line(enum log_level level, const char *line)
@@ -187,19 +186,10 @@ static int result(int rc)
 	return rc ? -1 : 0;
 }
 
-/* Requests must be whole pages.  nbdkit only advises clients of the block size,
- * so other requests arrive.  The log tells only of the first: a client that
- * sends one sends many. */
-static bool aligned(const char *what, uint32_t count, uint64_t offset)
+static bool whole_pages(const char *what, uint32_t count, uint64_t offset)
 {
-	if (((count | offset) & (PAGE_BYTES - 1)) == 0)
+	if (aligned(what, count, offset))
 		return true;
-	if (!atomic_exchange(&told_of_alignment, true))
-		log_error("%s of %" PRIu32 " bytes at %" PRIu64
-			  " refused: requests must be aligned to 4096 bytes; "
-			  "use nbd-client -block-size 4096, or nbdkit "
-			  "--filter=blocksize minblock=4096",
-			  what, count, offset);
 	nbdkit_set_error(EINVAL);
 	return false;
 }
@@ -210,7 +200,7 @@ static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 	int rc;
 
 	(void)flags;
-	if (!aligned("read", count, offset))
+	if (!whole_pages("read", count, offset))
 		return -1;
 	safety_request_begin(false);
 	rc = engine_read(handle, buf, count, offset);
@@ -224,7 +214,7 @@ static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 	int rc;
 
 	(void)flags;
-	if (!aligned("write", count, offset))
+	if (!whole_pages("write", count, offset))
 		return -1;
 	safety_request_begin(true);
 	rc = engine_write(handle, buf, count, offset);
@@ -243,7 +233,7 @@ static int rswap_flush(void *handle, uint32_t flags)
 static int discard(struct engine *e, _Atomic uint64_t *counter,
 		   const char *what, uint32_t count, uint64_t offset)
 {
-	if (!aligned(what, count, offset))
+	if (!whole_pages(what, count, offset))
 		return -1;
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 	engine_discard(e, count, offset);

@@ -61,7 +61,7 @@ static void *take_signals(void *arg)
 
 /* --- life --- */
 
-void lifecycle_block_signals(void)
+void lifecycle_block_signals(bool all)
 {
 	static const int wanted[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
 
@@ -70,10 +70,10 @@ void lifecycle_block_signals(void)
 		struct sigaction theirs;
 
 		/* A signal that is ignored, or has its default effect,
-		 * keeps that. */
+		 * keeps that where the front end has handlers. */
 		sigaction(wanted[i], NULL, &theirs);
-		if (theirs.sa_handler != SIG_IGN &&
-		    theirs.sa_handler != SIG_DFL)
+		if (all || (theirs.sa_handler != SIG_IGN &&
+			    theirs.sa_handler != SIG_DFL))
 			sigaddset(&signals, wanted[i]);
 	}
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);

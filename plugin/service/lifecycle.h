@@ -30,12 +30,12 @@ struct lifecycle_ops {
 	void (*force)(void);
 };
 
-/* Blocks SIGTERM, SIGINT, SIGQUIT and SIGHUP where the front end handles them,
- * in this thread and in those that it starts from now on.  So no handler
- * interrupts a thread, and the signals wait for the thread of begin.  After the
- * front end has its handlers, before any thread but the log's, which blocks all
- * signals. */
-void lifecycle_block_signals(void);
+/* Blocks SIGTERM, SIGINT, SIGQUIT and SIGHUP where the front end handles them
+ * or, if ALL is true, in any case, in this thread and in
+ * those that it starts from now on.  So no handler interrupts a thread, and the
+ * signals wait for the thread of begin.  After the front end has its handlers,
+ * before any thread but the log's, which blocks all signals. */
+void lifecycle_block_signals(bool all);
 /* Starts the thread that takes these signals.  Signals that are not meant to
  * end a daemon are ignored from then on (common/signals.h).  0 or a negative
  * errno.

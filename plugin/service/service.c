@@ -95,7 +95,7 @@ static int start(struct service *service, const struct service_front *front,
 	int rc;
 
 	ops.shut_down = front->shut_down;
-	lifecycle_block_signals();
+	lifecycle_block_signals(front->no_handlers);
 	safety_apply(&service->safety, front->heap_bytes);
 	rc = tell_safety(service, why);
 	if (!rc)

@@ -35,13 +35,16 @@ struct service_front {
 	void (*shut_down)(void);
 	/* The heap that the front end needs for the buffers of requests. */
 	uint64_t heap_bytes;
+	/* The front end has no signal handlers of its own. */
+	bool no_handlers;
 };
 
 /* 0 or a negative errno. */
 int service_probe(struct service *service, struct error *why);
 
-/* The front end has its signal handlers, and no thread yet.  FRONT is copied.
- * There is one service in a process.  0, or -1 after the log says why. */
+/* The front end has its signal handlers, if any, and no thread yet.  FRONT is
+ * copied. There is one service in a process.  0, or -1 after the log says why.
+ */
 int service_start(struct service *service, const struct service_front *front);
 
 /* Also after service_start failed, or was not called.  While a client is

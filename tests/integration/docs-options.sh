@@ -49,6 +49,9 @@ done
 compare "rswap-memserver" "$("$memserver" --help | help_options)" \
 	"$(man_options <"$man/rswap-memserver.pod")"
 
+compare "rswap-nbd" "$("$build/plugin/rswap-nbd" --help | help_options)" \
+	"$(man_options <"$man/rswap-nbd.pod")"
+
 # "server=HOST[:PORT]  ..." and =item B<server=>I<HOST[:PORT]>
 help_keys() {
 	nbdkit "$plugin" --help | sed -nE 's/^ *([a-z-]+)=.*/\1/p' | sort -u
@@ -56,6 +59,9 @@ help_keys() {
 compare "nbdkit-rswap-plugin" "$(help_keys)" \
 	"$(sed -nE 's/^=item B<([a-z-]+)=>.*/\1/p' \
 		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
+compare "keys of rswap-nbd" \
+	"$("$build/plugin/rswap-nbd" --help | sed -nE 's/^([a-z-]+)=.*/\1/p' | sort -u)" \
+	"$(help_keys)"
 for key in $(help_keys); do
 	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -q -e "\<$key=" && continue
 	# [server=]HOST[:PORT]

@@ -12,6 +12,9 @@ build=${RSWAP_BUILD:-$src/build}
 sanitizer=${RSWAP_SANITIZER:-}
 memserver=$build/memserver/rswap-memserver
 plugin=$build/plugin/nbdkit-rswap-plugin.so
+# The front end that start_plugin starts: nbdkit with the plugin, or rswap-nbd.
+front=${RSWAP_FRONT:-nbdkit}
+rswap_nbd=$build/plugin/rswap-nbd
 programs=$build/tests/integration
 
 # Not /tmp, which may be memory: no place for a fallback.
@@ -197,8 +200,18 @@ nbdkit_command() {
 	fi
 }
 
+# The command line of the front end, as an array.
+front_command() { # NBDKIT-OPTION...
+	if [ "$front" = nbd ]; then
+		front_command=("$rswap_nbd")
+	else
+		nbdkit_command
+		front_command=("${nbdkit[@]}" "$@" "$plugin")
+	fi
+}
+
 # start_plugin NAME [-OPTION...] KEY=VALUE...: options are nbdkit's own, each one
-# word
+# word, and other front ends do without
 start_plugin() {
 	local name=$1 options=()
 	shift
@@ -207,8 +220,8 @@ start_plugin() {
 		shift
 	done
 	rm -f "$dir/$name.sock" # nbdkit leaves it behind
-	nbdkit_command
-	"${nbdkit[@]}" -U "$dir/$name.sock" "${options[@]}" "$plugin" \
+	front_command "${options[@]}"
+	"${front_command[@]}" -U "$dir/$name.sock" \
 		control="$dir/$name.ctl" "$@" >>"$dir/$name.log" 2>&1 &
 	pid[$name]=$!
 	expect 20 serves_or_ended "$name"

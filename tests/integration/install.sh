@@ -28,9 +28,11 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 	local unit
 	found "$2/nbdkit-rswap-plugin.so"
 	found "$1/sbin/rswap-memserver"
+	found "$1/sbin/rswap-nbd"
 	found "$1/sbin/rswapctl"
 	found "$1/share/man/man1/nbdkit-rswap-plugin.1"
 	found "$1/share/man/man8/rswap-memserver.8"
+	found "$1/share/man/man8/rswap-nbd.8"
 	found "$1/share/man/man8/rswapctl.8"
 	for unit in rswap-memserver.service rswap@.service; do
 		found "$3/$unit"

@@ -46,6 +46,7 @@ say "with checksums: $sums kB more"
 	fail "not 4 bytes a page"
 stop p
 
+[ "$front" = nbdkit ] || exit 0
 start_plugin p --swap "$(server s)" size=1G lanes=4
 [ "$(locked_kib p)" -gt 1024 ] || fail "nothing is locked with --swap"
 shadow p --seconds=1 --size=64M --max=128K --connections=2

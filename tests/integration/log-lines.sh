@@ -4,7 +4,8 @@
 # are allowed in what runs before a program serves, and in the sinks.
 . "$(dirname "$0")/functions.sh"
 
-allowed='^plugin/service/config.c:|^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|"control=%s: %s"|fprintf\(stderr, "nbdkit: rswap)'
+allowed='^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|fprintf\(stderr, "nbdkit: rswap)'
+allowed+='|^plugin/nbd/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^memserver/output/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^common/logsink.c:.*fprintf\(stderr, "rswap: '

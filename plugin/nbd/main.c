@@ -1,0 +1,133 @@
+/* rswap-nbd: an NBD server for one device, which is the page engine.  One
+ * thread serves all clients (loop/loop.h). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "listener.h"
+#include "log.h"
+#include "net.h"
+#include "newfile.h"
+#include "options.h"
+#include "service/lifecycle.h"
+#include "service/safety.h"
+#include "service/service.h"
+
+#define PROGRAM "rswap-nbd"
+
+/* The engine's and the sessions' small allocations, and the connections of a
+ * few clients. */
+#define HEAP_BYTES (1u << 20)
+
+static struct service service;
+static struct loop loop;
+static struct slots slots;
+static struct listener listener;
+static struct connection_host host;
+
+static void log_line(enum log_level level, const char *line)
+{
+	if (level == LOG_LEVEL_ERROR || level == LOG_LEVEL_NOTICE)
+		fprintf(stderr, PROGRAM ": %s\n", line);
+}
+
+/* Any thread. */
+static void shut_down(void)
+{
+	loop_end(&loop);
+}
+
+static int make_loop(struct error *why)
+{
+	const struct engine_config *config = &service.config.engine;
+	const struct loop_config loop_config = { .engine = &service.engine,
+						 .spin_ns = config->spin_ns };
+	int rc = slots_create(&slots, config->lanes, why);
+
+	return rc ? rc : loop_create(&loop, &loop_config, why);
+}
+
+static int write_pidfile(const char *path, struct error *why)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%d\n", (int)getpid());
+	return path ? newfile_replace(path, text, why) : 0;
+}
+
+/* Serves the clients of FD until the end. */
+static int serve(const struct options *options, int fd)
+{
+	struct error why;
+
+	if (make_loop(&why) || write_pidfile(options->pidfile, &why)) {
+		log_error("%s", why.text);
+		return EXIT_FAILURE;
+	}
+	host = (struct connection_host){
+		.loop = &loop,
+		.engine = &service.engine,
+		.slots = &slots,
+		.size = service.config.engine.size_bytes,
+		.client_opens = lifecycle_client_opens,
+		.client_closed = lifecycle_client_closed,
+		.failed = lifecycle_hold,
+	};
+	listener_start(&listener, &host, fd);
+	loop_run(&loop);
+	return EXIT_SUCCESS;
+}
+
+static int run(const struct options *options)
+{
+	const struct service_front front = { .shut_down = shut_down,
+					     .heap_bytes = HEAP_BYTES,
+					     .no_handlers = true };
+	struct error why;
+	int fd, status = EXIT_FAILURE;
+
+	if (service_probe(&service, &why)) {
+		log_error("%s", why.text);
+		return EXIT_FAILURE;
+	}
+	fd = net_listen_unix(options->socket, &why);
+	if (fd < 0) {
+		log_error("--unix=%s: %s", options->socket, why.text);
+		service_stop(&service);
+		return EXIT_FAILURE;
+	}
+	if (!service_start(&service, &front))
+		status = serve(options, fd);
+	close(fd);
+	unlink(options->socket);
+	if (options->pidfile)
+		unlink(options->pidfile);
+	service_stop(&service);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct cmdline_error why;
+
+	log_to(log_line);
+	switch (options_parse(argc, argv, &options, &service.config, &why)) {
+	case CMDLINE_HELP:
+		options_help();
+		return EXIT_SUCCESS;
+	case CMDLINE_VERSION:
+		printf(PROGRAM " %s\n", RSWAP_VERSION);
+		return EXIT_SUCCESS;
+	case CMDLINE_WRONG:
+		fprintf(stderr, PROGRAM ": %s\n", why.text);
+		return EXIT_FAILURE;
+	case CMDLINE_RUN:
+		break;
+	}
+	safety_prepare();
+	return run(&options);
+}
