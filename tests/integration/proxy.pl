@@ -1,5 +1,6 @@
 # proxy.pl PORT [OWN]: a network between plugin and server that can break.  Listens
 # on port OWN or a free one, prints which, and forwards each connection to PORT.
+# All that it forwards is added to the file that CAPTURE of the environment names.
 #
 # Killed, it resets all connections; stopped (SIGSTOP), it swallows what is sent.
 #
@@ -19,7 +20,9 @@ my ($port, $own) = @ARGV;
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
 	LocalPort => $own // 0, ReuseAddr => 1, Listen => 50, Proto => 'tcp')
 	or die "cannot listen: $!\n";
-my ($cut_asked, %peer, %held);
+my ($cut_asked, %peer, %held, $capture);
+open $capture, '>>:raw', $ENV{CAPTURE} or die "$ENV{CAPTURE}: $!\n"
+	if $ENV{CAPTURE};
 my $select = IO::Select->new($listener);
 my @due; # [time, code]
 
@@ -65,6 +68,7 @@ sub forward {
 		return drop($side);
 	}
 	learn($side, $bytes);
+	syswrite $capture, $bytes if $capture;
 	if (defined $side->{kept}) {
 		$side->{kept} .= $bytes;
 	} elsif ($side->{other}{socket}) {
