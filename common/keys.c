@@ -65,6 +65,21 @@ const struct key keys[KEYS] = {
 			  .help = "Unix socket that rswapctl status asks",
 			  .kind = KEY_IS_TEXT,
 			  .allowed = "the path of a socket" },
+	[KEY_PSK_FILE] = { .name = "psk-file",
+			   .metavar = "FILE",
+			   .help = "connect by TLS with a key of this file, "
+				   "made by rswapctl genkey",
+			   .kind = KEY_IS_TEXT,
+			   .attach = KEY_OPTION,
+			   .allowed = "the path of a file of lines "
+				      "NAME:HEXKEY" },
+	[KEY_IDENTITY] = { .name = "identity",
+			   .metavar = "NAME",
+			   .help = "which key of the file (default: the only "
+				   "one)",
+			   .kind = KEY_IS_TEXT,
+			   .attach = KEY_OPTION,
+			   .allowed = "the name of a key in psk-file" },
 	[KEY_REPLICAS] = { .name = "replicas",
 			   .metavar = "N",
 			   .help = "copies of each page, each on another "

@@ -136,6 +136,25 @@ struct net_text net_addr_format(const struct net_addr *addr)
 	return out;
 }
 
+bool net_addr_is_loopback(const struct net_addr *addr)
+{
+	const struct in6_addr *v6 =
+		&((const struct sockaddr_in6 *)&addr->storage)->sin6_addr;
+	const struct in_addr *v4 =
+		&((const struct sockaddr_in *)&addr->storage)->sin_addr;
+
+	switch (addr->storage.ss_family) {
+	case AF_INET:
+		return ntohl(v4->s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(v6) ||
+		       (IN6_IS_ADDR_V4MAPPED(v6) &&
+			v6->s6_addr[12] == IN_LOOPBACKNET);
+	default:
+		return false;
+	}
+}
+
 uint16_t net_addr_port(const struct net_addr *addr)
 {
 	if (addr->storage.ss_family == AF_INET6)

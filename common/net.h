@@ -50,6 +50,8 @@ int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 		struct error *why);
 bool net_addr_equal(const struct net_addr *a, const struct net_addr *b);
 struct net_text net_addr_format(const struct net_addr *addr);
+/* Whether only this machine reaches ADDR: 127.0.0.0/8, ::1. */
+bool net_addr_is_loopback(const struct net_addr *addr);
 uint16_t net_addr_port(const struct net_addr *addr);
 void net_addr_set_port(struct net_addr *addr, uint16_t port);
 

@@ -7,12 +7,12 @@
 
 #include "net.h"
 
-int wire_send(int fd, const struct wire_message *message, uint64_t deadline_ns,
-	      struct error *why)
+int wire_send(struct stream *stream, const struct wire_message *message,
+	      uint64_t deadline_ns, struct error *why)
 {
 	char buf[WIRE_MESSAGE_MAX];
 	size_t bytes = wire_encode(message, buf);
-	int rc = net_send_all(fd, buf, bytes, deadline_ns);
+	int rc = stream_send_all(stream, buf, bytes, deadline_ns);
 
 	if (rc)
 		error_set(why, "sending %s: %s", wire_type_name(message->type),
@@ -34,13 +34,13 @@ static int refuse(const struct wire_header *h, enum wire_verdict verdict,
 	return -EPROTO;
 }
 
-int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
-	      struct error *why)
+int wire_recv(struct stream *stream, struct wire_message *message,
+	      uint64_t deadline_ns, struct error *why)
 {
 	char buf[WIRE_MESSAGE_MAX];
 	struct wire_header h;
 	enum wire_verdict verdict;
-	int rc = net_recv_all(fd, buf, sizeof h, deadline_ns);
+	int rc = stream_recv_all(stream, buf, sizeof h, deadline_ns);
 
 	if (rc) {
 		error_set(why, "waiting for a message: %s", strerror(-rc));
@@ -49,7 +49,7 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 	verdict = wire_decode_header(buf, &h);
 	if (verdict != WIRE_OK)
 		return refuse(&h, verdict, why);
-	rc = net_recv_all(fd, buf, h.body_bytes, deadline_ns);
+	rc = stream_recv_all(stream, buf, h.body_bytes, deadline_ns);
 	if (rc) {
 		error_set(why, "in the middle of %s: %s",
 			  wire_type_name(h.type), strerror(-rc));
@@ -59,14 +59,14 @@ int wire_recv(int fd, struct wire_message *message, uint64_t deadline_ns,
 	return verdict == WIRE_OK ? 0 : refuse(&h, verdict, why);
 }
 
-int wire_call(int fd, const struct wire_message *request, uint16_t reply_type,
-	      struct wire_message *reply, uint64_t deadline_ns,
-	      struct error *why)
+int wire_call(struct stream *stream, const struct wire_message *request,
+	      uint16_t reply_type, struct wire_message *reply,
+	      uint64_t deadline_ns, struct error *why)
 {
-	int rc = wire_send(fd, request, deadline_ns, why);
+	int rc = wire_send(stream, request, deadline_ns, why);
 
 	if (!rc)
-		rc = wire_recv(fd, reply, deadline_ns, why);
+		rc = wire_recv(stream, reply, deadline_ns, why);
 	return rc ? rc : wire_check_reply(request, reply_type, reply, why);
 }
 

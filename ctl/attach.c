@@ -119,13 +119,13 @@ static void fill_options(void)
 
 /* nbdkit runs in the root directory, where a relative path names another file.
  */
-static void check_fallback(void)
+static void check_path(enum key_id id)
 {
-	const char *path = args.keys[KEY_FALLBACK];
+	const char *path = args.keys[id];
 
 	if (path && path[0] != '/')
-		options_die(&cmdline,
-			    "--fallback=%s: allowed is an absolute path", path);
+		options_die(&cmdline, "--%s=%s: allowed is an absolute path",
+			    keys[id].name, path);
 }
 
 static void check_servers(void)
@@ -156,7 +156,8 @@ static void check_servers(void)
 
 static void check_args(void)
 {
-	check_fallback();
+	check_path(KEY_FALLBACK);
+	check_path(KEY_PSK_FILE);
 	check_servers();
 	if (!args.size_bytes)
 		options_die(&cmdline,

@@ -21,5 +21,6 @@ int cmd_drain(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_genkey(int argc, char **argv);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "nbdkit.h"
 #include "options.h"
+#include "tls.h"
 
 #define SERVES (1u << ROLE_SERVER)
 #define SWAPS  (1u << ROLE_COMPUTE)
@@ -14,6 +15,8 @@
 static struct {
 	const char *plugin;
 	const char *role;
+	const char *psk_file;
+	const char *identity;
 } args;
 
 static bool dead_swap;
@@ -30,6 +33,16 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "the plugin, or its name (default rswap)",
 	  .out.text = &args.plugin },
+	{ .name = "psk-file",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "connect to each SERVER by TLS, with a key of this file",
+	  .out.text = &args.psk_file },
+	{ .name = "identity",
+	  .metavar = "NAME",
+	  .kind = OPTION_TEXT,
+	  .help = "which key of the file (default: the only one)",
+	  .out.text = &args.identity },
 	{ .name = NULL },
 };
 
@@ -67,7 +80,26 @@ static const struct {
 	{ SWAPS, check_attached },
 };
 
-static void run_checks(unsigned roles, char **servers, int n_servers)
+/* NULL: without --psk-file. */
+static struct tls_context *open_key(void)
+{
+	struct tls_context *tls;
+	struct error why;
+
+	if (!args.psk_file && args.identity)
+		options_die(&cmdline, "--identity=%s: allowed with --psk-file",
+			    args.identity);
+	if (!args.psk_file)
+		return NULL;
+	tls = tls_client_read(args.psk_file, args.identity, &why);
+	if (!tls)
+		options_die(&cmdline, "--psk-file=%s: %s", args.psk_file,
+			    why.text);
+	return tls;
+}
+
+static void run_checks(unsigned roles, char **servers, int n_servers,
+		       const struct tls_context *tls)
 {
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
 		doctor_concerned = checks[i].roles & roles;
@@ -76,7 +108,7 @@ static void run_checks(unsigned roles, char **servers, int n_servers)
 	}
 	doctor_concerned = roles;
 	for (int i = 0; i < n_servers; i++)
-		doctor_server(servers[i]);
+		doctor_server(servers[i], tls);
 }
 
 static void tell_verdict(enum role role)
@@ -103,13 +135,16 @@ static unsigned asked_roles(int n_servers)
 
 int cmd_doctor(int argc, char **argv)
 {
+	struct tls_context *tls;
 	int servers;
 	unsigned roles, unfit = 0;
 
 	args.plugin = nbdkit_default_plugin();
 	servers = options_parse(&cmdline, argc, argv);
 	roles = asked_roles(servers);
-	run_checks(roles, argv, servers);
+	tls = open_key();
+	run_checks(roles, argv, servers, tls);
+	tls_context_free(tls);
 	for (int role = 0; role < N_ROLES; role++) {
 		if (!(roles >> role & 1))
 			continue;

@@ -36,7 +36,9 @@ void doctor_tools(const char *plugin);
  * that no plugin serves. */
 bool doctor_attached(void);
 
-/* Greets a memory server as a plugin does, and checks its answer. */
-void doctor_server(const char *server);
+/* Greets a memory server as a plugin does, by TLS unless TLS is NULL, and
+ * checks its answer. */
+struct tls_context;
+void doctor_server(const char *server, const struct tls_context *tls);
 
 #endif

@@ -1,7 +1,6 @@
 #include "doctor.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "net.h"
@@ -27,14 +26,22 @@ static void tell_welcome(const char *server, const struct wire_welcome *w)
 }
 
 /* Asks for the WELCOME.  If something else comes, prints what it was. */
-static void greet(const char *server, int fd, uint64_t deadline_ns)
+static void greet(const char *server, struct stream *stream,
+		  const struct tls_context *tls, uint64_t deadline_ns)
 {
-	struct wire_message hello, welcome;
+	struct wire_message hello, welcome = { .type = 0 };
 	struct error why;
-	int rc;
+	int rc = stream_secure(stream, tls, deadline_ns, &why);
 
+	if (rc) {
+		doctor_tell(FOUND_FAIL, server,
+			    "compare the key files (--psk-file) of both sides",
+			    "no TLS connection: %s", why.text);
+		return;
+	}
 	wire_hello_fill(&hello, "rswapctl-doctor");
-	rc = wire_call(fd, &hello, WIRE_WELCOME, &welcome, deadline_ns, &why);
+	rc = wire_call(stream, &hello, WIRE_WELCOME, &welcome, deadline_ns,
+		       &why);
 	if (!rc)
 		tell_welcome(server, &welcome.welcome);
 	else if (rc == -EPROTO)
@@ -44,7 +51,11 @@ static void greet(const char *server, int fd, uint64_t deadline_ns)
 			    "not a memory server of this version: %s",
 			    why.text);
 	else if (rc == -EREMOTEIO)
-		doctor_tell(FOUND_FAIL, server, "see the server's log",
+		doctor_tell(FOUND_FAIL, server,
+			    welcome.error.code == WIRE_E_IDENTITY
+				    ? "give --psk-file=FILE with this "
+				      "machine's key"
+				    : "see the server's log",
 			    "refuses: %s", why.text);
 	else
 		doctor_tell(FOUND_FAIL, server,
@@ -52,13 +63,13 @@ static void greet(const char *server, int fd, uint64_t deadline_ns)
 			    "connected, but no greeting: %s", why.text);
 }
 
-void doctor_server(const char *server)
+void doctor_server(const char *server, const struct tls_context *tls)
 {
 	uint64_t deadline_ns = clock_now_ns() + SERVER_NS;
 	struct net_name name;
 	struct net_addrs addrs;
 	struct error why;
-	int fd;
+	struct stream stream;
 
 	if (!net_name_parse(server, WIRE_DEFAULT_PORT, &name, &why) ||
 	    net_resolve(&name, &addrs, &why) < 0) {
@@ -66,14 +77,14 @@ void doctor_server(const char *server)
 			    why.text);
 		return;
 	}
-	fd = net_connect_any(&addrs, deadline_ns, NULL, &why);
-	if (fd < 0) {
+	stream = stream_plain(net_connect_any(&addrs, deadline_ns, NULL, &why));
+	if (stream.fd < 0) {
 		doctor_tell(FOUND_FAIL, server,
 			    "start rswap-memserver there with --listen on this "
 			    "address; check the firewall",
 			    "%s", why.text);
 		return;
 	}
-	greet(server, fd, deadline_ns);
-	close(fd);
+	greet(server, &stream, tls, deadline_ns);
+	stream_close(&stream);
 }

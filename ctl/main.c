@@ -17,6 +17,7 @@ static const struct command {
 	  "check this machine, and servers, for trouble" },
 	{ "drain", cmd_drain,
 	  "have the memory server's clients move elsewhere" },
+	{ "genkey", cmd_genkey, "make a key for a client" },
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

@@ -158,6 +158,17 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_OTHER,
 	  .help = "what fails together with this server, such as a rack",
 	  .out.take = take_zone },
+	{ .name = "psk-file",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "serve only clients that prove a key of this file, by TLS; "
+		  "rswapctl genkey makes keys",
+	  .out.text = &parsed.psk_file },
+	{ .name = "allow-unauthenticated",
+	  .kind = OPTION_FLAG,
+	  .help = "serve other machines without keys: every host that reaches "
+		  "the port may use this memory",
+	  .out.flag = &parsed.allow_unauthenticated },
 	{ .name = "port-file",
 	  .metavar = "FILE",
 	  .kind = OPTION_TEXT,
@@ -266,6 +277,12 @@ enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 	parsed.only = transport_by_name(transport); /* "auto": none */
 	if (!check_memory(&parsed, why))
 		return CMDLINE_WRONG;
+	if (parsed.psk_file && parsed.allow_unauthenticated) {
+		snprintf(why->text, sizeof why->text,
+			 "--psk-file and --allow-unauthenticated are both "
+			 "given: one of them is allowed");
+		return CMDLINE_WRONG;
+	}
 	if (parsed.stock == STOCK_UNSET)
 		parsed.stock = default_stock(&parsed);
 	if (!parsed.listen_count)

@@ -205,6 +205,7 @@ static void serve(struct server *server)
 	workq_stop(&server->teardown);
 	workq_stop(&server->preparer);
 	listeners_close(&server->listeners);
+	identities_close(&server->controls.identities);
 	mailbox_close(&server->box);
 	slab_pool_close(&server->pool);
 	ev_loop_destroy(server->loop);
@@ -231,6 +232,8 @@ static int run(const struct config *config)
 	host_raise_file_limit();
 	if (!filelimit_check(config, &files, &why) ||
 	    !open_base(&server, &why) || !open_pool(&server, &why) ||
+	    identities_open(&server.controls.identities, config->psk_file,
+			    &why) < 0 ||
 	    listeners_open(&server.listeners, config, &why) < 0 ||
 	    !start_threads(&server, &why)) {
 		log_error("%s", why.text);

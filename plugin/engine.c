@@ -51,7 +51,7 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 	struct wire_welcome *welcome = &welcomes[i];
 	struct error inner;
 	int rc = session_probe(&config->servers[i], config->transport,
-			       deadline_ns, welcome, &inner);
+			       config->tls, deadline_ns, welcome, &inner);
 
 	if (rc) {
 		error_set(why, "server=%s: %s", text.text, inner.text);

@@ -24,6 +24,10 @@
  * The heap has that twice for each lane, and HEAP_BYTES for the rest. */
 #define HEAP_BYTES_PER_LANE (256u << 10)
 #define HEAP_BYTES	    (2u << 20)
+/* A TLS handshake takes 47 KiB of the heap for a moment, and its session keeps
+ * 10 KiB.  All servers may be connected anew at the same time, while the
+ * machine is out of memory. */
+#define HEAP_BYTES_PER_TLS (64u << 10)
 
 static struct service service;
 
@@ -72,7 +76,7 @@ static int rswap_config_complete(void)
 
 static void rswap_dump_plugin(void)
 {
-	char names[256];
+	char names[320];
 	struct error why;
 
 	keys_names(" ", names, sizeof names);
@@ -99,14 +103,21 @@ static int rswap_get_ready(void)
 	return -1;
 }
 
+static uint64_t heap_bytes(const struct engine_config *e)
+{
+	uint64_t bytes = HEAP_BYTES + (uint64_t)e->lanes * HEAP_BYTES_PER_LANE;
+
+	if (e->tls)
+		bytes += (uint64_t)e->n_servers * HEAP_BYTES_PER_TLS;
+	return bytes;
+}
+
 /* nbdkit has its own signal handlers by now. */
 static int rswap_after_fork(void)
 {
 	const struct service_front front = {
 		.shut_down = nbdkit_shutdown,
-		.heap_bytes =
-			HEAP_BYTES + (uint64_t)service.config.engine.lanes *
-					     HEAP_BYTES_PER_LANE,
+		.heap_bytes = heap_bytes(&service.config.engine),
 	};
 
 	/* nbdkit exits where it fails. */

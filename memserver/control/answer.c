@@ -71,6 +71,7 @@ int control_detach(struct control *c)
 
 	TAILQ_REMOVE(&c->controls->list, c, entry);
 	admission_leave(&c->controls->admission, &c->newcomer);
+	handshakes_leave(&c->controls->handshakes, &c->handshake);
 	free(c);
 	return fd;
 }

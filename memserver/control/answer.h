@@ -19,6 +19,7 @@ struct control {
 	const struct link_offer *offer; /* of the address it came in at */
 	TAILQ_ENTRY(control) entry;
 	struct newcomer newcomer; /* until it has a session or is a link */
+	struct handshake handshake;
 	enum control_state state;
 	struct session *session; /* while OPEN, until either ends */
 	bool complained;	 /* the log has the reason of its end */

@@ -1,6 +1,7 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -11,15 +12,19 @@
 
 static const char lost[] = "the connection is lost";
 
-static void set_events(struct conn *c)
+static void watch(struct conn *c, int events)
 {
-	int events = c->out_bytes ? EV_READ | EV_WRITE : EV_READ;
-
-	if ((c->io.events & (EV_READ | EV_WRITE)) == events)
+	if (ev_is_active(&c->io) &&
+	    (c->io.events & (EV_READ | EV_WRITE)) == events)
 		return;
 	ev_io_stop(c->loop, &c->io);
-	ev_io_set(&c->io, c->fd, events);
+	ev_io_set(&c->io, c->stream.fd, events);
 	ev_io_start(c->loop, &c->io);
+}
+
+static void set_events(struct conn *c)
+{
+	watch(c, c->out_bytes ? EV_READ | EV_WRITE : EV_READ);
 }
 
 void conn_limit(struct conn *c, double seconds)
@@ -49,27 +54,29 @@ static void stop_sending(struct conn *c)
 {
 	c->unheard = true;
 	c->out_bytes = 0;
-	shutdown(c->fd, SHUT_RDWR);
+	shutdown(c->stream.fd, SHUT_RDWR);
 	set_events(c);
 }
 
 static void flush(struct conn *c)
 {
-	ssize_t put =
-		send(c->fd, c->out, c->out_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t put = 1;
 
-	if (put < 0 && errno != EAGAIN && errno != EINTR) {
+	while (c->out_bytes && put > 0) {
+		put = stream_write(&c->stream, c->out, c->out_bytes);
+		if (put > 0) {
+			c->out_bytes -= (size_t)put;
+			memmove(c->out, c->out + put, c->out_bytes);
+		}
+	}
+	if (put < 0 && put != -EAGAIN) {
 		stop_sending(c);
 		return;
-	}
-	if (put > 0) {
-		c->out_bytes -= (size_t)put;
-		memmove(c->out, c->out + put, c->out_bytes);
 	}
 	/* The peer sees the end after the last message.  The socket stays
 	 * until the peer closes too, so that no reset overtakes it. */
 	if (!c->out_bytes && c->leaving)
-		shutdown(c->fd, SHUT_WR);
+		stream_end_writing(&c->stream);
 	set_events(c);
 }
 
@@ -86,11 +93,21 @@ bool conn_send(struct conn *c, const struct wire_message *m)
 	return true;
 }
 
+/* There is no TLS yet, or it failed: what still comes is thrown away. */
+static void drop_tls(struct conn *c)
+{
+	tls_close(c->stream.tls);
+	c->stream.tls = NULL;
+	c->phase = CONN_MESSAGES;
+}
+
 void conn_leave(struct conn *c)
 {
 	if (c->broken || c->leaving)
 		return;
 	c->leaving = true;
+	if (c->phase == CONN_HANDSHAKE)
+		drop_tls(c);
 	conn_limit(c, LEAVE_S);
 	if (!c->unheard)
 		flush(c);
@@ -109,9 +126,14 @@ static size_t message_lacks(const struct conn *c)
 	return sizeof h + h.body_bytes - c->in_bytes;
 }
 
-/* Takes one message from the front of the input.  False when there is no more
- * to take; C may be gone then. */
-static bool take_message(struct conn *c)
+enum take {
+	TAKEN,
+	NOTHING, /* no whole message, or none any more */
+	GONE,	 /* the owner has detached the connection */
+};
+
+/* Takes one message from the front of the input. */
+static enum take take_message(struct conn *c)
 {
 	struct wire_header h;
 	struct wire_message m;
@@ -119,25 +141,33 @@ static bool take_message(struct conn *c)
 	size_t length;
 
 	if (c->broken || c->leaving || c->in_bytes < sizeof h)
-		return false;
+		return NOTHING;
 	verdict = wire_decode_header(c->in, &h);
 	length = sizeof h + h.body_bytes;
 	if (verdict == WIRE_OK && c->in_bytes < length)
-		return false;
+		return NOTHING;
 	if (verdict == WIRE_OK)
 		verdict = wire_decode_body(&h, c->in + sizeof h, &m);
 	if (verdict != WIRE_OK) {
 		c->ops->garbage(c, verdict,
 				verdict == WIRE_BAD_MAGIC ? 0 : h.cookie);
-		return false;
+		return NOTHING;
 	}
 	c->in_bytes -= length;
 	memmove(c->in, c->in + length, c->in_bytes);
-	return c->ops->message(c, &m);
+	return c->ops->message(c, &m) ? TAKEN : GONE;
 }
 
-/* C may be gone afterwards. */
-static void receive(struct conn *c)
+static void end(struct conn *c, ssize_t got)
+{
+	c->ops->ended(c, !got		   ? "client closed the connection"
+			 : got == -EBADMSG ? "a TLS record does not "
+					     "authenticate"
+					   : lost);
+}
+
+/* Receives once.  False when nothing came; C may be gone then. */
+static bool receive(struct conn *c)
 {
 	size_t want = sizeof c->in - c->in_bytes;
 	ssize_t got;
@@ -148,18 +178,84 @@ static void receive(struct conn *c)
 	} else if (c->whole_messages) {
 		want = message_lacks(c);
 	}
-	got = recv(c->fd, c->in + c->in_bytes, want, MSG_DONTWAIT);
+	got = stream_read(&c->stream, c->in + c->in_bytes, want);
+	if (got > 0)
+		c->in_bytes += (size_t)got;
+	else if (got != -EAGAIN)
+		end(c, got);
+	return got > 0;
+}
+
+/* C may be gone afterwards. */
+static void receive_and_take(struct conn *c)
+{
+	enum take took;
+
+	/* More than once only for what is left of a TLS record, which poll does
+	 * not show. */
+	do {
+		if (!receive(c))
+			return;
+		do {
+			took = take_message(c);
+		} while (took == TAKEN);
+	} while (took != GONE && !c->broken && stream_pending(&c->stream));
+}
+
+/* Looks at the first byte, and leaves it where it is. */
+static void hear(struct conn *c)
+{
+	uint8_t first;
+	ssize_t got = recv(c->stream.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (got < 0) {
-		c->ops->ended(c, lost);
-	} else if (got == 0) {
-		c->ops->ended(c, "client closed the connection");
-	} else {
-		c->in_bytes += (size_t)got;
-		while (take_message(c))
-			;
+	c->phase = CONN_MESSAGES;
+	if (got == 1 && first == TLS_FIRST_BYTE)
+		c->ops->tls(c);
+}
+
+/* --- the handshake --- */
+
+bool conn_start_tls(struct conn *c, const struct tls_context *tls)
+{
+	struct error ignored;
+
+	c->stream.tls = tls_open(tls, c->stream.fd, &ignored);
+	if (!c->stream.tls)
+		return false;
+	c->phase = CONN_HANDSHAKE;
+	return true;
+}
+
+bool conn_shake(struct conn *c)
+{
+	struct error why;
+	int rc;
+
+	if (c->broken || c->leaving)
+		return true;
+	rc = tls_handshake(c->stream.tls, &why);
+	if (rc == -EAGAIN) {
+		watch(c, tls_events(c->stream.tls) == POLLOUT ? EV_WRITE
+							      : EV_READ);
+		return true;
 	}
+	if (!rc) {
+		c->phase = CONN_MESSAGES;
+		set_events(c);
+		return true;
+	}
+	if (rc == -EPROTO)
+		c->ops->unproved(c, why.text);
+	else
+		c->ops->ended(c, lost);
+	return rc == -EPROTO;
+}
+
+const char *conn_identity(const struct conn *c)
+{
+	return c->stream.tls ? tls_identity(c->stream.tls) : "";
 }
 
 static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
@@ -167,10 +263,17 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 	struct conn *c = container_of(watcher, struct conn, io);
 
 	(void)loop;
+	if (c->phase == CONN_SILENT)
+		hear(c);
+	if (c->phase == CONN_HANDSHAKE) {
+		ev_io_stop(c->loop, &c->io);
+		c->ops->shake(c);
+		return;
+	}
 	if (events & EV_WRITE)
 		flush(c);
 	if (events & EV_READ && !c->broken)
-		receive(c);
+		receive_and_take(c);
 }
 
 static void timer_cb(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -192,7 +295,7 @@ void conn_open(struct conn *c, struct ev_loop *loop, int fd,
 {
 	c->ops = ops;
 	c->loop = loop;
-	c->fd = fd;
+	c->stream = stream_plain(fd);
 	c->whole_messages = true;
 	ev_io_init(&c->io, io_cb, fd, EV_READ);
 	ev_init(&c->timer, timer_cb);
@@ -203,5 +306,5 @@ int conn_detach(struct conn *c)
 {
 	ev_io_stop(c->loop, &c->io);
 	ev_timer_stop(c->loop, &c->timer);
-	return c->fd;
+	return stream_detach(&c->stream);
 }

@@ -1,5 +1,10 @@
-/* A non-blocking socket with the messages of wire.h, and bounded buffers.  The
- * owner embeds struct conn, and knows the meaning of the messages.
+/* A non-blocking connection with the messages of wire.h, and bounded buffers.
+ * The owner embeds struct conn, and knows the meaning of the messages.
+ *
+ * The first byte tells whether the peer begins with TLS.  The owner then says
+ * whether TLS is spoken here (conn_start_tls).  The steps of a handshake cost
+ * some 100 us of a processor each, so the owner decides when a step is done
+ * (conn_shake), and the connection waits meanwhile.
  *
  * Main loop only.  Only conn_detach ends the connection before it returns.
  * After every other function the owner hears of the end through ops->ended. */
@@ -11,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "stream.h"
 #include "wire.h"
 
 #define CONN_IN_BYTES  4096
@@ -28,6 +34,17 @@ struct conn_ops {
 	void (*garbage)(struct conn *conn, enum wire_verdict verdict,
 			uint32_t cookie);
 
+	/* The peer has begun with TLS.  The owner calls conn_start_tls or
+	 * conn_leave. */
+	void (*tls)(struct conn *conn);
+
+	/* A step of the handshake can be done: the owner calls conn_shake when
+	 * it is the connection's turn. */
+	void (*shake)(struct conn *conn);
+
+	/* The handshake failed.  The owner calls conn_leave. */
+	void (*unproved)(struct conn *conn, const char *why);
+
 	/* The time that conn_limit set is over.  Returns the reason, which
 	 * ops->ended gets. */
 	const char *(*timeout)(struct conn *conn);
@@ -36,10 +53,17 @@ struct conn_ops {
 	void (*ended)(struct conn *conn, const char *why);
 };
 
+enum conn_phase {
+	CONN_SILENT,	/* no byte has come */
+	CONN_HANDSHAKE, /* of TLS */
+	CONN_MESSAGES,
+};
+
 struct conn {
 	const struct conn_ops *ops;
 	struct ev_loop *loop;
-	int fd;
+	struct stream stream;
+	enum conn_phase phase;
 	ev_io io;
 	ev_timer timer;
 	bool whole_messages; /* receives nothing beyond the current message */
@@ -56,6 +80,16 @@ struct conn {
  * current message stay in the socket. */
 void conn_open(struct conn *conn, struct ev_loop *loop, int fd,
 	       const struct conn_ops *ops);
+
+/* Speaks TLS from here on.  False when memory is short. */
+bool conn_start_tls(struct conn *conn, const struct tls_context *tls);
+
+/* Does a step of the handshake.  False when the connection ended, and the owner
+ * has detached CONN. */
+bool conn_shake(struct conn *conn);
+
+/* The identity that the peer proved, or "" for a connection without TLS. */
+const char *conn_identity(const struct conn *conn);
 
 /* Ends the connection after SECONDS; below 0: never. */
 void conn_limit(struct conn *conn, double seconds);
@@ -74,7 +108,8 @@ void conn_leave(struct conn *conn);
  * not copied. */
 void conn_cut(struct conn *conn, const char *why);
 
-/* Ends the use of CONN and returns its socket, which the caller owns. */
+/* Ends the use of CONN, and of TLS, and returns its socket, which the caller
+ * owns. */
 int conn_detach(struct conn *conn);
 
 #endif

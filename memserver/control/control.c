@@ -24,8 +24,8 @@ static bool send_joined(struct control *c, const struct wire_message *join)
 	uint8_t bytes[WIRE_MESSAGE_MAX];
 	size_t length = wire_encode(&reply, bytes);
 
-	return send(c->conn.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-	       (ssize_t)length;
+	return send(c->conn.stream.fd, bytes, length,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
 }
 
 /* False when C is gone. */
@@ -46,7 +46,7 @@ static bool on_join(struct control *c, const struct wire_message *m)
 		control_close(c, "the connection is lost");
 		return false;
 	}
-	if (set->ops->adopt(set, slot, c->conn.fd, &c->peer)) {
+	if (set->ops->adopt(set, slot, c->conn.stream.fd, &c->peer)) {
 		control_detach(c);
 		return false;
 	}
@@ -62,14 +62,67 @@ static struct control *control_of(struct conn *conn)
 	return container_of(conn, struct control, conn);
 }
 
+/* A client without a key learns that it needs one, and nothing else. */
+static void refuse_plain(struct control *c, const struct wire_message *m)
+{
+	c->controls->refused++;
+	control_refuse_as(
+		c, m->cookie, WIRE_E_IDENTITY,
+		"this server wants TLS with a key: give psk-file=FILE",
+		"speaks no TLS, and this server wants a key "
+		"(--psk-file)");
+}
+
 static bool message_cb(struct conn *conn, const struct wire_message *m)
 {
 	struct control *c = control_of(conn);
+	bool secure = conn->stream.tls;
 
-	if (c->state == NEW && m->type == WIRE_JOIN)
+	if (c->state == NEW && m->type == WIRE_JOIN && !secure)
 		return on_join(c, m);
-	messages_handle(c, m);
+	if (c->controls->identities.tls && !secure)
+		refuse_plain(c, m);
+	else
+		messages_handle(c, m);
 	return true;
+}
+
+/* --- TLS --- */
+
+static void tls_cb(struct conn *conn)
+{
+	struct control *c = control_of(conn);
+	const struct tls_context *tls = c->controls->identities.tls;
+
+	if (!tls)
+		control_refuse_as(c, 0, WIRE_E_IDENTITY,
+				  "this server has no keys, and speaks no TLS",
+				  "begins with TLS, and this server has no "
+				  "keys (--psk-file)");
+	else if (!conn_start_tls(conn, tls))
+		control_leave(c, "out of memory");
+}
+
+static void shake_cb(struct conn *conn)
+{
+	struct control *c = control_of(conn);
+
+	handshakes_queue(&c->controls->handshakes, &c->handshake,
+			 c->newcomer.known);
+}
+
+static void step_handshake(struct handshake *h)
+{
+	conn_shake(&container_of(h, struct control, handshake)->conn);
+}
+
+static void unproved_cb(struct conn *conn, const char *why)
+{
+	struct control *c = control_of(conn);
+
+	c->controls->refused++;
+	output_peer(&c->peer, "%s; connection closed", why);
+	control_leave(c, why);
 }
 
 static void garbage_cb(struct conn *conn, enum wire_verdict verdict,
@@ -125,6 +178,9 @@ static void ended_cb(struct conn *conn, const char *why)
 static const struct conn_ops control_ops = {
 	.message = message_cb,
 	.garbage = garbage_cb,
+	.tls = tls_cb,
+	.shake = shake_cb,
+	.unproved = unproved_cb,
 	.timeout = timeout_cb,
 	.ended = ended_cb,
 };
@@ -135,6 +191,7 @@ void controls_init(struct controls *controls, struct sessions *sessions)
 				       .sessions = sessions };
 	TAILQ_INIT(&controls->list);
 	admission_init(&controls->admission);
+	handshakes_init(&controls->handshakes, sessions->loop, step_handshake);
 }
 
 void control_accept(struct controls *controls, const struct link_offer *offer,
@@ -177,4 +234,5 @@ void control_close_all(struct controls *controls, const char *why)
 
 	while ((c = TAILQ_FIRST(&controls->list)))
 		control_close(c, why);
+	handshakes_stop(&controls->handshakes);
 }

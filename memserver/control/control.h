@@ -1,6 +1,10 @@
 /* Control connections: the messages of wire.h, on the main loop, never
  * blocking. Every connection starts as a control connection.  A connection that
- * says JOIN becomes a link. */
+ * says JOIN becomes a link.
+ *
+ * With --psk-file a control connection begins with a TLS handshake, and until
+ * the client has proved its key it is told nothing.  A link is never TLS: its
+ * token, which came over the session's control connection, joins it. */
 #ifndef RSWAP_CONTROL_H
 #define RSWAP_CONTROL_H
 
@@ -8,6 +12,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "handshakes.h"
+#include "identities.h"
 #include "session/admission.h"
 #include "session/session.h"
 #include "wire.h"
@@ -20,13 +26,15 @@ struct controls {
 	struct sessions *sessions;
 	TAILQ_HEAD(, control) list;
 	struct admission admission; /* of connections without a session */
+	struct identities identities;
+	struct handshakes handshakes;
 	/* The WELCOME of every connection, but for free memory and offer. */
 	struct wire_welcome welcome;
 	uint64_t refused; /* connections that were turned away */
 	uint64_t errors;  /* of clients */
 };
 
-/* Fills in CONTROLS; its WELCOME is the caller's to set. */
+/* Fills in CONTROLS; its WELCOME and its identities are the caller's to set. */
 void controls_init(struct controls *controls, struct sessions *sessions);
 
 /* Takes over FD, a connection just accepted at an address with that OFFER,

@@ -34,6 +34,7 @@ static void on_hello(struct control *c, const struct wire_message *m)
 	reply.welcome.rdma_port = c->offer->rdma_port;
 	memcpy(c->name, m->hello.name, sizeof c->name);
 	c->name[sizeof c->name - 1] = '\0';
+	c->client.identity = conn_identity(&c->conn);
 	c->state = GREETED;
 	c->conn.whole_messages = false;
 	control_reply(c, &reply);

@@ -84,6 +84,24 @@ static int offer_transports(struct listeners *listeners,
 	return kept > first ? 0 : err;
 }
 
+/* Memory for every host of a network is for those only that ask for it. */
+static int check_reach(const struct config *config,
+		       const struct net_addrs *addrs, struct error *why)
+{
+	if (config->psk_file || config->allow_unauthenticated)
+		return 0;
+	for (unsigned i = 0; i < addrs->n; i++) {
+		if (net_addr_is_loopback(&addrs->addr[i]))
+			continue;
+		error_set(why,
+			  "other machines reach it, so clients need keys: "
+			  "--psk-file=FILE (rswapctl genkey NAME makes a key), "
+			  "or --allow-unauthenticated");
+		return -EPERM;
+	}
+	return 0;
+}
+
 static int listen_name(struct listeners *listeners, const struct config *config,
 		       unsigned listen, struct error *why)
 {
@@ -94,6 +112,8 @@ static int listen_name(struct listeners *listeners, const struct config *config,
 	int attempts = name->port ? 1 : PORT_ATTEMPTS;
 	int rc = net_resolve(name, &addrs, &detail);
 
+	if (!rc)
+		rc = check_reach(config, &addrs, &detail);
 	if (!rc)
 		rc = -EADDRINUSE;
 	while (rc == -EADDRINUSE && attempts-- > 0)

@@ -28,6 +28,8 @@ struct config {
 	unsigned reclaim_percent;   /* of memory pressure; 0: never reclaim */
 	const char *psi_path;	    /* the kernel's file of memory pressure */
 	char zone[WIRE_ZONE_BYTES]; /* may be empty */
+	const char *psk_file;	    /* NULL: clients need no key */
+	bool allow_unauthenticated; /* also from other machines */
 	const char *port_file;
 	const char *pidfile;
 	const char *control;

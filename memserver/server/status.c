@@ -77,6 +77,9 @@ static void put_session(const struct session *s, unsigned n, FILE *out)
 {
 	fprintf(out, "session.%u.id %u\n", n, s->owner.key);
 	fprintf(out, "session.%u.name %s\n", n, s->name);
+	if (*session_identity(s))
+		fprintf(out, "session.%u.identity %s\n", n,
+			session_identity(s));
 	fprintf(out, "session.%u.peer %s\n", n, s->peer.text);
 	fprintf(out, "session.%u.state %s\n", n, session_state_name(s->state));
 	fprintf(out, "session.%u.state_s %" PRIu64 "\n", n,

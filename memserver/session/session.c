@@ -378,12 +378,20 @@ void session_lost(struct session *session, const char *why)
 	ev_timer_start(sessions->loop, &session->grace);
 }
 
+const char *session_identity(const struct session *session)
+{
+	return session->client_account->identity;
+}
+
 static struct session *find_resumable(struct sessions *sessions,
+				      const struct client *client,
 				      const struct wire_resume *resume)
 {
 	struct session *session = find(sessions, resume->session);
 
 	return session && session->state != SESSION_ENDING &&
+			       !strcmp(session_identity(session),
+				       client->identity) &&
 			       token_same(session->token, resume->token)
 		       ? session
 		       : NULL;
@@ -400,7 +408,7 @@ struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct wire_resume *resume,
 			       uint32_t cookie)
 {
-	struct session *session = find_resumable(sessions, resume);
+	struct session *session = find_resumable(sessions, client, resume);
 	struct owner *owner;
 
 	if (!session)

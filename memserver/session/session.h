@@ -31,7 +31,8 @@
  * a message out of place: the server closes the connection, and the session
  * waits.  When the control connection is lost, the server closes all links, as
  * no FENCE could close them; the slabs stay.  A RESUME also takes a session
- * over from a connection that seems alive: the client knows better.
+ * over from a connection that seems alive: the client knows better.  Only the
+ * identity that opened a session may resume it.
  *
  * How a session ends: the server closes every link.  When the last link is
  * gone, the slabs go back, some in each turn of the main loop.  When the last
@@ -135,7 +136,7 @@ void session_end_disconnected(struct sessions *sessions, const char *why);
 
 /* Resumes a session, and replies RESUMED when all its links are gone.  A
  * control connection that the session still has is abandoned.  NULL when no
- * session has that key and token. */
+ * session of the client's identity has that key and token. */
 struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct net_text *peer,
 			       const struct wire_resume *resume,
@@ -147,6 +148,9 @@ bool session_is_at(const struct sessions *sessions,
 		   const struct net_addr *addr);
 
 const char *session_state_name(enum session_state state);
+
+/* The identity that opened the session, or "" where clients have no keys. */
+const char *session_identity(const struct session *session);
 
 /* Closes all links and replies FENCED when they are gone. */
 uint32_t session_fence(struct session *session, uint32_t cookie);

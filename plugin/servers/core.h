@@ -18,6 +18,7 @@
 #include "pages/redundancy/redundancy.h"
 #include "pages/slab.h"
 #include "server.h"
+#include "tls.h"
 #include "wake.h"
 
 struct repair;
@@ -27,6 +28,8 @@ struct engine_config {
 	uint32_t n_servers;
 	uint64_t size_bytes;		       /* a multiple of PAGE_BYTES */
 	const struct transport_ops *transport; /* NULL: auto */
+	/* Of control connections, the caller's; NULL: they are plain. */
+	const struct tls_context *tls;
 	uint32_t lanes;
 	uint64_t spin_ns;
 	uint64_t timeout_ns; /* deadline of a request */

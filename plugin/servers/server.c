@@ -21,7 +21,7 @@ int server_create(struct server *server, struct engine *engine, uint32_t index,
 	server->kind = kind;
 	server->name = *name;
 	server->text = net_name_format(name);
-	server->locked.fd = -1;
+	server->locked.control = stream_plain(-1);
 	server->session.orphan_label = SERVER_NO_LABEL;
 	server->locked.asks_end = &server->locked.asks;
 	server->locked.max_given_back = engine->slabs.n;

@@ -41,6 +41,7 @@
 #include "error.h"
 #include "log.h"
 #include "net.h"
+#include "stream.h"
 #include "transport/transport.h"
 
 struct engine;
@@ -127,9 +128,10 @@ struct server {
 		struct error first_error; /* why the first open failed */
 		int first_status;
 		bool first_over; /* the first open succeeded or failed */
-		/* The control connection, or -1.  Only the session's thread
-		 * changes it, and so reads it without the lock. */
-		int fd;
+		/* The control connection; its fd is -1 without one.  Only the
+		 * session's thread changes it, and so reads it without the
+		 * lock. */
+		struct stream control;
 		/* Of the session's server, as it named itself.  "": none. */
 		char zone[WIRE_ZONE_BYTES];
 		uint8_t incarnation[WIRE_INCARNATION_BYTES];

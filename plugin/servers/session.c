@@ -36,7 +36,8 @@ static int do_work(struct server *server, bool ping, struct error *why)
 {
 	int rc = 0;
 
-	if (server->locked.fd < 0 || server_state(server) == SERVER_RECOVERING)
+	if (server->locked.control.fd < 0 ||
+	    server_state(server) == SERVER_RECOVERING)
 		rc = session_heal(server, why);
 	if (!rc)
 		rc = session_alloc_slabs(server, why);
@@ -50,7 +51,7 @@ static int do_work(struct server *server, bool ping, struct error *why)
 static void read_unasked(struct server *server, struct error *why)
 {
 	struct wire_message message;
-	int rc = wire_recv(server->locked.fd, &message,
+	int rc = wire_recv(&server->locked.control, &message,
 			   session_call_deadline(server), why);
 
 	if (!rc && session_take_release(server, &message))
@@ -78,7 +79,7 @@ static bool serve(struct server *server, struct error *why)
 		uint64_t ping_at_ns = asked_ns + session_ping_every_ns(server);
 		bool ping;
 
-		if (session_nap(server, server->locked.fd, ping_at_ns))
+		if (session_nap(server, &server->locked.control, ping_at_ns))
 			read_unasked(server, why);
 		ping = clock_left_ns(ping_at_ns) == 0;
 		if (ping)
@@ -172,7 +173,7 @@ static void *session_main(void *arg)
 		struct error why = { "" };
 
 		if (!open_or_complain(server)) {
-			session_nap(server, -1, clock_now_ns() + backoff_ns);
+			session_nap(server, NULL, clock_now_ns() + backoff_ns);
 			backoff_ns *= 2;
 			if (backoff_ns > BACKOFF_MAX_NS)
 				backoff_ns = BACKOFF_MAX_NS;
@@ -243,8 +244,8 @@ void session_stop(struct server *server)
 	if (pthread_timedjoin_np(server->starter.thread, NULL, &until)) {
 		/* Ends the thread's wait for an answer. */
 		pthread_mutex_lock(&server->lock);
-		if (server->locked.fd >= 0)
-			shutdown(server->locked.fd, SHUT_RDWR);
+		if (server->locked.control.fd >= 0)
+			shutdown(server->locked.control.fd, SHUT_RDWR);
 		pthread_mutex_unlock(&server->lock);
 		pthread_join(server->starter.thread, NULL);
 	}

@@ -32,9 +32,11 @@ void session_ask_to_stop(struct server *server);
 void session_stop(struct server *server);
 
 /* Asks the server of NAME for its WELCOME, at the first of its addresses where
- * this machine can use TRANSPORT (NULL: any), and closes the connection. */
+ * this machine can use TRANSPORT (NULL: any), with TLS (NULL: without), and
+ * closes the connection. */
 int session_probe(const struct net_name *name,
-		  const struct transport_ops *transport, uint64_t deadline_ns,
+		  const struct transport_ops *transport,
+		  const struct tls_context *tls, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why);
 
 /* Whether this machine can use TRANSPORT (NULL: any) with a server that sent
@@ -44,9 +46,10 @@ bool session_can_use(const struct wire_welcome *welcome,
 
 /* --- between the files named above; the session's thread only --- */
 
-/* Sleeps until woken, FD (if any) is readable, or DEADLINE_NS. True when FD is
- * readable. */
-bool session_nap(struct server *server, int fd, uint64_t deadline_ns);
+/* Sleeps until woken, STREAM (NULL: none) is readable, or DEADLINE_NS.  True
+ * when STREAM is readable. */
+bool session_nap(struct server *server, const struct stream *stream,
+		 uint64_t deadline_ns);
 /* Tells session_wait_first how the first attempt to open went. */
 void session_report_first(struct server *server, int rc,
 			  const struct error *why);

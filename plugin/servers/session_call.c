@@ -12,12 +12,17 @@
  * take: a new connection may get an answer. */
 #define CALL_MIN_NS NS_PER_S
 
-bool session_nap(struct server *server, int fd, uint64_t deadline_ns)
+bool session_nap(struct server *server, const struct stream *stream,
+		 uint64_t deadline_ns)
 {
 	struct pollfd p[2] = { { .fd = server->wake_fd, .events = POLLIN },
-			       { .fd = fd, .events = POLLIN } };
+			       { .fd = stream ? stream->fd : -1,
+				 .events = POLLIN } };
 	uint64_t count;
 
+	/* A record of TLS may have held two messages. */
+	if (stream && stream_pending(stream))
+		return true;
 	if (poll(p, 2, clock_left_ms(deadline_ns)) <= 0)
 		return false;
 	if (p[0].revents)
@@ -35,9 +40,7 @@ uint64_t session_call_deadline(const struct server *server)
 void session_close(struct server *server)
 {
 	pthread_mutex_lock(&server->lock);
-	if (server->locked.fd >= 0)
-		close(server->locked.fd);
-	server->locked.fd = -1;
+	stream_close(&server->locked.control);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -80,14 +83,15 @@ int session_call_once(struct server *server, struct wire_message *request,
 	int rc = -ENOTCONN;
 
 	request->cookie = ++server->session.next_cookie;
-	if (server->locked.fd >= 0)
-		rc = wire_send(server->locked.fd, request, deadline_ns, why);
+	if (server->locked.control.fd >= 0)
+		rc = wire_send(&server->locked.control, request, deadline_ns,
+			       why);
 	else
 		error_set(why, "there is no connection");
 	if (!rc) {
 		do {
-			rc = wire_recv(server->locked.fd, reply, deadline_ns,
-				       why);
+			rc = wire_recv(&server->locked.control, reply,
+				       deadline_ns, why);
 		} while (!rc && session_take_release(server, reply));
 	}
 	if (!rc)

@@ -72,14 +72,14 @@ static bool is_lost(const struct server *server)
 	 * wait for the server, and they fail after this time. */
 	if (atomic_load(&server->shared.slabs) == 0 && wait_ns > timeout_ns)
 		wait_ns = timeout_ns;
-	return server->locked.fd < 0 &&
+	return server->locked.control.fd < 0 &&
 	       clock_left_ns(server->session.lost_ns + wait_ns) == 0;
 }
 
 /* Makes one attempt to recover the server. */
 static int heal_once(struct server *server, bool *resumed, struct error *why)
 {
-	bool connected = server->locked.fd >= 0;
+	bool connected = server->locked.control.fd >= 0;
 	int rc = connected ? fence(server, why) : session_resume(server, why);
 
 	*resumed |= !connected && !rc;
@@ -103,11 +103,11 @@ int session_heal(struct server *server, struct error *why)
 	int rc;
 
 	server_break(server, why->text);
-	log_limited(&server->session.lines, LOG_LEVEL_ERROR,
-		    "server %s: %s; %s", server->text.text,
-		    server->locked.recovering_error.text,
-		    server->locked.fd < 0 ? "connecting again"
-					  : "rebuilding its connections");
+	log_limited(
+		&server->session.lines, LOG_LEVEL_ERROR, "server %s: %s; %s",
+		server->text.text, server->locked.recovering_error.text,
+		server->locked.control.fd < 0 ? "connecting again"
+					      : "rebuilding its connections");
 	session_close_links(server);
 	for (refuse = session_may_refuse(server);;
 	     refuse = placement_elsewhere(server)) {
@@ -123,9 +123,9 @@ int session_heal(struct server *server, struct error *why)
 		server_stays_away(server);
 		if (is_lost(server))
 			return -ETIMEDOUT;
-		session_nap(server, -1, clock_now_ns() + backoff_ns);
-		backoff_ns = server->locked.fd < 0 ? 2 * backoff_ns
-						   : SESSION_BACKOFF_NS;
+		session_nap(server, NULL, clock_now_ns() + backoff_ns);
+		backoff_ns = server->locked.control.fd < 0 ? 2 * backoff_ns
+							   : SESSION_BACKOFF_NS;
 		if (backoff_ns > HEAL_BACKOFF_MAX_NS)
 			backoff_ns = HEAL_BACKOFF_MAX_NS;
 	}

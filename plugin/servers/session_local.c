@@ -107,10 +107,10 @@ static void recover(struct server *server)
 		    error ? strerrordesc_np(error) : "");
 	session_close_links(server);
 	/* A disk that failed would fail again at once. */
-	session_nap(server, -1, clock_now_ns() + REPAIR_NS);
+	session_nap(server, NULL, clock_now_ns() + REPAIR_NS);
 	while (!atomic_load(&server->shared.stopping) &&
 	       build_links(server, &why))
-		session_nap(server, -1, clock_now_ns() + REPAIR_NS);
+		session_nap(server, NULL, clock_now_ns() + REPAIR_NS);
 	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
 }
@@ -129,7 +129,7 @@ static void *session_main(void *arg)
 		do_work(server);
 		atomic_store(&server->shared.answered_ns, clock_now_ns());
 		more = fallback_prepare_one(fallback_of(server));
-		session_nap(server, -1,
+		session_nap(server, NULL,
 			    clock_now_ns() + (more ? PREPARE_NS : TICK_NS));
 	}
 	if (!rc)

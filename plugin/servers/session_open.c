@@ -11,14 +11,19 @@
 #define BUSY_POLL_NS	 (NS_PER_MS / 2)
 #define CONNECT_SLICE_NS (2 * NS_PER_S)
 
-static int hello(int fd, uint64_t deadline_ns, struct wire_welcome *welcome,
+/* From the TCP connection to WELCOME, with TLS where TLS is not NULL. */
+static int hello(struct stream *stream, const struct tls_context *tls,
+		 uint64_t deadline_ns, struct wire_welcome *welcome,
 		 struct error *why)
 {
 	struct wire_message request, reply;
-	int rc;
+	int rc = stream_secure(stream, tls, deadline_ns, why);
 
+	if (rc)
+		return rc;
 	wire_hello_fill(&request, "nbdkit-rswap");
-	rc = wire_call(fd, &request, WIRE_WELCOME, &reply, deadline_ns, why);
+	rc = wire_call(stream, &request, WIRE_WELCOME, &reply, deadline_ns,
+		       why);
 	if (!rc)
 		*welcome = reply.welcome;
 	return rc;
@@ -40,7 +45,8 @@ bool session_can_use(const struct wire_welcome *welcome,
 /* Asks all addresses in turn, because an address that answers may lack the
  * transport. */
 int session_probe(const struct net_name *name,
-		  const struct transport_ops *transport, uint64_t deadline_ns,
+		  const struct transport_ops *transport,
+		  const struct tls_context *tls, uint64_t deadline_ns,
 		  struct wire_welcome *welcome, struct error *why)
 {
 	struct net_addrs addrs;
@@ -50,11 +56,12 @@ int session_probe(const struct net_name *name,
 		return rc;
 	for (unsigned i = 0; i < addrs.n; i++) {
 		uint64_t turn_ns = net_turn_deadline(deadline_ns, addrs.n - i);
-		int fd = net_connect(&addrs.addr[i], turn_ns, why);
+		struct stream stream =
+			stream_plain(net_connect(&addrs.addr[i], turn_ns, why));
 
-		rc = fd < 0 ? fd : hello(fd, turn_ns, welcome, why);
-		if (fd >= 0)
-			close(fd);
+		rc = stream.fd < 0 ? stream.fd
+				   : hello(&stream, tls, turn_ns, welcome, why);
+		stream_close(&stream);
 		if (!rc && !session_can_use(welcome, transport, why))
 			rc = -EPROTONOSUPPORT;
 		if (!rc)
@@ -84,8 +91,8 @@ static int connect_slowly(struct server *server, uint64_t deadline_ns,
 	return fd;
 }
 
-/* Connects to session.addr.  Sets locked.fd, so that session_stop can end a
- * wait for an answer. */
+/* Connects to session.addr.  Sets locked.control, so that session_stop can end
+ * a wait for an answer. */
 static int connect_control(struct server *server, uint64_t deadline_ns,
 			   struct wire_welcome *welcome, struct error *why)
 {
@@ -95,12 +102,13 @@ static int connect_control(struct server *server, uint64_t deadline_ns,
 		return fd;
 	net_tune(fd, engine_reach_ns(&server->engine->config));
 	pthread_mutex_lock(&server->lock);
-	server->locked.fd = fd;
+	server->locked.control = stream_plain(fd);
 	pthread_mutex_unlock(&server->lock);
 	/* session_stop may have read fd before fd was set */
 	rc = atomic_load(&server->shared.stopping) ? -ECANCELED : 0;
 	if (!rc)
-		rc = hello(fd, deadline_ns, welcome, why);
+		rc = hello(&server->locked.control, server->engine->config.tls,
+			   deadline_ns, welcome, why);
 	if (rc)
 		session_close(server);
 	return rc;
@@ -312,9 +320,9 @@ void session_bye(struct server *server)
 	struct wire_message bye = { .type = WIRE_BYE };
 	struct error ignored;
 
-	if (server->locked.fd >= 0)
-		wire_send(server->locked.fd, &bye, clock_now_ns() + NS_PER_S,
-			  &ignored);
+	if (server->locked.control.fd >= 0)
+		wire_send(&server->locked.control, &bye,
+			  clock_now_ns() + NS_PER_S, &ignored);
 	session_close(server);
 }
 

@@ -98,6 +98,15 @@ static int take_fallback(struct config *config, const char *value)
 	return rc;
 }
 
+static int take_identity(struct config *config, const struct key *key,
+			 const char *value)
+{
+	if (!psk_name_ok(value))
+		return wrong(config, key, value);
+	snprintf(config->identity, sizeof config->identity, "%s", value);
+	return 0;
+}
+
 /* KEY allows VALUE, and key_parse gave NUMBER.  The compiler warns of a key
  * that has no case. */
 static int take(struct config *config, const struct key *key, const char *value,
@@ -126,6 +135,10 @@ static int take(struct config *config, const struct key *key, const char *value,
 		break;
 	case KEY_CONTROL:
 		return take_path(config, &config->control_path, value);
+	case KEY_PSK_FILE:
+		return take_path(config, &config->psk_path, value);
+	case KEY_IDENTITY:
+		return take_identity(config, key, value);
 	case KEY_REPLICAS:
 		e->redundancy.copies = (uint32_t)number;
 		break;
@@ -163,7 +176,7 @@ static int take(struct config *config, const struct key *key, const char *value,
 int config_key(struct config *config, const char *name, const char *value)
 {
 	const struct key *key = key_find(name);
-	char names[256];
+	char names[320];
 	uint64_t number;
 	int rc;
 
@@ -222,6 +235,12 @@ static int check_together(struct config *config)
 		return refuse(config,
 			      "fallback-size is given without fallback: it is "
 			      "the size of fallback=PATH");
+	if (given[KEY_IDENTITY] && !given[KEY_PSK_FILE])
+		return refuse(
+			config,
+			"identity=%s is given without psk-file: it is the "
+			"name of a key in psk-file=FILE",
+			config->identity);
 	if (servers > SLAB_SERVERS_MAX)
 		return refuse(config, "%u servers are given%s: %u are allowed",
 			      servers,
@@ -245,6 +264,23 @@ static void set_defaults(struct config *config)
 			cores() >= SPIN_MIN_CORES ? SPIN_AUTO_NS : 0;
 }
 
+/* Only the key that is used stays in memory. */
+static int take_key(struct config *config)
+{
+	const char *identity = config->identity[0] ? config->identity : NULL;
+	struct error why;
+
+	if (!config->psk_path)
+		return 0;
+	config->tls = tls_client_read(config->psk_path, identity, &why);
+	config->engine.tls = config->tls;
+	if (config->tls)
+		return 0;
+	return refuse(config, "psk-file=%s%s%s: %s", config->psk_path,
+		      identity ? ", identity=" : "", identity ? identity : "",
+		      why.text);
+}
+
 int config_complete(struct config *config)
 {
 	const struct engine_config *e = &config->engine;
@@ -263,7 +299,7 @@ int config_complete(struct config *config)
 			      "%u %s given",
 			      redundancy_format(r).key, redundancy_shards(r),
 			      e->n_servers, e->n_servers == 1 ? "is" : "are");
-	return 0;
+	return take_key(config);
 }
 
 void config_free(struct config *config)
@@ -271,4 +307,6 @@ void config_free(struct config *config)
 	free(config->engine.servers);
 	free(config->control_path);
 	free(config->fallback_path);
+	free(config->psk_path);
+	tls_context_free(config->tls);
 }

@@ -6,11 +6,15 @@
 
 #include "engine.h"
 #include "keys.h"
+#include "pskfile.h"
 
 struct config {
 	struct engine_config engine;
 	char *control_path; /* Unix control socket, or NULL */
 	char *fallback_path;
+	char *psk_path;		       /* or NULL: no TLS */
+	char identity[PSK_NAME_BYTES]; /* "": the only key */
+	struct tls_context *tls;       /* engine.tls */
 	bool strict; /* do not start if a safety setting is refused */
 	bool spin_auto;
 	bool given[KEYS]; /* by the user */

@@ -51,7 +51,7 @@ void safety_prepare(void);
 
 /* Applies all settings, and fills SAFETY.  Before the engine allocates, and
  * before any thread but the log's is started.  HEAP_BYTES of the heap are
- * populated for the buffers of requests. */
+ * populated for the buffers of requests and for TLS handshakes. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
 /* The thread that serves a read or a write calls these before and after it.

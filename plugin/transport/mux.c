@@ -424,8 +424,10 @@ static int join(int fd, const struct wire_join *token, uint64_t deadline_ns,
 {
 	struct wire_message request = { .type = WIRE_JOIN, .join = *token };
 	struct wire_message reply;
+	struct stream stream = stream_plain(fd);
 
-	return wire_call(fd, &request, WIRE_JOINED, &reply, deadline_ns, why);
+	return wire_call(&stream, &request, WIRE_JOINED, &reply, deadline_ns,
+			 why);
 }
 
 int mux_open(const struct net_addr *addr, const struct wire_join *token,

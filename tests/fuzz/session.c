@@ -185,8 +185,8 @@ static void probe(void)
 	struct wire_welcome welcome;
 	struct error why = { "" };
 
-	if (session_probe(&name, NULL, clock_now_ns() + 60 * NS_PER_S, &welcome,
-			  &why))
+	if (session_probe(&name, NULL, NULL, clock_now_ns() + 60 * NS_PER_S,
+			  &welcome, &why))
 		REQUIRE(*why.text);
 }
 

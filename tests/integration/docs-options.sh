@@ -40,7 +40,7 @@ compare() { # WHAT HELP MAN
 
 compare "rswapctl" "$("$ctl" --help | help_options)" \
 	"$(section rswapctl '=head1 OPTIONS' | man_options)"
-for command in attach detach status check doctor drain; do
+for command in attach detach status check doctor drain genkey; do
 	compare "rswapctl $command" \
 		"$("$ctl" "$command" --help | help_options)" \
 		"$(section rswapctl "=head2 $command" | man_options)"

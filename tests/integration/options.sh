@@ -165,7 +165,8 @@ for wrong in "" 127.0.0.1:65536 127.0.0.1:x "[::1" :1; do
 		--listen="$wrong"
 done
 # an address of nobody here (TEST-NET-1), and one that is taken
-server_refuses "192.0.2.1" --memory=1G --listen=192.0.2.1:0
+server_refuses "192.0.2.1" --memory=1G --listen=192.0.2.1:0 \
+	--allow-unauthenticated
 server_refuses "$address in use" --memory=1G --listen="$address"
 for option in port-file pidfile control; do
 	server_refuses "--$option=" "$here" --memory=1G --"$option"=

@@ -13,6 +13,7 @@ start_memserver() {
 	(in_ns "$name" "$memserver" --listen="${address[$name]}:10909" \
 		--port-file="$dir/$name.port" --control="$dir/$name.ctl" \
 		--memory="$memory" --slab-size="$slab_size" \
+		--psk-file="$dir/keys" \
 		"${server_options[@]//@/$name}") >>"$dir/$name.log" 2>&1 &
 	pid[$name]=$!
 	expect 10 test -s "$dir/$name.port"

@@ -5,8 +5,10 @@
 #include "times.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct config config;
@@ -255,6 +257,41 @@ static void sealed_pages_are_always_checked(void **state)
 	refuse("encrypt", "aes", "a boolean");
 }
 
+/* Nothing is read before the last key is there. */
+static void keys_come_from_a_file(void **state)
+{
+	char path[64];
+	FILE *file;
+
+	(void)state;
+	take("server", "a");
+	take("size", "1G");
+	take("identity", "alpha");
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(config.why, "identity=alpha is given without psk-file");
+	refuse("identity", "al pha", "name of a key");
+	refuse("identity", "", "name of a key");
+	refuse("psk-file", "", "path");
+
+	snprintf(path, sizeof path, "/tmp/config-test.%d", (int)getpid());
+	take("psk-file", path);
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(config.why, path);
+	assert_contains(config.why, "No such file");
+
+	umask(077);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("beta:00112233445566778899aabbccddeeff\n", file);
+	fclose(file);
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(config.why, "identity=alpha: there is no key");
+	take("identity", "beta");
+	assert_int_equal(config_complete(&config), 0);
+	assert_non_null(config.engine.tls);
+	unlink(path);
+}
+
 static void a_fallback_goes_with_copies_only(void **state)
 {
 	(void)state;
@@ -383,6 +420,7 @@ int main(void)
 		with_config(a_wrong_boolean_is_told_in_one_message),
 		with_config(every_word_for_yes_and_no_is_taken),
 		with_config(sealed_pages_are_always_checked),
+		with_config(keys_come_from_a_file),
 		with_config(a_fallback_goes_with_copies_only),
 		with_config(copies_and_shares_are_taken),
 		with_config(each_copy_wants_a_server),

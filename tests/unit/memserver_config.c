@@ -89,6 +89,24 @@ static void everything(void **state)
 	assert_true(config.no_seccomp);
 }
 
+static void keys_or_everybody(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--memory=1G", "--psk-file=/k", NULL),
+			 CMDLINE_RUN);
+	assert_non_null(config.psk_file); /* freed with argv */
+	assert_false(config.allow_unauthenticated);
+	assert_int_equal(parse("--memory=1G", "--allow-unauthenticated", NULL),
+			 CMDLINE_RUN);
+	assert_null(config.psk_file);
+	assert_true(config.allow_unauthenticated);
+	assert_int_equal(parse("--memory=1G", "--allow-unauthenticated",
+			       "--psk-file=/k", NULL),
+			 CMDLINE_WRONG);
+	assert_non_null(strstr(why.text, "--psk-file"));
+	assert_non_null(strstr(why.text, "one of them"));
+}
+
 static void slab_size_may_come_last(void **state)
 {
 	(void)state;
@@ -203,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(everything),
+		cmocka_unit_test(keys_or_everybody),
 		cmocka_unit_test(slab_size_may_come_last),
 		cmocka_unit_test(help_and_version),
 		cmocka_unit_test(wrong_values),

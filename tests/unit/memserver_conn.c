@@ -1,8 +1,10 @@
 /* Message connections over a socket pair: bytes in any portions, garbage, a
- * peer that does not read. */
+ * peer that does not read, and TLS in front of the messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +21,16 @@ static unsigned last_type;
 static enum wire_verdict verdict;
 static const char *ended;
 
+/* TLS: the server's side, or NULL; steps that were asked for; whether they are
+ * not done; why a client was refused. */
+static const struct psk key = { "alpha", 16, "sixteen bytes..." };
+static const struct psk wrong_key = { "alpha", 16, "sixteen others.." };
+static struct tls_context *tls, *client_tls;
+static struct stream client;
+static unsigned shakes;
+static bool hold;
+static char unproved[256];
+
 static bool on_message(struct conn *c, const struct wire_message *m)
 {
 	(void)c;
@@ -31,6 +43,27 @@ static void on_garbage(struct conn *c, enum wire_verdict v, uint32_t cookie)
 {
 	(void)cookie;
 	verdict = v;
+	conn_leave(c);
+}
+
+static void on_tls(struct conn *c)
+{
+	if (tls)
+		assert_true(conn_start_tls(c, tls));
+	else
+		conn_leave(c);
+}
+
+static void on_shake(struct conn *c)
+{
+	shakes++;
+	if (!hold)
+		conn_shake(c);
+}
+
+static void on_unproved(struct conn *c, const char *why)
+{
+	snprintf(unproved, sizeof unproved, "%s", why);
 	conn_leave(c);
 }
 
@@ -49,6 +82,9 @@ static void on_ended(struct conn *c, const char *why)
 
 static const struct conn_ops ops = { .message = on_message,
 				     .garbage = on_garbage,
+				     .tls = on_tls,
+				     .shake = on_shake,
+				     .unproved = on_unproved,
 				     .timeout = on_timeout,
 				     .ended = on_ended };
 
@@ -161,7 +197,7 @@ static void leaves_what_follows_in_the_socket(void **state)
 	ev_run(loop, EVRUN_ONCE); /* the header */
 	ev_run(loop, EVRUN_ONCE); /* and the body */
 	assert_int_equal(messages, 1);
-	assert_int_equal(recv(conn.fd, rest, sizeof rest, 0), 7);
+	assert_int_equal(recv(conn.stream.fd, rest, sizeof rest, 0), 7);
 	assert_string_equal(rest, "follows");
 }
 
@@ -244,6 +280,160 @@ static void tells_the_end(void **state)
 	assert_non_null(ended);
 }
 
+/* --- TLS --- */
+
+static const struct psk *find_key(void *arg, const char *name)
+{
+	(void)arg;
+	return strcmp(name, key.name) ? NULL : &key;
+}
+
+/* Begins as a client with PSK; the server has the key of alpha. */
+static void begin_tls(const struct psk *psk)
+{
+	struct error why;
+
+	shakes = 0;
+	hold = false;
+	unproved[0] = '\0';
+	tls = tls_server_new(find_key, NULL, &why);
+	client_tls = tls_client_new(psk, &why);
+	client = stream_plain(peer);
+	client.tls = tls_open(client_tls, peer, &why);
+	assert_int_equal(tls_handshake(client.tls, &why), -EAGAIN);
+}
+
+static void end_tls(void)
+{
+	tls_close(client.tls);
+	client.tls = NULL;
+	tls_context_free(client_tls);
+	if (!ended)
+		close(conn_detach(&conn));
+	ended = "test";
+	tls_context_free(tls);
+	tls = NULL;
+}
+
+static int shake_hands(void)
+{
+	struct error why;
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < 20 && rc == -EAGAIN; i++) {
+		turn();
+		rc = tls_handshake(client.tls, &why);
+	}
+	turn();
+	return rc;
+}
+
+static void takes_messages_behind_a_handshake(void **state)
+{
+	struct wire_message m = { .type = WIRE_PONG };
+	uint8_t pong[WIRE_MESSAGE_MAX];
+	uint8_t bytes[8 * WIRE_MESSAGE_MAX];
+	size_t n = 0;
+
+	(void)state;
+	begin_tls(&key);
+	assert_int_equal(shake_hands(), 0);
+	assert_string_equal(conn_identity(&conn), "alpha");
+	assert_int_equal(messages, 0);
+	/* all of them in one record */
+	for (int i = 0; i < 8; i++)
+		n += hello(bytes + n);
+	assert_int_equal(stream_write(&client, bytes, n), n);
+	turn();
+	assert_int_equal(messages, 8);
+	assert_true(conn_send(&conn, &m));
+	assert_int_equal(stream_read(&client, bytes, sizeof bytes),
+			 wire_encode(&m, pong));
+	/* and the end */
+	stream_end_writing(&client);
+	turn();
+	assert_non_null(ended);
+	end_tls();
+}
+
+static void waits_for_its_turn(void **state)
+{
+	(void)state;
+	begin_tls(&key);
+	hold = true;
+	turn();
+	assert_int_equal(shakes, 1);
+	hold = false;
+	assert_true(conn_shake(&conn));
+	assert_int_equal(shake_hands(), 0);
+	assert_string_equal(conn_identity(&conn), "alpha");
+	end_tls();
+}
+
+static void shows_a_wrong_key_out(void **state)
+{
+	char byte;
+
+	(void)state;
+	begin_tls(&wrong_key);
+	assert_int_equal(shake_hands(), -EPROTO);
+	assert_string_equal(conn_identity(&conn), "");
+	assert_non_null(strstr(unproved, "does not prove its key"));
+	/* what it says now is no message, and the end of the stream comes */
+	put("RSWP and more", 13);
+	turn();
+	assert_int_equal(messages, 0);
+	assert_int_equal(verdict, WIRE_OK);
+	assert_int_equal(recv(peer, &byte, 1, 0), 0);
+	end_tls();
+}
+
+static void leaves_in_the_middle_of_a_handshake(void **state)
+{
+	(void)state;
+	begin_tls(&key);
+	hold = true;
+	turn();
+	conn_leave(&conn);
+	assert_true(conn_shake(&conn));
+	assert_string_equal(conn_identity(&conn), "");
+	assert_int_equal(shake_hands(), -ECONNRESET);
+	assert_int_equal(shakes, 1);
+	end_tls();
+}
+
+static void tells_a_changed_record(void **state)
+{
+	uint8_t bytes[2 * WIRE_MESSAGE_MAX];
+	ssize_t n;
+
+	(void)state;
+	begin_tls(&key);
+	assert_int_equal(shake_hands(), 0);
+	n = (ssize_t)hello(bytes);
+	stream_write(&client, bytes, (size_t)n);
+	n = recv(conn.stream.fd, bytes, sizeof bytes, 0);
+	bytes[n - 1] ^= 1;
+	put(bytes, (size_t)n);
+	turn();
+	assert_int_equal(messages, 0);
+	assert_string_equal(ended, "a TLS record does not authenticate");
+	end_tls();
+}
+
+/* A peer that begins with TLS is asked about once, and hears the end. */
+static void may_speak_no_tls(void **state)
+{
+	char byte;
+
+	(void)state;
+	put("\x16\x03\x01", 3);
+	turn();
+	assert_int_equal(recv(peer, &byte, 1, 0), 0);
+	assert_int_equal(messages, 0);
+	assert_null(ended);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -257,6 +447,12 @@ int main(void)
 		TEST(cuts_off_who_does_not_read),
 		TEST(keeps_its_limit),
 		TEST(tells_the_end),
+		TEST(takes_messages_behind_a_handshake),
+		TEST(waits_for_its_turn),
+		TEST(shows_a_wrong_key_out),
+		TEST(leaves_in_the_middle_of_a_handshake),
+		TEST(tells_a_changed_record),
+		TEST(may_speak_no_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

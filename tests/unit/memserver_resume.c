@@ -94,6 +94,29 @@ static void keeps_its_slabs(void **state)
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 }
 
+static void an_identity_resumes_its_own(void **state)
+{
+	struct client *client = some_client();
+	struct session *session;
+	struct wire_resume how;
+
+	(void)state;
+	session = open_session_as("alpha", WIRE_TRANSPORT_TCP);
+	assert_string_equal(session_identity(session), "alpha");
+	how = resume_of(session);
+	client->identity = "beta";
+	assert_null(resume(&how, 1));
+	client->identity = "";
+	assert_null(resume(&how, 1));
+	assert_int_equal(abandoned, 0);
+	assert_int_equal(session->state, SESSION_OPEN);
+	client->identity = "alpha";
+	assert_ptr_equal(resume(&how, 1), session);
+	assert_string_equal(session_identity(session), "alpha");
+	client->identity = "";
+	end_all_sessions();
+}
+
 static void strangers_resume_nothing(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
@@ -311,6 +334,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, server_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_its_slabs),
+		TEST(an_identity_resumes_its_own),
 		TEST(strangers_resume_nothing),
 		TEST(takes_over_and_waits_for_the_lanes),
 		TEST(is_lost_again_while_it_resumes),

@@ -140,6 +140,38 @@ static int remove_dir(void **state)
 	return rmdir(dir);
 }
 
+static void tells_loopback_addresses(void **state)
+{
+	static const struct {
+		const char *host;
+		bool loopback;
+	} cases[] = {
+		{ "127.0.0.1", true },
+		{ "127.9.9.9", true },
+		{ "128.0.0.1", false },
+		{ "0.0.0.0", false },
+		{ "10.0.0.127", false },
+		{ "::1", true },
+		{ "::", false },
+		{ "::2", false },
+		{ "::ffff:127.0.0.1", true },
+		{ "::ffff:10.0.0.1", false },
+		{ "fe80::1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct net_name name = { .port = 1 };
+		struct net_addrs addrs;
+		struct error why;
+
+		strcpy(name.host, cases[i].host);
+		assert_int_equal(net_resolve(&name, &addrs, &why), 0);
+		assert_int_equal(net_addr_is_loopback(&addrs.addr[0]),
+				 cases[i].loopback);
+	}
+}
+
 static void a_unix_socket_is_private_and_takes_connections(void **state)
 {
 	struct error why;
@@ -413,6 +445,7 @@ int main(void)
 		cmocka_unit_test(a_host_of_more_than_253_bytes_is_refused),
 		cmocka_unit_test(a_name_is_shown_as_it_can_be_written),
 		cmocka_unit_test(an_address_keeps_its_port),
+		cmocka_unit_test(tells_loopback_addresses),
 		cmocka_unit_test(
 			a_unix_socket_is_private_and_takes_connections),
 		cmocka_unit_test(a_stale_unix_socket_is_replaced),

@@ -51,9 +51,10 @@ static struct {
 
 static void send_to(int fd, const struct wire_message *m)
 {
+	struct stream stream = stream_plain(fd);
 	struct error ignored;
 
-	wire_send(fd, m, after_ms(LONG_MS), &ignored);
+	wire_send(&stream, m, after_ms(LONG_MS), &ignored);
 }
 
 static void send_release(int fd)
@@ -177,10 +178,11 @@ static void forget(nfds_t i)
 /* Answers what has come at fds[I], or loses it. */
 static void serve_one(nfds_t i)
 {
+	struct stream stream = stream_plain(machine.fds[i]);
 	struct wire_message m;
 	struct error ignored;
 
-	if (wire_recv(machine.fds[i], &m, after_ms(LONG_MS), &ignored)) {
+	if (wire_recv(&stream, &m, after_ms(LONG_MS), &ignored)) {
 		forget(i);
 		return;
 	}
@@ -311,7 +313,7 @@ static void assert_healed(unsigned resumes)
 	assert_int_equal(atomic_load(&server->shared.recoveries), resumes);
 	assert_int_equal(received(WIRE_RESUME), resumes);
 	assert_int_equal(received(WIRE_OPEN), 1);
-	assert_true(server->locked.fd >= 0);
+	assert_true(server->locked.control.fd >= 0);
 	assert_int_equal(server->session.lost_ns, 0);
 }
 
@@ -416,7 +418,7 @@ static void one_that_is_gone_is_lost_in_the_end(void **state)
 	script.lose = WIRE_PING;
 	script.gone = true;
 	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), -ETIMEDOUT);
-	assert_int_equal(server->locked.fd, -1);
+	assert_int_equal(server->locked.control.fd, -1);
 	assert_int_equal(server_state(server), SERVER_RECOVERING);
 }
 

@@ -141,9 +141,10 @@ static bool do_requests(struct tcp_lane *lane)
 static bool take_join(int fd)
 {
 	struct wire_message join, reply = { .type = WIRE_JOINED };
+	struct stream stream = stream_plain(fd);
 	struct error why;
 
-	if (wire_recv(fd, &join, after_ms(LONG_MS), &why) ||
+	if (wire_recv(&stream, &join, after_ms(LONG_MS), &why) ||
 	    join.type != WIRE_JOIN)
 		return false;
 	s->joined = join.join;
@@ -164,7 +165,7 @@ static bool take_join(int fd)
 	default:
 		break;
 	}
-	return !wire_send(fd, &reply, after_ms(LONG_MS), &why);
+	return !wire_send(&stream, &reply, after_ms(LONG_MS), &why);
 }
 
 static void *lane_thread(void *arg)

@@ -37,7 +37,7 @@ swaps()
 	local pid said
 	rm -f $socket
 	nbdkit -f -U $socket "$plugin" "$@" size=8M lanes=2 timeout=20 \
-		control=$control 2>$log &
+		psk-file="$psk_file" control=$control 2>$log &
 	pid=$!
 	await 60 serves || die "$1: nbdkit does not start: $(<$log)"
 	said=$("$req" "nbd+unix:///?socket=$socket" write:0:4096:3 \

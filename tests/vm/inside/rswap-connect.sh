@@ -20,7 +20,8 @@ run=/run/rswap/far
 connect()
 {
 	"$rswapctl" attach "$address" --size=64M --name=far --lanes=4 \
-		--transport="$transport" --plugin="$plugin" "$@" >"$said" 2>&1 ||
+		--transport="$transport" --plugin="$plugin" \
+		--psk-file="$psk_file" "$@" >"$said" 2>&1 ||
 		die "attach: $(<"$said")"
 }
 
@@ -102,13 +103,15 @@ connect
 grep -q "^/dev/nbd1 " /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
 end
 if "$rswapctl" attach "$address" --size=64M --device=$device --lanes=4 \
-	--transport="$transport" --plugin="$plugin" >"$said" 2>&1; then
+	--transport="$transport" --plugin="$plugin" \
+	--psk-file="$psk_file" >"$said" 2>&1; then
 	die "it was taken"
 fi
 grep -q "failed to connect nbd device: $device is in use" "$said" ||
 	die "it says: $(<"$said")"
 "$rswapctl" attach "$address" --size=64M --lanes=4 \
-	--transport="$transport" --plugin="$plugin" >"$said" 2>&1 ||
+	--transport="$transport" --plugin="$plugin" \
+	--psk-file="$psk_file" >"$said" 2>&1 ||
 	die "attach: $(<"$said")"
 grep -q "^$device went to another" "$said" || die "it says: $(<"$said")"
 "$rswapctl" detach nbd1 >"$said" 2>&1 || die "detach: $(<"$said")"

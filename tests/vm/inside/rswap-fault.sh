@@ -36,7 +36,7 @@ start_server()
 	"$memserver" --transport="$transport" --slab-size=4M \
 		--listen="$address:$((10909 + $1))" --memory=400M \
 		--port-file="/run/memserver.$1.port" \
-		--control="$(control "$1")" $grace &
+		--control="$(control "$1")" --psk-file="$psk_file" $grace &
 	server_pid[$1]=$!
 	await 20 test -s "/run/memserver.$1.port" ||
 		die "server $1 does not start"

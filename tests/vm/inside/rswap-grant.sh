@@ -36,7 +36,8 @@ measure()
 	start_memserver "$transport" $address $((slabs * slab))M \
 		--slab-size="${slab}M" --stock=0 2>/run/memserver.log
 	nbdkit -f -U $socket "$plugin" $address size=$((slabs * slab))M \
-		transport="$transport" lanes=2 control=$control 2>/run/grant.log &
+		transport="$transport" lanes=2 control=$control \
+		psk-file="$psk_file" 2>/run/grant.log &
 	nbdkit_pid=$!
 	await 20 serves || die "nbdkit does not start: $(</run/grant.log)"
 	first=$(write_all "$slab")

@@ -6,6 +6,9 @@ rswapctl=$RSWAP_BUILD/ctl/rswapctl
 plugin=$RSWAP_BUILD/plugin/nbdkit-rswap-plugin.so
 memserver_control=/run/rswap-memserver.sock
 memserver_pid=
+# The same in both guests of a pair, so it is no secret.
+psk_file=/run/rswap-guest.keys
+(umask 077 && echo "guest:$(printf '%032x' 14 15)" >$psk_file)
 
 # start_memserver TRANSPORT ADDRESS MEMORY [OPTIONS...]: serves on port 10909.
 start_memserver()
@@ -16,7 +19,7 @@ start_memserver()
 	rm -f /run/memserver.port
 	"$memserver" --transport="$transport" --listen="$address" \
 		--memory="$memory" --port-file=/run/memserver.port \
-		--control="$memserver_control" "$@" &
+		--control="$memserver_control" --psk-file="$psk_file" "$@" &
 	memserver_pid=$!
 	await 20 test -s /run/memserver.port ||
 		die "rswap-memserver does not start"
@@ -38,7 +41,8 @@ attach()
 	[ "$transport" = tcp ] || rxe_active || rxe_up
 	nbd_up
 	"$rswapctl" attach "$server" --size="$size" --device=/dev/nbd0 \
-		--transport="$transport" --plugin="$plugin" "$@"
+		--transport="$transport" --plugin="$plugin" \
+		--psk-file="$psk_file" "$@"
 }
 
 detach()
@@ -78,7 +82,7 @@ start_block()
 	mkdir -p /run/rswap/nbd0
 	nbdkit -f -U /run/rswap/nbd0/nbd.sock "$plugin" "$server" \
 		size="$size" transport="$transport" \
-		control=/run/rswap/nbd0/control.sock "$@" \
+		control=/run/rswap/nbd0/control.sock psk-file="$psk_file" "$@" \
 		2>/run/rswap/nbd0/log &
 	block_pid=$!
 	await 20 test -S /run/rswap/nbd0/control.sock ||

@@ -27,7 +27,8 @@ start_server()
 	shift 3
 	"$memserver" --transport="$transport" --slab-size=4M \
 		--listen="$address:$port" --memory="$memory" \
-		--port-file="/run/$name.port" --control="/run/$name.sock" "$@" &
+		--port-file="/run/$name.port" --control="/run/$name.sock" \
+		--psk-file="$psk_file" "$@" &
 	server_pids+=($!)
 	await 20 test -s "/run/$name.port" || die "server $name does not start"
 }

@@ -104,10 +104,12 @@ fi
 echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport --grace=1\"" \
 	>/etc/default/rswap-memserver
 mkdir -p /etc/rswap
+(umask 077 && rswapctl genkey far >/etc/rswap/far.keys)
+cp /etc/rswap/far.keys /etc/rswap/memserver.keys
 cat >/etc/rswap/far.conf <<-END
 SERVERS="$address"
 SIZE=512M
-OPTIONS="--transport=$transport"
+OPTIONS="--transport=$transport --psk-file=/etc/rswap/far.keys"
 END
 
 say "the memory server notifies that it serves"

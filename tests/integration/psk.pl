@@ -1,0 +1,96 @@
+# Clients of a server with keys that speak the protocol through gnutls-cli, and
+# say what no plugin would say.
+#   psk.pl PORT CASE NAME=KEY [NAME=KEY]
+use strict;
+use warnings;
+use FindBin;
+use POSIX ();
+use Socket;
+BEGIN { require "$FindBin::Bin/wire.pl" }
+
+my ($port, $case, @keys) = @ARGV;
+alarm 60;
+use constant E_IDENTITY => 10;
+
+# A control connection by TLS, as NAME=KEY.
+sub tls_connect {
+	my ($name, $key) = split /=/, $_[0];
+	socketpair(my $mine, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
+		or die "socketpair: $!\n";
+	my $pid = fork // die "fork: $!\n";
+	if (!$pid) {
+		close $mine;
+		POSIX::dup2(fileno $its, $_) for 0, 1;
+		exec 'gnutls-cli', '--logfile=/dev/null', '--no-ca-verification',
+			'--priority=NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK',
+			"--pskusername=$name", "--pskkey=$key", '-p', $port,
+			'127.0.0.1'
+			or POSIX::_exit(127);
+	}
+	close $its;
+	binmode $mine;
+	return $mine;
+}
+
+sub tls_session {
+	my $control = tls_connect($_[0]);
+	call($control, HELLO, hello_body(), WELCOME);
+	my ($id, undef, $token) = unpack 'Q<2 a16', call($control, OPEN,
+		pack('Q< V V', 1 << 30, 4, TCP), OPENED);
+	return { control => $control, session => $id, token => $token };
+}
+
+# The answer to MESSAGE is ERROR with that code, which is returned as text.
+sub refused {
+	my ($s, $type, $body, $code) = @_;
+	my ($got, $text) = unpack 'V Z*', call($s, $type, $body, ERROR);
+	die "error $got ($text), and not $code\n" if $got != $code;
+	return $text;
+}
+
+my %cases = (
+	# Another identity has the token of a session, and gets nothing by it.
+	stolen => sub {
+		my $session = tls_session($keys[0]);
+		my $thief = tls_connect($keys[1]);
+		call($thief, HELLO, hello_body(), WELCOME);
+		refused($thief, RESUME, resume_body($session), E_NO_SESSION);
+		call($session->{control}, PING, '', PONG);
+		my $own = tls_connect($keys[0]);
+		call($own, HELLO, hello_body(), WELCOME);
+		call($own, RESUME, resume_body($session), RESUMED);
+		put($own, message(BYE, ''));
+		get($own, 1);
+	},
+
+	# A plain client hears that it needs a key, and nothing else; a link
+	# needs none, but a token.
+	plain => sub {
+		my $s = connect_to($port);
+		my $text = refused($s, HELLO, hello_body(), E_IDENTITY);
+		die "it says: $text\n" if $text !~ /psk-file/;
+		die "there is more\n" if length get($s, 1);
+		$s = connect_to($port);
+		refused($s, RESUME, pack('Q< a16', 1, 'x' x 16), E_IDENTITY);
+		$s = connect_to($port);
+		refused($s, JOIN, pack('Q< V V a16', 1, 0, 0, 'x' x 16),
+			E_TOKEN);
+	},
+
+	# A control connection does not become a link.
+	join => sub {
+		my $session = tls_session($keys[0]);
+		my ($id, $lane, undef, $token) = unpack 'Q< V V a16',
+			call($session->{control}, LANE, '', TOKEN);
+		my $s = tls_connect($keys[0]);
+		refused($s, JOIN, pack('Q< V V a16', $id, $lane, 0, $token),
+			E_PROTOCOL);
+		$s = connect_to($port);
+		call($s, JOIN, pack('Q< V V a16', $id, $lane, 0, $token),
+			JOINED);
+		put($session->{control}, message(BYE, ''));
+		get($session->{control}, 1);
+	},
+);
+
+($cases{$case} // die "there is no case $case\n")->();
