@@ -82,7 +82,9 @@ enum wire_error_code {
 	WIRE_E_LIMIT = 7,      /* too many lanes or sessions */
 	WIRE_E_INTERNAL = 8,   /* the server could not; its log says why */
 	WIRE_E_NO_SESSION = 9, /* there is nothing that this would resume */
-	WIRE_E_IDENTITY = 10,  /* TLS with a key is wanted here, or is not */
+	/* TLS with a key is wanted here, or is not; or this identity may have
+	 * nothing here */
+	WIRE_E_IDENTITY = 10,
 };
 
 struct wire_header {

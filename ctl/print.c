@@ -298,6 +298,54 @@ static void print_sessions(const char *a)
 	}
 }
 
+/* "1 of 4" */
+static struct word used_of(const char *a, int i, const char *used,
+			   const char *most)
+{
+	struct word limit = indexed(a, "tenant", i, most);
+	struct word w = indexed(a, "tenant", i, used);
+	size_t length = strlen(w.text);
+
+	if (strcmp(limit.text, "none") != 0)
+		snprintf(w.text + length, sizeof w.text - length, " of %.20s",
+			 limit.text);
+	return w;
+}
+
+static struct word at_most(const char *a, int i)
+{
+	struct word w = indexed(a, "tenant", i, "memory_bytes");
+
+	return strcmp(w.text, "none")
+		       ? indexed_bytes(a, "tenant", i, "memory_bytes")
+		       : w;
+}
+
+/* Clients without keys are one tenant, "-", which has no limits. */
+static void print_tenants(const char *a)
+{
+	bool heading = false;
+
+	for (int i = 0;; i++) {
+		struct word name = indexed(a, "tenant", i, "name");
+
+		if (!strcmp(name.text, "-"))
+			return;
+		if (!heading)
+			printf("  %-24s %10s %10s %10s %12s %12s %6s\n",
+			       "TENANT", "USED", "AT MOST", "GUARANTEED",
+			       "SESSIONS", "LANES", "WEIGHT");
+		heading = true;
+		printf("  %-24s %10s %10s %10s %12s %12s %6s\n", name.text,
+		       indexed_bytes(a, "tenant", i, "used_bytes").text,
+		       at_most(a, i).text,
+		       indexed_bytes(a, "tenant", i, "guaranteed_bytes").text,
+		       used_of(a, i, "sessions", "sessions_max").text,
+		       used_of(a, i, "lanes", "lanes_max").text,
+		       indexed(a, "tenant", i, "weight").text);
+	}
+}
+
 static void print_listens(const char *a)
 {
 	printf("  listens  ");
@@ -338,4 +386,5 @@ void print_memserver(const char *a, const char *socket)
 	       value(a, "errors").text, value(a, "connections_refused").text);
 	printf("  cpu       %.1f s\n", (double)number(a, "cpu_us") / 1e6);
 	print_sessions(a);
+	print_tenants(a);
 }

@@ -164,6 +164,12 @@ static const struct option_spec options[] = {
 	  .help = "serve only clients that prove a key of this file, by TLS; "
 		  "rswapctl genkey makes keys",
 	  .out.text = &parsed.psk_file },
+	{ .name = "tenants",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "what each identity may have: memory, sessions, lanes, "
+		  "weight; takes --psk-file",
+	  .out.text = &parsed.tenants },
 	{ .name = "allow-unauthenticated",
 	  .kind = OPTION_FLAG,
 	  .help = "serve other machines without keys: every host that reaches "
@@ -281,6 +287,13 @@ enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 		snprintf(why->text, sizeof why->text,
 			 "--psk-file and --allow-unauthenticated are both "
 			 "given: one of them is allowed");
+		return CMDLINE_WRONG;
+	}
+	if (parsed.tenants && !parsed.psk_file) {
+		snprintf(why->text, sizeof why->text,
+			 "--tenants=%.100s: allowed only with --psk-file=FILE, "
+			 "as only keys tell who a client is",
+			 parsed.tenants);
 		return CMDLINE_WRONG;
 	}
 	if (parsed.stock == STOCK_UNSET)

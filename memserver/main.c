@@ -206,6 +206,7 @@ static void serve(struct server *server)
 	workq_stop(&server->preparer);
 	listeners_close(&server->listeners);
 	identities_close(&server->controls.identities);
+	tenants_close(&server->tenants);
 	mailbox_close(&server->box);
 	slab_pool_close(&server->pool);
 	ev_loop_destroy(server->loop);
@@ -234,6 +235,8 @@ static int run(const struct config *config)
 	    !open_base(&server, &why) || !open_pool(&server, &why) ||
 	    identities_open(&server.controls.identities, config->psk_file,
 			    &why) < 0 ||
+	    (config->tenants &&
+	     tenants_read(&server.tenants, config->tenants, &why) < 0) ||
 	    listeners_open(&server.listeners, config, &why) < 0 ||
 	    !start_threads(&server, &why)) {
 		log_error("%s", why.text);

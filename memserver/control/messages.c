@@ -28,13 +28,20 @@ static void on_hello(struct control *c, const struct wire_message *m)
 		.cookie = m->cookie,
 		.welcome = c->controls->welcome,
 	};
+	struct error why;
 
+	c->client.identity = conn_identity(&c->conn);
+	if (!tenants_know(c->controls->sessions->grants->tenants,
+			  c->client.identity, &why)) {
+		c->controls->refused++;
+		control_refuse(c, m->cookie, WIRE_E_IDENTITY, why.text);
+		return;
+	}
 	reply.welcome.free_bytes = free_bytes(c);
 	reply.welcome.transports = c->offer->transports;
 	reply.welcome.rdma_port = c->offer->rdma_port;
 	memcpy(c->name, m->hello.name, sizeof c->name);
 	c->name[sizeof c->name - 1] = '\0';
-	c->client.identity = conn_identity(&c->conn);
 	c->state = GREETED;
 	c->conn.whole_messages = false;
 	control_reply(c, &reply);

@@ -11,7 +11,7 @@
 #include "client.h"
 #include "links/link_set.h"
 #include "slabs/slab.h"
-#include "tenants/tenant.h"
+#include "tenants/tenants.h"
 
 struct grant;
 struct owner;

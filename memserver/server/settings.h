@@ -29,6 +29,7 @@ struct config {
 	const char *psi_path;	    /* the kernel's file of memory pressure */
 	char zone[WIRE_ZONE_BYTES]; /* may be empty */
 	const char *psk_file;	    /* NULL: clients need no key */
+	const char *tenants;	    /* NULL: identities have no limits */
 	bool allow_unauthenticated; /* also from other machines */
 	const char *port_file;
 	const char *pidfile;

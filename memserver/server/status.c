@@ -113,6 +113,44 @@ static void put_sessions(const struct sessions *sessions, FILE *out)
 	fprintf(out, "lanes %u\n", lanes);
 }
 
+static void put_limit(FILE *out, unsigned n, const char *key, uint64_t limit,
+		      uint64_t none)
+{
+	if (limit == none)
+		fprintf(out, "tenant.%u.%s none\n", n, key);
+	else
+		fprintf(out, "tenant.%u.%s %" PRIu64 "\n", n, key, limit);
+}
+
+static void put_tenant(const struct tenant *t, unsigned n, FILE *out)
+{
+	const struct tenant_limits *limits = &t->limits;
+
+	fprintf(out, "tenant.%u.name %s\n", n, t->name);
+	put_limit(out, n, "memory_bytes", limits->memory_bytes,
+		  TENANT_ANY_BYTES);
+	fprintf(out, "tenant.%u.guaranteed_bytes %" PRIu64 "\n", n,
+		limits->guaranteed_bytes);
+	fprintf(out, "tenant.%u.used_bytes %" PRIu64 "\n", n,
+		t->slabs * t->tenants->pool->slab_bytes);
+	put_limit(out, n, "sessions_max", limits->sessions, TENANT_ANY);
+	fprintf(out, "tenant.%u.sessions %u\n", n, t->sessions);
+	put_limit(out, n, "lanes_max", limits->lanes, TENANT_ANY);
+	fprintf(out, "tenant.%u.lanes %u\n", n, t->lanes);
+	fprintf(out, "tenant.%u.weight %u\n", n, limits->weight);
+}
+
+static void put_tenants(const struct tenants *tenants, FILE *out)
+{
+	const struct tenant *tenant;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(tenant, &tenants->list, entry)
+	{
+		put_tenant(tenant, n++, out);
+	}
+}
+
 static uint64_t cpu_us(void)
 {
 	struct rusage usage;
@@ -157,6 +195,7 @@ static void put_status(struct server *server, FILE *out)
 	put_server(server, out);
 	put_memory(server, out);
 	put_sessions(&server->sessions, out);
+	put_tenants(&server->tenants, out);
 	put_work(server, out);
 }
 

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,29 +209,24 @@ static void session_free(struct session *session)
 	if (session->client_account)
 		accounts_leave(&session->sessions->accounts,
 			       session->client_account);
-	if (session->owner.tenant)
-		tenant_leave(session->owner.tenant);
 	free(session);
 }
 
 static struct session *session_new(struct sessions *sessions,
-				   struct client *client,
+				   struct client *client, struct tenant *tenant,
 				   const struct wire_open *open)
 {
 	struct session *session = calloc(1, sizeof *session);
-	struct tenant *tenant;
 
 	if (!session)
 		return NULL;
 	session->sessions = sessions;
 	set_state(session, SESSION_OPEN);
 	ev_init(&session->grace, grace_cb);
-	tenant = tenant_enter(sessions->grants->tenants, client->identity);
 	open_owner(session, client, tenant, open);
 	open_links(session, open);
 	session->client_account = accounts_enter(&sessions->accounts, client);
-	if (!tenant || !session->client_account ||
-	    !token_draw(session->token)) {
+	if (!session->client_account || !token_draw(session->token)) {
 		session_free(session);
 		return NULL;
 	}
@@ -253,12 +249,12 @@ static uint32_t enter(struct session *session, struct error *why)
 	return 0;
 }
 
-struct session *session_open(struct sessions *sessions, struct client *client,
-			     const char *name, const struct net_text *peer,
-			     const struct wire_open *open, uint32_t *code,
-			     struct error *why)
+static struct session *open_as(struct sessions *sessions, struct client *client,
+			       struct tenant *tenant,
+			       const struct wire_open *open, uint32_t *code,
+			       struct error *why)
 {
-	struct session *session = session_new(sessions, client, open);
+	struct session *session = session_new(sessions, client, tenant, open);
 
 	if (!session) {
 		*code = WIRE_E_INTERNAL;
@@ -268,6 +264,28 @@ struct session *session_open(struct sessions *sessions, struct client *client,
 	*code = enter(session, why);
 	if (*code) {
 		session_free(session);
+		return NULL;
+	}
+	return session;
+}
+
+struct session *session_open(struct sessions *sessions, struct client *client,
+			     const char *name, const struct net_text *peer,
+			     const struct wire_open *open, uint32_t *code,
+			     struct error *why)
+{
+	int err = 0;
+	struct tenant *tenant = tenants_enter(sessions->grants->tenants,
+					      client->identity, &err, why);
+	struct session *session;
+
+	if (!tenant) {
+		*code = err == -EACCES ? WIRE_E_IDENTITY : WIRE_E_INTERNAL;
+		return NULL;
+	}
+	session = open_as(sessions, client, tenant, open, code, why);
+	if (!session) {
+		tenants_leave(tenant);
 		return NULL;
 	}
 	session_clean_name(name, session->name);
@@ -287,6 +305,7 @@ static void settle(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
 	struct owner *owner = &session->owner;
+	struct tenant *tenant = owner->tenant;
 
 	if (session->state != SESSION_ENDING || session->links.count)
 		return;
@@ -298,9 +317,10 @@ static void settle(struct session *session)
 		session->links.ops->domain_put(session->links.domain);
 	TAILQ_REMOVE(&sessions->list, session, entry);
 	sessions->count--;
-	owner->tenant->lanes -= session->links.most;
+	tenant->lanes -= session->links.most;
 	give_limited(session);
 	session_free(session);
+	tenants_leave(tenant);
 	if (sessions->gone)
 		sessions->gone(sessions);
 }

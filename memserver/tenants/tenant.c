@@ -1,17 +1,9 @@
 #include "tenant.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "log.h"
 #include "size.h"
-
-static const struct tenant_limits no_limits = {
-	.memory_bytes = TENANT_ANY_BYTES,
-	.sessions = TENANT_ANY,
-	.lanes = TENANT_ANY,
-	.weight = 1,
-};
 
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
@@ -42,19 +34,6 @@ static uint32_t reserve_of(const struct tenant *t)
 	return less(guaranteed_slabs(t), t->slabs);
 }
 
-void tenants_init(struct tenants *tenants, struct slab_pool *pool)
-{
-	*tenants = (struct tenants){ .pool = pool };
-	TAILQ_INIT(&tenants->list);
-}
-
-static void tenant_free(struct tenant *t)
-{
-	TAILQ_REMOVE(&t->tenants->list, t, entry);
-	t->tenants->reserved -= reserve_of(t);
-	free(t);
-}
-
 void tenant_limit(struct tenant *t, const struct tenant_limits *limits)
 {
 	t->tenants->reserved -= reserve_of(t);
@@ -63,57 +42,13 @@ void tenant_limit(struct tenant *t, const struct tenant_limits *limits)
 	atomic_store_explicit(&t->weight, limits->weight, memory_order_relaxed);
 }
 
-/* --- names --- */
-
-static const char *name_of(const char *identity)
+void tenant_init(struct tenant *t, struct tenants *tenants, const char *name,
+		 const struct tenant_limits *limits)
 {
-	return *identity ? identity : "-";
-}
-
-static struct tenant *find(struct tenants *tenants, const char *name)
-{
-	struct tenant *t;
-
-	TAILQ_FOREACH(t, &tenants->list, entry)
-	{
-		if (!strcmp(t->name, name))
-			return t;
-	}
-	return NULL;
-}
-
-static struct tenant *tenant_new(struct tenants *tenants, const char *name)
-{
-	struct tenant *t = calloc(1, sizeof *t);
-
-	if (!t)
-		return NULL;
 	t->tenants = tenants;
 	snprintf(t->name, sizeof t->name, "%s", name);
 	TAILQ_INIT(&t->waiting);
-	TAILQ_INSERT_TAIL(&tenants->list, t, entry);
-	return t;
-}
-
-struct tenant *tenant_enter(struct tenants *tenants, const char *identity)
-{
-	const char *name = name_of(identity);
-	struct tenant *t = find(tenants, name);
-
-	if (!t) {
-		t = tenant_new(tenants, name);
-		if (!t)
-			return NULL;
-		tenant_limit(t, &no_limits);
-	}
-	t->users++;
-	return t;
-}
-
-void tenant_leave(struct tenant *t)
-{
-	if (!--t->users)
-		tenant_free(t);
+	tenant_limit(t, limits);
 }
 
 /* --- sessions and lanes --- */
@@ -165,14 +100,6 @@ uint32_t tenant_room(const struct tenant *t)
 uint64_t tenant_free_bytes(const struct tenant *t)
 {
 	return tenant_room(t) * t->tenants->pool->slab_bytes;
-}
-
-uint64_t tenants_free_bytes(struct tenants *tenants, const char *identity)
-{
-	struct tenant *t = find(tenants, name_of(identity));
-	struct tenant newcomer = { .tenants = tenants, .limits = no_limits };
-
-	return tenant_free_bytes(t ? t : &newcomer);
 }
 
 bool tenant_take_slab(struct tenant *t)

@@ -1,7 +1,7 @@
 /* Tenants: what each identity may have of this server, and what it has.  A
  * tenant is the account of one identity.  All sessions of that identity share
  * it.  Where clients have no keys, all sessions share one tenant without
- * limits.
+ * limits (tenants.h).
  *
  * The slabs of a tenant are those of its sessions: owned, held after FREE, or
  * being prepared for a client that waits.  A tenant may have one more slab
@@ -43,6 +43,7 @@ struct owner;
 TAILQ_HEAD(owner_list, owner);
 
 struct tenants;
+struct tenantfile;
 
 struct tenant {
 	struct tenants *tenants;
@@ -51,6 +52,7 @@ struct tenant {
 	struct tenant_limits limits;
 	_Atomic uint32_t weight; /* limits.weight, for data threads */
 
+	bool listed;	/* in the file of tenants: is there without sessions */
 	uint32_t users; /* sessions, also those that are ending */
 	uint32_t sessions;
 	uint32_t lanes; /* that its sessions asked for in OPEN */
@@ -68,26 +70,22 @@ struct tenant {
 	uint32_t quota;
 };
 
+/* What all tenants share: tenants.h. */
 struct tenants {
 	struct slab_pool *pool;
+	struct tenantfile *file; /* NULL: no limits */
 	TAILQ_HEAD(tenant_list, tenant) list;
 	uint32_t slabs;	   /* of all tenants */
 	uint32_t reserved; /* guaranteed, and not in use yet: of all tenants */
 };
 
-/* Every identity is a tenant without limits. */
-void tenants_init(struct tenants *tenants, struct slab_pool *pool);
+/* Fills in a zeroed TENANT of that NAME, which has nothing. */
+void tenant_init(struct tenant *tenant, struct tenants *tenants,
+		 const char *name, const struct tenant_limits *limits);
 
 /* Sets the LIMITS of TENANT.  A limit below what the tenant has takes nothing
  * away. */
 void tenant_limit(struct tenant *tenant, const struct tenant_limits *limits);
-
-/* The tenant of IDENTITY ("" for a client without a key), which the caller
- * uses for a session and gives back with tenant_leave.  NULL when memory is
- * short. */
-struct tenant *tenant_enter(struct tenants *tenants, const char *identity);
-/* TENANT may be gone afterwards. */
-void tenant_leave(struct tenant *tenant);
 
 /* Whether TENANT may have a session with LANES more lanes; or the limit that is
  * in the way. */
@@ -97,8 +95,6 @@ bool tenant_has_place(const struct tenant *tenant, uint32_t lanes,
 /* How many slabs TENANT may have now besides those that it has. */
 uint32_t tenant_room(const struct tenant *tenant);
 uint64_t tenant_free_bytes(const struct tenant *tenant);
-/* The same for IDENTITY, which may have no session yet. */
-uint64_t tenants_free_bytes(struct tenants *tenants, const char *identity);
 
 /* Counts one more slab.  False, and nothing is counted, when there is no room.
  */

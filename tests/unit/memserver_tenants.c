@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -37,8 +39,8 @@ static int teardown(void **state)
 	end_all_sessions();
 	while (server.sessions.count)
 		ev_run(server.loop, EVRUN_ONCE);
-	assert_true(TAILQ_EMPTY(&server.tenants.list));
 	assert_int_equal(server.tenants.slabs, 0);
+	tenants_close(&server.tenants);
 	assert_int_equal(server.tenants.reserved, 0);
 	return server_teardown(state);
 }
@@ -436,6 +438,106 @@ static void what_is_beyond_the_guarantee_goes_first(void **state)
 	assert_in_range(beyond->release_slabs + second->release_slabs, 1, 2);
 }
 
+/* --- a file --- */
+
+static int read_lines(const char *lines, struct error *why)
+{
+	char path[] = "/tmp/rswap-tenants.XXXXXX";
+	int fd = mkstemp(path);
+	size_t length = strlen(lines);
+	int rc;
+
+	assert_int_equal(write(fd, lines, length), length);
+	close(fd);
+	rc = tenants_read(&server.tenants, path, why);
+	unlink(path);
+	return rc;
+}
+
+static void the_file_says_who_may_have_what(void **state)
+{
+	struct error why;
+	struct session *session;
+
+	(void)state;
+	assert_int_equal(read_lines("a guaranteed=8M sessions=1\n"
+				    "b memory=4M\n",
+				    &why),
+			 0);
+	/* before its first session */
+	assert_int_equal(told("b"), 4);
+	assert_int_equal(told("a"), SERVER_SLABS);
+	assert_int_equal(told("c"), 0);
+	assert_null(open_as("c"));
+	assert_contains(open_refusal.text, "identity c is not in the file");
+	assert_contains(open_refusal.text, "--tenants");
+	session = open_as("a");
+	assert_null(open_as("a"));
+	/* a guarantee stays when its sessions end */
+	session_end(session, "test");
+	assert_int_equal(server.tenants.reserved, 8);
+	assert_int_equal(read_lines("* memory=5M sessions=1\n", &why), 0);
+	assert_int_equal(server.tenants.reserved, 0);
+	assert_true(TAILQ_EMPTY(&server.tenants.list));
+	assert_int_equal(told("c"), 5);
+	session = open_as("c");
+	take(session, 5);
+	assert_refused(session, "memory=5M");
+	assert_null(open_as("c"));
+	/* a line of its own comes, and stays without a session */
+	assert_int_equal(read_lines("c guaranteed=9M\n*", &why), 0);
+	take(session, 1);
+	session_end(session, "test");
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(server.tenants.reserved, 9);
+	assert_non_null(open_as("d"));
+}
+
+static void a_bad_file_changes_nothing(void **state)
+{
+	struct error why;
+
+	(void)state;
+	assert_int_equal(read_lines("a memory=4M guaranteed=4M\n", &why), 0);
+	assert_int_not_equal(read_lines("a memory=5M\nb wait=1\n", &why), 0);
+	assert_contains(why.text, "--tenants=/tmp/rswap-tenants.");
+	assert_contains(why.text, ": line 2: wait=1: allowed: memory=, ");
+	assert_int_not_equal(
+		read_lines("a guaranteed=40M\nb guaranteed=25M", &why), 0);
+	assert_contains(why.text, "guaranteed= of all lines adds up to 65M: "
+				  "allowed is at most --memory=64M");
+	assert_int_equal(told("a"), 4);
+	assert_int_equal(server.tenants.reserved, 4);
+	assert_int_equal(read_lines("a guaranteed=40M\nb guaranteed=24M", &why),
+			 0);
+	assert_int_equal(told("a"), 40);
+}
+
+static void the_removed_keep_what_they_have(void **state)
+{
+	struct session *session = open_as("a");
+	struct error why;
+
+	(void)state;
+	take(session, 3);
+	assert_int_equal(read_lines("b\n", &why), 0);
+	assert_int_equal(session->owner.slab_count, 3);
+	assert_refused(session, "memory=0");
+	assert_null(open_as("a"));
+	assert_contains(open_refusal.text, "identity a is not in");
+	/* it may resume its session */
+	assert_true(tenants_know(&server.tenants, "a", &why));
+	session_end(session, "test");
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_false(tenants_know(&server.tenants, "a", &why));
+	assert_contains(why.text, "identity a is not in");
+	/* only b is left */
+	assert_string_equal(TAILQ_FIRST(&server.tenants.list)->name, "b");
+	assert_null(TAILQ_NEXT(TAILQ_FIRST(&server.tenants.list), entry));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -454,6 +556,9 @@ int main(void)
 		TEST(sessions_do_not_add_up),
 		TEST(the_idle_are_owed_nothing),
 		TEST(what_is_beyond_the_guarantee_goes_first),
+		TEST(the_file_says_who_may_have_what),
+		TEST(a_bad_file_changes_nothing),
+		TEST(the_removed_keep_what_they_have),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,36 @@
+/* All tenants: those of a file of tenants, and those that have a session.
+ *
+ * Without a file every identity is a tenant without limits.  Main loop only. */
+#ifndef RSWAP_TENANTS_H
+#define RSWAP_TENANTS_H
+
+#include "tenant.h"
+
+/* Every identity is a tenant without limits. */
+void tenants_init(struct tenants *tenants, struct slab_pool *pool);
+/* There is no session any more. */
+void tenants_close(struct tenants *tenants);
+
+/* Takes the limits from the file at PATH, in the place of those before.  A
+ * limit below what a tenant has takes nothing away.  0, or a negative errno and
+ * the reason, which names the option: then nothing has changed. */
+int tenants_read(struct tenants *tenants, const char *path, struct error *why);
+
+/* Whether IDENTITY has a line, or has a session from the time when it had one.
+ * If not, WHY says so. */
+bool tenants_know(const struct tenants *tenants, const char *identity,
+		  struct error *why);
+
+/* The tenant of IDENTITY ("" for a client without a key), which the caller
+ * uses for a session and gives back with tenant_leave.  NULL and WHY when the
+ * file has no line for it (-EACCES in *ERR), or when memory is short
+ * (-ENOMEM). */
+struct tenant *tenants_enter(struct tenants *tenants, const char *identity,
+			     int *err, struct error *why);
+/* TENANT may be gone afterwards. */
+void tenants_leave(struct tenant *tenant);
+
+/* What a client of IDENTITY is told as free. */
+uint64_t tenants_free_bytes(struct tenants *tenants, const char *identity);
+
+#endif

@@ -1,0 +1,100 @@
+#!/bin/bash
+# Tenants: two clients with keys on one server, on one thread.  Each gets what the
+# file of tenants says, one that takes all leaves the other its guarantee, and
+# both read what they wrote.
+. "$(dirname "$0")/functions.sh"
+ctl=$build/ctl/rswapctl
+export RSWAP_RUN_DIR=$dir/run
+
+umask 077
+for name in alpha beta gamma; do
+	"$ctl" genkey $name >"$dir/$name"
+done
+cat "$dir/alpha" "$dir/beta" "$dir/gamma" >"$dir/keys"
+keys=--psk-file=$dir/keys
+
+# --- the file ---
+
+# server_refuses "WORD..." OPTION...: one line with these words
+server_refuses() {
+	local words status=0
+	read -ra words <<<"$1"
+	shift
+	timeout $((20 * slow)) "$memserver" --memory=64M "$@" >"$dir/out" \
+		2>"$dir/err" || status=$?
+	[ "$status" = 1 ] || fail "server $*: status $status, $(cat "$dir/err")"
+	expect_one_line "$dir/err" "${words[@]}"
+}
+
+tenants=--tenants=$dir/tenants
+server_refuses "$tenants allowed only --psk-file=FILE" "$tenants"
+server_refuses "$tenants No such file" "$keys" "$tenants"
+printf 'alpha memory=1G\nbeta memory=1X\n' >"$dir/tenants"
+server_refuses "$tenants line 2: memory=1X: allowed: a size, such as 64G" \
+	"$keys" "$tenants"
+printf 'alpha guaranteed=40M\nbeta guaranteed=40M\n' >"$dir/tenants"
+server_refuses "$tenants adds up to 80M at most --memory=64M" "$keys" "$tenants"
+
+# --- what each gets ---
+
+cat >"$dir/tenants" <<END
+# who may have what
+alpha memory=24M guaranteed=16M sessions=1 weight=3
+beta  lanes=3
+END
+start_server s --memory=64M --slab-size=1M --threads=1 --grace=1 "$keys" "$tenants"
+
+# plugin_refuses "WORD..." KEY=VALUE...
+plugin_refuses() {
+	local words status=0
+	read -ra words <<<"$1"
+	shift
+	rm -f "$dir/q.sock"
+	nbdkit_command
+	timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" \
+		"$(server s)" lanes=2 "$@" >"$dir/out" 2>"$dir/err" || status=$?
+	[ "$status" = 1 ] || fail "plugin $*: status $status, $(cat "$dir/err")"
+	expect_line "$dir/err" "${words[@]}"
+}
+
+start_plugin b "$(server s)" size=48M lanes=4 psk-file="$dir/beta"
+expect_value b server.0.free_bytes -eq $((48 << 20))
+plugin_refuses "identity gamma is not in the file of --tenants" size=4M \
+	psk-file="$dir/gamma"
+expect_line "$dir/s.log" "identity gamma is not in the file of --tenants"
+plugin_refuses "24M" size=25M psk-file="$dir/alpha"
+plugin_refuses "tenant beta has 2 lanes and wants 2 (lanes=3)" size=1M psk-file="$dir/beta"
+
+say "beta takes all it can get"
+expect_req b ok write:0:48M:1
+start_plugin a "$(server s)" size=16M lanes=4 psk-file="$dir/alpha"
+plugin_refuses "tenant alpha has 1 sessions (sessions=1)" size=1M \
+	psk-file="$dir/alpha"
+expect_value a server.0.free_bytes -eq $((16 << 20))
+expect 10 is b server.0.free_bytes -eq 0
+expect_req a ok write:0:16M:2
+expect_req b ok check:0:48M:1
+expect_req a ok check:0:16M:2
+expect 10 is a server.0.free_bytes -eq 0
+
+"$ctl" status "$dir/s.ctl" >"$dir/said" || fail "status: $(cat "$dir/said")"
+expect_line "$dir/said" TENANT USED "AT MOST" GUARANTEED WEIGHT
+expect_line "$dir/said" alpha "16 MiB" "24 MiB" "1 of 1" "2"
+expect_line "$dir/said" beta "48 MiB" none "2 of 3"
+
+say "both at once"
+expect_req a ok zero:0:16M
+expect_req b ok zero:0:48M
+expect 20 is s slabs_used -eq 0
+start_shadow load a --size=16M --connections=2
+start_shadow more b --size=48M --connections=2
+expect_more 20 a writes 2000
+expect_more 20 b writes 2000
+finish_shadow load
+finish_shadow more
+expect_value a errors -eq 0
+expect_value b errors -eq 0
+stop a || fail "exit status $?"
+stop b || fail "exit status $?"
+expect 10 is s sessions -eq 0
+expect_value s tenant.0.used_bytes -eq 0
