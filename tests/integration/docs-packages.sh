@@ -1,5 +1,6 @@
 #!/bin/bash
-# README's apt line has what packages.txt lists for building and using rswap.
+# README's apt line and debian/control have what packages.txt lists, and the two
+# lists of changes have the same version.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,5 +16,29 @@ readme_packages() {
 if ! diff <(readme_packages) \
 	<(list_packages "$src/packages.txt" build run | sort -u); then
 	echo "README.md (<) and packages.txt (>) differ"
+	exit 1
+fi
+
+# What debian/control needs to build, with what build-essential brings and what
+# only tests need.
+control_packages() {
+	{
+		sed -n '/^Build-Depends:/,/^$/p' "$src/debian/control" |
+			sed -n 's/^ \([a-z0-9.-]*\).*/\1/p' |
+			grep -v -e '^debhelper-compat$' -e '^pkgconf$'
+		printf '%s\n' gcc libc6-dev make pkg-config libcmocka-dev
+	} | sort
+}
+
+if ! diff <(control_packages) \
+	<(list_packages "$src/packages.txt" build | sort -u); then
+	echo "debian/control (<) and packages.txt (>) differ"
+	exit 1
+fi
+
+# CHANGELOG.md tells of the version that debian/changelog has.
+version=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$src/debian/changelog")
+if ! grep -q "^## $version\$" "$src/CHANGELOG.md"; then
+	echo "CHANGELOG.md has no part $version"
 	exit 1
 fi
