@@ -1,6 +1,8 @@
 #include "tcp.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -213,6 +215,16 @@ static void tcp_close(struct link *link)
 	ev_async_send(l->loop->ev, &l->loop->kick);
 }
 
+/* Without this limit the kernel takes megabytes of replies for a client that
+ * does not read (net.ipv4.tcp_wmem).  The bytes that the client's window has
+ * room for do not count, so a client that reads loses nothing. */
+static void limit_unsent(int fd)
+{
+	const int bytes = UNSENT_BYTES;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
 static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 		      const struct net_text *peer)
 {
@@ -230,6 +242,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 	l->number = slot;
 	l->peer = *peer;
 	l->fd = fd;
+	limit_unsent(fd);
 	link_joined(set, slot, &l->link);
 	l->mail.deliver = begin_deliver;
 	mailbox_post(&l->loop->box, &l->mail);

@@ -22,6 +22,10 @@
  * time as sending so many takes. */
 #define TURN_REQUEST_BYTES 1024u
 
+/* Of replies that the kernel keeps until the client's window has room: a
+ * hundred small ones, or as much as a fast network moves in 100 us. */
+#define UNSENT_BYTES (1u << 20)
+
 #define REPLY_BYTES sizeof(struct wire_data_reply)
 
 struct reply {

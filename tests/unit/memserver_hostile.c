@@ -1,6 +1,7 @@
 /* The whole memory server against clients that are broken or mean harm: what
  * they do to themselves must not reach anybody else, nor end what others have.
  */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,6 +94,49 @@ static int lane_of_unread(struct client *c, uint32_t slabs[SLABS])
 	/* the server has them: it answers in their order */
 	assert_true(daemon_becomes(&server, "reads", 6 * SLABS));
 	return lane;
+}
+
+/* Bytes that the kernel holds of the server's end of LANE, sent or not. */
+static unsigned long kernel_holds(int lane)
+{
+	FILE *sockets = fopen("/proc/net/tcp", "r");
+	struct sockaddr_in in;
+	socklen_t size = sizeof in;
+	unsigned long held = 0, queue;
+	unsigned local, remote;
+	char line[512];
+
+	assert_non_null(sockets);
+	assert_int_equal(getsockname(lane, (struct sockaddr *)&in, &size), 0);
+	while (fgets(line, sizeof line, sockets)) {
+		if (sscanf(line, " %*u: %*x:%x %*x:%x %*x %lx", &local, &remote,
+			   &queue) == 3 &&
+		    local == server.port && remote == ntohs(in.sin_port))
+			held = queue;
+	}
+	fclose(sockets);
+	return held;
+}
+
+/* The kernel would take 4 MiB of each lane. */
+static void unread_replies_do_not_fill_the_kernel(void **state)
+{
+	struct client c;
+	uint32_t slabs[SLABS];
+	unsigned long held = 0;
+	int unread;
+
+	(void)state;
+	client_open(&c, &server);
+	unread = lane_of_unread(&c, slabs);
+	while (held < 1 << 18)
+		held = kernel_holds(unread);
+	/* it does not grow while the server does other things */
+	for (int i = 0; i < 100; i++) {
+		daemon_status(&server, "reads");
+		assert_in_range(kernel_holds(unread), 1 << 18, 5 << 18);
+	}
+	client_close_lane(&c, unread);
 }
 
 static void freed_slabs_come_back(void **state)
@@ -358,6 +402,7 @@ int main(int argc, char **argv)
 		TEST(wrong_bytes_leave_the_session),
 		TEST(serves_without_descriptors),
 		TEST(resumes_at_the_limit),
+		TEST(unread_replies_do_not_fill_the_kernel),
 		TEST(freed_slabs_come_back),
 		TEST(an_unfinished_write_ends),
 		TEST(idle_connections_keep_no_session_out),
