@@ -88,7 +88,8 @@ static bool parse_key(const struct line *line, const char *hex, size_t length,
 		int high = digit(hex[i]), low = digit(hex[i + 1]);
 
 		ok = high >= 0 && low >= 0;
-		psk->key[i / 2] = (uint8_t)(high << 4 | low);
+		psk->key[i / 2] =
+			(uint8_t)((unsigned)high << 4 | (unsigned)low);
 	}
 	psk->key_bytes = (uint32_t)(length / 2);
 	if (!ok)
