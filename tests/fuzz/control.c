@@ -9,7 +9,8 @@
  *   2 CLIENT       JOIN with the last token that CLIENT has got
  *   3 CLIENT       RESUME of CLIENT's session
  *   4 OP PAGE N    a data request for the last slab that any client has got,
- *                  with N pages of payload if it is a WRITE
+ *                  with N pages of payload if it is a WRITE: half of them
+ *                  where N is 128 or more, so that the WRITE stays open
  *   5              closes the connection; the next thing opens another
  *   6              waits until the server has done the work that was asked for
  *   7              sends no more
@@ -227,18 +228,19 @@ static void put_resume(struct peer *p, struct input *in)
 static void put_frame(struct peer *p, struct input *in)
 {
 	static uint8_t payload[4 * PAGE];
+	uint8_t op = input_byte(in), page = input_byte(in), n = input_byte(in);
 	struct wire_data_request r = {
 		.magic = WIRE_DATA_MAGIC,
-		.op = input_byte(in) % 2 ? WIRE_WRITE : WIRE_READ,
+		.op = op % 2 ? WIRE_WRITE : WIRE_READ,
 		.slab = slab,
-		.offset = (uint64_t)input_byte(in) * PAGE,
-		.bytes = (1u + input_byte(in) % 4) * PAGE,
+		.offset = (uint64_t)page * PAGE,
+		.bytes = (1u + n % 4) * PAGE,
 		.cookie = ++cookie,
 	};
 
 	put(p, &r, sizeof r);
 	if (r.op == WIRE_WRITE)
-		put(p, payload, r.bytes);
+		put(p, payload, n < 128 ? r.bytes : r.bytes / 2);
 }
 
 static void put_raw(struct peer *p, struct input *in)

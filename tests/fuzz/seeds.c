@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "fuzz.h"
+#include "nbd/protocol.h"
 #include "wire.h"
 
 static const char *directory;
@@ -188,6 +189,14 @@ static void seed_control(void)
 	finish("control", "session");
 	open_session(0);
 	open_lane(0, 1);
+	add_frame(1, true, 0, 129);
+	script(0, 6);
+	say(0, WIRE_FREE);
+	say(0, WIRE_PING);
+	script(1, 5);
+	finish("control", "freed-under-a-write");
+	open_session(0);
+	open_lane(0, 1);
 	say(0, WIRE_FENCE);
 	add_frame(1, false, 0, 0);
 	say(2, WIRE_HELLO);
@@ -321,6 +330,59 @@ static void seed_session(void)
 	finish("session", "garbage");
 }
 
+/* --- nbd: a client's handshake and requests --- */
+
+static void add_put(const uint8_t *from, const uint8_t *to)
+{
+	add(from, (size_t)(to - from));
+}
+
+static void add_option(enum nbd_option option, const void *buf, uint32_t n)
+{
+	uint8_t head[NBD_OPTION_BYTES];
+
+	nbd_put32(nbd_put32(nbd_put64(head, NBD_OPTION_MAGIC), option), n);
+	add(head, sizeof head);
+	add(buf, n);
+}
+
+static void add_nbd_request(enum nbd_command command, uint64_t offset,
+			    uint32_t count)
+{
+	uint8_t head[NBD_REQUEST_BYTES],
+		*at = nbd_put32(head, NBD_REQUEST_MAGIC);
+
+	at = nbd_put16(nbd_put16(at, 0), (uint16_t)command);
+	nbd_put32(nbd_put64(nbd_put64(at, 7), offset), count);
+	add(head, sizeof head);
+}
+
+static void seed_nbd(void)
+{
+	static const uint8_t go[] = { 0, 0, 0, 1, 'x', 0, 1, 0, 3 };
+	static const uint8_t contexts[] =
+		"\0\0\0\0\0\0\0\1\0\0\0\17base:allocation";
+	uint8_t flags[4];
+
+	add_put(flags, nbd_put32(flags, NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES));
+	add_option(NBD_OPT_LIST, NULL, 0);
+	add_option(NBD_OPT_STRUCTURED_REPLY, NULL, 0);
+	add_option(NBD_OPT_SET_META_CONTEXT, contexts, sizeof contexts - 1);
+	add_option(NBD_OPT_INFO, go, sizeof go);
+	add_option(NBD_OPT_GO, go, sizeof go);
+	for (int command = 0; command <= NBD_CMD_BLOCK_STATUS; command++)
+		add_nbd_request((enum nbd_command)command, 4096, 8192);
+	finish("nbd", "go");
+	add_put(flags, nbd_put32(flags, 0));
+	add_option(NBD_OPT_EXPORT_NAME, "x", 1);
+	add_nbd_request(NBD_CMD_WRITE, (UINT64_C(1) << 30) - 4096, 8192);
+	finish("nbd", "export-name");
+	add_put(flags, nbd_put32(flags, NBD_FIXED_NEWSTYLE));
+	add_option(NBD_OPT_LIST_META_CONTEXT, contexts, 8);
+	add_option(NBD_OPT_ABORT, NULL, 0);
+	finish("nbd", "abort");
+}
+
 int main(int argc, char **argv)
 {
 	REQUIRE(argc == 2);
@@ -331,5 +393,6 @@ int main(int argc, char **argv)
 	seed_control();
 	seed_mux();
 	seed_session();
+	seed_nbd();
 	return 0;
 }
