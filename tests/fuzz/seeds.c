@@ -2,12 +2,16 @@
  * own encoder, so that they stay good when the protocol changes: seeds
  * DIRECTORY makes DIRECTORY/TARGET/NAME. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 #include "nbd/protocol.h"
+#include "tls.h"
 #include "wire.h"
 
 static const char *directory;
@@ -383,6 +387,33 @@ static void seed_nbd(void)
 	finish("nbd", "abort");
 }
 
+/* --- tls: the first words of a client that has another key --- */
+
+static void seed_tls(void)
+{
+	const struct psk psk = { .name = "node", .key_bytes = 32 };
+	struct tls_context *context;
+	struct error why;
+	struct tls *tls;
+	ssize_t n;
+	int end[2];
+
+	context = tls_client_new(&psk, &why);
+	fuzz_socketpair(end);
+	REQUIRE(context && !fcntl(end[0], F_SETFL, O_NONBLOCK));
+	tls = tls_open(context, end[0], &why);
+	REQUIRE(tls && tls_handshake(tls, &why) == -EAGAIN);
+	add_byte(0);
+	n = recv(end[1], bytes + used, sizeof bytes - used, MSG_DONTWAIT);
+	REQUIRE(n > 0);
+	used += (size_t)n;
+	finish("tls", "hello-of-another-key");
+	tls_close(tls);
+	tls_context_free(context);
+	close(end[0]);
+	close(end[1]);
+}
+
 int main(int argc, char **argv)
 {
 	REQUIRE(argc == 2);
@@ -394,5 +425,6 @@ int main(int argc, char **argv)
 	seed_mux();
 	seed_session();
 	seed_nbd();
+	seed_tls();
 	return 0;
 }
