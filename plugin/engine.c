@@ -83,11 +83,12 @@ static uint32_t chunk_bytes(const struct engine_config *config)
 static uint64_t count_slabs(const struct engine_config *config,
 			    uint64_t slab_bytes)
 {
+	uint32_t need = config->redundancy.data ? config->redundancy.data : 1;
 	struct slab_geometry geometry =
-		slab_geometry(slab_bytes, chunk_bytes(config));
-	uint64_t pages = config->size_bytes / PAGE_BYTES;
+		slab_geometry(config->size_bytes / PAGE_BYTES, slab_bytes,
+			      chunk_bytes(config), need);
 
-	return (pages + geometry.slab_pages - 1) / geometry.slab_pages;
+	return geometry_slabs(&geometry);
 }
 
 static int open_fallback(const struct engine_config *config,
@@ -282,12 +283,14 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 		return rc;
 	}
 	engine->attempt_ns = attempt_ns(engine);
-	geometry = slab_geometry(slab_bytes, engine->redundancy.chunk_bytes);
+	geometry =
+		slab_geometry(pages, slab_bytes, engine->redundancy.chunk_bytes,
+			      engine->redundancy.need);
 	rc = pagemap_create(&engine->pages, pages, why);
 	if (!rc)
 		/* One more shard than there are shard indexes, for a shard
 		 * that moves. */
-		rc = slab_table_create(&engine->slabs, pages, geometry,
+		rc = slab_table_create(&engine->slabs, geometry,
 				       engine->redundancy.shards + 1, why);
 	if (!rc)
 		rc = create_lanes(engine, why);

@@ -16,15 +16,6 @@ static enum slab_state state_of(uint32_t word)
 	return (enum slab_state)(word & STATE_MASK);
 }
 
-struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t chunk_bytes)
-{
-	return (struct slab_geometry){
-		.slab_bytes = slab_bytes,
-		.chunk_bytes = chunk_bytes,
-		.slab_pages = (uint32_t)(slab_bytes / chunk_bytes),
-	};
-}
-
 /* How the table's memory is laid out: slabs, shards, stale bits. */
 static uint64_t layout(struct slab_table *table)
 {
@@ -54,14 +45,13 @@ static void lay_out(struct slab_table *table)
 	}
 }
 
-int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, uint32_t n_shards,
-		      struct error *why)
+int slab_table_create(struct slab_table *table, struct slab_geometry geometry,
+		      uint32_t n_shards, struct error *why)
 {
 	memset(table, 0, sizeof *table);
 	table->geometry = geometry;
 	table->n_shards = n_shards;
-	table->n = (pages + geometry.slab_pages - 1) / geometry.slab_pages;
+	table->n = geometry_slabs(&geometry);
 	table->memory_bytes = layout(table);
 	table->memory = pages_map(table->memory_bytes);
 	if (!table->memory) {

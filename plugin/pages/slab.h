@@ -61,17 +61,8 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "geometry.h"
 #include "transport/transport.h"
-
-/* How pages lie in slabs.  A shard stores one chunk of each page: the
- * whole stored unit for a copy, fewer bytes for a share. */
-struct slab_geometry {
-	uint64_t slab_bytes;
-	uint32_t chunk_bytes;
-	uint32_t slab_pages; /* chunks that fit into a slab */
-};
-
-struct slab_geometry slab_geometry(uint64_t slab_bytes, uint32_t chunk_bytes);
 
 enum slab_state {
 	SLAB_UNMAPPED,
@@ -132,24 +123,23 @@ struct slab_table {
 	pthread_cond_t changed;
 };
 
-/* A table for PAGES pages, with N_SHARDS shards for each slab.  0 or a negative
- * errno. */
-int slab_table_create(struct slab_table *table, uint64_t pages,
-		      struct slab_geometry geometry, uint32_t n_shards,
-		      struct error *why);
+/* A table for the pages of GEOMETRY, with N_SHARDS shards for each slab.  0 or
+ * a negative errno. */
+int slab_table_create(struct slab_table *table, struct slab_geometry geometry,
+		      uint32_t n_shards, struct error *why);
 void slab_table_destroy(struct slab_table *table);
 
 static inline uint64_t slab_of_page(const struct slab_table *table,
 				    uint64_t page)
 {
-	return page / table->geometry.slab_pages;
+	return geometry_slab(&table->geometry, page);
 }
 
 /* Which chunk of its slab PAGE is. */
 static inline uint32_t slab_chunk_of_page(const struct slab_table *table,
 					  uint64_t page)
 {
-	return (uint32_t)(page % table->geometry.slab_pages);
+	return geometry_chunk(&table->geometry, page);
 }
 
 /* The byte within its slab at which PAGE's chunk begins. */

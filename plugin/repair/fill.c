@@ -215,25 +215,36 @@ static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 	return rc;
 }
 
+/* How many pages from PAGE on are copied at a time. */
+static uint32_t batch_pages(const struct engine *engine, uint64_t page)
+{
+	uint32_t n = geometry_pages_from(&engine->slabs.geometry, page);
+	uint64_t left = engine->pages.pages - page;
+
+	if (n > left)
+		n = (uint32_t)left;
+	return n < REPAIR_PAGES ? n : REPAIR_PAGES;
+}
+
 void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 {
 	struct slab_table *table = &engine->slabs;
-	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
-	uint32_t chunk = 0, end = table->geometry.slab_pages, n;
+	uint64_t number = slab_number(table, slab), page;
+	uint32_t chunk = 0;
 	int rc;
 
-	if (first + end > engine->pages.pages)
-		end = (uint32_t)(engine->pages.pages - first);
 	while (!wake_stopping(&engine->wake) &&
 	       standing_wants_fill(engine, &slab->shards[i])) {
 		chunk = shard_next_stale(table, &slab->shards[i], chunk);
-		if (chunk >= end)
+		page = geometry_page(&table->geometry, number, chunk);
+		if (chunk == table->geometry.slab_pages ||
+		    page == GEOMETRY_NO_PAGE)
 			break;
-		n = end - chunk < REPAIR_PAGES ? end - chunk : REPAIR_PAGES;
 		lane_reap(&engine->lanes, false);
 		/* -ESTALE: there is one page less to copy, or one shard less to
 		 * copy from.  Make the next attempt at once. */
-		rc = copy_batch(engine, slab, i, first + chunk, n);
+		rc = copy_batch(engine, slab, i, page,
+				batch_pages(engine, page));
 		if (rc == -EAGAIN)
 			return;
 		/* Only a server that is away has the page: go on with the other

@@ -37,13 +37,14 @@
 static void mark_present_stale(struct engine *engine, struct slab_shard *shard)
 {
 	struct slab_table *table = &engine->slabs;
-	uint64_t first =
-		slab_number_of_shard(table, shard) * table->geometry.slab_pages;
+	uint64_t slab = slab_number_of_shard(table, shard);
 
 	shard_mark_all_current(table, shard);
 	for (uint32_t i = 0; i < table->geometry.slab_pages; i++) {
-		if (first + i < engine->pages.pages &&
-		    pagemap_get(&engine->pages, first + i) == PAGE_PRESENT)
+		uint64_t page = geometry_page(&table->geometry, slab, i);
+
+		if (page != GEOMETRY_NO_PAGE &&
+		    pagemap_get(&engine->pages, page) == PAGE_PRESENT)
 			shard_mark(shard, i, 1, true);
 	}
 }

@@ -33,8 +33,8 @@ static int64_t by_slab(struct engine *engine, uint64_t page, uint64_t n,
 
 	while (n > 0) {
 		uint64_t slab = slab_of_page(table, page);
-		uint64_t end = (slab + 1) * table->geometry.slab_pages;
-		uint64_t now = end - page < n ? end - page : n;
+		uint64_t here = geometry_pages_from(&table->geometry, page);
+		uint64_t now = here < n ? here : n;
 		int64_t present = change(&engine->pages, page, now, state);
 
 		if (present)

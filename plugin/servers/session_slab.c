@@ -289,17 +289,18 @@ static void drop_the_rest(struct engine *engine, struct slab *slab)
 static int64_t lose_pages(struct engine *engine, struct slab *slab)
 {
 	struct slab_table *table = &engine->slabs;
-	uint64_t first = slab_number(table, slab) * table->geometry.slab_pages;
+	uint64_t number = slab_number(table, slab);
 	int64_t lost = 0;
 
-	for (uint32_t i = 0;
-	     i < table->geometry.slab_pages && first + i < engine->pages.pages;
-	     i++) {
-		if (pagemap_get(&engine->pages, first + i) == PAGE_PRESENT &&
+	for (uint32_t i = 0; i < table->geometry.slab_pages; i++) {
+		uint64_t page = geometry_page(&table->geometry, number, i);
+
+		if (page != GEOMETRY_NO_PAGE &&
+		    pagemap_get(&engine->pages, page) == PAGE_PRESENT &&
 		    !redundancy_is_enough(
 			    &engine->redundancy,
 			    slab_indexes_of_chunk(table, slab, i)))
-			lost += pagemap_lose(&engine->pages, first + i, 1);
+			lost += pagemap_lose(&engine->pages, page, 1);
 	}
 	/* Subtracted, not set: a trim may have changed the page map and not the
 	 * count yet. */

@@ -15,10 +15,11 @@ static struct slab *slab;
 static int make_table(void **state)
 {
 	struct error why;
-	struct slab_geometry geometry = slab_geometry(SLAB_PAGES * 4096, 4096);
+	struct slab_geometry geometry =
+		slab_geometry(10 * SLAB_PAGES + 1, SLAB_PAGES * 4096, 4096, 1);
 
 	(void)state;
-	if (slab_table_create(&table, 10 * SLAB_PAGES + 1, geometry, 2, &why))
+	if (slab_table_create(&table, geometry, 2, &why))
 		return -1;
 	slab = &table.slabs[3];
 	return 0;
@@ -58,15 +59,6 @@ static void pages_lie_in_slabs_one_after_the_other(void **state)
 	assert_int_equal(slab_offset_of_page(&table, 15), 15 * 4096);
 	assert_int_equal(slab_offset_of_page(&table, 16), 0);
 	assert_int_equal(slab_offset_of_page(&table, 17), 4096);
-}
-
-static void geometry_follows_the_chunk(void **state)
-{
-	struct slab_geometry g = slab_geometry(64 << 20, 4096 + 32);
-
-	(void)state;
-	assert_int_equal(g.slab_pages, (64 << 20) / 4128);
-	assert_true((uint64_t)g.slab_pages * g.chunk_bytes <= g.slab_bytes);
 }
 
 static void only_a_live_slab_lets_in(void **state)
@@ -369,9 +361,10 @@ static void nobody_is_in_a_slab_that_was_closed(void **state)
  * are given back.  At most MILLIONTHS of the size. */
 static void assert_tables_take(bool encrypt, uint64_t millionths)
 {
+	const uint64_t pages = 100 * 512;
 	const struct slab_geometry geometry =
-		slab_geometry(2u << 20, codec_unit_bytes(encrypt));
-	const uint64_t slabs = 100, pages = slabs * geometry.slab_pages;
+		slab_geometry(pages, 2u << 20, codec_unit_bytes(encrypt), 1);
+	const uint64_t slabs = geometry_slabs(&geometry);
 	const struct codec_config config = { .pages = pages,
 					     .encrypt = encrypt,
 					     .checksum = true };
@@ -382,7 +375,7 @@ static void assert_tables_take(bool encrypt, uint64_t millionths)
 	uint64_t bytes;
 
 	assert_int_equal(codec_create(&codec, &config, &why), 0);
-	assert_int_equal(slab_table_create(&big, pages, geometry, 5, &why), 0);
+	assert_int_equal(slab_table_create(&big, geometry, 5, &why), 0);
 	assert_int_equal(pagemap_create(&map, pages, &why), 0);
 	bytes = big.memory_bytes + map.memory_bytes +
 		codec_memory_bytes(&codec) +
@@ -408,7 +401,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_table(the_last_slab_may_be_shard_of_one),
 		with_table(pages_lie_in_slabs_one_after_the_other),
-		with_table(geometry_follows_the_chunk),
 		with_table(only_a_live_slab_lets_in),
 		with_table(one_caller_is_to_allocate),
 		with_table(a_live_slab_tells_where_it_is),
