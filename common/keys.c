@@ -103,7 +103,7 @@ const struct key keys[KEYS] = {
 				  "plugin has",
 			  .kind = KEY_IS_BOOL,
 			  .attach = KEY_OPTION,
-			  .preset = "off" },
+			  .preset = "on" },
 	[KEY_CHECKSUM] = { .name = "checksum",
 			   .metavar = "on|off",
 			   .help = "check each page that is read; sealed pages "

@@ -17,6 +17,7 @@ DEVICES = {  # NVMe's are known when they are connected
     "rswap-rdma": "/dev/nbd0",
     "rswap-tcp": "/dev/nbd1",
     "nbd-memory": "/dev/nbd2",
+    "rswap-sealed-rdma": "/dev/nbd3",
     "zram": "/dev/zram0",
 }
 
@@ -82,7 +83,9 @@ def attach_rswap(system, size_bytes):
     device = DEVICES[system]
     run([RSWAPCTL, "attach", SERVER, f"--size={size_bytes}",
          f"--device={device}", f"--name={system}",
-         f"--transport={transport_of(system)}", f"--plugin={PLUGIN}"])
+         f"--transport={transport_of(system)}",
+         f"--encrypt={'on' if '-sealed-' in system else 'off'}",
+         f"--plugin={PLUGIN}"])
     run(["swapoff", device])
     return device
 

@@ -5,11 +5,13 @@ from lib.local import Bed
 from lib.samples import Point, Run
 
 TITLES = {
-    "rswap-tcp": "rswap over TCP",
+    "rswap-tcp": "rswap over TCP, encrypt=off",
+    "rswap-sealed-tcp": "rswap over TCP, sealed pages",
     "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory",
     "memory-tcp": "nbdkit memory over TCP, one hop",
     "memory-unix": "nbdkit memory over a Unix socket: the floor",
 }
+ENCRYPT = {"rswap-tcp": "off", "rswap-sealed-tcp": "on"}
 SIZE = "256M"
 # Writes may have three quarters: with as many as there are threads no thread
 # waits for a lane.
@@ -52,13 +54,19 @@ def points(options, targets, chosen):
     return found
 
 
+def rswaps(systems):
+    return [s for s in systems if s in ENCRYPT]
+
+
 def start(bed, systems):
     """Starts what the systems need; how fio reaches each."""
     targets = {name: fio.nbd_target(bed.socket(name)) for name in TITLES}
-    if "rswap-tcp" in systems:
+    if rswaps(systems):
         bed.start_memserver("memserver", "1G", "--transport=tcp")
-        bed.start_rswap("rswap-tcp", [f"127.0.0.1:{bed.port('memserver')}"],
-                        SIZE, f"lanes={LANES}", "transport=tcp", threads=THREADS)
+    for system in rswaps(systems):
+        bed.start_rswap(system, [f"127.0.0.1:{bed.port('memserver')}"],
+                        SIZE, f"lanes={LANES}", "transport=tcp",
+                        f"encrypt={ENCRYPT[system]}", threads=THREADS)
     if "memory-unix" in systems:
         bed.start_nbdkit("memory-unix", "memory", SIZE)
     if "memory-tcp" in systems:
@@ -72,15 +80,17 @@ def start(bed, systems):
 
 
 def verify(bed, systems, targets, options):
-    if "rswap-tcp" not in systems:
-        return {}
-    fio.verify("rswap-tcp", targets["rswap-tcp"],
-               "16M" if options.smoke else "128M")
-    status = bed.status("rswap-tcp")
-    control.check_errors("rswap-tcp", status, "tcp")
-    return {"rswap-tcp": {"fio": "crc32c of random writes: all right",
-                          "errors": int(status["errors"]),
-                          "retries": int(status["retries"])}}
+    found = {}
+    for system in rswaps(systems):
+        fio.verify(system, targets[system],
+                   "16M" if options.smoke else "128M")
+        status = bed.status(system)
+        control.check_errors(system, status, "tcp")
+        found[system] = {"fio": "crc32c of random writes: all right",
+                         "cipher": status["cipher"],
+                         "errors": int(status["errors"]),
+                         "retries": int(status["retries"])}
+    return found
 
 
 def measure(options):

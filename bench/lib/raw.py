@@ -11,8 +11,8 @@ from lib.samples import Outcome, Point
 TITLES = {
     "verbs": "perftest's ib_read_lat, ib_write_lat, ib_read_bw, ib_write_bw: "
              "RDMA alone",
-    "rswap-rdma": "rswap over RDMA (soft-RoCE), through libnbd",
-    "rswap-tcp": "rswap over TCP, through libnbd",
+    "rswap-rdma": "rswap over RDMA (soft-RoCE), encrypt=off, through libnbd",
+    "rswap-tcp": "rswap over TCP, encrypt=off, through libnbd",
     "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory, through libnbd",
     "nbd-memory": "nbdkit memory, through libnbd: no network",
 }
@@ -59,7 +59,8 @@ class Systems:
                                                      address=SERVER)
         self.nbdkit[name] = self.bed.start_rswap(
             name, [f"{SERVER}:{self.bed.port(server)}"], SIZE,
-            f"lanes={LANES}", f"transport={transport}", threads=THREADS)
+            f"lanes={LANES}", f"transport={transport}", "encrypt=off",
+            threads=THREADS)
 
     def target(self, name):
         return fio.nbd_target(self.bed.socket(name))

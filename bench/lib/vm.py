@@ -12,8 +12,9 @@ from lib.paths import SRC
 from lib.samples import Point
 
 TITLES = {
-    "rswap-rdma": "rswap over RDMA (soft-RoCE)",
-    "rswap-tcp": "rswap over TCP",
+    "rswap-rdma": "rswap over RDMA (soft-RoCE), encrypt=off",
+    "rswap-sealed-rdma": "rswap over RDMA (soft-RoCE), sealed pages",
+    "rswap-tcp": "rswap over TCP, encrypt=off",
     "nvme-rdma": "the kernel's NVMe-oF over RDMA (soft-RoCE), a ramdisk",
     "nvme-tcp": "the kernel's NVMe over TCP, a ramdisk",
     "nbd-memory": "nbd -> nbdkit memory, no network: the floor of the nbd path",

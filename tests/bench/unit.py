@@ -136,6 +136,15 @@ class Computes(unittest.TestCase):
         title = title.replace("randread", "randwrite")
         self.assertEqual(found[title.format(1)].verdict(), "not measured")
 
+    def test_what_sealing_costs(self):
+        samples = samples_of({
+            ("randread", 32, "rswap-tcp"): [300],
+            ("randread", 32, "rswap-sealed-tcp"): [240],
+            ("randread", 32, "two-hop"): [100]})
+        cost, _, rest = targets.sealed(samples)[:3]
+        self.assertEqual((cost.value, cost.verdict()), (0.8, "not reached"))
+        self.assertEqual((rest.value, rest.verdict()), (2.4, "reached"))
+
     def test_at_most(self):
         self.assertEqual(targets.Target("m", 2, 1.3, 1.2, True).verdict(),
                          "aim reached")

@@ -62,7 +62,7 @@ expect_req q "stamp 3" read:0:4M
 kill -CONT "${pid[c]}"
 caught_up() {
 	[ "$(value q server.1.state)" = up ] && is q slabs_short -eq 0 &&
-		is q server.1.slabs -eq 8 && is c slabs_used -eq 8
+		is q server.1.slabs -eq 9 && is c slabs_used -eq 9
 }
 expect 40 caught_up
 expect_req q "stamp 5" read:8M:4M

@@ -95,7 +95,7 @@ told check "$well"
 well_but
 
 say "another client takes the memory, and writes fail"
-start_server c --memory=8M --slab-size=1M
+start_server c --memory=9M --slab-size=1M
 start_plugin other "$(server c)" size=8M timeout=30 lanes=4
 start_plugin full "$(server c)" size=8M timeout=30 lanes=4
 expect_req other ok write:0:8M:3
@@ -106,7 +106,7 @@ status=0
 [ "$status" = 1 ] || fail "check: exit status $status: $(cat "$dir/said")"
 expect_line "$dir/said" "1 writes have failed since the plugin started" \
 	"stay in memory"
-expect_line "$dir/said" "no server has memory left, and 8 of 8 slabs"
+expect_line "$dir/said" "no server has memory left, and 9 of 9 slabs"
 "$ctl" check "$dir/full.ctl" >"$dir/said" || true
 ! has "$dir/said" "have failed" || fail "told again: $(cat "$dir/said")"
 stop other
@@ -169,12 +169,12 @@ expect_req p ok write:0:8M:4
 told check "$well"
 stop b KILL || true
 expect 10 tells status 4 "$(server b) *down"
-expect 10 tells check 1 "8 slabs lack a copy"
-expect_line "$dir/said" "no server has room for 8 slabs"
-tells status 4 "8 slabs short" || fail "$(cat "$dir/said")"
-expect_line "$dir/said" "degraded: 8 slabs lack a copy" "still to be copied"
+expect 10 tells check 1 "9 slabs lack a copy"
+expect_line "$dir/said" "no server has room for 9 slabs"
+tells status 4 "9 slabs short" || fail "$(cat "$dir/said")"
+expect_line "$dir/said" "degraded: 9 slabs lack a copy" "still to be copied"
 start_server b --grace=1 "${options[@]}"
-expect 20 tells status 0 "copies *2, checksum yes; 0 slabs short"
+expect 20 tells status 0 "copies *2, sealed by [a-z0-9-]*; 0 slabs short"
 ! has "$dir/said" degraded || fail "still degraded: $(cat "$dir/said")"
 told check "$well"
 well_but
@@ -198,12 +198,12 @@ expect_line "$dir/said" "state" "draining, zone -"
 server_tells b check 1
 expect_one_line "$dir/said" "$dir/b.ctl: it is draining"
 expect 10 tells check 1 "server $(server b): it asks for all its slabs back"
-well_but "server $(server b): it asks for all its slabs back, and 8 slabs" \
-	"no server has room for 8 slabs"
+well_but "server $(server b): it asks for all its slabs back, and 9 slabs" \
+	"no server has room for 9 slabs"
 tells status 0 "$(server b) .* all .* -$" || fail "$(cat "$dir/said")"
 "$ctl" drain --control="$dir/b.ctl" --undo >/dev/null
 server_tells b check 0
 expect 10 tells check "$well" ""
-expect 10 tells status 0 "$(server b) .* 8  *0 "
+expect 10 tells status 0 "$(server b) .* 9  *0 "
 told check "$well"
 well_but

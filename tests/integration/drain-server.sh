@@ -29,8 +29,8 @@ start_plugin p "$(server s)" size=32M timeout=5
 [ "$(value p server.0.zone)" = "rack-7" ] || fail "no zone"
 expect_req p ok write:0:8M:3
 drain s >"$dir/out"
-expect_one_line "$dir/out" "draining, with 8 slabs of 1 sessions (0 disconnected)"
-expect_line "$dir/s.log" "draining" "8 slabs"
+expect_one_line "$dir/out" "draining, with 9 slabs of 1 sessions (0 disconnected)"
+expect_line "$dir/s.log" "draining" "9 slabs"
 state s draining || fail "it is $(value s state)"
 [ "$(value s session.0.release_slabs)" = all ] || fail "it does not ask"
 expect 5 is p server.0.release_slabs -eq $((2 ** 32 - 1))
@@ -47,7 +47,7 @@ timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" "$(server s)" \
 expect_one_line "$dir/err" "size=8M" "grant now"
 
 drain s --undo >"$dir/out"
-expect_one_line "$dir/out" "serving, with 8 slabs"
+expect_one_line "$dir/out" "serving, with 9 slabs"
 expect 5 is p server.0.release_slabs -eq 0
 expect 5 is p server.0.free_bytes -gt 0
 expect_req p ok write:16M:1M:5
@@ -56,15 +56,15 @@ expect_req p "stamp 5" read:16M:1M
 # SIGTERM: it waits, serves meanwhile, and tells how to force it.
 kill -TERM "${pid[s]}"
 expect 5 state s leaving
-expect_line "$dir/s.log" "9 slabs of 1 sessions" "second SIGTERM"
+expect_line "$dir/s.log" "10 slabs of 1 sessions" "second SIGTERM"
 drain s --undo >"$dir/out" 2>"$dir/err" && fail "SIGTERM was undone"
 expect_one_line "$dir/err" "$dir/s.ctl" "told to end"
 expect_req p "stamp 4" read:0:8M
 expect_req p ok trim:0:7M
-expect 10 is s slabs_used -eq 2
+expect 10 is s slabs_used -eq 3
 alive s || fail "it left with slabs in use"
 expect_req p "stamp 4" read:7M:1M
-# the last two go: so does it
+# the last three go: so does it
 expect_req p ok trim:0:32M
 expect 10 gone "${pid[s]}"
 wait "${pid[s]}" || fail "exit status $?"
@@ -79,4 +79,4 @@ expect_req p ok write:0:8M:3
 kill -TERM "${pid[s]}"
 expect 5 state s leaving
 stop s || fail "exit status $?"
-expect_line "$dir/s.log" "ended (the server is stopping), gives 8 slabs back"
+expect_line "$dir/s.log" "ended (the server is stopping), gives 9 slabs back"

@@ -7,7 +7,7 @@
 start_server a --memory=16M --slab-size=1M --grace=1
 file=$dir/spill
 start_plugin p "$(server a)" size=48M timeout=10 lanes=8 fallback="$file" \
-	fallback-size=64M
+	fallback-size=64M encrypt=off # so that a MiB is a slab
 
 in_file() { # of the fallback's slabs
 	is p server.1.slabs "$@"
@@ -43,7 +43,7 @@ finish_shadow load
 expect_value p errors -eq 0
 expect_value p pages_lost -eq 0
 
-say "one of two servers is drained: its copies go to the file, and stay there"
+say "one of two servers is drained: its sealed copies go to the file, and stay there"
 stop p
 start_server b --memory=64M --slab-size=1M --grace=1
 start_server c --memory=64M --slab-size=1M --grace=1
@@ -59,12 +59,12 @@ copied=$(value p pages_copied)
 # Two passes of the repairer over all slabs: it frees empty slabs.
 for _ in 1 2; do
 	expect_req p ok trim:0:1M
-	expect 10 is p slabs_live -eq 15
+	expect 10 is p slabs_live -eq 16
 	expect_req p ok write:0:1M:5
 done
 [ "$(value p pages_copied)" = "$copied" ] || fail "copied again and again"
 [ "$copied" -lt 8192 ] || fail "copied $copied pages of 4096"
-expect_value p server.2.slabs -eq 16
+expect_value p server.2.slabs -eq 17
 expect_req p "stamp 5" read:0:16M
 
 say "a second plugin is refused the file"

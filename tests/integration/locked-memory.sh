@@ -1,12 +1,12 @@
 #!/bin/bash
 # How much the plugin locks in memory for a device of 64 GiB with 16 lanes: it
-# must be under 56 MB, and 4 bytes a page more where it keeps checksums; and
-# nbdkit's own --swap works with it.
+# must be under 56 MB, and 4 bytes a page more where it keeps checksums, 6 and the
+# lanes' memory where it seals pages; and nbdkit's own --swap works with it.
 . "$(dirname "$0")/functions.sh"
 
 [ -z "$sanitizer" ] || skip "a sanitizer's memory cannot be locked"
-start_server s --memory=64G --stock=0
-start_plugin p "$(server s)" size=64G lanes=16 checksum=0
+start_server s --memory=65G --stock=0
+start_plugin p "$(server s)" size=64G lanes=16 encrypt=off checksum=off
 [ "$(value p safety.locked)" = yes ] || skip "$(value p safety.locked)"
 
 locked_kib() { # NAME
@@ -39,11 +39,20 @@ expect_value p locked_bytes -lt 56000000
 [ "$(value p locked_bytes)" = $((during * 1024)) ] || fail "locked_bytes"
 stop p
 
-start_plugin p "$(server s)" size=64G lanes=16
+start_plugin p "$(server s)" size=64G lanes=16 encrypt=off
 sums=$(($(locked_kib p) - before))
 say "with checksums: $sums kB more"
 [ "$sums" -ge $((64 << 10)) ] && [ "$sums" -lt $((65 << 10)) ] ||
 	fail "not 4 bytes a page"
+stop p
+
+start_plugin p "$(server s)" size=64G lanes=16
+sealed=$(($(locked_kib p) - before))
+say "with sealed pages: $sealed kB more"
+scratch=$((17 * 64 * 4112 / 1024))
+[ "$sealed" -ge $(((96 << 10) + scratch)) ] &&
+	[ "$sealed" -lt $(((97 << 10) + scratch)) ] ||
+	fail "not 6 bytes a page, and $scratch kB for the lanes"
 stop p
 
 [ "$front" = nbdkit ] || exit 0

@@ -15,13 +15,13 @@ start_plugin q "$(server tnet)" size=16M timeout=2
 expect_req q ok write:0:4M:3
 stop tnet KILL || true
 expect 10 is t sessions -eq 0
-expect_line "$dir/t.log" "disconnected" "4 slabs"
-expect_line "$dir/t.log" "given up" "4 slabs back"
+expect_line "$dir/t.log" "disconnected" "5 slabs"
+expect_line "$dir/t.log" "given up" "5 slabs back"
 state q recovering || fail "it is $(value q server.0.state)"
 expect_value q pages_lost -eq 0
 network tnet t
 expect 10 is q server.0.reconnects -eq 1
-expect_line "$dir/q.log" "is lost" "no such session" "1024 pages in 4 slabs"
+expect_line "$dir/q.log" "is lost" "no such session" "1024 pages in 5 slabs"
 expect_value q pages_lost -eq 1024
 expect_req q EIO read:0:4M
 expect_req q ok write:0:4M:4

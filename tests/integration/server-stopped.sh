@@ -69,9 +69,9 @@ start_server x --memory=64M --slab-size=1M
 start_server y --memory=32M --slab-size=1M
 start_plugin q "$(server x)" "$(server y)" size=16M timeout=9 lanes=4
 kill -STOP "${pid[x]}"
-expect_req q ok write:0:1M:7
+expect_req q ok write:0:512K:7
 kill -CONT "${pid[x]}"
-expect_req q "stamp 7" read:0:1M
+expect_req q "stamp 7" read:0:512K
 expect_value q server.1.slabs -eq 1
 empty() { is x slabs_used -eq 0 && is q server.0.slabs -eq 0; }
 expect 20 empty

@@ -38,7 +38,7 @@ spoil() {
 start_server s --memory=64M --slab-size=1M
 start_server t --memory=32M --slab-size=1M
 requires perl -e 'open my $mem, "+<", "/proc/$ARGV[0]/mem" or exit 1' "${pid[s]}"
-start_plugin p "$(server s)" "$(server t)" size=16M
+start_plugin p "$(server s)" "$(server t)" size=16M encrypt=off # its bytes are looked for
 expect_req p ok write:0:4M:11
 expect_value s slabs_used -eq 4
 

@@ -21,10 +21,10 @@ cmake -S "$src" -B "$build/break-ack" -DBUILD_TESTING=OFF \
 	exit 1
 }
 status=0
-# A checksum would find what is old, and the other copy: off with it.  Faults
-# last longer than a server is given to answer.
+# A seal or a checksum would find what is old, and the other copy: off with both.
+# Faults last longer than a server is given to answer.
 "$here/run" --plugin="$build/break-ack/plugin/nbdkit-rswap-plugin.so" \
-	--servers=3 --config="replicas=2 checksum=off" \
+	--servers=3 --config="replicas=2 encrypt=off checksum=off" \
 	--faults=stop,blackhole,reset,flap,kill --seconds=25 --hold=5 \
 	--pause=1 >"$out" 2>&1 || status=$?
 [ "$status" != 77 ] || {

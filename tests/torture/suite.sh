@@ -4,10 +4,11 @@
 #   suite.sh none|replicas|redundancy|fallback   each fault alone, one of each
 #   suite.sh mix                                 60 seconds of all, replicas=2
 #   suite.sh long [SECONDS]                      the same, 600 seconds
-#   suite.sh NAME-unchecked                      with checksum=off
+#   suite.sh NAME-plain                          with encrypt=off
+#   suite.sh NAME-unchecked                      with checksum=off too
 #
-# Without checksums nothing reads a page again that came back wrong.  More
-# options for run may follow.
+# Unchecked, nothing reads a page again that came back wrong.  More options for
+# run may follow.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,32 +18,35 @@ grace=--grace=20
 each=(--sequence --hold=2 --pause=1)
 name=${1:?none, replicas, redundancy, fallback, mix or long}
 shift
-unchecked=
-[[ $name != *-unchecked ]] || unchecked=" checksum=off"
-case ${name%-unchecked} in
+keys=
+case $name in
+*-plain) keys=" encrypt=off" ;;
+*-unchecked) keys=" encrypt=off checksum=off" ;;
+esac
+case ${name%-*} in
 none)
-	options=("${each[@]}" --servers=3 --config="${unchecked# }")
+	options=("${each[@]}" --servers=3 --config="${keys# }")
 	;;
 replicas)
-	options=("${each[@]}" --servers=3 --config="replicas=2$unchecked")
+	options=("${each[@]}" --servers=3 --config="replicas=2$keys")
 	;;
 redundancy)
 	# one more than it needs: what a server gives back goes there
-	options=("${each[@]}" --servers=7 --config="redundancy=4+2$unchecked")
+	options=("${each[@]}" --servers=7 --config="redundancy=4+2$keys")
 	;;
 fallback)
 	# two servers for two copies: with one away, it is the fallback's turn
 	options=("${each[@]}" --servers=2
-		--config="replicas=2 fallback=@DIR@/fallback$unchecked")
+		--config="replicas=2 fallback=@DIR@/fallback$keys")
 	;;
 mix)
-	options=(--seconds=60 --servers=3 --config="replicas=2$unchecked")
+	options=(--seconds=60 --servers=3 --config="replicas=2$keys")
 	;;
 long)
 	seconds=600
 	[[ ! ${1:-} =~ ^[0-9]+$ ]] || { seconds=$1; shift; }
 	options=(--seconds="$seconds" --servers=4
-		--config="replicas=2$unchecked"
+		--config="replicas=2$keys"
 		--hold=8 --pause=5)
 	;;
 *)

@@ -179,6 +179,7 @@ static void copies_and_shares_are_taken(void **state)
 	(void)state;
 	give_servers(6);
 	take("redundancy", "4+2");
+	take("encrypt", "off");
 	take("checksum", "off");
 	take("repair-rate", "2M");
 	assert_int_equal(config_complete(&config), 0);
@@ -245,7 +246,6 @@ static void sealed_pages_are_always_checked(void **state)
 {
 	(void)state;
 	give_servers(1);
-	take("encrypt", "on");
 	assert_int_equal(config_complete(&config), 0);
 	assert_true(config.engine.encrypt);
 	take("checksum", "off");
@@ -387,7 +387,7 @@ static void what_is_not_given_has_its_default(void **state)
 	give_servers(1);
 	assert_int_equal(config_complete(&config), 0);
 	assert_true(config.engine.checksum);
-	assert_false(config.engine.encrypt);
+	assert_true(config.engine.encrypt);
 	assert_true(config.spin_auto);
 	assert_int_equal(config.engine.redundancy.copies, 1);
 	assert_int_equal(config.engine.redundancy.data, 0);
@@ -398,10 +398,12 @@ static void what_is_given_stays(void **state)
 {
 	(void)state;
 	give_servers(1);
+	take("encrypt", "0");
 	take("checksum", "0");
 	take("spin", "7");
 	take("repair-rate", "0");
 	assert_int_equal(config_complete(&config), 0);
+	assert_false(config.engine.encrypt);
 	assert_false(config.engine.checksum);
 	assert_int_equal(config.engine.spin_ns, 7000);
 	assert_int_equal(config.engine.repair_bytes_per_s, 0);

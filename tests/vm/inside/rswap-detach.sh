@@ -58,7 +58,7 @@ drop_ballast()
 	umount $ballast
 }
 
-start_memserver "$transport" "$address" 512M
+start_memserver "$transport" "$address" 544M
 attach "$transport" 512M "$address"
 make_cgroup limited 60M
 

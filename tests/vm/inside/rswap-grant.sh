@@ -36,7 +36,7 @@ measure()
 	start_memserver "$transport" $address $((slabs * slab))M \
 		--slab-size="${slab}M" --stock=0 2>/run/memserver.log
 	nbdkit -f -U $socket "$plugin" $address size=$((slabs * slab))M \
-		transport="$transport" lanes=2 control=$control \
+		transport="$transport" lanes=2 encrypt=off control=$control \
 		psk-file="$psk_file" 2>/run/grant.log &
 	nbdkit_pid=$!
 	await 20 serves || die "nbdkit does not start: $(</run/grant.log)"

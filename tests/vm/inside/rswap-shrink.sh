@@ -70,7 +70,9 @@ make_cgroup limited "$limit"
 for slab in ${slab_sizes//,/ }; do
 	options=()
 	[ "$slab" = default ] || options=(--slab-size="$slab")
-	start_memserver "$transport" "$address" "$device" "${options[@]}"
+	# sealed pages are 0.4 % longer
+	start_memserver "$transport" "$address" \
+		$(($(numfmt --from=iec "$device") * 65 / 64)) "${options[@]}"
 	attach "$transport" "$device" "$address" >/dev/null
 	[ -z "$rotational" ] ||
 		echo "$rotational" >/sys/block/nbd0/queue/rotational

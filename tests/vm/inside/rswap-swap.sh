@@ -41,7 +41,7 @@ trimmed()
 	[ "$(status_value pages_present)" -lt 8192 ]
 }
 
-start_memserver "$transport" "$address" 1G
+start_memserver "$transport" "$address" 1100M
 attach "$transport" 1G "$address"
 make_cgroup limited "$limit"
 run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size="$size" \

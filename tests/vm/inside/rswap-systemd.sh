@@ -101,7 +101,7 @@ if [ "$transport" = rdma ]; then
 	rdma link add rxe0 type rxe netdev eth0
 	await 20 rxe_active || die "rxe0 does not become active"
 fi
-echo "OPTIONS=\"--memory=512M --listen=$address --transport=$transport --grace=1\"" \
+echo "OPTIONS=\"--memory=544M --listen=$address --transport=$transport --grace=1\"" \
 	>/etc/default/rswap-memserver
 mkdir -p /etc/rswap
 (umask 077 && rswapctl genkey far >/etc/rswap/far.keys)
