@@ -19,10 +19,6 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-/* Above all ordinary threads, and below the priorities that administrators give
- * to hard real-time work.  The same as `chrt -r 10`. */
-#define REALTIME_PRIORITY 10
-
 /* The whole stack of a thread is locked, and each request in flight has a
  * thread.  nbdkit's threads use some 16 KiB, most of that a struct io, and
  * twice as much if a page came out wrong.  The plugin's session threads use
@@ -191,7 +187,7 @@ static void move(bool confine)
 static void stand_back(bool back)
 {
 	struct sched_param param = {
-		.sched_priority = REALTIME_PRIORITY - back,
+		.sched_priority = SAFETY_PRIORITY - back,
 	};
 
 	sched_setparam(0, &param);
@@ -240,7 +236,7 @@ static int write_oom_score(void)
 /* 0 or an errno. */
 static int become_realtime(void)
 {
-	struct sched_param param = { .sched_priority = REALTIME_PRIORITY };
+	struct sched_param param = { .sched_priority = SAFETY_PRIORITY };
 
 	if (sched_setscheduler(0, SCHED_RR, &param))
 		return errno;

@@ -25,6 +25,10 @@
 
 #include "error.h"
 
+/* Of SCHED_RR: above all ordinary threads, and below the priorities that
+ * administrators give to hard real-time work.  The same as `chrt -r 10`. */
+#define SAFETY_PRIORITY 10
+
 enum safety_setting {
 	SAFETY_IO_FLUSHER,
 	SAFETY_REALTIME,

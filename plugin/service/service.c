@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "lifecycle.h"
 #include "log.h"
+#include "privileges.h"
 #include "size.h"
 
 /* For end_by_force, which has no argument. */
@@ -97,6 +98,7 @@ static int start(struct service *service, const struct service_front *front,
 	ops.shut_down = front->shut_down;
 	lifecycle_block_signals(front->no_handlers);
 	safety_apply(&service->safety, front->heap_bytes);
+	privileges_give_up();
 	rc = tell_safety(service, why);
 	if (!rc)
 		rc = engine_create(&service->engine, &config->engine,

@@ -2,13 +2,14 @@
 # A memory server that serves can do little else: no thread of it has a
 # capability, the kernel filters its system calls, its memory is in no core dump
 # and closed to other processes of its user.  It does all of its work like that.
+# The plugin's process has no capabilities either, and is closed as well.
 . "$(dirname "$0")/functions.sh"
 
 [ -z "$sanitizer" ] || skip "a sanitizer makes system calls of its own"
 own=$dir/own
 mkdir "$own"
 
-# What the threads of the server NAME have as FIELD of their status.
+# What the threads of the process NAME have as FIELD of their status.
 threads_have() { # NAME FIELD
 	sed -n "s/^$2:[[:space:]]*//p" "/proc/${pid[$1]}/task"/*/status | sort -u
 }
@@ -22,24 +23,53 @@ four() { # NUMBER
 	printf '%s\t%s\t%s\t%s' "$1" "$1" "$1" "$1"
 }
 
-# CAP_IPC_LOCK stays if nobody here may lift the limit of locked memory.
-confined() { # NAME
-	local limit
-	limit=$(sed -n 's/^Max locked memory  *\([^ ]*\).*/\1/p' \
-		"/proc/${pid[$1]}/limits")
-	expect 5 have "$1" Seccomp 2
-	have "$1" NoNewPrivs 1 || fail "$1 may get privileges"
+# No capability but those of MASK, which nobody here may do without.
+has_at_most() { # NAME MASK
+	local set has
 	for set in CapPrm CapEff CapInh CapAmb; do
-		have "$1" $set 0000000000000000 ||
-			{ [ "$limit" != unlimited ] &&
-				have "$1" $set 0000000000004000; } ||
-			fail "$1 has $set $(threads_have "$1" $set | xargs)"
+		for has in $(threads_have "$1" $set); do
+			[ $((0x$has & ~$2)) = 0 ] || return 1
+		done
 	done
+}
+
+# The limit that makes a capability superfluous.
+limit_of() { # NAME LIMIT
+	sed -n "s/^Max $2  *\([^ ]*\).*/\1/p" "/proc/${pid[$1]}/limits"
+}
+
+# CAP_IPC_LOCK stays if nobody here may lift the limit of locked memory, and
+# CAP_SYS_NICE if that of real-time priority.
+unprivileged() { # NAME
+	local mask=0
+	[ "$(limit_of "$1" "locked memory")" = unlimited ] ||
+		mask=$((mask | 1 << 14))
+	[ "$1" != p ] || [ "$(limit_of p "realtime priority")" != 0 ] ||
+		mask=$((mask | 1 << 23))
+	expect 5 has_at_most "$1" $mask
+	have "$1" NoNewPrivs 1 || fail "$1 may get privileges"
+}
+
+# A root without CAP_SYS_PTRACE may look into a process that may leave a core
+# dump, and into no other.
+reader=(setpriv --bounding-set=-sys_ptrace readlink)
+sealed() { # NAME
+	"${reader[@]}" /proc/self/exe >/dev/null 2>&1 || return 0
+	! "${reader[@]}" "/proc/${pid[$1]}/exe" >/dev/null 2>&1 ||
+		fail "others may read the memory of $1"
+}
+
+confined() { # NAME
+	expect 5 have "$1" Seccomp 2
+	unprivileged "$1"
+	sealed "$1"
 }
 
 # All that a server does, under the filter.
 works() { # NAME
 	start_plugin p "$(server "$1")" size=32M lanes=4
+	unprivileged p
+	sealed p
 	expect_req p ok write:0:8M:3
 	expect_req p "stamp 3" read:0:8M
 	expect_req p ok trim:0:4M
