@@ -33,7 +33,7 @@ for round in 1 2 3; do
 	[ "$(lines_with "$dir/s.log" "given up")" = "$given_up" ] ||
 		fail "given up at once"
 	expect 8 is s sessions -eq 1
-	expect 5 is s slabs_used -le 8
+	expect 5 is s slabs_used -le 9
 	rm -f "$dir/p.sock" "$dir/p.ctl"
 	wait $! || true
 	[ "$sanitizer" ] || expect 5 is s rss_bytes -lt $((rss - (20 << 20)))

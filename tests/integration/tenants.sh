@@ -57,7 +57,7 @@ plugin_refuses() {
 	expect_line "$dir/err" "${words[@]}"
 }
 
-start_plugin b "$(server s)" size=48M lanes=4 psk-file="$dir/beta"
+start_plugin b "$(server s)" size=47M lanes=4 psk-file="$dir/beta"
 expect_value b server.0.free_bytes -eq $((48 << 20))
 plugin_refuses "identity gamma is not in the file of --tenants" size=4M \
 	psk-file="$dir/gamma"
@@ -65,16 +65,16 @@ expect_line "$dir/s.log" "identity gamma is not in the file of --tenants"
 plugin_refuses "24M" size=25M psk-file="$dir/alpha"
 plugin_refuses "tenant beta has 2 lanes and wants 2 (lanes=3)" size=1M psk-file="$dir/beta"
 
-say "beta takes all it can get"
-expect_req b ok write:0:48M:1
-start_plugin a "$(server s)" size=16M lanes=4 psk-file="$dir/alpha"
+say "beta takes all it can get: sealed, its pages need 1 MiB more"
+expect_req b ok write:0:47M:1
+start_plugin a "$(server s)" size=15M lanes=4 psk-file="$dir/alpha"
 plugin_refuses "tenant alpha has 1 sessions (sessions=1)" size=1M \
 	psk-file="$dir/alpha"
 expect_value a server.0.free_bytes -eq $((16 << 20))
 expect 10 is b server.0.free_bytes -eq 0
-expect_req a ok write:0:16M:2
-expect_req b ok check:0:48M:1
-expect_req a ok check:0:16M:2
+expect_req a ok write:0:15M:2
+expect_req b ok check:0:47M:1
+expect_req a ok check:0:15M:2
 expect 10 is a server.0.free_bytes -eq 0
 
 "$ctl" status "$dir/s.ctl" >"$dir/said" || fail "status: $(cat "$dir/said")"
@@ -83,11 +83,11 @@ expect_line "$dir/said" alpha "16 MiB" "24 MiB" "1 of 1" "2"
 expect_line "$dir/said" beta "48 MiB" none "2 of 3"
 
 say "both at once"
-expect_req a ok zero:0:16M
-expect_req b ok zero:0:48M
+expect_req a ok zero:0:15M
+expect_req b ok zero:0:47M
 expect 20 is s slabs_used -eq 0
-start_shadow load a --size=16M --connections=2
-start_shadow more b --size=48M --connections=2
+start_shadow load a --size=15M --connections=2
+start_shadow more b --size=47M --connections=2
 expect_more 20 a writes 2000
 expect_more 20 b writes 2000
 finish_shadow load
