@@ -125,7 +125,7 @@ struct wire_open {
 struct wire_opened {
 	uint64_t session;
 	uint64_t free_bytes;
-	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it, any number of times */
+	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
 	/* How long the session outlives its control connection; 0: not at all.
 	 */
 	uint32_t grace_ms;
@@ -145,6 +145,9 @@ struct wire_resumed {
 	uint64_t free_bytes;
 	uint32_t slabs; /* that the session holds */
 	uint32_t reserved;
+	/* Resumes the session next time.  The token of this RESUME works until
+	 * the client sends another message. */
+	uint8_t token[WIRE_TOKEN_BYTES];
 };
 
 /* LANE has no body: it asks for the token of one more lane. */
@@ -280,7 +283,7 @@ _Static_assert(sizeof(struct wire_welcome) == 96, "wire_welcome");
 _Static_assert(sizeof(struct wire_open) == 16, "wire_open");
 _Static_assert(sizeof(struct wire_opened) == 40, "wire_opened");
 _Static_assert(sizeof(struct wire_resume) == 24, "wire_resume");
-_Static_assert(sizeof(struct wire_resumed) == 24, "wire_resumed");
+_Static_assert(sizeof(struct wire_resumed) == 40, "wire_resumed");
 _Static_assert(sizeof(struct wire_token) == 32, "wire_token");
 _Static_assert(sizeof(struct wire_join) == 32, "wire_join");
 _Static_assert(sizeof(struct wire_joined) == 8, "wire_joined");

@@ -79,7 +79,8 @@ static void on_open(struct control *c, const struct wire_message *m)
 	reply.opened.session = session->owner.key;
 	reply.opened.free_bytes = free_bytes(c);
 	reply.opened.grace_ms = c->controls->sessions->grace_s * 1000;
-	memcpy(reply.opened.token, session->token, sizeof reply.opened.token);
+	memcpy(reply.opened.token, session->resumption.token,
+	       sizeof reply.opened.token);
 	control_reply(c, &reply);
 	release_tell(session);
 }
@@ -169,6 +170,7 @@ static void on_ping(struct control *c, const struct wire_message *m)
 
 static void on_session_message(struct control *c, const struct wire_message *m)
 {
+	session_heard(c->session);
 	switch (m->type) {
 	case WIRE_LANE:
 		on_lane(c, m);

@@ -8,7 +8,6 @@
 #include "admission.h"
 #include "clock.h"
 #include "grants/held.h"
-#include "links/token.h"
 #include "links/transports.h"
 #include "loops/container.h"
 #include "output/output.h"
@@ -226,7 +225,8 @@ static struct session *session_new(struct sessions *sessions,
 	open_owner(session, client, tenant, open);
 	open_links(session, open);
 	session->client_account = accounts_enter(&sessions->accounts, client);
-	if (!session->client_account || !token_draw(session->token)) {
+	if (!session->client_account ||
+	    !resumption_open(&session->resumption)) {
 		session_free(session);
 		return NULL;
 	}
@@ -412,7 +412,8 @@ static struct session *find_resumable(struct sessions *sessions,
 	return session && session->state != SESSION_ENDING &&
 			       !strcmp(session_identity(session),
 				       client->identity) &&
-			       token_same(session->token, resume->token)
+			       resumption_take(&session->resumption,
+					       resume->token)
 		       ? session
 		       : NULL;
 }
@@ -449,6 +450,13 @@ struct session *session_resume(struct sessions *sessions, struct client *client,
 	return session;
 }
 
+/* Nothing that came before RESUMED shows that RESUMED came. */
+void session_heard(struct session *session)
+{
+	if (session->state == SESSION_OPEN)
+		resumption_confirm(&session->resumption);
+}
+
 /* --- links --- */
 
 static void links_ready(struct link_set *links)
@@ -467,6 +475,8 @@ static void resumed(struct session *session)
 			     .slabs = owner->slab_count },
 	};
 
+	memcpy(reply.resumed.token, session->resumption.token,
+	       sizeof reply.resumed.token);
 	set_state(session, SESSION_OPEN);
 	client_reply(owner->client, &reply);
 	release_tell(session);

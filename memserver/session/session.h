@@ -48,6 +48,7 @@
 #include "accounts.h"
 #include "grants/grant.h"
 #include "net.h"
+#include "resumption.h"
 #include "wire.h"
 
 struct session;
@@ -91,9 +92,9 @@ struct session {
 	struct sessions *sessions;
 	TAILQ_ENTRY(session) entry;
 	enum session_state state;
-	uint64_t since_ns;		 /* in this state */
-	uint8_t token[WIRE_TOKEN_BYTES]; /* resumes the session */
-	ev_timer grace;			 /* while DISCONNECTED */
+	uint64_t since_ns; /* in this state */
+	struct resumption resumption;
+	ev_timer grace; /* while DISCONNECTED */
 	char name[WIRE_NAME_BYTES];
 	struct net_text peer;
 	struct net_addr addr; /* of the connection that opened or resumed it */
@@ -136,11 +137,15 @@ void session_end_disconnected(struct sessions *sessions, const char *why);
 
 /* Resumes a session, and replies RESUMED when all its links are gone.  A
  * control connection that the session still has is abandoned.  NULL when no
- * session of the client's identity has that key and token. */
+ * session of the client's identity has that key and token.  The token is used
+ * up; RESUMED tells the next (resumption.h). */
 struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct net_text *peer,
 			       const struct wire_resume *resume,
 			       uint32_t cookie);
+
+/* The session's client sent a message, which is neither OPEN nor RESUME. */
+void session_heard(struct session *session);
 
 /* Whether a session's client is at ADDR, or was there when its connection was
  * lost. */

@@ -143,7 +143,7 @@ struct server {
 		struct net_addr addr;	/* of addrs, the session's */
 		uint16_t rdma_port;
 		uint64_t number;
-		uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it */
+		uint8_t token[WIRE_TOKEN_BYTES]; /* resumes it, the newest */
 		/* When the connection was lost; 0: it is there. */
 		uint64_t lost_ns;
 		struct link_group *links;

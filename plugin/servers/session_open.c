@@ -205,6 +205,8 @@ static int resume_at(struct server *server, uint64_t deadline_ns,
 			       : rc;
 	}
 	server->session.rdma_port = welcome.rdma_port;
+	memcpy(server->session.token, reply.resumed.token,
+	       sizeof server->session.token);
 	server->session.lost_ns = 0;
 	atomic_store(&server->shared.free_bytes, reply.resumed.free_bytes);
 	return 0;

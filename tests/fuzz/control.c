@@ -79,6 +79,13 @@ static void note_reply(struct peer *p, const struct wire_message *m)
 		p->session.session = m->opened.session;
 		memcpy(p->session.token, m->opened.token, WIRE_TOKEN_BYTES);
 		break;
+	case WIRE_RESUMED:
+		for (unsigned i = 0; i < CLIENTS; i++) {
+			if (peers[i].session.session == m->resumed.session)
+				memcpy(peers[i].session.token, m->resumed.token,
+				       WIRE_TOKEN_BYTES);
+		}
+		break;
 	case WIRE_TOKEN:
 		p->token.session = m->token.session;
 		p->token.lane = m->token.lane;
@@ -92,10 +99,9 @@ static void note_reply(struct peer *p, const struct wire_message *m)
 		p->lane = true;
 		break;
 	default:
-		REQUIRE(m->type == WIRE_WELCOME || m->type == WIRE_RESUMED ||
-			m->type == WIRE_FREED || m->type == WIRE_FENCED ||
-			m->type == WIRE_PONG || m->type == WIRE_ERROR ||
-			m->type == WIRE_RELEASE);
+		REQUIRE(m->type == WIRE_WELCOME || m->type == WIRE_FREED ||
+			m->type == WIRE_FENCED || m->type == WIRE_PONG ||
+			m->type == WIRE_ERROR || m->type == WIRE_RELEASE);
 	}
 }
 

@@ -188,7 +188,7 @@ second('RESUME of nothing', message(RESUME, pack 'Q< a16', 99999, 'x' x 16),
 	error => E_NO_SESSION);
 second('a RESUME too short', message(RESUME, 'x' x 23), error => E_PROTOCOL);
 second($_->[0], message($_->[1], $_->[2]), error => E_PROTOCOL) for
-	['RESUMED', RESUMED, pack('Q<2 V2', 1, 0, 0, 0)],
+	['RESUMED', RESUMED, pack('Q<2 V2 a16', 1, 0, 0, 0, '')],
 	['RELEASE', RELEASE, pack('V2', 1, 1)];
 {
 	my $s = session($port);

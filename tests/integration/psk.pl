@@ -63,6 +63,34 @@ my %cases = (
 		get($own, 1);
 	},
 
+	# The token of a RESUME resumes nothing once RESUMED has come.
+	replay => sub {
+		my $session = tls_session($keys[0]);
+		my $old = { %$session };
+		for my $round (1 .. 3) {
+			my $own = tls_connect($keys[0]);
+			call($own, HELLO, hello_body(), WELCOME);
+			my $answer = call($own, RESUME, resume_body($session),
+				RESUMED);
+			# lost, once: the same token again
+			if ($round == 1) {
+				close $own;
+				next;
+			}
+			(undef, undef, undef, undef, $session->{token}) =
+				unpack 'Q<2 V2 a16', $answer;
+			call($own, PING, '', PONG);
+			my $thief = tls_connect($keys[0]);
+			call($thief, HELLO, hello_body(), WELCOME);
+			refused($thief, RESUME, resume_body($old),
+				E_NO_SESSION);
+			call($own, PING, '', PONG);
+			$session->{control} = $own;
+		}
+		put($session->{control}, message(BYE, ''));
+		get($session->{control}, 1);
+	},
+
 	# A plain client hears that it needs a key, and nothing else; a link
 	# needs none, but a token.
 	plain => sub {

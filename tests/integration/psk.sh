@@ -106,7 +106,9 @@ refused "offers no pre-shared key" tls NORMAL
 refused "offers no pre-shared key" tls NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+PSK
 
 perl "$here/psk.pl" "${port[s]}" stolen "$alpha" "$beta" || fail "stolen"
-expect_line "$dir/s.log" "there is no such session to resume"
+expect_lines "$dir/s.log" "there is no such session to resume" 1
+perl "$here/psk.pl" "${port[s]}" replay "$alpha" || fail "replay"
+expect_lines "$dir/s.log" "there is no such session to resume" 3
 perl "$here/psk.pl" "${port[s]}" join "$alpha" || fail "join"
 expect_line "$dir/s.log" "JOIN is out of place"
 

@@ -339,7 +339,11 @@ struct wire_message client_resume(struct client *c, const struct client *old)
 	c->label = label;
 	m.resume.session = opened.session;
 	memcpy(m.resume.token, opened.token, sizeof m.resume.token);
-	return client_ask(c, m);
+	m = client_ask(c, m);
+	if (m.type == WIRE_RESUMED)
+		memcpy(c->opened.token, m.resumed.token,
+		       sizeof c->opened.token);
+	return m;
 }
 
 void client_lose(struct client *c)

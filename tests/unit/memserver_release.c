@@ -120,7 +120,7 @@ static void who_comes_later_is_asked_too(void **state)
 	struct net_text peer = { "peer" };
 
 	(void)state;
-	memcpy(how.token, session->token, sizeof how.token);
+	memcpy(how.token, session->resumption.token, sizeof how.token);
 	alloc(session, 0, 2);
 	session_lost(session, "test");
 	replies = 0;

@@ -25,7 +25,7 @@ static struct wire_resume resume_of(const struct session *session)
 {
 	struct wire_resume resume = { .session = session->owner.key };
 
-	memcpy(resume.token, session->token, sizeof resume.token);
+	memcpy(resume.token, session->resumption.token, sizeof resume.token);
 	return resume;
 }
 
@@ -117,6 +117,57 @@ static void an_identity_resumes_its_own(void **state)
 	end_all_sessions();
 }
 
+/* How TOKEN was before stays usable until the client has shown that it has the
+ * new one. */
+static void a_token_resumes_once(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume first = resume_of(session), second, third;
+
+	(void)state;
+	assert_ptr_equal(resume(&first, 1), session);
+	second = first;
+	memcpy(second.token, last_reply.resumed.token, sizeof second.token);
+	assert_memory_not_equal(first.token, second.token, sizeof first.token);
+
+	/* RESUMED was lost: again with the token before, and again */
+	assert_ptr_equal(resume(&first, 2), session);
+	assert_null(resume(&second, 3)); /* told on the lost connection */
+	assert_ptr_equal(resume(&first, 4), session);
+	memcpy(second.token, last_reply.resumed.token, sizeof second.token);
+
+	/* it came */
+	session_heard(session);
+	assert_null(resume(&first, 5));
+	assert_ptr_equal(resume(&second, 6), session);
+	third = second;
+	memcpy(third.token, last_reply.resumed.token, sizeof third.token);
+	assert_null(resume(&first, 7));
+	/* the newest shows it too */
+	assert_ptr_equal(resume(&third, 8), session);
+	assert_null(resume(&second, 9));
+	end_all_sessions();
+}
+
+/* What a client sends before RESUMED does not show that it has the token. */
+static void a_message_before_resumed_shows_nothing(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume first = resume_of(session);
+	struct link lane;
+
+	(void)state;
+	join_lane(session, &lane);
+	assert_ptr_equal(resume(&first, 1), session);
+	assert_int_equal(session->state, SESSION_RESUMING);
+	session_heard(session);
+	link_gone(&lane);
+	assert_int_equal(session->state, SESSION_OPEN);
+	session_lost(session, "test");
+	assert_ptr_equal(resume(&first, 2), session);
+	end_all_sessions();
+}
+
 static void strangers_resume_nothing(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
@@ -124,8 +175,9 @@ static void strangers_resume_nothing(void **state)
 	struct wire_resume how = resume_of(session);
 
 	(void)state;
-	assert_memory_not_equal(session->token, other->token,
-				sizeof other->token);
+	assert_memory_not_equal(session->resumption.token,
+				other->resumption.token,
+				sizeof other->resumption.token);
 	for (unsigned i = 0; i < sizeof how.token; i++) {
 		how.token[i] ^= 1;
 		assert_null(resume(&how, 1));
@@ -335,6 +387,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_its_slabs),
 		TEST(an_identity_resumes_its_own),
+		TEST(a_token_resumes_once),
+		TEST(a_message_before_resumed_shows_nothing),
 		TEST(strangers_resume_nothing),
 		TEST(takes_over_and_waits_for_the_lanes),
 		TEST(is_lost_again_while_it_resumes),

@@ -41,6 +41,7 @@ static struct {
 	atomic_bool stop;
 	uint8_t incarnation;
 	bool wrong_resume;
+	uint8_t token; /* each byte of the token that resumes */
 	unsigned frees_before_alloc;
 	bool free_lost;		 /* and not asked again */
 	bool wrong_alloc;	 /* asked meanwhile */
@@ -90,12 +91,14 @@ static void fill_resumed(struct wire_message *m)
 	const struct wire_resume resume = m->resume;
 	uint8_t token[WIRE_TOKEN_BYTES];
 
-	memset(token, 0x5e, sizeof token);
+	memset(token, machine.token, sizeof token);
 	if (resume.session != SESSION ||
 	    memcmp(resume.token, token, sizeof token) != 0)
 		machine.wrong_resume = true;
+	machine.token++;
 	m->type = WIRE_RESUMED;
 	m->resumed = (struct wire_resumed){ .session = SESSION };
+	memset(m->resumed.token, machine.token, sizeof m->resumed.token);
 	if (script.no_session)
 		fill_error(m, WIRE_E_NO_SESSION);
 }
@@ -119,7 +122,7 @@ static void fill_answer(struct wire_message *m)
 		m->opened =
 			(struct wire_opened){ .session = SESSION,
 					      .free_bytes = 64 * SLAB_BYTES };
-		memset(m->opened.token, 0x5e, sizeof m->opened.token);
+		memset(m->opened.token, machine.token, sizeof m->opened.token);
 		break;
 	case WIRE_RESUME:
 		fill_resumed(m);
