@@ -228,6 +228,66 @@ bool control_turn_one_away(struct controls *controls)
 	return oldest;
 }
 
+/* --- keys that are read again --- */
+
+static const char key_gone[] = "its key was removed or changed";
+
+/* Ends C if it may have been proved by a key that is not there any more. */
+static void review(struct control *c, const struct pskfile *before)
+{
+	const char *name = conn_identity(&c->conn);
+	struct session *session = c->session;
+
+	if (c->conn.phase == CONN_HANDSHAKE) {
+		conn_cut(&c->conn, "the keys were read again");
+	} else if (*name &&
+		   !identities_keep(&c->controls->identities, before, name)) {
+		output_peer(&c->peer, "identity %s: %s; connection closed",
+			    name, key_gone);
+		c->session = NULL;
+		conn_cut(&c->conn, key_gone);
+		if (session)
+			session_end(session, key_gone);
+	}
+}
+
+/* SESSION has no connection, or is ending. */
+static bool must_end(const struct controls *controls,
+		     const struct session *session,
+		     const struct pskfile *before)
+{
+	return session->state == SESSION_DISCONNECTED &&
+	       !identities_keep(&controls->identities, before,
+				session_identity(session));
+}
+
+void controls_read_keys(struct controls *controls, const char *path)
+{
+	struct pskfile before;
+	struct error why;
+	struct control *c;
+	struct session *session, *next;
+	unsigned n;
+
+	if (identities_read_again(&controls->identities, path, &before, &why)) {
+		log_error("SIGHUP: %s; the keys stay as they were", why.text);
+		return;
+	}
+	n = controls->identities.file.n;
+	log_notice("SIGHUP: %s has %u key%s", path, n, n == 1 ? "" : "s");
+	TAILQ_FOREACH(c, &controls->list, entry)
+	{
+		review(c, &before);
+	}
+	for (session = TAILQ_FIRST(&controls->sessions->list); session;
+	     session = next) {
+		next = TAILQ_NEXT(session, entry);
+		if (must_end(controls, session, &before))
+			session_end(session, key_gone);
+	}
+	pskfile_free(&before);
+}
+
 void control_close_all(struct controls *controls, const char *why)
 {
 	struct control *c;

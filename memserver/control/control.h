@@ -46,6 +46,11 @@ void control_accept(struct controls *controls, const struct link_offer *offer,
  * connection.  False when there is none. */
 bool control_turn_one_away(struct controls *controls);
 
+/* Reads the keys of the file at PATH again.  Sessions of an identity that has
+ * another key now, or none, end; all others go on.  A handshake under way ends,
+ * and its client connects again. */
+void controls_read_keys(struct controls *controls, const char *path);
+
 /* Ends every control connection. */
 void control_close_all(struct controls *controls, const char *why);
 

@@ -30,6 +30,31 @@ int identities_open(struct identities *identities, const char *path,
 	return rc;
 }
 
+int identities_read_again(struct identities *identities, const char *path,
+			  struct pskfile *before, struct error *why)
+{
+	struct pskfile file;
+	struct error detail;
+	int rc = pskfile_read(path, &file, &detail);
+
+	if (rc) {
+		error_set(why, "--psk-file=%.100s: %.140s", path, detail.text);
+		return rc;
+	}
+	*before = identities->file;
+	identities->file = file;
+	return 0;
+}
+
+bool identities_keep(const struct identities *identities,
+		     const struct pskfile *before, const char *name)
+{
+	const struct psk *was = pskfile_find(before, name);
+	const struct psk *is = pskfile_find(&identities->file, name);
+
+	return was && is && psk_same(was, is);
+}
+
 void identities_close(struct identities *identities)
 {
 	tls_context_free(identities->tls);

@@ -20,6 +20,15 @@ struct identities {
 int identities_open(struct identities *identities, const char *path,
 		    struct error *why);
 
+/* Reads the file again.  0, and BEFORE has the keys from before, the caller's
+ * to free.  A negative errno and the reason: the keys are those from before. */
+int identities_read_again(struct identities *identities, const char *path,
+			  struct pskfile *before, struct error *why);
+
+/* Whether NAME has the key that it had in BEFORE. */
+bool identities_keep(const struct identities *identities,
+		     const struct pskfile *before, const char *name);
+
 /* Wipes the keys.  There is no control connection any more. */
 void identities_close(struct identities *identities);
 

@@ -161,8 +161,21 @@ static void int_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 	asked_to_end(container_of(watcher, struct server, on_int));
 }
 
+static void hup_cb(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct server *server = container_of(watcher, struct server, on_hup);
+
+	(void)loop;
+	(void)events;
+	if (!server->sessions.stopping)
+		controls_read_keys(&server->controls, server->config->psk_file);
+}
+
 void server_catch_signals(struct server *server)
 {
+	ev_signal_init(&server->on_hup, hup_cb, SIGHUP);
+	if (server->config->psk_file)
+		ev_signal_start(server->loop, &server->on_hup);
 	ev_signal_init(&server->on_term, term_cb, SIGTERM);
 	ev_signal_init(&server->on_int, int_cb, SIGINT);
 	ev_signal_start(server->loop, &server->on_term);
@@ -179,6 +192,7 @@ bool server_run(struct server *server)
 		ev_timer_stop(server->loop, &server->tell_timer);
 	}
 	ev_timer_stop(server->loop, &server->stop_limit);
+	ev_signal_stop(server->loop, &server->on_hup);
 	ev_signal_stop(server->loop, &server->on_term);
 	ev_signal_stop(server->loop, &server->on_int);
 	return server->sessions.count == 0;

@@ -40,6 +40,7 @@ struct server {
 
 	ev_signal on_term;
 	ev_signal on_int;
+	ev_signal on_hup; /* with --psk-file */
 	ev_timer stop_limit;
 	ev_prepare empty_check; /* while RELEASE_LEAVING */
 	ev_timer tell_timer;
@@ -50,7 +51,8 @@ struct server {
  * the pool are there. */
 void server_connect_parts(struct server *server);
 
-/* From here on SIGTERM and SIGINT end server_run, even before server_run
+/* From here on SIGHUP has the keys read again, and SIGTERM and SIGINT end
+ * server_run, even before server_run
  * begins: when no session holds a slab any more, or at the second signal. */
 void server_catch_signals(struct server *server);
 

@@ -73,6 +73,10 @@ start_plugin p "$(server net)" size=16M lanes=4 psk-file="$dir/alpha"
 [ "$(value s session.0.identity)" = alpha ] || fail "of whom is it?"
 start_shadow load p --size=16M --connections=2
 
+has_disconnected() {
+	ask s | grep -q '^session\.[0-9]*\.state disconnected$'
+}
+
 # refused "WORD..." COMMAND...: fails, and the server's log says why
 refused() {
 	local words before
@@ -117,6 +121,44 @@ start_plugin b "$(server s)" size=8M lanes=2 psk-file="$dir/keys" identity=beta
 expect_req b ok write:0:4096:7
 expect_req b ok check:0:4096:7
 stop b || fail "exit status $?"
+
+# --- keys that are read again ---
+
+# hup TEXT: the server has read its keys again, and says that
+hup() {
+	kill -HUP "${pid[s]}"
+	expect_line "$dir/s.log" "SIGHUP: $1"
+}
+
+"$ctl" genkey delta | tee "$dir/delta" >>"$dir/keys"
+hup "$dir/keys has 3 keys"
+start_plugin b "$(server s)" size=8M lanes=2 psk-file="$dir/keys" identity=beta
+start_plugin d "$(server s)" size=8M lanes=2 psk-file="$dir/delta"
+expect_req b ok write:0:4096:7
+expect_req d ok write:0:4096:7
+cp "$dir/keys" "$dir/good"
+echo nonsense >>"$dir/keys"
+hup "--psk-file=$dir/keys: line 4 is not NAME:HEXKEY; the keys stay as they were"
+cp "$dir/good" "$dir/keys"
+chmod 644 "$dir/keys"
+hup "--psk-file=$dir/keys: others can read it (mode 0644)"
+chmod 600 "$dir/keys"
+expect_value s sessions -eq 3
+# one is connected, and the other one disconnected
+stop d KILL || true
+expect 10 has_disconnected
+"$ctl" genkey beta | cat "$dir/alpha" - >"$dir/keys"
+hup "$dir/keys has 2 keys"
+expect_line "$dir/s.log" "identity beta: its key was removed or changed"
+expect 10 is s sessions -eq 1
+[ "$(value s session.0.identity)" = alpha ] || fail "the wrong one is left"
+expect_line "$dir/b.log" "connecting again"
+stop b || fail "exit status $?"
+cp "$dir/alpha" "$dir/keys"
+hup "$dir/keys has 1 key"
+! perl "$here/psk.pl" "${port[s]}" join "$beta" 2>/dev/null ||
+	fail "beta is still let in"
+expect_line "$dir/s.log" "identity beta is not known here"
 
 # --- doctor ---
 
