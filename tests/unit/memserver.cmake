@@ -15,7 +15,7 @@ rswap_unit_test(memserver_rdma CONCURRENT
   SOURCES fake_client.c mock_verbs.c mock_cm.c
   LIBRARIES rswap-memserver-core)
 
-foreach(name daemon hostile outlive stress)
+foreach(name crowd daemon hostile outlive stress)
   add_executable(memserver_${name} memserver_${name}.c memserver_client.c)
   target_link_libraries(memserver_${name} PRIVATE unit-support)
   add_dependencies(memserver_${name} rswap-memserver)

@@ -113,7 +113,10 @@ OPTIONS="--transport=$transport --psk-file=/etc/rswap/far.keys"
 END
 
 say "the memory server notifies that it serves"
-systemctl start rswap-memserver
+systemctl start rswap-memserver || {
+	journal_of rswap-memserver >&2
+	die "it does not start"
+}
 want rswap-memserver ActiveState=active SubState=running Type=notify
 server=$(property rswap-memserver MainPID)
 [ "$(stat -c %u "/proc/$server")" != 0 ] || die "the memory server is root"

@@ -1,0 +1,173 @@
+/* The whole memory server with keys, while a thousand strangers begin TLS
+ * handshakes: a client that has a session goes on, and takes it up again. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memserver_client.h"
+#include "support.h"
+#include "wireio.h"
+
+#define CROWD 1000
+
+/* The most strangers that the server keeps, each with 69 KiB of buffers and 50
+ * KiB of a handshake; and 8 MiB. */
+#define MORE_BYTES (256 * (UINT64_C(119) << 10) + (UINT64_C(8) << 20))
+
+static char key_file[64];
+static struct tls_context *alpha, *wrong;
+
+static void write_key(void)
+{
+	FILE *out;
+
+	snprintf(key_file, sizeof key_file, "/tmp/memserver-crowd.%d",
+		 (int)getpid());
+	umask(077);
+	out = fopen(key_file, "w");
+	assert_non_null(out);
+	fputs("alpha:00112233445566778899aabbccddeeff\n", out);
+	fclose(out);
+}
+
+static int setup(void **state)
+{
+	struct psk other = { "alpha", 16, "another key....." };
+	struct error why;
+	char option[100];
+
+	(void)state;
+	write_key();
+	snprintf(option, sizeof option, "--psk-file=%s", key_file);
+	server_start((const char *const[]){ "--stock=0", "--grace=60", option,
+					    NULL });
+	alpha = tls_client_read(key_file, NULL, &why);
+	wrong = tls_client_new(&other, &why);
+	assert_non_null(alpha);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	tls_context_free(alpha);
+	tls_context_free(wrong);
+	unlink(key_file);
+	return server_stop(state);
+}
+
+/* --- the client with a key --- */
+
+static struct wire_message call(struct stream *stream, struct wire_message m,
+				uint16_t type)
+{
+	struct wire_message reply;
+	struct error why;
+
+	if (wire_call(stream, &m, type, &reply, after_ms(LONG_MS), &why))
+		fail_msg("%s: %s", wire_type_name(m.type), why.text);
+	return reply;
+}
+
+static struct stream greet(void)
+{
+	struct stream stream = stream_plain(raw_connect(&server));
+	struct wire_message hello;
+	struct error why;
+
+	if (stream_secure(&stream, alpha, after_ms(LONG_MS), &why))
+		fail_msg("%s", why.text);
+	wire_hello_fill(&hello, "test");
+	call(&stream, hello, WIRE_WELCOME);
+	return stream;
+}
+
+static void ping(struct stream *stream)
+{
+	call(stream, (struct wire_message){ .type = WIRE_PING }, WIRE_PONG);
+}
+
+/* --- the crowd --- */
+
+static struct {
+	int fd;
+	struct tls *tls;
+} crowd[CROWD];
+
+/* Each sends its ClientHello, and nothing more. */
+static void crowd_comes(bool from_everywhere)
+{
+	char from[32];
+	struct error why;
+
+	for (int i = 0; i < CROWD; i++) {
+		snprintf(from, sizeof from, "127.0.1.%d",
+			 from_everywhere ? 1 + i % 200 : 1);
+		crowd[i].fd = raw_connect_from(&server, from);
+		crowd[i].tls = tls_open(wrong, crowd[i].fd, &why);
+		assert_non_null(crowd[i].tls);
+		tls_handshake(crowd[i].tls, &why);
+	}
+}
+
+static void crowd_goes(void)
+{
+	for (int i = 0; i < CROWD; i++) {
+		tls_close(crowd[i].tls);
+		close(crowd[i].fd);
+	}
+}
+
+static void keeps_no_session_out(bool from_everywhere)
+{
+	struct wire_message open = { .type = WIRE_OPEN,
+				     .open = { .size_bytes = SLAB,
+					       .lanes = 2,
+					       .transport =
+						       WIRE_TRANSPORT_TCP } };
+	struct wire_message resume = { .type = WIRE_RESUME }, reply;
+	struct stream first = greet(), second;
+	uint64_t before = daemon_status(&server, "rss_bytes");
+
+	reply = call(&first, open, WIRE_OPENED);
+	resume.resume.session = reply.opened.session;
+	memcpy(resume.resume.token, reply.opened.token,
+	       sizeof resume.resume.token);
+
+	crowd_comes(from_everywhere);
+	ping(&first);
+	second = greet();
+	call(&second, resume, WIRE_RESUMED);
+	ping(&second);
+	assert_in_range(daemon_status(&server, "rss_bytes"), 0,
+			before + MORE_BYTES);
+	crowd_goes();
+	ping(&second);
+	assert_int_equal(daemon_status(&server, "sessions"), 1);
+	stream_close(&first);
+	stream_close(&second);
+}
+
+static void handshakes_of_one_address(void **state)
+{
+	(void)state;
+	keeps_no_session_out(false);
+}
+
+static void handshakes_from_everywhere(void **state)
+{
+	(void)state;
+	keeps_no_session_out(true);
+}
+
+int main(int argc, char **argv)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(handshakes_of_one_address),
+		TEST(handshakes_from_everywhere),
+	};
+
+	return RUN_DAEMON_TESTS(argc, argv, tests);
+}
