@@ -7,11 +7,14 @@ from lib.samples import Point, Run
 TITLES = {
     "rswap-tcp": "rswap over TCP, encrypt=off",
     "rswap-sealed-tcp": "rswap over TCP, sealed pages",
+    "rswap-nbd": "rswap over TCP, rswap-nbd, encrypt=off",
+    "rswap-sealed-nbd": "rswap over TCP, rswap-nbd, sealed pages",
     "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory",
     "memory-tcp": "nbdkit memory over TCP, one hop",
     "memory-unix": "nbdkit memory over a Unix socket: the floor",
 }
-ENCRYPT = {"rswap-tcp": "off", "rswap-sealed-tcp": "on"}
+ENCRYPT = {"rswap-tcp": "off", "rswap-sealed-tcp": "on",
+           "rswap-nbd": "off", "rswap-sealed-nbd": "on"}
 SIZE = "256M"
 # Writes may have three quarters: with as many as there are threads no thread
 # waits for a lane.
@@ -64,9 +67,13 @@ def start(bed, systems):
     if rswaps(systems):
         bed.start_memserver("memserver", "1G", "--transport=tcp")
     for system in rswaps(systems):
-        bed.start_rswap(system, [f"127.0.0.1:{bed.port('memserver')}"],
-                        SIZE, f"lanes={LANES}", "transport=tcp",
-                        f"encrypt={ENCRYPT[system]}", threads=THREADS)
+        server = f"127.0.0.1:{bed.port('memserver')}"
+        keys = (f"lanes={LANES}", "transport=tcp",
+                f"encrypt={ENCRYPT[system]}")
+        if system.endswith("nbd"):
+            bed.start_rswap_nbd(system, [server], SIZE, *keys)
+        else:
+            bed.start_rswap(system, [server], SIZE, *keys, threads=THREADS)
     if "memory-unix" in systems:
         bed.start_nbdkit("memory-unix", "memory", SIZE)
     if "memory-tcp" in systems:

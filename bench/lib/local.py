@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib import control
 from lib.errors import Failed, Rejected
-from lib.paths import MEMSERVER, NBDKIT, PLUGIN
+from lib.paths import MEMSERVER, NBDKIT, PLUGIN, RSWAP_NBD
 from lib.processes import Processes, free_port, greets
 
 
@@ -66,6 +66,13 @@ class Bed:
         return self.start(
             name, [NBDKIT, "-f", "-t", threads, "-U", self.socket(name),
                    PLUGIN, *(f"server={s}" for s in servers), f"size={size}",
+                   f"control={self.path(name + '.control')}", *keys],
+            lambda: greets(str(self.socket(name))))
+
+    def start_rswap_nbd(self, name, servers, size, *keys):
+        return self.start(
+            name, [RSWAP_NBD, f"--unix={self.socket(name)}",
+                   *(f"server={s}" for s in servers), f"size={size}",
                    f"control={self.path(name + '.control')}", *keys],
             lambda: greets(str(self.socket(name))))
 

@@ -9,6 +9,7 @@ SRC = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RSWAP_BUILD") or SRC / "build").resolve()
 MEMSERVER = BUILD / "memserver" / "rswap-memserver"
 PLUGIN = BUILD / "plugin" / "nbdkit-rswap-plugin.so"
+RSWAP_NBD = BUILD / "plugin" / "rswap-nbd"
 RSWAPCTL = BUILD / "ctl" / "rswapctl"
 PAGECHECK = BUILD / "tests" / "pagecheck"
 NBDLAT = BUILD / "bench" / "nbdlat"
@@ -19,8 +20,8 @@ NBDKIT = os.environ.get("RSWAP_BENCH_NBDKIT") or "nbdkit"
 
 
 def require_built():
-    for program in (MEMSERVER, PLUGIN, RSWAPCTL, PAGECHECK, NBDLAT,
-                    SWAPSLOTS):
+    for program in (MEMSERVER, PLUGIN, RSWAP_NBD, RSWAPCTL, PAGECHECK,
+                    NBDLAT, SWAPSLOTS):
         if not program.exists():
             raise Failed(f"{program} is not built: cmake -B build && "
                          "cmake --build build")

@@ -62,15 +62,21 @@ def sealed(samples):
 
 
 def host(samples):
-    rows = [(1, "two-hop", "two-hop nbdkit", 1.3, 1.6),
-            (32, "two-hop", "two-hop nbdkit", 2.2, 3.0),
-            (32, "memory-unix", "nbdkit memory on a Unix socket", 0.45, 0.6)]
+    # (system, depth, other, its title, at least, aim)
+    rows = [("rswap-tcp", 1, "two-hop", "two-hop nbdkit", 1.3, 1.6),
+            ("rswap-tcp", 32, "two-hop", "two-hop nbdkit", 2.2, 3.0),
+            ("rswap-tcp", 32, "memory-unix", "nbdkit memory on a Unix socket",
+             0.45, 0.6),
+            ("rswap-nbd", 1, "two-hop", "two-hop nbdkit", 1.9, 2.3),
+            ("rswap-nbd", 32, "two-hop", "two-hop nbdkit", 3.0, 4.0),
+            ("rswap-nbd", 32, "memory-unix", "nbdkit memory on a Unix socket",
+             0.8, 1.2)]
     return [
-        Target(f"{mode}, TCP, 4 KiB, depth {depth}: rswap / {title}, IOPS",
+        Target(f"{mode}, TCP, 4 KiB, depth {depth}: {system} / {title}, IOPS",
                at_least, aim,
-               ratio(samples, "iops", "rswap-tcp", other, mode=mode,
+               ratio(samples, "iops", system, other, mode=mode,
                      block_bytes=4096, depth=depth, connections=1))
-        for depth, other, title, at_least, aim in rows
+        for system, depth, other, title, at_least, aim in rows
         for mode in ("randread", "randwrite", "mix")] + sealed(samples)
 
 

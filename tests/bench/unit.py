@@ -129,7 +129,7 @@ class Computes(unittest.TestCase):
             ("randread", 1, "two-hop"): [100],
             ("randread", 32, "rswap-tcp"): [210],
             ("randread", 32, "two-hop"): [100]}))}
-        title = "randread, TCP, 4 KiB, depth {}: rswap / two-hop nbdkit, IOPS"
+        title = "randread, TCP, 4 KiB, depth {}: rswap-tcp / two-hop nbdkit, IOPS"
         self.assertEqual(found[title.format(1)].value, 1.5)
         self.assertEqual(found[title.format(1)].verdict(), "reached")
         self.assertEqual(found[title.format(32)].verdict(), "not reached")
