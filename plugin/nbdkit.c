@@ -120,8 +120,10 @@ static int rswap_after_fork(void)
 		.heap_bytes = heap_bytes(&service.config.engine),
 	};
 
-	/* nbdkit exits where it fails. */
-	return service_start(&service, &front);
+	if (service_start(&service, &front))
+		return -1; /* nbdkit exits */
+	service_tell(&service);
+	return 0;
 }
 
 static void rswap_unload(void)

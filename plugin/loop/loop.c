@@ -39,6 +39,7 @@ void loop_submit(struct loop *loop, struct loop_request *request)
 	request->deadline_ns = engine_deadline_ns(loop->config.engine);
 	put(request->op == LOOP_READ ? &loop->reads : &loop->writes, request);
 	loop->soon = true;
+	loop->n_requests++;
 }
 
 static void discard(struct engine *engine, uint64_t count, uint64_t offset)
@@ -76,6 +77,7 @@ static void run(void *arg)
 		break;
 	}
 	loop->n_writes -= r->op != LOOP_READ;
+	loop->n_requests--;
 	r->done(r);
 }
 
@@ -328,6 +330,8 @@ static void turn(struct loop *loop)
 	 * requests that wait for them. */
 	receive_all(loop, loop->polls + 1 + n);
 	take_all(loop, n, loop->polls + 1);
+	if (loop->config.turn)
+		loop->config.turn(loop->n_requests);
 	resume_all(loop);
 	start_all(loop);
 	watch_all(loop);

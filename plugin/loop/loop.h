@@ -76,6 +76,8 @@ struct loop_queue {
 struct loop_config {
 	struct engine *engine;
 	uint64_t spin_ns; /* how long to look for work before sleeping; 0 */
+	/* Called in each turn with the number of requests.  NULL: nothing. */
+	void (*turn)(uint32_t in_flight);
 };
 
 struct loop {
@@ -87,6 +89,7 @@ struct loop {
 	uint32_t n_sources;
 
 	struct loop_queue reads, writes; /* not started */
+	uint32_t n_requests;		 /* not done */
 	uint32_t n_writes;		 /* started and not done */
 	uint32_t max_writes;
 

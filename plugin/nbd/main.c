@@ -44,7 +44,8 @@ static int make_loop(struct error *why)
 {
 	const struct engine_config *config = &service.config.engine;
 	const struct loop_config loop_config = { .engine = &service.engine,
-						 .spin_ns = config->spin_ns };
+						 .spin_ns = config->spin_ns,
+						 .turn = safety_turn };
 	int rc = slots_create(&slots, config->lanes, why);
 
 	return rc ? rc : loop_create(&loop, &loop_config, why);
@@ -77,6 +78,7 @@ static int serve(const struct options *options, int fd)
 		.failed = lifecycle_hold,
 	};
 	listener_start(&listener, &host, fd);
+	service_tell(&service);
 	loop_run(&loop);
 	return EXIT_SUCCESS;
 }

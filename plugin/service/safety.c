@@ -210,6 +210,14 @@ void safety_request_begin(bool write)
 		stand_back(write);
 }
 
+void safety_turn(uint32_t in_flight)
+{
+	bool confine = crowded(in_flight) || processors.apart;
+
+	if (processors.may_move && confine != confined)
+		move(confine);
+}
+
 void safety_stay_apart(void)
 {
 	processors.apart = true;

@@ -51,7 +51,7 @@ static int tell_safety(const struct service *service, struct error *why)
 	return 0;
 }
 
-static void tell_start(const struct service *service)
+void service_tell(const struct service *service)
 {
 	const struct engine_config *e = &service->config.engine;
 
@@ -133,7 +133,6 @@ int service_start(struct service *service, const struct service_front *front)
 		return -1;
 	}
 	stay_apart(service);
-	tell_start(service);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  *   service_probe   asks the servers, and makes the control socket; while
  *                   errors still reach the user's terminal
  *   service_start   the log's thread, then signals and safety, then the engine
+ *   service_tell    says so
  *   service_stop    the reverse
  *
  * The front end fills CONFIG before, and serves clients in between.  Its main
@@ -46,6 +47,10 @@ int service_probe(struct service *service, struct error *why);
  * copied. There is one service in a process.  0, or -1 after the log says why.
  */
 int service_start(struct service *service, const struct service_front *front);
+
+/* Logs what is served from now on, and how much memory is locked.  After the
+ * front end has allocated its own. */
+void service_tell(const struct service *service);
 
 /* Also after service_start failed, or was not called.  While a client is
  * attached, threads of the front end may still use the engine's memory.  Then

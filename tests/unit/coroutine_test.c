@@ -127,7 +127,6 @@ static void it_knows_that_it_is_one(void **state)
 	assert_false(coroutine_inside());
 }
 
-/* Deeper than any stack. */
 static unsigned descend(unsigned n, volatile char *above)
 {
 	volatile char here[1024];
@@ -138,7 +137,10 @@ static unsigned descend(unsigned n, volatile char *above)
 
 static void overflow(void *arg)
 {
-	descend(10000, arg);
+	unsigned kib = (unsigned)(coroutine_pool_bytes(&pool) / N >> 10);
+
+	/* A little more than there is. */
+	descend(kib + 1, arg);
 }
 
 /* The guard page stops one that needs too much stack, before it writes to the

@@ -15,11 +15,11 @@ static struct loop loop;
 struct test_request {
 	struct loop_request run; /* the first member */
 	char buf[2 * PAGE_BYTES];
-	unsigned order; /* it was done as the ORDERth */
 };
 
 static struct test_request requests[REQUESTS];
 static unsigned n_requests, n_done;
+static unsigned speak_after; /* so many are done: the silent server answers */
 
 static void start(uint32_t servers, uint32_t copies, uint64_t timeout_ms)
 {
@@ -30,7 +30,7 @@ static void start(uint32_t servers, uint32_t copies, uint64_t timeout_ms)
 	for (uint32_t i = 0; i < servers; i++)
 		fake_session_start(i);
 	assert_int_equal(loop_create(&loop, &config, &why), 0);
-	n_requests = n_done = 0;
+	n_requests = n_done = speak_after = 0;
 }
 
 static int setup(void **state)
@@ -59,9 +59,9 @@ static int teardown(void **state)
 
 static void done(struct loop_request *run)
 {
-	struct test_request *r = (struct test_request *)run;
-
-	r->order = n_done++;
+	(void)run;
+	if (++n_done == speak_after)
+		atomic_store(&fake.sessions[1].silent, false);
 	if (n_done == n_requests)
 		loop_end(&loop);
 }
@@ -183,10 +183,13 @@ static void writes_of_the_same_page_follow_each_other(void **state)
 	assert_page(r, 7, version);
 }
 
+static unsigned done_before;
+
 static void *unlock_soon(void *arg)
 {
 	(void)arg;
 	wait_until_asleep();
+	done_before = n_done;
 	pagemap_unlock(&fake.engine.pages, 9);
 	return NULL;
 }
@@ -204,6 +207,7 @@ static void a_page_that_a_thread_has_locked_is_waited_for(void **state)
 	write_page(9, 2);
 	run_all();
 	thread_end(thread);
+	assert_int_equal(done_before, 1);
 	assert_int_equal(requests[1].run.rc, 0);
 	assert_int_equal(requests[2].run.rc, 0);
 }
@@ -222,7 +226,17 @@ static void a_server_that_recovers_is_waited_for(void **state)
 	assert_int_equal(requests[2].run.rc, 0);
 }
 
-/* Two slabs, on a server each; the second one does not answer. */
+static unsigned retries(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < fake.engine.lanes.n; i++)
+		n += fake.engine.lanes.lanes[i].counters.retries;
+	return (unsigned)n;
+}
+
+/* Two slabs, on a server each.  One of the servers answers only after all
+ * requests to the other one are done. */
 static void a_silent_server_holds_up_only_its_own(void **state)
 {
 	(void)state;
@@ -232,14 +246,32 @@ static void a_silent_server_holds_up_only_its_own(void **state)
 	write_page(FAKE_SLAB_PAGES, 2);
 	run_all();
 	atomic_store(&fake.sessions[1].silent, true);
+	speak_after = n_done + 20;
 	submit(LOOP_READ, FAKE_SLAB_PAGES, 1);
+	write_page(FAKE_SLAB_PAGES + 1, 3);
 	for (unsigned i = 0; i < 20; i++)
-		submit(LOOP_READ, 0, 1);
+		submit(i % 2 ? LOOP_READ : LOOP_DISCARD, i % 2 ? 0 : 5, 1);
 	run_all();
+	assert_page(&requests[2], FAKE_SLAB_PAGES, 2);
+	assert_int_equal(requests[3].run.rc, 0);
+	for (unsigned i = 1; i < 20; i += 2)
+		assert_page(&requests[4 + i], 0, 1);
+	/* Otherwise the server was given up first. */
+	assert_int_equal(retries(), 0);
+}
+
+static void a_server_that_stays_silent_ends_its_requests(void **state)
+{
+	(void)state;
+	fake_map_slab(1, 1);
+	write_page(FAKE_SLAB_PAGES, 2);
+	run_all();
+	atomic_store(&fake.sessions[1].silent, true);
+	submit(LOOP_READ, FAKE_SLAB_PAGES, 1);
+	write_page(FAKE_SLAB_PAGES + 1, 3);
+	run_all();
+	assert_int_equal(requests[1].run.rc, -EIO);
 	assert_int_equal(requests[2].run.rc, -EIO);
-	assert_int_equal(requests[2].order, n_done - 1);
-	for (unsigned i = 0; i < 20; i++)
-		assert_page(&requests[3 + i], 0, 1);
 }
 
 int main(void)
@@ -261,8 +293,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_server_that_recovers_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_silent_server_holds_up_only_its_own, setup_short,
-			teardown),
+			a_silent_server_holds_up_only_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_server_that_stays_silent_ends_its_requests,
+			setup_short, teardown),
 	};
 
 	quiet_log();

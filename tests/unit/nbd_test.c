@@ -161,7 +161,10 @@ static void a_wrong_go_is_refused_and_may_be_repeated(void **state)
 
 	(void)state;
 	send_flags(NBD_FIXED_NEWSTYLE);
-	nbd_put16(in + n, 2); /* and one follows */
+	/* More than it says, and then less: two are to follow. */
+	send_option(NBD_OPT_GO, in, n + 2 + 1);
+	expect_only(NBD_OPT_GO, NBD_REP_ERR_INVALID);
+	nbd_put16(in + n, 2);
 	for (uint32_t bytes = 0; bytes < 20; bytes++) {
 		send_option(NBD_OPT_GO, in, bytes);
 		if (bytes == n + 2 + 4) /* both are there */
