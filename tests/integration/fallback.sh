@@ -71,6 +71,7 @@ expect_value p server.2.slabs -eq 17
 expect_req p "stamp 5" read:0:16M
 
 say "a second plugin is refused the file"
-"${nbdkit[@]}" -U "$dir/q.sock" "$plugin" "$(server a)" size=1M \
+front_command
+"${front_command[@]}" -U "$dir/q.sock" "$(server a)" size=1M \
 	fallback="$file" >"$dir/q.log" 2>&1 && fail "it started"
 expect_line "$dir/q.log" "$file"
