@@ -316,9 +316,18 @@ static int fetch(struct io *io)
 	return failed == -EREMOTEIO && !io->obstacle.server ? failed : rc;
 }
 
-/* Decodes the shares that were read into stored units. */
-static void decode_run(const struct engine *engine, struct io_run *run)
+/* Whether the units can stay where the share was read to.  Pages that are their
+ * units, and units that the caller keeps, have their own place. */
+static bool stays(const struct io *io)
 {
+	return redundancy_shares_units(&io->engine->redundancy) &&
+	       !io->engine->codec.direct && !io->units;
+}
+
+/* Decodes the shares that were read into stored units. */
+static void decode_run(const struct io *io, struct io_run *run)
+{
+	const struct engine *engine = io->engine;
 	const uint8_t *shares[REDUNDANCY_MAX_SHARDS];
 	uint32_t indexes[REDUNDANCY_MAX_SHARDS];
 	uint32_t n = 0;
@@ -329,8 +338,11 @@ static void decode_run(const struct engine *engine, struct io_run *run)
 		indexes[n] = run->slab->shards[i].index;
 		shares[n++] = run->shares[i];
 	}
-	redundancy_decode(&engine->redundancy, indexes, shares, run->pages,
-			  run->units);
+	if (stays(io))
+		run->units = run->shares[__builtin_ctz(run->have)];
+	else
+		redundancy_decode(&engine->redundancy, indexes, shares,
+				  run->pages, run->units);
 }
 
 int transfer_read(struct io *io)
@@ -349,6 +361,6 @@ int transfer_read(struct io *io)
 	if (rc == -EAGAIN && io->unsent)
 		io->obstacle.transfers = true;
 	for (size_t i = 0; !rc && i < io->n_runs; i++)
-		decode_run(io->engine, &io->runs[i]);
+		decode_run(io, &io->runs[i]);
 	return rc;
 }

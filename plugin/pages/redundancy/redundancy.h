@@ -143,6 +143,12 @@ static inline bool redundancy_blames(const struct redundancy *r)
 	return r->need == 1;
 }
 
+/* Whether a share is the units already, so that there is nothing to decode. */
+static inline bool redundancy_shares_units(const struct redundancy *r)
+{
+	return !r->ops->encode;
+}
+
 /* How many bytes of memory redundancy_encode needs; 0: none. */
 static inline uint64_t redundancy_room_bytes(const struct redundancy *r,
 					     uint32_t n)
