@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* In linux/prctl.h since Linux 5.6. */
@@ -65,8 +66,11 @@ const char *safety_remedy(enum safety_setting setting)
 
 void safety_prepare(void)
 {
+	const struct rlimit no_core = { 0, 0 };
 	pthread_attr_t attr;
 
+	/* A core would have the key of sealed pages, and pages. */
+	setrlimit(RLIMIT_CORE, &no_core);
 	/* One arena, which grows by brk and never shrinks.  So all later
 	 * allocations come from the memory that safety_apply populates. */
 	mallopt(M_ARENA_MAX, 1);

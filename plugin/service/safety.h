@@ -49,8 +49,9 @@ const char *safety_name(enum safety_setting setting);
 /* The danger if the setting is refused, and the privilege that grants it. */
 const char *safety_remedy(enum safety_setting setting);
 
-/* Sets small stacks for later threads, and one arena that never shrinks for the
- * allocator.  As early as possible, before nbdkit starts a thread. */
+/* Allows no core dump.  Sets small stacks for later threads, and one arena that
+ * never shrinks for the allocator.  As early as possible, before nbdkit starts
+ * a thread. */
 void safety_prepare(void);
 
 /* Applies all settings, and fills SAFETY.  Before the engine allocates, and

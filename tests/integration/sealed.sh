@@ -51,6 +51,8 @@ writes_pages() { # ENCRYPT: sets has, which names what knows a page
 	network net s
 	unset CAPTURE
 	start_plugin p "$(server net)" size=4M encrypt="$1" fallback="$dir/spill"
+	grep -qE '^Max core file size +0 +0 ' "/proc/${pid[p]}/limits" ||
+		fail "a core dump would have the key"
 	expect_req p ok write:0:4M:$stamp
 	expect_value p server.0.slabs -eq 2
 	expect_req p "stamp $stamp" read:0:4M
