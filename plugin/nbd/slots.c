@@ -6,10 +6,15 @@
 
 #include "transport/memory.h"
 
+#define LANES_PER_LARGE 2u
+#define LARGE_MIN	4u
+
 int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
 {
-	uint32_t n = SLOTS, n_large = lanes;
+	uint32_t n = SLOTS, n_large = lanes / LANES_PER_LARGE;
 
+	if (n_large < LARGE_MIN)
+		n_large = LARGE_MIN;
 	*slots = (struct slots){
 		.all = calloc(n, sizeof *slots->all),
 		.n = n,

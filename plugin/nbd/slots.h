@@ -4,10 +4,10 @@
  * its slot, so there are more slots than lanes.
  *
  * Buffers are of two sizes, because most requests are small: each slot has room
- * for a page, and each lane a buffer for requests up to what the kernel's nbd
- * device sends.  A request that is larger still comes from a tool.  Its
- * buffer is mapped for this one request, SLOT_HUGE_BYTES of such memory at a
- * time.
+ * for a page, and for every two lanes there is a buffer for requests up to what
+ * the kernel's nbd device sends.  A request that is larger still comes from a
+ * tool.  Its buffer is mapped for this one request, SLOT_HUGE_BYTES of such
+ * memory at a time.
  *
  * The loop's thread. */
 #ifndef RSWAP_NBD_SLOTS_H
