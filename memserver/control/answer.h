@@ -5,6 +5,7 @@
 
 #include "conn.h"
 #include "control.h"
+#include "output/peername.h"
 
 enum control_state {
 	NEW,	 /* no message yet: a control connection, or a link */
@@ -23,7 +24,7 @@ struct control {
 	enum control_state state;
 	struct session *session; /* while OPEN, until either ends */
 	bool complained;	 /* the log has the reason of its end */
-	struct net_text peer;
+	struct peer_name peer;
 	char name[WIRE_NAME_BYTES];
 };
 

@@ -32,6 +32,7 @@ static bool send_joined(struct control *c, const struct wire_message *join)
 static bool on_join(struct control *c, const struct wire_message *m)
 {
 	uint32_t slot = m->join.lane;
+	struct peer_name peer;
 	struct link_set *set =
 		link_admit(c->controls->sessions->links, &m->join, NULL);
 
@@ -46,7 +47,8 @@ static bool on_join(struct control *c, const struct wire_message *m)
 		control_close(c, "the connection is lost");
 		return false;
 	}
-	if (set->ops->adopt(set, slot, c->conn.stream.fd, &c->peer)) {
+	peer = peer_name(set->identity, c->peer.text);
+	if (set->ops->adopt(set, slot, c->conn.stream.fd, &peer)) {
 		control_detach(c);
 		return false;
 	}
@@ -211,7 +213,7 @@ void control_accept(struct controls *controls, const struct link_offer *offer,
 	control_init_client(&c->client);
 	c->client.addr = &c->newcomer.addr;
 	if (net_peer_addr(fd, &peer))
-		c->peer = net_addr_format(&peer);
+		c->peer = peer_name("", net_addr_format(&peer).text);
 	net_tune(fd, SILENT_NS);
 	TAILQ_INSERT_TAIL(&controls->list, c, entry);
 	conn_open(&c->conn, controls->loop, fd, &control_ops);

@@ -31,6 +31,7 @@ static void on_hello(struct control *c, const struct wire_message *m)
 	struct error why;
 
 	c->client.identity = conn_identity(&c->conn);
+	c->peer = peer_name(c->client.identity, peer_name_address(&c->peer));
 	if (!tenants_know(c->controls->sessions->grants->tenants,
 			  c->client.identity, &why)) {
 		c->controls->refused++;

@@ -10,6 +10,7 @@
 #include "account.h"
 #include "client.h"
 #include "links/link_set.h"
+#include "output/peername.h"
 #include "slabs/slab.h"
 #include "tenants/tenants.h"
 
@@ -45,9 +46,9 @@ struct owner {
 	struct link_set *links;
 	uint32_t key; /* the session's id on the wire; never 0 */
 	uint64_t size_bytes;
-	struct client *client;	     /* NULL: disconnected, or ending */
-	uint32_t connection;	     /* counts the client's connections */
-	const struct net_text *peer; /* the session's, for log lines */
+	struct client *client;	      /* NULL: disconnected, or ending */
+	uint32_t connection;	      /* counts the client's connections */
+	const struct peer_name *peer; /* the session's, for log lines */
 	struct account account;
 	bool ending;
 

@@ -21,6 +21,7 @@
 #include "loops/data_loop.h"
 #include "loops/work.h"
 #include "net.h"
+#include "output/peername.h"
 #include "slabs/slab.h"
 #include "wire.h"
 
@@ -81,7 +82,7 @@ struct link_ops {
 	 * sent.  True: the link owns FD.  False: out of memory; slot and FD
 	 * still belong to the caller.  NULL where `listen` is set. */
 	bool (*adopt)(struct link_set *set, uint32_t slot, int fd,
-		      const struct net_text *peer);
+		      const struct peer_name *peer);
 
 	/* Begins to close the link; called once.  link_gone follows, when the
 	 * link can no longer reach a slab. */

@@ -26,6 +26,7 @@ struct link_set {
 	/* What the links' bytes weigh against those of other sessions; one
 	 * address for all sessions of a tenant (loops/shares.h). */
 	const _Atomic uint32_t *weight;
+	const char *identity; /* of the session's client, or "" */
 	struct link_slot slots[LINK_SET_MAX];
 
 	/* What slabs are registered with.  NULL before the first link, and

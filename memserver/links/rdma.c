@@ -46,7 +46,7 @@ static void reject(struct rdma_cm_id *id, uint32_t cookie, uint32_t code,
 	struct wire_message m = { .type = WIRE_ERROR,
 				  .cookie = cookie,
 				  .error.code = code };
-	struct net_text peer = rdma_id_peer(id);
+	struct peer_name peer = rdma_id_peer(id, "");
 	uint8_t bytes[WIRE_MESSAGE_MAX];
 	size_t length;
 

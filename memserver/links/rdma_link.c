@@ -16,7 +16,7 @@
 /* Between two attempts to destroy a queue pair. */
 #define DESTROY_AGAIN_S 0.25
 
-struct net_text rdma_id_peer(struct rdma_cm_id *id)
+struct peer_name rdma_id_peer(struct rdma_cm_id *id, const char *identity)
 {
 	const struct sockaddr *sa = rdma_get_peer_addr(id);
 	struct net_addr addr = { .length =
@@ -25,7 +25,7 @@ struct net_text rdma_id_peer(struct rdma_cm_id *id)
 						 : sizeof(struct sockaddr_in) };
 
 	memcpy(&addr.storage, sa, addr.length);
-	return net_addr_format(&addr);
+	return peer_name(identity, net_addr_format(&addr).text);
 }
 
 /* --- closing a link --- */
@@ -162,7 +162,7 @@ struct rdma_link *rdma_link_new(struct link_set *set,
 	l->teardown.run = teardown_run;
 	l->teardown.done = teardown_done;
 	l->id = e->id;
-	l->peer = rdma_id_peer(e->id);
+	l->peer = rdma_id_peer(e->id, set->identity);
 	if (create_qp(e->id, set->domain, why)) {
 		e->id->context = l;
 		if (accept_link(e, set->domain, why))

@@ -23,7 +23,7 @@ struct rdma_event {
 struct rdma_link {
 	struct link link;
 	struct rdma_cm_id *id;
-	struct net_text peer;
+	struct peer_name peer;
 	struct work teardown;
 	ev_timer again;	   /* while the queue pair cannot be destroyed */
 	int destroy_err;   /* of the last attempt, an errno */
@@ -31,7 +31,8 @@ struct rdma_link {
 	bool failed;	   /* never accepted: only to be destroyed */
 };
 
-struct net_text rdma_id_peer(struct rdma_cm_id *id);
+/* How log lines call the peer of ID, which has IDENTITY, or "". */
+struct peer_name rdma_id_peer(struct rdma_cm_id *id, const char *identity);
 
 /* The link for the connect request E, whose token is good: queue pair and
  * accept.  NULL and WHY when that fails; E->id has no queue pair then.  If the

@@ -226,7 +226,7 @@ static void limit_unsent(int fd)
 }
 
 static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
-		      const struct net_text *peer)
+		      const struct peer_name *peer)
 {
 	struct tcp_link *l = malloc(sizeof *l);
 

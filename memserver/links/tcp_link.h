@@ -53,7 +53,7 @@ struct tcp_link {
 	struct slab_pool *pool;
 	uint32_t owner;	 /* the session's key */
 	uint32_t number; /* the lane's number on the wire */
-	struct net_text peer;
+	struct peer_name peer;
 	int fd;
 	ev_io io;
 	ev_timer leave_limit;

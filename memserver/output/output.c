@@ -33,11 +33,19 @@ int output_start(struct error *why)
 	return log_start(why);
 }
 
-static struct peerlimit complaints = PEERLIMIT_INIT(10);
-static struct peerlimit news = PEERLIMIT_INIT(50);
+/* Of peers with an identity, and of those without. */
+static struct peerlimit complaints[2] = { PEERLIMIT_INIT(10),
+					  PEERLIMIT_INIT(10) };
+static struct peerlimit news[2] = { PEERLIMIT_INIT(50), PEERLIMIT_INIT(50) };
 static struct log_limit manager_limit = { .lines = 10, .period_ms = 1000 };
 
-void output_peer(const struct net_text *peer, const char *format, ...)
+static struct log_limit *limit_of(struct peerlimit tables[2],
+				  const struct peer_name *peer)
+{
+	return peerlimit_of(&tables[!peer_name_identity(peer)], peer);
+}
+
+void output_peer(const struct peer_name *peer, const char *format, ...)
 {
 	char text[LOG_LINE_BYTES];
 	va_list args;
@@ -45,17 +53,16 @@ void output_peer(const struct net_text *peer, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	log_limited(peerlimit_of(&complaints, peer), LOG_LEVEL_ERROR, "%s: %s",
+	log_limited(limit_of(complaints, peer), LOG_LEVEL_ERROR, "%s: %s",
 		    peer->text, text);
 }
 
-void output_news(const struct net_text *peer, const char *format, ...)
+void output_news(const struct peer_name *peer, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	log_limited_v(peerlimit_of(&news, peer), LOG_LEVEL_NOTICE, format,
-		      args);
+	log_limited_v(limit_of(news, peer), LOG_LEVEL_NOTICE, format, args);
 	va_end(args);
 }
 

@@ -1,7 +1,8 @@
-/* A limit of log lines for each peer's address.  A peer that causes many lines
- * hides its own lines, and not those of other peers.  The table is bounded:
- * when it is full of addresses that caused lines lately, all other addresses
- * share one limit. */
+/* A limit of log lines for each peer: for its identity, or for its address if
+ * it has none.  A peer that causes many lines hides its own lines, and not
+ * those of other peers.  A table is bounded: when it is full of peers that
+ * caused lines lately, all other peers share one limit.  So peers with an
+ * identity have a table of their own, which no stranger fills. */
 #ifndef RSWAP_MEMSERVER_PEERLIMIT_H
 #define RSWAP_MEMSERVER_PEERLIMIT_H
 
@@ -9,26 +10,25 @@
 #include <stdint.h>
 
 #include "log.h"
-#include "net.h"
+#include "peername.h"
 
-/* Addresses in the table. */
-#define PEERLIMIT_ADDRESSES 128
-/* Another address may take the entry of an address that was quiet for so long.
- */
+/* Peers in a table. */
+#define PEERLIMIT_PEERS 128
+/* Another peer may take the entry of a peer that was quiet for so long. */
 #define PEERLIMIT_QUIET_S 10
 
 struct peerlimit_entry {
-	uint8_t address[16]; /* the part that tells peers apart */
-	uint64_t used_ns;    /* time of the last line; 0: free */
+	uint8_t key[16];  /* tells peers apart */
+	uint64_t used_ns; /* time of the last line; 0: free */
 	struct log_limit limit;
 };
 
-/* `lock` protects addresses and times, and is a leaf. */
+/* `lock` protects keys and times, and is a leaf. */
 struct peerlimit {
 	pthread_mutex_t lock;
-	uint32_t lines; /* per address and second */
-	struct peerlimit_entry entries[PEERLIMIT_ADDRESSES];
-	struct log_limit others; /* for addresses without an entry */
+	uint32_t lines; /* per peer and second */
+	struct peerlimit_entry entries[PEERLIMIT_PEERS];
+	struct log_limit others; /* for peers without an entry */
 };
 
 #define PEERLIMIT_INIT(lines_per_second)                                       \
@@ -38,8 +38,8 @@ struct peerlimit {
 		.others = { .lines = (lines_per_second), .period_ms = 1000 },  \
 	}
 
-/* The limit of PEER's address, which the caller uses at once.  Any thread. */
+/* The limit of PEER, which the caller uses at once.  Any thread. */
 struct log_limit *peerlimit_of(struct peerlimit *table,
-			       const struct net_text *peer);
+			       const struct peer_name *peer);
 
 #endif

@@ -80,7 +80,7 @@ static void put_session(const struct session *s, unsigned n, FILE *out)
 	if (*session_identity(s))
 		fprintf(out, "session.%u.identity %s\n", n,
 			session_identity(s));
-	fprintf(out, "session.%u.peer %s\n", n, s->peer.text);
+	fprintf(out, "session.%u.peer %s\n", n, peer_name_address(&s->peer));
 	fprintf(out, "session.%u.state %s\n", n, session_state_name(s->state));
 	fprintf(out, "session.%u.state_s %" PRIu64 "\n", n,
 		(uint64_t)((clock_now_ns() - s->since_ns) / NS_PER_S));

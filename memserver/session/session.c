@@ -230,6 +230,7 @@ static struct session *session_new(struct sessions *sessions,
 		session_free(session);
 		return NULL;
 	}
+	session->links.identity = session->client_account->identity;
 	accounts_open(&session->owner.account, session->client_account);
 	return session;
 }
@@ -270,7 +271,7 @@ static struct session *open_as(struct sessions *sessions, struct client *client,
 }
 
 struct session *session_open(struct sessions *sessions, struct client *client,
-			     const char *name, const struct net_text *peer,
+			     const char *name, const struct peer_name *peer,
 			     const struct wire_open *open, uint32_t *code,
 			     struct error *why)
 {
@@ -425,7 +426,7 @@ static void fence(struct session *session, uint32_t cookie)
 }
 
 struct session *session_resume(struct sessions *sessions, struct client *client,
-			       const struct net_text *peer,
+			       const struct peer_name *peer,
 			       const struct wire_resume *resume,
 			       uint32_t cookie)
 {

@@ -48,6 +48,7 @@
 #include "accounts.h"
 #include "grants/grant.h"
 #include "net.h"
+#include "output/peername.h"
 #include "resumption.h"
 #include "wire.h"
 
@@ -96,7 +97,7 @@ struct session {
 	struct resumption resumption;
 	ev_timer grace; /* while DISCONNECTED */
 	char name[WIRE_NAME_BYTES];
-	struct net_text peer;
+	struct peer_name peer;
 	struct net_addr addr; /* of the connection that opened or resumed it */
 
 	struct client_account *client_account;
@@ -123,7 +124,7 @@ void sessions_init(struct sessions *sessions, struct links *links,
  * those of its own client and tenant first, and others only where the server
  * has no session left. */
 struct session *session_open(struct sessions *sessions, struct client *client,
-			     const char *name, const struct net_text *peer,
+			     const char *name, const struct peer_name *peer,
 			     const struct wire_open *open, uint32_t *code,
 			     struct error *why);
 
@@ -140,7 +141,7 @@ void session_end_disconnected(struct sessions *sessions, const char *why);
  * session of the client's identity has that key and token.  The token is used
  * up; RESUMED tells the next (resumption.h). */
 struct session *session_resume(struct sessions *sessions, struct client *client,
-			       const struct net_text *peer,
+			       const struct peer_name *peer,
 			       const struct wire_resume *resume,
 			       uint32_t cookie);
 

@@ -64,7 +64,7 @@ static void open_session(void)
 	const struct wire_open open = { .size_bytes = SLABS * SLAB,
 					.lanes = 4,
 					.transport = WIRE_TRANSPORT_RDMA };
-	const struct net_text peer = { "peer" };
+	const struct peer_name peer = { "peer" };
 	struct error why;
 	uint32_t code = 0;
 

@@ -117,7 +117,7 @@ static void who_comes_later_is_asked_too(void **state)
 {
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_resume how = { .session = session->owner.key };
-	struct net_text peer = { "peer" };
+	struct peer_name peer = { "peer" };
 
 	(void)state;
 	memcpy(how.token, session->resumption.token, sizeof how.token);

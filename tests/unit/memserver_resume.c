@@ -11,7 +11,7 @@
 #include "grants/grant.h"
 #include "session_server.h"
 
-static const struct net_text elsewhere = { "elsewhere" };
+static const struct peer_name elsewhere = { "elsewhere" };
 
 static int setup(void **state)
 {

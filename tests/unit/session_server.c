@@ -14,7 +14,7 @@ struct config config;
 struct server server;
 unsigned server_slabs = 4;
 unsigned closed;
-static struct net_text peer = { "peer" };
+static struct peer_name peer = { "peer" };
 
 int server_setup(void **state)
 {
