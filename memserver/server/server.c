@@ -161,14 +161,30 @@ static void int_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 	asked_to_end(container_of(watcher, struct server, on_int));
 }
 
+static void read_tenants(struct server *server)
+{
+	const char *path = server->config->tenants;
+	struct error why;
+
+	if (!path)
+		return;
+	if (tenants_read(&server->tenants, path, &why))
+		log_error("SIGHUP: %s; the limits stay as they were", why.text);
+	else
+		log_notice("SIGHUP: %s has limits for %u identities", path,
+			   tenants_listed(&server->tenants));
+}
+
 static void hup_cb(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	struct server *server = container_of(watcher, struct server, on_hup);
 
 	(void)loop;
 	(void)events;
-	if (!server->sessions.stopping)
-		controls_read_keys(&server->controls, server->config->psk_file);
+	if (server->sessions.stopping)
+		return;
+	controls_read_keys(&server->controls, server->config->psk_file);
+	read_tenants(server);
 }
 
 void server_catch_signals(struct server *server)

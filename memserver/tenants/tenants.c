@@ -156,6 +156,11 @@ int tenants_read(struct tenants *tenants, const char *path, struct error *why)
 	return 0;
 }
 
+unsigned tenants_listed(const struct tenants *tenants)
+{
+	return tenants->file ? tenants->file->n : 0;
+}
+
 /* --- sessions --- */
 
 static bool has_line(const struct tenants *tenants, const char *name,

@@ -16,6 +16,9 @@ void tenants_close(struct tenants *tenants);
  * the reason, which names the option: then nothing has changed. */
 int tenants_read(struct tenants *tenants, const char *path, struct error *why);
 
+/* How many names the file has. */
+unsigned tenants_listed(const struct tenants *tenants);
+
 /* Whether IDENTITY has a line, or has a session from the time when it had one.
  * If not, WHY says so. */
 bool tenants_know(const struct tenants *tenants, const char *identity,

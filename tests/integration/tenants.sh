@@ -88,12 +88,39 @@ expect_req b ok zero:0:47M
 expect 20 is s slabs_used -eq 0
 start_shadow load a --size=15M --connections=2
 start_shadow more b --size=47M --connections=2
-expect_more 20 a writes 2000
-expect_more 20 b writes 2000
+expect_more 20 a writes 300
+expect_more 20 b writes 300
 finish_shadow load
 finish_shadow more
 expect_value a errors -eq 0
 expect_value b errors -eq 0
+
+say "limits change"
+before=$(value s tenant.0.used_bytes)
+[ "$before" -gt $((4 << 20)) ] || fail "alpha uses only $before bytes"
+cat >"$dir/tenants" <<END
+alpha memory=4M
+beta
+gamma memory=4M
+END
+kill -HUP "${pid[s]}"
+expect_line "$dir/s.log" "SIGHUP: $dir/tenants has limits for 3 identities"
+expect_value s tenant.0.memory_bytes -eq $((4 << 20))
+expect_value s tenant.0.used_bytes -eq "$before"
+expect 10 is a server.0.free_bytes -eq 0
+expect_req b ok zero:0:47M
+expect 20 is s tenant.1.used_bytes -eq 0
+start_plugin g "$(server s)" size=2M lanes=2 psk-file="$dir/gamma"
+expect_req g ok write:0:2M:3
+expect_req g ok check:0:2M:3
+echo "alpha memory=9X" >"$dir/tenants"
+kill -HUP "${pid[s]}"
+expect_line "$dir/s.log" "SIGHUP: --tenants=$dir/tenants: line 1: memory=9X:" \
+	"the limits stay as they were"
+expect_value s tenant.0.memory_bytes -eq $((4 << 20))
+expect_req g ok check:0:2M:3
+
+stop g || fail "exit status $?"
 stop a || fail "exit status $?"
 stop b || fail "exit status $?"
 expect 10 is s sessions -eq 0
