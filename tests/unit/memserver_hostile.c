@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "memserver_client.h"
 
 static int setup(void **state)
@@ -302,15 +303,24 @@ static void resumes_at_the_limit(void **state)
 	client_close(&again);
 }
 
+/* How long a connection may take to prove itself (control.c). */
+#define PROVE_NS (5 * NS_PER_S)
+
 /* A client joins and resumes, from a connection that was there before the
- * crowd, and from a new one. */
+ * crowd, since OLD_NS, and from a new one. */
 static void gets_in(struct client *c, const struct wire_token *token, int old,
-		    uint32_t slab)
+		    uint64_t old_ns, uint32_t slab)
 {
 	struct client again;
 	struct wire_message m;
-	int lane = lane_join_on(old, token);
+	int lane;
 
+	/* On a busy machine the crowd takes its time to come. */
+	if (clock_now_ns() - old_ns > PROVE_NS / 2) {
+		close(old);
+		old = raw_connect(&server);
+	}
+	lane = lane_join_on(old, token);
 	assert_true(lane >= 0);
 	assert_int_equal(lane_read(lane, slab, 0, back, PAGE), 0);
 	close(lane);
@@ -328,14 +338,16 @@ static void a_crowd_keeps_no_session_out(bool from_everywhere)
 	struct client c;
 	struct wire_message token;
 	uint32_t slab;
+	uint64_t waits_ns;
 	int waits;
 
 	client_open(&c, &server);
 	assert_true(client_alloc(&c, &slab));
 	token = client_token(&c);
+	waits_ns = clock_now_ns();
 	waits = raw_connect(&server);
 	crowd_comes(from_everywhere);
-	gets_in(&c, &token.token, waits, slab);
+	gets_in(&c, &token.token, waits, waits_ns, slab);
 	crowd_goes();
 	client_close(&c);
 }
