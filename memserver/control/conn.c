@@ -253,6 +253,11 @@ bool conn_shake(struct conn *c)
 	return rc == -EPROTO;
 }
 
+bool conn_is_proved(const struct conn *c)
+{
+	return c->stream.tls && c->phase == CONN_MESSAGES;
+}
+
 const char *conn_identity(const struct conn *c)
 {
 	return c->stream.tls ? tls_identity(c->stream.tls) : "";

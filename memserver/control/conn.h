@@ -88,6 +88,9 @@ bool conn_start_tls(struct conn *conn, const struct tls_context *tls);
  * has detached CONN. */
 bool conn_shake(struct conn *conn);
 
+/* Whether the peer has proved a key, in a handshake that is over. */
+bool conn_is_proved(const struct conn *conn);
+
 /* The identity that the peer proved, or "" for a connection without TLS. */
 const char *conn_identity(const struct conn *conn);
 

@@ -115,7 +115,10 @@ static void shake_cb(struct conn *conn)
 
 static void step_handshake(struct handshake *h)
 {
-	conn_shake(&container_of(h, struct control, handshake)->conn);
+	struct control *c = container_of(h, struct control, handshake);
+
+	if (conn_shake(&c->conn) && conn_is_proved(&c->conn))
+		admission_prove(&c->newcomer);
 }
 
 static void unproved_cb(struct conn *conn, const char *why)

@@ -59,32 +59,54 @@ static void name_limit(unsigned most, const char *whose, struct error *why)
 		  most, whose);
 }
 
+/* Newcomers of which one may have to go. */
+struct group {
+	struct newcomer *oldest;
+	struct newcomer *unproved; /* the oldest of these */
+	unsigned count;
+	unsigned proved;
+};
+
+static void count_in(struct group *group, struct newcomer *newcomer)
+{
+	if (!group->oldest)
+		group->oldest = newcomer;
+	if (!group->unproved && !newcomer->proved)
+		group->unproved = newcomer;
+	group->count++;
+	group->proved += newcomer->proved;
+}
+
+/* Clients with a key do not keep all others out either. */
+static struct newcomer *choose(const struct group *group)
+{
+	return group->proved > group->count / 2 ? group->oldest
+						: group->unproved;
+}
+
 /* The newcomer that has to go before another from ADDR comes, and WHY; or NULL.
  */
 static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
-				   const struct net_addr *addr, unsigned count,
+				   const struct net_addr *addr,
 				   struct error *why)
 {
-	struct newcomer *oldest_there = NULL;
+	struct group all = { .count = 0 }, there = { .count = 0 };
 	struct newcomer *newcomer;
-	unsigned from_there = 0;
 
 	TAILQ_FOREACH(newcomer, newcomers, entry)
 	{
-		if (!admission_same_address(&newcomer->addr, addr))
-			continue;
-		from_there++;
-		if (!oldest_there)
-			oldest_there = newcomer;
+		count_in(&all, newcomer);
+		if (admission_same_address(&newcomer->addr, addr))
+			count_in(&there, newcomer);
 	}
-	if (from_there >= ADMISSION_ADDRESS_MAX) {
+	if (there.count >= ADMISSION_ADDRESS_MAX) {
 		name_limit(ADMISSION_ADDRESS_MAX, "of one address", why);
-		return oldest_there;
+		return choose(&there);
 	}
-	if (count < ADMISSION_MAX)
+	if (all.count < ADMISSION_MAX)
 		return NULL;
 	name_limit(ADMISSION_MAX, "of all addresses together", why);
-	return TAILQ_FIRST(newcomers);
+	return choose(&all);
 }
 
 struct newcomer *admission_enter(struct admission *admission,
@@ -92,17 +114,23 @@ struct newcomer *admission_enter(struct admission *admission,
 				 const struct net_addr *addr, bool known,
 				 struct error *why)
 {
-	struct newcomer *goes = in_the_way(&admission->newcomers[known], addr,
-					   admission->count[known], why);
+	struct newcomer *goes =
+		in_the_way(&admission->newcomers[known], addr, why);
 
 	if (goes)
 		admission_leave(admission, goes);
 	newcomer->addr = *addr;
 	newcomer->known = known;
+	newcomer->proved = false;
 	newcomer->counted = true;
 	TAILQ_INSERT_TAIL(&admission->newcomers[known], newcomer, entry);
 	admission->count[known]++;
 	return goes;
+}
+
+void admission_prove(struct newcomer *newcomer)
+{
+	newcomer->proved = true;
 }
 
 void admission_leave(struct admission *admission, struct newcomer *newcomer)

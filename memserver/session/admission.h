@@ -9,7 +9,10 @@
  *     known ones;
  *   - one address has only some of the slots;
  *   - when there is no free slot, the oldest newcomer of that kind goes, and
- * not the new one: a client that is alive says at once which session it wants.
+ * not the new one: a client that is alive says at once which session it wants;
+ *   - one that has proved a key goes only when there are more of these than of
+ * others: a crowd that has no key does not stop a client between its handshake
+ * and RESUME.
  *
  * A connection that has opened, resumed or joined is no newcomer any more.  The
  * limits of sessions and lanes bound the number of these.
@@ -35,6 +38,7 @@ struct newcomer {
 	bool counted;
 	struct net_addr addr;
 	bool known;
+	bool proved;
 };
 
 struct admission {
@@ -52,6 +56,9 @@ struct newcomer *admission_enter(struct admission *admission,
 				 struct newcomer *newcomer,
 				 const struct net_addr *addr, bool known,
 				 struct error *why);
+
+/* NEWCOMER has proved a key. */
+void admission_prove(struct newcomer *newcomer);
 
 /* NEWCOMER has a session, is a link, or has ended.  Harmless when repeated. */
 void admission_leave(struct admission *admission, struct newcomer *newcomer);

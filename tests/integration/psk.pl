@@ -105,6 +105,18 @@ my %cases = (
 			E_TOKEN);
 	},
 
+	# One that has proved its key stays while a crowd comes from its own
+	# address, more than an address may have.
+	crowd => sub {
+		my $s = tls_connect($keys[0]);
+		call($s, HELLO, hello_body(), WELCOME);
+		my @crowd = map { connect_to($port) } 1 .. 70;
+		get($crowd[$_], 1) for 0 .. 5;
+		call($s, OPEN, pack('Q< V V', 1 << 20, 1, TCP), OPENED);
+		put($s, message(BYE, ''));
+		get($s, 1);
+	},
+
 	# A control connection does not become a link.
 	join => sub {
 		my $session = tls_session($keys[0]);

@@ -116,6 +116,9 @@ expect_lines "$dir/s.log" "there is no such session to resume" 3
 perl "$here/psk.pl" "${port[s]}" join "$alpha" || fail "join"
 expect_line "$dir/s.log" "JOIN is out of place"
 
+perl "$here/psk.pl" "${port[s]}" crowd "$alpha" || fail "crowd"
+expect_line "$dir/s.log" "the limit of 64 without a session, of one address"
+
 # The same file for all of its clients, each by its name.
 start_plugin b "$(server s)" size=8M lanes=2 psk-file="$dir/keys" identity=beta
 expect_req b ok write:0:4096:7

@@ -116,6 +116,39 @@ static void strangers_take_no_slot_of_the_known(void **state)
 	assert_null(admission_oldest(&admission));
 }
 
+static void one_with_a_key_goes_last(void **state)
+{
+	struct net_addr there = v4("192.0.2.1");
+
+	(void)state;
+	assert_null(enter(0, &there, true));
+	admission_prove(&newcomers[0]);
+	for (unsigned i = 1; i < MANY; i++)
+		assert_ptr_equal(
+			enter(i, &there, true),
+			i < ADMISSION_ADDRESS_MAX
+				? NULL
+				: &newcomers[i - ADMISSION_ADDRESS_MAX + 1]);
+}
+
+static void those_with_a_key_leave_room(void **state)
+{
+	struct net_addr there = v4("192.0.2.1");
+	const unsigned half = ADMISSION_ADDRESS_MAX / 2;
+
+	(void)state;
+	for (unsigned i = 0; i < ADMISSION_ADDRESS_MAX; i++) {
+		assert_null(enter(i, &there, true));
+		if (i <= half)
+			admission_prove(&newcomers[i]);
+	}
+	/* half and one have it: the oldest goes, of whatever kind */
+	assert_ptr_equal(enter(ADMISSION_ADDRESS_MAX, &there, true),
+			 &newcomers[0]);
+	assert_ptr_equal(enter(ADMISSION_ADDRESS_MAX + 1, &there, true),
+			 &newcomers[half + 1]);
+}
+
 static void whoever_left_is_not_counted(void **state)
 {
 	struct net_addr there = v4("192.0.2.1");
@@ -157,6 +190,8 @@ int main(void)
 		TEST(the_oldest_of_an_address_goes),
 		TEST(the_oldest_of_all_goes),
 		TEST(strangers_take_no_slot_of_the_known),
+		TEST(one_with_a_key_goes_last),
+		TEST(those_with_a_key_leave_room),
 		TEST(whoever_left_is_not_counted),
 		TEST(tells_peers_apart),
 	};

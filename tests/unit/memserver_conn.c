@@ -339,6 +339,7 @@ static void takes_messages_behind_a_handshake(void **state)
 	begin_tls(&key);
 	assert_int_equal(shake_hands(), 0);
 	assert_string_equal(conn_identity(&conn), "alpha");
+	assert_true(conn_is_proved(&conn));
 	assert_int_equal(messages, 0);
 	/* all of them in one record */
 	for (int i = 0; i < 8; i++)
@@ -365,6 +366,7 @@ static void waits_for_its_turn(void **state)
 	assert_int_equal(shakes, 1);
 	hold = false;
 	assert_true(conn_shake(&conn));
+	assert_false(conn_is_proved(&conn));
 	assert_int_equal(shake_hands(), 0);
 	assert_string_equal(conn_identity(&conn), "alpha");
 	end_tls();
@@ -379,6 +381,7 @@ static void shows_a_wrong_key_out(void **state)
 	assert_int_equal(shake_hands(), -EPROTO);
 	assert_string_equal(conn_identity(&conn), "");
 	assert_non_null(strstr(unproved, "does not prove its key"));
+	assert_false(conn_is_proved(&conn));
 	/* what it says now is no message, and the end of the stream comes */
 	put("RSWP and more", 13);
 	turn();
