@@ -43,6 +43,8 @@ def suite_of(name):
         from lib import copies as suite
     elif name == "faults":
         from lib import faults as suite
+    elif name == "strangers":
+        from lib import strangers as suite
     else:
         from lib import scale as suite
     return suite

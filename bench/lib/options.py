@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib.paths import SRC
 
-SUITES = ("host", "vm", "raw", "scale", "copies", "faults")
+SUITES = ("host", "vm", "raw", "scale", "copies", "faults", "strangers")
 
 USAGE = """\
 usage: bench/run SUITE [OPTION]...
@@ -21,6 +21,9 @@ Measures rswap beside what a user would pick instead, the systems in turn.
   scale    many sessions, many servers, large devices, on this machine
   copies   one copy, two, and 4+2 shares, on this machine
   faults   servers that are paused, killed and repaired, on this machine
+  strangers
+           reads beside 10,000 silent connections, and beside 1,000 handshakes
+           at once, on this machine
 
   --rounds=N        how often everything is measured, 1 to 100 (default 3)
   --seconds=S       duration of one fio measurement, 1 to 600 (default 3)

@@ -14,6 +14,7 @@ RSWAPCTL = BUILD / "ctl" / "rswapctl"
 PAGECHECK = BUILD / "tests" / "pagecheck"
 NBDLAT = BUILD / "bench" / "nbdlat"
 SWAPSLOTS = BUILD / "bench" / "swapslots"
+STRANGERS = BUILD / "tests" / "integration" / "strangers"
 
 # What runs rswap's plugin; a test puts something in its place that loses data.
 NBDKIT = os.environ.get("RSWAP_BENCH_NBDKIT") or "nbdkit"
@@ -21,7 +22,7 @@ NBDKIT = os.environ.get("RSWAP_BENCH_NBDKIT") or "nbdkit"
 
 def require_built():
     for program in (MEMSERVER, PLUGIN, RSWAP_NBD, RSWAPCTL, PAGECHECK,
-                    NBDLAT, SWAPSLOTS):
+                    NBDLAT, SWAPSLOTS, STRANGERS):
         if not program.exists():
             raise Failed(f"{program} is not built: cmake -B build && "
                          "cmake --build build")

@@ -175,6 +175,18 @@ def faults(samples):
                None, of("p99_ratio", "two copies, repair"), at_most=True)]
 
 
+def strangers(samples):
+    return [
+        Target(f"p99 of reads at depth 1 beside {title}, addresses: "
+               f"{addresses}; over p99 alone", 2, None,
+               samples.median("p99_ratio", "rswap-tcp", strangers=name,
+                              addresses=addresses), at_most=True)
+        for name, title in (("silent", "10,000 silent connections"),
+                            ("handshakes", "1,000 handshakes at once"))
+        for addresses in (1, 1000)]
+
+
 def of_suite(suite, samples):
     return {"host": host, "vm": vm, "raw": raw, "scale": scale,
-            "copies": copies, "faults": faults}[suite](samples)
+            "copies": copies, "faults": faults,
+            "strangers": strangers}[suite](samples)
