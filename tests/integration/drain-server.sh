@@ -41,8 +41,8 @@ expect_req p ok write:0:8M:4
 [ "$(req p write:16M:4096:5)" != ok ] || fail "it grants a slab"
 expect_value p pages_lost -eq 0
 # what starts now has no room
-nbdkit_command
-timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" "$(server s)" \
+front_command
+timeout $((20 * slow)) "${front_command[@]}" -U "$dir/q.sock" "$(server s)" \
 	size=8M >"$dir/out" 2>"$dir/err" && fail "a plugin starts"
 expect_one_line "$dir/err" "size=8M" "grant now"
 
