@@ -70,6 +70,10 @@ static bool reduce_to(bool lock_memory, const struct passwd *user,
 {
 	int rc;
 
+	/* A filter of the service manager may refuse capset. */
+	capng_get_caps_process();
+	if (!user && capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
+		return true;
 	capng_clear(CAPNG_SELECT_CAPS);
 	if (lock_memory)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The units, installed into a prefix, are what systemd expects; it looks also
-# whether the programs are there.
+# whether the programs are there.  And they shut in what they start as far as
+# they say.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,3 +29,14 @@ if [ "$status" != 0 ]; then
 	cat "$dir/said"
 	exit 1
 fi
+
+# exposure UNIT TENTHS: what systemd takes for exposed, 0 to 100
+exposure() {
+	systemd-analyze security --offline=yes --no-pager --threshold="$2" \
+		"$units/$1" >"$dir/said" 2>&1 && return
+	cat "$dir/said"
+	echo "$1: more exposed than $2 tenths"
+	exit 1
+}
+exposure rswap-memserver.service 17
+exposure rswap@test.service 48

@@ -63,6 +63,14 @@ in_order()
 	done
 }
 
+# threads_have PID FIELD VALUE: of their status
+threads_have()
+{
+	local found
+	found=$(sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/task"/*/status | sort -u)
+	[ "$found" = "$3" ] || die "process $1: $2 is $found, not $3"
+}
+
 swapped_mib()
 {
 	awk '$1 == "/dev/nbd0" { print int($4 / 1024) }' /proc/swaps
@@ -122,12 +130,18 @@ server=$(property rswap-memserver MainPID)
 [ "$(stat -c %u "/proc/$server")" != 0 ] || die "the memory server is root"
 [ "$(</proc/"$server"/oom_score_adj)" = -1000 ] ||
 	die "its OOM score is $(</proc/"$server"/oom_score_adj)"
+threads_have "$server" CapPrm 0000000000000000
+threads_have "$server" Seccomp 2
 
 say "an instance swaps"
-systemctl start $instance
+systemctl start $instance || {
+	journal_of $instance >&2
+	die "it does not start"
+}
 want $instance ActiveState=active SubState=running
 nbdkit=$(property $instance MainPID)
 [ "$(<"/proc/$nbdkit/comm")" = nbdkit ] || die "the main process is not nbdkit"
+threads_have "$nbdkit" CapPrm 0000000000000000
 grep -q '^/dev/nbd0 ' /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
 [ "$(status_value server.0.transport /run/rswap/far/control.sock)" = \
 	"$transport" ] || die "not over $transport"
