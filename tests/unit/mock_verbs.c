@@ -264,6 +264,16 @@ static struct ibv_mr *register_memory(const char *call, struct ibv_pd *pd,
 	return mr;
 }
 
+uint32_t mock_last_rkey(void)
+{
+	uint32_t rkey;
+
+	pthread_mutex_lock(&mock_lock);
+	rkey = mock.last_mr.rkey;
+	pthread_mutex_unlock(&mock_lock);
+	return rkey;
+}
+
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length,
 			  int access)
 {

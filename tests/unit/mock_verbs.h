@@ -103,6 +103,8 @@ void mock_finish(void);
  * request; the client that was accepted last goes. */
 void mock_request(const void *data, uint8_t bytes);
 void mock_hang_up(void);
+/* Of the memory that was registered last.  Any thread. */
+uint32_t mock_last_rkey(void);
 /* Asserts that everything was given back, and nothing done wrong. */
 void assert_nothing_left(void);
 
