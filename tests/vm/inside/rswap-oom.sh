@@ -1,8 +1,9 @@
 #!/bin/bash
 # A whole guest runs out of memory: a program whose working set is nearly
 # twice the guest's memory, for a while, with every page checked, and its swap
-# in the memory of the other guest of a pair.  nbdkit's own nbd plugin hangs the
-# guest for good here.
+# in the memory of the other guest of a pair.  Meanwhile the server is silent for
+# a while (rswap-oom-server.sh), so the plugin connects anew, by TLS, while this
+# machine is out of memory.  nbdkit's own nbd plugin hangs the guest for good here.
 #
 #	rswap-oom.sh TRANSPORT [SIZE [SECONDS]]
 set -euo pipefail
@@ -54,6 +55,9 @@ wait $! || die "the program ended with status $?"
 check_faults
 [ "$(result_value mismatches "$results")" = 0 ] || die "pages are wrong"
 "$rswapctl" status
+grep -q "session resumed" /run/rswap/nbd0/log ||
+	die "the plugin did not connect anew"
+[ "$(status_value server.0.reconnects)" = 0 ] || die "the session was lost"
 [ "$(status_value errors)" = 0 ] || die "requests failed"
 kernel_log_clean
 detach
