@@ -41,8 +41,10 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		# nothing of the template, nor of the configured prefix
 		! grep -v '^#' "$root$3/$unit" | grep -q '@[a-zA-Z_]*@' ||
 			fail "$unit isn't filled in"
-		[ "$(grep -c '^Exec' "$root$3/$unit")" = \
-			"$(grep -c "^Exec[A-Za-z]*=-\?$1/sbin/" "$root$3/$unit")" ] ||
+		# all of ours, but for the one that sends a signal
+		! grep '^Exec' "$root$3/$unit" |
+			grep -v -e "^Exec[A-Za-z]*=-\?$1/sbin/" \
+				-e '^ExecReload=/bin/kill -HUP \$MAINPID$' ||
 			fail "$unit has: $(grep ^Exec "$root$3/$unit")"
 	done
 }
