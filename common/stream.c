@@ -83,10 +83,15 @@ int stream_secure(struct stream *stream, const struct tls_context *context,
 	return rc;
 }
 
-/* Waits until TLS can go on. */
-static int wait_for_tls(const struct stream *stream, uint64_t deadline_ns)
+/* What tls_read or tls_write returned: 0 where bytes were moved, or where the
+ * same call can move some now; or a negative errno. */
+static int go_on(const struct stream *stream, ssize_t moved_bytes,
+		 uint64_t deadline_ns)
 {
-	return net_wait(stream->fd, tls_events(stream->tls), deadline_ns);
+	if (moved_bytes == -EAGAIN)
+		return net_wait(stream->fd, tls_events(stream->tls),
+				deadline_ns);
+	return moved_bytes < 0 ? (int)moved_bytes : 0;
 }
 
 int stream_send_all(struct stream *stream, const void *buf, size_t bytes,
@@ -98,17 +103,14 @@ int stream_send_all(struct stream *stream, const void *buf, size_t bytes,
 		return net_send_all(stream->fd, buf, bytes, deadline_ns);
 	while (bytes > 0) {
 		ssize_t n = tls_write(stream->tls, p, bytes);
-		int rc = 0;
+		int rc = go_on(stream, n, deadline_ns);
 
-		if (n >= 0) {
-			p += n;
-			bytes -= (size_t)n;
-		} else {
-			rc = n == -EAGAIN ? wait_for_tls(stream, deadline_ns)
-					  : (int)n;
-		}
 		if (rc)
 			return rc;
+		if (n > 0) {
+			p += n;
+			bytes -= (size_t)n;
+		}
 	}
 	return 0;
 }
@@ -122,19 +124,14 @@ int stream_recv_all(struct stream *stream, void *buf, size_t bytes,
 		return net_recv_all(stream->fd, buf, bytes, deadline_ns);
 	while (bytes > 0) {
 		ssize_t n = tls_read(stream->tls, p, bytes);
-		int rc = 0;
+		int rc = n ? go_on(stream, n, deadline_ns) : -ECONNRESET;
 
+		if (rc)
+			return rc;
 		if (n > 0) {
 			p += n;
 			bytes -= (size_t)n;
-		} else if (n == 0) {
-			rc = -ECONNRESET;
-		} else {
-			rc = n == -EAGAIN ? wait_for_tls(stream, deadline_ns)
-					  : (int)n;
 		}
-		if (rc)
-			return rc;
 	}
 	return 0;
 }

@@ -14,6 +14,9 @@ static const char priorities[] =
 	"NONE:+VERS-TLS1.3:+AES-128-GCM:+CHACHA20-POLY1305:+AEAD:+ECDHE-PSK:"
 	"+GROUP-X25519:+GROUP-SECP256R1:+SIGN-RSA-PSS-RSAE-SHA256";
 
+/* The first byte of a server that refuses at once: an alert record. */
+#define ALERT_BYTE 0x15
+
 /* A ClientHello of ours has some 300 bytes.  This bounds the memory that a
  * stranger makes a server use. */
 #define HANDSHAKE_MAX_BYTES 8192
@@ -31,12 +34,12 @@ struct tls {
 	const struct tls_context *context;
 	gnutls_session_t session;
 	int fd;
-	int error;     /* of the socket, positive; 0: none */
-	bool heard;    /* a byte came */
-	bool not_tls;  /* and the first of them is not TLS's */
-	bool asked;    /* a server was asked for the key of `name` */
-	bool known;    /* and has it */
-	size_t unsent; /* of the caller's bytes, in a record under way */
+	int error;    /* of the socket, positive; 0: none */
+	bool heard;   /* a byte came */
+	bool not_tls; /* and the first of them is not TLS's */
+	bool asked;   /* a server was asked for the key of `name` */
+	bool known;   /* and has it */
+	bool sending; /* a record is under way, and has to be sent to its end */
 	char name[PSK_NAME_BYTES];
 };
 
@@ -174,6 +177,14 @@ void tls_context_free(struct tls_context *context)
 
 /* --- the socket --- */
 
+/* Notes errno, for the caller and for GnuTLS. */
+static void note_error(struct tls *tls)
+{
+	if (errno != EAGAIN && errno != EINTR)
+		tls->error = errno;
+	gnutls_transport_set_errno(tls->session, errno);
+}
+
 static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t bytes)
 {
 	struct tls *tls = ptr;
@@ -183,15 +194,10 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t bytes)
 		unsigned char first = *(unsigned char *)buf;
 
 		tls->heard = true;
-		/* An alert may come instead of a handshake record. */
-		tls->not_tls =
-			first != TLS_FIRST_BYTE && first != TLS_FIRST_BYTE - 1;
+		tls->not_tls = first != TLS_FIRST_BYTE && first != ALERT_BYTE;
 	}
-	if (got < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			tls->error = errno;
-		gnutls_transport_set_errno(tls->session, errno);
-	}
+	if (got < 0)
+		note_error(tls);
 	return got;
 }
 
@@ -200,11 +206,8 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *buf, size_t bytes)
 	struct tls *tls = ptr;
 	ssize_t put = send(tls->fd, buf, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (put < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			tls->error = errno;
-		gnutls_transport_set_errno(tls->session, errno);
-	}
+	if (put < 0)
+		note_error(tls);
 	return put;
 }
 
@@ -387,16 +390,11 @@ ssize_t tls_write(struct tls *tls, const void *buf, size_t bytes)
 	ssize_t put;
 
 	/* GnuTLS has the record already, and only sends the rest of it. */
-	if (tls->unsent)
+	if (tls->sending)
 		put = gnutls_record_send(tls->session, NULL, 0);
 	else
 		put = gnutls_record_send(tls->session, buf, bytes);
-	if (is_again((int)put)) {
-		if (!tls->unsent)
-			tls->unsent = bytes;
-		return -EAGAIN;
-	}
-	tls->unsent = 0;
+	tls->sending = is_again((int)put);
 	return put < 0 ? record_error(tls, put) : put;
 }
 

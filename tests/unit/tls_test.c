@@ -269,6 +269,31 @@ static void moves_more_than_the_socket_holds(void **state)
 	assert_memory_equal(sent, got, sizeof sent);
 }
 
+static void moves_all_or_tells_why_not(void **state)
+{
+	static char much[1 << 22];
+	char buf[8];
+
+	(void)state;
+	connect_as(&alpha);
+	assert_int_equal(stream_recv_all(&server, buf, 8, after_ms(50)),
+			 -ETIMEDOUT);
+	assert_int_equal(
+		stream_send_all(&client, "pingpong", 8, after_ms(LONG_MS)), 0);
+	assert_int_equal(stream_recv_all(&server, buf, 5, after_ms(LONG_MS)),
+			 0);
+	assert_int_equal(
+		stream_recv_all(&server, buf + 5, 3, after_ms(LONG_MS)), 0);
+	assert_memory_equal(buf, "pingpong", 8);
+	/* more than the socket holds, and nobody reads */
+	assert_int_equal(
+		stream_send_all(&client, much, sizeof much, after_ms(50)),
+		-ETIMEDOUT);
+	stream_end_writing(&server);
+	assert_int_equal(stream_recv_all(&client, buf, 8, after_ms(LONG_MS)),
+			 -ECONNRESET);
+}
+
 /* Puts the bytes of the client's next record at the server, changed. */
 static void finds_a_changed_record(void **state)
 {
@@ -315,6 +340,7 @@ int main(void)
 		TEST(says_that_a_server_has_no_tls),
 		TEST(keeps_its_deadline),
 		TEST(moves_more_than_the_socket_holds),
+		TEST(moves_all_or_tells_why_not),
 		TEST(finds_a_changed_record),
 		TEST(finds_a_repeated_record),
 	};
