@@ -347,6 +347,42 @@ expect_one_line() {
 	expect_line "$@"
 }
 
+# --- refusals ---
+
+# server_refuses "WORD..." OPTION...: the server ends with exit status 1, and with
+# one line, which has all these words
+server_refuses() {
+	local words status=0
+	read -ra words <<<"$1"
+	shift
+	timeout $((20 * slow)) "$memserver" "$@" >"$dir/out" 2>"$dir/err" ||
+		status=$?
+	[ "$status" = 1 ] ||
+		fail "server $*: exit status $status, $(cat "$dir/err")"
+	expect_one_line "$dir/err" "${words[@]}"
+}
+
+# plugin_fails KEY=VALUE...: the plugin ends with exit status 1, and $dir/err has
+# its log
+plugin_fails() {
+	local status=0
+	rm -f "$dir/fails.sock" # nbdkit leaves it behind
+	nbdkit_command
+	timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/fails.sock" "$plugin" \
+		"$@" >"$dir/out" 2>"$dir/err" || status=$?
+	[ "$status" = 1 ] ||
+		fail "plugin $*: exit status $status, $(cat "$dir/err")"
+}
+
+# plugin_refuses "WORD..." KEY=VALUE...: and its log is one line, which has all these
+# words
+plugin_refuses() {
+	local words
+	read -ra words <<<"$1"
+	plugin_fails "${@:2}"
+	expect_one_line "$dir/err" "${words[@]}"
+}
+
 # --- requests ---
 
 # How many TCP connections a plugin of so many lanes has to a server: pairs, as

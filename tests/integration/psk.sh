@@ -19,45 +19,26 @@ beta=$(sed -n 's/^beta:/beta=/p' "$dir/keys")
 
 # --- files and options ---
 
-# server_refuses "WORD..." OPTION...: one line with these words
-server_refuses() {
-	local words status=0
-	read -ra words <<<"$1"
-	shift
-	timeout $((20 * slow)) "$memserver" --memory=64M "$@" >"$dir/out" \
-		2>"$dir/err" || status=$?
-	[ "$status" = 1 ] || fail "server $*: status $status, $(cat "$dir/err")"
-	expect_one_line "$dir/err" "${words[@]}"
-}
-
-# plugin_refuses "WORD..." KEY=VALUE...
-plugin_refuses() {
-	local words status=0
-	read -ra words <<<"$1"
-	shift
-	rm -f "$dir/q.sock"
-	nbdkit_command
-	timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" \
-		size=16M lanes=2 "$@" >"$dir/out" 2>"$dir/err" || status=$?
-	[ "$status" = 1 ] || fail "plugin $*: status $status, $(cat "$dir/err")"
-	expect_one_line "$dir/err" "${words[@]}"
-}
-
 server_refuses "--listen=0.0.0.0:0 --psk-file rswapctl genkey NAME
-	--allow-unauthenticated" --listen=0.0.0.0:0
-server_refuses "--psk-file --allow-unauthenticated one of them" \
+	--allow-unauthenticated" --memory=64M --listen=0.0.0.0:0
+server_refuses "--psk-file --allow-unauthenticated one of them" --memory=64M \
 	--psk-file="$dir/keys" --allow-unauthenticated
-server_refuses "--psk-file=$dir/none No such file" --psk-file="$dir/none"
+server_refuses "--psk-file=$dir/none No such file" --memory=64M \
+	--psk-file="$dir/none"
 echo "alpha:12" >"$dir/short"
-server_refuses "--psk-file=$dir/short line 1 16 to 64" --psk-file="$dir/short"
+server_refuses "--psk-file=$dir/short line 1 16 to 64" --memory=64M \
+	--psk-file="$dir/short"
 install -m 644 "$dir/keys" "$dir/open"
-server_refuses "--psk-file=$dir/open 0644 0600 0400" --psk-file="$dir/open"
-plugin_refuses "psk-file=$dir/open 0644 0600" 127.0.0.1:1 psk-file="$dir/open"
-plugin_refuses "psk-file=$dir/keys 2 keys identity" 127.0.0.1:1 \
+server_refuses "--psk-file=$dir/open 0644 0600 0400" --memory=64M \
+	--psk-file="$dir/open"
+plugin_refuses "psk-file=$dir/open 0644 0600" 127.0.0.1:1 size=16M \
+	psk-file="$dir/open"
+plugin_refuses "psk-file=$dir/keys 2 keys identity" 127.0.0.1:1 size=16M \
 	psk-file="$dir/keys"
-plugin_refuses "identity=delta no key of that name" 127.0.0.1:1 \
+plugin_refuses "identity=delta no key of that name" 127.0.0.1:1 size=16M \
 	psk-file="$dir/keys" identity=delta
-plugin_refuses "identity=alpha psk-file=FILE" 127.0.0.1:1 identity=alpha
+plugin_refuses "identity=alpha psk-file=FILE" 127.0.0.1:1 size=16M \
+	identity=alpha
 
 # With keys, and for one that asks for it, other addresses are fine.
 start_server w --memory=64M --listen=0.0.0.0:0 --psk-file="$dir/keys"
@@ -89,13 +70,14 @@ refused() {
 }
 
 refused "identity alpha does not prove its key" plugin_refuses \
-	"server=$(server s) refuses identity alpha" "$(server s)" \
+	"server=$(server s) refuses identity alpha" "$(server s)" size=16M \
 	psk-file="$dir/wrong"
 refused "identity gamma is not known here" plugin_refuses \
-	"server=$(server s) refuses identity gamma" "$(server s)" \
+	"server=$(server s) refuses identity gamma" "$(server s)" size=16M \
 	psk-file="$dir/unknown"
 refused "speaks no TLS --psk-file" plugin_refuses \
-	"server=$(server s) wants TLS with a key psk-file=FILE" "$(server s)"
+	"server=$(server s) wants TLS with a key psk-file=FILE" "$(server s)" \
+	size=16M
 refused "speaks no TLS" perl "$here/psk.pl" "${port[s]}" plain
 
 tls() { # PRIORITIES: gnutls-cli is refused
@@ -179,7 +161,7 @@ has_line "$dir/out" "$(server s)" "refuses identity alpha" ||
 
 start_server n --memory=64M
 plugin_refuses "server=$(server n) does not speak TLS --psk-file" \
-	"$(server n)" psk-file="$dir/alpha"
+	"$(server n)" size=16M psk-file="$dir/alpha"
 expect_line "$dir/n.log" "begins with TLS" "no keys"
 
 # --- the session that was there ---

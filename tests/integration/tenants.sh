@@ -15,25 +15,15 @@ keys=--psk-file=$dir/keys
 
 # --- the file ---
 
-# server_refuses "WORD..." OPTION...: one line with these words
-server_refuses() {
-	local words status=0
-	read -ra words <<<"$1"
-	shift
-	timeout $((20 * slow)) "$memserver" --memory=64M "$@" >"$dir/out" \
-		2>"$dir/err" || status=$?
-	[ "$status" = 1 ] || fail "server $*: status $status, $(cat "$dir/err")"
-	expect_one_line "$dir/err" "${words[@]}"
-}
-
 tenants=--tenants=$dir/tenants
-server_refuses "$tenants allowed only --psk-file=FILE" "$tenants"
-server_refuses "$tenants No such file" "$keys" "$tenants"
+server_refuses "$tenants allowed only --psk-file=FILE" --memory=64M "$tenants"
+server_refuses "$tenants No such file" --memory=64M "$keys" "$tenants"
 printf 'alpha memory=1G\nbeta memory=1X\n' >"$dir/tenants"
 server_refuses "$tenants line 2: memory=1X: allowed: a size, such as 64G" \
-	"$keys" "$tenants"
+	--memory=64M "$keys" "$tenants"
 printf 'alpha guaranteed=40M\nbeta guaranteed=40M\n' >"$dir/tenants"
-server_refuses "$tenants adds up to 80M at most --memory=64M" "$keys" "$tenants"
+server_refuses "$tenants adds up to 80M at most --memory=64M" \
+	--memory=64M "$keys" "$tenants"
 
 # --- what each gets ---
 
@@ -44,32 +34,20 @@ beta  lanes=3
 END
 start_server s --memory=64M --slab-size=1M --threads=1 --grace=1 "$keys" "$tenants"
 
-# plugin_refuses "WORD..." KEY=VALUE...
-plugin_refuses() {
-	local words status=0
-	read -ra words <<<"$1"
-	shift
-	rm -f "$dir/q.sock"
-	nbdkit_command
-	timeout $((20 * slow)) "${nbdkit[@]}" -U "$dir/q.sock" "$plugin" \
-		"$(server s)" lanes=2 "$@" >"$dir/out" 2>"$dir/err" || status=$?
-	[ "$status" = 1 ] || fail "plugin $*: status $status, $(cat "$dir/err")"
-	expect_line "$dir/err" "${words[@]}"
-}
-
 start_plugin b "$(server s)" size=47M lanes=4 psk-file="$dir/beta"
 expect_value b server.0.free_bytes -eq $((48 << 20))
-plugin_refuses "identity gamma is not in the file of --tenants" size=4M \
-	psk-file="$dir/gamma"
+plugin_refuses "identity gamma is not in the file of --tenants" "$(server s)" \
+	size=4M psk-file="$dir/gamma"
 expect_line "$dir/s.log" "identity gamma is not in the file of --tenants"
-plugin_refuses "24M" size=25M psk-file="$dir/alpha"
-plugin_refuses "tenant beta has 2 lanes and wants 2 (lanes=3)" size=1M psk-file="$dir/beta"
+plugin_refuses "24M" "$(server s)" size=25M psk-file="$dir/alpha"
+plugin_fails "$(server s)" size=1M lanes=2 psk-file="$dir/beta"
+expect_line "$dir/err" "tenant beta has 2 lanes and wants 2 (lanes=3)"
 
 say "beta takes all it can get: sealed, its pages need 1 MiB more"
 expect_req b ok write:0:47M:1
 start_plugin a "$(server s)" size=15M lanes=4 psk-file="$dir/alpha"
-plugin_refuses "tenant alpha has 1 sessions (sessions=1)" size=1M \
-	psk-file="$dir/alpha"
+plugin_fails "$(server s)" size=1M psk-file="$dir/alpha"
+expect_line "$dir/err" "tenant alpha has 1 sessions (sessions=1)"
 expect_value a server.0.free_bytes -eq $((16 << 20))
 expect 10 is b server.0.free_bytes -eq 0
 expect_req a ok write:0:15M:2
