@@ -136,9 +136,11 @@ static void done(struct loop_request *run)
 	struct slot *slot = (struct slot *)run;
 	struct connection *c = slot->connection;
 
+	/* The connection stays busy, and so open, until the process ends.  The
+	 * loop goes on, because the end waits for the other requests. */
+	if (run->rc && c->host->is_forced())
+		return;
 	c->busy--;
-	if (run->rc)
-		c->host->failed();
 	if (run->rc || run->op != LOOP_READ)
 		reply_error(c, slot, error_of(run->rc));
 	else

@@ -26,8 +26,9 @@ struct connection_host {
 	bool (*client_opens)(void);
 	/* For each client that was let in, and has gone. */
 	void (*client_closed)(void);
-	/* A request failed. */
-	void (*failed)(void);
+	/* Whether a request that has failed gets no answer, because the
+	 * process is being ended by force. */
+	bool (*is_forced)(void);
 };
 
 /* Serves the client at FD from now on, and owns FD.  False where there are too

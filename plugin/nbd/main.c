@@ -75,7 +75,7 @@ static int serve(const struct options *options, int fd)
 		.size = service.config.engine.size_bytes,
 		.client_opens = lifecycle_client_opens,
 		.client_closed = lifecycle_client_closed,
-		.failed = lifecycle_hold,
+		.is_forced = lifecycle_is_forced,
 	};
 	listener_start(&listener, &host, fd);
 	service_tell(&service);

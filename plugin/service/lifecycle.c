@@ -131,8 +131,13 @@ uint64_t lifecycle_asked_ns(void)
 	return atomic_load(&asked_ns);
 }
 
+bool lifecycle_is_forced(void)
+{
+	return atomic_load(&forced);
+}
+
 void lifecycle_hold(void)
 {
-	while (atomic_load(&forced))
+	while (lifecycle_is_forced())
 		pause();
 }

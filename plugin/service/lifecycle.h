@@ -53,9 +53,12 @@ unsigned lifecycle_clients(void);
 /* When the first signal asked for the end (clock_now_ns), or 0.  Any thread. */
 uint64_t lifecycle_asked_ns(void);
 
-/* For a request that has failed: does not return if the process is being ended
- * by force.  The request failed for that reason, and no answer does less harm
- * to the client than an error. */
+/* Whether the process is being ended by force.  A request that fails from then
+ * on fails for that reason, and no answer does less harm to the client than an
+ * error.  Any thread. */
+bool lifecycle_is_forced(void);
+/* For the thread of a request that has failed: does not return if the process
+ * is being ended by force. */
 void lifecycle_hold(void);
 
 #endif

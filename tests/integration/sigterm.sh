@@ -123,6 +123,31 @@ expect_end w
 wait "${pid[x]}" && fail "the client has not noticed"
 unset "pid[x]"
 
+say "also while requests wait for a server, and none of them gets an error"
+start_server stopped --memory=64M
+start_plugin z "$(server stopped)" size=32M timeout=75
+expect_req z ok write:0:8M:3
+kill -STOP "${pid[stopped]}"
+for i in 1 2 3 4; do
+	req z "read:${i}M:4K" >"$dir/waits.$i" 2>&1 &
+	waiting+=($!)
+done
+expect 10 is z connections -eq 4
+request_waits() {
+	ss -Htn state established "sport = :${port[stopped]}" |
+		awk '$1 > 0 { found = 1 } END { exit !found }'
+}
+expect 10 request_waits
+kill -TERM "${pid[z]}"
+expect 10 has "$dir/z.log" "$waits 4 connections are open"
+kill -TERM "${pid[z]}"
+# The engine would wait five seconds for requests that do not end.
+expect 3 gone "${pid[z]}"
+expect_end z
+wait "${waiting[@]}" || true
+! grep -lx EIO "$dir"/waits.? || fail "a request got an error"
+kill -CONT "${pid[stopped]}"
+
 say "SIGHUP waits, however often"
 start_plugin u "$(server s)" size=64M
 attach b u
