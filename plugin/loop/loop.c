@@ -11,6 +11,9 @@
  * the page map is changed page by page. */
 #define DISCARD_BYTES (UINT64_C(64) << 20)
 
+/* How many reads may overtake the writes that wait, until a write is next. */
+#define READS_AHEAD 8
+
 /* The longest sleep.  It only bounds the harm of a lost wake-up. */
 #define SLEEP_NS NS_PER_S
 
@@ -90,18 +93,33 @@ static void start(struct loop *loop, struct loop_queue *queue)
 		loop->suspended[loop->n_suspended++] = c;
 }
 
-/* Reads first, because programs wait for them.  No more writes than there are
- * lanes for writes: a write that waits for a lane would keep its coroutine from
- * a read. */
+/* No more writes than there are lanes for writes: a write that waits for a lane
+ * would keep its coroutine from a read. */
+static bool may_start_write(const struct loop *loop)
+{
+	return loop->writes.first && loop->n_writes < loop->max_writes;
+}
+
+/* Reads go first, because programs wait for them.  But a write that
+ * READS_AHEAD reads have overtaken is next: the kernel may need it to free the
+ * memory that it reads into. */
 static void start_all(struct loop *loop)
 {
 	loop->soon = false;
-	while (loop->reads.first && loop->coroutines.free)
-		start(loop, &loop->reads);
-	while (loop->writes.first && loop->coroutines.free &&
-	       loop->n_writes < loop->max_writes) {
-		loop->n_writes++;
-		start(loop, &loop->writes);
+	while (loop->coroutines.free) {
+		bool write = may_start_write(loop);
+
+		if (loop->reads.first &&
+		    !(write && loop->overtaking >= READS_AHEAD)) {
+			loop->overtaking += write;
+			start(loop, &loop->reads);
+		} else if (write) {
+			loop->overtaking = 0;
+			loop->n_writes++;
+			start(loop, &loop->writes);
+		} else {
+			break;
+		}
 	}
 }
 

@@ -7,9 +7,10 @@
  *   1. poll       all clients, and all connections to memory servers
  *   2. take       the requests that are there (source->ready)
  *   3. receive    all replies of memory servers, one receive for each
- * connection
+ *                 connection
  *   4. resume     the requests whose wait is over
- *   5. start      new requests, reads before writes, as far as there are lanes
+ *   5. start      new requests, reads before most writes, as far as there are
+ *                 lanes
  *   6. flush      all transfers of this turn, one send for each connection
  *   7. answer     the requests that are done (source->finish)
  *
@@ -92,6 +93,7 @@ struct loop {
 	uint32_t n_requests;		 /* not done */
 	uint32_t n_writes;		 /* started and not done */
 	uint32_t max_writes;
+	uint32_t overtaking; /* reads started while a write waited */
 
 	struct coroutine_pool coroutines;
 	struct coroutine **suspended; /* [coroutines.n] */

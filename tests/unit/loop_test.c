@@ -20,10 +20,18 @@ struct test_request {
 static struct test_request requests[REQUESTS];
 static unsigned n_requests, n_done;
 static unsigned speak_after; /* so many are done: the silent server answers */
+static void (*each_turn)(void);
+
+static void turn(uint32_t in_flight)
+{
+	(void)in_flight;
+	if (each_turn)
+		each_turn();
+}
 
 static void start(uint32_t servers, uint32_t copies, uint64_t timeout_ms)
 {
-	struct loop_config config = { .engine = &fake.engine };
+	struct loop_config config = { .engine = &fake.engine, .turn = turn };
 	struct error why;
 
 	fake_start_copies(servers, LANES, timeout_ms, copies, 0, 0);
@@ -31,6 +39,7 @@ static void start(uint32_t servers, uint32_t copies, uint64_t timeout_ms)
 		fake_session_start(i);
 	assert_int_equal(loop_create(&loop, &config, &why), 0);
 	n_requests = n_done = speak_after = 0;
+	each_turn = NULL;
 }
 
 static int setup(void **state)
@@ -159,6 +168,52 @@ static void reads_go_first(void **state)
 	assert_int_equal(reads, 3);
 }
 
+#define READS_AT_A_TIME (2 * LANES)
+#define READS_IN_ALL	200u
+
+static unsigned reads_done, reads_before_write;
+
+static void read_again(struct loop_request *run)
+{
+	unsigned left = READS_IN_ALL - ++reads_done;
+
+	if (left >= READS_AT_A_TIME)
+		loop_submit(&loop, run);
+	else if (left == 0)
+		loop_end(&loop);
+}
+
+static void note_write(struct loop_request *run)
+{
+	(void)run;
+	reads_before_write = reads_done;
+}
+
+/* More reads than there are lanes wait at any time. */
+static void reads_do_not_starve_a_write(void **state)
+{
+	struct test_request *write;
+
+	(void)state;
+	write_page(0, 1);
+	run_all();
+	reads_done = 0;
+	reads_before_write = READS_IN_ALL;
+	for (unsigned i = 0; i < READS_AT_A_TIME; i++) {
+		struct test_request *r = submit(LOOP_READ, 0, 1);
+
+		r->run.done = read_again;
+		loop_submit(&loop, &r->run);
+	}
+	write = write_page(1, 2);
+	write->run.done = note_write;
+	loop_submit(&loop, &write->run);
+	atomic_store(&loop.ending, false);
+	loop_run(&loop);
+	assert_int_equal(write->run.rc, 0);
+	assert_true(reads_before_write < READS_IN_ALL / 2);
+}
+
 /* --- waits --- */
 
 static void writes_of_the_same_page_follow_each_other(void **state)
@@ -260,6 +315,33 @@ static void a_silent_server_holds_up_only_its_own(void **state)
 	assert_int_equal(retries(), 0);
 }
 
+static void read_once_writes_wait(void)
+{
+	if (!loop.n_suspended)
+		return;
+	each_turn = NULL;
+	loop_submit(&loop, &submit(LOOP_READ, 0, 1)->run);
+}
+
+/* More writes than there are lanes wait for a server, which answers only after
+ * the read is done. */
+static void waiting_writes_leave_a_lane_for_reads(void **state)
+{
+	(void)state;
+	fake_map_slab(0, 0);
+	fake_map_slab(1, 1);
+	write_page(0, 1);
+	run_all();
+	atomic_store(&fake.sessions[1].silent, true);
+	speak_after = n_done + 1;
+	for (uint64_t i = 0; i < 2 * LANES; i++)
+		write_page(FAKE_SLAB_PAGES + i, 2);
+	each_turn = read_once_writes_wait;
+	run_all();
+	assert_page(&requests[1 + 2 * LANES], 0, 1);
+	assert_int_equal(retries(), 0);
+}
+
 static void a_server_that_stays_silent_ends_its_requests(void **state)
 {
 	(void)state;
@@ -284,6 +366,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(reads_go_first, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(reads_do_not_starve_a_write,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			writes_of_the_same_page_follow_each_other, setup,
 			teardown),
@@ -294,6 +378,8 @@ int main(void)
 			a_server_that_recovers_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_silent_server_holds_up_only_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			waiting_writes_leave_a_lane_for_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_server_that_stays_silent_ends_its_requests,
 			setup_short, teardown),
