@@ -306,6 +306,22 @@ static void the_other_cipher_has_to_be_clearly_faster(void **state)
 		    sealer_cipher(sealer) == ciphers[1].name);
 }
 
+/* As under a policy that lets a cipher be set up and refuses its use: this one
+ * makes no tag of 16 bytes. */
+static void a_cipher_that_refuses_is_not_fast(void **state)
+{
+	static const struct cipher short_tag = { GNUTLS_CIPHER_AES_256_CCM_8,
+						 "short tag" };
+	uint8_t key[KEY_BYTES] = { 0 };
+	gnutls_aead_cipher_hd_t handle;
+
+	(void)state;
+	assert_int_equal(open_cipher(&short_tag, key, &handle), 0);
+	gnutls_aead_cipher_deinit(handle);
+	assert_true(measure(&ciphers[0], page, unit) < UINT64_MAX);
+	assert_true(measure(&short_tag, page, unit) == UINT64_MAX);
+}
+
 static void nothing_is_allocated_for_a_page(void **state)
 {
 	uint64_t before;
@@ -357,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_other_cipher_has_to_be_clearly_faster, make_sealer,
 			end_sealer),
+		cmocka_unit_test(a_cipher_that_refuses_is_not_fast),
 		cmocka_unit_test_setup_teardown(nothing_is_allocated_for_a_page,
 						make_sealer, end_sealer),
 	};
