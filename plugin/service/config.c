@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "pages/seal.h"
 
 /* Spinning pays only if the answer comes sooner than a sleep and a wake-up
  * take, and if another core does the work meanwhile. */
@@ -16,6 +17,9 @@
 #define SPIN_MIN_CORES 4
 
 _Static_assert(KEYS_COPIES_MAX == REDUNDANCY_MAX_COPIES, "replicas");
+_Static_assert(KEYS_SIZE_MAX_BYTES / PAGE_BYTES <= UINT64_C(1)
+							   << SEAL_PAGE_BITS,
+	       "a nonce has no room for the number of each page");
 
 char config_help[4096];
 

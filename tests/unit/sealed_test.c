@@ -211,19 +211,124 @@ static void a_wrong_answer_is_never_taken_for_the_page(void **state)
 	}
 }
 
+/* --- nonces --- */
+
+/* Pages are sealed by several requests at a time. */
+static _Atomic bool used[1u << 20]; /* by generation */
+static _Atomic uint64_t sealed, used_twice;
+
+bool __real_seal_page(const struct sealer *sealer, uint32_t lane, uint64_t page,
+		      uint64_t generation, const uint8_t *bytes, uint8_t *unit);
+bool __wrap_seal_page(const struct sealer *sealer, uint32_t lane, uint64_t page,
+		      uint64_t generation, const uint8_t *bytes, uint8_t *unit);
+
+bool __wrap_seal_page(const struct sealer *sealer, uint32_t lane, uint64_t page,
+		      uint64_t generation, const uint8_t *bytes, uint8_t *unit)
+{
+	sealed++;
+	if (generation < COUNT(used))
+		used_twice += atomic_exchange(&used[generation], true);
+	return __real_seal_page(sealer, lane, page, generation, bytes, unit);
+}
+
+static void forget_generations(void)
+{
+	for (size_t i = 0; i < COUNT(used); i++)
+		used[i] = false;
+	sealed = used_twice = 0;
+}
+
+static void *write_anywhere(void *arg)
+{
+	static const uint32_t most = 24; /* so that runs are in three slabs */
+	char *bytes = malloc(most * PAGE_BYTES);
+	uint64_t seed = (uintptr_t)arg;
+
+	for (uint64_t i = 0; i < 100; i++) {
+		uint64_t n = random_next(&seed) % most + 1;
+		uint64_t page = random_next(&seed) % (FAKE_PAGES - n);
+
+		fake_fill(bytes, page, n, i);
+		fake_write(bytes, page, n);
+		if (i % 10 == 0)
+			engine_discard(&fake.engine, n * PAGE_BYTES,
+				       page * PAGE_BYTES);
+	}
+	free(bytes);
+	return NULL;
+}
+
+/* Requests that are repeated whole or in part, by several lanes, beside the
+ * repairer. */
+static void no_generation_is_used_twice_whatever_fails(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(schemes); i++) {
+		struct error why;
+		pthread_t threads[2];
+
+		forget_generations();
+		start_scheme(&schemes[i]);
+		assert_int_equal(sealed, PAGES);
+		fake.fault_permille = 100;
+		assert_int_equal(repair_start(&fake.engine, &why), 0);
+		for (uintptr_t t = 0; t < COUNT(threads); t++)
+			threads[t] =
+				thread_start(write_anywhere, (void *)(t + 1));
+		for (size_t t = 0; t < COUNT(threads); t++)
+			thread_end(threads[t]);
+		assert_int_equal(used_twice, 0);
+		/* So every generation was below COUNT(used). */
+		assert_in_range(sealed, PAGES,
+				sealer_take(fake.engine.codec.sealer, 1));
+		assert_true(sealer_take(fake.engine.codec.sealer, 1) <
+			    COUNT(used));
+		end_scheme();
+	}
+}
+
 /* --- the end of generations --- */
+
+static void leave_generations(uint64_t n)
+{
+	struct sealer *sealer = fake.engine.codec.sealer;
+	uint64_t last = (UINT64_C(1) << SEAL_GENERATION_BITS) - 1;
+	uint64_t left = last - sealer_take(sealer, 1);
+
+	while (left > n) {
+		uint32_t now = left - n < UINT32_MAX ? (uint32_t)(left - n)
+						     : UINT32_MAX;
+
+		assert_true(sealer_take(sealer, now) > 0);
+		left -= now;
+	}
+}
 
 static void
 without_generations_a_write_fails_and_the_old_page_stays(void **state)
 {
 	(void)state;
 	start_scheme(&schemes[1]);
-	while (sealer_take(fake.engine.codec.sealer, UINT32_MAX))
-		;
-	while (sealer_take(fake.engine.codec.sealer, 1))
-		;
+	leave_generations(0);
 	fake_fill(got, PAGE, 1, 2);
 	assert_int_equal(fake_write(got, PAGE, 1), -EIO);
+	assert_int_equal(fake_read(got, 0, PAGES), 0);
+	assert_memory_equal(got, sent, sizeof sent);
+	end_scheme();
+}
+
+/* The first of two runs can be sealed, the second cannot. */
+static void a_write_that_cannot_be_sealed_whole_is_not_sent(void **state)
+{
+	const uint64_t border = FAKE_SLAB_PAGES, first = border - 4;
+
+	(void)state;
+	start_scheme(&schemes[1]);
+	leave_generations(4);
+	fake_fill(got, first, 8, 2);
+	fake_clear_log();
+	assert_int_equal(fake_write(got, first, 8), -EIO);
+	assert_int_equal(fake.n_sent, 0);
 	assert_int_equal(fake_read(got, 0, PAGES), 0);
 	assert_memory_equal(got, sent, sizeof sent);
 	end_scheme();
@@ -236,8 +341,11 @@ int main(void)
 		cmocka_unit_test(copies_are_of_one_sealing),
 		cmocka_unit_test(a_repeated_write_is_sealed_again),
 		cmocka_unit_test(a_wrong_answer_is_never_taken_for_the_page),
+		cmocka_unit_test(no_generation_is_used_twice_whatever_fails),
 		cmocka_unit_test(
 			without_generations_a_write_fails_and_the_old_page_stays),
+		cmocka_unit_test(
+			a_write_that_cannot_be_sealed_whole_is_not_sent),
 	};
 
 	return cmocka_run_group_tests_name("sealed", tests, NULL, NULL);
