@@ -5,9 +5,9 @@
 
 #include "error.h"
 
-/* From here on, and for all threads: a call that is not in the list fails with
- * ENOSYS, as on a kernel that does not have it, and one whose arguments are not
- * allowed with EPERM.  The kernel's log names each of them.
+/* From here on, and for all threads: a call that is not in the list, or has
+ * arguments that are not allowed, fails with ENOSYS, as on a kernel that does
+ * not have it.  The kernel's log names each of them.
  *
  * No call ends the process: pages of other machines would go with it, because
  * of a call that a newer library makes.

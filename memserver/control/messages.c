@@ -15,12 +15,6 @@ static void out_of_place(struct control *c, const struct wire_message *m)
 	control_refuse(c, m->cookie, WIRE_E_PROTOCOL, text);
 }
 
-static uint64_t free_bytes(const struct control *c)
-{
-	return grants_free_bytes(c->controls->sessions->grants,
-				 c->client.identity);
-}
-
 static void on_hello(struct control *c, const struct wire_message *m)
 {
 	struct wire_message reply = {
@@ -38,7 +32,8 @@ static void on_hello(struct control *c, const struct wire_message *m)
 		control_refuse(c, m->cookie, WIRE_E_IDENTITY, why.text);
 		return;
 	}
-	reply.welcome.free_bytes = free_bytes(c);
+	reply.welcome.free_bytes = grants_free_bytes(
+		c->controls->sessions->grants, c->client.identity);
 	reply.welcome.transports = c->offer->transports;
 	reply.welcome.rdma_port = c->offer->rdma_port;
 	memcpy(c->name, m->hello.name, sizeof c->name);
@@ -78,7 +73,7 @@ static void on_open(struct control *c, const struct wire_message *m)
 	}
 	control_has_session(c, session);
 	reply.opened.session = session->owner.key;
-	reply.opened.free_bytes = free_bytes(c);
+	reply.opened.free_bytes = grant_free_bytes(&session->owner);
 	reply.opened.grace_ms = c->controls->sessions->grace_s * 1000;
 	memcpy(reply.opened.token, session->resumption.token,
 	       sizeof reply.opened.token);
@@ -139,7 +134,7 @@ static void on_free(struct control *c, const struct wire_message *m)
 			      "that slab is not this session's");
 		return;
 	}
-	reply.freed.free_bytes = free_bytes(c);
+	reply.freed.free_bytes = grant_free_bytes(&c->session->owner);
 	control_reply(c, &reply);
 }
 
@@ -159,7 +154,7 @@ static void on_ping(struct control *c, const struct wire_message *m)
 		.cookie = m->cookie,
 		.pong = {
 			.total_bytes = c->controls->welcome.total_bytes,
-			.free_bytes = free_bytes(c),
+			.free_bytes = grant_free_bytes(&c->session->owner),
 			.session_slabs = c->session->owner.slab_count,
 			.session_lanes = c->session->links.count,
 			.release_slabs = c->session->release_slabs,

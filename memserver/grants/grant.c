@@ -157,6 +157,15 @@ static void grant_run(struct work *work)
 	}
 }
 
+/* A client that frees and asks in turn causes many such lines, and only its own
+ * limit is used up. */
+static void refused_by_tenant(struct owner *owner, struct error *why)
+{
+	if (tenant_refused(owner->tenant, why))
+		output_news(owner->peer, "tenant %s: gets no slab: %s",
+			    owner->tenant->name, why->text);
+}
+
 static void grant_failed(struct grant *grant)
 {
 	const char *text = "a slab cannot be registered; the server's log says "
@@ -170,7 +179,7 @@ static void grant_failed(struct grant *grant)
 	    grant->err == -ENOMEM)
 		code = WIRE_E_NO_MEMORY;
 	if (grant->err == -EDQUOT) {
-		tenant_refused(grant->owner->tenant, &why);
+		refused_by_tenant(grant->owner, &why);
 		text = why.text;
 	} else if (grant->err == -ENOSPC)
 		text = "all memory is in use";

@@ -2,8 +2,14 @@
 
 #include <stdio.h>
 
-#include "log.h"
 #include "size.h"
+
+const struct tenant_limits tenant_no_limits = {
+	.memory_bytes = TENANT_ANY_BYTES,
+	.sessions = TENANT_ANY,
+	.lanes = TENANT_ANY,
+	.weight = 1,
+};
 
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
@@ -122,10 +128,11 @@ void tenant_put_slab(struct tenant *t)
 	t->tenants->reserved += reserve_of(t);
 }
 
-void tenant_refused(struct tenant *t, struct error *why)
+bool tenant_refused(struct tenant *t, struct error *why)
 {
 	const struct tenants *all = t->tenants;
 	uint64_t free_bytes = pool_free(all) * all->pool->slab_bytes;
+	bool told = t->refused;
 
 	if (!left(t))
 		error_set(why, "tenant %s has all of its memory (memory=%s)",
@@ -135,9 +142,8 @@ void tenant_refused(struct tenant *t, struct error *why)
 	else
 		error_set(why, "the last %s are guaranteed to other tenants",
 			  size_format(free_bytes).text);
-	if (!t->refused)
-		log_notice("tenant %s: gets no slab: %s", t->name, why->text);
 	t->refused = true;
+	return !told;
 }
 
 uint32_t tenant_beyond(const struct tenant *t, uint32_t count)

@@ -39,6 +39,9 @@ struct tenant_limits {
 	uint32_t weight; /* 1 to TENANT_WEIGHT_MAX */
 };
 
+/* Nothing is guaranteed, and the weight is 1. */
+extern const struct tenant_limits tenant_no_limits;
+
 struct owner;
 TAILQ_HEAD(owner_list, owner);
 
@@ -100,8 +103,9 @@ uint64_t tenant_free_bytes(const struct tenant *tenant);
  */
 bool tenant_take_slab(struct tenant *tenant);
 void tenant_put_slab(struct tenant *tenant);
-/* Why there is no room.  Tells the log too, once until a slab is taken. */
-void tenant_refused(struct tenant *tenant, struct error *why);
+/* Why there is no room.  True: the log has no such reason yet since a slab was
+ * taken. */
+bool tenant_refused(struct tenant *tenant, struct error *why);
 
 /* Slabs that TENANT has beyond its guarantee, if it has COUNT slabs. */
 uint32_t tenant_beyond(const struct tenant *tenant, uint32_t count);

@@ -11,13 +11,6 @@
 /* More than any word that is allowed. */
 #define WORD_BYTES 80
 
-static const struct tenant_limits preset = {
-	.memory_bytes = TENANT_ANY_BYTES,
-	.sessions = TENANT_ANY,
-	.lanes = TENANT_ANY,
-	.weight = 1,
-};
-
 /* --- words --- */
 
 struct word {
@@ -165,7 +158,7 @@ static bool parse_line(const struct word *name, const char *at, const char *end,
 		return false;
 	}
 	strcpy(line->name, name->text);
-	line->limits = preset;
+	line->limits = tenant_no_limits;
 	while (next_word(&at, end, &word)) {
 		if (take_word(&word, &line->limits, &seen, &allowed))
 			continue;

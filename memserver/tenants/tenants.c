@@ -7,13 +7,6 @@
 #include "size.h"
 #include "tenantfile.h"
 
-static const struct tenant_limits no_limits = {
-	.memory_bytes = TENANT_ANY_BYTES,
-	.sessions = TENANT_ANY,
-	.lanes = TENANT_ANY,
-	.weight = 1,
-};
-
 /* Of an identity that the file does not have. */
 static const struct tenant_limits nothing = { .weight = 1 };
 
@@ -27,7 +20,7 @@ static const struct tenant_limits *limits_of(const struct tenants *tenants,
 {
 	const struct tenant_limits *limits =
 		tenants->file ? tenantfile_find(tenants->file, name)
-			      : &no_limits;
+			      : &tenant_no_limits;
 
 	return limits ? limits : &nothing;
 }

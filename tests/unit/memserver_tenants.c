@@ -10,18 +10,12 @@
 #include <cmocka.h>
 
 #include "grants/grant.h"
+#include "log.h"
 #include "session/release.h"
 #include "session_server.h"
 #include "support.h"
 
 #define SERVER_SLABS 64
-
-static const struct tenant_limits any = {
-	.memory_bytes = TENANT_ANY_BYTES,
-	.sessions = TENANT_ANY,
-	.lanes = TENANT_ANY,
-	.weight = 1,
-};
 
 static int setup(void **state)
 {
@@ -62,7 +56,7 @@ static struct session *open_limited(const char *identity,
 
 static struct tenant_limits guaranteed(uint64_t slabs)
 {
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 
 	limits.guaranteed_bytes = slabs * SLAB;
 	return limits;
@@ -70,7 +64,7 @@ static struct tenant_limits guaranteed(uint64_t slabs)
 
 static struct tenant_limits at_most(uint64_t slabs)
 {
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 
 	limits.memory_bytes = slabs * SLAB;
 	return limits;
@@ -78,7 +72,7 @@ static struct tenant_limits at_most(uint64_t slabs)
 
 static struct tenant_limits weighing(uint32_t weight)
 {
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 
 	limits.weight = weight;
 	return limits;
@@ -253,11 +247,44 @@ static void the_stock_has_limits_too(void **state)
 	server.pool.stock_target = 0;
 }
 
+static unsigned calm_lines;
+
+static void note_calm(enum log_level level, const char *line)
+{
+	(void)level;
+	calm_lines += strstr(line, "tenant calm: gets no slab: ") != NULL;
+}
+
+/* A tenant that frees and asks in turn is refused again and again.  The log
+ * still has the line of another tenant, once. */
+static void refusals_of_one_hide_no_others(void **state)
+{
+	struct session *busy = open_limited("busy", at_most(1));
+	struct session *calm = open_limited("calm", at_most(1));
+
+	(void)state;
+	busy->peer = peer_name("busy", "10.0.0.1:1");
+	calm->peer = peer_name("calm", "10.0.0.1:2");
+	take(busy, 1);
+	take(calm, 1);
+	for (int i = 0; i < 2 * LOG_LIMIT_LINES; i++) {
+		assert_refused(busy, "memory=1M");
+		free_one(busy);
+		take(busy, 1);
+	}
+	calm_lines = 0;
+	log_to(note_calm);
+	assert_refused(calm, "memory=1M");
+	assert_refused(calm, "memory=1M");
+	assert_int_equal(calm_lines, 1);
+	quiet_log();
+}
+
 /* --- sessions and lanes --- */
 
 static void sessions_are_limited(void **state)
 {
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 	struct session *first;
 
 	(void)state;
@@ -274,7 +301,7 @@ static void sessions_are_limited(void **state)
 
 static void lanes_are_limited(void **state)
 {
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 	struct session *first;
 	struct link lane;
 
@@ -298,7 +325,7 @@ static void lanes_are_limited(void **state)
 static void room_is_made_within_the_tenant(void **state)
 {
 	struct session *others = open_as("other");
-	struct tenant_limits limits = any;
+	struct tenant_limits limits = tenant_no_limits;
 	struct session *mine;
 
 	(void)state;
@@ -548,6 +575,7 @@ int main(void)
 		TEST(a_lower_limit_takes_nothing_away),
 		TEST(a_guarantee_may_come_late),
 		TEST(the_stock_has_limits_too),
+		TEST(refusals_of_one_hide_no_others),
 		TEST(sessions_are_limited),
 		TEST(lanes_are_limited),
 		TEST(room_is_made_within_the_tenant),
