@@ -5,6 +5,7 @@
 
 #include "loops/container.h"
 #include "output/output.h"
+#include "session/lookup.h"
 
 /* --- replies --- */
 

@@ -8,6 +8,7 @@
 #include "loops/container.h"
 #include "messages.h"
 #include "output/output.h"
+#include "session/lookup.h"
 
 /* A connection has this long to open, resume or join a session. */
 #define PROVE_S 5.0

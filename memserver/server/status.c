@@ -15,6 +15,7 @@
 #include "log.h"
 #include "loops/container.h"
 #include "machine/memory.h"
+#include "session/lookup.h"
 #include "session/release.h"
 
 /* `lock` protects fill, answered, closed and text.  The status thread asks, the

@@ -1,41 +1,17 @@
 #include "session.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admission.h"
 #include "clock.h"
 #include "grants/held.h"
 #include "links/transports.h"
+#include "lookup.h"
 #include "loops/container.h"
 #include "output/output.h"
 #include "release.h"
 #include "size.h"
-
-void session_clean_name(const char *name, char clean[WIRE_NAME_BYTES])
-{
-	size_t i;
-
-	for (i = 0; i < WIRE_NAME_BYTES - 1 && name[i]; i++)
-		clean[i] = isprint((unsigned char)name[i]) ? name[i] : '_';
-	clean[i] = '\0';
-	if (!i)
-		strcpy(clean, "-");
-}
-
-static struct session *find(const struct sessions *sessions, uint64_t key)
-{
-	struct session *session;
-
-	TAILQ_FOREACH(session, &sessions->list, entry)
-	{
-		if (session->owner.key == key)
-			return session;
-	}
-	return NULL;
-}
 
 /* Keys count up, so that the session of a key is long gone when the key comes
  * again. */
@@ -43,7 +19,8 @@ static uint32_t new_key(struct sessions *sessions)
 {
 	do {
 		sessions->last_key++;
-	} while (!sessions->last_key || find(sessions, sessions->last_key));
+	} while (!sessions->last_key ||
+		 session_find(sessions, sessions->last_key));
 	return sessions->last_key;
 }
 
@@ -51,31 +28,6 @@ static void set_state(struct session *session, enum session_state state)
 {
 	session->state = state;
 	session->since_ns = clock_now_ns();
-}
-
-const char *session_state_name(enum session_state state)
-{
-	static const char *const names[] = {
-		[SESSION_OPEN] = "connected",
-		[SESSION_RESUMING] = "resuming",
-		[SESSION_DISCONNECTED] = "disconnected",
-		[SESSION_ENDING] = "ending",
-	};
-
-	return names[state];
-}
-
-bool session_is_at(const struct sessions *sessions, const struct net_addr *addr)
-{
-	const struct session *session;
-
-	TAILQ_FOREACH(session, &sessions->list, entry)
-	{
-		if (session->state != SESSION_ENDING &&
-		    admission_same_address(&session->addr, addr))
-			return true;
-	}
-	return false;
 }
 
 /* --- the beginning --- */
@@ -399,16 +351,11 @@ void session_lost(struct session *session, const char *why)
 	ev_timer_start(sessions->loop, &session->grace);
 }
 
-const char *session_identity(const struct session *session)
-{
-	return session->client_account->identity;
-}
-
 static struct session *find_resumable(struct sessions *sessions,
 				      const struct client *client,
 				      const struct wire_resume *resume)
 {
-	struct session *session = find(sessions, resume->session);
+	struct session *session = session_find(sessions, resume->session);
 
 	return session && session->state != SESSION_ENDING &&
 			       !strcmp(session_identity(session),
@@ -510,7 +457,7 @@ uint32_t session_fence(struct session *session, uint32_t cookie)
  * it. */
 static struct link_set *find_links(void *arg, uint64_t key)
 {
-	struct session *session = find(arg, key);
+	struct session *session = session_find(arg, key);
 
 	return session && session->owner.client ? &session->links : NULL;
 }

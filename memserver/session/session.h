@@ -148,24 +148,10 @@ struct session *session_resume(struct sessions *sessions, struct client *client,
 /* The session's client sent a message, which is neither OPEN nor RESUME. */
 void session_heard(struct session *session);
 
-/* Whether a session's client is at ADDR, or was there when its connection was
- * lost. */
-bool session_is_at(const struct sessions *sessions,
-		   const struct net_addr *addr);
-
-const char *session_state_name(enum session_state state);
-
-/* The identity that opened the session, or "" where clients have no keys. */
-const char *session_identity(const struct session *session);
-
 /* Closes all links and replies FENCED when they are gone. */
 uint32_t session_fence(struct session *session, uint32_t cookie);
 
 /* Takes slab NUMBER from the session: FREE. */
 uint32_t session_free_slab(struct session *session, uint32_t number);
-
-/* Copies NAME, as the client sent it, in characters that are fit for a log line
- * and a status value. */
-void session_clean_name(const char *name, char clean[WIRE_NAME_BYTES]);
 
 #endif

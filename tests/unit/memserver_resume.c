@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "grants/grant.h"
+#include "session/lookup.h"
 #include "session_server.h"
 
 static const struct peer_name elsewhere = { "elsewhere" };
