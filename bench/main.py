@@ -11,7 +11,7 @@ from lib.paths import BUILD, SRC, require_built
 
 def install_packages(suite):
     groups = ["build", "run", "test", "bench"]
-    if suite in ("vm", "raw"):
+    if suite in ("vm", "raw", "tuning"):
         groups.append("vm")
     done = subprocess.run(
         ["bash", "-c", '. scripts/packages.sh; install_packages packages.txt '
@@ -43,6 +43,10 @@ def suite_of(name):
         from lib import copies as suite
     elif name == "faults":
         from lib import faults as suite
+    elif name == "tuning":
+        from lib import tuning as suite
+    elif name == "instructions":
+        from lib import instructions as suite
     elif name == "strangers":
         from lib import strangers as suite
     else:
@@ -62,7 +66,8 @@ def run(chosen):
     report.clear(chosen.out)
     start = time.monotonic()
     run_of_it = suite.measure(chosen)
-    results = report.compose(chosen, suite.TITLES, run_of_it,
+    titles = getattr(suite, "titles", lambda _: suite.TITLES)(chosen)
+    results = report.compose(chosen, titles, run_of_it,
                              time.monotonic() - start)
     plot.write_all(chosen.out, results)
     report.write(chosen.out, results)

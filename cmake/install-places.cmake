@@ -1,6 +1,7 @@
 # Included when installing, not when configuring: only then is it known which
 # prefix is in use (cmake --install build --prefix PREFIX).  Sets
-#   rswap_plugin_dir, rswap_unit_dir, rswap_sbin_dir: absolute, without DESTDIR
+#   rswap_plugin_dir, rswap_unit_dir, rswap_shutdown_dir, rswap_sbin_dir,
+#   rswap_helper_dir: absolute, without DESTDIR
 # from what CMakeLists.txt hands over:
 #   RSWAP_PLUGIN_DIR, RSWAP_SYSTEMD_UNIT_DIR   the user's choice, or empty
 #   NBDKIT_PLUGIN_DIR, SYSTEMD_UNIT_DIR   where nbdkit and systemd look
@@ -27,6 +28,10 @@ if(RSWAP_SYSTEMD_UNIT_DIR)
   set(rswap_unit_dir "${RSWAP_SYSTEMD_UNIT_DIR}")
 endif()
 set(rswap_sbin_dir "${SBINDIR}")
-foreach(dir rswap_plugin_dir rswap_unit_dir rswap_sbin_dir)
+set(rswap_helper_dir libexec/rswap)
+foreach(dir rswap_plugin_dir rswap_unit_dir rswap_sbin_dir rswap_helper_dir)
   get_filename_component(${dir} "${${dir}}" ABSOLUTE BASE_DIR "${rswap_prefix}")
 endforeach()
+# beside the units: what systemd-shutdown runs
+get_filename_component(rswap_shutdown_dir "${rswap_unit_dir}/../system-shutdown"
+  ABSOLUTE)

@@ -50,7 +50,7 @@ struct cmdline {
 	bool has_version;
 };
 
-#define CMDLINE_OPTIONS_MAX 24
+#define CMDLINE_OPTIONS_MAX 40
 
 enum cmdline_verdict {
 	CMDLINE_RUN,

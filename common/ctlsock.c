@@ -71,29 +71,3 @@ int ctlsock_ask(const char *path, const char *command, char *answer,
 	close(fd);
 	return err;
 }
-
-const char *ctlsock_value(const char *answer, const char *key, char *value,
-			  size_t size)
-{
-	size_t key_bytes = strlen(key);
-	const char *line = answer;
-
-	while (*line) {
-		size_t bytes = strcspn(line, "\n");
-
-		if (bytes > key_bytes && line[key_bytes] == ' ' &&
-		    strncmp(line, key, key_bytes) == 0) {
-			const char *start = line + key_bytes + 1;
-			size_t n = bytes - key_bytes - 1;
-
-			if (n >= size)
-				n = size - 1;
-			memcpy(value, start, n);
-			value[n] = '\0';
-			return value;
-		}
-		line += bytes;
-		line += *line == '\n';
-	}
-	return NULL;
-}

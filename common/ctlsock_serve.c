@@ -14,6 +14,8 @@
 
 #include "clock.h"
 #include "ctlsock.h"
+#include "jsonout.h"
+#include "memout.h"
 #include "net.h"
 
 #define CLIENTS_MAX 32
@@ -24,8 +26,6 @@
 #define PAUSE_NS (200 * NS_PER_MS)
 /* Without a deadline to wait for. */
 #define LONG_NS (3600 * NS_PER_S)
-
-static const char cut_text[] = "truncated yes\n";
 
 struct client {
 	int fd; /* -1: the place is free */
@@ -62,63 +62,52 @@ static void drop(struct serving *s, struct client *c)
 
 /* --- the answer --- */
 
-/* Cuts the answer to whole lines, and adds the line that tells of it. */
-static size_t cut_to_lines(char *buf, size_t size)
+void ctlsock_error(FILE *out, const char *text)
 {
-	char *end;
+	struct jsonout j = { .out = out };
 
-	buf[size - sizeof cut_text] = '\0';
-	end = strrchr(buf, '\n');
-	end = end ? end + 1 : buf;
-	memcpy(end, cut_text, sizeof cut_text);
-	return (size_t)(end - buf) + sizeof cut_text - 1;
+	jsonout_begin(&j, NULL, '{');
+	jsonout_text(&j, "error", text);
+	jsonout_end(&j, '}');
+	fputc('\n', out);
 }
 
-static void write_answer(const struct ctlsock_server *server,
-			 const char *command, FILE *out)
+struct question {
+	const struct ctlsock_server *server;
+	const char *command; /* NULL: the answer to the last one is too long */
+};
+
+static void write_answer(FILE *out, void *arg)
 {
-	if (!server->answer(command, out, server->arg))
-		fprintf(out, "error unknown command\n");
+	const struct question *q = arg;
+
+	if (!q->command)
+		ctlsock_error(out, "the answer is too long");
+	else if (!q->server->answer(q->command, out, q->server->arg))
+		ctlsock_error(out, "unknown command");
 }
 
-/* Into the server's buffer; how many bytes that were, 0 on failure. */
+/* Into the server's buffer what COMMAND is answered, or the error that this
+ * does not fit.  Returns how many bytes that are; 0 on failure. */
 static size_t fill_buffer(const struct ctlsock_server *server,
 			  const char *command)
 {
-	FILE *out = fmemopen(server->buffer, server->buffer_bytes, "w");
+	struct question q = { .server = server, .command = command };
 	bool full;
-	long at;
+	size_t n = memout_fill(server->buffer, server->buffer_bytes,
+			       write_answer, &q, &full);
 
-	if (!out)
-		return 0;
-	/* unbuffered: a buffer would be allocated, and would hide an overflow
-	 * until the stream is closed */
-	setvbuf(out, NULL, _IONBF, 0);
-	write_answer(server, command, out);
-	at = ftell(out);
-	/* A stream that is full to its end has a NUL in the place of its last
-	 * byte, and no error. */
-	full = ferror(out) || at == (long)server->buffer_bytes;
-	fclose(out);
-	if (full)
-		return cut_to_lines(server->buffer, server->buffer_bytes);
-	return at > 0 ? (size_t)at : 0;
+	return full && command ? fill_buffer(server, NULL) : n;
 }
 
 /* False without memory. */
 static bool allocate_answer(const struct ctlsock_server *server,
 			    struct client *c)
 {
-	FILE *out = open_memstream(&c->answer, &c->answer_bytes);
+	struct question q = { .server = server, .command = c->command };
 
-	if (!out)
-		return false;
-	write_answer(server, c->command, out);
-	if (fclose(out) == 0)
-		return true;
-	free(c->answer);
-	c->answer = NULL;
-	return false;
+	c->answer = memout_allocate(write_answer, &q, &c->answer_bytes);
+	return c->answer != NULL;
 }
 
 /* Sends as much as the socket takes.  0: all; -EAGAIN: some is left; another

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "concurrency.h"
+#include "httpd.h"
 #include "size.h"
 #include "times.h"
 
@@ -35,13 +37,14 @@ const struct key keys[KEYS] = {
 			    .choices = "auto|rdma|tcp",
 			    .preset = "auto" },
 	[KEY_LANES] = { .name = "lanes",
-			.metavar = "N",
+			.metavar = "auto|N",
 			.help = "requests in flight",
 			.kind = KEY_IS_NUMBER,
 			.attach = KEY_OPTION,
 			.min = 1,
-			.max = 256,
-			.preset = "16" },
+			.max = CONCURRENCY_LANES_MAX,
+			.word = "auto",
+			.preset = "auto" },
 	[KEY_SPIN] = { .name = "spin",
 		       .metavar = "auto|MICROSECONDS",
 		       .help = "spin for an answer before sleeping",
@@ -65,6 +68,13 @@ const struct key keys[KEYS] = {
 			  .help = "Unix socket that rswapctl status asks",
 			  .kind = KEY_IS_TEXT,
 			  .allowed = "the path of a socket" },
+	[KEY_METRICS] = { .name = "metrics",
+			  .metavar = "[HOST:]PORT",
+			  .help = "address of an HTTP server that tells "
+				  "figures, to everybody who reaches it",
+			  .kind = KEY_IS_TEXT,
+			  .attach = KEY_OPTION,
+			  .allowed = HTTPD_NAME_ALLOWED },
 	[KEY_PSK_FILE] = { .name = "psk-file",
 			   .metavar = "FILE",
 			   .help = "connect by TLS with a key of this file, "

@@ -61,6 +61,10 @@ int log_start(struct error *why);
  * does nothing. */
 bool log_stop(void);
 
+/* How many lines were dropped since the start, because the queue was full.  Any
+ * thread. */
+uint64_t log_dropped(void);
+
 /* --- how many lines --- */
 
 /* A limit for lines of one kind, or about one peer.  A zeroed one is ready for

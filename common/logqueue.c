@@ -12,7 +12,6 @@
  * and so on. */
 #include "log.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,9 +20,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "helper.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #include <sanitizer/common_interface_defs.h>
@@ -54,8 +54,9 @@ struct slot {
 static struct {
 	struct slot slots[SLOTS];
 	_Atomic uint32_t next_in;
-	uint32_t next_out; /* the writer's */
-	_Atomic uint64_t dropped;
+	uint32_t next_out;	  /* the writer's */
+	_Atomic uint64_t dropped; /* lines, ever */
+	uint64_t told;		  /* of these; the writer's */
 
 	atomic_bool on; /* lines go into the queue */
 	atomic_bool stop;
@@ -100,6 +101,11 @@ static void wake_writer(void)
 	(void)!write(queue.wake_fd, &one, sizeof one);
 }
 
+uint64_t log_dropped(void)
+{
+	return atomic_load(&queue.dropped);
+}
+
 bool log_queue_put(enum log_level level, const char *line)
 {
 	if (!atomic_load(&queue.on))
@@ -131,11 +137,13 @@ static bool write_one(void)
 
 static void tell_dropped(void)
 {
-	uint64_t n = atomic_exchange(&queue.dropped, 0);
+	uint64_t dropped = atomic_load(&queue.dropped);
+	uint64_t n = dropped - queue.told;
 	char line[LOG_LINE_BYTES];
 
 	if (!n)
 		return;
+	queue.told = dropped;
 	snprintf(line, sizeof line,
 		 "%llu log lines were dropped, as nobody read them in time",
 		 (unsigned long long)n);
@@ -213,10 +221,6 @@ static void *writer_main(void *arg)
 	uint64_t count;
 
 	(void)arg;
-	/* Each thread has privileges of its own, and writing needs none. */
-	capng_clear(CAPNG_SELECT_CAPS);
-	capng_apply(CAPNG_SELECT_CAPS);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	while (!atomic_load(&queue.stop)) {
 		poll(fds, 2, -1);
 		if (fds[1].revents & POLLHUP)
@@ -226,29 +230,6 @@ static void *writer_main(void *arg)
 	}
 	write_all();
 	return NULL;
-}
-
-/* A thread with ordinary scheduling that takes no signals. */
-static int start_writer(void)
-{
-	struct sched_param param = { .sched_priority = 0 };
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int rc = pthread_attr_init(&attr);
-
-	if (rc)
-		return rc;
-	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
-	pthread_attr_setschedparam(&attr, &param);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&queue.writer, &attr, writer_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	if (!rc)
-		pthread_setname_np(queue.writer, "rswap-log");
-	return rc;
 }
 
 /* --- life --- */
@@ -314,7 +295,7 @@ int log_start(struct error *why)
 		error_set(why, "a pipe for the log: %s", strerror(rc));
 		return -rc;
 	}
-	rc = start_writer();
+	rc = helper_start(&queue.writer, "rswap-log", writer_main, NULL);
 	if (rc) {
 		close(pipe_in);
 		close_files();

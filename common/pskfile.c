@@ -1,11 +1,10 @@
 #include "pskfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "secretfile.h"
 
 /* --- names and keys --- */
 
@@ -183,87 +182,17 @@ int pskfile_parse(const char *text, size_t bytes, struct pskfile *file,
 	return -EINVAL;
 }
 
-static bool in_credentials(const char *path)
-{
-	const char *directory = getenv("CREDENTIALS_DIRECTORY");
-	size_t length = directory ? strlen(directory) : 0;
-
-	return length && !strncmp(path, directory, length) &&
-	       path[length] == '/' && !strstr(path, "/../");
-}
-
-static bool check_file(const char *path, int fd, struct error *why)
-{
-	mode_t others = in_credentials(path) ? S_IRWXO | S_IWGRP | S_IXGRP
-					     : S_IRWXO | S_IRWXG;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0) {
-		error_set(why, "%s", strerror(errno));
-		return false;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		error_set(why, "it is not a regular file");
-		return false;
-	}
-	if (st.st_uid && st.st_uid != geteuid()) {
-		error_set(why,
-			  "it belongs to user %u: it must belong to root, or "
-			  "to the user that runs this program (%u)",
-			  (unsigned)st.st_uid, (unsigned)geteuid());
-		return false;
-	}
-	if (st.st_mode & others) {
-		error_set(why,
-			  "others can read it (mode %04o): it must have mode "
-			  "0600 or 0400",
-			  (unsigned)st.st_mode & 07777);
-		return false;
-	}
-	return true;
-}
-
-static int read_text(int fd, struct pskfile *file, struct error *why)
-{
-	char *text = malloc(PSKFILE_BYTES_MAX + 1);
-	size_t used = 0;
-	ssize_t got = 1;
-	int rc = -EIO;
-
-	if (!text) {
-		error_set(why, "out of memory");
-		return -ENOMEM;
-	}
-	while (got > 0 && used <= PSKFILE_BYTES_MAX) {
-		got = read(fd, text + used, PSKFILE_BYTES_MAX + 1 - used);
-		used += got > 0 ? (size_t)got : 0;
-	}
-	if (got < 0)
-		error_set(why, "%s", strerror(errno));
-	else if (used > PSKFILE_BYTES_MAX)
-		error_set(why, "it has more than %u bytes", PSKFILE_BYTES_MAX);
-	else
-		rc = pskfile_parse(text, used, file, why);
-	explicit_bzero(text, used);
-	free(text);
-	return rc;
-}
-
 int pskfile_read(const char *path, struct pskfile *file, struct error *why)
 {
-	int rc = -EACCES;
-	/* Not a reader that waits for the writer of a pipe. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char *text;
+	size_t bytes;
+	int rc = secretfile_read(path, PSKFILE_BYTES_MAX, &text, &bytes, why);
 
 	*file = (struct pskfile){ 0 };
-	if (fd < 0) {
-		rc = -errno;
-		error_set(why, "%s", strerror(errno));
+	if (rc)
 		return rc;
-	}
-	if (check_file(path, fd, why))
-		rc = read_text(fd, file, why);
-	close(fd);
+	rc = pskfile_parse(text, bytes, file, why);
+	secretfile_free(text, bytes);
 	return rc;
 }
 

@@ -51,10 +51,7 @@ bool psk_same(const struct psk *a, const struct psk *b);
 int pskfile_parse(const char *text, size_t bytes, struct pskfile *file,
 		  struct error *why);
 
-/* Reads the file at PATH, which must be a regular file of root or of this
- * process's user that no other user can read.  In the directory of systemd's
- * credentials, which other users cannot enter, the group may read it: so the
- * mode of a file looks that has an access list. */
+/* Reads the file at PATH, which is a secret (secretfile.h). */
 int pskfile_read(const char *path, struct pskfile *file, struct error *why);
 
 /* The key of NAME, or NULL. */

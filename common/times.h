@@ -1,7 +1,7 @@
 /* The waiting times that more than one of plugin, memory server and rswapctl
  * has to know.  They fit each other: without copies a request must not fail
  * while its page may still come back.  So a request outlasts the server's grace
- * time, and the kernel outlasts the request. docs/reliability.md has a table of
+ * time, and the kernel outlasts the request. docs/timeouts.md has a table of
  * these times; times_test holds the relations. */
 #ifndef RSWAP_TIMES_H
 #define RSWAP_TIMES_H
@@ -23,6 +23,10 @@
  * hanging server again over a new connection, long before a request gives up.
  */
 #define TIMES_ANSWER_MAX_S 10
+
+/* How long a token joins a lane.  TOKEN may come as late as any answer, and the
+ * client then has as long for its JOIN. */
+#define TIMES_TOKEN_S 20
 
 /* The most time to reach all servers at start. */
 #define TIMES_REACH_MAX_S 30

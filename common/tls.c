@@ -334,11 +334,10 @@ static bool is_as_wanted(struct tls *tls)
 
 int tls_handshake(struct tls *tls, struct error *why)
 {
-	int rc;
+	/* No error is gone past: whoever sends records that GnuTLS only warns
+	 * of would keep this thread for as long as they come. */
+	int rc = gnutls_handshake(tls->session);
 
-	do {
-		rc = gnutls_handshake(tls->session);
-	} while (rc < 0 && !is_again(rc) && !gnutls_error_is_fatal(rc));
 	if (is_again(rc))
 		return -EAGAIN;
 	if (rc < 0)
@@ -354,6 +353,14 @@ short tls_events(const struct tls *tls)
 	return gnutls_record_get_direction(tls->session) ? POLLOUT : POLLIN;
 }
 
+/* Finished ends the server's answer.  A request for another key share
+ * (HelloRetryRequest) is none. */
+bool tls_is_answered(const struct tls *tls)
+{
+	return gnutls_handshake_get_last_out(tls->session) ==
+	       GNUTLS_HANDSHAKE_FINISHED;
+}
+
 const char *tls_identity(const struct tls *tls)
 {
 	return tls->name;
@@ -367,17 +374,13 @@ static ssize_t record_error(const struct tls *tls, ssize_t rc)
 		return -EAGAIN;
 	if (tls->error)
 		return -tls->error;
-	return rc == GNUTLS_E_DECRYPTION_FAILED ? -EBADMSG : -EPROTO;
+	return -EBADMSG;
 }
 
 ssize_t tls_read(struct tls *tls, void *buf, size_t bytes)
 {
-	ssize_t got;
+	ssize_t got = gnutls_record_recv(tls->session, buf, bytes);
 
-	do {
-		got = gnutls_record_recv(tls->session, buf, bytes);
-	} while (got < 0 && !is_again((int)got) &&
-		 !gnutls_error_is_fatal((int)got));
 	/* The messages say where they end, so a stream that is cut off loses
 	 * nothing that was whole. */
 	if (got == GNUTLS_E_PREMATURE_TERMINATION)

@@ -62,6 +62,11 @@ int tls_handshake(struct tls *tls, struct error *why);
 /* POLLIN or POLLOUT: what the last call that returned -EAGAIN waits for. */
 short tls_events(const struct tls *tls);
 
+/* Whether this end, a server, has answered the client's first message.  It
+ * answers one that was made with the key of the identity in there, whether the
+ * client made it, or heard it from another client and repeats it. */
+bool tls_is_answered(const struct tls *tls);
+
 /* The name of the identity that both sides proved, after the handshake. */
 const char *tls_identity(const struct tls *tls);
 

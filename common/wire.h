@@ -16,7 +16,7 @@
  *
  * An RDMA connection of a lane has no data frames: pages move by one-sided READ
  * and WRITE.  The JOIN message is the private data of the rdma_cm connection
- * request.
+ * request (private_data.h).
  *
  * Any request on a control connection may be answered by ERROR, with the
  * request's cookie.  RELEASE alone comes unasked, with cookie 0: anywhere
@@ -297,9 +297,6 @@ _Static_assert(sizeof(struct wire_release) == 8, "wire_release");
 _Static_assert(sizeof(struct wire_error) == 128, "wire_error");
 _Static_assert(sizeof(struct wire_data_request) == 32, "wire_data_request");
 _Static_assert(sizeof(struct wire_data_reply) == 24, "wire_data_reply");
-/* JOIN has to fit an rdma_cm connection request: 56 bytes (rdma_connect(3)) */
-_Static_assert(sizeof(struct wire_header) + sizeof(struct wire_join) <= 56,
-	       "JOIN as private data");
 
 /* A control message: what the rest of the program sees. */
 struct wire_message {

@@ -12,55 +12,86 @@
 
 #include "clock.h"
 #include "cmd.h"
-#include "ctlsock.h"
+#include "concurrency.h"
+#include "answer.h"
 #include "detach.h"
 #include "ended.h"
 #include "keys.h"
-#include "nbddev.h"
-#include "nbdkit.h"
 #include "net.h"
 #include "options.h"
 #include "run.h"
 #include "size.h"
+#include "sizeexpr.h"
+#include "swapinfo.h"
 #include "targets.h"
 #include "times.h"
 #include "wire.h"
 
-/* How long a detach may take after the end of nbdkit. */
+/* How long a detach may take after the end of the front end. */
 #define LOCK_NS (30 * NS_PER_S)
 /* How often a wait looks whether a signal came. */
 #define LOOK_NS (200 * NS_PER_MS)
 
+static const char *front_name = "auto", *tune = "yes";
 static struct attach args = {
-	.connections = 2,
+	.connections = CONCURRENCY_CONNECTIONS,
 	.priority = ATTACH_PRIORITY,
 };
+
+_Static_assert(CONCURRENCY_CONNECTIONS == 2, "the preset of --connections");
+
+#define SIZE_LEAST   (UINT64_C(1) << 20)
+#define SIZE_LARGEST (UINT64_C(64) << 40)
+
+static bool take_size(const char *text, struct error *why)
+{
+	struct error wrong = { "it is too small or too large" };
+	uint64_t bytes;
+
+	if (sizeexpr_parse(text, meminfo_bytes("MemTotal"), &bytes, &wrong) &&
+	    bytes >= SIZE_LEAST && bytes <= SIZE_LARGEST) {
+		args.size_bytes = bytes;
+		return true;
+	}
+	error_set(why,
+		  "1M to 64T, or an expression such as ram / 2 or "
+		  "min(ram, 64G); %.100s",
+		  wrong.text);
+	return false;
+}
 
 static const struct option_spec own_options[] = {
 	{ .name = "size",
 	  .metavar = "SIZE",
-	  .kind = OPTION_SIZE,
-	  .help = "size of the swap device",
-	  .min = 1 << 20,
-	  .max = 64ull << 40,
-	  .out.bytes = &args.size_bytes },
+	  .kind = OPTION_OTHER,
+	  .help = "size of the swap device (1M to 64T), also as \"ram / 2\" "
+		  "or \"min(ram, 64G)\"",
+	  .out.take = take_size },
 	{ .name = "device",
-	  .metavar = "/dev/nbdN",
+	  .metavar = "/dev/nbdN|/dev/ublkbN",
 	  .kind = OPTION_TEXT,
-	  .help = "which nbd device (default: a free one)",
+	  .help = "which device (default: a free one)",
 	  .out.text = &args.device },
 	{ .name = "name",
 	  .metavar = "NAME",
 	  .kind = OPTION_TEXT,
-	  .help = "name for detach and status (default: nbdN)",
+	  .help = "name for detach and status (default: nbdN, ublkbN)",
 	  .out.text = &args.name },
+	{ .name = "front",
+	  .metavar = FRONT_NAMES,
+	  .kind = OPTION_CHOICE,
+	  .choices = FRONT_NAMES,
+	  .help = "front end: rswap-ublk, rswap-nbd, or nbdkit with the "
+		  "plugin",
+	  .preset = "auto",
+	  .out.text = &front_name },
 	{ .name = "connections",
 	  .metavar = "N",
 	  .kind = OPTION_NUMBER,
-	  .help = "between kernel and nbdkit",
+	  .help = "between the kernel's nbd and the front end",
 	  .preset = "2",
 	  .min = 1,
-	  .max = 16,
+	  .max = CONCURRENCY_CONNECTIONS_MAX,
 	  .out.number = &args.connections },
 	{ .name = "priority",
 	  .metavar = "N",
@@ -70,10 +101,17 @@ static const struct option_spec own_options[] = {
 	  .min = 0,
 	  .max = 32767,
 	  .out.number = &args.priority },
+	{ .name = "tune",
+	  .metavar = "yes|no",
+	  .kind = OPTION_CHOICE,
+	  .choices = "yes|no",
+	  .help = "change settings of the kernel while it is attached",
+	  .preset = "yes",
+	  .out.text = &tune },
 	{ .name = "plugin",
 	  .metavar = "PATH",
 	  .kind = OPTION_TEXT,
-	  .help = "the plugin, or its name (default rswap)",
+	  .help = "nbdkit's plugin, or its name (default rswap)",
 	  .out.text = &args.plugin },
 	{ .name = "foreground",
 	  .kind = OPTION_FLAG,
@@ -91,7 +129,7 @@ static const struct cmdline cmdline = {
 	.program = "rswapctl attach",
 	.args = "SERVER... --size=SIZE",
 	.about = "Swap to the memory of each SERVER (HOST[:PORT]), through a "
-		 "kernel nbd device.",
+		 "block device of the kernel's ublk or nbd driver.",
 	.options = options,
 };
 
@@ -117,8 +155,8 @@ static void fill_options(void)
 	}
 }
 
-/* nbdkit runs in the root directory, where a relative path names another file.
- */
+/* Front ends run in the root directory, where a relative path names another
+ * file. */
 static void check_path(enum key_id id)
 {
 	const char *path = args.keys[id];
@@ -156,6 +194,8 @@ static void check_servers(void)
 
 static void check_args(void)
 {
+	int number;
+
 	check_path(KEY_FALLBACK);
 	check_path(KEY_PSK_FILE);
 	check_servers();
@@ -168,11 +208,12 @@ static void check_args(void)
 			    "--size=%s: allowed is a multiple of 4096 "
 			    "bytes",
 			    size_format(args.size_bytes).text);
-	if (args.device && nbddev_number(args.device) < 0)
+	if (args.device && !driver_of(args.device, &number))
 		options_die(&cmdline,
 			    "--device=%s: allowed is /dev/nbd0 to "
-			    "/dev/nbd%d",
-			    args.device, NBDDEV_MAX - 1);
+			    "/dev/nbd%d, and /dev/ublkb0 to /dev/ublkb%d",
+			    args.device, driver_nbd.numbers - 1,
+			    driver_ublk.numbers - 1);
 	if (args.name && !statedir_name_ok(args.name))
 		options_die(&cmdline,
 			    "--name=%s: allowed are 1 to %d letters, "
@@ -180,11 +221,17 @@ static void check_args(void)
 			    args.name, STATE_NAME_MAX);
 }
 
-/* nbdkit runs in the root directory, so a path has to be absolute. */
+/* A plugin is nbdkit's.  nbdkit runs in the root directory, so a path has to be
+ * absolute. */
 static const char *plugin_path(const char *plugin)
 {
 	char *path;
 
+	if (!plugin)
+		return front_default_plugin();
+	if (strcmp(front_name, "auto") && strcmp(front_name, "nbdkit"))
+		options_die(&cmdline,
+			    "--plugin=%s: allowed with --front=nbdkit", plugin);
 	if (!strchr(plugin, '/'))
 		return plugin;
 	path = realpath(plugin, NULL);
@@ -220,21 +267,15 @@ static void warn_of_timeout(void)
 		statedir_path(args.state.name, "control.sock");
 	const struct target plugin = { .socket = socket.text };
 	uint64_t grace_s = 0, fits_s;
-	char value[32], key[48];
 	struct error ignored;
-	const char *answer = target_ask(&plugin, &ignored);
+	struct json_object *answer = target_ask(&plugin, &ignored);
 
-	if (!answer ||
-	    !ctlsock_value(answer, "replicas", value, sizeof value) ||
-	    strcmp(value, "1"))
+	if (!answer || answer_number(answer, "replicas") != 1)
 		return;
 	for (int i = 0; i < args.n_servers; i++) {
-		uint64_t s;
+		struct answer_path path = answer_path("servers.%d.grace_ms", i);
+		uint64_t s = answer_number(answer, path.text) / 1000;
 
-		snprintf(key, sizeof key, "server.%d.grace_ms", i);
-		if (!ctlsock_value(answer, key, value, sizeof value))
-			continue;
-		s = strtoull(value, NULL, 10) / 1000;
 		grace_s = s > grace_s ? s : grace_s;
 	}
 	fits_s = times_least_timeout_s(grace_s);
@@ -246,8 +287,8 @@ static void warn_of_timeout(void)
 		       args.timeout_s, grace_s, fits_s);
 }
 
-/* Whether nbdkit ended because of a detach: detach holds the lock until the
- * directory is gone. */
+/* Whether the front end ended because of a detach: detach holds the lock until
+ * the directory is gone. */
 static bool was_detached(void)
 {
 	struct error ignored;
@@ -259,7 +300,7 @@ static bool was_detached(void)
 	return access(statedir_path(args.state.name, "").text, F_OK) < 0;
 }
 
-/* Waits for a signal, or for the end of nbdkit. */
+/* Waits for a signal, or for the end of the front end. */
 static int stay(void)
 {
 	int pidfd = pidfd_open(args.state.pid, 0);
@@ -274,7 +315,7 @@ static int stay(void)
 			continue;
 		if (was_detached())
 			return EXIT_OK;
-		ended_explain(status, &why);
+		ended_explain(args.front, status, &why);
 		fprintf(stderr,
 			"rswapctl attach: %s; what was swapped to %s is lost: "
 			"rswapctl detach %s\n",
@@ -284,15 +325,35 @@ static int stay(void)
 	return end_stay();
 }
 
+static void choose_front(void)
+{
+	struct front_wish wish = { .name = front_name,
+				   .plugin = args.plugin != NULL };
+	int number;
+
+	args.plugin = plugin_path(args.plugin);
+	if (args.device)
+		wish.driver = driver_of(args.device, &number);
+	args.front = front_choose(&wish, &args.choice);
+	if (args.front)
+		return;
+	if (args.device)
+		options_die(&cmdline, "--front=%s, --device=%s: %s", front_name,
+			    args.device, args.choice.text);
+	options_die(&cmdline, "--front=%s: %s", front_name, args.choice.text);
+}
+
 int cmd_attach(int argc, char **argv)
 {
-	args.plugin = nbdkit_default_plugin();
 	fill_options();
 	args.n_servers = options_parse(&cmdline, argc, argv);
 	args.servers = argv;
 	check_args();
-	args.plugin = plugin_path(args.plugin);
+	args.tune = !strcmp(tune, "yes");
+	choose_front();
 	args.lanes = (unsigned)key_number(KEY_LANES, args.keys[KEY_LANES]);
+	if (!args.lanes)
+		args.keys[KEY_LANES] = NULL; /* auto, the default */
 	args.timeout_s =
 		(unsigned)key_number(KEY_TIMEOUT, args.keys[KEY_TIMEOUT]);
 	if (geteuid() != 0)

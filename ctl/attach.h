@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "front.h"
 #include "keys.h"
 #include "statedir.h"
 
@@ -25,22 +26,26 @@ struct attach {
 	const char *device; /* NULL: a free one */
 	const char *name;   /* NULL: the device's */
 	const char *plugin;
+	const struct front *front;
+	struct error choice;	/* why this front end */
 	const char *keys[KEYS]; /* the plugin's, as given, or NULL */
 	unsigned connections;
 	unsigned priority;
 	bool foreground;
+	bool tune; /* may change settings of the kernel */
 
 	/* of keys, or the plugin's defaults */
-	unsigned lanes;
+	unsigned lanes; /* 0: auto */
 	unsigned timeout_s;
 
 	/* made by the steps */
 	int lock_fd;	     /* statedir_lock of the name, until the end */
-	int number;	     /* of the nbd device; -1: the kernel chooses */
+	int number;	     /* of the device; -1: the kernel chooses */
 	int guess_from;	     /* the first number to guess */
 	bool made_directory; /* this attach made it */
-	bool lost_race; /* another program connected the device NUMBER first */
-	struct state state; /* as saved */
+	bool no_front;	     /* the front end did not start */
+	bool lost_race;	     /* another program took the device NUMBER first */
+	struct state state;  /* as saved */
 };
 
 /* Does every step, and prints a line for each.  If a step fails, prints

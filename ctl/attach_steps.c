@@ -11,14 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "clock.h"
-#include "nbd_netlink.h"
-#include "nbddev.h"
-#include "nbdexport.h"
-#include "nbdkit.h"
+#include "daemon.h"
+#include "queuetune.h"
 #include "run.h"
 #include "size.h"
 #include "swapinfo.h"
+#include "swapunit.h"
 #include "teardown.h"
 #include "times.h"
 #include "vmtune.h"
@@ -30,10 +30,14 @@ static uint64_t in_ns(uint64_t ns)
 	return clock_now_ns() + ns;
 }
 
-static int load_module(struct attach *a, struct error *why)
+static const struct driver *driver_of_attach(const struct attach *a)
 {
-	(void)a;
-	return nbddev_load(in_ns(STEP_NS), why);
+	return a->front->driver;
+}
+
+static int load_driver(struct attach *a, struct error *why)
+{
+	return driver_of_attach(a)->load(in_ns(STEP_NS), why);
 }
 
 static int lock_name(struct attach *a, const char *name, uint64_t deadline_ns,
@@ -47,21 +51,16 @@ static int lock_name(struct attach *a, const char *name, uint64_t deadline_ns,
 /* A device that was asked for, named after itself unless told otherwise. */
 static int take_device(struct attach *a, struct error *why)
 {
+	const struct driver *driver = driver_of(a->device, &a->number);
 	struct error used;
 
-	a->number = nbddev_number(a->device);
-	if (!nbddev_exists(a->number)) {
-		error_set(why,
-			  "%s does not exist; there are %d nbd devices "
-			  "(nbds_max)",
-			  a->device, nbddev_count());
+	if (!driver->may_name(a->number, why))
 		return -1;
-	}
 	if (lock_name(a, a->name ? a->name : a->device + strlen("/dev/"),
 		      in_ns(STEP_NS), why) < 0)
 		return -1;
 	/* checked with the lock held: another attach may just have ended */
-	if (nbddev_is_free(a->number, &used))
+	if (driver->is_free(a->number, &used))
 		return 0;
 	error_set(why, "%s is in use: %.150s", a->device, used.text);
 	return -1;
@@ -72,23 +71,23 @@ static int take_device(struct attach *a, struct error *why)
  * makes another one. */
 static int guess_device(struct attach *a, struct error *why)
 {
+	const struct driver *driver = driver_of_attach(a);
 	struct error ignored;
-	char name[16];
 
-	for (a->number = a->guess_from; a->number < NBDDEV_MAX; a->number++) {
-		if (nbddev_exists(a->number) &&
-		    !nbddev_is_free(a->number, &ignored))
+	for (a->number = a->guess_from; a->number < driver->numbers;
+	     a->number++) {
+		struct driver_name name = driver_device(driver, a->number);
+
+		if (!driver->is_free(a->number, &ignored) ||
+		    lock_name(a, name.text, 0, &ignored) < 0)
 			continue;
-		snprintf(name, sizeof name, "nbd%d", a->number);
-		if (lock_name(a, name, 0, &ignored) < 0)
-			continue;
-		if (nbddev_is_free(a->number, &ignored) &&
-		    !statedir_in_use(name, &ignored))
+		if (driver->is_free(a->number, &ignored) &&
+		    !statedir_in_use(name.text, &ignored))
 			return 0;
 		close(a->lock_fd);
 		a->lock_fd = -1;
 	}
-	error_set(why, "none of %d nbd devices is free", NBDDEV_MAX);
+	error_set(why, "none of the devices /dev/%sN is free", driver->prefix);
 	return -1;
 }
 
@@ -110,6 +109,9 @@ static int make_directory(struct attach *a, struct error *why)
 		return -1;
 	a->made_directory = true;
 	a->state.size_bytes = a->size_bytes;
+	a->state.front = a->front;
+	snprintf(a->state.choice, sizeof a->state.choice, "%.159s",
+		 a->choice.text);
 	for (int i = 0; i < a->n_servers; i++) {
 		have += (size_t)snprintf(a->state.servers + have,
 					 sizeof a->state.servers - have, "%s%s",
@@ -124,123 +126,117 @@ static int remove_directory(struct attach *a, struct error *why)
 {
 	(void)why;
 	if (a->made_directory)
-		statedir_remove(a->state.name);
+		teardown_directory(&a->state);
 	return 0;
 }
 
-/* Under systemd the journal keeps nbdkit's messages.  A file in /run would only
- * grow. */
+/* Without --tune only a warning, as an administrator may know better. */
+static int set_vm(struct attach *a, struct error *why)
+{
+	uint64_t now_kib = reserve_now_kib();
+	uint64_t wanted_kib = reserve_wanted_kib();
+
+	if (a->tune)
+		return vmtune_set(VMTUNE_ATTACH, why);
+	if (now_kib < wanted_kib)
+		printf("  warning: vm.min_free_kbytes is %" PRIu64
+		       ", and should be %" PRIu64
+		       ": sending a page away takes memory\n",
+		       now_kib, wanted_kib);
+	return 0;
+}
+
+/* Under systemd the journal keeps the front end's messages.  A file in /run
+ * would only grow. */
 static bool log_to_journal(void)
 {
 	return getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* Requests in flight are threads x connections.  Twice the lanes: writes may
- * take only part of the lanes, and when all of these are busy a read still has
- * to find a thread that takes it off the socket. */
-static unsigned threads_per_connection(const struct attach *a)
-{
-	unsigned threads = (2 * a->lanes + a->connections - 1) / a->connections;
-
-	return threads < 4 ? 4 : threads;
-}
-
-#define PLUGIN_ARGS_MAX (ATTACH_SERVERS_MAX + 32)
-
-struct plugin_args {
-	const char *argv[PLUGIN_ARGS_MAX];
-	char text[PLUGIN_ARGS_MAX * 32 + 300 * ATTACH_SERVERS_MAX];
-	size_t have;
-	int argc;
+/* Where front end and device meet. */
+struct meeting {
+	struct state_path socket, control, pidfile;
+	struct driver_link link;
 };
 
-/* An argument that does not fit is cut, and nbdkit refuses it.  Servers are
- * checked for their length before. */
-__attribute__((format(printf, 2, 3))) static void
-add_arg(struct plugin_args *args, const char *format, ...)
+static const struct driver_link *meet(const struct attach *a, struct meeting *m)
 {
-	size_t room = sizeof args->text - args->have;
-	va_list ap;
-	int n;
+	const char *name = a->state.name;
 
-	va_start(ap, format);
-	n = vsnprintf(args->text + args->have, room, format, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= room || args->argc == PLUGIN_ARGS_MAX - 1)
-		return;
-	args->argv[args->argc++] = args->text + args->have;
-	args->argv[args->argc] = NULL;
-	args->have += (size_t)n + 1;
+	m->socket = statedir_path(name, "nbd.sock");
+	m->control = statedir_path(name, "control.sock");
+	m->pidfile = statedir_path(name, "pid");
+	m->link = (struct driver_link){
+		.program = a->front->program,
+		.socket = m->socket.text,
+		.control = m->control.text,
+		.pidfile = m->pidfile.text,
+		.number = a->number,
+		.size_bytes = a->size_bytes,
+		.connections = a->connections,
+		.timeout_s = a->timeout_s,
+	};
+	return &m->link;
 }
 
-/* Only the options that were given: the plugin has its own defaults, and checks
- * combinations. */
-static void key_args(const struct attach *a, struct plugin_args *args)
+static pid_t start_program(const struct attach *a,
+			   const struct driver_link *link, const char *log,
+			   struct error *why)
 {
-	for (int id = 0; id < KEYS; id++) {
-		if (a->keys[id])
-			add_arg(args, "%s=%s", keys[id].name, a->keys[id]);
+	static struct argvec args;
+	const struct front_order order = {
+		.servers = a->servers,
+		.n_servers = a->n_servers,
+		.keys = a->keys,
+		.plugin = a->plugin,
+		.lanes = a->lanes,
+		.link = link,
+	};
+	struct front_path program;
+
+	if (!front_find(a->front, &program)) {
+		error_set(why, "%s is not installed", a->front->program);
+		return -1;
 	}
+	front_command(a->front, &program, &order, &args);
+	return daemon_start(args.argv, log, why);
 }
 
-static void plugin_args(const struct attach *a, struct plugin_args *args)
-{
-	args->have = 0;
-	args->argc = 0;
-	/* in the foreground: nbdkit would fork to go into the background, and a
-	 * child does not inherit locked memory */
-	add_arg(args, "nbdkit");
-	add_arg(args, "-f");
-	add_arg(args, "-U");
-	add_arg(args, "%s", statedir_path(a->state.name, "nbd.sock").text);
-	add_arg(args, "--pidfile");
-	add_arg(args, "%s", statedir_path(a->state.name, "nbdkit.pid").text);
-	add_arg(args, "-t");
-	add_arg(args, "%u", threads_per_connection(a));
-	add_arg(args, "%s", a->plugin);
-	for (int i = 0; i < a->n_servers; i++)
-		add_arg(args, "server=%s", a->servers[i]);
-	add_arg(args, "size=%s", size_format(a->size_bytes).text);
-	add_arg(args, "control=%s",
-		statedir_path(a->state.name, "control.sock").text);
-	key_args(a, args);
-}
-
-/* Also waits for nbdkit: a plugin that does not start leaves nothing to undo
+/* Also waits for the front end: one that does not start leaves nothing to undo
  * but its process. */
-static int start_plugin(struct attach *a, struct error *why)
+static int start_front(struct attach *a, struct error *why)
 {
-	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
 	struct state_path log = statedir_path(a->state.name, "log");
-	static struct plugin_args args;
 	bool journal = log_to_journal();
-	/* the plugin's own deadline for its servers, and time to set up its
+	struct meeting meeting;
+	const struct driver_link *link = meet(a, &meeting);
+	/* the front end's own deadline for its servers, and time to set up its
 	 * memory */
 	uint64_t deadline_ns = in_ns(a->timeout_s * NS_PER_S + STEP_NS);
 	pid_t pid;
 
-	plugin_args(a, &args);
-	pid = nbdkit_start(args.argv, journal ? NULL : log.text, why);
+	printf("  %s: %s\n", a->front->what, a->choice.text);
+	pid = start_program(a, link, journal ? NULL : log.text, why);
 	if (pid < 0)
 		return -1;
 	a->state.pid = pid;
 	a->state.start = run_start_time(pid);
-	/* saved first: if rswapctl dies now, detach finds nbdkit */
+	/* saved first: if rswapctl dies now, detach finds the process */
 	if (statedir_save(&a->state, why) == 0 &&
-	    nbdkit_wait_ready(pid, socket.text, deadline_ns, why) == 0)
+	    daemon_wait_ready(a->front, pid, link, deadline_ns, why) == 0)
 		return 0;
+	a->no_front = true;
 	if (!journal)
-		nbdkit_show_log(log.text, "  ");
+		daemon_show_log(log.text, "  ");
 	return -1;
 }
 
-static int stop_plugin(struct attach *a, struct error *why)
+static int stop_front(struct attach *a, struct error *why)
 {
-	return a->made_directory ? teardown_nbdkit(&a->state, why) : 0;
+	return a->made_directory ? teardown_front(&a->state, why) : 0;
 }
 
-/* Works also if the kernel's answer was lost: the name of the connection finds
- * the device. */
+/* Works also if the kernel's answer was lost: the driver finds the device. */
 static int disconnect(struct attach *a, struct error *why)
 {
 	if (!a->made_directory)
@@ -249,54 +245,20 @@ static int disconnect(struct attach *a, struct error *why)
 	return teardown_device(&a->state, in_ns(TEARDOWN_STEP_NS), why);
 }
 
-/* If nbdkit serves another size than attach asked for, it runs another plugin.
- */
-static int hand_over(struct attach *a, const struct nbdexport *export,
-		     struct error *why)
-{
-	struct state_path backend = statedir_backend(a->state.name);
-	const struct nbd_request_connect request = {
-		.number = a->number,
-		.size_bytes = export->size_bytes,
-		.block_bytes = 4096,
-		.timeout_s = times_kernel_timeout_s(a->timeout_s),
-		.server_flags = export->flags,
-		.sockets = export->sockets,
-		.n_sockets = export->n_sockets,
-		.backend = backend.text,
-	};
-
-	if (export->size_bytes != a->size_bytes) {
-		error_set(why, "nbdkit serves %" PRIu64 " bytes",
-			  export->size_bytes);
-		return -1;
-	}
-	return nbd_netlink_connect(&request, &a->lost_race, why);
-}
-
-/* There is no second connection later.  The page map dies with the plugin, and
- * a new plugin under the same device would answer zeros. */
 static int connect_device(struct attach *a, struct error *why)
 {
-	struct state_path socket = statedir_path(a->state.name, "nbd.sock");
-	struct nbdexport export;
-	char backend[256];
-	int number;
+	struct meeting meeting;
+	const struct driver *driver = driver_of_attach(a);
+	int number = driver->connect(meet(a, &meeting), in_ns(STEP_NS),
+				     &a->lost_race, why);
 
-	if (nbdexport_open(socket.text, (int)a->connections, &export,
-			   in_ns(STEP_NS), why) < 0)
-		return -1;
-	number = hand_over(a, &export, why);
-	nbdexport_close(&export);
 	if (number < 0)
 		return -1;
 	a->number = number;
-	snprintf(a->state.device, sizeof a->state.device, "/dev/nbd%d", number);
-	nbddev_backend(number, backend, sizeof backend);
-	a->state.named = !strcmp(backend, statedir_backend(a->state.name).text);
+	statedir_set_device(&a->state, number);
 	if (statedir_save(&a->state, why) < 0)
 		return -1;
-	if (nbddev_wait(number, true, in_ns(STEP_NS)))
+	if (driver_wait(driver, number, true, in_ns(STEP_NS)))
 		return 0;
 	error_set(why, "%s is not connected afterwards", a->state.device);
 	return -1;
@@ -304,10 +266,12 @@ static int connect_device(struct attach *a, struct error *why)
 
 static int tune_queue(struct attach *a, struct error *why)
 {
+	struct state_path record = statedir_path(a->state.name, "queue");
 	struct error slow;
 
 	(void)why;
-	if (!nbddev_tune(a->number, &slow))
+	if (a->tune && !queuetune_set(a->state.device + strlen("/dev/"),
+				      record.text, &slow))
 		printf("  warning: %s\n", slow.text);
 	return 0;
 }
@@ -319,21 +283,26 @@ static int make_swap(struct attach *a, struct error *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
-/* Only a warning: an administrator may want equal priorities. */
-static void tell_equal_priority(const struct attach *a)
+static void warn(void *arg, const struct finding *finding)
 {
-	struct swap_names others;
+	(void)arg;
+	printf("  warning: %s [%s]  -> %s\n", finding->what,
+	       finding_name(finding), finding_action(finding));
+}
 
-	if (!swapinfo_shares_priority(a->state.device, (int)a->priority,
-				      &others))
-		return;
-	printf("  warning: %s has priority %d as well: the kernel puts pages "
-	       "on "
-	       "both in turn, and a program needs both. To fill one first, "
-	       "give it a higher one: rswapctl detach %s, then attach with "
-	       "--priority=%d (or lower)\n",
-	       others.text, (int)a->priority, a->state.name,
-	       (int)a->priority + 1);
+/* Only warnings: an administrator may want it so. */
+static void warn_of_beside(const struct attach *a)
+{
+	const char *encrypt = a->keys[KEY_ENCRYPT];
+	const struct beside beside = {
+		.device = a->state.device,
+		.priority = (int)a->priority,
+		.sealed = !encrypt || strcmp(encrypt, "off") != 0,
+		.start = a->state.start,
+	};
+
+	beside_judge(&beside, warn, NULL);
+	beside_judge_machine(warn, NULL);
 }
 
 /* --discard=pages: without it the kernel never trims free slots, and every slab
@@ -344,7 +313,13 @@ static int swap_on(struct attach *a, struct error *why)
 	const char *const argv[] = { "swapon", "--discard=pages", "-p",
 				     priority, a->state.device,	  NULL };
 
-	tell_equal_priority(a);
+	struct error why_off;
+
+	warn_of_beside(a);
+	if (swapunit_keep_on(a->state.device, a->state.name, &why_off))
+		printf("  warning: systemd runs swapoff when the machine goes "
+		       "down: %s\n",
+		       why_off.text);
 	snprintf(priority, sizeof priority, "%u", a->priority);
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
@@ -360,39 +335,18 @@ static int swap_off(struct attach *a, struct error *why)
 			     &lost_bytes, why);
 }
 
-/* Raises the reserve, and never lowers it again: another device may be in use,
- * and the next attach would raise it anyway. */
-static int set_vm(struct attach *a, struct error *why)
-{
-	uint64_t now_kib = reserve_now_kib();
-	uint64_t wanted_kib = reserve_wanted_kib();
-	int rc = compaction_spare_locked(why);
-
-	(void)a;
-	/* A kernel without compaction has nothing to set. */
-	if (rc && rc != -ENOENT)
-		return -1;
-	if (now_kib >= wanted_kib)
-		return 0;
-	if (reserve_set_kib(wanted_kib, why))
-		return -1;
-	printf("  vm.min_free_kbytes: %" PRIu64 " -> %" PRIu64 "\n", now_kib,
-	       wanted_kib);
-	return 0;
-}
-
 /* An undo also works if its step failed half-way or was not begun. */
 static const struct step {
 	const char *what;
 	int (*run)(struct attach *a, struct error *why);
 	int (*undo)(struct attach *a, struct error *why); /* or NULL */
 } steps[] = {
-	{ "load module nbd", load_module, NULL },
-	{ "set vm.min_free_kbytes and compaction", set_vm, NULL },
-	{ "choose nbd device, and lock its name", choose_device, NULL },
+	{ "load the driver", load_driver, NULL },
+	{ "choose a device, and lock its name", choose_device, NULL },
 	{ "make state directory", make_directory, remove_directory },
-	{ "start nbdkit with the plugin", start_plugin, stop_plugin },
-	{ "connect nbd device", connect_device, disconnect },
+	{ "set the kernel's memory settings", set_vm, NULL },
+	{ "start the front end", start_front, stop_front },
+	{ "connect the device", connect_device, disconnect },
 	{ "set block queue", tune_queue, NULL },
 	{ "mkswap", make_swap, NULL },
 	{ "swapon", swap_on, swap_off },
@@ -449,22 +403,34 @@ static int run_steps(struct attach *a)
  * lost races in a row are unlikely. */
 #define GUESSES_MAX 8
 
+/* A front end that makes its device does not start where the number is taken.
+ */
+static bool lost_race(const struct attach *a)
+{
+	const struct driver *driver = driver_of_attach(a);
+	struct error ignored;
+
+	return a->lost_race ||
+	       (a->no_front && driver->made_by_front && a->number >= 0 &&
+		!driver->is_free(a->number, &ignored));
+}
+
 int attach_run(struct attach *a)
 {
 	int err;
 
 	for (int guess = 1;; guess++) {
 		a->lock_fd = -1;
-		a->made_directory = a->lost_race = false;
-		a->state = (struct state){ 0 };
+		a->made_directory = a->no_front = a->lost_race = false;
+		a->state = (struct state){ .front = a->front };
 		err = run_steps(a);
 		if (a->lock_fd >= 0)
 			close(a->lock_fd);
-		if (!err || !a->lost_race || a->device || guess == GUESSES_MAX)
+		if (!err || !lost_race(a) || a->device || guess == GUESSES_MAX)
 			return err;
-		printf("/dev/nbd%d went to another meanwhile; once more with "
-		       "the next free one\n",
-		       a->number);
+		printf("/dev/%s went to another meanwhile; once more with the "
+		       "next free one\n",
+		       driver_device(driver_of_attach(a), a->number).text);
 		a->guess_from = a->number + 1;
 	}
 }

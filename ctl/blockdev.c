@@ -1,6 +1,7 @@
 #include "blockdev.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,20 +26,62 @@ static struct sys_path sys_path(const char *name, const char *file)
 	return path;
 }
 
-/* The first word of a file; "" where there is none. */
-static void read_word(const char *name, const char *file, char *word,
-		      size_t size)
+void blockdev_text(const char *name, const char *file, char *text, size_t size)
 {
 	FILE *f = fopen(sys_path(name, file).text, "re");
 
-	*word = '\0';
+	*text = '\0';
 	if (!f)
 		return;
-	if (fgets(word, (int)size, f))
-		word[strcspn(word, "\n")] = '\0';
+	if (fgets(text, (int)size, f))
+		text[strcspn(text, "\n")] = '\0';
 	else
-		*word = '\0';
+		*text = '\0';
 	fclose(f);
+}
+
+bool blockdev_exists(const char *name)
+{
+	return access(sys_path(name, "").text, F_OK) == 0;
+}
+
+uint64_t blockdev_size_bytes(const char *name)
+{
+	FILE *f = fopen(sys_path(name, "size").text, "re");
+	uint64_t sectors = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%" SCNu64, &sectors) != 1)
+		sectors = 0;
+	fclose(f);
+	return sectors * 512;
+}
+
+/* The file has "reads writes". */
+void blockdev_in_flight(const char *name, uint64_t *reads, uint64_t *writes)
+{
+	FILE *f = fopen(sys_path(name, "inflight").text, "re");
+
+	*reads = *writes = 0;
+	if (!f)
+		return;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, reads, writes) != 2)
+		*reads = *writes = 0;
+	fclose(f);
+}
+
+unsigned blockdev_queues(const char *name)
+{
+	DIR *dir = opendir(sys_path(name, "mq").text);
+	struct dirent *entry;
+	unsigned n = 0;
+
+	while (dir && (entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
 }
 
 static void add(struct blockdev_stack *stack, const char *name)
@@ -56,14 +99,14 @@ static void add(struct blockdev_stack *stack, const char *name)
 		return;
 	*device = (struct blockdev){ 0 };
 	strcpy(device->name, name);
-	read_word(name, "dm/name", dm, sizeof dm);
+	blockdev_text(name, "dm/name", dm, sizeof dm);
 	strcpy(device->dm, dm);
 	if (*dm)
 		snprintf(device->label, sizeof device->label, "/dev/%s (%.28s)",
 			 name, dm);
 	else
 		snprintf(device->label, sizeof device->label, "/dev/%s", name);
-	read_word(name, "dev", dev, sizeof dev);
+	blockdev_text(name, "dev", dev, sizeof dev);
 	if (sscanf(dev, "%u:%u", &major, &minor) == 2)
 		device->dev = makedev(major, minor);
 	stack->n++;

@@ -1,10 +1,12 @@
-/* The devices that stand on a block device, as sysfs shows them: its
+/* Block devices, as sysfs shows them; and the devices that stand on one: its
  * partitions, the devices that device mapper and md made of it, and so on
  * upwards. */
 #ifndef RSWAPCTL_BLOCKDEV_H
 #define RSWAPCTL_BLOCKDEV_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define BLOCKDEV_STACK_MAX 16
@@ -21,7 +23,15 @@ struct blockdev_stack {
 	int n; /* at least 1: the device itself comes first */
 };
 
-/* NAME without "/dev/". */
+/* NAME without "/dev/", in all of these. */
+bool blockdev_exists(const char *name);
+uint64_t blockdev_size_bytes(const char *name);
+/* The first line of the FILE of the device; "" where there is none. */
+void blockdev_text(const char *name, const char *file, char *text, size_t size);
+void blockdev_in_flight(const char *name, uint64_t *reads, uint64_t *writes);
+/* The kernel's queues of the device; 0: unknown. */
+unsigned blockdev_queues(const char *name);
+
 void blockdev_read_stack(const char *name, struct blockdev_stack *stack);
 
 /* Whether PATH is this device: by its number where PATH is a device node, and

@@ -60,6 +60,11 @@ static int set_attributes(const struct child_spec *spec,
 	return rc ? rc : posix_spawnattr_setflags(attr, flags);
 }
 
+static const char *program_of(const struct child_spec *spec)
+{
+	return spec->argv[0] + (spec->argv[0][0] == CHILD_SURVIVES);
+}
+
 static pid_t start(const struct child_spec *spec, int log_fd, struct error *why)
 {
 	posix_spawn_file_actions_t files;
@@ -74,13 +79,13 @@ static pid_t start(const struct child_spec *spec, int log_fd, struct error *why)
 		rc = set_attributes(spec, &attr);
 	/* the prototype is older than const; argv is not changed */
 	if (!rc)
-		rc = posix_spawnp(&pid, spec->argv[0], &files, &attr,
+		rc = posix_spawnp(&pid, program_of(spec), &files, &attr,
 				  (char *const *)spec->argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
 	if (!rc)
 		return pid;
-	error_set(why, "%s: %s", spec->argv[0],
+	error_set(why, "%s: %s", program_of(spec),
 		  rc == ENOENT ? "not installed" : strerror(rc));
 	return -1;
 }
@@ -96,7 +101,7 @@ pid_t child_start(const struct child_spec *spec, struct error *why)
 		log_fd = open(spec->log,
 			      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 		if (log_fd < 0) {
-			error_set(why, "%s: its log %s: %s", spec->argv[0],
+			error_set(why, "%s: its log %s: %s", program_of(spec),
 				  spec->log, strerror(errno));
 			return -1;
 		}

@@ -7,9 +7,14 @@
 
 #include "error.h"
 
+/* systemd's final kill at the machine's end spares a process of root whose
+ * argv[0] begins so. */
+#define CHILD_SURVIVES '@'
+
 /* How a program is started. */
 struct child_spec {
-	const char *const *argv; /* argv[0] is looked up in PATH */
+	/* argv[0], without CHILD_SURVIVES, is looked up in PATH. */
+	const char *const *argv;
 	/* Takes standard output and errors; -1: these are rswapctl's. */
 	int output_fd;
 	/* A file that standard errors are appended to; standard output is

@@ -51,8 +51,8 @@ static const struct option_spec options[] = {
 static const struct cmdline cmdline = {
 	.program = "rswapctl detach",
 	.args = "[NAME|DEVICE|--all]",
-	.about = "End swapping: swapoff, disconnect the nbd device, stop "
-		 "nbdkit, in that order.  Without a NAME: the one that is "
+	.about = "End swapping: swapoff, disconnect the device, stop its "
+		 "front end, in that order.  Without a NAME: the one that is "
 		 "attached.",
 	.options = options,
 };
@@ -66,9 +66,9 @@ static int take_apart(const struct state *state,
 			  &outcome->lost_bytes, why) < 0 ||
 	    teardown_device(state, clock_now_ns() + TEARDOWN_CLAIM_NS, why) <
 		    0 ||
-	    teardown_nbdkit(state, why) < 0)
+	    teardown_front(state, why) < 0)
 		return -1;
-	statedir_remove(state->name);
+	teardown_directory(state);
 	return 0;
 }
 
@@ -121,7 +121,8 @@ static enum exit_status detach(const char *name)
 	return EXIT_OK;
 }
 
-/* The name that WORD is, or whose device WORD is. */
+/* The name that WORD is, or whose device WORD is.  Another name may have had
+ * that device before, and be left. */
 static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 			     int n)
 {
@@ -132,7 +133,7 @@ static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 		if (!strcmp(names[i], word))
 			return names[i];
 		if (statedir_load(names[i], &state, &ignored) == 0 &&
-		    !strcmp(state.device, word))
+		    !strcmp(state.device, word) && !statedir_is_foreign(&state))
 			return names[i];
 	}
 	return NULL;

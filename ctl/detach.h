@@ -21,9 +21,9 @@ struct detach_outcome {
 	uint64_t lost_bytes; /* were swapped out, and could not come back */
 };
 
-/* swapoff, disconnect, stop nbdkit, remove the state directory, in that order:
- * each step removes something on which nothing stands any more.  Takes the
- * name's lock.  0; or -1, and then the steps before the one that failed are
+/* swapoff, disconnect, stop the front end, remove the state directory, in that
+ * order: each step removes something on which nothing stands any more.  Takes
+ * the name's lock.  0; or -1, and then the steps before the one that failed are
  * done. */
 int detach_name(const char *name, const struct detach_request *request,
 		struct detach_outcome *outcome, struct error *why);

@@ -1,49 +1,17 @@
 #include "devstate.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blockdev.h"
-#include "ctlsock.h"
+#include "answer.h"
 #include "swapusers.h"
 
 #define MIB (1024 * 1024)
 
 /* --- looking --- */
-
-static void read_in_flight(struct devstate *d, int number)
-{
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof path, "/sys/block/nbd%d/inflight", number);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	if (fscanf(f, "%" SCNu64 " %" SCNu64, &d->reads_in_flight,
-		   &d->writes_in_flight) != 2)
-		d->reads_in_flight = d->writes_in_flight = 0;
-	fclose(f);
-}
-
-static unsigned count_queues(int number)
-{
-	struct dirent *entry;
-	unsigned n = 0;
-	char path[64];
-	DIR *dir;
-
-	snprintf(path, sizeof path, "/sys/block/nbd%d/mq", number);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
-		n += entry->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	return n;
-}
 
 /* The names of the devices that stand on the device, and on those. */
 static void read_holders(struct devstate *d)
@@ -58,46 +26,48 @@ static void read_holders(struct devstate *d)
 			have ? " " : "", stack.devices[i].name);
 }
 
+/* What another one has under the name of the device that is gone does not
+ * count. */
 void devstate_read(const struct state *state, struct devstate *d)
 {
-	int number = nbddev_number(state->device);
+	const struct driver *driver = state->front->driver;
+	bool foreign = statedir_is_foreign(state);
+	int number = statedir_number(state);
 	uint64_t used_bytes =
 		meminfo_bytes("SwapTotal") - meminfo_bytes("SwapFree");
 
 	*d = (struct devstate){ .state = state };
-	d->nbdkit_runs = statedir_running(state);
+	d->front_runs = statedir_running(state);
 	d->swap_known = swapinfo_read(state->device, &d->swap);
+	if (foreign)
+		d->swap = (struct swap_usage){ 0 };
 	snprintf(d->swap_device, sizeof d->swap_device, "%s",
 		 d->swap.active ? d->swap.device : state->device);
-	if (number >= 0) {
-		d->connected = nbddev_connected(number) &&
-			       nbddev_size_bytes(number) > 0;
-		d->queues = count_queues(number);
-		read_in_flight(d, number);
+	if (number >= 0 && !foreign) {
+		const char *name = state->device + strlen("/dev/");
+
+		d->connected = driver->is_connected(number) &&
+			       blockdev_size_bytes(name) > 0;
+		d->connections = driver->connections(number);
+		blockdev_in_flight(name, &d->reads_in_flight,
+				   &d->writes_in_flight);
 		read_holders(d);
 	}
 	d->shared_swap = used_bytes > d->swap.used_bytes;
 }
 
 /* Requests of the kernel that the plugin has seen. */
-static uint64_t seen(const char *answer)
+static uint64_t seen(struct json_object *answer)
 {
-	static const char *const keys[] = { "reads", "read_errors" };
-	uint64_t sum = 0;
-	char value[32];
-
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-		if (ctlsock_value(answer, keys[i], value, sizeof value))
-			sum += strtoull(value, NULL, 10);
-	}
-	return sum;
+	return answer_number(answer, "reads") +
+	       answer_number(answer, "read_errors");
 }
 
 /* If the plugin itself failed the read, the failure says nothing about the
  * device: then the plugin's counters have changed.  ANSWER is invalid after
  * ASK. */
-static enum devprobe probe(const struct devstate *d, const char *answer,
-			   const char *(*ask)(void *arg), void *arg)
+static enum devprobe probe(const struct devstate *d, struct json_object *answer,
+			   devstate_asker *ask, void *arg)
 {
 	uint64_t before = seen(answer);
 	enum devprobe result = devprobe_read(d->state->device);
@@ -109,19 +79,17 @@ static enum devprobe probe(const struct devstate *d, const char *answer,
 						: DEVPROBE_UNKNOWN;
 }
 
-struct devanswer devstate_ask(const struct devstate *d, const char *answer,
-			      const char *(*ask)(void *arg), void *arg)
+struct devanswer devstate_ask(const struct devstate *d,
+			      struct json_object *answer, devstate_asker *ask,
+			      void *arg)
 {
 	struct devanswer told = { .answers = answer != NULL,
 				  .probe = DEVPROBE_UNKNOWN };
-	char value[32];
 
 	if (!answer)
 		return told;
-	if (ctlsock_value(answer, "connections", value, sizeof value)) {
-		told.tells = true;
-		told.connections = strtoull(value, NULL, 10);
-	}
+	told.tells = answer_at(answer, "connections") != NULL;
+	told.connections = answer_number(answer, "connections");
 	if (d->connected && d->swap.active && told.connections > 0)
 		told.probe = probe(d, answer, ask, arg);
 	return told;
@@ -131,15 +99,15 @@ struct devanswer devstate_ask(const struct devstate *d, const char *answer,
 
 struct verdict {
 	const struct devstate *d;
-	devstate_tell *tell;
+	finding_tell *tell;
 	void *arg;
 };
 
-static void tell(const struct verdict *v, enum health health, const char *what,
-		 const char *remedy)
+static void tell(const struct verdict *v, enum finding_code code,
+		 const char *what, const char *action)
 {
 	if (v->tell)
-		v->tell(v->arg, health, what, remedy);
+		v->tell(v->arg, &(struct finding){ code, what, action, false });
 }
 
 /* VmSwap counts pages in all swap devices, not only in this one. */
@@ -169,29 +137,38 @@ static enum devtrouble judge_dead(const struct verdict *v, bool gone)
 	struct error what, remedy;
 
 	if (gone)
-		error_set(&what, "nbdkit (process %d) is gone",
-			  (int)d->state->pid);
+		error_set(&what, "%s (process %d) is gone",
+			  d->state->front->program, (int)d->state->pid);
 	else
 		error_set(&what,
-			  "%s has no connection to nbdkit (process %d) any "
-			  "more, as after nbd-client -d",
-			  d->state->device, (int)d->state->pid);
+			  "%s has no connection to %s (process %d) any more, "
+			  "%s",
+			  d->state->device, d->state->front->program,
+			  (int)d->state->pid, d->state->front->driver->cut);
 	error_set(&remedy,
 		  "%.120s, and swap on %s is on with %" PRIu64
 		  " MiB, which are lost: a program that needs one of these "
 		  "pages gets SIGBUS",
 		  what.text, d->swap_device, d->swap.used_bytes / MIB);
 	what = remedy;
-	error_set(&remedy,
-		  "%sdetach %s, which cannot bring anything back; then start "
-		  "these programs anew",
-		  strcmp(d->swap_device, d->state->device)
-			  ? "swapoff what stands on it, then rswapctl "
-			  : "rswapctl ",
-		  d->state->name);
-	tell(v, HEALTH_BAD, what.text, remedy.text);
+	if (!d->connected && !d->state->front->driver->swap_ends)
+		error_set(&remedy,
+			  "restart the machine: until then swap on %s stays "
+			  "on, because the kernel has ended the device and "
+			  "swapoff can't open it",
+			  d->swap_device);
+	else
+		error_set(&remedy,
+			  "%sdetach %s, which cannot bring anything back; then "
+			  "start these programs anew",
+			  strcmp(d->swap_device, d->state->device)
+				  ? "swapoff what stands on it, then rswapctl "
+				  : "rswapctl ",
+			  d->state->name);
+	tell(v, FINDING_DEAD_SWAP, what.text, remedy.text);
 	if (v->tell && devstate_users(d, &what))
-		tell(v, HEALTH_GOOD, what.text, NULL);
+		v->tell(v->arg, &(struct finding){ FINDING_DEAD_SWAP, what.text,
+						   NULL, true });
 	return DEVTROUBLE_DEAD;
 }
 
@@ -203,10 +180,10 @@ static enum devtrouble judge_gone(const struct verdict *v)
 	if (d->swap.active)
 		return judge_dead(v, true);
 	if (d->state->pid)
-		error_set(&what, "nbdkit (process %d) is gone",
-			  (int)d->state->pid);
+		error_set(&what, "%s (process %d) is gone",
+			  d->state->front->program, (int)d->state->pid);
 	else
-		error_set(&what, "nbdkit was not started: attach is at work, "
+		error_set(&what, "no front end was started: attach is at work, "
 				 "or was killed");
 	if (d->holders[0])
 		error_set(&remedy,
@@ -215,11 +192,11 @@ static enum devtrouble judge_gone(const struct verdict *v)
 			  d->state->device, d->holders, d->state->name);
 	else
 		error_set(&remedy, "rswapctl detach %s", d->state->name);
-	tell(v, HEALTH_BAD, what.text, remedy.text);
+	tell(v, FINDING_FRONT_GONE, what.text, remedy.text);
 	return DEVTROUBLE_SOME;
 }
 
-/* nbdkit runs and does not answer. */
+/* The front end runs and does not answer. */
 static enum devtrouble judge_silent(const struct verdict *v)
 {
 	const struct devstate *d = v->d;
@@ -228,12 +205,13 @@ static enum devtrouble judge_silent(const struct verdict *v)
 	if (!d->swap.active)
 		return DEVTROUBLE_SOME;
 	error_set(&what,
-		  "nbdkit (process %d) runs and does not answer; swap on %s is "
+		  "%s (process %d) runs and does not answer; swap on %s is "
 		  "on with %" PRIu64 " MiB, %" PRIu64 " reads and %" PRIu64
 		  " writes are waiting",
-		  (int)d->state->pid, d->swap_device, d->swap.used_bytes / MIB,
-		  d->reads_in_flight, d->writes_in_flight);
-	tell(v, HEALTH_BAD, what.text, "see whether it is stopped, or stuck");
+		  d->state->front->program, (int)d->state->pid, d->swap_device,
+		  d->swap.used_bytes / MIB, d->reads_in_flight,
+		  d->writes_in_flight);
+	tell(v, FINDING_SWAP_WAITS, what.text, NULL);
 	return DEVTROUBLE_SOME;
 }
 
@@ -250,10 +228,12 @@ static enum devtrouble judge_unused(const struct verdict *v, bool connected)
 		error_set(&what, "nothing swaps to %s", d->state->device);
 	else
 		error_set(&what,
-			  "%s is not connected to nbdkit (process %d), and "
+			  "%s is not connected to %s (process %d), and "
 			  "nothing swaps to it",
-			  d->state->device, (int)d->state->pid);
-	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
+			  d->state->device, d->state->front->program,
+			  (int)d->state->pid);
+	tell(v, connected ? FINDING_NOT_USED : FINDING_NOT_CONNECTED, what.text,
+	     remedy.text);
 	return connected ? DEVTROUBLE_SOME : DEVTROUBLE_LOOSE;
 }
 
@@ -265,27 +245,27 @@ static void judge_connections(const struct verdict *v,
 	const struct devstate *d = v->d;
 	struct error what, remedy;
 
-	if (!answer->tells || answer->connections >= d->queues)
+	if (!answer->tells || answer->connections >= d->connections)
 		return;
-	error_set(&what,
-		  "%" PRIu64 " of %u connections of %s to nbdkit are left",
-		  answer->connections, d->queues, d->state->device);
+	error_set(&what, "%" PRIu64 " of %u connections of %s to %s are left",
+		  answer->connections, d->connections, d->state->device,
+		  d->state->front->program);
 	error_set(&remedy,
 		  "rswapctl detach %s, and attach again; the kernel's log "
 		  "tells why one was lost",
 		  d->state->name);
-	tell(v, HEALTH_DEGRADED, what.text, remedy.text);
+	tell(v, FINDING_CONNECTIONS_LOST, what.text, remedy.text);
 }
 
 enum devtrouble devstate_judge(const struct devstate *d,
-			       const struct devanswer *answer,
-			       devstate_tell *to, void *arg)
+			       const struct devanswer *answer, finding_tell *to,
+			       void *arg)
 {
 	const struct verdict v = { d, to, arg };
 	bool connected = d->connected;
 
 	/* a plugin that answers runs, whatever the state file says */
-	if (!d->nbdkit_runs && !answer->answers)
+	if (!d->front_runs && !answer->answers)
 		return judge_gone(&v);
 	if (!answer->answers)
 		return judge_silent(&v);

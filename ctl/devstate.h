@@ -7,18 +7,17 @@
 #include <stdint.h>
 
 #include "devprobe.h"
-#include "health.h"
-#include "nbddev.h"
+#include "finding.h"
 #include "statedir.h"
 #include "swapinfo.h"
 
+struct json_object;
+
 struct devstate {
 	const struct state *state; /* the caller's */
-	bool nbdkit_runs;
-	bool connected; /* as sysfs has it: a pid, and a size */
-	/* The kernel's queues: one for each connection, or for each processor
-	 * if these are fewer.  0: unknown. */
-	unsigned queues;
+	bool front_runs;
+	bool connected;	      /* as sysfs has it: a pid, and a size */
+	unsigned connections; /* that it should have; 0: unknown */
 	uint64_t reads_in_flight, writes_in_flight;
 	char holders[64]; /* what stands on it: "dm-0 dm-1" */
 	/* The device that is swapped to: this one, or one that stands on it.
@@ -34,8 +33,8 @@ enum devtrouble {
 	DEVTROUBLE_SOME, /* swap does not depend on it */
 	/* It isn't connected, and nothing swaps to it. */
 	DEVTROUBLE_LOOSE,
-	/* Swap is on, and the kernel's requests reach no plugin: nbdkit is
-	 * gone, or the device has no connection. */
+	/* Swap is on, and the kernel's requests reach nobody: the front
+	 * end is gone, or the device has no connection. */
 	DEVTROUBLE_DEAD,
 };
 
@@ -53,19 +52,18 @@ void devstate_read(const struct state *state, struct devstate *d);
 /* ANSWER is the plugin's status, or NULL. If the status does not show whether
  * the kernel reaches the plugin, reads a page of the device.  ASK gets a new
  * status, or NULL. */
-struct devanswer devstate_ask(const struct devstate *d, const char *answer,
-			      const char *(*ask)(void *arg), void *arg);
+typedef struct json_object *devstate_asker(void *arg);
+struct devanswer devstate_ask(const struct devstate *d,
+			      struct json_object *answer, devstate_asker *ask,
+			      void *arg);
 
 /* Writes to WHAT which processes have pages in this swap.  False: no page is
  * there. */
 bool devstate_users(const struct devstate *d, struct error *what);
 
-/* TELL gets each finding, and a remedy or NULL. A finding that only adds to the
- * one before has HEALTH_GOOD. */
-typedef void devstate_tell(void *arg, enum health health, const char *what,
-			   const char *remedy);
+/* TELL gets each finding, with an action that names the device. */
 enum devtrouble devstate_judge(const struct devstate *d,
 			       const struct devanswer *answer,
-			       devstate_tell *tell, void *arg);
+			       finding_tell *tell, void *arg);
 
 #endif

@@ -3,9 +3,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
-#include "nbdkit.h"
+#include "front.h"
 #include "options.h"
 #include "tls.h"
 
@@ -13,11 +14,13 @@
 #define SWAPS  (1u << ROLE_COMPUTE)
 
 static struct {
+	const char *front;
 	const char *plugin;
 	const char *role;
 	const char *psk_file;
 	const char *identity;
-} args;
+	bool tune, apply;
+} args = { .front = "auto" };
 
 static bool dead_swap;
 
@@ -28,10 +31,17 @@ static const struct option_spec options[] = {
 	  .choices = "server|compute|both",
 	  .help = "serve memory, swap, or both",
 	  .out.text = &args.role },
+	{ .name = "front",
+	  .metavar = FRONT_NAMES,
+	  .kind = OPTION_CHOICE,
+	  .choices = FRONT_NAMES,
+	  .help = "the front end to check, as attach has it",
+	  .preset = "auto",
+	  .out.text = &args.front },
 	{ .name = "plugin",
 	  .metavar = "PATH",
 	  .kind = OPTION_TEXT,
-	  .help = "the plugin, or its name (default rswap)",
+	  .help = "nbdkit's plugin, or its name (default rswap)",
 	  .out.text = &args.plugin },
 	{ .name = "psk-file",
 	  .metavar = "FILE",
@@ -43,6 +53,15 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "which key of the file (default: the only one)",
 	  .out.text = &args.identity },
+	{ .name = "tune",
+	  .kind = OPTION_FLAG,
+	  .help = "print nothing but the kernel's memory settings, and the "
+		  "best ones",
+	  .out.flag = &args.tune },
+	{ .name = "apply",
+	  .kind = OPTION_FLAG,
+	  .help = "with --tune: set them, until the last detach",
+	  .out.flag = &args.apply },
 	{ .name = NULL },
 };
 
@@ -57,9 +76,15 @@ static const struct cmdline cmdline = {
 	.options = options,
 };
 
-static void check_tools(void)
+static void check_front(void)
 {
-	doctor_tools(args.plugin);
+	doctor_front(args.front, args.plugin);
+}
+
+/* What is started from here has the limits of this process. */
+static void check_group(void)
+{
+	doctor_group_memory(getpid(), "control group");
 }
 
 static void check_attached(void)
@@ -71,12 +96,15 @@ static const struct {
 	unsigned roles; /* that it concerns */
 	void (*run)(void);
 } checks[] = {
-	{ SWAPS, doctor_nbd },
 	{ SERVES | SWAPS, doctor_rdma },
 	{ SERVES | SWAPS, doctor_limits },
+	{ SERVES | SWAPS, doctor_huge_pages },
+	{ SERVES | SWAPS, check_group },
 	{ SWAPS, doctor_scheduling },
 	{ SWAPS, doctor_memory },
-	{ SWAPS, check_tools },
+	{ SWAPS, doctor_group_swap },
+	{ SWAPS, doctor_tools },
+	{ SWAPS, check_front },
 	{ SWAPS, check_attached },
 };
 
@@ -139,8 +167,11 @@ int cmd_doctor(int argc, char **argv)
 	int servers;
 	unsigned roles, unfit = 0;
 
-	args.plugin = nbdkit_default_plugin();
 	servers = options_parse(&cmdline, argc, argv);
+	if (args.apply && !args.tune)
+		options_die(&cmdline, "--apply: allowed with --tune");
+	if (args.tune)
+		return doctor_tune(args.apply);
 	roles = asked_roles(servers);
 	tls = open_key();
 	run_checks(roles, argv, servers, tls);

@@ -3,74 +3,82 @@
 
 #include <stdio.h>
 
+#include "answer.h"
 #include "attach.h"
+#include "beside.h"
 #include "survey.h"
-#include "swapinfo.h"
+#include "sysfile.h"
 #include "targets.h"
 
-static void tell(void *arg, enum health health, const char *what,
-		 const char *remedy)
+static char beside_what[] = "swap beside it";
+
+/* zswap compresses in front of every swap device. */
+static void tell_zswap(void)
 {
-	doctor_tell(health == HEALTH_BAD ? FOUND_FAIL : FOUND_WARN, arg, remedy,
-		    "%s", what);
+	char enabled[8];
+
+	if (sysfile_line(enabled, sizeof enabled,
+			 "/sys/module/zswap/parameters/enabled") &&
+	    *enabled == 'Y')
+		doctor_tell(FOUND_OK, "zswap", NULL,
+			    "on, in front of all swap");
 }
 
-static void tell_priority(const char *device, int priority)
+/* What is beside the device, for one that swap is on. */
+static bool check_beside(const struct survey *survey)
 {
-	struct swap_names others;
+	const struct state *state = survey->target->state;
+	const struct swap_usage *swap = &survey->device.swap;
+	struct beside beside = {
+		.device = state->device,
+		.priority = swap->priority,
+		.sealed = survey->answer &&
+			  !answer_is(survey->answer, "cipher", "none"),
+		.start = survey->device.front_runs ? state->start : 0,
+	};
 
-	if (swapinfo_shares_priority(device, priority, &others))
-		doctor_tell(FOUND_WARN, "swap priority",
-			    "attach with another --priority, higher to fill "
-			    "remote memory first",
-			    "%s has priority %d, as %s: pages go to both in "
-			    "turn",
-			    others.text, priority,
-			    *device ? device : "rswapctl attach gives");
+	if (!survey->device.swap_known || !swap->active)
+		return false;
+	beside_judge(&beside, doctor_tell_finding, beside_what);
+	return true;
 }
 
-/* The priority of each device; if none is attached, the one that attach would
- * give. */
-static void check_priorities(const struct target *targets, int n)
+static enum devtrouble check_target(const struct target *target, bool *swaps)
 {
-	bool any = false;
+	enum devtrouble trouble;
+	struct survey survey;
+	char what[48];
 
-	for (int i = 0; i < n; i++) {
-		struct swap_usage swap;
-
-		if (!targets[i].state ||
-		    !swapinfo_read(targets[i].state->device, &swap) ||
-		    !swap.active)
-			continue;
-		any = true;
-		tell_priority(targets[i].state->device, swap.priority);
-	}
-	if (!any)
-		tell_priority("", ATTACH_PRIORITY);
+	snprintf(what, sizeof what, "attached %s", target->name);
+	survey_target(target, &survey);
+	trouble = survey_judge(&survey, doctor_tell_finding, what);
+	if (trouble == DEVTROUBLE_NONE)
+		doctor_tell(FOUND_OK, what, NULL, "%s", target->state->device);
+	if (survey.device.front_runs)
+		doctor_group_memory(target->state->pid, what);
+	*swaps = check_beside(&survey) || *swaps;
+	return trouble;
 }
 
 bool doctor_attached(void)
 {
 	static struct target targets[TARGETS_MAX];
 	int n = targets_find(NULL, NULL, 0, NULL, targets);
-	bool dead = false;
+	bool dead = false, swaps = false;
 
-	check_priorities(targets, n);
 	for (int i = 0; i < n; i++) {
-		enum devtrouble trouble;
-		struct survey survey;
-		char what[48];
-
 		/* a memory server has no device */
-		if (!targets[i].state)
-			continue;
-		snprintf(what, sizeof what, "attached %s", targets[i].name);
-		survey_target(&targets[i], &survey);
-		trouble = survey_judge(&survey, tell, what);
-		if (trouble == DEVTROUBLE_NONE)
-			doctor_tell(FOUND_OK, what, NULL, "%s",
-				    targets[i].state->device);
-		dead = dead || trouble == DEVTROUBLE_DEAD;
+		if (targets[i].state)
+			dead = check_target(&targets[i], &swaps) ==
+				       DEVTROUBLE_DEAD ||
+			       dead;
 	}
+	/* if none is attached, as attach would make it */
+	if (!swaps)
+		beside_judge(&(struct beside){ .device = "",
+					       .priority = ATTACH_PRIORITY },
+			     doctor_tell_finding, beside_what);
+	beside_judge_machine(doctor_tell_finding, beside_what);
+	tell_zswap();
 	return dead;
 }

@@ -1,13 +1,10 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "clock.h"
+#include "answer.h"
 #include "cmd.h"
-#include "ctlsock.h"
 #include "options.h"
 
-#define ANSWER_NS	(5 * NS_PER_S)
 #define DEFAULT_CONTROL "/run/rswap-memserver/control.sock"
 
 static struct {
@@ -36,42 +33,28 @@ static const struct cmdline cmdline = {
 	.options = options,
 };
 
-/* A server that does not know the command, or refuses it, answers "error ...".
- */
-static int complain(const char *answer)
-{
-	fprintf(stderr, "rswapctl drain: %s: %.*s\n", args.control,
-		(int)strcspn(answer, "\n"), answer);
-	return EXIT_FAILED;
-}
-
-static int show(const char *answer)
-{
-	char state[16], slabs[16], sessions[16], away[16];
-
-	if (!ctlsock_value(answer, "state", state, sizeof state) ||
-	    !ctlsock_value(answer, "slabs", slabs, sizeof slabs) ||
-	    !ctlsock_value(answer, "sessions", sessions, sizeof sessions) ||
-	    !ctlsock_value(answer, "sessions_away", away, sizeof away))
-		return complain(answer);
-	printf("%s: %s, with %s slabs of %s sessions (%s disconnected)\n",
-	       args.control, state, slabs, sessions, away);
-	return EXIT_OK;
-}
-
 int cmd_drain(int argc, char **argv)
 {
-	static char answer[4096];
+	struct json_object *answer;
+	char state[16] = "-";
 	struct error why;
 
 	args.control = DEFAULT_CONTROL;
 	if (options_parse(&cmdline, argc, argv) > 0)
 		options_die(&cmdline, "%s: allowed are options only", argv[0]);
-	if (ctlsock_ask(args.control, args.undo ? "undrain" : "drain", answer,
-			sizeof answer, clock_now_ns() + ANSWER_NS, &why) < 0) {
+	answer =
+		answer_ask(args.control, args.undo ? "undrain" : "drain", &why);
+	if (!answer) {
 		fprintf(stderr, "rswapctl drain: --control=%s: %s\n",
 			args.control, why.text);
 		return EXIT_FAILED;
 	}
-	return show(answer);
+	answer_text(answer, "state", state, sizeof state);
+	printf("%s: %s, with %" PRIu64 " slabs of %" PRIu64
+	       " sessions (%" PRIu64 " disconnected)\n",
+	       args.control, state, answer_number(answer, "slabs"),
+	       answer_number(answer, "sessions"),
+	       answer_number(answer, "sessions_away"));
+	answer_put(answer);
+	return EXIT_OK;
 }

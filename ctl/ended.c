@@ -7,19 +7,18 @@
 #include <sys/wait.h>
 
 #include "execroom.h"
-#include "run.h"
 
 #define MIB (1024 * 1024)
 
-/* Whether execve had no memory for nbdkit: a cause of SIGSEGV before nbdkit's
+/* Whether execve had no memory for the program: a cause of SIGSEGV before its
  * first instruction. */
-static bool has_no_room(struct error *why)
+static bool has_no_room(const struct front *front, struct error *why)
 {
 	struct execroom room;
-	char path[256];
+	struct front_path path;
 
-	if (!run_find("nbdkit", path, sizeof path) ||
-	    !execroom_read(path, &room) || execroom_fits(&room))
+	if (!front_find(front, &path) || !execroom_read(path.text, &room) ||
+	    execroom_fits(&room))
 		return false;
 	error_set(why,
 		  "the kernel can't give it %" PRIu64
@@ -29,12 +28,14 @@ static bool has_no_room(struct error *why)
 	return true;
 }
 
-static const char *cause_of(int sig, struct error *room)
+static const char *cause_of(const struct front *front, int sig,
+			    struct error *cause)
 {
 	switch (sig) {
 	case SIGSEGV:
-		return has_no_room(room) ? room->text
-					 : "a fault in nbdkit or the plugin";
+		if (!has_no_room(front, cause))
+			error_set(cause, "a fault in %s", front->what);
+		return cause->text;
 	case SIGABRT:
 		return "a failed assertion, which its last lines tell";
 	case SIGKILL:
@@ -50,28 +51,29 @@ static const char *cause_of(int sig, struct error *room)
 	}
 }
 
-static void explain_signal(int sig, struct error *why)
+static void explain_signal(const struct front *front, int sig,
+			   struct error *why)
 {
 	const char *name = sigabbrev_np(sig);
-	struct error room;
-	const char *cause = cause_of(sig, &room);
+	struct error text;
+	const char *cause = cause_of(front, sig, &text);
 
-	error_set(why, "nbdkit was ended by signal %d (%s%s)%s%.200s", sig,
-		  name ? "SIG" : "", name ? name : "?", cause ? ": " : "",
-		  cause ? cause : "");
+	error_set(why, "%s was ended by signal %d (%s%s)%s%.200s",
+		  front->program, sig, name ? "SIG" : "", name ? name : "?",
+		  cause ? ": " : "", cause ? cause : "");
 }
 
-void ended_explain(int status, struct error *why)
+void ended_explain(const struct front *front, int status, struct error *why)
 {
 	if (status == ENDED_UNKNOWN)
-		error_set(why, "nbdkit has ended");
+		error_set(why, "%s has ended", front->program);
 	else if (WIFSIGNALED(status))
-		explain_signal(WTERMSIG(status), why);
+		explain_signal(front, WTERMSIG(status), why);
 	else if (WEXITSTATUS(status))
-		error_set(why,
-			  "nbdkit ended with exit status %d: see its messages",
-			  WEXITSTATUS(status));
+		error_set(why, "%s ended with exit status %d: see its messages",
+			  front->program, WEXITSTATUS(status));
 	else
-		error_set(why, "nbdkit ended with exit status 0: it was asked "
-			       "to end");
+		error_set(why,
+			  "%s ended with exit status 0: it was asked to end",
+			  front->program);
 }

@@ -6,35 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctlsock.h"
+#include "answer.h"
 #include "error.h"
 
 /* A plugin asks each of its servers every 3 seconds. */
 #define SILENT_MS 8000
+/* A loop that has not turned for so long hangs. */
+#define LOOP_HANGS_S 5
 
 struct value {
 	char text[256];
 };
 
-/* What a check reads: the keys of the whole plugin, or of one of its servers
- * ("server.2."). */
+/* What a check reads: the members of the whole plugin, or of one of its servers
+ * ("servers.2."). */
 struct subject {
-	const char *answer;
+	struct json_object *answer;
 	int server; /* or -1 */
 };
 
 /* False: there is no such key. */
 static bool get(const struct subject *s, const char *key, struct value *value)
 {
-	char name[64];
+	struct answer_path path =
+		s->server < 0 ? answer_path("%s", key)
+			      : answer_path("servers.%d.%s", s->server, key);
 
-	if (s->server < 0)
-		snprintf(name, sizeof name, "%s", key);
-	else
-		snprintf(name, sizeof name, "server.%d.%s", s->server, key);
-	return ctlsock_value(s->answer, name, value->text, sizeof value->text);
+	return answer_text(s->answer, path.text, value->text,
+			   sizeof value->text);
 }
 
+/* Of "all" it is 0. */
 static uint64_t number(const struct value *value)
 {
 	return strtoull(value->text, NULL, 10);
@@ -128,11 +130,11 @@ static bool slabs_cannot_leave(const struct subject *s, struct error *what)
 	struct value wanted, held, stuck;
 
 	if (!is_up(s) || !get(s, "release_slabs", &wanted) ||
-	    number(&wanted) == 0 || !get(s, "slabs", &held) ||
+	    !strcmp(wanted.text, "0") || !get(s, "slabs", &held) ||
 	    number(&held) == 0 || !get(&plugin, "slabs_stuck", &stuck) ||
 	    number(&stuck) == 0)
 		return false;
-	if (number(&wanted) == HEALTH_ALL_SLABS)
+	if (!strcmp(wanted.text, "all"))
 		error_set(what,
 			  "it asks for all its slabs back, and %s slabs have "
 			  "no place to go to",
@@ -157,7 +159,38 @@ static bool memserver_is_draining(const struct subject *s, struct error *what)
 	return true;
 }
 
-/* Another signal would end nbdkit at once, and lose every page. */
+/* Only a memory server has a pool. */
+static bool memserver_is_away(const struct subject *s, struct error *what)
+{
+	struct value name, state, error;
+
+	if (!get(s, "pool.state", &state) || !strcmp(state.text, "registered"))
+		return false;
+	if (!get(s, "pool.name", &name) || !get(s, "pool.error", &error))
+		return false; /* it tries for the first time */
+	error_set(what, "clients do not find it in pool %.60s: %.150s",
+		  name.text, error.text);
+	return true;
+}
+
+/* A loop turns at least once a second.  The thread that answers is another one.
+ */
+static bool loop_hangs(const struct subject *s, struct error *what)
+{
+	struct value turned;
+
+	if (!get(s, "turned_ms", &turned) ||
+	    number(&turned) < LOOP_HANGS_S * 1000)
+		return false;
+	error_set(what,
+		  "a thread of the front end has served no request for "
+		  "%" PRIu64 " s: programs that need a page wait; to end the "
+		  "front end would lose all pages",
+		  number(&turned) / 1000);
+	return true;
+}
+
+/* Another signal would end it at once, and lose every page. */
 static bool end_was_asked_for(const struct subject *s, struct error *what)
 {
 	struct value asked;
@@ -165,7 +198,7 @@ static bool end_was_asked_for(const struct subject *s, struct error *what)
 	if (!get(s, "asked_to_end_ms", &asked))
 		return false;
 	error_set(what,
-		  "nbdkit was asked to end (SIGTERM) %" PRIu64
+		  "the front end was asked to end (SIGTERM) %" PRIu64
 		  " s ago, and waits for swapoff and rswapctl detach; asked "
 		  "again it ends at once, and all pages are lost",
 		  number(&asked) / 1000);
@@ -214,84 +247,90 @@ static bool memory_is_wasted(const struct subject *s, struct error *what)
 		return false;
 	error_set(what,
 		  "%" PRIu64 " MiB of the servers' memory are taken for "
-		  "%" PRIu64 " MiB of pages, by slabs of %" PRIu64
-		  " MiB: rswap-memserver --slab-size=2M takes less",
+		  "%" PRIu64 " MiB of pages, by slabs of %" PRIu64 " MiB",
 		  number(&taken) >> 20, number(&present) >> 20,
 		  number(&slab) >> 20);
 	return true;
 }
 
-static bool refused(const struct subject *s, const char *key, const char *name,
-		    struct error *what)
+static bool refused(const struct subject *s, const char *setting,
+		    const char *name, struct error *what)
 {
-	struct value value;
+	struct answer_path holds = answer_path("safety.%s.holds", setting);
+	struct answer_path error = answer_path("safety.%s.error", setting);
+	struct value value, why;
 
-	if (!get(s, key, &value) || strncmp(value.text, "no", 2))
+	if (!get(s, holds.text, &value) || strcmp(value.text, "no"))
 		return false;
-	error_set(what, "%s is refused:%.180s", name, value.text + 2);
+	error_set(what, "%s is refused: %.180s", name,
+		  get(s, error.text, &why) ? why.text : "");
 	return true;
 }
 
 static bool io_flusher_is_refused(const struct subject *s, struct error *what)
 {
-	return refused(s, "safety.io_flusher", "IO_FLUSHER", what);
+	return refused(s, "io_flusher", "IO_FLUSHER", what);
 }
 
 static bool realtime_is_refused(const struct subject *s, struct error *what)
 {
-	return refused(s, "safety.realtime", "real-time priority", what);
+	return refused(s, "realtime", "real-time priority", what);
 }
 
 static bool oom_is_refused(const struct subject *s, struct error *what)
 {
-	return refused(s, "safety.oom", "an OOM score of -1000", what);
+	return refused(s, "oom", "an OOM score of -1000", what);
 }
 
 static bool lock_is_refused(const struct subject *s, struct error *what)
 {
-	return refused(s, "safety.locked", "locked memory", what);
+	return refused(s, "locked", "locked memory", what);
 }
 
-/* It was locked and isn't any more: nbdkit went into the background. */
+/* It was locked and isn't any more: nbdkit went into the background, where the
+ * lock does not follow. */
 static bool lock_is_gone(const struct subject *s, struct error *what)
 {
 	struct value setting, bytes;
 
-	if (!get(s, "safety.locked", &setting) || strcmp(setting.text, "yes") ||
-	    !get(s, "locked_bytes", &bytes) || number(&bytes))
+	if (!get(s, "safety.locked.holds", &setting) ||
+	    strcmp(setting.text, "yes") || !get(s, "locked_bytes", &bytes) ||
+	    number(&bytes))
 		return false;
-	error_set(what, "no memory is locked: nbdkit must run with -f");
+	error_set(what, "no memory is locked: nbdkit runs without -f");
 	return true;
 }
 
 static const struct check {
 	bool (*is_wrong)(const struct subject *s, struct error *what);
-	enum health health; /* where it is */
-	bool of_server;	    /* checks each server */
-	bool serves;	    /* tells whether it serves, not how safely */
+	enum finding_code code;
+	bool of_server; /* checks each server */
+	bool serves;	/* tells whether it serves, not how safely */
 } checks[] = {
-	{ pages_are_lost, HEALTH_BAD, false, true },
-	{ end_was_asked_for, HEALTH_DEGRADED, false, true },
-	{ servers_are_full, HEALTH_DEGRADED, false, false },
-	{ memory_is_wasted, HEALTH_DEGRADED, false, false },
-	{ copies_are_missing, HEALTH_DEGRADED, false, false },
-	{ no_room_is_left, HEALTH_DEGRADED, false, false },
-	{ bytes_were_wrong, HEALTH_DEGRADED, false, false },
-	{ server_is_not_up, HEALTH_DEGRADED, true, true },
-	{ server_is_silent, HEALTH_DEGRADED, true, true },
-	{ slabs_cannot_leave, HEALTH_DEGRADED, true, false },
-	{ memserver_is_draining, HEALTH_DEGRADED, false, false },
-	{ io_flusher_is_refused, HEALTH_DEGRADED, false, false },
-	{ realtime_is_refused, HEALTH_DEGRADED, false, false },
-	{ lock_is_refused, HEALTH_DEGRADED, false, false },
-	{ lock_is_gone, HEALTH_DEGRADED, false, false },
-	{ oom_is_refused, HEALTH_DEGRADED, false, false },
+	{ pages_are_lost, FINDING_PAGES_LOST, false, true },
+	{ loop_hangs, FINDING_LOOP_HANGS, false, true },
+	{ end_was_asked_for, FINDING_ASKED_TO_END, false, true },
+	{ servers_are_full, FINDING_SERVERS_FULL, false, false },
+	{ memory_is_wasted, FINDING_MEMORY_WASTED, false, false },
+	{ copies_are_missing, FINDING_COPIES_MISSING, false, false },
+	{ no_room_is_left, FINDING_NO_ROOM, false, false },
+	{ bytes_were_wrong, FINDING_WRONG_BYTES, false, false },
+	{ server_is_not_up, FINDING_SERVER_NOT_UP, true, true },
+	{ server_is_silent, FINDING_SERVER_SILENT, true, true },
+	{ slabs_cannot_leave, FINDING_SLABS_CANNOT_LEAVE, true, false },
+	{ memserver_is_draining, FINDING_DRAINING, false, false },
+	{ memserver_is_away, FINDING_POOL_AWAY, false, false },
+	{ io_flusher_is_refused, FINDING_IO_FLUSHER_REFUSED, false, false },
+	{ realtime_is_refused, FINDING_REALTIME_REFUSED, false, false },
+	{ lock_is_refused, FINDING_LOCK_REFUSED, false, false },
+	{ lock_is_gone, FINDING_NOT_LOCKED, false, false },
+	{ oom_is_refused, FINDING_OOM_REFUSED, false, false },
 };
 
 #define N_CHECKS (sizeof checks / sizeof checks[0])
 
 struct listener {
-	void (*tell)(void *arg, const char *what);
+	finding_tell *tell;
 	void *arg;
 };
 
@@ -309,11 +348,13 @@ static enum health look(const struct check *check, const struct subject *s,
 	else
 		line = what;
 	if (listener->tell)
-		listener->tell(listener->arg, line.text);
-	return check->health;
+		listener->tell(listener->arg,
+			       &(struct finding){ check->code, line.text, NULL,
+						  false });
+	return finding_health(check->code);
 }
 
-static enum health run(const char *answer, bool only_serving,
+static enum health run(struct json_object *answer, bool only_serving,
 		       const struct listener *listener)
 {
 	enum health worst = HEALTH_GOOD;
@@ -335,19 +376,19 @@ static enum health run(const char *answer, bool only_serving,
 	return worst;
 }
 
-enum health health_check(const char *answer,
-			 void (*tell)(void *arg, const char *what), void *arg)
+enum health health_check(struct json_object *answer, finding_tell *tell,
+			 void *arg)
 {
 	return run(answer, false, &(struct listener){ tell, arg });
 }
 
-bool health_serves(const char *answer)
+bool health_serves(struct json_object *answer)
 {
 	return run(answer, true, &(struct listener){ NULL, NULL }) ==
 	       HEALTH_GOOD;
 }
 
-const char *health_server_state(const char *answer, int i)
+const char *health_server_state(struct json_object *answer, int i)
 {
 	static struct value state;
 	struct subject s = { answer, i };

@@ -12,10 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ctlsock.h"
+#include "answer.h"
+#include "keyvalue.h"
 #include "newfile.h"
 #include "run.h"
 #include "statedir.h"
+#include "words.h"
 
 struct counts {
 	uint64_t reads, writes;
@@ -25,25 +27,25 @@ struct look_path {
 	char text[PATH_MAX];
 };
 
-static uint64_t number(const char *answer, const char *key)
+static uint64_t number(const char *text, const char *key)
 {
 	char value[32];
 
-	return ctlsock_value(answer, key, value, sizeof value)
+	return keyvalue_get(text, key, value, sizeof value)
 		       ? strtoull(value, NULL, 10)
 		       : 0;
 }
 
-static struct counts counts_of(const char *answer)
+static struct counts counts_of(struct json_object *answer)
 {
-	return (struct counts){ number(answer, "read_errors"),
-				number(answer, "write_errors") };
+	return (struct counts){ answer_number(answer, "read_errors"),
+				answer_number(answer, "write_errors") };
 }
 
 /* When the plugin's process started: a pid alone may be reused. */
-static uint64_t life_of(const char *answer)
+static uint64_t life_of(struct json_object *answer)
 {
-	return run_start_time((pid_t)number(answer, "pid"));
+	return run_start_time((pid_t)answer_number(answer, "pid"));
 }
 
 static struct look_path look_dir(void)
@@ -98,18 +100,19 @@ static void say_since(struct lastlook *look, uint64_t at_s)
 			 "since check last looked");
 }
 
-void lastlook_compare(const char *name, const char *answer,
+void lastlook_compare(const char *name, struct json_object *answer,
 		      struct lastlook *look)
 {
 	struct counts now = counts_of(answer), then = { 0 };
-	char text[256], value[32];
+	char text[256];
 
 	*look = (struct lastlook){ .since = "since the plugin started" };
 	if (load(name, text, sizeof text)) {
-		then = counts_of(text);
+		then = (struct counts){ number(text, "read_errors"),
+					number(text, "write_errors") };
 		/* the look was at another process, or at one whose pid is not
 		 * visible here */
-		if (number(text, "pid") != number(answer, "pid") ||
+		if (number(text, "pid") != answer_number(answer, "pid") ||
 		    number(text, "start") != life_of(answer) ||
 		    then.reads > now.reads || then.writes > now.writes)
 			then = (struct counts){ 0 };
@@ -118,13 +121,14 @@ void lastlook_compare(const char *name, const char *answer,
 	}
 	look->failed_reads = now.reads - then.reads;
 	look->failed_writes = now.writes - then.writes;
-	if (ctlsock_value(answer, "last_error_ms", value, sizeof value))
-		snprintf(look->when, sizeof look->when,
-			 ", the last one %" PRIu64 " s ago",
-			 (uint64_t)(strtoull(value, NULL, 10) / 1000));
+	if (answer_at(answer, "last_error_ms"))
+		snprintf(
+			look->when, sizeof look->when, ", the last one %s",
+			words_ago(answer_number(answer, "last_error_ms")).text);
 }
 
-int lastlook_keep(const char *name, const char *answer, struct error *why)
+int lastlook_keep(const char *name, struct json_object *answer,
+		  struct error *why)
 {
 	struct counts now = counts_of(answer);
 	char text[256];
@@ -134,7 +138,7 @@ int lastlook_keep(const char *name, const char *answer, struct error *why)
 	snprintf(text, sizeof text,
 		 "at_s %" PRIu64 "\npid %" PRIu64 "\nstart %" PRIu64
 		 "\nread_errors %" PRIu64 "\nwrite_errors %" PRIu64 "\n",
-		 (uint64_t)time(NULL), number(answer, "pid"), life_of(answer),
-		 now.reads, now.writes);
+		 (uint64_t)time(NULL), answer_number(answer, "pid"),
+		 life_of(answer), now.reads, now.writes);
 	return newfile_replace(look_path(name).text, text, why) < 0 ? -1 : 0;
 }

@@ -9,19 +9,22 @@
 
 #include "error.h"
 
+struct json_object;
+
 struct lastlook {
 	uint64_t failed_reads, failed_writes; /* since then */
 	char since[64]; /* "since check last looked, at 2026-11-28 22:10:05",
 			 * or "since the plugin started" */
-	char when[40];	/* ", the last one 35 s ago", or "" */
+	char when[72];	/* ", the last one 35 s ago", or "" */
 };
 
 /* The failures since the last look at NAME (or a socket's path), by the status
  * ANSWER. */
-void lastlook_compare(const char *name, const char *answer,
+void lastlook_compare(const char *name, struct json_object *answer,
 		      struct lastlook *look);
 
 /* Makes ANSWER the last look.  0 or -1. */
-int lastlook_keep(const char *name, const char *answer, struct error *why);
+int lastlook_keep(const char *name, struct json_object *answer,
+		  struct error *why);
 
 #endif

@@ -1,3 +1,4 @@
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,19 @@ static const struct command {
 	{ "attach", cmd_attach, "swap to one or more memory servers" },
 	{ "detach", cmd_detach, "stop swapping, disconnect, stop the plugin" },
 	{ "status", cmd_status, "show running plugins and the memory server" },
+	{ "top", cmd_top, "show what goes through them, live" },
+	{ "events", cmd_events, "show what changed, and when" },
 	{ "check", cmd_check, "tell what is wrong, for monitoring" },
 	{ "doctor", cmd_doctor,
 	  "check this machine, and servers, for trouble" },
+	{ "ping", cmd_ping, "read a page of a memory server again and again" },
+	{ "try", cmd_try, "test memory servers with a small device" },
+	{ "bench", cmd_bench, "measure on a temporary device" },
+	{ "report", cmd_report, "make an archive for a bug report" },
+	{ "scrub", cmd_scrub, "read and check every copy of every page" },
 	{ "drain", cmd_drain,
 	  "have the memory server's clients move elsewhere" },
+	{ "pool", cmd_pool, "show the memory servers of a pool" },
 	{ "genkey", cmd_genkey, "make a key for a client" },
 };
 
@@ -55,6 +64,8 @@ int main(int argc, char **argv)
 	/* a reader sees progress at once, also through a pipe */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	extend_path();
+	/* which characters the terminal has: top asks */
+	setlocale(LC_CTYPE, "");
 	/* rswapctl shows the tools' messages, and looks for words in one of
 	 * them */
 	setenv("LC_ALL", "C", 1);

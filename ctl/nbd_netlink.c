@@ -136,8 +136,8 @@ static int put_sockets(struct nl_msg *msg, const int *sockets, int n)
 }
 
 /* NBD_ATTR_DEAD_CONN_TIMEOUT is 0: requests on a dead connection fail at once.
- * A new connection could not help, because the page map went with nbdkit, and
- * processes would wait for it in the kernel. */
+ * A new connection could not help, because the page map went with the front
+ * end, and processes would wait for it in the kernel. */
 static int put_connect(struct nl_msg *msg, const struct nbd_request_connect *r)
 {
 	if (r->number >= 0 &&
@@ -201,14 +201,4 @@ int nbd_netlink_disconnect(int number, struct error *why)
 	error_set(why, "the kernel does not disconnect /dev/nbd%d: %s", number,
 		  strerror(-err));
 	return -1;
-}
-
-int nbd_netlink_claim(int number)
-{
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof path, "/dev/nbd%d", number);
-	fd = open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
 }

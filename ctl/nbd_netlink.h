@@ -36,10 +36,4 @@ int nbd_netlink_connect(const struct nbd_request_connect *request, bool *busy,
  * this.  The kernel frees the device when no program has it open.  0 or -1. */
 int nbd_netlink_disconnect(int number, struct error *why);
 
-/* Opens the device exclusively.  As long as the descriptor is open, the kernel
- * refuses swapon, a mount, device mapper, and every other exclusive open.  The
- * descriptor; -EBUSY if another program has the device exclusively; or another
- * -errno. */
-int nbd_netlink_claim(int number);
-
 #endif

@@ -1,107 +1,48 @@
 #include "nbddev.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "blockdev.h"
 #include "clock.h"
 #include "run.h"
-#include "size.h"
 
-/* Settings of a swap device's queue, under /sys/block/nbdN/. */
-static const struct {
-	const char *file;
-	const char *value;
-} queue_settings[] = {
-	/* The swap code merges and orders its I/O. A scheduler would add a
-	 * lock, and hold reads back behind writes. */
-	{ "queue/scheduler", "none" },
-	/* No seeks: the kernel fills and trims swap by clusters, as on a flash
-	 * disk.  A cluster is as large as a slab.  The kernel never trims a
-	 * disk that rotates. */
-	{ "queue/rotational", "0" },
-	/* The times of swap requests are not worth a lock each for entropy. */
-	{ "queue/add_random", "0" },
-};
-
-struct sys_path {
-	char text[80];
-};
-
-static struct sys_path sys_path(int number, const char *file)
+struct nbddev_name nbddev_name(int number)
 {
-	struct sys_path path;
+	struct nbddev_name name;
 
-	snprintf(path.text, sizeof path.text, "/sys/block/nbd%d%s%s", number,
-		 *file ? "/" : "", file);
-	return path;
-}
-
-int nbddev_number(const char *path)
-{
-	uint64_t n;
-
-	if (strncmp(path, "/dev/nbd", 8) != 0 ||
-	    !number_parse(path + 8, 0, NBDDEV_MAX - 1, &n))
-		return -1;
-	return (int)n;
+	snprintf(name.text, sizeof name.text, "nbd%d", number);
+	return name;
 }
 
 bool nbddev_exists(int number)
 {
-	return access(sys_path(number, "").text, F_OK) == 0;
+	return blockdev_exists(nbddev_name(number).text);
 }
 
 bool nbddev_connected(int number)
 {
-	return access(sys_path(number, "pid").text, F_OK) == 0;
-}
+	char pid[16];
 
-uint64_t nbddev_size_bytes(int number)
-{
-	FILE *f = fopen(sys_path(number, "size").text, "re");
-	uint64_t sectors = 0;
-
-	if (!f)
-		return 0;
-	if (fscanf(f, "%" SCNu64, &sectors) != 1)
-		sectors = 0;
-	fclose(f);
-	return sectors * 512;
-}
-
-/* The file has "reads writes".  Without the file: false. */
-static bool in_flight(int number)
-{
-	FILE *f = fopen(sys_path(number, "inflight").text, "re");
-	uint64_t reads = 0, writes = 0;
-
-	if (!f)
-		return false;
-	if (fscanf(f, "%" SCNu64 " %" SCNu64, &reads, &writes) != 2)
-		reads = writes = 0;
-	fclose(f);
-	return reads || writes;
+	blockdev_text(nbddev_name(number).text, "pid", pid, sizeof pid);
+	return *pid != '\0';
 }
 
 bool nbddev_is_free(int number, struct error *why)
 {
+	struct nbddev_name name = nbddev_name(number);
 	struct blockdev_stack stack;
-	char name[16];
+	uint64_t reads, writes;
 
-	snprintf(name, sizeof name, "nbd%d", number);
-	blockdev_read_stack(name, &stack);
+	blockdev_read_stack(name.text, &stack);
+	blockdev_in_flight(name.text, &reads, &writes);
 	if (stack.n > 1)
 		error_set(why, "%s stands on it", stack.devices[1].label);
 	else if (nbddev_connected(number))
 		error_set(why, "it is connected");
-	else if (nbddev_size_bytes(number))
+	else if (blockdev_size_bytes(name.text))
 		error_set(why, "it has a size");
-	else if (in_flight(number))
+	else if (reads || writes)
 		error_set(why, "requests are in flight");
 	else
 		return true;
@@ -121,16 +62,7 @@ int nbddev_find_free(void)
 
 void nbddev_backend(int number, char *text, size_t size)
 {
-	FILE *f = fopen(sys_path(number, "backend").text, "re");
-
-	*text = '\0';
-	if (!f)
-		return;
-	if (fgets(text, (int)size, f))
-		text[strcspn(text, "\n")] = '\0';
-	else
-		*text = '\0';
-	fclose(f);
+	blockdev_text(nbddev_name(number).text, "backend", text, size);
 }
 
 int nbddev_find_backend(const char *backend)
@@ -171,49 +103,4 @@ int nbddev_load(uint64_t deadline_ns, struct error *why)
 		return 0;
 	error_set(why, "module nbd is loaded, but there is no /dev/nbd0");
 	return -1;
-}
-
-bool nbddev_wait(int number, bool connected, uint64_t deadline_ns)
-{
-	while (nbddev_connected(number) != connected ||
-	       (nbddev_size_bytes(number) > 0) != connected) {
-		if (run_interrupted() || !clock_left_ns(deadline_ns))
-			return false;
-		run_pause(10);
-	}
-	return true;
-}
-
-static bool write_file(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-	int err;
-
-	if (fd < 0)
-		return false;
-	n = write(fd, value, strlen(value));
-	err = errno;
-	close(fd);
-	errno = err;
-	return n == (ssize_t)strlen(value);
-}
-
-bool nbddev_tune(int number, struct error *why)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < sizeof queue_settings / sizeof queue_settings[0];
-	     i++) {
-		struct sys_path path = sys_path(number, queue_settings[i].file);
-
-		/* older kernels lack some of these files */
-		if (write_file(path.text, queue_settings[i].value) ||
-		    errno == ENOENT)
-			continue;
-		error_set(why, "%s: %s: %s", path.text, queue_settings[i].value,
-			  strerror(errno));
-		ok = false;
-	}
-	return ok;
 }

@@ -19,7 +19,7 @@ static void failed(struct error *why)
 {
 	const char *error = nbd_get_error();
 
-	error_set(why, "nbdkit: %s", error ? error : "no handshake");
+	error_set(why, "the NBD server: %s", error ? error : "no handshake");
 }
 
 /* The kernel speaks the plain protocol: no structured replies, no extended
@@ -40,10 +40,9 @@ static int wait_while_connecting(struct nbd_handle *h, uint64_t deadline_ns,
 	while (nbd_aio_is_connecting(h)) {
 		if (run_interrupted() || !clock_left_ns(deadline_ns)) {
 			error_set(why, "%s",
-				  run_interrupted()
-					  ? "interrupted"
-					  : "nbdkit makes no handshake within "
-					    "its deadline");
+				  run_interrupted() ? "interrupted"
+						    : "no handshake within "
+						      "its deadline");
 			return -1;
 		}
 		if (nbd_poll(h, 100) < 0 && nbd_get_errno() != EINTR) {
@@ -65,11 +64,11 @@ static int handshake(struct nbd_handle *h, const char *path,
 		return -1;
 	if (nbd_aio_is_ready(h) || nbd_aio_is_negotiating(h))
 		return 0;
-	error_set(why, "nbdkit hangs up during the handshake");
+	error_set(why, "the NBD server hangs up during the handshake");
 	return -1;
 }
 
-/* Says good-bye as the protocol wants it, so that nbdkit has nothing to
+/* Says good-bye as the protocol wants it, so that the server has nothing to
  * complain of. */
 static int greet(struct nbd_handle *h, const char *path, uint64_t deadline_ns,
 		 struct error *why)
@@ -139,7 +138,7 @@ static int take_socket(struct nbd_handle *h, struct error *why)
 	int fd = fcntl(nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 0);
 
 	if (fd < 0) {
-		error_set(why, "nbdkit's socket: %s", strerror(errno));
+		error_set(why, "the NBD server's socket: %s", strerror(errno));
 		return -1;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
@@ -176,8 +175,8 @@ int nbdexport_open(const char *path, int n, struct nbdexport *export,
 		    (n == 1 || export->flags & NBD_FLAG_CAN_MULTI_CONN))
 			continue;
 		if (fd >= 0)
-			error_set(why, "nbdkit does not allow more than one "
-				       "connection");
+			error_set(why, "the NBD server does not allow more "
+				       "than one connection");
 		nbdexport_close(export);
 		return -1;
 	}

@@ -1,5 +1,5 @@
-/* Connections to nbdkit for the kernel: libnbd makes the handshake here, and
- * the kernel sends the requests. */
+/* Connections to a front end for the kernel: libnbd makes the handshake here,
+ * and the kernel sends the requests. */
 #ifndef RSWAPCTL_NBDEXPORT_H
 #define RSWAPCTL_NBDEXPORT_H
 

@@ -3,241 +3,219 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "ctlsock.h"
+#include "cells.h"
 #include "health.h"
 
-/* A value, or something rounded for people. */
-struct word {
-	char text[128];
-};
+/* --- a plugin --- */
 
-static struct word value(const char *answer, const char *key)
+#define SERVER_FORMAT                                                          \
+	"  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %8s %8s %10s  %s\n"
+
+static void print_server(struct json_object *a, int i)
 {
-	struct word w;
+	struct json_object *s = answer_at(a, answer_path("servers.%d", i).text);
 
-	if (!ctlsock_value(answer, key, w.text, sizeof w.text))
-		snprintf(w.text, sizeof w.text, "-");
-	return w;
+	printf(SERVER_FORMAT, cell_text(s, "address").text,
+	       health_server_state(a, i), cell_ago(s, "answered_ms").text,
+	       cell_text(s, "transport").text, cell_text(s, "slabs").text,
+	       cell_text(s, "release_slabs").text,
+	       cell_bytes(s, "free_bytes").text,
+	       cell_bytes(s, "total_bytes").text,
+	       cell_latency(s, "read_latency.p50_us").text,
+	       cell_latency(s, "read_latency.p99_us").text,
+	       cell_text(s, "reconnects").text, cell_text(s, "zone").text);
 }
 
-static uint64_t number(const char *answer, const char *key)
+static void print_servers(struct json_object *a)
 {
-	return strtoull(value(answer, key).text, NULL, 10);
+	printf(SERVER_FORMAT, "SERVER", "STATE", "ANSWERED", "TRANSPORT",
+	       "SLABS", "ASKED BACK", "FREE", "TOTAL", "READ P50", "READ P99",
+	       "RECONNECTS", "ZONE");
+	for (size_t i = 0; i < answer_count(a, "servers"); i++)
+		print_server(a, (int)i);
 }
 
-static struct word bytes_word(uint64_t bytes)
+static void print_pages(struct json_object *a)
 {
-	static const char units[] = "KMGTP";
-	double n = (double)bytes;
-	int unit = -1;
-	struct word w;
-
-	while (n >= 1024 && unit < 4) {
-		n /= 1024;
-		unit++;
-	}
-	if (unit < 0)
-		snprintf(w.text, sizeof w.text, "%" PRIu64 " B", bytes);
-	else
-		/* 64 GiB, but 1.5 GiB */
-		snprintf(w.text, sizeof w.text, "%.*f %ciB",
-			 n < 100 && n != (double)(uint64_t)n ? 1 : 0, n,
-			 units[unit]);
-	return w;
-}
-
-/* The value of KEY, a number of bytes. */
-static struct word bytes(const char *answer, const char *key)
-{
-	struct word w = value(answer, key);
-
-	return strcmp(w.text, "-") ? bytes_word(strtoull(w.text, NULL, 10)) : w;
-}
-
-/* "server.3.state" */
-static struct word indexed(const char *answer, const char *group, int i,
-			   const char *key)
-{
-	char name[64];
-
-	snprintf(name, sizeof name, "%s.%d.%s", group, i, key);
-	return value(answer, name);
-}
-
-static struct word indexed_bytes(const char *answer, const char *group, int i,
-				 const char *key)
-{
-	char name[64];
-
-	snprintf(name, sizeof name, "%s.%d.%s", group, i, key);
-	return bytes(answer, name);
-}
-
-/* "0.4 s ago" */
-static struct word answered(const char *a, int i)
-{
-	struct word w = indexed(a, "server", i, "answered_ms");
-
-	if (strcmp(w.text, "-")) {
-		double s = strtod(w.text, NULL) / 1000;
-
-		snprintf(w.text, sizeof w.text, "%.1f s ago", s);
-	}
-	return w;
-}
-
-/* How many slabs a server asks to be given back: "3", or "all". */
-static struct word asked_back(const char *a, int i)
-{
-	struct word w = indexed(a, "server", i, "release_slabs");
-
-	if (strtoull(w.text, NULL, 10) == HEALTH_ALL_SLABS)
-		snprintf(w.text, sizeof w.text, "all");
-	return w;
-}
-
-static void print_servers(const char *a)
-{
-	printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %10s  %s\n",
-	       "SERVER", "STATE", "ANSWERED", "TRANSPORT", "SLABS",
-	       "ASKED BACK", "FREE", "TOTAL", "RECONNECTS", "ZONE");
-	for (int i = 0;; i++) {
-		struct word address = indexed(a, "server", i, "address");
-
-		if (!strcmp(address.text, "-"))
-			return;
-		printf("  %-24s %-12s %-12s %-9s %6s %10s %10s %10s %10s  %s\n",
-		       address.text, health_server_state(a, i),
-		       answered(a, i).text,
-		       indexed(a, "server", i, "transport").text,
-		       indexed(a, "server", i, "slabs").text,
-		       asked_back(a, i).text,
-		       indexed_bytes(a, "server", i, "free_bytes").text,
-		       indexed_bytes(a, "server", i, "total_bytes").text,
-		       indexed(a, "server", i, "reconnects").text,
-		       indexed(a, "server", i, "zone").text);
-	}
-}
-
-static void print_pages(const char *a)
-{
-	uint64_t page_bytes = number(a, "page_bytes");
-	uint64_t present = number(a, "pages_present");
-	uint64_t size_bytes = number(a, "size_bytes");
+	uint64_t present_bytes = answer_number(a, "pages_present") *
+				 answer_number(a, "page_bytes");
+	uint64_t size_bytes = answer_number(a, "size_bytes");
 
 	printf("  pages     %s present (%s, %.1f %%), %s lost\n",
-	       value(a, "pages_present").text,
-	       bytes_word(present * page_bytes).text,
-	       size_bytes ? 100.0 * (double)present * (double)page_bytes /
-				    (double)size_bytes
+	       cell_text(a, "pages_present").text,
+	       words_bytes(present_bytes).text,
+	       size_bytes ? 100.0 * (double)present_bytes / (double)size_bytes
 			  : 0.0,
-	       value(a, "pages_lost").text);
+	       cell_text(a, "pages_lost").text);
 }
 
 /* And what takes the servers' memory. */
-static void print_slabs(const char *a)
+static void print_slabs(struct json_object *a)
 {
-	uint64_t present = number(a, "present_bytes");
+	uint64_t present = answer_number(a, "present_bytes");
 
 	printf("  slabs     %s live of %s, %s each; memory taken %s for %s",
-	       value(a, "slabs_live").text, value(a, "slabs").text,
-	       bytes(a, "slab_bytes").text, bytes(a, "taken_bytes").text,
-	       bytes(a, "present_bytes").text);
+	       cell_text(a, "slabs_live").text, cell_text(a, "slabs").text,
+	       cell_bytes(a, "slab_bytes").text,
+	       cell_bytes(a, "taken_bytes").text,
+	       cell_bytes(a, "present_bytes").text);
 	if (present)
-		printf(" (%.2f)",
-		       (double)number(a, "taken_bytes") / (double)present);
+		printf(" (%.2f)", (double)answer_number(a, "taken_bytes") /
+					  (double)present);
 	putchar('\n');
 }
 
 /* How pages are kept, and what is missing. */
-static void print_copies(const char *a)
+static void print_copies(struct json_object *a)
 {
-	struct word shares = value(a, "redundancy");
-	struct word cipher = value(a, "cipher");
+	struct cell shares = cell_text(a, "redundancy");
+	struct cell cipher = cell_text(a, "cipher");
 
 	if (strcmp(shares.text, "-"))
 		printf("  copies    shares %s", shares.text);
 	else
-		printf("  copies    %s", value(a, "replicas").text);
+		printf("  copies    %s", cell_text(a, "replicas").text);
 	if (strcmp(cipher.text, "none"))
 		printf(", sealed by %s", cipher.text);
 	else
-		printf(", checksum %s", value(a, "checksum").text);
+		printf(", checksum %s", cell_text(a, "checksum").text);
 	printf("; %s slabs short, %s moving, %s without a place; "
 	       "%s pages to copy; %s wrong reads\n",
-	       value(a, "slabs_short").text, value(a, "slabs_moving").text,
-	       value(a, "slabs_stuck").text, value(a, "pages_stale").text,
-	       value(a, "wrong_reads").text);
-	if (number(a, "slabs_short"))
+	       cell_text(a, "slabs_short").text,
+	       cell_text(a, "slabs_moving").text,
+	       cell_text(a, "slabs_stuck").text,
+	       cell_text(a, "pages_stale").text,
+	       cell_text(a, "wrong_reads").text);
+	if (answer_number(a, "slabs_short"))
 		printf("  degraded: %s slabs lack a copy; %s pages still to be "
 		       "copied\n",
-		       value(a, "slabs_short").text,
-		       value(a, "pages_stale").text);
+		       cell_text(a, "slabs_short").text,
+		       cell_text(a, "pages_stale").text);
 }
+
+/* How far repairing and moving have come. */
+static void print_progress(struct json_object *a)
+{
+	uint64_t page_bytes = answer_number(a, "page_bytes");
+	uint64_t done = answer_number(a, "repair.done_pages");
+	uint64_t left = answer_number(a, "repair.left_pages");
+	uint64_t rate = answer_number(a, "repair.pages_per_s");
+
+	if (!answer_is(a, "repair.running", "yes") || done + left == 0)
+		return;
+	printf("  copying: %s of %s (%" PRIu64 " %%) in %s, ",
+	       words_bytes(done * page_bytes).text,
+	       words_bytes((done + left) * page_bytes).text,
+	       100 * done / (done + left),
+	       words_span(answer_number(a, "repair.since_s")).text);
+	if (rate)
+		printf("%s a second, %s left\n",
+		       words_bytes(rate * page_bytes).text,
+		       words_span(answer_number(a, "repair.left_s")).text);
+	else
+		printf("nothing moves now\n");
+}
+
+void print_scrub(struct json_object *a)
+{
+	uint64_t pages = answer_number(a, "scrub.pages");
+	uint64_t done = answer_number(a, "scrub.done_pages");
+	uint64_t took_s = answer_number(a, "scrub.took_s");
+
+	if (!answer_number(a, "scrub.begun"))
+		return;
+	printf("  scrub     %s", cell_text(a, "scrub.state").text);
+	if (answer_at(a, "scrub.ended_s"))
+		printf(" %s",
+		       words_ago(1000 * answer_number(a, "scrub.ended_s"))
+			       .text);
+	printf(": %" PRIu64 " of %" PRIu64 " pages in %s", done, pages,
+	       words_span(took_s).text);
+	if (answer_is(a, "scrub.state", "running") && done && pages > done)
+		printf(", %s left",
+		       words_span(took_s * (pages - done) / done + 1).text);
+	printf("; %s wrong, %s lost, %s unread\n",
+	       cell_text(a, "scrub.wrong_pages").text,
+	       cell_text(a, "scrub.lost_pages").text,
+	       cell_text(a, "scrub.unread_pages").text);
+}
+
+static const char *const settings[] = { "io_flusher", "realtime", "locked",
+					"oom" };
+#define N_SETTINGS (sizeof settings / sizeof settings[0])
 
 /* "yes", or "no" and why: then the reason on a line of its own. */
-static void print_safety(const char *a)
+static void print_safety(struct json_object *a)
 {
-	static const char *const names[] = { "io_flusher", "realtime", "locked",
-					     "oom" };
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		struct word w;
-		char key[32];
-
-		snprintf(key, sizeof key, "safety.%s", names[i]);
-		w = value(a, key);
-		printf("%s%s %.*s", i ? ", " : "  safety    ", names[i],
-		       (int)strcspn(w.text, " "), w.text);
-	}
+	for (size_t i = 0; i < N_SETTINGS; i++)
+		printf("%s%s %s", i ? ", " : "  safety    ", settings[i],
+		       cell_text(
+			       a,
+			       answer_path("safety.%s.holds", settings[i]).text)
+			       .text);
 	putchar('\n');
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		struct word w;
-		char key[32];
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		struct answer_path error =
+			answer_path("safety.%s.error", settings[i]);
 
-		snprintf(key, sizeof key, "safety.%s", names[i]);
-		w = value(a, key);
-		if (strncmp(w.text, "no ", 3) == 0)
-			printf("            %s: %s\n", names[i], w.text + 3);
+		if (answer_at(a, error.text))
+			printf("            %s: %s\n", settings[i],
+			       cell_text(a, error.text).text);
 	}
 }
 
-static void print_ending(const char *a)
+static void print_ending(struct json_object *a)
 {
-	struct word asked = value(a, "asked_to_end_ms");
-
-	if (strcmp(asked.text, "-"))
-		printf("  ending: asked to end %" PRIu64 " s ago; it waits for "
-		       "swapoff and the end of %s connections\n",
-		       (uint64_t)(strtoull(asked.text, NULL, 10) / 1000),
-		       value(a, "connections").text);
+	if (answer_at(a, "asked_to_end_ms"))
+		printf("  ending: asked to end %s; it waits for swapoff and "
+		       "the end of %s connections\n",
+		       cell_ago(a, "asked_to_end_ms").text,
+		       cell_text(a, "connections").text);
 }
 
-void print_plugin(const char *a, const char *name, const char *device)
+static void print_latency(struct json_object *a)
 {
-	printf("%s: %s, %s, process %s, version %s\n", name, device,
-	       bytes(a, "size_bytes").text, value(a, "pid").text,
-	       value(a, "version").text);
+	printf("  latency   reads p50 %s, p99 %s; writes p50 %s, p99 %s "
+	       "(of the last %s)\n",
+	       cell_latency(a, "read_latency.p50_us").text,
+	       cell_latency(a, "read_latency.p99_us").text,
+	       cell_latency(a, "write_latency.p50_us").text,
+	       cell_latency(a, "write_latency.p99_us").text,
+	       words_span(answer_number(a, "read_latency.window_ms") / 1000)
+		       .text);
+}
+
+void print_plugin(struct json_object *a, const char *name, const char *device)
+{
+	printf("%s: %s, %s, process %s, version %s, up %s\n", name, device,
+	       cell_bytes(a, "size_bytes").text, cell_text(a, "pid").text,
+	       cell_text(a, "version").text,
+	       words_span(answer_number(a, "uptime_s")).text);
 	print_pages(a);
 	print_slabs(a);
 	print_copies(a);
-	printf("  lanes     %s, %s each; %s locked\n", value(a, "lanes").text,
-	       bytes(a, "lane_bytes").text, bytes(a, "locked_bytes").text);
+	print_progress(a);
+	print_scrub(a);
+	printf("  lanes     %s, %s each; %s locked\n",
+	       cell_text(a, "lanes").text, cell_bytes(a, "lane_bytes").text,
+	       cell_bytes(a, "locked_bytes").text);
 	printf("  requests  %s reads (%s), %s writes (%s), %s zeroes, "
 	       "%s trims\n",
-	       value(a, "reads").text, bytes(a, "read_bytes").text,
-	       value(a, "writes").text, bytes(a, "write_bytes").text,
-	       value(a, "zeroes").text, value(a, "trims").text);
+	       cell_text(a, "reads").text, cell_bytes(a, "read_bytes").text,
+	       cell_text(a, "writes").text, cell_bytes(a, "write_bytes").text,
+	       cell_text(a, "zeroes").text, cell_text(a, "trims").text);
+	print_latency(a);
 	printf("  errors    %s (%s reads, %s writes), %s retries\n",
-	       value(a, "errors").text, value(a, "read_errors").text,
-	       value(a, "write_errors").text, value(a, "retries").text);
+	       cell_text(a, "errors").text, cell_text(a, "read_errors").text,
+	       cell_text(a, "write_errors").text, cell_text(a, "retries").text);
 	print_ending(a);
 	print_safety(a);
 	print_servers(a);
 }
+
+/* --- behind a plugin --- */
 
 void print_failures(const struct lastlook *look)
 {
@@ -250,12 +228,14 @@ void print_failures(const struct lastlook *look)
 
 void print_device(const struct devstate *d)
 {
+	printf("  front     %s: %s\n", d->state->front->what,
+	       *d->state->choice ? d->state->choice : "unknown why");
 	printf("  kernel    ");
 	if (!d->swap_known)
 		printf("/proc/swaps can't be read");
 	else if (d->swap.active)
 		printf("swap on %s, %s in use, priority %d", d->swap_device,
-		       bytes_word(d->swap.used_bytes).text, d->swap.priority);
+		       words_bytes(d->swap.used_bytes).text, d->swap.priority);
 	else
 		printf("no swap");
 	if (d->holders[0])
@@ -264,127 +244,160 @@ void print_device(const struct devstate *d)
 	       d->reads_in_flight, d->writes_in_flight);
 }
 
-void print_trouble(void *unused, enum health health, const char *what,
-		   const char *remedy)
+void print_trouble(void *unused, const struct finding *finding)
 {
+	const char *action = finding_action(finding);
+
 	(void)unused;
-	(void)health;
-	printf("  trouble: %s\n", what);
-	if (remedy)
-		printf("        -> %s\n", remedy);
+	printf("  trouble: %s [%s]\n", finding->what, finding_name(finding));
+	if (action)
+		printf("        -> %s\n", action);
 }
 
-static void print_sessions(const char *a)
+/* --- a memory server --- */
+
+#define SESSION_FORMAT "  %-24s %-28s %-12s %-12s %-9s %10s %6s %6s\n"
+
+static void print_sessions(struct json_object *a)
 {
-	bool heading = false;
+	size_t n = answer_count(a, "sessions");
 
-	for (int i = 0;; i++) {
-		struct word peer = indexed(a, "session", i, "peer");
+	if (n)
+		printf(SESSION_FORMAT, "SESSION", "NAME", "STATE", "SINCE",
+		       "TRANSPORT", "SIZE", "SLABS", "LANES");
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *s =
+			answer_at(a, answer_path("sessions.%zu", i).text);
 
-		if (!strcmp(peer.text, "-"))
-			return;
-		if (!heading)
-			printf("  %-24s %-28s %-12s %-9s %10s %6s %6s\n",
-			       "SESSION", "NAME", "STATE", "TRANSPORT", "SIZE",
-			       "SLABS", "LANES");
-		heading = true;
-		printf("  %-24s %-28s %-12s %-9s %10s %6s %6s\n", peer.text,
-		       indexed(a, "session", i, "name").text,
-		       indexed(a, "session", i, "state").text,
-		       indexed(a, "session", i, "transport").text,
-		       indexed_bytes(a, "session", i, "size_bytes").text,
-		       indexed(a, "session", i, "slabs").text,
-		       indexed(a, "session", i, "lanes").text);
+		printf(SESSION_FORMAT, cell_text(s, "peer").text,
+		       cell_text(s, "name").text, cell_text(s, "state").text,
+		       words_span(answer_number(s, "state_s")).text,
+		       cell_text(s, "transport").text,
+		       cell_bytes(s, "size_bytes").text,
+		       cell_text(s, "slabs").text, cell_text(s, "lanes").text);
 	}
 }
 
 /* "1 of 4" */
-static struct word used_of(const char *a, int i, const char *used,
+static struct cell used_of(struct json_object *tenant, const char *used,
 			   const char *most)
 {
-	struct word limit = indexed(a, "tenant", i, most);
-	struct word w = indexed(a, "tenant", i, used);
-	size_t length = strlen(w.text);
+	struct cell cell = cell_text(tenant, used);
+	size_t length = strlen(cell.text);
 
-	if (strcmp(limit.text, "none") != 0)
-		snprintf(w.text + length, sizeof w.text - length, " of %.20s",
-			 limit.text);
-	return w;
+	if (answer_at(tenant, most))
+		snprintf(cell.text + length, sizeof cell.text - length,
+			 " of %.20s", cell_text(tenant, most).text);
+	return cell;
 }
 
-static struct word at_most(const char *a, int i)
-{
-	struct word w = indexed(a, "tenant", i, "memory_bytes");
-
-	return strcmp(w.text, "none")
-		       ? indexed_bytes(a, "tenant", i, "memory_bytes")
-		       : w;
-}
+#define TENANT_FORMAT "  %-24s %10s %10s %10s %12s %12s %6s\n"
 
 /* Clients without keys are one tenant, "-", which has no limits. */
-static void print_tenants(const char *a)
+static void print_tenants(struct json_object *a)
 {
 	bool heading = false;
 
-	for (int i = 0;; i++) {
-		struct word name = indexed(a, "tenant", i, "name");
+	for (size_t i = 0; i < answer_count(a, "tenants"); i++) {
+		struct json_object *t =
+			answer_at(a, answer_path("tenants.%zu", i).text);
 
-		if (!strcmp(name.text, "-"))
-			return;
+		if (answer_is(t, "name", "-"))
+			continue;
 		if (!heading)
-			printf("  %-24s %10s %10s %10s %12s %12s %6s\n",
-			       "TENANT", "USED", "AT MOST", "GUARANTEED",
-			       "SESSIONS", "LANES", "WEIGHT");
+			printf(TENANT_FORMAT, "TENANT", "USED", "AT MOST",
+			       "GUARANTEED", "SESSIONS", "LANES", "WEIGHT");
 		heading = true;
-		printf("  %-24s %10s %10s %10s %12s %12s %6s\n", name.text,
-		       indexed_bytes(a, "tenant", i, "used_bytes").text,
-		       at_most(a, i).text,
-		       indexed_bytes(a, "tenant", i, "guaranteed_bytes").text,
-		       used_of(a, i, "sessions", "sessions_max").text,
-		       used_of(a, i, "lanes", "lanes_max").text,
-		       indexed(a, "tenant", i, "weight").text);
+		printf(TENANT_FORMAT, cell_text(t, "name").text,
+		       cell_bytes(t, "used_bytes").text,
+		       answer_at(t, "memory_bytes")
+			       ? cell_bytes(t, "memory_bytes").text
+			       : "none",
+		       cell_bytes(t, "guaranteed_bytes").text,
+		       used_of(t, "sessions", "sessions_max").text,
+		       used_of(t, "lanes", "lanes_max").text,
+		       cell_text(t, "weight").text);
 	}
 }
 
-static void print_listens(const char *a)
+static void print_listens(struct json_object *a)
 {
 	printf("  listens  ");
-	for (int i = 0;; i++) {
-		char key[24];
-		struct word address;
-
-		snprintf(key, sizeof key, "listen.%d", i);
-		address = value(a, key);
-		if (!strcmp(address.text, "-"))
-			break;
-		printf(" %s", address.text);
-	}
-	printf(" (%s)\n", value(a, "transports").text);
+	for (size_t i = 0; i < answer_count(a, "listen"); i++)
+		printf(" %s",
+		       cell_text(a, answer_path("listen.%zu", i).text).text);
+	printf(" (");
+	for (size_t i = 0; i < answer_count(a, "transports"); i++)
+		printf("%s%s", i ? "," : "",
+		       cell_text(a, answer_path("transports.%zu", i).text)
+			       .text);
+	puts(")");
 }
 
-void print_memserver(const char *a, const char *socket)
+/* How much of what it had when it began to drain has gone. */
+static void print_drain(struct json_object *a)
 {
-	printf("memory server: %s, process %s, version %s, up %s s\n", socket,
-	       value(a, "pid").text, value(a, "version").text,
-	       value(a, "uptime_s").text);
-	printf("  state     %s, zone %s\n", value(a, "state").text,
-	       value(a, "zone").text);
+	uint64_t all = answer_number(a, "drain.slabs_at_start");
+	uint64_t left = answer_number(a, "drain.slabs_left");
+	uint64_t gone = all > left ? all - left : 0;
+
+	if (!answer_at(a, "drain"))
+		return;
+	printf("  draining: %" PRIu64 " of %" PRIu64
+	       " slabs have gone (%" PRIu64 " %%) in %s",
+	       gone, all, all ? 100 * gone / all : 100,
+	       words_span(answer_number(a, "drain.since_s")).text);
+	if (answer_at(a, "drain.left_s"))
+		printf(", %s left",
+		       words_span(answer_number(a, "drain.left_s")).text);
+	putchar('\n');
+}
+
+/* Where clients find it. */
+static void print_pool(struct json_object *a)
+{
+	if (!answer_at(a, "pool"))
+		return;
+	printf("  pool      %s, %s as %s for %s, etcd at %s",
+	       cell_text(a, "pool.name").text, cell_text(a, "pool.state").text,
+	       cell_text(a, "pool.address").text,
+	       words_span(answer_number(a, "pool.since_s")).text,
+	       cell_text(a, "pool.endpoint").text);
+	if (answer_at(a, "pool.error"))
+		printf(": %s", cell_text(a, "pool.error").text);
+	putchar('\n');
+}
+
+void print_memserver(struct json_object *a, const char *socket)
+{
+	printf("memory server: %s, process %s, version %s, up %s\n", socket,
+	       cell_text(a, "pid").text, cell_text(a, "version").text,
+	       words_span(answer_number(a, "uptime_s")).text);
+	printf("  state     %s, zone %s\n", cell_text(a, "state").text,
+	       cell_text(a, "zone").text);
+	print_drain(a);
 	print_listens(a);
+	print_pool(a);
 	printf("  memory    %s, %s free, %s resident\n",
-	       bytes(a, "memory_bytes").text, bytes(a, "free_bytes").text,
-	       bytes(a, "rss_bytes").text);
+	       cell_bytes(a, "memory_bytes").text,
+	       cell_bytes(a, "free_bytes").text,
+	       cell_bytes(a, "rss_bytes").text);
 	printf("  slabs     %s used of %s, %s each, %s in stock\n",
-	       value(a, "slabs_used").text, value(a, "slabs_total").text,
-	       bytes(a, "slab_bytes").text, value(a, "slabs_stock").text);
-	printf("  sessions  %s, %s lanes\n", value(a, "sessions").text,
-	       value(a, "lanes").text);
+	       cell_text(a, "slabs_used").text,
+	       cell_text(a, "slabs_total").text,
+	       cell_bytes(a, "slab_bytes").text,
+	       cell_text(a, "slabs_stock").text);
+	printf("  sessions  %zu, %s lanes\n", answer_count(a, "sessions"),
+	       cell_text(a, "lanes").text);
 	printf("  requests  %s reads (%s), %s writes (%s) over TCP; "
 	       "RDMA isn't seen here\n",
-	       value(a, "reads").text, bytes(a, "read_bytes").text,
-	       value(a, "writes").text, bytes(a, "write_bytes").text);
+	       cell_text(a, "reads").text, cell_bytes(a, "read_bytes").text,
+	       cell_text(a, "writes").text, cell_bytes(a, "write_bytes").text);
 	printf("  errors    %s, %s connections refused\n",
-	       value(a, "errors").text, value(a, "connections_refused").text);
-	printf("  cpu       %.1f s\n", (double)number(a, "cpu_us") / 1e6);
+	       cell_text(a, "errors").text,
+	       cell_text(a, "connections_refused").text);
+	printf("  cpu       %.1f s\n",
+	       (double)answer_number(a, "cpu_us") / 1e6);
 	print_sessions(a);
 	print_tenants(a);
 }

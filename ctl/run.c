@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,6 +114,7 @@ static pid_t start_tool(const char *const argv[], int *out_fd,
 struct tail {
 	char *text;
 	size_t size, have;
+	bool is_cut;
 };
 
 static void tail_add(struct tail *tail, const char *bytes, size_t n)
@@ -126,10 +128,23 @@ static void tail_add(struct tail *tail, const char *bytes, size_t n)
 			memmove(tail->text, tail->text + half,
 				tail->have - half);
 			tail->have -= half;
+			tail->is_cut = true;
 		}
 		tail->text[tail->have++] = bytes[i];
 	}
 	tail->text[tail->have] = '\0';
+}
+
+/* What is left of the line in which the output was cut means nothing: half a
+ * key is not seen as one (redact.h). */
+static void tail_end(struct tail *tail)
+{
+	const char *end = tail->is_cut ? strchr(tail->text, '\n') : NULL;
+
+	if (end)
+		memmove(tail->text, end + 1, strlen(end + 1) + 1);
+	else if (tail->is_cut)
+		*tail->text = '\0';
 }
 
 /* False at the end of the output. */
@@ -143,22 +158,43 @@ static bool drain(int fd, struct tail *tail)
 	return n < 0;
 }
 
+/* A tool that runs. */
+struct tool {
+	const char *name;
+	pid_t pid;
+	int pidfd; /* -1: its end is seen a little later */
+	int out_fd;
+	uint64_t deadline_ns;
+	const struct run_watch *watch; /* or NULL */
+};
+
+/* Why the tool has to be killed, if it has to. */
+static bool has_to_end(const struct tool *tool, struct error *why)
+{
+	if (!interrupted && clock_left_ns(tool->deadline_ns))
+		return tool->watch &&
+		       !tool->watch->look(tool->watch->about, why);
+	error_set(why, "%s: %s", tool->name,
+		  interrupted ? "interrupted" : "not done within its deadline");
+	return true;
+}
+
 /* Waits for the tool's end rather than for the end of its output: a process
  * that the tool left running may hold the output open. */
-static bool wait_tool(pid_t pid, int pidfd, int out_fd, struct tail *tail,
-		      uint64_t deadline_ns, int *status)
+static bool wait_tool(const struct tool *tool, struct tail *tail, int *status,
+		      struct error *why)
 {
-	struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
-				 { .fd = out_fd, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = tool->pidfd, .events = POLLIN },
+				 { .fd = tool->out_fd, .events = POLLIN } };
 
 	for (;;) {
-		pid_t done = waitpid(pid, status, WNOHANG);
+		pid_t done = waitpid(tool->pid, status, WNOHANG);
 
-		if (!drain(out_fd, tail))
+		if (!drain(tool->out_fd, tail))
 			fds[1].fd = -1;
-		if (done == pid)
+		if (done == tool->pid)
 			return true;
-		if (interrupted || !clock_left_ns(deadline_ns))
+		if (has_to_end(tool, why))
 			return false;
 		/* not longer: a signal may come right before */
 		poll(fds, 2, LOOK_MS);
@@ -174,35 +210,32 @@ static void kill_tool(pid_t pid, int pidfd)
 	waitpid(pid, NULL, WNOHANG);
 }
 
-int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
-	     size_t size, struct error *why)
+static int run_watched(const char *const argv[], uint64_t deadline_ns,
+		       const struct run_watch *watch, char *output, size_t size,
+		       struct error *why)
 {
+	struct tool tool = { .name = argv[0],
+			     .deadline_ns = deadline_ns,
+			     .watch = watch };
 	struct tail tail = { .text = output, .size = size };
-	int out_fd = -1;
 	int status = 0;
 	bool ended;
-	pid_t pid;
-	int pidfd;
 
 	if (output)
 		*output = '\0';
-	pid = start_tool(argv, &out_fd, why);
-	if (pid < 0)
+	tool.pid = start_tool(argv, &tool.out_fd, why);
+	if (tool.pid < 0)
 		return -1;
-	/* without a pidfd the end is seen a little later */
-	pidfd = pidfd_open(pid, 0);
-	ended = wait_tool(pid, pidfd, out_fd, &tail, deadline_ns, &status);
+	tool.pidfd = pidfd_open(tool.pid, 0);
+	ended = wait_tool(&tool, &tail, &status, why);
 	if (!ended)
-		kill_tool(pid, pidfd);
-	close(out_fd);
-	if (pidfd >= 0)
-		close(pidfd);
-	if (!ended) {
-		error_set(why, "%s: %s", argv[0],
-			  interrupted ? "interrupted"
-				      : "not done within its deadline");
+		kill_tool(tool.pid, tool.pidfd);
+	tail_end(&tail);
+	close(tool.out_fd);
+	if (tool.pidfd >= 0)
+		close(tool.pidfd);
+	if (!ended)
 		return -1;
-	}
 	if (WIFSIGNALED(status)) {
 		error_set(why, "%s: killed by signal %d", argv[0],
 			  WTERMSIG(status));
@@ -211,10 +244,18 @@ int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
 	return WEXITSTATUS(status);
 }
 
-int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why)
+int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
+	     size_t size, struct error *why)
+{
+	return run_watched(argv, deadline_ns, NULL, output, size, why);
+}
+
+int run_must_watched(const char *const argv[], uint64_t deadline_ns,
+		     const struct run_watch *watch, struct error *why)
 {
 	char output[2048];
-	int status = run_tool(argv, deadline_ns, output, sizeof output, why);
+	int status = run_watched(argv, deadline_ns, watch, output,
+				 sizeof output, why);
 	char *line = run_last_line(output);
 
 	if (status < 0)
@@ -230,6 +271,11 @@ int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why)
 		return -1;
 	}
 	return 0;
+}
+
+int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why)
+{
+	return run_must_watched(argv, deadline_ns, NULL, why);
 }
 
 /* Field 22 and field 3 of /proc/PID/stat; the name before them may hold spaces
@@ -294,19 +340,75 @@ static bool has_word(pid_t pid, const char *file, const char *word)
 	return found;
 }
 
-pid_t run_find_process(const char *name, const char *argument)
+/* Whether no user but root and this process's own has a part in the process.
+ * Its real user counts too: a setuid program has the arguments of whoever runs
+ * it.  The owner of /proc/PID proves nothing: root owns that directory of each
+ * process that is not dumpable. */
+static bool has_trusted_user(pid_t pid)
+{
+	unsigned real, effective, saved;
+	char path[40], line[128];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof line, f))
+		found = sscanf(line, "Uid: %u %u %u", &real, &effective,
+			       &saved) == 3;
+	if (f)
+		fclose(f);
+	return found && real == effective && effective == saved &&
+	       (real == 0 || real == geteuid());
+}
+
+/* A setuid program may make its real user root before it asks for a password.
+ * The name of its file shows which program it is, whatever link it was started
+ * by.  Without CAP_SYS_PTRACE that name is not shown. */
+static bool has_file(pid_t pid, const char *name)
+{
+	static const char deleted[] = " (deleted)"; /* by an upgrade */
+	char path[40], file[PATH_MAX];
+	const char *last;
+	size_t length = strlen(name);
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	n = readlink(path, file, sizeof file - 1);
+	if (n < 0)
+		return errno == EACCES;
+	file[n] = '\0';
+	last = strrchr(file, '/');
+	return last && !strncmp(last + 1, name, length) &&
+	       (!last[1 + length] || !strcmp(last + 1 + length, deleted));
+}
+
+static bool is_trusted_with(pid_t pid, const char *name, const char *argument)
+{
+	return has_word(pid, "cmdline", argument) && has_trusted_user(pid) &&
+	       has_file(pid, name);
+}
+
+pid_t run_find_process(const char *name, const char *argument, uint64_t *start)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
 	pid_t found = 0;
 
+	*start = 0;
 	while (dir && !found && (entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid > 0 && has_word(pid, "comm", name) &&
-		    has_word(pid, "cmdline", argument) && run_alive(pid))
+		/* read before and after the rest: all of it is then of one
+		 * process, and of none that got its pid meanwhile */
+		*start = pid > 0 ? run_start_time(pid) : 0;
+		if (*start && has_word(pid, "comm", name) &&
+		    (!argument || is_trusted_with(pid, name, argument)) &&
+		    run_alive(pid) && run_start_time(pid) == *start)
 			found = pid;
 	}
+	if (!found)
+		*start = 0;
 	if (dir)
 		closedir(dir);
 	return found;

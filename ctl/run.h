@@ -18,9 +18,10 @@ bool run_interrupted(void);
 void run_forget_signals(void);
 
 /* Runs argv[0] (looked up in PATH), standard input empty, output and errors
- * collected into OUTPUT (SIZE bytes, NUL-terminated, its end where it is too
- * long; NULL throws it away).  Returns the exit status, or -1 with WHY where it
- * didn't start, was killed, or was not done by DEADLINE_NS (it is killed). */
+ * collected into OUTPUT (SIZE bytes, NUL-terminated, its last whole lines where
+ * it is too long; NULL throws it away).  Returns the exit status, or -1 with
+ * WHY where it didn't start, was killed, or was not done by DEADLINE_NS (it is
+ * killed). */
 int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
 	     size_t size, struct error *why);
 
@@ -28,12 +29,25 @@ int run_tool(const char *const argv[], uint64_t deadline_ns, char *output,
  * name and last line. */
 int run_must(const char *const argv[], uint64_t deadline_ns, struct error *why);
 
+/* What happens while a tool runs, ten times a second or more.  LOOK is called
+ * with ABOUT; where it returns false, with WHY, the tool is killed, and that is
+ * the tool's error. */
+struct run_watch {
+	bool (*look)(void *about, struct error *why);
+	void *about;
+};
+
+int run_must_watched(const char *const argv[], uint64_t deadline_ns,
+		     const struct run_watch *watch, struct error *why);
+
 /* Whether PATH has an executable NAME; WHERE (SIZE bytes) takes its path. */
 bool run_find(const char *name, char *where, size_t size);
 
-/* A running process whose program is called NAME and that has ARGUMENT as one
- * of its arguments, or 0. */
-pid_t run_find_process(const char *name, const char *argument);
+/* A running process whose program is called NAME, or 0.  *START gets its
+ * run_start_time.  With ARGUMENT, not NULL, it has that as one of its
+ * arguments, and is root's or this process's own user's: any user can give a
+ * process a name and arguments. */
+pid_t run_find_process(const char *name, const char *argument, uint64_t *start);
 
 /* Another process that has the file PATH open, with its name in NAME (SIZE
  * bytes); 0 if none is visible. */

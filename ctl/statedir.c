@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "ctlsock.h"
-#include "nbddev.h"
+#include "keyvalue.h"
 #include "newfile.h"
 #include "run.h"
+#include "swapinfo.h"
 
 const char *statedir_root(void)
 {
@@ -48,31 +48,54 @@ struct state_path statedir_path(const char *name, const char *file)
 	return path;
 }
 
-struct state_path statedir_backend(const char *name)
+int statedir_number(const struct state *state)
 {
-	return statedir_path(name, "nbd.sock");
+	int number;
+
+	return driver_of(state->device, &number) == state->front->driver
+		       ? number
+		       : -1;
+}
+
+void statedir_set_device(struct state *state, int number)
+{
+	const struct driver *driver = state->front->driver;
+
+	snprintf(state->device, sizeof state->device, "/dev/%s",
+		 driver_device(driver, number).text);
+	driver->identify(number, state->identity);
+}
+
+bool statedir_is_foreign(const struct state *state)
+{
+	const struct driver *driver = state->front->driver;
+	char identity[DRIVER_IDENTITY_MAX];
+	int number = statedir_number(state);
+
+	if (!*state->identity || number < 0 || !driver->is_connected(number))
+		return false;
+	driver->identify(number, identity);
+	return strcmp(identity, state->identity) != 0;
 }
 
 void statedir_recall(struct state *state)
 {
-	struct state_path socket = statedir_path(state->name, "nbd.sock");
+	struct state_path control = statedir_path(state->name, "control.sock");
 	int number;
 
-	if (state->pid == 0) {
-		state->pid = run_find_process("nbdkit", socket.text);
-		state->start = run_start_time(state->pid);
-	}
+	if (state->pid == 0)
+		state->pid = front_find_process(control.text, &state->front,
+						&state->start);
 	if (*state->device)
 		return;
-	number = nbddev_find_backend(statedir_backend(state->name).text);
-	if (number < 0)
-		return;
-	snprintf(state->device, sizeof state->device, "/dev/nbd%d", number);
-	state->named = true;
+	number = state->front->driver->find(
+		statedir_path(state->name, "nbd.sock").text, control.text);
+	if (number >= 0)
+		statedir_set_device(state, number);
 }
 
-/* An old state directory is in use as long as its nbdkit runs or its device is
- * connected. */
+/* An old state directory is in use as long as its front end runs or its device
+ * is connected. */
 bool statedir_in_use(const char *name, struct error *why)
 {
 	struct state state;
@@ -81,36 +104,83 @@ bool statedir_in_use(const char *name, struct error *why)
 
 	statedir_load(name, &state, &ignored);
 	statedir_recall(&state);
-	number = nbddev_number(state.device);
+	number = statedir_number(&state);
 	if (statedir_running(&state))
 		error_set(why,
-			  "%s is attached already (%s, nbdkit is process "
+			  "%s is attached already (%s, %s is process "
 			  "%d); rswapctl detach %s ends it",
 			  name, *state.device ? state.device : "no device",
-			  (int)state.pid, name);
-	else if (number >= 0 && nbddev_connected(number))
+			  state.front->program, (int)state.pid, name);
+	else if (number >= 0 && state.front->driver->is_connected(number) &&
+		 !statedir_is_foreign(&state))
 		error_set(why,
-			  "%s is still connected to %s, though its "
-			  "nbdkit is gone; run rswapctl detach %s",
-			  name, state.device, name);
+			  "%s is still connected to %s, though its %s is "
+			  "gone; run rswapctl detach %s",
+			  name, state.device, state.front->program, name);
 	else
 		return false;
 	return true;
+}
+
+/* Whether the path of a socket in the directory of NAME fits. */
+static bool has_room(const char *name, struct error *why)
+{
+	struct state_path dir = statedir_path(name, "");
+
+	if (strlen(dir.text) + strlen("/control.sock") < STATE_PATH_MAX)
+		return true;
+	error_set(why, "%s: too long for a socket's path", dir.text);
+	return false;
+}
+
+/* Whether swap is still on at the device of a directory that is not in use. */
+static bool has_swap(const struct state *state)
+{
+	struct swap_usage swap;
+
+	return statedir_number(state) >= 0 && !statedir_is_foreign(state) &&
+	       (!swapinfo_read(state->device, &swap) || swap.active);
+}
+
+/* Swap on a device that has ended with its front end stays on until the machine
+ * restarts (driver.h).  What is known of it goes to the name NAME.ublkbN, so
+ * that NAME can be used again, and status and check go on telling.  Until then
+ * no other swap has that device. */
+static int keep_dead_swap(const char *name, struct error *why)
+{
+	char kept[STATE_NAME_MAX + 1];
+	struct error ignored;
+	struct state state;
+
+	if (statedir_load(name, &state, &ignored) < 0 || !has_swap(&state))
+		return 0;
+	snprintf(kept, sizeof kept, "%.19s.%.12s", name,
+		 state.device + strlen("/dev/"));
+	if (!has_room(kept, why) || statedir_in_use(kept, why))
+		return -1;
+	statedir_remove(kept);
+	if (rename(statedir_path(name, "").text, statedir_path(kept, "").text) <
+	    0) {
+		error_set(why, "%s: can't be renamed to %s: %s",
+			  statedir_path(name, "").text, kept, strerror(errno));
+		return -1;
+	}
+	printf("  swap on %s is dead, and is called %s from now on\n",
+	       state.device, kept);
+	return 0;
 }
 
 int statedir_create(const char *name, struct error *why)
 {
 	struct state_path dir = statedir_path(name, "");
 
-	if (strlen(dir.text) + strlen("/control.sock") >= STATE_PATH_MAX) {
-		error_set(why, "%s: too long for a socket's path", dir.text);
+	if (!has_room(name, why))
 		return -1;
-	}
 	if (mkdir(statedir_root(), 0755) < 0 && errno != EEXIST) {
 		error_set(why, "%s: %s", statedir_root(), strerror(errno));
 		return -1;
 	}
-	if (statedir_in_use(name, why))
+	if (statedir_in_use(name, why) || keep_dead_swap(name, why) < 0)
 		return -1;
 	statedir_remove(name);
 	if (mkdir(dir.text, 0700) < 0) {
@@ -138,8 +208,9 @@ static void remove_temporaries(const char *dir_path)
 
 void statedir_remove(const char *name)
 {
-	static const char *const files[] = { "nbd.sock", "control.sock",
-					     "nbdkit.pid", "log", "state" };
+	static const char *const files[] = {
+		"nbd.sock", "control.sock", "pid", "log", "state", "queue"
+	};
 
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		unlink(statedir_path(name, files[i]).text);
@@ -149,13 +220,15 @@ void statedir_remove(const char *name)
 
 int statedir_save(const struct state *state, struct error *why)
 {
-	char text[sizeof state->servers + 256];
+	char text[sizeof *state + 256];
 	int n = snprintf(text, sizeof text,
-			 "device %s\nnamed %d\nsize_bytes %" PRIu64
-			 "\npid %d\nstart %" PRIu64 "\nservers %s\n",
-			 *state->device ? state->device : "-", state->named,
-			 state->size_bytes, (int)state->pid, state->start,
-			 state->servers);
+			 "device %s\nidentity %s\nsize_bytes %" PRIu64
+			 "\nfront %s\nchoice %s\npid %d\nstart %" PRIu64
+			 "\nservers %s\n",
+			 *state->device ? state->device : "-",
+			 *state->identity ? state->identity : "-",
+			 state->size_bytes, state->front->name, state->choice,
+			 (int)state->pid, state->start, state->servers);
 
 	if (n < 0 || (size_t)n >= sizeof text) {
 		error_set(why, "%s: too much to write", state->name);
@@ -174,7 +247,7 @@ int statedir_load(const char *name, struct state *state, struct error *why)
 	char text[2048], value[32];
 	size_t n;
 
-	*state = (struct state){ 0 };
+	*state = (struct state){ .front = &front_nbdkit };
 	snprintf(state->name, sizeof state->name, "%s", name);
 	if (!f) {
 		error_set(why, "%s: %s", path.text, strerror(errno));
@@ -183,17 +256,23 @@ int statedir_load(const char *name, struct state *state, struct error *why)
 	n = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
 	text[n] = '\0';
-	ctlsock_value(text, "servers", state->servers, sizeof state->servers);
-	if (ctlsock_value(text, "size_bytes", value, sizeof value))
+	keyvalue_get(text, "servers", state->servers, sizeof state->servers);
+	keyvalue_get(text, "choice", state->choice, sizeof state->choice);
+	if (keyvalue_get(text, "front", value, sizeof value) &&
+	    front_by_name(value))
+		state->front = front_by_name(value);
+	if (keyvalue_get(text, "size_bytes", value, sizeof value))
 		state->size_bytes = strtoull(value, NULL, 10);
-	if (ctlsock_value(text, "named", value, sizeof value))
-		state->named = !strcmp(value, "1");
-	if (ctlsock_value(text, "pid", value, sizeof value))
+	if (!keyvalue_get(text, "identity", state->identity,
+			  sizeof state->identity) ||
+	    !strcmp(state->identity, "-"))
+		*state->identity = '\0';
+	if (keyvalue_get(text, "pid", value, sizeof value))
 		state->pid = (pid_t)strtol(value, NULL, 10);
-	if (ctlsock_value(text, "start", value, sizeof value))
+	if (keyvalue_get(text, "start", value, sizeof value))
 		state->start = strtoull(value, NULL, 10);
-	if (!ctlsock_value(text, "device", state->device,
-			   sizeof state->device) ||
+	if (!keyvalue_get(text, "device", state->device,
+			  sizeof state->device) ||
 	    !strcmp(state->device, "-"))
 		*state->device = '\0';
 	return 0;

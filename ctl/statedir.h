@@ -1,12 +1,14 @@
 /* /run/rswap/NAME: what rswapctl knows of one attached swap device.
  *
- *   nbd.sock      between the kernel and nbdkit
- *   control.sock  the plugin's control socket
- *   nbdkit.pid    written by nbdkit
- *   log           nbdkit's standard error
+ *   nbd.sock      between the kernel and the front end
+ *   control.sock  the front end's control socket
+ *   pid           written by the front end
+ *   log           its standard error
  *   state         "key value" lines, written by attach
+ *   queue         settings of the device before attach changed them
+ * (settings.h)
  *
- * Beside it is /run/rswap/.NAME.lock.
+ * Beside it are .NAME.lock, and for all names .settings (vmtune.h).
  */
 #ifndef RSWAPCTL_STATEDIR_H
 #define RSWAPCTL_STATEDIR_H
@@ -16,6 +18,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "front.h"
 
 #define STATE_NAME_MAX 32
 #define STATE_PATH_MAX 100 /* a Unix socket's path has to fit 108 bytes */
@@ -23,9 +26,12 @@
 struct state {
 	char name[STATE_NAME_MAX + 1];
 	char device[32]; /* "" before it is connected */
-	bool named;	 /* the kernel shows the connection's name */
+	/* Of the device (driver.h); "" where the kernel does not tell. */
+	char identity[DRIVER_IDENTITY_MAX];
 	uint64_t size_bytes;
-	pid_t pid;	/* of nbdkit; 0 before it is started */
+	const struct front *front; /* never NULL */
+	char choice[160];	   /* why this front end */
+	pid_t pid;	/* of the front end; 0 before it is started */
 	uint64_t start; /* run_start_time of it */
 	char servers[1024];
 };
@@ -43,11 +49,12 @@ bool statedir_name_ok(const char *name);
 /* FILE in the directory of NAME; "" gives the directory. */
 struct state_path statedir_path(const char *name, const char *file);
 
-/* Makes the directory, without the files of a dead nbdkit; refuses a directory
- * that is in use.  0 or -1. */
+/* Makes the directory, without the files of a dead front end; refuses a
+ * directory that is in use.  If swap of the dead front end is still on, its
+ * directory is kept under another name, and a line tells that.  0 or -1. */
 int statedir_create(const char *name, struct error *why);
 
-/* Whether NAME is in use: its nbdkit runs, or its device is connected.  WHY
+/* Whether NAME is in use: its front end runs, or its device is connected.  WHY
  * tells which. */
 bool statedir_in_use(const char *name, struct error *why);
 
@@ -58,16 +65,22 @@ void statedir_remove(const char *name);
 int statedir_save(const struct state *state, struct error *why);
 int statedir_load(const char *name, struct state *state, struct error *why);
 
-/* The name of the connection of NAME's device in the kernel, by which rswapctl
- * recognizes its own device (nbddev_backend). */
-struct state_path statedir_backend(const char *name);
-
-/* Fills in facts that a killed attach could not save: finds its nbdkit by the
- * socket, and its device by the connection's name.  Works without a state file:
- * STATE needs a name only. */
+/* Fills in facts that a killed attach could not save: finds its front end by
+ * the socket, and its device by the driver.  Works without a state file: STATE
+ * needs a name only. */
 void statedir_recall(struct state *state);
 
-/* Whether the nbdkit of this state still runs. */
+/* The device, its number and identity: as the driver has them now. */
+void statedir_set_device(struct state *state, int number);
+
+/* The number of the device; -1 if there is none. */
+int statedir_number(const struct state *state);
+
+/* Whether a device with the same number is another one, or another program's.
+ * Then ours is gone, and rswapctl leaves that device alone. */
+bool statedir_is_foreign(const struct state *state);
+
+/* Whether the front end of this state still runs. */
 bool statedir_running(const struct state *state);
 
 /* The names of all directories, in order, at most MAX; how many. */

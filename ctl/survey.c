@@ -1,6 +1,6 @@
 #include "survey.h"
 
-static const char *ask(void *arg)
+static struct json_object *ask(void *arg)
 {
 	struct survey *survey = arg;
 
@@ -24,7 +24,7 @@ void survey_target(const struct target *target, struct survey *survey)
 		devstate_read(target->state, &survey->device);
 }
 
-enum devtrouble survey_judge(const struct survey *survey, devstate_tell *tell,
+enum devtrouble survey_judge(const struct survey *survey, finding_tell *tell,
 			     void *arg)
 {
 	if (!survey->target->state)

@@ -8,7 +8,7 @@
 
 struct survey {
 	const struct target *target;
-	const char *answer; /* as target_ask gives it; NULL: see WHY */
+	struct json_object *answer; /* target_ask's; NULL: see WHY */
 	struct error why;
 	/* Only where TARGET has a state. */
 	struct devstate device;
@@ -18,7 +18,7 @@ struct survey {
 void survey_target(const struct target *target, struct survey *survey);
 
 /* The trouble of the device; NONE if the target has no device. */
-enum devtrouble survey_judge(const struct survey *survey, devstate_tell *tell,
+enum devtrouble survey_judge(const struct survey *survey, finding_tell *tell,
 			     void *arg);
 
 #endif

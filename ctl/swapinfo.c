@@ -115,8 +115,18 @@ static bool stands_on(const char *source, const struct blockdev_stack *stack)
 	return false;
 }
 
-bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
-			    struct swap_names *names)
+/* A zram device has no other name than this. */
+static bool is_wanted(enum swap_beside beside, const char *source, int theirs,
+		      int priority)
+{
+	if (beside == SWAP_EQUAL)
+		return theirs == priority;
+	return theirs > priority && !strncmp(source, "/dev/zram", 9);
+}
+
+bool swapinfo_scan_beside(FILE *swaps, enum swap_beside beside,
+			  const char *device, int priority,
+			  struct swap_names *names)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_table *table = parse(swaps);
@@ -130,8 +140,9 @@ bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
 	       mnt_table_next_fs(table, iter, &entry) == 0) {
 		const char *source = mnt_fs_get_srcpath(entry);
 
-		if (!source || mnt_fs_get_priority(entry) != priority ||
-		    stands_on(source, &stack))
+		if (!source || stands_on(source, &stack) ||
+		    !is_wanted(beside, source, mnt_fs_get_priority(entry),
+			       priority))
 			continue;
 		have += (size_t)snprintf(names->text + have,
 					 sizeof names->text - have, "%s%s",
@@ -142,15 +153,16 @@ bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
 	return names->text[0] != '\0';
 }
 
-bool swapinfo_shares_priority(const char *device, int priority,
-			      struct swap_names *names)
+bool swapinfo_beside(enum swap_beside beside, const char *device, int priority,
+		     struct swap_names *names)
 {
 	FILE *f = fopen("/proc/swaps", "re");
-	bool shares = f && swapinfo_scan_priority(f, device, priority, names);
+	bool any =
+		f && swapinfo_scan_beside(f, beside, device, priority, names);
 
 	if (f)
 		fclose(f);
-	return shares;
+	return any;
 }
 
 bool swapinfo_read(const char *device, struct swap_usage *usage)

@@ -31,12 +31,19 @@ struct swap_names {
 	char text[128]; /* "/dev/zram0, /swapfile" */
 };
 
-/* Whether other swap has this priority, without DEVICE and the devices that
- * stand on it.  NAMES gets the paths of that swap, as many as fit. */
-bool swapinfo_shares_priority(const char *device, int priority,
-			      struct swap_names *names);
-bool swapinfo_scan_priority(FILE *swaps, const char *device, int priority,
-			    struct swap_names *names);
+enum swap_beside {
+	SWAP_EQUAL,	 /* of the same priority */
+	SWAP_ZRAM_ABOVE, /* zram of a higher priority, which is filled first */
+};
+
+/* Whether there is such swap beside a device of this PRIORITY, without DEVICE
+ * and the devices that stand on it.  NAMES gets the paths of that swap, as many
+ * as fit. */
+bool swapinfo_beside(enum swap_beside beside, const char *device, int priority,
+		     struct swap_names *names);
+bool swapinfo_scan_beside(FILE *swaps, enum swap_beside beside,
+			  const char *device, int priority,
+			  struct swap_names *names);
 
 /* A line of /proc/meminfo ("MemAvailable") in bytes; 0 if there is none. */
 uint64_t meminfo_bytes(const char *key);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,103 +12,20 @@
 #include <systemd/sd-daemon.h>
 
 #include "blockdev.h"
+#include "claim.h"
 #include "clock.h"
-#include "nbd_netlink.h"
-#include "nbddev.h"
-#include "nbdkit.h"
+#include "daemon.h"
 #include "run.h"
+#include "settings.h"
 #include "survey.h"
 #include "swapinfo.h"
+#include "swapoff.h"
+#include "swapunit.h"
+#include "vmtune.h"
 
 #define MIB (1024 * 1024)
 
-/* Whether the device's connection is another program's: ours had a name, and
- * this one has another name or none.  Then our connection is gone, and rswapctl
- * leaves the device alone. */
-static bool is_foreign(const struct state *state, int number)
-{
-	char backend[256];
-
-	if (!state->named || !nbddev_connected(number))
-		return false;
-	nbddev_backend(number, backend, sizeof backend);
-	return strcmp(backend, statedir_backend(state->name).text) != 0;
-}
-
 /* --- swap --- */
-
-/* All pages that are swapped out come back into memory, or go to other swap.
- * swapoff does not check for room first: the machine would run out of memory.
- */
-static int check_room(const struct state *state, const struct swap_usage *swap,
-		      bool force, struct error *why)
-{
-	uint64_t memory_bytes = meminfo_bytes("MemAvailable");
-
-	if (swap->used_bytes <= memory_bytes + swap->other_free_bytes)
-		return 0;
-	error_set(why,
-		  "%s holds %" PRIu64 " MiB, and there are %" PRIu64
-		  " MiB for it (memory %" PRIu64 ", other swap %" PRIu64 ")",
-		  state->device, swap->used_bytes / MIB,
-		  (memory_bytes + swap->other_free_bytes) / MIB,
-		  memory_bytes / MIB, swap->other_free_bytes / MIB);
-	if (!force) {
-		size_t n = strlen(why->text);
-
-		snprintf(why->text + n, sizeof why->text - n,
-			 "; free memory, or use --force");
-		return -1;
-	}
-	printf("  warning: %s\n", why->text);
-	return 0;
-}
-
-/* Under systemd, stopping a service has a deadline of its own. */
-static void ask_for_time(uint64_t deadline_ns)
-{
-	uint64_t us =
-		(clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS) / NS_PER_US;
-
-	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
-}
-
-/* Whether swapoff, which failed with the error WHY, is to be run again.
- *
- * At shutdown systemd runs swapoff as well.  The kernel lets one of the two
- * work, and tells the other that there is no such swap device.  The other one
- * waits until swap is off, or tries again if the first one gave up.
- *
- * swapoff of a dead device charges each page to the page's control group,
- * although the page cannot be read.  If the group is full, the kernel ends a
- * process of the group, and swapoff fails.  The next swapoff gets further. */
-static bool runs_again(const struct error *why, const struct swap_usage *was,
-		       const struct swap_usage *now, bool lost)
-{
-	if (strstr(why->text, "Invalid argument"))
-		return true;
-	return lost && strstr(why->text, "Cannot allocate memory") &&
-	       now->used_bytes < was->used_bytes;
-}
-
-static int run_swapoff(const char *device, bool lost, uint64_t deadline_ns,
-		       struct error *why)
-{
-	const char *const argv[] = { "swapoff", device, NULL };
-	struct swap_usage was, now;
-
-	swapinfo_read(device, &was);
-	while (run_must(argv, deadline_ns, why) < 0) {
-		if (swapinfo_read(device, &now) && !now.active)
-			return 0;
-		if (!runs_again(why, &was, &now, lost) || run_interrupted() ||
-		    !clock_left_ns(deadline_ns))
-			return -1;
-		was = now;
-		run_pause(200);
-	}
-	return 0;
-}
 
 /* Whether no page can come back: LOST tells why, and WHOSE which processes have
  * pages there. */
@@ -123,13 +41,29 @@ static bool is_lost(const struct state *state, struct error *lost,
 	survey_target(&target, &survey);
 	if (survey_judge(&survey, NULL, NULL) != DEVTROUBLE_DEAD)
 		return false;
-	if (survey.device.nbdkit_runs)
-		error_set(lost, "%s is not connected to nbdkit any more",
-			  state->device);
+	if (survey.device.front_runs)
+		error_set(lost, "%s is not connected to %s any more",
+			  state->device, state->front->program);
 	else
-		error_set(lost, "nbdkit, process %d, is gone", (int)state->pid);
+		error_set(lost, "%s, process %d, is gone",
+			  state->front->program, (int)state->pid);
 	if (!devstate_users(&survey.device, whose))
 		error_set(whose, "it has no pages");
+	return true;
+}
+
+/* swapoff(2) opens the device, and the kernel has ended it. */
+static bool stays_on(const struct state *state, struct error *why)
+{
+	const struct driver *driver = state->front->driver;
+
+	if (driver->swap_ends || driver->is_connected(statedir_number(state)))
+		return false;
+	error_set(why,
+		  "swap on %s stays on until the machine restarts: the kernel "
+		  "has ended the device with its front end, and swapoff can't "
+		  "open it any more",
+		  state->device);
 	return true;
 }
 
@@ -150,15 +84,26 @@ static int read_swap(const struct state *state, struct swap_usage *swap,
 	return -1;
 }
 
+/* Under systemd, stopping a service has a deadline of its own. */
+static void ask_for_time(uint64_t deadline_ns)
+{
+	uint64_t us =
+		(clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS) / NS_PER_US;
+
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
+}
+
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		  uint64_t *lost_bytes, struct error *why)
 {
-	int number = nbddev_number(state->device);
+	struct swapoff_order order = { .device = state->device,
+				       .force = force,
+				       .deadline_ns = deadline_ns };
 	struct swap_usage swap;
 	struct error lost, whose;
 
 	*lost_bytes = 0;
-	if (number < 0 || is_foreign(state, number))
+	if (statedir_number(state) < 0 || statedir_is_foreign(state))
 		return 0;
 	if (read_swap(state, &swap, why) < 0)
 		return -1;
@@ -170,17 +115,23 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		       state->device, swap.used_bytes / MIB, lost.text,
 		       whose.text);
 		*lost_bytes = swap.used_bytes;
-	} else {
-		if (check_room(state, &swap, force, why) < 0)
+		order.lost = true;
+		if (stays_on(state, why))
 			return -1;
-		printf("swapoff %s (%" PRIu64 " MiB to bring back)\n",
-		       state->device, swap.used_bytes / MIB);
 	}
 	ask_for_time(deadline_ns);
-	return run_swapoff(state->device, *lost_bytes > 0, deadline_ns, why);
+	return swapoff_run(&order, why);
 }
 
 /* --- the device --- */
+
+static bool is_ours(const struct state *state)
+{
+	int number = statedir_number(state);
+
+	return number >= 0 && state->front->driver->is_connected(number) &&
+	       !statedir_is_foreign(state);
+}
 
 /* Whether the device, or a device that stands on it, is mounted. */
 static bool is_mounted(const struct blockdev_stack *stack, struct error *why)
@@ -242,19 +193,25 @@ static void tell_opener(const struct state *state, struct error *why)
 			  state->device);
 }
 
-/* Opens the device exclusively.  A tool that was killed may have the device
- * open until its request in the kernel ends. */
-static int claim(const struct state *state, int number, uint64_t deadline_ns,
+/* What claim returns where the device is gone meanwhile. */
+#define GONE (-2)
+
+/* Opens the device exclusively: a descriptor, -1 or GONE.  A tool that was
+ * killed may have the device open until its request in the kernel ends. */
+static int claim(const struct state *state, uint64_t deadline_ns,
 		 struct error *why)
 {
+	const char *name = state->device + strlen("/dev/");
+
 	for (;;) {
-		int fd = is_used(state, why) ? -EBADF
-					     : nbd_netlink_claim(number);
+		int fd = is_used(state, why) ? -EBADF : claim_device(name);
 
 		if (fd == -EBADF)
 			return -1;
 		if (fd >= 0)
 			return fd;
+		if (!is_ours(state))
+			return GONE;
 		if (fd == -EBUSY && !run_interrupted() &&
 		    clock_left_ns(deadline_ns)) {
 			run_pause(50);
@@ -268,42 +225,112 @@ static int claim(const struct state *state, int number, uint64_t deadline_ns,
 	}
 }
 
+/* Claimed. */
+static int disconnect(const struct state *state, struct error *why)
+{
+	const struct driver *driver = state->front->driver;
+
+	settings_put_back(statedir_path(state->name, "queue").text, NULL);
+	if (!driver->disconnect)
+		return 0;
+	printf("disconnect %s\n", state->device);
+	return driver->disconnect(statedir_number(state), why);
+}
+
 int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
 		    struct error *why)
 {
-	int number = nbddev_number(state->device);
+	const struct driver *driver = state->front->driver;
 	bool ours;
 	int fd, err = 0;
 
-	if (number < 0 || !nbddev_connected(number) ||
-	    is_foreign(state, number))
+	if (!is_ours(state))
 		return 0;
-	fd = claim(state, number, claim_deadline_ns, why);
+	fd = claim(state, claim_deadline_ns, why);
 	if (fd < 0)
-		return -1;
+		return fd == GONE ? 0 : -1;
 	/* as long as it is open no program can connect it anew */
-	ours = nbddev_connected(number) && !is_foreign(state, number);
-	if (ours) {
-		printf("disconnect %s\n", state->device);
-		err = nbd_netlink_disconnect(number, why);
-	}
+	ours = is_ours(state);
+	if (ours)
+		err = disconnect(state, why);
 	close(fd);
-	if (!ours || err)
+	if (!ours || err || !driver->disconnect)
 		return err;
-	if (nbddev_wait(number, false, clock_now_ns() + TEARDOWN_STEP_NS) ||
-	    is_foreign(state, number))
+	if (driver_wait(driver, statedir_number(state), false,
+			clock_now_ns() + TEARDOWN_STEP_NS) ||
+	    statedir_is_foreign(state))
 		return 0;
 	error_set(why, "%s stays connected", state->device);
 	return -1;
 }
 
-int teardown_nbdkit(const struct state *state, struct error *why)
+/* The front end does not end by itself.  To kill it would take the pages of
+ * whatever uses its device. */
+static int kill_front(const struct state *state, struct error *why)
 {
-	if (!statedir_running(state))
+	bool killed;
+	int fd = -1;
+
+	if (is_ours(state)) {
+		fd = claim(state, clock_now_ns(), why);
+		if (fd < 0 && fd != GONE)
+			return -1;
+	}
+	killed = daemon_kill(state->pid, state->start);
+	if (fd >= 0)
+		close(fd);
+	if (killed)
 		return 0;
-	printf("stop nbdkit (process %d)\n", (int)state->pid);
-	if (nbdkit_stop(state->pid, clock_now_ns() + TEARDOWN_STEP_NS))
-		return 0;
-	error_set(why, "nbdkit, process %d, does not end", (int)state->pid);
+	error_set(why, "%s, process %d, does not end", state->front->program,
+		  (int)state->pid);
 	return -1;
+}
+
+/* What it leaves is only a number, once the kernel has ended the device of a
+ * process that is gone. */
+static void sweep(const struct state *state)
+{
+	const struct driver *driver = state->front->driver;
+	int number = statedir_number(state);
+	struct front_path program;
+	struct error why;
+
+	if (is_ours(state))
+		driver_wait(driver, number, false,
+			    clock_now_ns() + TEARDOWN_CLAIM_NS);
+	if (number < 0 || statedir_is_foreign(state) ||
+	    !front_find(state->front, &program))
+		return;
+	if (driver->sweep(number, program.text, &why) < 0)
+		printf("  warning: %s\n", why.text);
+}
+
+/* Somebody may have begun to use a device that is still there, and somebody may
+ * have asked the front end to end before.  A second SIGTERM would end it by
+ * force, SIGHUP never does (rswap-ublk(8)). */
+static bool ask_to_end(const struct state *state)
+{
+	int sig = is_ours(state) ? SIGHUP : SIGTERM;
+
+	return daemon_stop(state->pid, state->start, sig,
+			   clock_now_ns() + TEARDOWN_STEP_NS);
+}
+
+int teardown_front(const struct state *state, struct error *why)
+{
+	if (statedir_running(state)) {
+		printf("stop %s (process %d)\n", state->front->program,
+		       (int)state->pid);
+		if (!ask_to_end(state) && kill_front(state, why) < 0)
+			return -1;
+	}
+	sweep(state);
+	return 0;
+}
+
+void teardown_directory(const struct state *state)
+{
+	swapunit_forget(state->device, state->name);
+	statedir_remove(state->name);
+	vmtune_put_back();
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmdline.h"
+#include "httpd.h"
 #include "links/transports.h"
 #include "size.h"
 #include "times.h"
@@ -52,6 +53,30 @@ static bool take_listen(const char *value, struct error *allowed)
 	}
 	parsed.listen_count++;
 	return true;
+}
+
+static bool take_metrics(const char *value, struct error *allowed)
+{
+	error_set(allowed, HTTPD_NAME_ALLOWED);
+	parsed.has_metrics = httpd_name_parse(value, &parsed.metrics);
+	return parsed.has_metrics;
+}
+
+static bool take_pool(const char *value, struct error *allowed)
+{
+	error_set(allowed, POOL_URL_ALLOWED);
+	return pool_set_url(&parsed.pool, value);
+}
+
+static bool take_pool_address(const char *value, struct error *allowed)
+{
+	struct error detail;
+
+	if (net_name_parse(value, 0, &parsed.pool_address, &detail))
+		return true;
+	error_set(allowed, "HOST, HOST:PORT or [IPV6]:PORT (%.80s)",
+		  detail.text);
+	return false;
 }
 
 static bool take_slab_size(const char *value, struct error *allowed)
@@ -191,6 +216,44 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "Unix socket that tells the status, and drains",
 	  .out.text = &parsed.control },
+	{ .name = "metrics",
+	  .metavar = "[HOST:]PORT",
+	  .kind = OPTION_OTHER,
+	  .help = "address of an HTTP server that tells figures, to everybody "
+		  "who reaches it",
+	  .out.take = take_metrics },
+	{ .name = "pool",
+	  .metavar = "URL",
+	  .kind = OPTION_OTHER,
+	  .help = "etcd://HOST[:PORT][,HOST[:PORT]].../NAME: register in the "
+		  "pool NAME, where clients find this server",
+	  .out.take = take_pool },
+	{ .name = "pool-address",
+	  .metavar = "HOST[:PORT]",
+	  .kind = OPTION_OTHER,
+	  .help = "the address that clients find there (default: the first of "
+		  "--listen)",
+	  .out.take = take_pool_address },
+	{ .name = "pool-ca",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "talk to etcd by TLS: who signed its certificate, as PEM",
+	  .out.text = &parsed.pool.etcd.ca },
+	{ .name = "pool-cert",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "the certificate of this client of etcd",
+	  .out.text = &parsed.pool.etcd.cert },
+	{ .name = "pool-key",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "and its key",
+	  .out.text = &parsed.pool.etcd.key },
+	{ .name = "pool-login",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "a user of etcd: a file with the line USER:PASSWORD",
+	  .out.text = &parsed.pool.etcd.login },
 	{ .name = "user",
 	  .metavar = "NAME",
 	  .kind = OPTION_TEXT,
@@ -262,6 +325,24 @@ static void set_defaults(struct config *config)
 	};
 }
 
+static bool check_pool(const struct config *config, struct cmdline_error *why)
+{
+	const struct etcd_config *etcd = &config->pool.etcd;
+	struct error detail;
+
+	if (!*config->pool.name && (*config->pool_address.host || etcd->ca ||
+				    etcd->cert || etcd->key || etcd->login)) {
+		snprintf(why->text, sizeof why->text,
+			 "--pool-address, --pool-ca, --pool-cert, --pool-key "
+			 "and --pool-login are allowed only with --pool=URL");
+		return false;
+	}
+	if (pool_check_files(&config->pool, "--", &detail))
+		return true;
+	snprintf(why->text, sizeof why->text, "%s", detail.text);
+	return false;
+}
+
 enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 				  struct cmdline_error *why)
 {
@@ -296,6 +377,8 @@ enum cmdline_verdict config_parse(int argc, char **argv, struct config *config,
 			 parsed.tenants);
 		return CMDLINE_WRONG;
 	}
+	if (!check_pool(&parsed, why))
+		return CMDLINE_WRONG;
 	if (parsed.stock == STOCK_UNSET)
 		parsed.stock = default_stock(&parsed);
 	if (!parsed.listen_count)

@@ -5,8 +5,8 @@
 
 #include "session/admission.h"
 
-/* Files, event loops, clients of the control socket, RDMA devices, and
- * connections that are being closed. */
+/* Files, event loops, clients of the control socket and of --metrics, RDMA
+ * devices, and connections that are being closed. */
 #define OTHER_FILES 256
 /* Of a data thread: its event loop. */
 #define THREAD_FILES 4

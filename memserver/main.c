@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "config.h"
+#include "events.h"
 #include "filelimit.h"
 #include "host.h"
 #include "links/transports.h"
@@ -17,10 +18,12 @@
 #include "ownfile.h"
 #include "privileges.h"
 #include "server/pressure.h"
+#include "server/registration.h"
 #include "server/server.h"
 #include "signals.h"
 #include "size.h"
 #include "server/status.h"
+#include "server/web.h"
 #include "syscalls.h"
 
 #define PROGRAM "rswap-memserver"
@@ -87,7 +90,9 @@ static bool start_threads(struct server *server, struct error *why)
 		       0 &&
 	       workq_start(&server->teardown, "teardown", &server->box, why) ==
 		       0 &&
-	       (!config->control || status_start(server, why) == 0);
+	       (!config->control || status_start(server, why) == 0) &&
+	       (!config->has_metrics || web_start(server, why) == 0) &&
+	       registration_start(server, why) == 0;
 }
 
 /* --- files that tell other processes where the server is --- */
@@ -156,8 +161,14 @@ static void tell_ready(const struct server *server)
 			   transports_names(
 				   server->listeners.at[i].offer.transports,
 				   ", ", names));
+	if (web_addr(server))
+		log_notice("figures at http://%s/, for Prometheus at /metrics",
+			   net_addr_format(web_addr(server)).text);
 	log_notice("serving %s in %u slabs of %s",
 		   size_format(config->memory_bytes).text, server->pool.count,
+		   size_format(config->slab_bytes).text);
+	events_add(EVENT_STARTED, "", "serving %s in slabs of %s",
+		   size_format(config->memory_bytes).text,
 		   size_format(config->slab_bytes).text);
 	output_manager("READY=1\nSTATUS=Serving %s on %s",
 		       size_format(config->memory_bytes).text,
@@ -177,7 +188,7 @@ static bool restrict_calls(const struct config *config, struct error *why)
 	log_notice("built with a sanitizer: no filter of system calls");
 	return true;
 #endif
-	if (syscalls_restrict(&detail) == 0)
+	if (syscalls_restrict(*config->pool.name, &detail) == 0)
 		return true;
 	error_set(why,
 		  "cannot filter system calls (seccomp: %s): --no-seccomp "
@@ -199,6 +210,8 @@ static void serve(struct server *server)
 		log_error("%u sessions did not end in time",
 			  server->sessions.count);
 	remove_files();
+	registration_stop(server);
+	web_stop(server);
 	status_stop(server);
 	if (server->sessions.count)
 		return; /* their links still use the rest */
@@ -232,6 +245,7 @@ static int run(const struct config *config)
 	}
 	host_raise_file_limit();
 	if (!filelimit_check(config, &files, &why) ||
+	    (*config->pool.name && registration_open(&server, &why) < 0) ||
 	    !open_base(&server, &why) || !open_pool(&server, &why) ||
 	    identities_open(&server.controls.identities, config->psk_file,
 			    &why) < 0 ||
@@ -248,6 +262,8 @@ static int run(const struct config *config)
 	    !restrict_calls(config, &why)) {
 		log_error("%s", why.text);
 		remove_files();
+		registration_stop(&server);
+		web_stop(&server);
 		status_stop(&server);
 		return EXIT_FAILURE;
 	}

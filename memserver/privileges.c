@@ -2,7 +2,6 @@
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "oomscore.h"
 
 /* An errno, or 0. */
 static int oom_error;
@@ -17,21 +17,6 @@ static int oom_error;
 static bool has(unsigned capability)
 {
 	return capng_have_capability(CAPNG_EFFECTIVE, capability);
-}
-
-/* The file is root's once the process is not dumpable. */
-static int write_oom_score(void)
-{
-	static const char score[] = "-1000";
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, score, sizeof score - 1) < 0)
-		err = errno;
-	close(fd);
-	return err;
 }
 
 /* Slabs are locked, and registered with RDMA devices, as they are granted. */
@@ -99,7 +84,7 @@ bool privileges_drop(const struct config *config, struct error *why)
 
 	if (config->user && !find_user(config->user, &user, why))
 		return false;
-	oom_error = write_oom_score();
+	oom_error = oomscore_never();
 	lock_memory = !lift_memlock() && has(CAP_IPC_LOCK);
 	if (!reduce_to(lock_memory, user, why))
 		return false;

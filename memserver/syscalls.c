@@ -135,17 +135,39 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(prlimit64), 2, WHOLE, 0 },
 };
 
-static int add_rules(scmp_filter_ctx filter)
+/* What only a client of etcd does: looking names up, and connecting. */
+static const int allowed_to_connect[] = {
+	SCMP_SYS(connect),
+	SCMP_SYS(sendmmsg),
+};
+
+static const struct rule rules_to_connect[] = {
+	{ SCMP_SYS(socket), 0, WHOLE, AF_INET },
+	{ SCMP_SYS(socket), 0, WHOLE, AF_INET6 },
+};
+
+static int add(scmp_filter_ctx filter, const int *calls, size_t n_calls,
+	       const struct rule *some, size_t n_some)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < COUNT(allowed); i++)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; !err && i < COUNT(rules); i++)
-		err = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, rules[i].call, 1,
-			SCMP_CMP64(rules[i].argument, SCMP_CMP_MASKED_EQ,
-				   rules[i].mask, rules[i].value));
+	for (size_t i = 0; !err && i < n_calls; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	for (size_t i = 0; !err && i < n_some; i++)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, some[i].call, 1,
+				       SCMP_CMP64(some[i].argument,
+						  SCMP_CMP_MASKED_EQ,
+						  some[i].mask, some[i].value));
+	return err;
+}
+
+static int add_rules(scmp_filter_ctx filter, bool connects)
+{
+	int err = add(filter, allowed, COUNT(allowed), rules, COUNT(rules));
+
+	if (!err && connects)
+		err = add(filter, allowed_to_connect, COUNT(allowed_to_connect),
+			  rules_to_connect, COUNT(rules_to_connect));
 	if (err)
 		return err;
 	/* abort */
@@ -154,10 +176,10 @@ static int add_rules(scmp_filter_ctx filter)
 		SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
-int syscalls_restrict(struct error *why)
+int syscalls_restrict(bool connects, struct error *why)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	int err = filter ? add_rules(filter) : -ENOMEM;
+	int err = filter ? add_rules(filter, connects) : -ENOMEM;
 
 	if (!err)
 		err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);

@@ -216,6 +216,8 @@ static int create_lanes(struct engine *engine, struct error *why)
 		.servers = count_servers(config),
 		.channel = { .buffer_bytes =
 				     (uint32_t)lane_channel_bytes(engine),
+			     .outside_bytes =
+				     (uint32_t)lane_outside_bytes(engine),
 			     .spin_ns = config->spin_ns },
 		.scratch_bytes = lane_scratch_bytes(engine),
 		.late_ns = engine->attempt_ns,
@@ -227,12 +229,22 @@ static int create_lanes(struct engine *engine, struct error *why)
 	return lane_pool_create(&engine->lanes, &pool, why);
 }
 
+static int create_recent(struct engine *engine, struct error *why)
+{
+	int rc = recent_create(&engine->recent, &engine->lanes);
+
+	if (rc)
+		error_set(why, "out of memory");
+	return rc;
+}
+
 void engine_destroy(struct engine *engine)
 {
 	repair_destroy(engine);
 	for (uint32_t i = 0; i < engine->n_servers; i++)
 		server_destroy(&engine->servers[i]);
 	free(engine->servers);
+	recent_destroy(&engine->recent);
 	if (engine->lanes.n)
 		lane_pool_destroy(&engine->lanes);
 	slab_table_destroy(&engine->slabs);
@@ -295,6 +307,8 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (!rc)
 		rc = create_lanes(engine, why);
 	if (!rc)
+		rc = create_recent(engine, why);
+	if (!rc)
 		rc = create_servers(engine, why);
 	if (!rc)
 		rc = repair_create(engine, why);
@@ -349,7 +363,9 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 	return engine->pages.memory_bytes + codec_memory_bytes(&engine->codec) +
 	       engine->slabs.memory_bytes + engine->redundancy.memory_bytes +
 	       engine->lanes.scratch_bytes +
+	       recent_memory_bytes(&engine->recent) +
 	       (uint64_t)engine->lanes.n *
 		       (sizeof *engine->lanes.lanes +
-			engine->n_servers * sizeof(struct lane_link));
+			engine->n_servers * sizeof(struct lane_link) +
+			lane_counters_bytes(&engine->lanes));
 }

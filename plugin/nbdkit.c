@@ -7,8 +7,10 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "concurrency.h"
 #include "engine.h"
 #include "log.h"
+#include "nbdkit_threads.h"
 #include "service/aligned.h"
 #include "service/lifecycle.h"
 #include "service/safety.h"
@@ -21,13 +23,9 @@
 
 /* nbdkit keeps a buffer for each thread, as large as the largest request that
  * the thread served.  The kernel's nbd device sends 128 KiB at most by default.
- * The heap has that twice for each lane, and HEAP_BYTES for the rest. */
-#define HEAP_BYTES_PER_LANE (256u << 10)
-#define HEAP_BYTES	    (2u << 20)
-/* A TLS handshake takes 47 KiB of the heap for a moment, and its session keeps
- * 10 KiB.  All servers may be connected anew at the same time, while the
- * machine is out of memory. */
-#define HEAP_BYTES_PER_TLS (64u << 10)
+ * The heap has that for each thread, and HEAP_BYTES for the rest. */
+#define HEAP_BYTES_PER_REQUEST (128u << 10)
+#define HEAP_BYTES	       (2u << 20)
 
 static struct service service;
 
@@ -66,8 +64,10 @@ static int rswap_config(const char *key, const char *value)
 	return -1;
 }
 
+/* The client is taken to have the usual number of connections. */
 static int rswap_config_complete(void)
 {
+	service.config.requests = nbdkit_threads() * CONCURRENCY_CONNECTIONS;
 	if (!config_complete(&service.config))
 		return 0;
 	nbdkit_error("%s", service.config.why);
@@ -103,13 +103,41 @@ static int rswap_get_ready(void)
 	return -1;
 }
 
-static uint64_t heap_bytes(const struct engine_config *e)
+/* Where lanes= says more than nbdkit's threads of two connections need, there
+ * are more connections. */
+static uint64_t heap_bytes(const struct config *config)
 {
-	uint64_t bytes = HEAP_BYTES + (uint64_t)e->lanes * HEAP_BYTES_PER_LANE;
+	const struct engine_config *e = &config->engine;
+	unsigned requests = concurrency_writes(e->lanes);
+	uint64_t bytes = HEAP_BYTES;
 
-	if (e->tls)
-		bytes += (uint64_t)e->n_servers * HEAP_BYTES_PER_TLS;
+	if (requests < config->requests)
+		requests = config->requests;
+	if (requests > CONCURRENCY_LANES_MAX)
+		requests = CONCURRENCY_LANES_MAX;
+	bytes += (uint64_t)requests * HEAP_BYTES_PER_REQUEST;
 	return bytes;
+}
+
+/* Lanes fit if those for writes are as many as nbdkit's threads for some number
+ * of connections. */
+static void advise(const struct config *config)
+{
+	unsigned threads = nbdkit_threads();
+	unsigned lanes = config->engine.lanes;
+	unsigned writes = concurrency_writes(lanes);
+	unsigned connections = (writes + threads - 1) / threads;
+	unsigned fit = concurrency_lanes(config->requests);
+	unsigned fit_threads = writes / CONCURRENCY_CONNECTIONS;
+
+	if (!config->given[KEY_LANES] || lanes == fit ||
+	    (writes >= threads && connections <= CONCURRENCY_CONNECTIONS_MAX))
+		return;
+	log_notice("lanes=%u do not fit nbdkit's %u threads for each "
+		   "connection (-t): writes may hold %u lanes; for %u "
+		   "connections lanes=%u fits -t %u, and -t %u fits lanes=%u",
+		   lanes, threads, writes, CONCURRENCY_CONNECTIONS, fit,
+		   threads, fit_threads ? fit_threads : 1, lanes);
 }
 
 /* nbdkit has its own signal handlers by now. */
@@ -117,12 +145,13 @@ static int rswap_after_fork(void)
 {
 	const struct service_front front = {
 		.shut_down = nbdkit_shutdown,
-		.heap_bytes = heap_bytes(&service.config.engine),
+		.heap_bytes = heap_bytes(&service.config),
 	};
 
 	if (service_start(&service, &front))
 		return -1; /* nbdkit exits */
 	service_tell(&service);
+	advise(&service.config);
 	return 0;
 }
 
@@ -243,12 +272,12 @@ static int rswap_flush(void *handle, uint32_t flags)
 	return 0;
 }
 
-static int discard(struct engine *e, _Atomic uint64_t *counter,
-		   const char *what, uint32_t count, uint64_t offset)
+static int discard(struct engine *e, enum engine_event event, const char *what,
+		   uint32_t count, uint64_t offset)
 {
 	if (!whole_pages(what, count, offset))
 		return -1;
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+	engine_count(e, event, 1);
 	engine_discard(e, count, offset);
 	return 0;
 }
@@ -257,8 +286,7 @@ static int rswap_trim(void *handle, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
 	(void)flags;
-	return discard(handle, &service.engine.counters.trims, "trim", count,
-		       offset);
+	return discard(handle, ENGINE_TRIMS, "trim", count, offset);
 }
 
 /* Zeroing makes pages absent, whether or not the client allows a hole: NBD
@@ -268,8 +296,7 @@ static int rswap_zero(void *handle, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
 	(void)flags;
-	return discard(handle, &service.engine.counters.zeroes, "zero", count,
-		       offset);
+	return discard(handle, ENGINE_ZEROES, "zero", count, offset);
 }
 
 static int rswap_extents(void *handle, uint32_t count, uint64_t offset,

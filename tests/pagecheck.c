@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -355,10 +356,19 @@ static uint64_t random_page(const struct check *c, uint64_t random)
 	       c->pages;
 }
 
+static volatile sig_atomic_t ended;
+
+/* SIGTERM ends the random touches, as if their time were over. */
+static void end(int sig)
+{
+	(void)sig;
+	ended = 1;
+}
+
 static bool random_done(const struct options *opt, uint64_t touches,
 			uint64_t start_ns)
 {
-	if (opt->random_touches && touches >= opt->random_touches)
+	if (ended || (opt->random_touches && touches >= opt->random_touches))
 		return true;
 	return opt->random_ns && now_ns() - start_ns >= opt->random_ns;
 }
@@ -626,6 +636,7 @@ int main(int argc, char **argv)
 	};
 
 	parse_options(&check.opt, argc, argv);
+	signal(SIGTERM, end);
 	run(&check);
 	return 0;
 }

@@ -1,16 +1,18 @@
 """The block devices of the vm suite: what serves each of them, and how it comes
 up.  Server and client are on one guest, or on one each."""
 
+import os
 from pathlib import Path
 
 from inside.shell import call, write
 from lib.errors import Failed
-from lib.paths import PLUGIN, RSWAPCTL
-from lib.processes import await_true, greets, run
+from lib.paths import PLUGIN, RSWAP_NBD, RSWAPCTL
+from lib.processes import Running, await_true, greets, run
 
 SERVER = "10.77.0.1"
 NVMET = Path("/sys/kernel/config/nvmet")
 NVME_PORTS = {"rdma": 4420, "tcp": 4421}
+SECOND_HOP_PORT = 10910
 MIB = 1 << 20
 
 DEVICES = {  # NVMe's are known when they are connected
@@ -18,6 +20,13 @@ DEVICES = {  # NVMe's are known when they are connected
     "rswap-tcp": "/dev/nbd1",
     "nbd-memory": "/dev/nbd2",
     "rswap-sealed-rdma": "/dev/nbd3",
+    "rswap-nbd-rdma": "/dev/nbd4",
+    "rswap-sealed-nbd-rdma": "/dev/nbd5",
+    "rswap-nbd-tcp": "/dev/nbd6",
+    "two-hop": "/dev/nbd7",
+    "rswap-ublk-rdma": "/dev/ublkb0",
+    "rswap-ublk-tcp": "/dev/ublkb1",
+    "rswap-sealed-ublk-rdma": "/dev/ublkb2",
     "zram": "/dev/zram0",
 }
 
@@ -68,6 +77,11 @@ def serve(bed, systems, size_bytes):
     for number, transport in enumerate(("rdma", "tcp")):
         if f"nvme-{transport}" in systems:
             export_nvme(transport, number, size_bytes)
+    if "two-hop" in systems:
+        bed.start("second-hop",
+                  ["nbdkit", "-f", "-i", SERVER, "-p", SECOND_HOP_PORT,
+                   "memory", str(size_bytes)],
+                  lambda: greets((SERVER, SECOND_HOP_PORT)))
     if not rswaps:
         return None
     # a slab more for each than its device needs, for rounding up
@@ -78,16 +92,32 @@ def serve(bed, systems, size_bytes):
 
 # --- the machine that swaps ---
 
-def attach_rswap(system, size_bytes):
+def encryption_of(system):
+    return "on" if "-sealed-" in system else "off"
+
+
+def attach(bed, name, device, size_bytes, *options):
     """As a user would, with what rswapctl sets; then without swap on it."""
-    device = DEVICES[system]
-    run([RSWAPCTL, "attach", SERVER, f"--size={size_bytes}",
-         f"--device={device}", f"--name={system}",
-         f"--transport={transport_of(system)}",
-         f"--encrypt={'on' if '-sealed-' in system else 'off'}",
-         f"--plugin={PLUGIN}"])
+    run(["env", f"PATH={RSWAP_NBD.parent}:{os.environ['PATH']}",
+         RSWAPCTL, "attach", SERVER, f"--size={size_bytes}",
+         f"--device={device}", f"--name={name}", *options,
+         *(f"--{key}" for key in bed.keys)])
     run(["swapoff", device])
     return device
+
+
+def front_of(system):
+    for front in ("nbd", "ublk"):
+        if f"-{front}-" in system:
+            return [f"--front={front}"]
+    return ["--front=nbdkit", f"--plugin={PLUGIN}"]
+
+
+def attach_rswap(bed, system, size_bytes):
+    call("load_modules", "ublk_drv" if "-ublk-" in system else "nbd")
+    return attach(bed, system, DEVICES[system], size_bytes,
+                  f"--transport={transport_of(system)}",
+                  f"--encrypt={encryption_of(system)}", *front_of(system))
 
 
 def connect_nvme(transport):
@@ -110,13 +140,11 @@ def nvme_disks(transport):
                     yield f"/dev/{disk.name}"
 
 
-def connect_nbd_memory(bed, size_bytes):
-    device = DEVICES["nbd-memory"]
-    bed.start("nbd-memory",
-              ["nbdkit", "-f", "--swap", "-U", bed.socket("nbd-memory"),
-               "memory", str(size_bytes)],
-              lambda: greets(str(bed.socket("nbd-memory"))))
-    run(["nbd-client", "-unix", bed.socket("nbd-memory"), device,
+def connect_nbdkit(bed, system, *arguments):
+    """With a plugin of nbdkit's own."""
+    device = DEVICES[system]
+    bed.start_nbdkit(system, "--swap", *arguments)
+    run(["nbd-client", "-unix", bed.socket(system), device,
          "-block-size", "4096", "-connections", "2"])
     # nbdkit would wait for the kernel
     bed.before_end.append(lambda: run(["nbd-client", "-d", device]))
@@ -134,13 +162,16 @@ def connect(bed, system, size_bytes):
     """The system's block device."""
     kind = system.partition("-")[0]
     if kind == "rswap":
-        call("load_modules", "nbd")
-        return attach_rswap(system, size_bytes)
+        return attach_rswap(bed, system, size_bytes)
     if kind == "nvme":
         return connect_nvme(transport_of(system))
     if system == "nbd-memory":
         call("load_modules", "nbd")
-        return connect_nbd_memory(bed, size_bytes)
+        return connect_nbdkit(bed, system, "memory", str(size_bytes))
+    if system == "two-hop":
+        call("load_modules", "nbd")
+        return connect_nbdkit(bed, system, "nbd", f"hostname={SERVER}",
+                              f"port={SECOND_HOP_PORT}")
     if system == "zram":
         return make_zram(size_bytes)
     raise Failed(f"{system}: no such system")
@@ -149,3 +180,32 @@ def connect(bed, system, size_bytes):
 def control_socket(system):
     """Of a plugin that rswapctl started."""
     return Path("/run/rswap") / system / "control.sock"
+
+
+# --- what takes part, by what cost.Meter calls it ---
+
+def attached(name):
+    """rswapctl knows the process that it started by its pid file."""
+    return Running(int((Path("/run/rswap") / name / "pid").read_text()))
+
+
+def front_process(bed, system):
+    if system in ("two-hop", "nbd-memory"):
+        return bed.processes.find(system)
+    return attached(system) if system.startswith("rswap-") else None
+
+
+def parts(bed, system):
+    """The processes of a system that are in this guest.  NVMe's and zram's
+    work is the kernel's."""
+    server = "second-hop" if system == "two-hop" else "memserver"
+    found = {"front": front_process(bed, system)}
+    if system == "two-hop" or system.startswith("rswap-"):
+        found["server"] = bed.processes.look_up(server)
+    return {name: [process] for name, process in found.items() if process}
+
+
+def attached_parts(bed, name):
+    """The same of a device that has another name than a system."""
+    server = bed.processes.look_up("memserver")
+    return {"front": [attached(name)], **({"server": [server]} if server else {})}

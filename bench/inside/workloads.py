@@ -10,12 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from inside.shell import Cgroup
+from lib import cost
 from lib.errors import Failed, Rejected
 from lib.paths import PAGECHECK
 from lib.processes import Process, accepts, await_true, run
 from lib.samples import Outcome
 
 TMP = Path("/run/tmp")
+PAGES_MIN = 1000  # below this a cost per page says nothing
 FAULTS = {"10": "p10", "25": "p25", "50": "p50", "75": "p75", "90": "p90",
           "95": "p95", "99": "p99", "99.9": "p999"}
 
@@ -30,11 +32,48 @@ def swap_on(device):
         run(["swapoff", device])
 
 
+def counted(*names):
+    """The kernel's counters since the guest was booted."""
+    found = dict(line.split() for line in
+                 Path("/proc/vmstat").read_text().splitlines())
+    return [int(found[name]) for name in names]
+
+
+def swapped_pages():
+    return sum(counted("pswpin", "pswpout"))
+
+
+def reclaimed_pages():
+    """By programs that waited for it, and by kswapd."""
+    return counted("pgsteal_direct", "pgsteal_kswapd")
+
+
+def direct_share(before):
+    """How much of the reclaim since then was done by programs."""
+    direct, kswapd = (pages - earlier for pages, earlier in
+                      zip(reclaimed_pages(), before))
+    if direct + kswapd < PAGES_MIN:
+        return {}
+    return {"direct_reclaim_percent": 100 * direct / (direct + kswapd)}
+
+
+def metered(parts, work):
+    """What work() gives, and what each part took for a page.  A program that
+    hardly swaps pays for nothing but itself."""
+    meter, before = cost.Meter(parts), swapped_pages()
+    outcome = work()
+    pages = swapped_pages() - before
+    if pages >= PAGES_MIN:
+        outcome.metrics.update(meter.per_million(pages))
+    return outcome
+
+
 # --- pagecheck ---
 
 def pagecheck(system, size_bytes, percent, *options):
     with Cgroup("pages") as group:
-        group.limit(size_bytes * percent // 100)
+        if percent:  # else what the machine has is the limit
+            group.limit(size_bytes * percent // 100)
         done = subprocess.run(
             group.command(PAGECHECK, f"--size={size_bytes}",
                           "--write-percent=0", *options),
@@ -62,12 +101,14 @@ def pages_metrics(found):
         "fault_p99.9_us": found["fault_p999_us"]}
 
 
-def pages(system, size_bytes, percent, touches):
+def pages(system, size_bytes, percent, touches, passes=1):
     """(a): fill, read in order, random touches."""
-    found = pagecheck(system, size_bytes, percent, f"--random={touches}")
-    return Outcome({"fill_pages_per_s": found["fill_pages_per_s"],
-                    "read_pages_per_s": found["read_pages_per_s"],
-                    **pages_metrics(found)}, faults(found))
+    found = pagecheck(system, size_bytes, percent, f"--random={touches}",
+                      f"--passes={passes}")
+    metrics = {"fill_pages_per_s": found["fill_pages_per_s"]}
+    if passes:
+        metrics["read_pages_per_s"] = found["read_pages_per_s"]
+    return Outcome({**metrics, **pages_metrics(found)}, faults(found))
 
 
 def zipf(system, size_bytes, percent, touches):

@@ -1,12 +1,13 @@
 """What a running plugin or memory server tells on its control socket."""
 
+import json
 import socket
 
 from lib.errors import Failed, Rejected
 
 
 def ask(path):
-    """Its status, as text by key."""
+    """Its status."""
     try:
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(30)
@@ -16,20 +17,19 @@ def ask(path):
             text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
     except OSError as error:
         raise Failed(f"{path} does not answer: {error.strerror or error}")
-    return dict(line.partition(" ")[::2] for line in text.splitlines())
+    return json.loads(text)
 
 
 def check_errors(system, status, transport):
     """Figures of requests that failed, or that went another way than they
     claim to, are worth nothing."""
-    errors = int(status["errors"])
+    errors = status["errors"]
     if errors:
         raise Rejected(f"{system}: {errors} requests failed")
-    lost = int(status["pages_lost_ever"])
+    lost = status["pages_lost_ever"]
     if lost:
         raise Rejected(f"{system}: {lost} pages were lost")
-    carried = {text for key, text in status.items()
-               if key.startswith("server.") and key.endswith(".transport")}
+    carried = {server["transport"] for server in status["servers"]}
     if carried != {transport}:
         raise Rejected(f"{system}: moved over {', '.join(sorted(carried))}, "
                        f"not {transport}")

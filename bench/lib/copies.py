@@ -1,7 +1,7 @@
 """bench/run copies: what it costs to keep pages on more than one server."""
 
 from lib import control, fio, machine, rounds
-from lib.host import LANES, SIZE, points
+from lib.host import SIZE, points
 from lib.local import Bed
 from lib.samples import Run
 
@@ -31,8 +31,8 @@ def start(bed, systems):
     for system in systems:
         addresses = [f"127.0.0.1:{bed.port(f'memserver{i}')}"
                      for i in range(SERVERS[system])]
-        bed.start_rswap(system, addresses, SIZE, f"lanes={LANES}",
-                        "transport=tcp", *KEYS[system])
+        bed.start_rswap(system, addresses, SIZE, "transport=tcp",
+                        *KEYS[system])
     return {system: fio.nbd_target(bed.socket(system)) for system in systems}
 
 

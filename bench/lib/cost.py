@@ -9,12 +9,14 @@ from lib import fio
 PER = 1e6
 
 
-def machine_busy_s():
-    """Of all processors, the kernel's interrupts with it."""
+def processors_s():
+    """Of all processors: what they were busy for, and what of it was the
+    kernel's: system calls of all programs, its own threads, interrupts."""
     with open("/proc/stat", encoding="ascii") as f:
         user, nice, system, _, _, irq, softirq, *_ = map(
             int, f.readline().split()[1:])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    kernel, tick = system + irq + softirq, os.sysconf("SC_CLK_TCK")
+    return (user + nice + kernel) / tick, kernel / tick
 
 
 def children_s():
@@ -23,7 +25,9 @@ def children_s():
 
 
 class Meter:
-    """parts: processes by what they are called in the metrics."""
+    """parts: processes by what they are called in the metrics.  Beside them:
+    the program that asks for pages, all that the kernel does, and the whole
+    machine."""
 
     def __init__(self, parts):
         self.parts = parts
@@ -32,7 +36,9 @@ class Meter:
     def read(self):
         found = {name: sum(p.cpu_s() for p in processes)
                  for name, processes in self.parts.items()}
-        return {**found, "fio": children_s(), "machine": machine_busy_s()}
+        machine, kernel = processors_s()
+        return {**found, "program": children_s(), "kernel": kernel,
+                "machine": machine}
 
     def per_million(self, pages):
         now = self.read()
@@ -48,8 +54,18 @@ def idle_s(process, seconds):
     return process.cpu_s() - before
 
 
-def pages_of(job):
-    return (job["read"]["total_ios"] + job["write"]["total_ios"])
+def pages_of(job, block_bytes=4096):
+    requests = job["read"]["total_ios"] + job["write"]["total_ios"]
+    return requests * block_bytes // 4096
+
+
+def of_fio(parts, target, mode, block_bytes, *arguments):
+    """As fio.measure, with what each part took."""
+    meter = Meter(parts)
+    job = fio.timed_job(target, mode, block_bytes, *arguments)
+    outcome = fio.outcome(job)
+    outcome.metrics.update(meter.per_million(pages_of(job, block_bytes)))
+    return outcome
 
 
 def measure(target, mode, depth, size, seconds, parts):

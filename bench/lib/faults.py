@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from lib import control, fio, rounds
 from lib.errors import Rejected
-from lib.host import LANES, THREADS
 from lib.local import Bed
 from lib.processes import await_true
 from lib.samples import Outcome, Point
@@ -62,8 +61,7 @@ def start(bed, size, servers, *keys):
     for name in servers:
         bed.start_memserver(name, memory, "--transport=tcp")
     bed.start_rswap(SYSTEM, [f"127.0.0.1:{bed.port(s)}" for s in servers],
-                    str(size.device_bytes), f"lanes={LANES}", "transport=tcp",
-                    *keys, threads=THREADS)
+                    str(size.device_bytes), "transport=tcp", *keys)
     target = fio.nbd_target(bed.socket(SYSTEM))
     fio.fill(target, size.device_bytes)
     return target

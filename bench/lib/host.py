@@ -1,12 +1,12 @@
 """bench/run host: fio's nbd engine on this machine, over TCP."""
 
-from lib import control, fio, machine, rounds
+from lib import control, cost, fio, machine, rounds
 from lib.local import Bed
 from lib.samples import Point, Run
 
 TITLES = {
-    "rswap-tcp": "rswap over TCP, encrypt=off",
-    "rswap-sealed-tcp": "rswap over TCP, sealed pages",
+    "rswap-tcp": "rswap over TCP, plugin in nbdkit, encrypt=off",
+    "rswap-sealed-tcp": "rswap over TCP, plugin in nbdkit, sealed pages",
     "rswap-nbd": "rswap over TCP, rswap-nbd, encrypt=off",
     "rswap-sealed-nbd": "rswap over TCP, rswap-nbd, sealed pages",
     "two-hop": "nbdkit nbd plugin -> TCP -> nbdkit memory",
@@ -16,9 +16,7 @@ TITLES = {
 ENCRYPT = {"rswap-tcp": "off", "rswap-sealed-tcp": "on",
            "rswap-nbd": "off", "rswap-sealed-nbd": "on"}
 SIZE = "256M"
-# Writes may have three quarters: with as many as there are threads no thread
-# waits for a lane.
-THREADS, LANES = 32, 44
+SERVER_MIB = 320  # for each of them: sealed pages need more than SIZE
 SETUP_S = 15
 STARTUP_S = 0.7  # of a fio
 
@@ -41,12 +39,13 @@ def point_name(mode, block_bytes, depth, connections):
     return f"{mode} {fio.BLOCKS[block_bytes]} d{depth} c{connections} "
 
 
-def points(options, targets, chosen):
+def points(options, targets, chosen, parts=lambda system: {}):
+    """parts: the processes of a system, of which each one's CPU is told."""
     found = []
     for mode, block_bytes, depth, connections in chosen:
         def run(system, m=mode, b=block_bytes, d=depth, c=connections):
-            return fio.measure(targets[system], m, b, d, c, SIZE,
-                               options.seconds)
+            return cost.of_fio(parts(system), targets[system], m, b, d, c,
+                               SIZE, options.seconds)
         name = point_name(mode, block_bytes, depth, connections)
         if options.wants(name):
             found.append(Point(
@@ -65,15 +64,15 @@ def start(bed, systems):
     """Starts what the systems need; how fio reaches each."""
     targets = {name: fio.nbd_target(bed.socket(name)) for name in TITLES}
     if rswaps(systems):
-        bed.start_memserver("memserver", "1G", "--transport=tcp")
+        memory = f"{SERVER_MIB * len(rswaps(systems))}M"
+        bed.start_memserver("memserver", memory, "--transport=tcp")
     for system in rswaps(systems):
         server = f"127.0.0.1:{bed.port('memserver')}"
-        keys = (f"lanes={LANES}", "transport=tcp",
-                f"encrypt={ENCRYPT[system]}")
+        keys = ("transport=tcp", f"encrypt={ENCRYPT[system]}")
         if system.endswith("nbd"):
             bed.start_rswap_nbd(system, [server], SIZE, *keys)
         else:
-            bed.start_rswap(system, [server], SIZE, *keys, threads=THREADS)
+            bed.start_rswap(system, [server], SIZE, *keys)
     if "memory-unix" in systems:
         bed.start_nbdkit("memory-unix", "memory", SIZE)
     if "memory-tcp" in systems:
@@ -84,6 +83,16 @@ def start(bed, systems):
         bed.start_nbdkit("two-hop", "nbd", "hostname=127.0.0.1",
                          f"port={port}")
     return targets
+
+
+def parts(bed, system):
+    """What a request goes through on its way."""
+    found = {"front": [bed.processes.find(system)]}
+    if system in ENCRYPT:
+        found["server"] = [bed.processes.find("memserver")]
+    if system == "two-hop":
+        found["server"] = [bed.processes.find("second-hop")]
+    return found
 
 
 def verify(bed, systems, targets, options):
@@ -102,14 +111,15 @@ def verify(bed, systems, targets, options):
 
 def measure(options):
     systems, where = rounds.choose(options, TITLES), machine.describe()
-    with Bed() as bed:
+    with Bed(options.threads, options.keys) as bed:
         rounds.announce("host", points(options, dict.fromkeys(TITLES), grid(options)),
                         systems, options, SETUP_S)
         targets = start(bed, systems)
         verify(bed, systems, targets, options)
         for system in systems:
             fio.fill(targets[system], SIZE)
-        samples = rounds.measure(points(options, targets, grid(options)), systems,
-                                 options.rounds)
+        planned = points(options, targets, grid(options),
+                         lambda system: parts(bed, system))
+        samples = rounds.measure(planned, systems, options.rounds)
         verified = verify(bed, systems, targets, options)
     return Run(samples, verified, where)

@@ -10,8 +10,18 @@ from lib.paths import MEMSERVER, NBDKIT, PLUGIN, RSWAP_NBD
 from lib.processes import Processes, free_port, greets
 
 
+def words(threads):
+    """How nbdkit is told how many threads it has; by default a user says
+    nothing."""
+    return ["-t", threads] if threads else []
+
+
 class Bed:
-    def __init__(self):
+    """threads of each nbdkit, and keys of each rswap: none where what a user
+    gets is measured."""
+
+    def __init__(self, threads=0, keys=()):
+        self.threads, self.keys = threads, keys
         self.dir = Path(tempfile.mkdtemp(prefix="rswap-bench."))
         self.processes = Processes()
         self.before_end = []  # called first
@@ -21,6 +31,8 @@ class Bed:
 
     def __exit__(self, kind, error, traceback):
         died = self.processes.died()
+        if isinstance(error, (Failed, Rejected)):
+            self.processes.tell_last_words()
         self.end()
         # the cause of what came out as an error of a request
         if (died and isinstance(error, (Failed, Rejected))
@@ -61,31 +73,34 @@ class Bed:
     def socket(self, name):
         return self.path(f"{name}.sock")
 
-    def start_rswap(self, name, servers, size, *keys, threads=32):
-        """servers: HOST:PORT each."""
+    def rswap_words(self, name, servers, size, keys):
+        return [*(f"server={s}" for s in servers), f"size={size}",
+                f"control={self.path(name + '.control')}", *keys, *self.keys]
+
+    def start_rswap(self, name, servers, size, *keys, threads=0, under=()):
+        """servers: HOST:PORT each.  under: a program that runs it."""
         return self.start(
-            name, [NBDKIT, "-f", "-t", threads, "-U", self.socket(name),
-                   PLUGIN, *(f"server={s}" for s in servers), f"size={size}",
-                   f"control={self.path(name + '.control')}", *keys],
+            name, [*under, NBDKIT, "-f", *words(threads or self.threads), "-U",
+                   self.socket(name), PLUGIN,
+                   *self.rswap_words(name, servers, size, keys)],
             lambda: greets(str(self.socket(name))))
 
-    def start_rswap_nbd(self, name, servers, size, *keys):
+    def start_rswap_nbd(self, name, servers, size, *keys, under=()):
         return self.start(
-            name, [RSWAP_NBD, f"--unix={self.socket(name)}",
-                   *(f"server={s}" for s in servers), f"size={size}",
-                   f"control={self.path(name + '.control')}", *keys],
+            name, [*under, RSWAP_NBD, f"--unix={self.socket(name)}",
+                   *self.rswap_words(name, servers, size, keys)],
             lambda: greets(str(self.socket(name))))
 
-    def start_nbdkit(self, name, *arguments, threads=32):
+    def start_nbdkit(self, name, *arguments, under=()):
         return self.start(
-            name, ["nbdkit", "-f", "-t", threads, "-U", self.socket(name),
-                   *arguments],
+            name, [*under, "nbdkit", "-f", *words(self.threads), "-U",
+                   self.socket(name), *arguments],
             lambda: greets(str(self.socket(name))))
 
-    def start_nbdkit_tcp(self, name, *arguments, threads=32):
+    def start_nbdkit_tcp(self, name, *arguments):
         port = free_port()
-        self.start(name, ["nbdkit", "-f", "-t", threads, "-i", "127.0.0.1",
-                          "-p", port, *arguments],
+        self.start(name, ["nbdkit", "-f", *words(self.threads), "-i",
+                          "127.0.0.1", "-p", port, *arguments],
                    lambda: greets(("127.0.0.1", port)))
         return port
 

@@ -10,6 +10,7 @@ BUILD = Path(os.environ.get("RSWAP_BUILD") or SRC / "build").resolve()
 MEMSERVER = BUILD / "memserver" / "rswap-memserver"
 PLUGIN = BUILD / "plugin" / "nbdkit-rswap-plugin.so"
 RSWAP_NBD = BUILD / "plugin" / "rswap-nbd"
+RSWAP_UBLK = BUILD / "plugin" / "rswap-ublk"
 RSWAPCTL = BUILD / "ctl" / "rswapctl"
 PAGECHECK = BUILD / "tests" / "pagecheck"
 NBDLAT = BUILD / "bench" / "nbdlat"
@@ -21,7 +22,7 @@ NBDKIT = os.environ.get("RSWAP_BENCH_NBDKIT") or "nbdkit"
 
 
 def require_built():
-    for program in (MEMSERVER, PLUGIN, RSWAP_NBD, RSWAPCTL, PAGECHECK,
+    for program in (MEMSERVER, PLUGIN, RSWAP_NBD, RSWAP_UBLK, RSWAPCTL, PAGECHECK,
                     NBDLAT, SWAPSLOTS, STRANGERS):
         if not program.exists():
             raise Failed(f"{program} is not built: cmake -B build && "

@@ -103,6 +103,14 @@ def depth_plots(results):
                       ("mode", "block_bytes", "connections"), make)
 
 
+def instruction_plots(results):
+    def make(_, mode):
+        return Plot(f"instructions-{mode}", f"{mode}, 4k: instructions",
+                    "depth", "instructions a request", "set logscale x 2",
+                    "set yrange [0:]")
+    return line_plots(results, {"instructions"}, "depth", ("mode",), make)
+
+
 def limit_plots(results):
     def make(metric, workload):
         return Plot(f"limit-{workload}-{metric}".replace("_", "-"),
@@ -126,6 +134,7 @@ def scale_plots(results):
 
 
 def write_all(out, results):
-    for plots in (latency_plots, depth_plots, limit_plots, scale_plots):
+    for plots in (latency_plots, depth_plots, instruction_plots, limit_plots,
+                  scale_plots):
         for plot in plots(results):
             plot.write(out)

@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,10 +67,24 @@ def run(command, **options):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, check=False, **options)
     if done.returncode:
+        print(done.stdout, done.stderr, sep="", end="", file=sys.stderr)
         raise Failed(f"{Path(str(command[0])).name} ended with status "
                      f"{done.returncode}: "
                      f"{last_line(done.stderr, done.stdout)}")
     return done.stdout
+
+
+LAST_WORDS = 15  # lines of a log
+
+
+class Running:
+    """A process that another program started."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def cpu_s(self):
+        return cpu_s(self.pid)
 
 
 class Process:
@@ -87,7 +102,7 @@ class Process:
     def pid(self):
         return self.child.pid
 
-    def await_ready(self, condition, seconds=60):
+    def await_ready(self, condition, seconds=120):
         """Until the condition holds, or the program has ended."""
         await_true(seconds,
                    lambda: self.child.poll() is not None or condition(),
@@ -126,8 +141,15 @@ class Processes:
         self.running.append(process)
         return process
 
+    def look_up(self, name):
+        """None if there is none of that name."""
+        return next((p for p in self.running if p.name == name), None)
+
     def find(self, name):
-        return next(p for p in self.running if p.name == name)
+        process = self.look_up(name)
+        if not process:
+            raise Failed(f"{name} does not run")
+        return process
 
     def stop(self, process):
         self.running.remove(process)
@@ -145,6 +167,13 @@ class Processes:
             if process.child.poll() is not None:
                 return process.epitaph()
         return ""
+
+    def tell_last_words(self):
+        """Something failed: what each of them said may tell why."""
+        for process in self.running:
+            said = process.log.read_text(errors="replace").splitlines()
+            for line in said[-LAST_WORDS:]:
+                print(f"{process.name}: {line}", file=sys.stderr)
 
     def stop_all(self):
         while self.running:

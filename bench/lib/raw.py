@@ -23,8 +23,6 @@ MIX_WRITES = 32
 COST_DEPTH = 16
 VERBS_PER_S = 5000  # about what an emulated guest does
 SETUP_S = 40
-# As rswapctl attach has it: 16 lanes, two connections of 16 threads.
-LANES = THREADS = 16
 
 
 class Systems:
@@ -42,14 +40,12 @@ class Systems:
                 self.start_rswap(name, name[6:])
         if "nbd-memory" in systems:
             self.nbdkit["nbd-memory"] = self.bed.start_nbdkit(
-                "nbd-memory", "memory", SIZE, threads=THREADS)
+                "nbd-memory", "memory", SIZE)
         if "two-hop" in systems:
-            port = self.bed.start_nbdkit_tcp("second-hop", "memory", SIZE,
-                                             threads=THREADS)
+            port = self.bed.start_nbdkit_tcp("second-hop", "memory", SIZE)
             self.server["two-hop"] = self.bed.processes.running[-1]
             self.nbdkit["two-hop"] = self.bed.start_nbdkit(
-                "two-hop", "nbd", "hostname=127.0.0.1", f"port={port}",
-                threads=THREADS)
+                "two-hop", "nbd", "hostname=127.0.0.1", f"port={port}")
 
     def start_rswap(self, name, transport):
         """With a memory server of its own, so that what that takes is for
@@ -59,8 +55,7 @@ class Systems:
                                                      address=SERVER)
         self.nbdkit[name] = self.bed.start_rswap(
             name, [f"{SERVER}:{self.bed.port(server)}"], SIZE,
-            f"lanes={LANES}", f"transport={transport}", "encrypt=off",
-            threads=THREADS)
+            f"transport={transport}", "encrypt=off")
 
     def target(self, name):
         return fio.nbd_target(self.bed.socket(name))
@@ -189,7 +184,7 @@ def verify(running, systems):
 def work(options):
     from inside import devices
     systems = rounds.choose(options, TITLES)
-    with Bed() as bed:
+    with Bed(options.threads, options.keys) as bed:
         devices.rxe_up()
         running = Systems(bed)
         running.start(systems)

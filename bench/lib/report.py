@@ -3,6 +3,7 @@
 import json
 
 from lib import targets
+from lib.head import head
 
 # By the end of a metric's name.
 UNITS = (("iops", "IOPS"), ("_us", "µs"), ("_mib_per_s", "MiB/s"),
@@ -29,7 +30,7 @@ def compose(options, titles, run, seconds):
     return {
         "suite": options.suite, "rounds": options.rounds,
         "seconds_each": options.seconds, "quick": options.quick,
-        "smoke": options.smoke, "took_s": round(seconds, 1),
+        "smoke": options.smoke, "head": head(options), "took_s": round(seconds, 1),
         "machine": run.machine, "systems": titles, "verified": run.verified,
         **run.samples.dump(),
         "targets": [t.dump()
@@ -95,7 +96,7 @@ def markdown(results):
 
 {results['rounds']} rounds of {results['seconds_each']} seconds each; the \
 systems take turns within a round. Median (lowest..highest).
-
+{results['head'] and f"{chr(10)}Settings: {results['head']}.{chr(10)}"}
 {machine['where']}: {machine['cpus']} x {machine['cpu']}, \
 Linux {machine['kernel']}, \
 {machine['fio']}, {machine['nbdkit']}; load {machine['load_before']:.1f} \

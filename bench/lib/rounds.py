@@ -6,6 +6,7 @@ import time
 
 from lib import machine
 from lib.errors import Failed
+from lib.head import head
 from lib.samples import Run, Samples
 
 
@@ -35,6 +36,8 @@ def announce(suite, points, systems, options, setup_s):
     seconds = expected_s(points, systems, options.rounds) + setup_s
     say(f"{suite}: {len(points)} points, systems {', '.join(systems)}, "
         f"{options.rounds} rounds: about {duration(seconds)}")
+    if head(options):
+        say(f"{suite}: {head(options)}")
 
 
 def rotated(systems, round_number):

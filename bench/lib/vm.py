@@ -1,22 +1,32 @@
 """bench/run vm: block devices and swap in a virtual machine, over soft-RoCE."""
 
 import os
-import signal
-import sys
 from dataclasses import dataclass
 
-from lib import control, fio, guest, rounds
+from lib import control, cost, fio, guest, rounds
 from lib.errors import Rejected, Failed
 from lib.local import Bed
 from lib.paths import SRC
 from lib.samples import Point
 
 TITLES = {
-    "rswap-rdma": "rswap over RDMA (soft-RoCE), encrypt=off",
-    "rswap-sealed-rdma": "rswap over RDMA (soft-RoCE), sealed pages",
-    "rswap-tcp": "rswap over TCP, encrypt=off",
+    "rswap-rdma": "rswap over RDMA (soft-RoCE), plugin in nbdkit, encrypt=off",
+    "rswap-sealed-rdma":
+        "rswap over RDMA (soft-RoCE), plugin in nbdkit, sealed pages",
+    "rswap-nbd-rdma": "rswap over RDMA (soft-RoCE), rswap-nbd, encrypt=off",
+    "rswap-ublk-rdma": "rswap over RDMA (soft-RoCE), rswap-ublk, encrypt=off",
+    "rswap-sealed-nbd-rdma":
+        "rswap over RDMA (soft-RoCE), rswap-nbd, sealed pages: what rswapctl "
+        "attach makes where the kernel has no ublk",
+    "rswap-sealed-ublk-rdma":
+        "rswap over RDMA (soft-RoCE), rswap-ublk, sealed pages: what rswapctl "
+        "attach makes where the kernel has ublk",
+    "rswap-tcp": "rswap over TCP, plugin in nbdkit, encrypt=off",
+    "rswap-nbd-tcp": "rswap over TCP, rswap-nbd, encrypt=off",
+    "rswap-ublk-tcp": "rswap over TCP, rswap-ublk, encrypt=off",
     "nvme-rdma": "the kernel's NVMe-oF over RDMA (soft-RoCE), a ramdisk",
     "nvme-tcp": "the kernel's NVMe over TCP, a ramdisk",
+    "two-hop": "nbd -> nbdkit nbd plugin -> TCP -> nbdkit memory",
     "nbd-memory": "nbd -> nbdkit memory, no network: the floor of the nbd path",
     "zram": "zram, no network",
 }
@@ -51,11 +61,12 @@ def scale(options):
     return SMOKE if options.smoke else QUICK if options.quick else FULL
 
 
-def fio_points(options, size, devices):
+def fio_points(options, size, devices, parts):
     for mode in size.modes:
         for depth in size.depths:
             def run(system, mode=mode, depth=depth):
-                return fio.measure(fio.device_target(devices[system]), mode,
+                return cost.of_fio(parts(system),
+                                   fio.device_target(devices[system]), mode,
                                    4096, depth, 1, size.area_bytes,
                                    options.seconds)
             yield Point(f"{mode} 4k d{depth}",
@@ -64,48 +75,50 @@ def fio_points(options, size, devices):
                         options.seconds + FIO_STARTUP_S, run)
 
 
-def swap_point(workload, percent, seconds, devices, work):
+def swap_point(workload, percent, seconds, devices, parts, work):
     from inside import workloads
 
     def run(system):
         with workloads.swap_on(devices[system]):
-            return work(system)
+            return workloads.metered(parts(system), lambda: work(system))
     return Point(f"{workload} {percent}%",
                  {"workload": workload, "limit_percent": percent}, seconds,
                  run)
 
 
-def pages_points(size, devices):
+def pages_points(size, devices, parts):
     """An emulated guest swaps about 1,000 pages a second."""
     from inside import workloads
     seconds = 3 * size.pages_bytes / 4096 / 1500 + size.touches / 400
     for percent in size.limits:
-        yield swap_point("pages", percent, seconds, devices,
+        yield swap_point("pages", percent, seconds, devices, parts,
                          lambda system, percent=percent: workloads.pages(
                              system, size.pages_bytes, percent, size.touches))
-    yield swap_point("zipf", 33, seconds / 2, devices,
+    yield swap_point("zipf", 33, seconds / 2, devices, parts,
                      lambda system: workloads.zipf(
                          system, size.pages_bytes, 33, size.touches))
 
 
-def program_points(size, devices):
+def program_points(size, devices, parts):
     from inside import workloads
     seconds = 5 + size.program_bytes / 4096 / 500
     for percent in size.program_limits:
-        yield swap_point("redis", percent, seconds, devices,
+        yield swap_point("redis", percent, seconds, devices, parts,
                          lambda system, percent=percent: workloads.redis(
                              system, size.program_bytes, percent,
                              size.requests, system.startswith("rswap-")))
-        yield swap_point("sqlite", percent, seconds, devices,
+        yield swap_point("sqlite", percent, seconds, devices, parts,
                          lambda system, percent=percent: workloads.sqlite(
                              system, size.program_bytes, percent,
                              size.requests // 4))
 
 
-def points(options, devices):
+def points(options, devices, parts=None):
+    """parts: the processes of a system (devices.parts)."""
     size = scale(options)
-    found = [*fio_points(options, size, devices),
-             *pages_points(size, devices), *program_points(size, devices)]
+    found = [*fio_points(options, size, devices, parts),
+             *pages_points(size, devices, parts),
+             *program_points(size, devices, parts)]
     if options.smoke:  # a real program on each takes its time
         for point in found:
             if point.fields.get("workload") in ("redis", "sqlite", "zipf"):
@@ -113,10 +126,20 @@ def points(options, devices):
     return [p for p in found if options.wants(p.name)]
 
 
+def titles(options):
+    """This machine's own release may have no ublk driver."""
+    return {system: title for system, title in TITLES.items()
+            if options.kernel or "-ublk-" not in system}
+
+
+def chosen(options):
+    return rounds.choose(options, titles(options))
+
+
 # --- on the host ---
 
 def measure(options):
-    systems = rounds.choose(options, TITLES)
+    systems = chosen(options)
     planned = points(options, dict.fromkeys(TITLES))
     rounds.announce("vm", planned, systems, options, SETUP_S)
     seconds = rounds.expected_s(planned, systems, options.rounds) + SETUP_S
@@ -166,16 +189,17 @@ def connect(bed, systems, size):
 
 def compute(options, with_server):
     from inside import devices
-    systems, size = rounds.choose(options, TITLES), scale(options)
-    with Bed() as bed:
+    systems, size = chosen(options), scale(options)
+    with Bed(options.threads, options.keys) as bed:
         if with_server:
             devices.serve(bed, systems, size.device_bytes)
         elif any(s.endswith("-rdma") for s in systems):
             devices.rxe_up()
         found = connect(bed, systems, size)
         verify(systems, found)
-        samples = rounds.measure(points(options, found), systems,
-                                 options.rounds)
+        planned = points(options, found,
+                         lambda system: devices.parts(bed, system))
+        samples = rounds.measure(planned, systems, options.rounds)
         if not options.smoke:
             for system in rswaps(systems):
                 fio.fill(fio.device_target(found[system]), size.area_bytes)
@@ -184,20 +208,10 @@ def compute(options, with_server):
     return samples, verified
 
 
-def serve(options):
-    """Until pair ends it by a signal."""
-    from inside import devices
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Bed() as bed:
-        devices.serve(bed, rounds.choose(options, TITLES),
-                      scale(options).device_bytes)
-        (guest.SHARE / "server.ready").touch()
-        while True:
-            signal.pause()
-
-
 def inside(options):
     if options.inside == "server":
-        serve(options)
+        from inside import devices
+        guest.serve(lambda bed: devices.serve(bed, chosen(options),
+                                              scale(options).device_bytes))
     else:
         guest.inside(lambda: compute(options, options.inside == "both"))

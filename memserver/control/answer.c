@@ -28,6 +28,14 @@ void control_error(struct control *c, uint32_t cookie, uint32_t code,
 
 /* --- newcomers --- */
 
+/* Whether C can be told why it goes, in one message that is not waited for.  A
+ * client in the middle of a handshake could not read it, and where there are
+ * keys nobody is told anything before it has proved one. */
+static bool can_be_told(const struct control *c)
+{
+	return conn_is_proved(&c->conn) || !c->controls->identities.tls;
+}
+
 void control_turn_away(struct newcomer *v, const char *why)
 {
 	struct control *c = container_of(v, struct control, newcomer);
@@ -39,6 +47,8 @@ void control_turn_away(struct newcomer *v, const char *why)
 			    "neither opened, resumed nor joined a session: "
 			    "closed, %s",
 			    why);
+		if (can_be_told(c))
+			control_error(c, 0, WIRE_E_LIMIT, why);
 	}
 	conn_cut(&c->conn, "it was turned away");
 }

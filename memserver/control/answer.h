@@ -38,7 +38,8 @@ void control_error(struct control *c, uint32_t cookie, uint32_t code,
 /* C came from ADDR and has no session yet, or no session any more.  Another
  * newcomer may have to go for it. */
 void control_count_as_newcomer(struct control *c, const struct net_addr *addr);
-/* Ends the connection of V, later, from its own timer. */
+/* Tells the client, if it can be told, and the log, and ends the connection of
+ * V, later, from its own timer. */
 void control_turn_away(struct newcomer *v, const char *why);
 /* C opened or resumed SESSION. */
 void control_has_session(struct control *c, struct session *session);

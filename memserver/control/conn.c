@@ -253,6 +253,11 @@ bool conn_shake(struct conn *c)
 	return rc == -EPROTO;
 }
 
+bool conn_is_answered(const struct conn *c)
+{
+	return c->phase == CONN_HANDSHAKE && tls_is_answered(c->stream.tls);
+}
+
 bool conn_is_proved(const struct conn *c)
 {
 	return c->stream.tls && c->phase == CONN_MESSAGES;

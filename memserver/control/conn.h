@@ -88,6 +88,10 @@ bool conn_start_tls(struct conn *conn, const struct tls_context *tls);
  * has detached CONN. */
 bool conn_shake(struct conn *conn);
 
+/* Whether a handshake is under way, and the peer's first message was made with
+ * a key (tls_is_answered). */
+bool conn_is_answered(const struct conn *conn);
+
 /* Whether the peer has proved a key, in a handshake that is over. */
 bool conn_is_proved(const struct conn *conn);
 

@@ -8,6 +8,7 @@
 #include "loops/container.h"
 #include "messages.h"
 #include "output/output.h"
+#include "secretfile.h"
 #include "session/lookup.h"
 
 /* A connection has this long to open, resume or join a session. */
@@ -34,13 +35,13 @@ static bool on_join(struct control *c, const struct wire_message *m)
 {
 	uint32_t slot = m->join.lane;
 	struct peer_name peer;
+	struct error why;
 	struct link_set *set =
-		link_admit(c->controls->sessions->links, &m->join, NULL);
+		link_admit(c->controls->sessions->links, &m->join, NULL, &why);
 
 	if (!set) {
 		c->controls->refused++;
-		control_refuse(c, m->cookie, WIRE_E_TOKEN,
-			       "a lane's token joins nothing");
+		control_refuse(c, m->cookie, WIRE_E_TOKEN, why.text);
 		return true;
 	}
 	if (!send_joined(c, m)) {
@@ -118,8 +119,12 @@ static void step_handshake(struct handshake *h)
 {
 	struct control *c = container_of(h, struct control, handshake);
 
-	if (conn_shake(&c->conn) && conn_is_proved(&c->conn))
-		admission_prove(&c->newcomer);
+	if (!conn_shake(&c->conn))
+		return;
+	if (conn_is_proved(&c->conn))
+		admission_prove(&c->newcomer, PROOF_KEY);
+	else if (conn_is_answered(&c->conn))
+		admission_prove(&c->newcomer, PROOF_HEARD);
 }
 
 static void unproved_cb(struct conn *conn, const char *why)
@@ -281,6 +286,10 @@ void controls_read_keys(struct controls *controls, const char *path)
 	}
 	n = controls->identities.file.n;
 	log_notice("SIGHUP: %s has %u key%s", path, n, n == 1 ? "" : "s");
+	if (secretfile_is_credential(path))
+		log_error("SIGHUP: systemd copied these keys when it started "
+			  "the unit: a key that was added or removed since "
+			  "then is not seen (rswap-memserver(8), FILES)");
 	TAILQ_FOREACH(c, &controls->list, entry)
 	{
 		review(c, &before);

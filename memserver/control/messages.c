@@ -81,20 +81,24 @@ static void on_open(struct control *c, const struct wire_message *m)
 	release_tell(session);
 }
 
+static const char no_session[] = "there is no such session to resume";
+
 /* RESUMED follows when the links are gone. */
 static void on_resume(struct control *c, const struct wire_message *m)
 {
 	struct session *session;
+	struct error detail, why;
 
 	/* The connection that is replaced becomes a newcomer, which must not
 	 * turn this one away. */
 	admission_leave(&c->controls->admission, &c->newcomer);
 	session = session_resume(c->controls->sessions, &c->client, &c->peer,
-				 &m->resume, m->cookie);
+				 &m->resume, m->cookie, &detail);
 	if (!session) {
 		c->controls->refused++;
-		control_refuse(c, m->cookie, WIRE_E_NO_SESSION,
-			       "there is no such session to resume");
+		error_set(&why, "%s (%s)", no_session, detail.text);
+		control_refuse_as(c, m->cookie, WIRE_E_NO_SESSION, no_session,
+				  why.text);
 		return;
 	}
 	control_has_session(c, session);

@@ -2,14 +2,22 @@
 
 #include <string.h>
 
+#include "clock.h"
+#include "times.h"
 #include "token.h"
+
+static bool expired(const struct link_slot *slot)
+{
+	return slot->state == SLOT_ISSUED && !clock_left_ns(slot->until_ns);
+}
 
 uint32_t link_set_token(struct link_set *set, struct wire_token *token)
 {
 	uint32_t number = 0;
 	struct link_slot *slot;
 
-	while (number < set->most && set->slots[number].state != SLOT_FREE)
+	while (number < set->most && set->slots[number].state != SLOT_FREE &&
+	       !expired(&set->slots[number]))
 		number++;
 	if (number == set->most)
 		return WIRE_E_LIMIT;
@@ -17,6 +25,7 @@ uint32_t link_set_token(struct link_set *set, struct wire_token *token)
 	if (!token_draw(slot->token))
 		return WIRE_E_INTERNAL;
 	slot->state = SLOT_ISSUED;
+	slot->until_ns = clock_now_ns() + TIMES_TOKEN_S * NS_PER_S;
 	*token = (struct wire_token){ .session = set->key, .lane = number };
 	memcpy(token->token, slot->token, sizeof token->token);
 	return 0;
@@ -29,17 +38,39 @@ static bool comes_by(const struct link_set *set, const struct link_ops *ops)
 	return ops ? set->ops == ops : set->ops->adopt != NULL;
 }
 
-struct link_set *link_admit(struct links *links, const struct wire_join *join,
-			    const struct link_ops *ops)
+/* The slot that JOIN's token was issued for, or NULL. */
+static struct link_slot *issued(struct link_set *set,
+				const struct wire_join *join,
+				const struct link_ops *ops)
 {
-	struct link_set *set = links->find(links->find_arg, join->session);
 	struct link_slot *slot;
 
 	if (!set || !comes_by(set, ops) || join->lane >= LINK_SET_MAX)
 		return NULL;
 	slot = &set->slots[join->lane];
-	if (slot->state != SLOT_ISSUED || !token_same(slot->token, join->token))
+	return slot->state == SLOT_ISSUED &&
+			       token_same(slot->token, join->token)
+		       ? slot
+		       : NULL;
+}
+
+struct link_set *link_admit(struct links *links, const struct wire_join *join,
+			    const struct link_ops *ops, struct error *why)
+{
+	struct link_set *set = links->find(links->find_arg, join->session);
+	struct link_slot *slot = issued(set, join, ops);
+
+	if (!slot) {
+		error_set(why, "a lane's token joins nothing");
 		return NULL;
+	}
+	if (expired(slot)) {
+		error_set(why,
+			  "a lane's token has expired: it joins for %d "
+			  "seconds",
+			  TIMES_TOKEN_S);
+		return NULL;
+	}
 	slot->state = SLOT_JOINED;
 	memset(slot->token, 0, sizeof slot->token);
 	return set;

@@ -13,6 +13,7 @@ enum link_slot_state { SLOT_FREE, SLOT_ISSUED, SLOT_JOINED };
 struct link_slot {
 	enum link_slot_state state;
 	uint8_t token[WIRE_TOKEN_BYTES]; /* while ISSUED */
+	uint64_t until_ns;		 /* the token joins */
 	struct link *link;		 /* while JOINED */
 };
 
@@ -46,16 +47,17 @@ struct link_set {
 	void (*gone)(struct link_set *set);
 };
 
-/* Issues the token of one more link.  0 or an enum wire_error_code. */
+/* Issues the token of one more link, which joins for TIMES_TOKEN_S.  A token
+ * that has expired takes no place.  0 or an enum wire_error_code. */
 uint32_t link_set_token(struct link_set *set, struct wire_token *token);
 
 /* The set that JOIN's token belongs to.  The token is used up: the slot
  * join->lane belongs to the caller, who passes it to link_joined or to
  * link_slot_free.  OPS is the transport that the link came in by; NULL: a
- * control connection, which some transports adopt.  NULL when the token joins
- * nothing, or not by this transport. */
+ * control connection, which some transports adopt.  NULL and WHY when the token
+ * joins nothing, not by this transport, or not any more. */
 struct link_set *link_admit(struct links *links, const struct wire_join *join,
-			    const struct link_ops *ops);
+			    const struct link_ops *ops, struct error *why);
 void link_joined(struct link_set *set, uint32_t number, struct link *link);
 void link_slot_free(struct link_set *set, uint32_t number);
 

@@ -14,6 +14,7 @@
 #include "loops/container.h"
 #include "output/output.h"
 #include "rdma_link.h"
+#include "rdma_env.h"
 
 #define BACKLOG 128
 /* Events of one turn of the main loop. */
@@ -21,10 +22,6 @@
 
 /* Queue pairs and completion queues lock memory besides the slabs. */
 #define LOCKED_BYTES (64ull << 20)
-
-/* The most private data that a rejection has (InfiniBand CM REJ). */
-#define REJECT_BYTES_MAX 148
-_Static_assert(WIRE_MESSAGE_MAX <= REJECT_BYTES_MAX, "ERROR as private data");
 
 struct rdma_listener {
 	struct rdma_cm_id *id;
@@ -58,56 +55,39 @@ static void reject(struct rdma_cm_id *id, uint32_t cookie, uint32_t code,
 	rdma_destroy_id(id);
 }
 
-static enum wire_verdict decode_join(const struct rdma_event *e,
-				     struct wire_message *m)
-{
-	struct wire_header h;
-	enum wire_verdict verdict;
-
-	if (e->join_bytes < JOIN_BYTES)
-		return WIRE_BAD_LENGTH;
-	verdict = wire_decode_header(e->join, &h);
-	if (verdict != WIRE_OK)
-		return verdict;
-	if (h.type != WIRE_JOIN)
-		return WIRE_BAD_TYPE;
-	return wire_decode_body(&h, e->join + sizeof h, m);
-}
-
 static void on_connect_request(struct links *links, const struct rdma_event *e)
 {
 	struct link_set *set;
-	struct wire_message m = { .cookie = 0 };
-	enum wire_verdict verdict = decode_join(e, &m);
+	const struct wire_join *join = &e->message.join;
+	uint32_t cookie = e->message.cookie;
 	struct rdma_link *l;
 	struct error why;
 
 	/* rdma_cm gave the new id the context of its listener. */
 	e->id->context = NULL;
-	if (verdict != WIRE_OK) {
+	if (e->verdict != WIRE_OK) {
 		links->errors++;
-		reject(e->id, m.cookie,
-		       verdict == WIRE_BAD_VERSION ? WIRE_E_VERSION
-						   : WIRE_E_PROTOCOL,
-		       wire_verdict_text(verdict));
+		reject(e->id, cookie,
+		       e->verdict == WIRE_BAD_VERSION ? WIRE_E_VERSION
+						      : WIRE_E_PROTOCOL,
+		       wire_verdict_text(e->verdict));
 		return;
 	}
-	set = link_admit(links, &m.join, &rdma_link_ops);
+	set = link_admit(links, join, &rdma_link_ops, &why);
 	if (!set) {
 		links->refused++;
 		links->errors++;
-		reject(e->id, m.cookie, WIRE_E_TOKEN,
-		       "a lane's token joins nothing");
+		reject(e->id, cookie, WIRE_E_TOKEN, why.text);
 		return;
 	}
 	l = rdma_link_new(set, e, &why);
 	if (!l) {
 		links->errors++;
-		link_slot_free(set, m.join.lane);
-		reject(e->id, m.cookie, WIRE_E_INTERNAL, why.text);
+		link_slot_free(set, join->lane);
+		reject(e->id, cookie, WIRE_E_INTERNAL, why.text);
 		return;
 	}
-	link_joined(set, m.join.lane, &l->link);
+	link_joined(set, join->lane, &l->link);
 	if (l->failed) {
 		output_peer(&l->peer, "%s; RDMA connection closed", why.text);
 		link_close(&l->link);
@@ -150,19 +130,16 @@ static void on_event(struct rdma_events *rdma, const struct rdma_event *e,
 			  "gone: restart the server when it is back");
 }
 
-static void take_private_data(const struct rdma_cm_event *event,
-			      struct rdma_event *e)
+static void take_request(const struct rdma_cm_event *event,
+			 struct rdma_event *e)
 {
 	const struct rdma_conn_param *param = &event->param.conn;
 
 	/* The client's initiator depth, as rdma_cm shows it to this side. */
 	e->wants_reads = param->responder_resources;
-	if (!param->private_data)
-		return;
-	e->join_bytes = param->private_data_len < JOIN_BYTES
-				? param->private_data_len
-				: JOIN_BYTES;
-	memcpy(e->join, param->private_data, e->join_bytes);
+	e->verdict = private_data_decode(param->private_data,
+					 param->private_data_len, WIRE_JOIN,
+					 &e->message);
 }
 
 /* Events beyond a batch come in the next turn: the channel stays readable.
@@ -187,7 +164,7 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 		struct rdma_link *l = NULL;
 
 		if (e.type == RDMA_CM_EVENT_CONNECT_REQUEST)
-			take_private_data(event, &e);
+			take_request(event, &e);
 		else
 			l = event->id->context;
 		rdma_ack_cm_event(event);
@@ -301,6 +278,7 @@ static int rdma_open(struct links *links, struct error *why)
 	}
 	rdma->links = links;
 	SLIST_INIT(&rdma->listeners);
+	rdma_env_set();
 	rdma->channel = rdma_create_event_channel();
 	if (!rdma->channel) {
 		error_set(why,

@@ -5,18 +5,18 @@
 #include <rdma/rdma_cma.h>
 
 #include "link_set.h"
+#include "private_data.h"
 #include "rdma_domain.h"
-
-#define JOIN_BYTES (sizeof(struct wire_header) + sizeof(struct wire_join))
 
 /* What is needed of an rdma_cm event after its acknowledgement. */
 struct rdma_event {
 	enum rdma_cm_event_type type;
 	int status;
 	struct rdma_cm_id *id;
+	/* of a CONNECT_REQUEST: */
 	uint8_t wants_reads; /* READs that the client will have in progress */
-	uint8_t join_bytes;
-	uint8_t join[JOIN_BYTES];
+	enum wire_verdict verdict;   /* of its private data, */
+	struct wire_message message; /* which is this JOIN */
 };
 
 /* E->id->context is the link, from its queue pair's creation on. */

@@ -25,3 +25,13 @@ size_t peer_name_identity(const struct peer_name *name)
 
 	return at ? (size_t)(at - name->text) : 0;
 }
+
+struct peer_name peer_name_without_port(const struct peer_name *name)
+{
+	struct peer_name without = *name;
+	char *port = strrchr(without.text, ':');
+
+	if (port)
+		*port = '\0';
+	return without;
+}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "events.h"
 #include "log.h"
 #include "loops/container.h"
 #include "machine/kernfile.h"
@@ -76,16 +77,21 @@ void pressure_look(struct server *server, uint64_t now_ns)
 		if (server->sessions.pressed) {
 			log_notice("memory pressure is over (%u.%02u %%)",
 				   now / 100, now % 100);
+			events_add(EVENT_PRESSURE_OVER, "", "%u.%02u %%",
+				   now / 100, now % 100);
 			release_no_more(&server->sessions);
 		}
 		return;
 	}
 	if (server->sessions.pressed && now_ns < server->next_ask_ns)
 		return;
-	if (!server->sessions.pressed)
+	if (!server->sessions.pressed) {
 		log_notice("memory pressure is %u.%02u %%, above --reclaim=%u",
 			   now / 100, now % 100,
 			   server->config->reclaim_percent);
+		events_add(EVENT_PRESSURE, "", "%u.%02u %%", now / 100,
+			   now % 100);
+	}
 	server->next_ask_ns = now_ns + ASK_NS;
 	release_some(&server->sessions);
 }

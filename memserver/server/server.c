@@ -3,11 +3,14 @@
 #include <signal.h>
 #include <string.h>
 
+#include "events.h"
 #include "log.h"
 #include "loops/container.h"
 #include "output/output.h"
 #include "pressure.h"
+#include "registration.h"
 #include "session/release.h"
+#include "watchdog.h"
 
 /* How often the log tells how many slabs the end waits for. */
 #define TELL_S 10.0
@@ -80,6 +83,7 @@ static void begin_stop(struct server *server)
 	server->sessions.stopping = true;
 	output_manager("STOPPING=1\nSTATUS=Ending sessions");
 	listeners_stop(&server->listeners);
+	registration_leave(server);
 	slab_pool_wind_up(&server->pool);
 	ev_timer_init(&server->stop_limit, stop_limit_cb, STOP_S, 0.);
 	ev_timer_start(server->loop, &server->stop_limit);
@@ -130,7 +134,10 @@ static void empty_cb(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 static void begin_leaving(struct server *server)
 {
+	events_add(EVENT_ASKED_TO_END, "", "%u slabs to be moved away",
+		   release_held(&server->sessions).slabs);
 	release_drain(&server->sessions, RELEASE_LEAVING);
+	registration_notice(server);
 	ev_prepare_init(&server->empty_check, empty_cb);
 	ev_prepare_start(server->loop, &server->empty_check);
 	ev_timer_init(&server->tell_timer, tell_cb, TELL_S, TELL_S);
@@ -201,7 +208,9 @@ void server_catch_signals(struct server *server)
 bool server_run(struct server *server)
 {
 	pressure_start(server);
+	watchdog_start(server);
 	ev_run(server->loop, 0);
+	watchdog_stop(server);
 	pressure_stop(server);
 	if (server->sessions.drain == RELEASE_LEAVING) {
 		ev_prepare_stop(server->loop, &server->empty_check);

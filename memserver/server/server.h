@@ -14,6 +14,8 @@
 #include "slabs/slab.h"
 
 struct status;
+struct web;
+struct registration;
 
 /* Main loop only, except where a part has rules of its own. */
 struct server {
@@ -33,7 +35,9 @@ struct server {
 	struct sessions sessions;
 	struct controls controls;
 	struct listeners listeners;
-	struct status *status; /* NULL: no --control */
+	struct status *status;		   /* NULL: no --control */
+	struct web *web;		   /* NULL: no --metrics */
+	struct registration *registration; /* NULL: no --pool */
 
 	uint64_t next_ask_ns; /* pressure.c: when to ask clients again */
 	ev_timer pressure_timer;

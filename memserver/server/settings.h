@@ -7,6 +7,7 @@
 
 #include "links/link.h"
 #include "net.h"
+#include "pool.h"
 #include "wire.h"
 
 #define CONFIG_LISTEN_MAX 16
@@ -34,8 +35,13 @@ struct config {
 	const char *port_file;
 	const char *pidfile;
 	const char *control;
+	bool has_metrics;
+	struct net_name metrics; /* if has_metrics */
 	const char *user; /* to serve as; NULL: as the one that started it */
 	bool no_seccomp;
+	struct pool pool; /* to register in; its name is empty: none */
+	struct net_name pool_address; /* as clients have it; no host: see
+					 registration.c.  Port 0: as --listen */
 };
 
 #endif

@@ -59,29 +59,35 @@ static void name_limit(unsigned most, const char *whose, struct error *why)
 		  most, whose);
 }
 
-/* Newcomers of which one may have to go. */
+/* Newcomers of which one may have to go: how many have shown so much of a key
+ * or less, and the oldest of these. */
 struct group {
-	struct newcomer *oldest;
-	struct newcomer *unproved; /* the oldest of these */
-	unsigned count;
-	unsigned proved;
+	unsigned count[N_PROOFS];
+	struct newcomer *oldest[N_PROOFS];
 };
 
 static void count_in(struct group *group, struct newcomer *newcomer)
 {
-	if (!group->oldest)
-		group->oldest = newcomer;
-	if (!group->unproved && !newcomer->proved)
-		group->unproved = newcomer;
-	group->count++;
-	group->proved += newcomer->proved;
+	for (int i = newcomer->proof; i < N_PROOFS; i++) {
+		if (!group->count[i]++)
+			group->oldest[i] = newcomer;
+	}
 }
 
-/* Clients with a key do not keep all others out either. */
+static unsigned size_of(const struct group *group)
+{
+	return group->count[N_PROOFS - 1];
+}
+
+/* The oldest of those that have shown least, if they are half of all: newcomers
+ * with a key do not keep all others out either. */
 static struct newcomer *choose(const struct group *group)
 {
-	return group->proved > group->count / 2 ? group->oldest
-						: group->unproved;
+	int i = 0;
+
+	while (group->count[i] < size_of(group) - size_of(group) / 2)
+		i++;
+	return group->oldest[i];
 }
 
 /* The newcomer that has to go before another from ADDR comes, and WHY; or NULL.
@@ -90,7 +96,7 @@ static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
 				   const struct net_addr *addr,
 				   struct error *why)
 {
-	struct group all = { .count = 0 }, there = { .count = 0 };
+	struct group all = { .count = { 0 } }, there = { .count = { 0 } };
 	struct newcomer *newcomer;
 
 	TAILQ_FOREACH(newcomer, newcomers, entry)
@@ -99,11 +105,11 @@ static struct newcomer *in_the_way(const struct newcomer_list *newcomers,
 		if (admission_same_address(&newcomer->addr, addr))
 			count_in(&there, newcomer);
 	}
-	if (there.count >= ADMISSION_ADDRESS_MAX) {
+	if (size_of(&there) >= ADMISSION_ADDRESS_MAX) {
 		name_limit(ADMISSION_ADDRESS_MAX, "of one address", why);
 		return choose(&there);
 	}
-	if (all.count < ADMISSION_MAX)
+	if (size_of(&all) < ADMISSION_MAX)
 		return NULL;
 	name_limit(ADMISSION_MAX, "of all addresses together", why);
 	return choose(&all);
@@ -121,16 +127,16 @@ struct newcomer *admission_enter(struct admission *admission,
 		admission_leave(admission, goes);
 	newcomer->addr = *addr;
 	newcomer->known = known;
-	newcomer->proved = false;
+	newcomer->proof = PROOF_NONE;
 	newcomer->counted = true;
 	TAILQ_INSERT_TAIL(&admission->newcomers[known], newcomer, entry);
 	admission->count[known]++;
 	return goes;
 }
 
-void admission_prove(struct newcomer *newcomer)
+void admission_prove(struct newcomer *newcomer, enum proof proof)
 {
-	newcomer->proved = true;
+	newcomer->proof = proof;
 }
 
 void admission_leave(struct admission *admission, struct newcomer *newcomer)

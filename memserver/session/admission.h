@@ -9,10 +9,11 @@
  *     known ones;
  *   - one address has only some of the slots;
  *   - when there is no free slot, the oldest newcomer of that kind goes, and
- * not the new one: a client that is alive says at once which session it wants;
- *   - one that has proved a key goes only when there are more of these than of
- * others: a crowd that has no key does not stop a client between its handshake
- * and RESUME.
+ *     not the new one: a client that is alive says at once which session it
+ *     wants;
+ *   - newcomers that have shown more of a key go only when there are more of
+ *     them than of others: a crowd that has no key does not stop a client in
+ *     the middle of its handshake, nor between that and RESUME.
  *
  * A connection that has opened, resumed or joined is no newcomer any more.  The
  * limits of sessions and lanes bound the number of these.
@@ -32,13 +33,23 @@
 /* Of them from one address; of IPv6, from one network of 64 bits. */
 #define ADMISSION_ADDRESS_MAX 64
 
+/* What a newcomer has shown of a key. */
+enum proof {
+	PROOF_NONE,
+	/* It has sent a first message that was made with a key.  It may be one
+	 * that somebody heard and sends once more. */
+	PROOF_HEARD,
+	PROOF_KEY, /* it has the key */
+	N_PROOFS
+};
+
 /* Embedded in the connection. */
 struct newcomer {
 	TAILQ_ENTRY(newcomer) entry; /* while `counted` */
 	bool counted;
 	struct net_addr addr;
 	bool known;
-	bool proved;
+	enum proof proof;
 };
 
 struct admission {
@@ -57,8 +68,8 @@ struct newcomer *admission_enter(struct admission *admission,
 				 const struct net_addr *addr, bool known,
 				 struct error *why);
 
-/* NEWCOMER has proved a key. */
-void admission_prove(struct newcomer *newcomer);
+/* NEWCOMER has shown that much of a key. */
+void admission_prove(struct newcomer *newcomer, enum proof proof);
 
 /* NEWCOMER has a session, is a link, or has ended.  Harmless when repeated. */
 void admission_leave(struct admission *admission, struct newcomer *newcomer);

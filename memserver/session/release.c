@@ -1,5 +1,6 @@
 #include "release.h"
 
+#include "clock.h"
 #include "log.h"
 
 /* Under pressure the server asks for one part in this many of the granted slabs
@@ -34,17 +35,27 @@ static void set_refusal(struct sessions *sessions)
 				    : NULL;
 }
 
+enum { SERVING, RECLAIMING, DRAINING, LEAVING, STOPPING };
+
+const char *const release_states[] = {
+	[SERVING] = "serving",	 [RECLAIMING] = "reclaiming",
+	[DRAINING] = "draining", [LEAVING] = "leaving",
+	[STOPPING] = "stopping", NULL
+};
+
 const char *release_state_name(const struct sessions *sessions)
 {
-	static const char *const names[] = {
-		[RELEASE_DRAINING] = "draining", [RELEASE_LEAVING] = "leaving"
-	};
-
 	if (sessions->stopping)
-		return "stopping";
-	if (sessions->drain != RELEASE_SERVING)
-		return names[sessions->drain];
-	return sessions->pressed ? "reclaiming" : "serving";
+		return release_states[STOPPING];
+	switch (sessions->drain) {
+	case RELEASE_DRAINING:
+		return release_states[DRAINING];
+	case RELEASE_LEAVING:
+		return release_states[LEAVING];
+	case RELEASE_SERVING:
+		break;
+	}
+	return release_states[sessions->pressed ? RECLAIMING : SERVING];
 }
 
 static void send_wish(struct session *session)
@@ -116,6 +127,8 @@ void release_drain(struct sessions *sessions, enum release_drain drain)
 	if (drain == RELEASE_SERVING) {
 		wish_of_all(sessions, 0, WIRE_RELEASE_DRAIN);
 	} else if (!was) {
+		sessions->drain_since_ns = clock_now_ns();
+		sessions->drain_slabs = release_held(sessions).slabs;
 		wish_of_all(sessions, WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);
 		put_spares_back(sessions);
 	}

@@ -21,6 +21,8 @@ struct release_held release_held(const struct sessions *sessions);
 
 /* "serving", "draining" and so on, for the status. */
 const char *release_state_name(const struct sessions *sessions);
+/* All of these names, and NULL. */
+extern const char *const release_states[];
 
 /* Asks every session for every slab, or takes that back. */
 void release_drain(struct sessions *sessions, enum release_drain drain);

@@ -6,6 +6,10 @@
  * previous token also resumes the session, until the client shows that RESUMED
  * came: it sends another message on that connection.
  *
+ * A RESUME with the previous token may itself be late: the client gave up its
+ * connection, and has resumed over another one meanwhile.  The client goes on
+ * with the token that it was told there, so that one stays good as well.
+ *
  * Main loop only. */
 #ifndef RSWAP_RESUMPTION_H
 #define RSWAP_RESUMPTION_H
@@ -16,8 +20,11 @@
 #include "wire.h"
 
 struct resumption {
-	uint8_t token[WIRE_TOKEN_BYTES];    /* the newest */
-	uint8_t previous[WIRE_TOKEN_BYTES]; /* while `unconfirmed` */
+	uint8_t token[WIRE_TOKEN_BYTES]; /* the newest */
+	/* While `unconfirmed`: the one that was presented last, and the newest
+	 * one at that time, often the same. */
+	uint8_t previous[WIRE_TOKEN_BYTES];
+	uint8_t replaced[WIRE_TOKEN_BYTES];
 	bool unconfirmed; /* the client may not have the newest */
 };
 

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "loops/container.h"
 #include "output/output.h"
 #include "release.h"
+#include "events.h"
 #include "size.h"
 
 /* Keys count up, so that the session of a key is long gone when the key comes
@@ -248,6 +250,11 @@ struct session *session_open(struct sessions *sessions, struct client *client,
 		    session->owner.key, session->name, session->peer.text,
 		    size_format(session->owner.size_bytes).text,
 		    session->links.ops->name);
+	events_add(EVENT_SESSION_OPENED,
+		   peer_name_without_port(&session->peer).text,
+		   "session %u: %s, %s over %s", session->owner.key,
+		   session->name, size_format(session->owner.size_bytes).text,
+		   session->links.ops->name);
 	return session;
 }
 
@@ -293,6 +300,10 @@ static void end(struct session *session, const char *how, const char *why)
 	output_news(&session->peer, "session %u: %s (%s), gives %u slab%s back",
 		    session->owner.key, how, why, session->owner.slab_count,
 		    session->owner.slab_count == 1 ? "" : "s");
+	events_add(EVENT_SESSION_ENDED,
+		   peer_name_without_port(&session->peer).text,
+		   "session %u: %s (%s), gives %u slabs back",
+		   session->owner.key, how, why, session->owner.slab_count);
 	ev_timer_stop(session->sessions->loop, &session->grace);
 	set_state(session, SESSION_ENDING);
 	session->owner.tenant->sessions--;
@@ -342,6 +353,10 @@ void session_lost(struct session *session, const char *why)
 		    "session %u: disconnected (%s), keeps %u slab%s for %u s",
 		    session->owner.key, why, session->owner.slab_count,
 		    session->owner.slab_count == 1 ? "" : "s", grace_s);
+	events_add(EVENT_SESSION_DISCONNECTED,
+		   peer_name_without_port(&session->peer).text,
+		   "session %u: %s; keeps %u slabs for %u s",
+		   session->owner.key, why, session->owner.slab_count, grace_s);
 	set_state(session, SESSION_DISCONNECTED);
 	session->owner.client = NULL;
 	link_set_close(&session->links);
@@ -351,19 +366,31 @@ void session_lost(struct session *session, const char *why)
 	ev_timer_start(sessions->loop, &session->grace);
 }
 
-static struct session *find_resumable(struct sessions *sessions,
-				      const struct client *client,
-				      const struct wire_resume *resume)
+/* SESSION is the one that RESUME names, or NULL. */
+static bool is_resumable(const struct sessions *sessions,
+			 struct session *session, const struct client *client,
+			 const struct wire_resume *resume, struct error *why)
 {
-	struct session *session = session_find(sessions, resume->session);
+	uint64_t key = resume->session;
 
-	return session && session->state != SESSION_ENDING &&
-			       !strcmp(session_identity(session),
-				       client->identity) &&
-			       resumption_take(&session->resumption,
-					       resume->token)
-		       ? session
-		       : NULL;
+	if (!session && (!key || key > sessions->last_key))
+		error_set(why, "there never was a session %" PRIu64, key);
+	else if (!session || session->state == SESSION_ENDING)
+		error_set(why,
+			  "session %" PRIu64 " has ended; without a connection "
+			  "a session lives for %u s",
+			  key, sessions->grace_s);
+	else if (strcmp(session_identity(session), client->identity))
+		error_set(why, "session %" PRIu64 " is another identity's",
+			  key);
+	else if (!resumption_take(&session->resumption, resume->token))
+		error_set(why,
+			  "the token does not resume session %" PRIu64
+			  ", or does so no longer",
+			  key);
+	else
+		return true;
+	return false;
 }
 
 static void fence(struct session *session, uint32_t cookie)
@@ -375,18 +402,20 @@ static void fence(struct session *session, uint32_t cookie)
 struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct peer_name *peer,
 			       const struct wire_resume *resume,
-			       uint32_t cookie)
+			       uint32_t cookie, struct error *why)
 {
-	struct session *session = find_resumable(sessions, client, resume);
+	struct session *session = session_find(sessions, resume->session);
 	struct owner *owner;
 
-	if (!session)
+	if (!is_resumable(sessions, session, client, resume, why))
 		return NULL;
 	owner = &session->owner;
 	output_news(peer, "session %u: resumed by %s at %s%s, with %u slab%s",
 		    owner->key, session->name, peer->text,
 		    owner->client ? ", in place of a connection" : "",
 		    owner->slab_count, owner->slab_count == 1 ? "" : "s");
+	events_add(EVENT_SESSION_RESUMED, peer_name_without_port(peer).text,
+		   "session %u: with %u slabs", owner->key, owner->slab_count);
 	ev_timer_stop(sessions->loop, &session->grace);
 	if (owner->client)
 		owner->client->abandon(owner->client);

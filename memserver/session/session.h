@@ -76,7 +76,9 @@ struct sessions {
 	bool stopping; /* a session that loses its connection ends */
 
 	enum release_drain drain;
-	bool pressed; /* this machine is short of memory */
+	uint64_t drain_since_ns; /* while it drains */
+	uint32_t drain_slabs;	 /* that sessions had then */
+	bool pressed;		 /* this machine is short of memory */
 
 	/* A session is gone.  NULL: not called. */
 	void (*gone)(struct sessions *sessions);
@@ -138,12 +140,13 @@ void session_end_disconnected(struct sessions *sessions, const char *why);
 
 /* Resumes a session, and replies RESUMED when all its links are gone.  A
  * control connection that the session still has is abandoned.  NULL when no
- * session of the client's identity has that key and token.  The token is used
- * up; RESUMED tells the next (resumption.h). */
+ * session of the client's identity has that key and token, and WHY, which is
+ * for the log: it tells of sessions that are not the client's.  The token is
+ * used up; RESUMED tells the next (resumption.h). */
 struct session *session_resume(struct sessions *sessions, struct client *client,
 			       const struct peer_name *peer,
 			       const struct wire_resume *resume,
-			       uint32_t cookie);
+			       uint32_t cookie, struct error *why);
 
 /* The session's client sent a message, which is neither OPEN nor RESUME. */
 void session_heard(struct session *session);

@@ -115,8 +115,8 @@ static void apply_limits(struct tenants *tenants)
 	}
 }
 
-/* A guarantee counts before the first session.  A tenant that memory is short
- * for now comes with its first session. */
+/* A guarantee counts before the first session.  A tenant for which memory is
+ * short is added with its first session instead. */
 static void add_tenants(struct tenants *tenants)
 {
 	for (unsigned i = 0; i < tenants->file->n; i++) {

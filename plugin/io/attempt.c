@@ -13,6 +13,16 @@ uint64_t attempt_until(const struct io *io)
 	return until_ns < io->deadline_ns ? until_ns : io->deadline_ns;
 }
 
+/* The part of an attempt's time that a server gets at least. */
+#define LEAST_PART 4
+
+bool attempt_is_too_late(const struct io *io)
+{
+	uint64_t least_ns = io->engine->attempt_ns / LEAST_PART;
+
+	return clock_tick_ns() + least_ns > io->deadline_ns;
+}
+
 /* Whether the transfers in flight may leave too little room for the largest
  * read. */
 static bool is_short_of_room(const struct io *io)
@@ -59,11 +69,11 @@ void attempt_abandon(struct engine *engine, struct lane *lane)
 	lane_links_release(&engine->lanes, lane);
 }
 
-void attempt_begin(struct io *io)
+/* Makes room in the lane, where late transfers leave too little. */
+static void make_room(struct io *io)
 {
 	struct lane *lane = io->lane;
 
-	io->unsent = false;
 	if (lane_in_flight(lane)) {
 		if (!is_short_of_room(io))
 			return;
@@ -75,6 +85,17 @@ void attempt_begin(struct io *io)
 		lane->sets[t].n = lane->sets[t].submitted = 0;
 	lane->scratch_used = 0;
 	lane_no_parking(&io->engine->lanes, lane);
+}
+
+bool attempt_begin(struct io *io)
+{
+	bool is_free;
+
+	io->unsent = false;
+	make_room(io);
+	is_free = lane_scratch_is_free(io->lane);
+	io->obstacle.lane = !is_free;
+	return is_free;
 }
 
 uint8_t *attempt_scratch(struct io *io, uint64_t bytes)
@@ -147,41 +168,73 @@ bool attempt_add(struct io *io, size_t run_number, uint32_t shard_number,
 	return true;
 }
 
-/* Records the result of one transfer that is over. */
-static void take_over(struct io *io, const struct lane_tag *tag, int status,
-		      uint64_t took_ns, int *worst)
+void attempt_submit(struct io *io, uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
+		struct lane_set *set = &io->lane->sets[t];
+
+		for (uint32_t i = set->submitted; i < set->n; i++)
+			set->tags[i].sent_ns = now_ns;
+	}
+	wait_submit(io->lane, deadline_ns);
+}
+
+static struct lane_transfers *transfers_of(const struct io *io,
+					   const struct lane_tag *tag,
+					   const struct xfer *x)
+{
+	enum lane_use use = x->op == XFER_READ ? LANE_READ : LANE_WRITE;
+
+	return &io->lane->counters->transfers[tag->server][use];
+}
+
+void attempt_count(struct io *io, const struct lane_tag *tag,
+		   const struct xfer *x, uint64_t now_ns)
+{
+	struct lane_transfers *t = transfers_of(io, tag, x);
+
+	latency_add(&t->latency, now_ns - tag->sent_ns);
+	latency_count(&t->bytes, x->bytes);
+}
+
+static void fail(struct io *io, const struct lane_tag *tag, int status)
+{
+	struct io_run *run = &io->runs[tag->run];
+
+	run->failed |= 1u << tag->shard;
+	if (status == XFER_UNSENT)
+		run->unsent |= 1u << tag->shard;
+}
+
+/* Records the result of one transfer that is over.  A late transfer was counted
+ * when it became late. */
+static void take_over(struct io *io, const struct lane_tag *tag,
+		      const struct xfer *x, int *worst)
 {
 	struct server *server = &io->engine->servers[tag->server];
-	struct io_run *run = &io->runs[tag->run];
+	int status = xfer_status(x);
 
 	if (status == XFER_UNSENT) {
 		io->unsent = true;
-		if (tag->late)
-			return;
-		run->failed |= 1u << tag->shard;
-		run->unsent |= 1u << tag->shard;
-		if (!*worst)
-			*worst = status;
 	} else if (status) {
+		latency_count(&transfers_of(io, tag, x)->errors, 1);
 		server_break(server, transfer_failure_text(status));
 		/* The server hangs, so it will not be back in a moment. */
 		if (status == -ETIMEDOUT)
 			server_stays_away(server);
-		if (tag->late)
-			return;
-		run->failed |= 1u << tag->shard;
-		if (*worst != -EREMOTEIO)
-			*worst = status;
-	} else if (!tag->late) {
-		run->have |= 1u << tag->shard;
-		if (took_ns)
-			server_took(server, took_ns);
 	}
+	if (!status || tag->late)
+		return;
+	fail(io, tag, status);
+	if (status == XFER_UNSENT ? !*worst : *worst != -EREMOTEIO)
+		*worst = status;
 }
 
 int attempt_harvest(struct io *io, uint64_t begin_ns)
 {
-	uint64_t took_ns = begin_ns ? clock_now_ns() - begin_ns : 0;
+	uint64_t now_ns = clock_now_ns();
 	int worst = 0;
 
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
@@ -189,12 +242,19 @@ int attempt_harvest(struct io *io, uint64_t begin_ns)
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
-			int status = xfer_status(&set->xfers[i]);
+			const struct xfer *x = &set->xfers[i];
 
-			if (tag->over || status == -EINPROGRESS)
+			if (tag->over || xfer_in_progress(x))
 				continue;
 			tag->over = true;
-			take_over(io, tag, status, took_ns, &worst);
+			take_over(io, tag, x, &worst);
+			if (xfer_status(x) || tag->late)
+				continue;
+			io->runs[tag->run].have |= 1u << tag->shard;
+			attempt_count(io, tag, x, now_ns);
+			if (begin_ns)
+				server_took(&io->engine->servers[tag->server],
+					    now_ns - begin_ns);
 		}
 	}
 	return worst;

@@ -27,6 +27,8 @@ struct obstacle {
 	/* The lane's late transfers have to end, or a link of the lane has to
 	 * be closed, before more can be sent. */
 	bool transfers;
+	/* A device may still touch the lane's memory. */
+	bool lane;
 };
 
 /* A run: adjacent pages of one slab that the same shards hold. */

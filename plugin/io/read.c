@@ -158,8 +158,7 @@ static bool hedge(struct io *io)
 			asked |= ask_one(io, i, false, &ignored);
 	}
 	if (asked)
-		atomic_fetch_add_explicit(&io->lane->counters.hedges, 1,
-					  memory_order_relaxed);
+		latency_count(&io->lane->counters->hedges, 1);
 	return asked;
 }
 
@@ -198,6 +197,7 @@ static void leave_late(struct io *io, uint64_t begin_ns)
 
 		for (uint32_t i = 0; i < set->submitted; i++) {
 			struct lane_tag *tag = &set->tags[i];
+			uint64_t now_ns;
 
 			/* A transfer that ended just now is marked, too,
 			 * because its result does not belong to the next plan's
@@ -207,8 +207,10 @@ static void leave_late(struct io *io, uint64_t begin_ns)
 			tag->late = true;
 			if (!xfer_in_progress(&set->xfers[i]))
 				continue;
+			now_ns = clock_now_ns();
+			attempt_count(io, tag, &set->xfers[i], now_ns);
 			server_took_at_least(&io->engine->servers[tag->server],
-					     clock_now_ns() - begin_ns);
+					     now_ns - begin_ns);
 		}
 	}
 }
@@ -287,7 +289,7 @@ static int fetch(struct io *io)
 	rc = ask_enough(io, worst);
 	hedge_at_ns = begin_ns + hedge_after_ns(io);
 	while (!rc) {
-		wait_submit(io->lane, until_ns);
+		attempt_submit(io, until_ns);
 		wait_transfers(io->lane, hedged,
 			       hedged || until_ns < hedge_at_ns ? until_ns
 								: hedge_at_ns);
@@ -309,7 +311,7 @@ static int fetch(struct io *io)
 		if (!hedged)
 			hedge_at_ns = clock_now_ns() + HEDGE_MIN_NS;
 	}
-	wait_submit(io->lane, until_ns);
+	attempt_submit(io, until_ns);
 	drop_attempt(io, begin_ns, until_ns);
 	/* A refusal ends the request only where no RECOVERING server may still
 	 * have the run. */
@@ -349,7 +351,10 @@ int transfer_read(struct io *io)
 {
 	int rc;
 
-	attempt_begin(io);
+	if (attempt_is_too_late(io))
+		return -ETIMEDOUT;
+	if (!attempt_begin(io))
+		return -EAGAIN;
 	for (size_t i = 0; i < io->n_runs; i++) {
 		struct io_run *run = &io->runs[i];
 

@@ -59,7 +59,7 @@ static int read_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 			rc = wait_obstacle(io);
 		if (rc != -EAGAIN)
 			return rc;
-		count(&io->lane->counters.retries, 1);
+		latency_count(&io->lane->counters->retries, 1);
 	}
 }
 
@@ -113,7 +113,7 @@ static int write_runs(struct io *io)
 			rc = wait_obstacle(io);
 		if (rc != -EAGAIN)
 			break;
-		count(&io->lane->counters.retries, 1);
+		latency_count(&io->lane->counters->retries, 1);
 	}
 	if (rc)
 		lose_unsure_runs(io);
@@ -146,7 +146,7 @@ static int write_piece(struct io *io, char *buf, uint64_t page, uint64_t *n)
 	plan_unlock(io);
 	if (!rc && zeros > 0) {
 		discard_gaps(io, page, *n);
-		count(&io->engine->counters.zero_pages, zeros);
+		engine_count(io->engine, ENGINE_ZERO_PAGES, zeros);
 	}
 	return rc;
 }
@@ -180,7 +180,7 @@ static bool read_locally(struct engine *engine, char *buf, uint64_t page,
 			return false;
 	}
 	memset(buf, 0, n * PAGE_BYTES);
-	count(&engine->counters.local_reads, 1);
+	engine_count(engine, ENGINE_LOCAL_READS, 1);
 	return true;
 }
 
@@ -192,8 +192,8 @@ static bool write_locally(struct engine *engine, const char *buf, uint64_t page,
 			return false;
 	}
 	engine_set_pages(engine, page, n, PAGE_ABSENT);
-	count(&engine->counters.zero_pages, n);
-	count(&engine->counters.local_writes, 1);
+	engine_count(engine, ENGINE_ZERO_PAGES, n);
+	engine_count(engine, ENGINE_LOCAL_WRITES, 1);
 	return true;
 }
 
@@ -213,35 +213,41 @@ static void count_failure(struct engine *engine, enum lane_use use)
 			      memory_order_relaxed);
 }
 
+static void count_request(struct lane *lane, enum lane_use use, uint64_t bytes,
+			  uint64_t begin_ns)
+{
+	latency_add(&lane->counters->requests[use], clock_now_ns() - begin_ns);
+	latency_count(&lane->counters->bytes[use], bytes);
+}
+
 /* DEADLINE_NS is 0 where the request comes now: one that needs no server reads
  * no clock. */
 static int run_request(struct engine *engine, enum lane_use use, char *buf,
 		       uint64_t bytes, uint64_t offset, uint64_t deadline_ns)
 {
 	uint64_t page = offset / PAGE_BYTES, n = bytes / PAGE_BYTES;
-	struct lane *lane;
+	uint64_t begin_ns;
+	struct lane *lane = NULL;
 	struct io io;
 	int rc;
 
 	if (run_locally(engine, use, buf, page, n))
 		return 0;
 	/* A request that waited too long before this call is not sent. */
-	if (!deadline_ns)
-		deadline_ns = engine_deadline_ns(engine);
-	lane = clock_left_ns(deadline_ns) ? wait_lane(engine, use, deadline_ns)
-					  : NULL;
+	if (!deadline_ns || clock_left_ns(deadline_ns)) {
+		if (!deadline_ns)
+			deadline_ns = engine_deadline_ns(engine);
+		lane = wait_lane(engine, use, deadline_ns);
+	}
 	if (!lane) {
 		count_failure(engine, use);
 		return -EIO;
 	}
+	begin_ns = deadline_ns - engine->config.timeout_ns;
 	io_begin(&io, engine, lane, deadline_ns);
 	rc = pieces(&io, use, buf, page, n);
-	count(use == LANE_READ ? &lane->counters.reads : &lane->counters.writes,
-	      1);
-	count(use == LANE_READ ? &lane->counters.read_bytes
-			       : &lane->counters.write_bytes,
-	      bytes);
-	lane_put(&engine->lanes, lane, use);
+	count_request(io.lane, use, bytes, begin_ns);
+	lane_put(&engine->lanes, io.lane, use);
 	if (rc)
 		count_failure(engine, use);
 	return rc == 0 || rc == -ENOSPC ? rc : -EIO;
@@ -249,7 +255,7 @@ static int run_request(struct engine *engine, enum lane_use use, char *buf,
 
 uint64_t engine_deadline_ns(const struct engine *engine)
 {
-	return clock_tick_ns() + engine->config.timeout_ns;
+	return clock_now_ns() + engine->config.timeout_ns;
 }
 
 int engine_read_until(struct engine *engine, void *buf, uint64_t count_bytes,

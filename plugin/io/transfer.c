@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* With one shard and a direct codec no scratch is needed: the transfers use the
- * caller's memory. */
+ * caller's memory.  Whole pages, as transports register each lane's. */
 uint64_t lane_scratch_bytes(const struct engine *engine)
 {
 	const struct redundancy *r = &engine->redundancy;
@@ -12,7 +12,7 @@ uint64_t lane_scratch_bytes(const struct engine *engine)
 
 	if (redundancy_can_spare(r))
 		bytes += lane_channel_bytes(engine);
-	return bytes;
+	return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
 uint64_t lane_channel_bytes(const struct engine *engine)
@@ -20,6 +20,11 @@ uint64_t lane_channel_bytes(const struct engine *engine)
 	const struct redundancy *r = &engine->redundancy;
 
 	return (uint64_t)(r->shards + 1) * LANE_PAGES * r->chunk_bytes;
+}
+
+uint64_t lane_outside_bytes(const struct engine *engine)
+{
+	return engine->codec.direct ? lane_channel_bytes(engine) : 0;
 }
 
 const char *transfer_failure_text(int status)

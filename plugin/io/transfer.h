@@ -35,10 +35,11 @@ int transfer_fill(struct io *io, uint32_t shard);
 /* Ends the late transfers of a lane that no thread will reap any more. */
 void attempt_abandon(struct engine *engine, struct lane *lane);
 
-/* How many bytes of scratch memory a lane needs, and how many bytes its
- * channels transfer at a time. */
+/* How many bytes of scratch memory a lane needs, how many bytes its channels
+ * transfer at a time, and how many of these from and to the caller's pages. */
 uint64_t lane_scratch_bytes(const struct engine *engine);
 uint64_t lane_channel_bytes(const struct engine *engine);
+uint64_t lane_outside_bytes(const struct engine *engine);
 
 /* A text for the log: why a transfer that ended with STATUS breaks its server.
  */

@@ -22,6 +22,10 @@
 /* How long to wait at a time where several channels may answer. */
 #define SLICE_NS (NS_PER_MS / 2)
 
+/* How long transfers may take to end after they were aborted: the flush of an
+ * RDMA queue pair (transport/rdma_xfer.c). */
+#define ABORTED_NS (2 * NS_PER_S)
+
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 {
 	return a_ns < b_ns ? a_ns : b_ns;
@@ -301,12 +305,59 @@ void wait_transfers(struct lane *lane, bool any, uint64_t deadline_ns)
 	suspend_for(lane, &want, deadline_ns);
 }
 
-void wait_transfers_end(struct lane *lane, uint64_t deadline_ns)
+/* Aborts the transfers in flight, whatever they wait for. */
+static void abort_all(struct lane *lane)
+{
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct link *link = set->xfers[i].link;
+
+			if (!xfer_in_progress(&set->xfers[i]))
+				continue;
+			set->tags[i].aborted = true;
+			link->ops->link_abort(link);
+		}
+	}
+}
+
+/* Ends what is still in flight though it was aborted.  All transfers that were
+ * aborted ended because their time was over. */
+static void settle_aborted(struct lane *lane)
+{
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
+		struct lane_set *set = &lane->sets[t];
+		struct channel *channel = lane->channels[t];
+
+		if (set->submitted > 0)
+			channel->ops->abandon(channel, set->xfers,
+					      set->submitted);
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			struct xfer *x = &set->xfers[i];
+
+			if (set->tags[i].aborted && xfer_status(x) &&
+			    xfer_status(x) != XFER_UNSENT)
+				atomic_store(&x->status, -ETIMEDOUT);
+		}
+	}
+}
+
+/* The same as an op `wait` of each channel, without holding the thread. */
+static void suspend_to_end(struct lane *lane, uint64_t deadline_ns)
 {
 	struct want_transfers want = { .lane = lane, .late = true };
 
-	if (coroutine_inside() && deadline_ns)
-		suspend_for(lane, &want, deadline_ns);
+	suspend_for(lane, &want, deadline_ns);
+	if (are_over(&want))
+		return;
+	abort_all(lane);
+	suspend_for(lane, &want, clock_now_ns() + ABORTED_NS);
+	settle_aborted(lane);
+}
+
+static void block_to_end(struct lane *lane, uint64_t deadline_ns)
+{
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 		struct channel *channel = lane->channels[t];
@@ -315,6 +366,14 @@ void wait_transfers_end(struct lane *lane, uint64_t deadline_ns)
 			channel->ops->wait(channel, set->xfers, set->submitted,
 					   deadline_ns);
 	}
+}
+
+void wait_transfers_end(struct lane *lane, uint64_t deadline_ns)
+{
+	if (coroutine_inside())
+		suspend_to_end(lane, deadline_ns);
+	else
+		block_to_end(lane, deadline_ns);
 }
 
 void wait_late(struct lane *lane, uint64_t deadline_ns)
@@ -343,6 +402,16 @@ static void wait_recovering(const struct io *io, uint64_t soon_ns)
 		wait_server(o->server, soon_ns);
 }
 
+/* Whether the request has another lane now.  It does not wait for one: it may
+ * have locked pages that the holders of all lanes wait for. */
+static bool exchange_lane(struct io *io)
+{
+	struct lane *lane = io->lane;
+
+	io->lane = lane_exchange(&io->engine->lanes, lane);
+	return io->lane != lane;
+}
+
 int wait_obstacle(struct io *io)
 {
 	const struct obstacle *o = &io->obstacle;
@@ -350,6 +419,8 @@ int wait_obstacle(struct io *io)
 	uint64_t soon_ns =
 		earlier(clock_now_ns() + AT_A_TIME_NS, io->deadline_ns);
 
+	if (o->lane && exchange_lane(io))
+		return -EAGAIN;
 	if (o->page_locked)
 		wait_page(engine, o->page, soon_ns);
 	else if (o->server)
@@ -358,7 +429,7 @@ int wait_obstacle(struct io *io)
 		wait_slab(engine, o->slab, soon_ns);
 	else if (o->slab)
 		wait_repair(engine, soon_ns);
-	else if (!o->transfers)
+	else if (!o->transfers && !o->lane)
 		wait_pause(MOMENT_NS);
 	else if (lane_in_flight(io->lane))
 		wait_late(io->lane, soon_ns);

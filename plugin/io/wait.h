@@ -5,9 +5,8 @@
  * There are two ways to wait.  A request that has a thread of its own (nbdkit's
  * front end, and the repairer) sleeps.  A request that is a coroutine
  * (io/coroutine.h) is suspended, and its thread runs other requests meanwhile.
- * Everything above these functions is the same for both.  The only wait that
- * holds a coroutine's thread is the fallback's I/O (transport/file.h), and a
- * transfer that is aborted at its deadline.
+ * Everything above these functions is the same for both.  No wait holds a
+ * coroutine's thread.
  *
  *   for                     by                            until
  *   a lane                  wait_lane                     a request gives one

@@ -182,7 +182,10 @@ int transfer_write(struct io *io)
 	bool kept = true, wait;
 	int rc;
 
-	attempt_begin(io);
+	if (attempt_is_too_late(io))
+		return -ETIMEDOUT;
+	if (!attempt_begin(io))
+		return -EAGAIN;
 	for (size_t i = 0; i < io->n_runs; i++) {
 		if (!hold_shards(io, &io->runs[i]))
 			return -EAGAIN;
@@ -191,7 +194,7 @@ int transfer_write(struct io *io)
 		if (!add_shards(io, i))
 			return -EIO;
 	}
-	wait_submit(io->lane, until_ns);
+	attempt_submit(io, until_ns);
 	wait_transfers_end(io->lane, until_ns);
 	rc = attempt_harvest(io, 0);
 	wait = rc && rc != -EREMOTEIO && any_may_return(io);
@@ -230,7 +233,8 @@ int transfer_fill(struct io *io, uint32_t shard)
 	struct io_run *run = &io->runs[0];
 	uint8_t *by_index[REDUNDANCY_MAX_SHARDS];
 
-	attempt_begin(io);
+	if (!attempt_begin(io))
+		return -EAGAIN;
 	run->sent = run->have = run->failed = run->unsent = 0;
 	if (!attempt_hold(io, &run->slab->shards[shard]))
 		return -EAGAIN;
@@ -238,7 +242,7 @@ int transfer_fill(struct io *io, uint32_t shard)
 	    !attempt_add(io, 0, shard, XFER_WRITE,
 			 by_index[run->slab->shards[shard].index]))
 		return -ENOBUFS;
-	wait_submit(io->lane, io->deadline_ns);
+	attempt_submit(io, io->deadline_ns);
 	wait_transfers_end(io->lane, io->deadline_ns);
 	return attempt_harvest(io, 0);
 }

@@ -238,35 +238,26 @@ static int poll_for(struct loop *loop, nfds_t n, uint64_t ns)
 }
 
 /* Takes what came to sources that tell of it only while they rest. */
-static bool look_at_quiet(struct loop *loop)
+static void look_at_quiet(struct loop *loop)
 {
-	bool any = false;
-
 	for (size_t i = 0; i < loop->watch.n; i++) {
 		const struct watch_source *s = &loop->watch.sources[i];
 
-		if (s->ops->rest) {
+		if (s->ops->rest)
 			s->ops->look(s);
-			any = true;
-		}
 	}
-	return any && any_over(loop);
 }
 
-/* Polls without sleeping for as long as that pays.  True where something is
- * ready. */
-static bool spin(struct loop *loop, nfds_t n)
+/* Polls without sleeping for LIMIT_NS.  True where something is ready. */
+static bool spin(struct loop *loop, nfds_t n, uint64_t limit_ns)
 {
-	uint64_t until_ns;
+	uint64_t until_ns = clock_now_ns() + limit_ns;
 	bool ready;
 
-	if (!loop->config.spin_ns || !spin_pays(&loop->spin))
-		return false;
-	until_ns = clock_now_ns() + loop->config.spin_ns;
 	do {
-		ready = poll_for(loop, n, 0) > 0 || look_at_quiet(loop);
+		look_at_quiet(loop);
+		ready = poll_for(loop, n, 0) > 0 || any_over(loop);
 	} while (!ready && clock_now_ns() < until_ns);
-	spin_learn(&loop->spin, ready);
 	return ready;
 }
 
@@ -279,12 +270,8 @@ static uint64_t sleep_ns(const struct loop *loop)
 
 /* Sleeps until something is ready.  A thread that ends a transfer meanwhile
  * wakes this thread, if the transfer was not over when it looked last. */
-static void await(struct loop *loop)
+static void sleep_for(struct loop *loop, nfds_t n)
 {
-	nfds_t n = fill_polls(loop);
-
-	if (spin(loop, n))
-		return;
 	waker_before_sleep(&loop->waker);
 	for (size_t i = 0; i < loop->watch.n; i++) {
 		const struct watch_source *s = &loop->watch.sources[i];
@@ -296,6 +283,31 @@ static void await(struct loop *loop)
 		 any_over(loop) || atomic_load(&loop->ending) ? 0
 							      : sleep_ns(loop));
 	waker_after_sleep(&loop->waker, loop->polls[0].revents);
+}
+
+/* Polls where that pays, and sleeps otherwise. */
+static void await(struct loop *loop)
+{
+	enum patience_wait wait =
+		loop->n_requests ? WAIT_FOR_SERVER : WAIT_FOR_CLIENT;
+	nfds_t n = fill_polls(loop);
+	uint64_t begin_ns, limit_ns, polled_ns = 0;
+	bool found = false;
+
+	if (!loop->config.spin_ns || loop->soon) {
+		sleep_for(loop, n);
+		return;
+	}
+	begin_ns = clock_now_ns();
+	limit_ns = patience_begin(&loop->patience, wait, begin_ns);
+	if (limit_ns) {
+		found = spin(loop, n, limit_ns);
+		polled_ns = clock_now_ns() - begin_ns;
+	}
+	if (!found)
+		sleep_for(loop, n);
+	patience_end(&loop->patience, wait, clock_now_ns() - begin_ns,
+		     polled_ns, found);
 }
 
 /* --- turns --- */
@@ -355,6 +367,8 @@ static void turn(struct loop *loop)
 	watch_all(loop);
 	flush_all(loop);
 	finish_all(loop);
+	if (loop->config.turn && loop->n_requests == 0)
+		loop->config.turn(0);
 }
 
 void loop_run(struct loop *loop)
@@ -394,18 +408,27 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 
 /* --- life --- */
 
+/* What N of ALL lanes may have of COUNT, and at least 1. */
+static uint32_t part_of(uint32_t count, uint32_t n, uint32_t all)
+{
+	uint32_t part = (uint32_t)((uint64_t)count * n / all);
+
+	return part > 0 ? part : 1;
+}
+
 int loop_create(struct loop *loop, const struct loop_config *config,
 		struct error *why)
 {
-	struct lane_pool *lanes = &config->engine->lanes;
-	uint32_t n = lanes->config.lanes;
+	const struct lane_pool *lanes = &config->engine->lanes;
+	uint32_t all = lanes->config.lanes;
+	uint32_t n = config->lanes ? config->lanes : all;
 	int rc;
 
 	memset(loop, 0, sizeof *loop);
 	loop->config = *config;
 	loop->reads.last = &loop->reads.first;
 	loop->writes.last = &loop->writes.first;
-	loop->max_writes = lanes->max_writers;
+	loop->max_writes = part_of(lanes->max_writers, n, all);
 	loop->wake_ns = UINT64_MAX;
 	rc = waker_create(&loop->waker);
 	if (rc) {
@@ -417,6 +440,7 @@ int loop_create(struct loop *loop, const struct loop_config *config,
 		waker_destroy(&loop->waker);
 		return rc;
 	}
+	patience_create(&loop->patience, config->spin_ns);
 	loop->suspended = calloc(n, sizeof(struct coroutine *));
 	if (!loop->suspended) {
 		error_set(why, "out of memory");
@@ -429,6 +453,7 @@ int loop_create(struct loop *loop, const struct loop_config *config,
 void loop_destroy(struct loop *loop)
 {
 	free(loop->suspended);
+	patience_destroy(&loop->patience);
 	coroutine_pool_destroy(&loop->coroutines);
 	waker_destroy(&loop->waker);
 }

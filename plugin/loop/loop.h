@@ -21,6 +21,17 @@
  * turn whether it is over, and makes a turn every LOOP_RECHECK_NS.
  *
  * Threads: all functions are called by the loop's thread, except loop_end.
+ *
+ * Several loops may share an engine, each on a thread of its own: one for each
+ * queue of a front end, or for each processor.  A request stays on the loop
+ * that it was submitted to.  What they share is safe for any number of threads:
+ * the engine, with the pool of lanes, and the connections to memory servers, on
+ * which whichever loop is first receives for all and wakes the others.  Each
+ * loop has its own coroutines, queues, waker and turn.  Lanes belong to no
+ * loop: config.lanes bounds how many of them a loop takes at a time, and the
+ * bounds of all loops should add up to no more than the engine has.  A loop is
+ * destroyed after engine_stop, because a late transfer of a lane that it used
+ * may still wake it.
  */
 #ifndef RSWAP_LOOP_H
 #define RSWAP_LOOP_H
@@ -33,7 +44,7 @@
 #include "clock.h"
 #include "error.h"
 #include "io/coroutine.h"
-#include "transport/spin.h"
+#include "patience.h"
 #include "transport/waker.h"
 #include "transport/watch.h"
 
@@ -47,8 +58,8 @@ struct loop_source {
 	int fd;
 	short events; /* the front end changes them at any time */
 	void (*ready)(struct loop_source *source, short revents);
-	/* Called in each turn, after requests were done.  NULL: nothing to do.
-	 */
+	/* Called in each turn, after requests were done.  A turn comes once a
+	 * second at least.  NULL: nothing to do. */
 	void (*finish)(struct loop_source *source);
 };
 
@@ -76,8 +87,16 @@ struct loop_queue {
 
 struct loop_config {
 	struct engine *engine;
-	uint64_t spin_ns; /* how long to look for work before sleeping; 0 */
-	/* Called in each turn with the number of requests.  NULL: nothing. */
+	/* The most requests that run at a time; 0: as many as the engine has
+	 * lanes.  Writes have the same part of them as of the engine's lanes,
+	 * and at least one. */
+	uint32_t lanes;
+	/* How long to look for work before sleeping, at most; 0: not at all.
+	 * patience.h tells when it does. */
+	uint64_t spin_ns;
+	/* Called in each turn with the number of the loop's requests, and with
+	 * 0 after the last of them.  By each loop's own thread.  NULL: nothing.
+	 */
 	void (*turn)(uint32_t in_flight);
 };
 
@@ -103,7 +122,7 @@ struct loop {
 
 	struct watch watch;
 	struct pollfd polls[LOOP_SOURCES_MAX + WATCH_MAX + 1];
-	struct spin spin;
+	struct patience patience;
 };
 
 /* Allocates all memory.  0 or a negative errno. */

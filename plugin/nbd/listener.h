@@ -6,12 +6,14 @@
 
 struct listener {
 	struct loop_source source; /* the first member */
-	const struct connection_host *host;
+	const struct host *host;
+	int fd;
+	uint64_t rests_until_ns; /* 0: it accepts */
+	bool fails;		 /* the last client could not be accepted */
 };
 
 /* Serves the clients of FD (net_listen_unix), which stays the caller's.  HOST
  * and LISTENER outlive the loop's run. */
-void listener_start(struct listener *listener,
-		    const struct connection_host *host, int fd);
+void listener_start(struct listener *listener, const struct host *host, int fd);
 
 #endif

@@ -10,9 +10,10 @@
 #include "listener.h"
 #include "log.h"
 #include "net.h"
-#include "newfile.h"
 #include "options.h"
+#include "service/heartbeat.h"
 #include "service/lifecycle.h"
+#include "service/program.h"
 #include "service/safety.h"
 #include "service/service.h"
 
@@ -26,13 +27,7 @@ static struct service service;
 static struct loop loop;
 static struct slots slots;
 static struct listener listener;
-static struct connection_host host;
-
-static void log_line(enum log_level level, const char *line)
-{
-	if (level == LOG_LEVEL_ERROR || level == LOG_LEVEL_NOTICE)
-		fprintf(stderr, PROGRAM ": %s\n", line);
-}
+static struct host host;
 
 /* Any thread. */
 static void shut_down(void)
@@ -43,20 +38,14 @@ static void shut_down(void)
 static int make_loop(struct error *why)
 {
 	const struct engine_config *config = &service.config.engine;
+	uint64_t spin_ns =
+		service.config.spin_auto ? PATIENCE_MAX_NS : config->spin_ns;
 	const struct loop_config loop_config = { .engine = &service.engine,
-						 .spin_ns = config->spin_ns,
-						 .turn = safety_turn };
+						 .spin_ns = spin_ns,
+						 .turn = heartbeat_turn };
 	int rc = slots_create(&slots, config->lanes, why);
 
 	return rc ? rc : loop_create(&loop, &loop_config, why);
-}
-
-static int write_pidfile(const char *path, struct error *why)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%d\n", (int)getpid());
-	return path ? newfile_replace(path, text, why) : 0;
 }
 
 /* Serves the clients of FD until the end. */
@@ -64,11 +53,11 @@ static int serve(const struct options *options, int fd)
 {
 	struct error why;
 
-	if (make_loop(&why) || write_pidfile(options->pidfile, &why)) {
+	if (make_loop(&why) || program_write_pidfile(options->pidfile, &why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;
 	}
-	host = (struct connection_host){
+	host = (struct host){
 		.loop = &loop,
 		.engine = &service.engine,
 		.slots = &slots,
@@ -101,10 +90,13 @@ static int run(const struct options *options)
 		service_stop(&service);
 		return EXIT_FAILURE;
 	}
+	heartbeat_start();
 	if (!service_start(&service, &front))
 		status = serve(options, fd);
-	close(fd);
+	/* In this order: another one takes the path of a socket that nobody
+	 * listens on any more. */
 	unlink(options->socket);
+	close(fd);
 	if (options->pidfile)
 		unlink(options->pidfile);
 	service_stop(&service);
@@ -116,7 +108,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct cmdline_error why;
 
-	log_to(log_line);
+	program_log(PROGRAM);
 	switch (options_parse(argc, argv, &options, &service.config, &why)) {
 	case CMDLINE_HELP:
 		options_help();

@@ -47,27 +47,6 @@ static void take_short(int argc, char **argv)
 	}
 }
 
-/* "KEY=VALUE", or the value of server=. */
-static int take_word(struct config *config, char *word)
-{
-	size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyz-0123456789_");
-	bool has_key = length > 0 && word[length] == '=';
-
-	if (!has_key)
-		return config_key(config, "server", word);
-	word[length] = '\0';
-	return config_key(config, word, word + length + 1);
-}
-
-static bool take_words(struct config *config, int n, char **words)
-{
-	for (int i = 0; i < n; i++) {
-		if (take_word(config, words[i]))
-			return false;
-	}
-	return !config_complete(config);
-}
-
 enum cmdline_verdict options_parse(int argc, char **argv,
 				   struct options *options,
 				   struct config *config,
@@ -89,7 +68,7 @@ enum cmdline_verdict options_parse(int argc, char **argv,
 			 "clients connect to");
 		return CMDLINE_WRONG;
 	}
-	if (take_words(config, n_words, argv))
+	if (config_words(config, n_words, argv))
 		return CMDLINE_RUN;
 	snprintf(why->text, sizeof why->text, "%s", config->why);
 	return CMDLINE_WRONG;

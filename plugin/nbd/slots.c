@@ -9,6 +9,9 @@
 #define LANES_PER_LARGE 2u
 #define LARGE_MIN	4u
 
+/* One of so many parts is kept for clients: half. */
+#define KEPT_PART 2u
+
 int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
 {
 	uint32_t n = SLOTS, n_large = lanes / LANES_PER_LARGE;
@@ -16,13 +19,12 @@ int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
 	if (n_large < LARGE_MIN)
 		n_large = LARGE_MIN;
 	*slots = (struct slots){
+		.total = { n, n_large },
+		.n_free = { n, n_large },
 		.all = calloc(n, sizeof *slots->all),
-		.n = n,
 		.small = pages_map((uint64_t)n * SLOT_SMALL_BYTES),
 		.large = pages_map((uint64_t)n_large * SLOT_LARGE_BYTES),
-		.n_large = n_large,
 		.free_large = calloc(n_large, sizeof *slots->free_large),
-		.n_free_large = n_large,
 	};
 	if (!slots->all || !slots->small || !slots->large ||
 	    !slots->free_large) {
@@ -47,10 +49,93 @@ void slots_destroy(struct slots *slots)
 {
 	free(slots->all);
 	free(slots->free_large);
-	pages_unmap(slots->small, (uint64_t)slots->n * SLOT_SMALL_BYTES);
-	pages_unmap(slots->large, (uint64_t)slots->n_large * SLOT_LARGE_BYTES);
+	pages_unmap(slots->small,
+		    (uint64_t)slots->total[SLOTS_ANY] * SLOT_SMALL_BYTES);
+	pages_unmap(slots->large,
+		    (uint64_t)slots->total[SLOTS_LARGE] * SLOT_LARGE_BYTES);
 	*slots = (struct slots){ 0 };
 }
+
+/* --- clients --- */
+
+void slots_join(struct slots *slots, struct slots_client *client)
+{
+	client->next = slots->clients;
+	slots->clients = client;
+	slots->n_clients++;
+}
+
+void slots_leave(struct slots *slots, struct slots_client *client)
+{
+	struct slots_client **at = &slots->clients;
+
+	while (*at != client)
+		at = &(*at)->next;
+	*at = client->next;
+	slots->n_clients--;
+}
+
+bool slots_others_wait(const struct slots *slots,
+		       const struct slots_client *client)
+{
+	for (const struct slots_client *c = slots->clients; c; c = c->next) {
+		if (c != client && c->waits)
+			return true;
+	}
+	return false;
+}
+
+void slots_clear_waits(struct slots *slots)
+{
+	for (struct slots_client *c = slots->clients; c; c = c->next)
+		c->waits = false;
+}
+
+/* What is kept for each client. */
+static uint32_t part(const struct slots *slots, enum slots_kind kind)
+{
+	uint32_t n = slots->total[kind] / (KEPT_PART * slots->n_clients);
+
+	return n > 0 ? n : 1;
+}
+
+/* What the other clients have not taken of what is kept for them. */
+static uint32_t kept_for_others(const struct slots *slots,
+				const struct slots_client *client,
+				enum slots_kind kind)
+{
+	uint32_t each = part(slots, kind), kept = 0;
+
+	for (const struct slots_client *c = slots->clients; c; c = c->next) {
+		if (c != client && c->has[kind] < each)
+			kept += each - c->has[kind];
+	}
+	return kept;
+}
+
+static bool may_take(const struct slots *slots,
+		     const struct slots_client *client, enum slots_kind kind)
+{
+	if (client->has[kind] < part(slots, kind))
+		return slots->n_free[kind] > 0;
+	return slots->n_free[kind] > kept_for_others(slots, client, kind);
+}
+
+static void take(struct slots *slots, struct slots_client *client,
+		 enum slots_kind kind)
+{
+	slots->n_free[kind]--;
+	client->has[kind]++;
+}
+
+static void give_back(struct slots *slots, struct slots_client *client,
+		      enum slots_kind kind)
+{
+	slots->n_free[kind]++;
+	client->has[kind]--;
+}
+
+/* --- slots --- */
 
 static bool get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
 {
@@ -68,7 +153,8 @@ static bool get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
 	return true;
 }
 
-static bool get_buffer(struct slots *slots, struct slot *slot, uint32_t bytes)
+static bool get_buffer(struct slots *slots, struct slots_client *client,
+		       struct slot *slot, uint32_t bytes)
 {
 	slot->huge_bytes = 0;
 	if (bytes <= SLOT_SMALL_BYTES) {
@@ -77,22 +163,27 @@ static bool get_buffer(struct slots *slots, struct slot *slot, uint32_t bytes)
 	}
 	if (bytes > SLOT_LARGE_BYTES)
 		return get_huge(slots, slot, bytes);
-	if (slots->n_free_large == 0)
+	if (!may_take(slots, client, SLOTS_LARGE))
 		return false;
-	slot->buffer = slots->free_large[--slots->n_free_large];
+	take(slots, client, SLOTS_LARGE);
+	slot->buffer = slots->free_large[slots->n_free[SLOTS_LARGE]];
 	return true;
 }
 
-struct slot *slots_get(struct slots *slots, uint32_t bytes)
+struct slot *slots_get(struct slots *slots, struct slots_client *client,
+		       uint32_t bytes)
 {
 	struct slot *slot = slots->free;
 
-	if (!slot || !get_buffer(slots, slot, bytes)) {
+	if (!may_take(slots, client, SLOTS_ANY) ||
+	    !get_buffer(slots, client, slot, bytes)) {
 		slots->wanted = true;
 		return NULL;
 	}
+	take(slots, client, SLOTS_ANY);
 	slots->free = slot->next;
 	slot->next = NULL;
+	slot->client = client;
 	slot->head_bytes = slot->data_bytes = 0;
 	return slot;
 }
@@ -103,8 +194,10 @@ void slots_put(struct slots *slots, struct slot *slot)
 		munmap(slot->buffer, slot->huge_bytes);
 		slots->huge_bytes -= slot->huge_bytes;
 	} else if (slot->buffer != slot->small) {
-		slots->free_large[slots->n_free_large++] = slot->buffer;
+		slots->free_large[slots->n_free[SLOTS_LARGE]] = slot->buffer;
+		give_back(slots, slot->client, SLOTS_LARGE);
 	}
+	give_back(slots, slot->client, SLOTS_ANY);
 	slot->next = slots->free;
 	slots->free = slot;
 }

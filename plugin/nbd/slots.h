@@ -9,6 +9,13 @@
  * tool.  Its buffer is mapped for this one request, SLOT_HUGE_BYTES of such
  * memory at a time.
  *
+ * Half of the slots, and of the large buffers, is kept for the clients, in
+ * equal parts.  A client takes more than its part only of what is not kept for
+ * the others.  Otherwise a client that reads no replies would hold all, and the
+ * kernel's connections, which may have the pages that this client waits for,
+ * would get none.  Nothing is kept of the memory for larger requests: the
+ * kernel's connections do not need it.
+ *
  * The loop's thread. */
 #ifndef RSWAP_NBD_SLOTS_H
 #define RSWAP_NBD_SLOTS_H
@@ -27,11 +34,23 @@
 /* Two of the largest requests. */
 #define SLOT_HUGE_BYTES (2 * (uint64_t)NBD_REQUEST_MAX)
 
-struct connection;
+struct requests;
+
+/* What is kept for clients. */
+enum slots_kind { SLOTS_ANY, SLOTS_LARGE, SLOTS_KINDS };
+
+/* A client of the slots. */
+struct slots_client {
+	struct slots_client *next;
+	uint32_t has[SLOTS_KINDS];
+	/* The client goes on only when another one gives slots back. */
+	bool waits;
+};
 
 struct slot {
-	struct loop_request run; /* the first member */
-	struct connection *connection;
+	struct loop_request run;   /* the first member */
+	struct requests *requests; /* whose it is */
+	struct slots_client *client;
 	struct nbd_request request;
 	struct slot *next; /* free, or in the list of replies */
 
@@ -45,16 +64,16 @@ struct slot {
 };
 
 struct slots {
+	struct slots_client *clients;
+	uint32_t n_clients;
+	uint32_t total[SLOTS_KINDS], n_free[SLOTS_KINDS];
 	struct slot *all;
-	uint32_t n;
 	struct slot *free;
-	uint8_t *small; /* [n][SLOT_SMALL_BYTES] */
-	uint8_t *large; /* [n_large][SLOT_LARGE_BYTES] */
-	uint32_t n_large;
-	uint8_t **free_large;
-	uint32_t n_free_large;
-	uint64_t huge_bytes; /* mapped */
-	bool wanted;	     /* slots_get found none since it was cleared */
+	uint8_t *small;	      /* [n][SLOT_SMALL_BYTES] */
+	uint8_t *large;	      /* [n_large][SLOT_LARGE_BYTES] */
+	uint8_t **free_large; /* [n_free[SLOTS_LARGE]] */
+	uint64_t huge_bytes;  /* mapped */
+	bool wanted;	      /* slots_get found none since it was cleared */
 };
 
 /* For LANES requests in flight at the memory servers.  0 or a negative errno.
@@ -62,8 +81,21 @@ struct slots {
 int slots_create(struct slots *slots, uint32_t lanes, struct error *why);
 void slots_destroy(struct slots *slots);
 
-/* A slot with a buffer of at least BYTES, or NULL where there is none now. */
-struct slot *slots_get(struct slots *slots, uint32_t bytes);
+/* CLIENT, which is zeros, may take slots until it leaves. */
+void slots_join(struct slots *slots, struct slots_client *client);
+/* All its slots are back. */
+void slots_leave(struct slots *slots, struct slots_client *client);
+
+/* Whether a client waits, other than CLIENT. */
+bool slots_others_wait(const struct slots *slots,
+		       const struct slots_client *client);
+/* No client waits, until it is found that one still does. */
+void slots_clear_waits(struct slots *slots);
+
+/* A slot with a buffer of at least BYTES, or NULL where there is none for
+ * CLIENT now. */
+struct slot *slots_get(struct slots *slots, struct slots_client *client,
+		       uint32_t bytes);
 void slots_put(struct slots *slots, struct slot *slot);
 
 #endif

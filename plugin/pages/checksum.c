@@ -1,22 +1,16 @@
 #include "checksum.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "transport/memory.h"
 
 int checksums_create(struct checksums *c, uint64_t pages, struct error *why)
 {
 	size_t bytes = pages * sizeof *c->sums;
-	void *sums = pages_map(bytes);
+	void *sums = pages_map_table("checksums", bytes, why);
 
-	if (!sums) {
-		int rc = -errno;
-
-		error_set(why, "checksums of %zu bytes: %s", bytes,
-			  strerror(-rc));
-		return rc;
-	}
+	if (!sums)
+		return -errno;
 	*c = (struct checksums){ .pages = pages, .sums = sums };
 	return 0;
 }

@@ -1,22 +1,16 @@
 #include "generation.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "transport/memory.h"
 
 int generations_create(struct generations *g, uint64_t pages, struct error *why)
 {
 	size_t bytes = pages * sizeof *g->of;
-	void *of = pages_map(bytes);
+	void *of = pages_map_table("generations", bytes, why);
 
-	if (!of) {
-		int rc = -errno;
-
-		error_set(why, "generations of %zu bytes: %s", bytes,
-			  strerror(-rc));
-		return rc;
-	}
+	if (!of)
+		return -errno;
 	*g = (struct generations){ .pages = pages, .of = of };
 	return 0;
 }

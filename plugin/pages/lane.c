@@ -5,15 +5,28 @@
 #include <string.h>
 
 #include "clock.h"
+#include "concurrency.h"
 #include "transport/memory.h"
 
-/* Reads keep a quarter of the lanes to themselves, and at least one, where
- * there are two. */
-static uint32_t max_writers(uint32_t lanes)
-{
-	uint32_t reserved = lanes < 4 ? lanes / 2 : lanes / 4;
+#define CACHE_LINE_BYTES 64u
 
-	return lanes - reserved;
+uint64_t lane_counters_bytes(const struct lane_pool *pool)
+{
+	uint64_t bytes =
+		sizeof(struct lane_counters) +
+		pool->config.servers * sizeof(struct lane_transfers[LANE_USES]);
+
+	return (bytes + CACHE_LINE_BYTES - 1) & ~(CACHE_LINE_BYTES - 1ull);
+}
+
+static struct lane_counters *make_counters(const struct lane_pool *pool)
+{
+	uint64_t bytes = lane_counters_bytes(pool);
+	struct lane_counters *counters = aligned_alloc(CACHE_LINE_BYTES, bytes);
+
+	if (counters)
+		memset(counters, 0, bytes);
+	return counters;
 }
 
 static int make_lanes(struct lane_pool *pool)
@@ -28,13 +41,14 @@ static int make_lanes(struct lane_pool *pool)
 
 		pool->n++;
 		lane->links = calloc(pool->config.servers, sizeof *lane->links);
-		if (!lane->links)
+		lane->counters = make_counters(pool);
+		if (!lane->links || !lane->counters)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-/* Page-aligned and populated, as transports may register or read into it. */
+/* Page-aligned and populated, as transports register it or read into it. */
 static int make_scratch(struct lane_pool *pool)
 {
 	uint64_t bytes = pool->config.scratch_bytes * pool->n;
@@ -60,6 +74,19 @@ static void free_lane(struct lane_pool *pool, struct lane *lane)
 	pool->n_free++;
 }
 
+/* Takes a lane that is free.  NULL where there is none.  The caller holds the
+ * lock. */
+static struct lane *pop_free(struct lane_pool *pool)
+{
+	struct lane *lane = pool->free;
+
+	if (lane) {
+		pool->free = lane->next;
+		pool->n_free--;
+	}
+	return lane;
+}
+
 int lane_pool_create(struct lane_pool *pool,
 		     const struct lane_pool_config *config, struct error *why)
 {
@@ -67,7 +94,7 @@ int lane_pool_create(struct lane_pool *pool,
 
 	memset(pool, 0, sizeof *pool);
 	pool->config = *config;
-	pool->max_writers = max_writers(config->lanes);
+	pool->max_writers = concurrency_writes(config->lanes);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->channels_lock, NULL);
 	clock_cond_init(&pool->read_ready);
@@ -97,6 +124,7 @@ void lane_pool_destroy(struct lane_pool *pool)
 				channel->ops->channel_destroy(channel);
 		}
 		free(lane->links);
+		free(lane->counters);
 	}
 	free(pool->lanes);
 	pages_unmap(pool->scratch, pool->scratch_bytes);
@@ -162,9 +190,7 @@ struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		rc = deadline_ns ? await_lane(pool, ready, waiters, deadline_ns)
 				 : ETIMEDOUT;
 	if (!pool->closed && may_take(pool, use)) {
-		lane = pool->free;
-		pool->free = lane->next;
-		pool->n_free--;
+		lane = pop_free(pool);
 		pool->n_writers += use == LANE_WRITE;
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -219,64 +245,61 @@ void lane_no_parking(struct lane_pool *pool, struct lane *lane)
 	lane->may_park = false;
 }
 
-bool lane_in_flight(const struct lane *lane)
+/* The caller holds the lock. */
+static void push_parked(struct lane_pool *pool, struct lane *lane)
 {
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		const struct lane_set *set = &lane->sets[t];
-
-		for (uint32_t i = 0; i < set->submitted; i++) {
-			if (xfer_in_progress(&set->xfers[i]))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Whether the lane's channels may be submitted to. */
-static bool is_usable(const struct lane *lane)
-{
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		const struct channel *channel = lane->channels[t];
-
-		if (channel && !channel_is_usable(channel))
-			return false;
-	}
-	return true;
-}
-
-void lane_wait(struct lane *lane, uint64_t deadline_ns)
-{
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		struct lane_set *set = &lane->sets[t];
-		struct channel *channel = lane->channels[t];
-
-		if (set->submitted > 0)
-			channel->ops->wait_until(channel, set->xfers,
-						 set->submitted, set->submitted,
-						 deadline_ns);
-	}
-}
-
-static void park(struct lane_pool *pool, struct lane *lane)
-{
-	pthread_mutex_lock(&pool->lock);
 	lane->next = pool->parked;
 	pool->parked = lane;
 	atomic_fetch_add(&pool->n_parked, 1);
+}
+
+static void park_again(struct lane_pool *pool, struct lane *lane)
+{
+	pthread_mutex_lock(&pool->lock);
+	push_parked(pool, lane);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Parks a lane that a request held.  Where a write did, another write may have
+ * a lane now. */
+static void park(struct lane_pool *pool, struct lane *lane, bool writer)
+{
+	bool wake_writer;
+
+	lane->parked_ns = clock_now_ns();
+	pthread_mutex_lock(&pool->lock);
+	push_parked(pool, lane);
+	pool->n_writers -= writer;
+	wake_writer = writer && pool->write_waiters;
+	pthread_mutex_unlock(&pool->lock);
+	signal_waiters(pool, false, wake_writer);
+	pool->config.parked(pool->config.owner);
 }
 
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use)
 {
-	if (!lane_in_flight(lane) && is_usable(lane)) {
+	if (!lane_in_flight(lane) && lane_is_usable(lane)) {
 		/* A late transfer may have ended since its link was kept. */
 		lane_links_release(pool, lane);
 		take_back(pool, lane, use == LANE_WRITE);
 		return;
 	}
-	lane->parked_ns = clock_now_ns();
-	park(pool, lane);
-	pool->config.parked(pool->config.owner);
+	park(pool, lane, use == LANE_WRITE);
+}
+
+struct lane *lane_exchange(struct lane_pool *pool, struct lane *lane)
+{
+	struct lane *other;
+
+	if (lane == lane_of_repair(pool))
+		return lane;
+	pthread_mutex_lock(&pool->lock);
+	other = pool->closed ? NULL : pop_free(pool);
+	pthread_mutex_unlock(&pool->lock);
+	if (!other)
+		return lane;
+	park(pool, lane, false);
+	return other;
 }
 
 static void abort_link(struct link *link)
@@ -290,13 +313,27 @@ static bool is_failure(int status)
 	return status && status != XFER_UNSENT;
 }
 
+/* Since when nobody waits for a transfer: since its lane was parked, or, as the
+ * repairer's lane is in use all the time, at the most since it was submitted.
+ */
+static uint64_t late_since_ns(const struct lane *lane,
+			      const struct lane_tag *tag)
+{
+	return tag->sent_ns > lane->parked_ns ? tag->sent_ns : lane->parked_ns;
+}
+
+static bool is_too_late(const struct lane_pool *pool, const struct lane *lane,
+			const struct lane_tag *tag, bool shortage)
+{
+	uint64_t late_ns = clock_now_ns() - late_since_ns(lane, tag);
+
+	return late_ns > pool->config.late_ns ||
+	       (shortage && late_ns > SHORTAGE_LATE_NS);
+}
+
 /* Gives up the lane's servers that failed, or that are too late. */
 static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 {
-	uint64_t late_ns = clock_now_ns() - lane->parked_ns;
-	bool too_late = late_ns > pool->config.late_ns ||
-			(shortage && late_ns > SHORTAGE_LATE_NS);
-
 	for (size_t t = 0; t < N_TRANSPORTS; t++) {
 		struct lane_set *set = &lane->sets[t];
 
@@ -304,7 +341,8 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 			struct lane_tag *tag = &set->tags[i];
 			bool going = xfer_in_progress(&set->xfers[i]);
 
-			if (tag->over || (going && !too_late))
+			if (tag->over ||
+			    (going && !is_too_late(pool, lane, tag, shortage)))
 				continue;
 			tag->over = !going;
 			if (going || is_failure(xfer_status(&set->xfers[i])))
@@ -321,10 +359,22 @@ static void judge_late(struct lane_pool *pool, struct lane *lane, bool shortage)
 /* How long a transfer may take to end after it was aborted. */
 #define ABORTED_NS (3 * NS_PER_S)
 
+/* Whether all that is in flight should have ended long ago. */
 static bool is_overdue(const struct lane_pool *pool, const struct lane *lane)
 {
-	return clock_left_ns(lane->parked_ns + pool->config.late_ns +
-			     ABORTED_NS) == 0;
+	uint64_t since_ns = 0;
+
+	for (size_t t = 0; t < N_TRANSPORTS; t++) {
+		const struct lane_set *set = &lane->sets[t];
+
+		for (uint32_t i = 0; i < set->submitted; i++) {
+			uint64_t ns = late_since_ns(lane, &set->tags[i]);
+
+			if (xfer_in_progress(&set->xfers[i]) && ns > since_ns)
+				since_ns = ns;
+		}
+	}
+	return clock_left_ns(since_ns + pool->config.late_ns + ABORTED_NS) == 0;
 }
 
 /* A device that was removed or reset never completes its transfers.  So the
@@ -355,11 +405,7 @@ static void look_after(struct lane_pool *pool, struct lane *lane, bool shortage)
 
 void lane_look_after(struct lane_pool *pool, struct lane *lane)
 {
-	if (!lane_in_flight(lane))
-		lane->parked_ns = 0;
-	else if (!lane->parked_ns)
-		lane->parked_ns = clock_now_ns();
-	else
+	if (lane_in_flight(lane))
 		look_after(pool, lane, false);
 	lane_links_release(pool, lane);
 }
@@ -382,11 +428,11 @@ static void let_go(struct lane_pool *pool, struct lane *lane)
 	 * in between is released the next time.  A channel that is not usable
 	 * becomes usable when a session closes a link, and the session can
 	 * close the link only after this release. */
-	bool is_free = !lane_in_flight(lane) && is_usable(lane);
+	bool is_free = !lane_in_flight(lane) && lane_is_usable(lane);
 
 	lane_links_release(pool, lane);
 	if (!is_free)
-		park(pool, lane);
+		park_again(pool, lane);
 	else
 		take_back(pool, lane, false);
 }
@@ -424,6 +470,19 @@ bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns)
 	return home;
 }
 
+struct channel_config lane_channel_config(struct lane_pool *pool,
+					  const struct lane *lane)
+{
+	struct channel_config config = pool->config.channel;
+
+	config.memory = lane->scratch;
+	config.memory_bytes = pool->config.scratch_bytes;
+	/* The repairer keeps its units outside of the lane. */
+	if (lane == lane_of_repair(pool))
+		config.outside_bytes = config.buffer_bytes;
+	return config;
+}
+
 int lane_channel(struct lane_pool *pool, struct lane *lane,
 		 const struct transport_ops *transport,
 		 struct channel **channel, struct error *why)
@@ -436,95 +495,14 @@ int lane_channel(struct lane_pool *pool, struct lane *lane,
 	pthread_mutex_lock(&pool->channels_lock);
 	found = lane->channels[t];
 	if (!found) {
-		rc = transport->channel_create(&pool->config.channel, &found,
-					       why);
+		const struct channel_config config =
+			lane_channel_config(pool, lane);
+
+		rc = transport->channel_create(&config, &found, why);
 		if (!rc)
 			lane->channels[t] = found;
 	}
 	*channel = found;
 	pthread_mutex_unlock(&pool->channels_lock);
 	return rc;
-}
-
-bool lane_link_hold(struct lane *lane, uint32_t server)
-{
-	struct lane_link *l = &lane->links[server];
-	uint32_t word = LINK_UP;
-
-	if (l->held) /* a late transfer may hold the link, and it may be broken
-		      */
-		return atomic_load(&l->word) & LINK_UP;
-	l->held = atomic_compare_exchange_strong(&l->word, &word,
-						 LINK_UP | LINK_BUSY);
-	return l->held;
-}
-
-static bool link_in_flight(const struct lane *lane, uint32_t server)
-{
-	for (size_t t = 0; t < N_TRANSPORTS; t++) {
-		const struct lane_set *set = &lane->sets[t];
-
-		for (uint32_t i = 0; i < set->submitted; i++) {
-			if (set->tags[i].server == server &&
-			    xfer_in_progress(&set->xfers[i]))
-				return true;
-		}
-	}
-	return false;
-}
-
-void lane_links_release(struct lane_pool *pool, struct lane *lane)
-{
-	bool in_flight = lane_in_flight(lane);
-
-	/* Over RDMA a transfer is over only when a thread polls. */
-	if (in_flight) {
-		lane_wait(lane, 0);
-		in_flight = lane_in_flight(lane);
-	}
-	for (uint32_t server = 0; server < pool->config.servers; server++) {
-		struct lane_link *l = &lane->links[server];
-
-		if (l->held && !(in_flight && link_in_flight(lane, server))) {
-			l->held = false;
-			atomic_fetch_and(&l->word, ~LINK_BUSY);
-		}
-	}
-}
-
-void lane_links_up(struct lane_pool *pool, uint32_t server)
-{
-	for (uint32_t i = 0; i < pool->n; i++)
-		atomic_fetch_or(&pool->lanes[i].links[server].word, LINK_UP);
-}
-
-void lane_links_break(struct lane_pool *pool, uint32_t server)
-{
-	for (uint32_t i = 0; i < pool->n; i++) {
-		struct lane_link *l = &pool->lanes[i].links[server];
-
-		atomic_fetch_and(&l->word, ~LINK_UP);
-		if (l->link)
-			l->link->ops->link_abort(l->link);
-	}
-}
-
-bool lane_links_busy(const struct lane_pool *pool, uint32_t server)
-{
-	for (uint32_t i = 0; i < pool->n; i++) {
-		if (atomic_load(&pool->lanes[i].links[server].word) & LINK_BUSY)
-			return true;
-	}
-	return false;
-}
-
-void lane_links_close(struct lane_pool *pool, uint32_t server)
-{
-	for (uint32_t i = 0; i < pool->n; i++) {
-		struct lane_link *l = &pool->lanes[i].links[server];
-
-		if (l->link)
-			l->link->ops->link_close(l->link);
-		l->link = NULL;
-	}
 }

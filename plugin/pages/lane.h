@@ -1,11 +1,11 @@
 /* Lanes: a request holds a lane while it transfers pages.
  *
  * A lane has a link to every server and, per transport in use, a channel (for
- * RDMA: a registered bounce buffer and a completion queue).  A request takes a
- * free lane, works in it alone, and gives it back.  The lane that came back
- * last is given out first, so that only a few lanes stay in the processor's
- * caches.  Writes may hold only a part of the lanes, so that a swap-in never
- * waits behind a burst of swap-out.
+ * RDMA: registered memory and a completion queue).  A request takes a free
+ * lane, works in it alone, and gives it back.  The lane that came back last is
+ * given out first, so that only a few lanes stay in the processor's caches.
+ * Writes may hold only a part of the lanes, so that a swap-in never waits
+ * behind a burst of swap-out.
  *
  * A link's word says which thread may touch the link:
  *
@@ -17,6 +17,10 @@
  * Only the session's thread sets and clears UP.  It closes a link only where
  * neither bit is set.  Only the request sets BUSY (where the link is UP) and
  * clears BUSY.
+ *
+ * A lane's scratch memory is registered with its devices, which transfer from
+ * and to it in place.  So the memory is not used while such a channel is not
+ * usable: a request then exchanges the lane for another one.
  *
  * A read asks a second server where the first one is late.  The late transfers
  * outlive the read: they go into the lane's own scratch memory, and the lane
@@ -40,13 +44,15 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "latency.h"
 #include "pages/redundancy/redundancy.h"
 #include "slab.h"
 #include "transport/transport.h"
 
-/* The most pages that a lane transfers at once.  A larger request is split into
- * pieces. */
-#define LANE_PAGES 64u
+/* The most pages that a lane transfers at once: those of the largest request
+ * that the kernel's nbd device sends by default, 128 KiB.  A larger request is
+ * split into pieces. */
+#define LANE_PAGES 32u
 
 #define LINK_UP	  1u
 #define LINK_BUSY 2u
@@ -76,9 +82,11 @@ static inline bool xfer_in_progress(const struct xfer *x)
 struct lane_tag {
 	uint16_t run;
 	uint8_t shard;
-	bool over; /* its end was noticed */
-	bool late; /* no request waits for it any more */
+	bool over;    /* its end was noticed */
+	bool aborted; /* at its deadline, by a request that waits for its end */
+	bool late;    /* no request waits for it any more */
 	uint32_t server;
+	uint64_t sent_ns; /* when it was submitted */
 };
 
 /* The transfers of one channel: in flight, over, or not yet submitted. */
@@ -88,13 +96,24 @@ struct lane_set {
 	uint32_t n, submitted;
 };
 
-/* What a lane has transferred.  The holder of the lane writes the counters, and
- * the status reads them. */
+enum lane_use { LANE_READ, LANE_WRITE, LANE_USES };
+
+/* The transfers with one server. */
+struct lane_transfers {
+	/* From the submit to the end, or to the time when the request stopped
+	 * waiting, because another server was faster. */
+	struct latency latency;
+	_Atomic uint64_t bytes, errors;
+};
+
+/* What a lane has done.  Only the holder of the lane writes the counters, with
+ * latency_count, so that counting needs neither a lock nor a cache line that
+ * another thread writes.  The status reads them. */
 struct lane_counters {
-	_Atomic uint64_t reads, writes; /* pieces */
-	_Atomic uint64_t read_bytes, write_bytes;
-	_Atomic uint64_t retries;
-	_Atomic uint64_t hedges;
+	struct latency requests[LANE_USES]; /* with the wait for a lane */
+	_Atomic uint64_t bytes[LANE_USES];  /* of these requests */
+	_Atomic uint64_t retries, hedges;
+	struct lane_transfers transfers[][LANE_USES]; /* [servers] */
 };
 
 struct lane {
@@ -111,10 +130,8 @@ struct lane {
 
 	bool may_park; /* the lane is counted in pool->n_may_park */
 	uint64_t parked_ns;
-	struct lane_counters counters;
+	struct lane_counters *counters; /* in cache lines of its own */
 };
-
-enum lane_use { LANE_READ, LANE_WRITE };
 
 struct lane_pool_config {
 	uint32_t lanes; /* without the repairer's lane */
@@ -157,6 +174,9 @@ int lane_pool_create(struct lane_pool *pool,
 /* Call only when all lanes are free and all links are closed. */
 void lane_pool_destroy(struct lane_pool *pool);
 
+/* The memory of the counters of one lane. */
+uint64_t lane_counters_bytes(const struct lane_pool *pool);
+
 /* The repairer's lane, which lane_get never returns. */
 static inline struct lane *lane_of_repair(struct lane_pool *pool)
 {
@@ -176,6 +196,11 @@ static inline uint32_t lane_number(const struct lane_pool *pool,
 struct lane *lane_get(struct lane_pool *pool, enum lane_use use,
 		      uint64_t deadline_ns);
 void lane_put(struct lane_pool *pool, struct lane *lane, enum lane_use use);
+
+/* By the holder of LANE: parks it, and returns a free lane in its place, for
+ * the same use.  LANE itself where no lane is free, or where it is the
+ * repairer's.  The lane's links are released. */
+struct lane *lane_exchange(struct lane_pool *pool, struct lane *lane);
 
 /* Frees the parked lanes whose late transfers are over, and gives up servers
  * that are late for too long: sooner where there is a SHORTAGE of lanes.  Any
@@ -199,6 +224,9 @@ void lane_no_parking(struct lane_pool *pool, struct lane *lane);
 /* Ends lane_get for good.  True when every lane was put back by DEADLINE_NS. */
 bool lane_pool_close(struct lane_pool *pool, uint64_t deadline_ns);
 
+/* What the channels of LANE are made with. */
+struct channel_config lane_channel_config(struct lane_pool *pool,
+					  const struct lane *lane);
 /* The lane's channel of that transport, made at the first call.  By a session's
  * thread, never on the I/O path. */
 int lane_channel(struct lane_pool *pool, struct lane *lane,
@@ -211,6 +239,12 @@ bool lane_link_hold(struct lane *lane, uint32_t server);
 /* Checks which transfers have ended, and releases the held links of the lane
  * that have no transfer in flight. */
 void lane_links_release(struct lane_pool *pool, struct lane *lane);
+
+/* By the holder of the lane: whether its channels may be submitted to. */
+bool lane_is_usable(const struct lane *lane);
+/* By the holder of the lane: whether its scratch memory may be used.  False
+ * where a device may still touch what was given up. */
+bool lane_scratch_is_free(const struct lane *lane);
 
 /* By the holder of the lane: whether a transfer of the lane is in flight. */
 bool lane_in_flight(const struct lane *lane);

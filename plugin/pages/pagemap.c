@@ -11,15 +11,10 @@ int pagemap_create(struct pagemap *map, uint64_t pages, struct error *why)
 	uint64_t groups = (pages + PAGE_GROUP_PAGES - 1) / PAGE_GROUP_PAGES;
 	uint64_t state_bytes = groups * PAGE_GROUP_PAGES;
 	uint64_t bytes = state_bytes + groups * sizeof *map->wraps;
-	uint8_t *memory = pages_map(bytes);
+	uint8_t *memory = pages_map_table("a page map", bytes, why);
 
-	if (!memory) {
-		int rc = -errno;
-
-		error_set(why, "a page map of %llu bytes: %s",
-			  (unsigned long long)bytes, strerror(-rc));
-		return rc;
-	}
+	if (!memory)
+		return -errno;
 	memset(map, 0, sizeof *map);
 	map->pages = pages;
 	map->state = (void *)memory;

@@ -53,13 +53,10 @@ int slab_table_create(struct slab_table *table, struct slab_geometry geometry,
 	table->n_shards = n_shards;
 	table->n = geometry_slabs(&geometry);
 	table->memory_bytes = layout(table);
-	table->memory = pages_map(table->memory_bytes);
-	if (!table->memory) {
-		error_set(why, "a slab table of %llu bytes: %s",
-			  (unsigned long long)table->memory_bytes,
-			  strerror(errno));
+	table->memory =
+		pages_map_table("a slab table", table->memory_bytes, why);
+	if (!table->memory)
 		return -errno;
-	}
 	lay_out(table);
 	pthread_mutex_init(&table->lock, NULL);
 	clock_cond_init(&table->changed);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "batch.h"
 #include "clock.h"
 #include "io/plan.h"
 #include "io/transfer.h"
@@ -198,32 +199,14 @@ static int copy_locked(struct engine *engine, struct slab *slab, uint32_t i,
 static int copy_batch(struct engine *engine, struct slab *slab, uint32_t i,
 		      uint64_t page, uint32_t n)
 {
-	uint64_t deadline_ns = clock_now_ns() + engine->attempt_ns;
-	uint32_t locked = 0;
+	uint32_t locked = batch_lock(engine, page, n);
 	int rc = -EAGAIN;
 
-	/* Waits only for the first page: a read of the pages already locked
-	 * would wait too. */
-	while (locked < n && !pagemap_lock(&engine->pages, page + locked,
-					   locked ? 0 : deadline_ns))
-		locked++;
 	if (locked > 0)
 		rc = copy_locked(engine, slab, i, page, locked);
-	while (locked > 0)
-		pagemap_unlock(&engine->pages, page + --locked);
+	batch_unlock(engine, page, locked);
 	keep_rate(engine);
 	return rc;
-}
-
-/* How many pages from PAGE on are copied at a time. */
-static uint32_t batch_pages(const struct engine *engine, uint64_t page)
-{
-	uint32_t n = geometry_pages_from(&engine->slabs.geometry, page);
-	uint64_t left = engine->pages.pages - page;
-
-	if (n > left)
-		n = (uint32_t)left;
-	return n < REPAIR_PAGES ? n : REPAIR_PAGES;
 }
 
 void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
@@ -241,6 +224,7 @@ void repair_fill(struct engine *engine, struct slab *slab, uint32_t i)
 		    page == GEOMETRY_NO_PAGE)
 			break;
 		lane_reap(&engine->lanes, false);
+		lane_look_after(&engine->lanes, lane_of_repair(&engine->lanes));
 		/* -ESTALE: there is one page less to copy, or one shard less to
 		 * copy from.  Make the next attempt at once. */
 		rc = copy_batch(engine, slab, i, page,

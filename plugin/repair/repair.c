@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
 #include "clock.h"
+#include "events.h"
 #include "io/transfer.h"
 #include "servers/core.h"
 #include "log.h"
@@ -88,7 +90,11 @@ static void detach(struct engine *engine, struct slab_shard *old)
 
 	if (!slab_close(&engine->slabs, slab))
 		return;
-	twin = shard_is_live(old) ? standing_twin(engine, old) : NULL;
+	/* Closing may have waited for a request that found the twin's server
+	 * gone. */
+	twin = shard_is_live(old) && standing_is_given_up(engine, old)
+		       ? standing_twin(engine, old)
+		       : NULL;
 	if (twin && atomic_load(&twin->stale_chunks) == 0) {
 		placement_give_back(engine, old, SHARD_LIVE);
 		if (asked > 0 && asked != UINT32_MAX)
@@ -146,6 +152,37 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	}
 }
 
+/* Counts SHARD if it is to be moved away and has no twin yet. */
+static void count_leaving(const struct engine *engine,
+			  const struct slab_shard *shard, uint64_t pages)
+{
+	struct server *server = server_of_shard(engine, shard);
+
+	if (!standing_is_leaving(engine, shard) || standing_twin(engine, shard))
+		return;
+	server->repair.leaving_slabs++;
+	server->repair.leaving_pages += pages;
+}
+
+/* The pages that are to be moved away.  A server may ask for fewer slabs than
+ * it holds. */
+static uint64_t leaving_pages(const struct engine *engine)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		const struct server *server = &engine->servers[i];
+		uint64_t slabs = server->repair.leaving_slabs;
+		uint64_t asked = atomic_load(&server->shared.release_slabs);
+
+		if (asked > 0 && asked < slabs)
+			sum += server->repair.leaving_pages * asked / slabs;
+		else
+			sum += server->repair.leaving_pages;
+	}
+	return sum;
+}
+
 /* Reads the state of a slab's shards: *INDEXES gets the shard indexes that are
  * LIVE, and SUMS the figures.  False where the slab is not LIVE. */
 static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
@@ -153,6 +190,10 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 {
 	bool moves = standing_has_new(engine, slab);
 	uint32_t whole = 0; /* shard indexes that a server has all of */
+	/* for a moment it may be below 0 */
+	int32_t present = atomic_load(&slab->present_pages);
+	uint64_t pages = present > 0 ? (uint64_t)present : 0;
+	uint32_t all = redundancy_all(&engine->redundancy);
 
 	*indexes = 0;
 	if (slab_enter(slab) != SLAB_LIVE)
@@ -165,6 +206,9 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 			continue;
 		stale = atomic_load(&shard->stale_chunks);
 		sums->stale_pages += stale;
+		if (stale && !standing_is_given_up(engine, shard))
+			sums->left_pages += stale;
+		count_leaving(engine, shard, pages);
 		moves = moves || standing_twin(engine, shard);
 		server_of_shard(engine, shard)->repair.moving +=
 			moves && standing_is_leaving(engine, shard);
@@ -173,7 +217,9 @@ static bool examine(struct engine *engine, struct slab *slab, uint32_t *indexes,
 			whole |= 1u << shard->index;
 	}
 	slab_leave(slab);
-	sums->short_slabs += whole != redundancy_all(&engine->redundancy);
+	sums->short_slabs += whole != all;
+	sums->left_pages +=
+		(uint64_t)__builtin_popcount(all & ~*indexes) * pages;
 	sums->moving_slabs += moves;
 	return true;
 }
@@ -246,13 +292,17 @@ static void tell_away(const struct engine *engine, struct server *server)
 	bool away = standing_server_is_away(engine, server);
 
 	if (away && !server->repair.told_recovering &&
-	    atomic_load(&server->shared.slabs) > 0)
+	    atomic_load(&server->shared.slabs) > 0) {
+		events_add(EVENT_SERVER_AWAY, server->text.text,
+			   "its shards of %u slabs are copied elsewhere",
+			   atomic_load(&server->shared.slabs));
 		log_notice("server %s has been away for %llu s: its shards of "
 			   "%u slabs are copied to other servers",
 			   server->text.text,
 			   (unsigned long long)(engine->config.repair_after_ns /
 						NS_PER_S),
 			   atomic_load(&server->shared.slabs));
+	}
 	server->repair.told_recovering = away;
 }
 
@@ -263,6 +313,8 @@ static bool pass(struct engine *engine, bool tick)
 
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		engine->servers[i].repair.moving = 0;
+		engine->servers[i].repair.leaving_slabs = 0;
+		engine->servers[i].repair.leaving_pages = 0;
 		tell_away(engine, &engine->servers[i]);
 	}
 	for (uint64_t i = 0;
@@ -273,6 +325,7 @@ static bool pass(struct engine *engine, bool tick)
 		if (tick)
 			free_empty(engine, slab);
 	}
+	sums.left_pages += leaving_pages(engine);
 	if (!wake_stopping(&engine->wake))
 		repair_tell(engine, &sums);
 	return sums.short_slabs + sums.moving_slabs > sums.stuck_slabs;
@@ -294,12 +347,14 @@ static void *repair_main(void *arg)
 	while (!wake_stopping(&engine->wake)) {
 		bool tick = clock_left_ns(next_tick_ns) == 0, busy, lanes;
 		uint64_t begin_ns = clock_now_ns(), steps = repair->steps;
-		uint64_t copied = atomic_load(&repair->copied_pages), rest_ns;
+		uint64_t copied = atomic_load(&repair->copied_pages);
+		uint64_t rest_ns, scrub_ns = UINT64_MAX;
 
 		if (tick)
 			next_tick_ns = clock_now_ns() + IDLE_NS;
 		lane_reap(&engine->lanes, false);
 		look_after_lane(engine);
+		recent_turn(&engine->recent);
 		busy = pass(engine, tick);
 		lanes = atomic_load(&engine->lanes.n_parked) > 0 ||
 			lane_in_flight(lane_of_repair(&engine->lanes));
@@ -309,11 +364,14 @@ static void *repair_main(void *arg)
 		else if (pause_ns < STUCK_MAX_NS)
 			pause_ns *= 2;
 		rest_ns = pause_ns;
-		if (copied == 0)
+		if (copied == 0) {
 			rest_ns += WAITING_SHARE * (clock_now_ns() - begin_ns);
+			scrub_ns = scrub_turn(engine);
+		}
+		if (!busy && !lanes)
+			rest_ns = clock_left_ns(next_tick_ns);
 		wake_rest(&engine->wake, LEAST_NS,
-			  busy || lanes ? rest_ns
-					: clock_left_ns(next_tick_ns));
+			  scrub_ns < rest_ns ? scrub_ns : rest_ns);
 	}
 	attempt_abandon(engine, lane_of_repair(&engine->lanes));
 	return NULL;
@@ -344,11 +402,11 @@ int repair_create(struct engine *engine, struct error *why)
 	struct repair *repair = calloc(1, sizeof *repair);
 
 	if (repair) {
-		repair->pages = make_buffer(REPAIR_PAGES * PAGE_BYTES);
+		repair->pages = make_buffer(BATCH_PAGES * PAGE_BYTES);
 		repair->units =
 			codec->direct
 				? repair->pages
-				: make_buffer(codec_bytes(codec, REPAIR_PAGES));
+				: make_buffer(codec_bytes(codec, BATCH_PAGES));
 	}
 	if (!repair || !repair->pages || !repair->units) {
 		free_repair(repair);

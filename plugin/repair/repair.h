@@ -15,6 +15,9 @@
  *
  * free: a slab that has held no page for some seconds is freed.
  *
+ * scrub: where it was asked for, the repairer reads all shards of all pages
+ * (scrub.h).
+ *
  * reap: lanes whose late transfers are over (pages/lane.h) become free again.
  *
  * Why no write falls between copy and switch.  A new shard is attached with
@@ -49,6 +52,7 @@
 
 #include "error.h"
 #include "io/io.h"
+#include "scrub.h"
 
 struct engine;
 
@@ -57,7 +61,8 @@ struct repair {
 	bool running;
 	uint8_t *pages; /* that are being copied */
 	uint8_t *units; /* the same, stored; PAGES where the codec is direct */
-	struct io io;	/* of the copy under way */
+	struct io io;	/* of the copy under way, or of the scrub */
+	struct scrub scrub;
 
 	/* Figures; written by the thread only. */
 	_Atomic uint64_t copied_pages; /* ever */
@@ -66,6 +71,10 @@ struct repair {
 	_Atomic uint64_t short_slabs;  /* that lack a shard, or chunks of one */
 	_Atomic uint64_t moving_slabs;
 	_Atomic uint64_t stuck_slabs; /* that no server has room for */
+	/* Since when pages are missing somewhere, or are to be moved; 0: none
+	 * are.  copied_pages at that time, and how many pages are left. */
+	_Atomic uint64_t since_ns, since_copied, left_pages;
+	_Atomic uint64_t pages_per_s; /* copied, lately */
 
 	/* For the thread only. */
 	uint64_t steps; /* ever: shards asked for, attached, detached */
@@ -73,6 +82,8 @@ struct repair {
 	uint64_t rated_pages; /* of read_pages */
 	bool told_short, told_stuck;
 	uint64_t told_wrong, told_wrong_ns, told_wrong_lost;
+	uint64_t noted_lost;		       /* pages, as an event */
+	uint64_t measured_ns, measured_copied; /* of pages_per_s */
 };
 
 /* 0 or a negative errno. */
@@ -84,10 +95,6 @@ void repair_stop(struct engine *engine);
 
 /* --- between repair.c, fill.c and tell.c; the thread only --- */
 
-/* Pages that are copied at once.  A request for one of these pages waits
- * meanwhile. */
-#define REPAIR_PAGES 16u
-
 struct slab;
 
 /* Copies to shard I of SLAB the chunks that it misses, as far as possible now.
@@ -97,6 +104,7 @@ void repair_fill(struct engine *engine, struct slab *slab, uint32_t i);
 /* What a pass has counted, for the figures. */
 struct repair_sums {
 	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
+	uint64_t left_pages; /* to be copied */
 };
 
 /* Logs once what has changed since the last pass, and stores the figures. */

@@ -1,5 +1,7 @@
 #include "core.h"
 
+#include <sched.h>
+
 #include "clock.h"
 #include "times.h"
 
@@ -17,6 +19,28 @@ uint64_t engine_reach_ns(const struct engine_config *config)
 	return config->timeout_ns < TIMES_REACH_MAX_S * NS_PER_S
 		       ? config->timeout_ns
 		       : TIMES_REACH_MAX_S * NS_PER_S;
+}
+
+/* --- what happens --- */
+
+void engine_count(struct engine *engine, enum engine_event event, uint64_t n)
+{
+	int cpu = sched_getcpu();
+	uint32_t i = cpu < 0 ? 0 : (uint32_t)cpu % ENGINE_CPUS;
+
+	/* The thread may have moved on to another processor meanwhile. */
+	atomic_fetch_add_explicit(&engine->cpus[i].events[event], n,
+				  memory_order_relaxed);
+}
+
+uint64_t engine_counted(const struct engine *engine, enum engine_event event)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < ENGINE_CPUS; i++)
+		sum += atomic_load_explicit(&engine->cpus[i].events[event],
+					    memory_order_relaxed);
+	return sum;
 }
 
 /* --- pages and the counts of their slabs --- */

@@ -13,6 +13,7 @@
 #include "fallback.h"
 #include "net.h"
 #include "pages/codec.h"
+#include "pages/figures.h"
 #include "pages/lane.h"
 #include "pages/pagemap.h"
 #include "pages/redundancy/redundancy.h"
@@ -52,11 +53,26 @@ uint64_t engine_answer_ns(const struct engine_config *config);
  * silent connection is dead. */
 uint64_t engine_reach_ns(const struct engine_config *config);
 
-/* Counters beside those of the lanes. */
+/* What requests do without a lane. */
+enum engine_event {
+	ENGINE_LOCAL_READS, /* requests */
+	ENGINE_LOCAL_WRITES,
+	ENGINE_TRIMS,
+	ENGINE_ZEROES,
+	ENGINE_ZERO_PAGES, /* written as zeros, sent nowhere */
+	ENGINE_EVENTS
+};
+
+/* Each processor counts in cache lines of its own: two lines apart, so that the
+ * alignment does not matter.  Processors may share one, if there are more. */
+#define ENGINE_CPUS 64u
+struct engine_cpu {
+	_Atomic uint64_t events[ENGINE_EVENTS];
+	char apart[128 - ENGINE_EVENTS * sizeof(uint64_t)];
+};
+
+/* Counters of what is rare. */
 struct engine_counters {
-	_Atomic uint64_t local_reads, local_writes; /* that needed no lane */
-	_Atomic uint64_t trims, zeroes;		    /* requests */
-	_Atomic uint64_t zero_pages; /* written as zeros, sent nowhere */
 	_Atomic uint64_t read_errors, write_errors; /* requests that failed */
 	_Atomic uint64_t last_error_ns; /* of the last error, or 0 */
 	_Atomic uint64_t pages_lost;	/* ever */
@@ -69,6 +85,7 @@ struct engine {
 	struct pagemap pages;
 	struct slab_table slabs;
 	struct lane_pool lanes;
+	struct recent recent; /* what they did lately */
 	struct redundancy redundancy;
 	struct codec codec; /* pages in, stored units out */
 	struct fallback fallback;
@@ -78,6 +95,7 @@ struct engine {
 	uint32_t n_servers;
 	uint64_t attempt_ns; /* how long a server has to answer an attempt */
 	struct engine_counters counters;
+	struct engine_cpu cpus[ENGINE_CPUS];
 	uint64_t start_ns;
 };
 
@@ -88,6 +106,11 @@ static inline struct server *server_of_shard(const struct engine *engine,
 {
 	return &engine->servers[atomic_load(&shard->server)];
 }
+
+/* Adds N to the counter of this processor.  Any thread. */
+void engine_count(struct engine *engine, enum engine_event event, uint64_t n);
+/* The sum of all processors. */
+uint64_t engine_counted(const struct engine *engine, enum engine_event event);
 
 /* Sets the state of pages, and keeps the counts of their slabs right.  For
  * io/request.c and io/write.c. */

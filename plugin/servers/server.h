@@ -135,6 +135,8 @@ struct server {
 		/* Of the session's server, as it named itself.  "": none. */
 		char zone[WIRE_ZONE_BYTES];
 		uint8_t incarnation[WIRE_INCARNATION_BYTES];
+		/* Of its links.  The device is "" where they have none. */
+		struct link_path path;
 	} locked;
 
 	/* Only the session's thread uses these. */
@@ -165,7 +167,9 @@ struct server {
 
 	/* Only the repair thread uses these. */
 	struct {
-		uint32_t moving;      /* its slabs that are being moved */
+		uint32_t moving; /* its slabs that are being moved */
+		/* The slabs that are to be moved away, and their pages. */
+		uint64_t leaving_slabs, leaving_pages;
 		bool told_recovering; /* said so since it is RECOVERING */
 	} repair;
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "events.h"
 #include "log.h"
 #include "placement.h"
 #include "size.h"
@@ -103,6 +104,9 @@ static void lose(struct server *server, const struct error *why)
 		  "reading these ends with an I/O error",
 		  server->text.text, why->text, (long long)lost, slabs,
 		  slabs == 1 ? "" : "s");
+	events_add(EVENT_SERVER_LOST, server->text.text,
+		   "%s; %lld pages in %u slabs are gone", why->text,
+		   (long long)lost, slabs);
 }
 
 /* The plugin ends.  Requests that still wait or arrive later find their pages
@@ -152,6 +156,9 @@ static bool open_or_complain(struct server *server)
 				size_format(
 					atomic_load(&server->shared.free_bytes))
 					.text);
+		events_add(EVENT_SERVER_UP, server->text.text,
+			   "a session over %s",
+			   atomic_load(&server->shared.transport)->name);
 		warn_of_timeout(server);
 		server->session.complained = false;
 	} else if (!server->session.complained && server->locked.first_over) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "events.h"
 #include "log.h"
 #include "wireio.h"
 
@@ -71,6 +72,15 @@ bool session_take_release(struct server *server, const struct wire_message *m)
 		log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 			    "server %s asks for no slabs any more",
 			    server->text.text);
+	if (m->release.slabs == WIRE_RELEASE_ALL)
+		events_add(EVENT_SLABS_ASKED_BACK, server->text.text,
+			   "all slabs: %s", error);
+	else if (m->release.slabs)
+		events_add(EVENT_SLABS_ASKED_BACK, server->text.text,
+			   "%u slabs: %s", m->release.slabs, error);
+	else
+		events_add(EVENT_SLABS_KEPT, server->text.text,
+			   "asks for no slabs any more");
 	server_set_release(server, m->release.slabs);
 	return true;
 }
@@ -96,6 +106,9 @@ int session_call_once(struct server *server, struct wire_message *request,
 	}
 	if (!rc)
 		rc = wire_check_reply(request, reply_type, reply, why);
+	/* No server refuses a PING that arrived as it was sent. */
+	if (rc == -EREMOTEIO && request->type == WIRE_PING)
+		rc = -EPROTO;
 	if (!rc || rc == -EREMOTEIO) /* refused: also an answer */
 		atomic_store(&server->shared.answered_ns, clock_now_ns());
 	/* The connection is closed, because its stream may hold half a message,

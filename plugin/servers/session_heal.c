@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "events.h"
 #include "log.h"
 #include "placement.h"
 #include "times.h"
@@ -108,6 +109,8 @@ int session_heal(struct server *server, struct error *why)
 		server->text.text, server->locked.recovering_error.text,
 		server->locked.control.fd < 0 ? "connecting again"
 					      : "rebuilding its connections");
+	events_add(EVENT_SERVER_RECOVERING, server->text.text, "%s",
+		   server->locked.recovering_error.text);
 	session_close_links(server);
 	for (refuse = session_may_refuse(server);;
 	     refuse = placement_elsewhere(server)) {
@@ -134,6 +137,8 @@ int session_heal(struct server *server, struct error *why)
 	log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
 		    "server %s: %sconnections rebuilt", server->text.text,
 		    resumed ? "session resumed, " : "");
+	events_add(EVENT_SERVER_UP, server->text.text, "%sconnections rebuilt",
+		   resumed ? "session resumed, " : "");
 	return 0;
 }
 
@@ -150,7 +155,7 @@ int session_call(struct server *server, struct wire_message *request,
 		 uint16_t reply_type, struct wire_message *reply,
 		 struct error *why)
 {
-	bool repeated = false;
+	bool repeated = false, garbled = false;
 
 	for (;;) {
 		int rc = session_call_once(server, request, reply_type, reply,
@@ -165,8 +170,12 @@ int session_call(struct server *server, struct wire_message *request,
 			};
 			return 0;
 		}
-		if (rc == 0 || rc == -EREMOTEIO || rc == -EPROTO)
+		/* Bytes that were changed on the way end the connection and not
+		 * the session.  A server that answers with nonsense again does
+		 * not speak the protocol. */
+		if (rc == 0 || rc == -EREMOTEIO || (rc == -EPROTO && garbled))
 			return rc;
+		garbled |= rc == -EPROTO;
 		rc = session_heal(server, why);
 		if (rc)
 			return rc;

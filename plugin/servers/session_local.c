@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "events.h"
 #include "fallback.h"
 #include "log.h"
 #include "placement.h"
@@ -29,29 +30,6 @@ static void tell_free(struct server *server)
 {
 	atomic_store(&server->shared.free_bytes,
 		     fallback_free_bytes(fallback_of(server)));
-}
-
-/* Slots that were given back come first: there may be no other free slot.  No
- * write to such a slot is in flight: a transfer is over when submit returns
- * (transport/file.c). */
-static void do_work(struct server *server)
-{
-	struct remote_slab slot = { 0 };
-	struct given_back given;
-	struct slab_shard *shard;
-
-	while (server_next_given_back(server, &given)) {
-		slot.slab = given.slab;
-		fallback_give_back(fallback_of(server), &slot);
-		atomic_fetch_sub(&server->shared.slabs, 1);
-	}
-	tell_free(server);
-	while ((shard = server_next_ask(server))) {
-		bool taken = fallback_take(fallback_of(server), &slot);
-
-		tell_free(server);
-		placement_answer(server->engine, shard, taken ? &slot : NULL);
-	}
 }
 
 static int build_links(struct server *server, struct error *why)
@@ -93,7 +71,8 @@ static int open_local(struct server *server, struct error *why)
 	return 0;
 }
 
-/* From RECOVERING to UP again. */
+/* From RECOVERING to UP again.  Waits for the disk where it hangs: closing a
+ * link waits for the system call of a transfer that was given up. */
 static void recover(struct server *server)
 {
 	struct error why = { "" };
@@ -105,6 +84,7 @@ static void recover(struct server *server)
 	log_limited(&server->session.lines, LOG_LEVEL_ERROR, "%s: %s%s%s",
 		    server->text.text, why.text, error ? ": " : "",
 		    error ? strerrordesc_np(error) : "");
+	events_add(EVENT_SERVER_RECOVERING, server->text.text, "%s", why.text);
 	session_close_links(server);
 	/* A disk that failed would fail again at once. */
 	session_nap(server, NULL, clock_now_ns() + REPAIR_NS);
@@ -113,6 +93,33 @@ static void recover(struct server *server)
 		session_nap(server, NULL, clock_now_ns() + REPAIR_NS);
 	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
+	events_add(EVENT_SERVER_UP, server->text.text, "opened again");
+}
+
+/* Slots that were given back come first: there may be no other free slot.  A
+ * write to such a slot may have been given up and still reach the disk.  Then
+ * the fallback was RECOVERING before the slot was given back, and recover waits
+ * for that write. */
+static void do_work(struct server *server)
+{
+	struct remote_slab slot = { 0 };
+	struct given_back given;
+	struct slab_shard *shard;
+
+	while (server_next_given_back(server, &given)) {
+		if (server_state(server) == SERVER_RECOVERING)
+			recover(server);
+		slot.slab = given.slab;
+		fallback_give_back(fallback_of(server), &slot);
+		atomic_fetch_sub(&server->shared.slabs, 1);
+	}
+	tell_free(server);
+	while ((shard = server_next_ask(server))) {
+		bool taken = fallback_take(fallback_of(server), &slot);
+
+		tell_free(server);
+		placement_answer(server->engine, shard, taken ? &slot : NULL);
+	}
 }
 
 static void *session_main(void *arg)

@@ -283,6 +283,20 @@ static int build_lane(struct server *server, uint32_t i, struct error *why)
 				       &lane->links[server->index].link, why);
 }
 
+/* All links of a session go the same way. */
+static void describe_links(struct server *server)
+{
+	struct link *link =
+		server->engine->lanes.lanes[0].links[server->index].link;
+	struct link_path path = { .device = "" };
+
+	if (link->ops->link_describe)
+		link->ops->link_describe(link, &path);
+	pthread_mutex_lock(&server->lock);
+	server->locked.path = path;
+	pthread_mutex_unlock(&server->lock);
+}
+
 int session_build_links(struct server *server, struct error *why)
 {
 	struct lane_pool *pool = &server->engine->lanes;
@@ -298,6 +312,7 @@ int session_build_links(struct server *server, struct error *why)
 			return rc;
 		}
 	}
+	describe_links(server);
 	lane_links_up(pool, server->index);
 	return 0;
 }

@@ -211,10 +211,13 @@ static int alloc_asked(struct server *server, struct error *why)
 			atomic_store(&server->shared.free_bytes, 0);
 			placement_answer(server->engine, shard, NULL);
 			rc = 0;
-		} else if (rc != -EPROTO) {
+		} else if (rc != -EPROTO || server->locked.control.fd < 0) {
+			/* The connection failed, or brought what is no
+			 * answer. */
 			rc = go_without(server, shard, why);
 		} else {
-			/* The session is lost: session_lose_slabs refuses this
+			/* The server grants what was not asked for, so the
+			 * session is lost: session_lose_slabs refuses this
 			 * shard together with all others. */
 			server_ask_again(server, shard);
 		}

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "concurrency.h"
+#include "httpd.h"
 #include "pages/seal.h"
 
 /* Spinning pays only if the answer comes sooner than a sleep and a wake-up
@@ -128,7 +129,7 @@ static int take(struct config *config, const struct key *key, const char *value,
 		e->transport = transport_by_name(value); /* auto: NULL */
 		break;
 	case KEY_LANES:
-		e->lanes = (uint32_t)number;
+		e->lanes = (uint32_t)number; /* auto: 0 */
 		break;
 	case KEY_SPIN:
 		config->spin_auto = !strcmp(value, key->word);
@@ -139,6 +140,10 @@ static int take(struct config *config, const struct key *key, const char *value,
 		break;
 	case KEY_CONTROL:
 		return take_path(config, &config->control_path, value);
+	case KEY_METRICS:
+		return httpd_name_parse(value, &config->metrics)
+			       ? 0
+			       : wrong(config, key, value);
 	case KEY_PSK_FILE:
 		return take_path(config, &config->psk_path, value);
 	case KEY_IDENTITY:
@@ -198,15 +203,6 @@ int config_key(struct config *config, const char *name, const char *value)
 	return rc;
 }
 
-static unsigned cores(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof set, &set)
-		       ? 1
-		       : (unsigned)CPU_COUNT(&set);
-}
-
 /* Checks that need all keys. */
 static int check_together(struct config *config)
 {
@@ -263,9 +259,15 @@ static void set_defaults(struct config *config)
 			take(config, key, key->preset,
 			     key_number((enum key_id)id, NULL));
 	}
+	if (!config->requests)
+		config->requests = concurrency_requests_here();
+	if (!config->engine.lanes)
+		config->engine.lanes = concurrency_lanes(config->requests);
 	if (config->spin_auto)
 		config->engine.spin_ns =
-			cores() >= SPIN_MIN_CORES ? SPIN_AUTO_NS : 0;
+			concurrency_processors() >= SPIN_MIN_CORES
+				? SPIN_AUTO_NS
+				: 0;
 }
 
 /* Only the key that is used stays in memory. */
@@ -304,6 +306,32 @@ int config_complete(struct config *config)
 			      redundancy_format(r).key, redundancy_shards(r),
 			      e->n_servers, e->n_servers == 1 ? "is" : "are");
 	return take_key(config);
+}
+
+/* "KEY=VALUE", or the value of server=. */
+static int take_word(struct config *config, char *word)
+{
+	size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyz-0123456789_");
+	bool has_key = length > 0 && word[length] == '=';
+	int err;
+
+	if (!has_key)
+		return config_key(config, "server", word);
+	word[length] = '\0';
+	err = config_key(config, word, word + length + 1);
+	/* WORD is what /proc/PID/cmdline shows, and by it rswapctl finds this
+	 * process. */
+	word[length] = '=';
+	return err;
+}
+
+bool config_words(struct config *config, int n, char **words)
+{
+	for (int i = 0; i < n; i++) {
+		if (take_word(config, words[i]))
+			return false;
+	}
+	return !config_complete(config);
 }
 
 void config_free(struct config *config)

@@ -10,12 +10,16 @@
 
 struct config {
 	struct engine_config engine;
-	char *control_path; /* Unix control socket, or NULL */
+	char *control_path;	 /* Unix control socket, or NULL */
+	struct net_name metrics; /* if KEY_METRICS is given */
 	char *fallback_path;
 	char *psk_path;		       /* or NULL: no TLS */
 	char identity[PSK_NAME_BYTES]; /* "": the only key */
 	struct tls_context *tls;       /* engine.tls */
 	bool strict; /* do not start if a safety setting is refused */
+	/* How many requests the front end has in flight.  The front end may set
+	 * it before config_complete, which sets it otherwise. */
+	unsigned requests;
 	bool spin_auto;
 	bool given[KEYS]; /* by the user */
 	char why[512];	  /* why a key was refused, in one line */
@@ -30,6 +34,10 @@ int config_key(struct config *config, const char *key, const char *value);
 /* After the last key: checks that keys go together, and sets the defaults of
  * the keys that were not given. */
 int config_complete(struct config *config);
+/* All of a command line's N words, "KEY=VALUE" or the value of server=; then
+ * config_complete.  WORDS are changed meanwhile, and are as before when it
+ * returns.  False with config->why. */
+bool config_words(struct config *config, int n, char **words);
 void config_free(struct config *config);
 
 #endif

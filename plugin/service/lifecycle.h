@@ -10,6 +10,10 @@
  * ENDING serves the attached clients as before, and lets no other client in.
  * SIGHUP never ends the process by force: a terminal that closes sends several.
  *
+ * SIGPWR says that the machine goes down, and that all processes are going to
+ * be stopped.  From then on the process continues by itself, and serves
+ * whatever still reads.
+ *
  * "By force" does not go through the front end: nbdkit would wait for the next
  * request of each idle client.  The thread that takes the signals does it.
  *
@@ -26,12 +30,15 @@
 struct lifecycle_ops {
 	/* Tells the front end to end.  Any thread. */
 	void (*shut_down)(void);
+	/* The first signal came while clients are attached.  Any thread.  NULL:
+	 * the log says that the process waits for them. */
+	void (*asked)(void);
 	/* Ends the process, and does not return. */
 	void (*force)(void);
 };
 
-/* Blocks SIGTERM, SIGINT, SIGQUIT and SIGHUP where the front end handles them
- * or, if ALL is true, in any case, in this thread and in
+/* Blocks SIGPWR and SIGCONT, and SIGTERM, SIGINT, SIGQUIT and SIGHUP where the
+ * front end handles them or, if ALL is true, in any case, in this thread and in
  * those that it starts from now on.  So no handler interrupts a thread, and the
  * signals wait for the thread of begin.  After the front end has its handlers,
  * before any thread but the log's, which blocks all signals. */

@@ -1,7 +1,6 @@
 #include "safety.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -14,6 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "oomscore.h"
 
 /* In linux/prctl.h since Linux 5.6. */
 #ifndef PR_SET_IO_FLUSHER
@@ -138,6 +139,11 @@ static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
 static _Thread_local bool stands_back
 	__attribute__((tls_model("initial-exec")));
 
+/* The requests of this thread that processors.in_flight has, where it serves
+ * many. */
+static _Thread_local uint32_t in_flight_here
+	__attribute__((tls_model("initial-exec")));
+
 /* Requests in a row for which the other priority would be better. */
 static _Thread_local uint8_t misplaced
 	__attribute__((tls_model("initial-exec")));
@@ -216,8 +222,13 @@ void safety_request_begin(bool write)
 
 void safety_turn(uint32_t in_flight)
 {
-	bool confine = crowded(in_flight) || processors.apart;
+	bool confine;
 
+	/* Unsigned, so a number that has become smaller is subtracted. */
+	if (in_flight != in_flight_here)
+		processors.in_flight += in_flight - in_flight_here;
+	in_flight_here = in_flight;
+	confine = crowded(processors.in_flight) || processors.apart;
 	if (processors.may_move && confine != confined)
 		move(confine);
 }
@@ -230,19 +241,6 @@ void safety_stay_apart(void)
 void safety_request_end(void)
 {
 	processors.in_flight--;
-}
-
-static int write_oom_score(void)
-{
-	static const char never[] = "-1000";
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, never, sizeof never - 1) < 0)
-		rc = errno;
-	close(fd);
-	return rc;
 }
 
 /* 0 or an errno. */
@@ -329,9 +327,16 @@ static int grow_heap(uint64_t bytes)
 	return 0;
 }
 
-/* Locks every mapping while it reads /proc/self/maps.  That is safe: a lock may
- * split the line of a mapping, and moves no mapping. */
-static int lock_mappings(void)
+/* The heap has the keys of TLS and of sealed pages. */
+static int leave_heap_out_of_dumps(const struct mapping *m)
+{
+	return m->heap && madvise(m->start, m->bytes, MADV_DONTDUMP) ? errno
+								     : 0;
+}
+
+/* Calls F for every mapping while it reads /proc/self/maps, until F returns an
+ * errno.  That is safe: F may split the line of a mapping, and moves none. */
+static int for_mappings(int (*f)(const struct mapping *m))
 {
 	static char line[512];
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -343,25 +348,21 @@ static int lock_mappings(void)
 		struct mapping m;
 
 		if (parse_mapping(line, &m))
-			rc = lock_mapping(&m);
+			rc = f(&m);
 	}
 	fclose(maps);
 	return rc;
 }
 
-static int lock_memory(uint64_t heap_bytes)
+static int lock_memory(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	/* The shadow memory of a sanitizer has terabytes. */
-	(void)heap_bytes;
-	(void)grow_heap;
-	(void)lock_mappings;
+	(void)lock_mapping;
 	return ENOTSUP;
 #else
-	int rc = grow_heap(heap_bytes);
+	int rc = for_mappings(lock_mapping);
 
-	if (!rc)
-		rc = lock_mappings();
 	/* Later mappings (the engine's memory, stacks) are locked and populated
 	 * when they are made. */
 	if (!rc && mlockall(MCL_FUTURE))
@@ -372,16 +373,20 @@ static int lock_memory(uint64_t heap_bytes)
 
 void safety_apply(struct safety *safety, uint64_t heap_bytes)
 {
+	int rc;
+
 	/* nbdkit -f (1.32) asks for a SIGTERM when its parent ends.  All pages
 	 * would be lost with the shell that attached the device. */
 	prctl(PR_SET_PDEATHSIG, 0);
-	record(safety, SAFETY_OOM, "writing oom_score_adj", write_oom_score());
+	record(safety, SAFETY_OOM, "writing oom_score_adj", oomscore_never());
 	record(safety, SAFETY_IO_FLUSHER, "prctl(PR_SET_IO_FLUSHER)",
 	       prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? errno : 0);
 	record(safety, SAFETY_REALTIME, "sched_setscheduler(SCHED_RR)",
 	       become_realtime());
+	rc = grow_heap(heap_bytes);
+	for_mappings(leave_heap_out_of_dumps);
 	record(safety, SAFETY_LOCKED, "locking memory",
-	       lock_memory(heap_bytes));
+	       rc ? rc : lock_memory());
 }
 
 uint64_t safety_locked_bytes(void)

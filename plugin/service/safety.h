@@ -63,8 +63,9 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes);
  * They decide on which processors and at which priority the thread runs. */
 void safety_request_begin(bool write);
 void safety_request_end(void);
-/* The thread that serves many requests calls this in each turn, with the number
- * of requests in flight.  It decides on which processors the thread runs. */
+/* A thread that serves many requests calls this in each turn, with the number
+ * of its own requests in flight.  Those of all such threads decide on which
+ * processors the threads run.  A thread that has no request says so. */
 void safety_turn(uint32_t in_flight);
 /* From now on threads that serve requests leave half of the processors to other
  * threads, however few requests are in flight. */

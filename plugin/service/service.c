@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "events.h"
 #include "lifecycle.h"
 #include "log.h"
 #include "privileges.h"
@@ -14,18 +15,44 @@
 /* For end_by_force, which has no argument. */
 static struct service *serving;
 
-int service_probe(struct service *service, struct error *why)
+static int listen_control(struct service *service, struct error *why)
 {
 	const char *path = service->config.control_path;
 	struct error inner;
-	int rc = engine_probe(&service->config.engine, &service->slab_bytes,
-			      &service->fallback, why);
+	int rc;
 
-	if (rc || !path)
-		return rc;
+	if (!path)
+		return 0;
 	rc = status_listen(&service->status, path, &inner);
 	if (rc)
 		error_set(why, "control=%s: %s", path, inner.text);
+	return rc;
+}
+
+static int listen_metrics(struct service *service, struct error *why)
+{
+	const struct net_name *name = &service->config.metrics;
+	struct error inner;
+	int rc;
+
+	if (!service->config.given[KEY_METRICS])
+		return 0;
+	rc = web_listen(&service->web, name, &inner);
+	if (rc)
+		error_set(why, "metrics=%s: %.150s", net_name_format(name).text,
+			  inner.text);
+	return rc;
+}
+
+int service_probe(struct service *service, struct error *why)
+{
+	int rc = engine_probe(&service->config.engine, &service->slab_bytes,
+			      &service->fallback, why);
+
+	if (!rc)
+		rc = listen_control(service, why);
+	if (!rc)
+		rc = listen_metrics(service, why);
 	return rc;
 }
 
@@ -62,6 +89,8 @@ void service_tell(const struct service *service)
 		   size_format(service->slab_bytes).text,
 		   engine_memory_bytes(&service->engine) >> 10,
 		   safety_locked_bytes() >> 10);
+	events_add(EVENT_STARTED, "", "serving %s from %u servers",
+		   size_format(e->size_bytes).text, e->n_servers);
 }
 
 static void stay_apart(const struct service *service)
@@ -75,15 +104,39 @@ static void stay_apart(const struct service *service)
 	}
 }
 
-/* Ends while clients are attached.  The servers are told.  Memory stays, as
- * requests may still use it. */
+/* The servers are told.  Memory stays, as requests may still use it. */
+static _Noreturn void leave(struct service *service, int status)
+{
+	web_stop(&service->web);
+	status_stop(&service->status);
+	engine_stop(&service->engine);
+	log_stop();
+	_exit(status);
+}
+
+/* Ends while clients are attached. */
 static void end_by_force(void)
 {
 	log_notice("ending at once, open connections: %u", lifecycle_clients());
-	status_stop(&serving->status);
-	engine_stop(&serving->engine);
-	log_stop();
-	_exit(EXIT_SUCCESS);
+	leave(serving, EXIT_SUCCESS);
+}
+
+/* A TLS handshake takes 47 KiB of the heap for a moment, and its session keeps
+ * 10 KiB.  All servers may be connected anew at the same time, while the
+ * machine is out of memory. */
+#define HEAP_BYTES_PER_TLS (64u << 10)
+
+/* Of what the service itself allocates later. */
+static uint64_t heap_bytes(const struct service *service)
+{
+	const struct engine_config *e = &service->config.engine;
+	uint64_t bytes = 0;
+
+	if (service->config.given[KEY_METRICS])
+		bytes += web_memory_bytes(e->n_servers + (e->fallback != NULL));
+	if (e->tls)
+		bytes += (uint64_t)e->n_servers * HEAP_BYTES_PER_TLS;
+	return bytes;
 }
 
 /* Threads inherit the settings of safety_apply, so safety_apply comes before
@@ -96,8 +149,9 @@ static int start(struct service *service, const struct service_front *front,
 	int rc;
 
 	ops.shut_down = front->shut_down;
+	ops.asked = front->asked;
 	lifecycle_block_signals(front->no_handlers);
-	safety_apply(&service->safety, front->heap_bytes);
+	safety_apply(&service->safety, front->heap_bytes + heap_bytes(service));
 	privileges_give_up();
 	rc = tell_safety(service, why);
 	if (!rc)
@@ -111,6 +165,9 @@ static int start(struct service *service, const struct service_front *front,
 	if (!rc && config->control_path)
 		rc = status_start(&service->status, &service->engine,
 				  &service->safety, why);
+	if (!rc && config->given[KEY_METRICS])
+		rc = web_start(&service->web, &service->engine,
+			       &service->safety, &service->status.device, why);
 	if (!rc)
 		rc = lifecycle_begin(&ops, why);
 	return rc;
@@ -139,9 +196,16 @@ int service_start(struct service *service, const struct service_front *front)
 void service_stop(struct service *service)
 {
 	lifecycle_end();
+	web_stop(&service->web);
 	status_stop(&service->status);
 	if (engine_stop(&service->engine) && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
 	config_free(&service->config);
 	log_stop();
+}
+
+void service_leave(struct service *service, int status)
+{
+	lifecycle_end();
+	leave(service, status);
 }

@@ -1,11 +1,11 @@
 /* The order in which a process becomes a daemon that a machine can swap
  * through, and in which the daemon ends.  It is the same for every front end.
  *
- *   service_probe   asks the servers, and makes the control socket; while
- *                   errors still reach the user's terminal
+ *   service_probe   asks the servers, and makes the sockets of rswapctl and
+ *                   of metrics=; while errors still reach the user's terminal
  *   service_start   the log's thread, then signals and safety, then the engine
  *   service_tell    says so
- *   service_stop    the reverse
+ *   service_stop    the reverse, or service_leave
  *
  * The front end fills CONFIG before, and serves clients in between.  Its main
  * thread calls these functions.
@@ -20,12 +20,14 @@
 #include "error.h"
 #include "safety.h"
 #include "status.h"
+#include "web.h"
 
 struct service {
 	struct config config; /* the front end's */
 	struct engine engine;
 	struct safety safety;
 	struct status_server status;
+	struct web web;
 	uint64_t slab_bytes;
 	struct fallback fallback; /* until the engine has it */
 };
@@ -34,6 +36,8 @@ struct service_front {
 	/* Tells the front end to end, because no client is left.  Any thread.
 	 */
 	void (*shut_down)(void);
+	/* As lifecycle_ops.asked. */
+	void (*asked)(void);
 	/* The heap that the front end needs for the buffers of requests. */
 	uint64_t heap_bytes;
 	/* The front end has no signal handlers of its own. */
@@ -56,5 +60,9 @@ void service_tell(const struct service *service);
  * attached, threads of the front end may still use the engine's memory.  Then
  * this memory is not freed. */
 void service_stop(struct service *service);
+
+/* Instead of service_stop and a return from main, where threads of the front
+ * end go on: ends the process with STATUS, and frees nothing. */
+_Noreturn void service_leave(struct service *service, int status);
 
 #endif

@@ -3,6 +3,7 @@
 #define RSWAP_STATUS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine.h"
@@ -12,9 +13,10 @@
 /* A thread of its own serves the socket.  So a slow client does not hold up
  * requests, and requests do not hold up the status. */
 struct status_server {
-	const struct engine *engine;
+	struct engine *engine;
 	const struct safety *safety;
 	const char *path;
+	const char *_Atomic device;
 	int listen_fd, stop_fd;
 	pthread_t thread;
 	bool listening, running;
@@ -26,8 +28,11 @@ int status_listen(struct status_server *server, const char *path,
 		  struct error *why);
 /* Starts the thread that answers.  After status_listen.  ENGINE and SAFETY must
  * outlive SERVER.  0 or a negative errno. */
-int status_start(struct status_server *server, const struct engine *engine,
+int status_start(struct status_server *server, struct engine *engine,
 		 const struct safety *safety, struct error *why);
+/* From now on the status tells of DEVICE, the path of the block device that
+ * this process serves.  DEVICE must outlive SERVER.  Any thread. */
+void status_tell_device(struct status_server *server, const char *device);
 /* Ends the thread, if it was started, and removes the socket, if it was made.
  */
 void status_stop(struct status_server *server);

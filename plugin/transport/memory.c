@@ -1,7 +1,9 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,6 +30,8 @@ static int populate(char *p, uint64_t bytes)
 {
 	if (bytes >= HUGE_BYTES)
 		madvise(p, bytes, MADV_HUGEPAGE);
+	/* pages on their way */
+	madvise(p, bytes, MADV_DONTDUMP);
 	if (mprotect(p, bytes, PROT_READ | PROT_WRITE))
 		return -1;
 	if (!madvise(p, bytes, MADV_POPULATE_WRITE))
@@ -50,6 +54,19 @@ void *pages_map(uint64_t bytes)
 		return p;
 	error = errno;
 	munmap(p, bytes);
+	errno = error;
+	return NULL;
+}
+
+void *pages_map_table(const char *what, uint64_t bytes, struct error *why)
+{
+	void *p = pages_map(bytes);
+	int error = errno;
+
+	if (p)
+		return p;
+	error_set(why, "%s of %" PRIu64 " bytes: %s", what, bytes,
+		  strerror(error));
 	errno = error;
 	return NULL;
 }

@@ -7,8 +7,12 @@
 
 #include <stdint.h>
 
+#include "error.h"
+
 /* The memory is the caller's until pages_unmap.  NULL with errno. */
 void *pages_map(uint64_t bytes);
+/* The same for a table that WHY calls WHAT when there is no memory for it. */
+void *pages_map_table(const char *what, uint64_t bytes, struct error *why);
 /* P may be NULL. */
 void pages_unmap(void *p, uint64_t bytes);
 

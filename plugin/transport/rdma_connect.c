@@ -1,21 +1,27 @@
 /* RDMA: making and unmaking channels and links.  Never on the I/O path. */
 #include "rdma.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "log.h"
 #include "memory.h"
+#include "private_data.h"
+#include "rdma_env.h"
 
 bool rdma_available(struct error *why)
 {
 	int n = 0;
-	struct ibv_device **list = ibv_get_device_list(&n);
+	struct ibv_device **list;
 
+	rdma_env_set();
+	list = ibv_get_device_list(&n);
 	if (list)
 		ibv_free_device_list(list);
 	if (n == 0)
@@ -35,17 +41,30 @@ int rdma_channel_create(const struct channel_config *config,
 	}
 	/* The pages are the buffer's alone: registered memory is not inherited
 	 * across fork, nor are its neighbours in a page. */
-	rdma->buffer = pages_map(config->buffer_bytes);
-	if (!rdma->buffer) {
+	rdma->buffer_bytes = config->outside_bytes;
+	if (rdma->buffer_bytes)
+		rdma->buffer = pages_map(rdma->buffer_bytes);
+	if (rdma->buffer_bytes && !rdma->buffer) {
 		rc = -errno;
 		error_set(why, "a lane's buffer: %s", strerror(-rc));
 		free(rdma);
 		return rc;
 	}
-	rdma->buffer_bytes = config->buffer_bytes;
+	rdma->memory = config->memory;
+	rdma->memory_bytes = config->memory_bytes;
+	rdma->in_progress_max_bytes = config->buffer_bytes;
 	rdma->spin_ns = config->spin_ns;
 	*channel = &rdma->base;
 	return 0;
+}
+
+static int deregister(struct ibv_mr **mr)
+{
+	int err = *mr ? ibv_dereg_mr(*mr) : 0;
+
+	if (!err)
+		*mr = NULL;
+	return err;
 }
 
 /* Frees the objects of a domain, the last first.  0, and D is empty; or the
@@ -65,10 +84,10 @@ static int domain_close(struct rdma_domain *d)
 		err = ibv_destroy_comp_channel(d->events);
 		d->events = err ? d->events : NULL;
 	}
-	if (!err && d->mr) {
-		err = ibv_dereg_mr(d->mr);
-		d->mr = err ? d->mr : NULL;
-	}
+	if (!err)
+		err = deregister(&d->buffer_mr);
+	if (!err)
+		err = deregister(&d->memory_mr);
 	if (!err && d->pd) {
 		err = ibv_dealloc_pd(d->pd);
 		d->pd = err ? d->pd : NULL;
@@ -104,7 +123,7 @@ static int destroy_queue_pair(struct rdma_cm_id *id)
 
 /* Frees LINK, 0; or leaves it whole and returns an errno.  Until its queue pair
  * is gone a stuck link keeps the channel closed, as the device may still write
- * to the buffer. */
+ * to the memory. */
 static int free_link(struct rdma_link *link)
 {
 	int err = link->id ? destroy_queue_pair(link->id) : 0;
@@ -153,11 +172,11 @@ void rdma_link_close(struct link *base)
 
 /* --- channels --- */
 
-static void tell_of_buffer(const struct rdma_channel *rdma, const char *why)
+static void tell_of_memory(const struct rdma_channel *rdma, const char *why)
 {
 	log_error("an RDMA device does not free a lane's objects: %s; the "
-		  "lane's buffer of %zu KiB stays until this process ends",
-		  why, rdma->buffer_bytes >> 10);
+		  "lane's memory of %zu KiB stays until this process ends",
+		  why, (rdma->memory_bytes + rdma->buffer_bytes) >> 10);
 }
 
 void rdma_channel_destroy(struct channel *channel)
@@ -166,7 +185,7 @@ void rdma_channel_destroy(struct channel *channel)
 
 	free_undestroyed(rdma);
 	if (rdma->undestroyed) {
-		tell_of_buffer(rdma, "a queue pair cannot be destroyed");
+		tell_of_memory(rdma, "a queue pair cannot be destroyed");
 		return;
 	}
 	/* Also the domain that was not made in full. */
@@ -174,12 +193,21 @@ void rdma_channel_destroy(struct channel *channel)
 		int err = domain_close(&rdma->domains[i]);
 
 		if (err) {
-			tell_of_buffer(rdma, strerror(err));
+			tell_of_memory(rdma, strerror(err));
 			return;
 		}
 	}
 	pages_unmap(rdma->buffer, rdma->buffer_bytes);
 	free(rdma);
+}
+
+/* Registers memory, if there is any.  False with errno. */
+static bool register_memory(const struct rdma_domain *d, void *memory,
+			    size_t bytes, struct ibv_mr **mr)
+{
+	if (bytes)
+		*mr = ibv_reg_mr(d->pd, memory, bytes, IBV_ACCESS_LOCAL_WRITE);
+	return !bytes || *mr;
 }
 
 /* Makes the objects of D, which is empty or holds what is left of an attempt
@@ -199,9 +227,10 @@ static int domain_open(struct rdma_channel *rdma, struct rdma_domain *d,
 	if (!d->pd)
 		goto fail;
 	what = "a memory region (is the locked-memory limit too low?)";
-	d->mr = ibv_reg_mr(d->pd, rdma->buffer, rdma->buffer_bytes,
-			   IBV_ACCESS_LOCAL_WRITE);
-	if (!d->mr)
+	if (!register_memory(d, rdma->memory, rdma->memory_bytes,
+			     &d->memory_mr) ||
+	    !register_memory(d, rdma->buffer, rdma->buffer_bytes,
+			     &d->buffer_mr))
 		goto fail;
 	what = "a completion channel";
 	d->events = ibv_create_comp_channel(verbs);
@@ -267,13 +296,11 @@ static int domain_get(struct rdma_channel *rdma, struct ibv_context *verbs,
 /* A refused connection's private data is the server's ERROR message. */
 static void tell_rejection(const struct rdma_cm_event *event, struct error *why)
 {
-	const char *data = event->param.conn.private_data;
+	const struct rdma_conn_param *param = &event->param.conn;
 	struct wire_message message;
-	struct wire_header h;
 
-	if (event->param.conn.private_data_len >= WIRE_MESSAGE_MAX &&
-	    wire_decode_header(data, &h) == WIRE_OK && h.type == WIRE_ERROR &&
-	    wire_decode_body(&h, data + sizeof h, &message) == WIRE_OK)
+	if (private_data_decode(param->private_data, param->private_data_len,
+				WIRE_ERROR, &message) == WIRE_OK)
 		error_set(why, "refused: %s", message.error.text);
 	else
 		error_set(why, "refused (rdma_cm status %d)", event->status);
@@ -441,4 +468,25 @@ int rdma_link_connect(struct channel *channel, const struct link_target *target,
 	}
 	*out = &link->base;
 	return 0;
+}
+
+/* What a device does not tell is left out: it is for people. */
+void rdma_link_describe(const struct link *link, struct link_path *path)
+{
+	const struct rdma_cm_id *id = ((const struct rdma_link *)link)->id;
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+	union ibv_gid gid;
+
+	*path = (struct link_path){ .port = id->port_num };
+	snprintf(path->device, sizeof path->device, "%s",
+		 ibv_get_device_name(id->verbs->device));
+	if (ibv_query_qp(id->qp, &attr, IBV_QP_PATH_MTU | IBV_QP_AV, &init))
+		return;
+	/* IBV_MTU_256 is 1, and each next one is twice as much */
+	path->mtu_bytes = 128u << attr.path_mtu;
+	path->gid_index = attr.ah_attr.grh.sgid_index;
+	if (ibv_query_gid(id->verbs, id->port_num, (int)path->gid_index, &gid))
+		return;
+	inet_ntop(AF_INET6, &gid, path->gid, sizeof path->gid);
 }

@@ -22,7 +22,7 @@ static void rdma_link_abort(struct link *link)
 }
 
 /* Closes the channel until LINK is closed, which destroys its queue pair:
- * it is unknown when the device stops using the buffer. */
+ * it is unknown when the device stops using the memory. */
 static void give_up(struct rdma_link *link)
 {
 	if (!link->stuck) {
@@ -36,6 +36,15 @@ static bool in_progress(const struct xfer *x)
 	return x->status == -EINPROGRESS;
 }
 
+/* Whether X is from or to the lane's memory, so that it needs no copy. */
+static bool is_in_place(const struct rdma_channel *rdma, const struct xfer *x)
+{
+	const char *buf = x->buf;
+
+	return rdma->memory && buf >= rdma->memory &&
+	       buf + x->bytes <= rdma->memory + rdma->memory_bytes;
+}
+
 /* Gives the transfer in slot I back, with STATUS. */
 static void settle(struct rdma_channel *rdma, size_t i, int status)
 {
@@ -43,7 +52,7 @@ static void settle(struct rdma_channel *rdma, size_t i, int status)
 
 	rdma->xfers[i] = NULL;
 	rdma->in_flight--;
-	if (x->op == XFER_READ && status == 0)
+	if (x->op == XFER_READ && status == 0 && !is_in_place(rdma, x))
 		memcpy(x->buf, (void *)(uintptr_t)rdma->sge[i].addr, x->bytes);
 	x->status = status;
 }
@@ -67,21 +76,43 @@ static void settle_set(struct rdma_channel *rdma, const struct rdma_link *link,
 static bool has_room(struct rdma_channel *rdma, const struct xfer *xfers,
 		     size_t n)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, buffer_bytes = 0;
 
 	if (rdma->in_flight == 0)
-		rdma->used = rdma->used_bytes = 0;
-	for (size_t i = 0; i < n; i++)
+		rdma->used = rdma->used_bytes = rdma->buffer_used_bytes = 0;
+	for (size_t i = 0; i < n; i++) {
 		bytes += xfers[i].bytes;
+		if (!is_in_place(rdma, &xfers[i]))
+			buffer_bytes += xfers[i].bytes;
+	}
 	return n <= TRANSPORT_MAX_XFERS - rdma->used &&
-	       bytes <= rdma->buffer_bytes - rdma->used_bytes;
+	       bytes <= rdma->in_progress_max_bytes - rdma->used_bytes &&
+	       buffer_bytes <= rdma->buffer_bytes - rdma->buffer_used_bytes;
+}
+
+/* Where the device finds the bytes of X, or puts them. */
+static struct ibv_sge place(struct rdma_channel *rdma, const struct xfer *x)
+{
+	const struct rdma_domain *domain =
+		((const struct rdma_link *)x->link)->domain;
+	char *bounce;
+
+	if (is_in_place(rdma, x))
+		return (struct ibv_sge){ .addr = (uintptr_t)x->buf,
+					 .length = x->bytes,
+					 .lkey = domain->memory_mr->lkey };
+	bounce = rdma->buffer + rdma->buffer_used_bytes;
+	rdma->buffer_used_bytes += x->bytes;
+	if (x->op == XFER_WRITE)
+		memcpy(bounce, x->buf, x->bytes);
+	return (struct ibv_sge){ .addr = (uintptr_t)bounce,
+				 .length = x->bytes,
+				 .lkey = domain->buffer_mr->lkey };
 }
 
 /* Gives X the next slot, and makes its work request. */
 static void take_slot(struct rdma_channel *rdma, struct xfer *x)
 {
-	const struct rdma_link *link = (const struct rdma_link *)x->link;
-	char *bounce = rdma->buffer + rdma->used_bytes;
 	size_t i = rdma->used++;
 	struct ibv_send_wr *wr = &rdma->wr[i];
 
@@ -89,11 +120,7 @@ static void take_slot(struct rdma_channel *rdma, struct xfer *x)
 	rdma->xfers[i] = x;
 	rdma->in_flight++;
 	rdma->used_bytes += x->bytes;
-	if (x->op == XFER_WRITE)
-		memcpy(bounce, x->buf, x->bytes);
-	rdma->sge[i] = (struct ibv_sge){ .addr = (uintptr_t)bounce,
-					 .length = x->bytes,
-					 .lkey = link->domain->mr->lkey };
+	rdma->sge[i] = place(rdma, x);
 	*wr = (struct ibv_send_wr){
 		.wr_id = (uint64_t)rdma->round << 32 | i,
 		.sg_list = &rdma->sge[i],
@@ -242,22 +269,38 @@ static bool poll_domains(struct rdma_channel *rdma)
 /* --- waiting --- */
 
 /* Takes one event off the completion channel.  Acknowledging takes a mutex in
- * libibverbs, so that is left for later (ibv_get_cq_event(3)). */
-static void take_event(struct rdma_domain *d)
+ * libibverbs, so that is left for later (ibv_get_cq_event(3)).  0 or a negative
+ * errno, where the device is gone: the channel would be ready for ever. */
+static int take_event(struct rdma_domain *d)
 {
 	struct ibv_cq *cq;
 	void *context;
 
 	if (ibv_get_cq_event(d->events, &cq, &context))
-		return;
+		return errno == EIO ? -EIO : 0;
 	if (++d->unacked == 1u << 30) {
 		ibv_ack_cq_events(d->cq, d->unacked);
 		d->unacked = 0;
 	}
+	return 0;
+}
+
+/* Whether a transfer in flight is on the device of D. */
+static bool is_waited_for(const struct rdma_channel *rdma,
+			  const struct rdma_domain *d)
+{
+	for (size_t i = 0; i < rdma->used; i++) {
+		const struct xfer *x = rdma->xfers[i];
+
+		if (x && ((const struct rdma_link *)x->link)->domain == d)
+			return true;
+	}
+	return false;
 }
 
 /* Sleeps until a completion comes.  Arms the queue and polls once more first,
- * because a completion that came in between makes no event. */
+ * because a completion that came in between makes no event.  A device that no
+ * transfer is on may be gone. */
 static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 {
 	unsigned n_domains = atomic_load(&rdma->n_domains);
@@ -267,6 +310,9 @@ static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 	for (unsigned i = 0; i < n_domains; i++) {
 		struct rdma_domain *d = &rdma->domains[i];
 
+		fds[i] = (struct pollfd){ .fd = -1 };
+		if (!is_waited_for(rdma, d))
+			continue;
 		rc = ibv_req_notify_cq(d->cq, 0);
 		if (rc)
 			return -rc;
@@ -278,7 +324,7 @@ static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 	rc = net_poll(fds, n_domains, deadline_ns);
 	for (unsigned i = 0; i < n_domains && !rc; i++) {
 		if (fds[i].revents)
-			take_event(&rdma->domains[i]);
+			rc = take_event(&rdma->domains[i]);
 	}
 	return rc;
 }
@@ -390,7 +436,7 @@ static void rdma_watch(const struct xfer *x, struct watch *watch)
 }
 
 /* Submit has posted everything. */
-static void rdma_flush(const struct watch_source *source)
+static void rdma_flush(struct watch_source *source)
 {
 	(void)source;
 }
@@ -434,12 +480,14 @@ const struct transport_ops transport_rdma = {
 	.name = "rdma",
 	.wire_bit = WIRE_TRANSPORT_RDMA,
 	.bound_to_address = true, /* slabs are registered with its device */
+	.in_place = true,
 	.apart = true, /* faster with soft-RoCE: docs/performance.md */
 	.available = rdma_available,
 	.channel_create = create_channel,
 	.channel_destroy = rdma_channel_destroy,
 	.connections = rdma_connections,
 	.link_connect = rdma_link_connect,
+	.link_describe = rdma_link_describe,
 	.link_abort = rdma_link_abort,
 	.link_close = rdma_link_close,
 	.submit = rdma_submit,

@@ -11,6 +11,7 @@
  * requests.  The rest of a large READ is received in place.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,12 +60,25 @@ static struct tcp_link *tcp_link(struct link *link)
 	return (struct tcp_link *)link;
 }
 
-static uint32_t pairs(uint32_t lanes)
+static uint32_t pairs_here;
+
+static void count_pairs(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	uint32_t n =
-		processors < 0 ? 1 : (uint32_t)processors / PROCESSORS_PER_PAIR;
 
+	pairs_here =
+		processors < 0 ? 1 : (uint32_t)processors / PROCESSORS_PER_PAIR;
+}
+
+/* The processors are counted once: a session has as many connections as were
+ * asked for when it was opened, also where more processors come later. */
+static uint32_t pairs(uint32_t lanes)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	uint32_t n;
+
+	pthread_once(&once, count_pairs);
+	n = pairs_here;
 	if (n > PAIRS_MAX)
 		n = PAIRS_MAX;
 	if (n > lanes)
@@ -445,9 +459,10 @@ static void tcp_watch(const struct xfer *x, struct watch *watch)
 	watch_add(watch, &transport_tcp, mux, fd, events);
 }
 
-static void tcp_flush(const struct watch_source *source)
+static void tcp_flush(struct watch_source *source)
 {
 	mux_flush(source->source);
+	mux_poll(source->source, &source->poll.events);
 }
 
 static void tcp_look(const struct watch_source *source)

@@ -4,7 +4,7 @@
  *
  *   lane (pages/lane.h)
  *     one channel per transport in use   what a lane needs of a transport:
- *                                        RDMA: registered bounce buffer, CQ
+ *                                        RDMA: registered memory, CQ
  *       one link per server              RDMA: queue pair; TCP: socket
  *
  * Threads: a channel and its links are used by one thread at a time, the one
@@ -76,13 +76,20 @@ struct xfer {
 	 * bytes), -EREMOTEIO (the server or the disk refused the transfer), or
 	 * XFER_UNSENT.
 	 * The caller keeps the transfer and BUF in place from submit until the
-	 * transfer is over.  After that nothing touches them. */
+	 * transfer is over.  After that nothing touches them, but for memory of
+	 * the channel (channel_config) while the channel is not usable. */
 	_Atomic int status;
 };
 
 struct channel_config {
 	/* The most bytes of all its transfers in progress together. */
 	uint32_t buffer_bytes;
+	/* Of these, the most from and to other memory than MEMORY. */
+	uint32_t outside_bytes;
+	/* Page-aligned memory of the lane, or NULL.  A transport that is
+	 * in_place moves its bytes without a copy.  It outlives the channel. */
+	void *memory;
+	uint64_t memory_bytes;
 	/* How long a wait spins before it sleeps; 0: not at all. */
 	uint64_t spin_ns;
 };
@@ -105,6 +112,14 @@ struct link_target {
 	void *owner;
 };
 
+/* The way of a link through a device of this machine's, for people. */
+struct link_path {
+	char device[64]; /* "mlx5_0"; "" where it is not known */
+	char gid[46];	 /* of this end, as an IPv6 address; "": none */
+	uint32_t port, gid_index;
+	uint32_t mtu_bytes; /* of the path */
+};
+
 struct transport_ops {
 	const char *name;  /* "tcp", "rdma", "file" */
 	uint32_t wire_bit; /* WIRE_TRANSPORT_, or 0 where there is no server */
@@ -114,6 +129,11 @@ struct transport_ops {
 	/* Whether real-time threads that wait for this transport should run on
 	 * other processors than all other threads, even for one transfer. */
 	bool apart;
+
+	/* Whether a device transfers from and to the channel's memory by itself
+	 * (channel_config), and so may still do that while the channel is not
+	 * usable. */
+	bool in_place;
 
 	/* Of the WIRE_TRANSPORTS only, else NULL.  Whether this machine has
 	 * what the transport needs.  WHY says what is missing. */
@@ -139,6 +159,9 @@ struct transport_ops {
 			    const struct link_target *target,
 			    uint64_t deadline_ns, struct link **link,
 			    struct error *why);
+	/* Tells the way of LINK, which was connected just now.  Called by the
+	 * session's thread.  NULL: a link has no device of its own. */
+	void (*link_describe)(const struct link *link, struct link_path *path);
 	/* Makes every transfer in flight on LINK, and every later one, fail
 	 * soon; those of other links of its group may fail too.  Any thread,
 	 * beside submit and wait; not beside link_close.  May be called again.
@@ -151,12 +174,13 @@ struct transport_ops {
 
 	/* Starts all N transfers, on any links of this channel.  The order of
 	 * transfers on one link is not promised.  Allocates nothing.  Failures
-	 * show in status.  A transport whose transfers cannot go on without the
-	 * caller (a file) does them here, and starts none after DEADLINE_NS.
+	 * show in status.  A transport that starts transfers later (a file)
+	 * starts none after DEADLINE_NS.
 	 *
-	 * Earlier transfers may still be in progress.  TRANSPORT_MAX_XFERS and
-	 * buffer_bytes limit the sum of all transfers that were submitted since
-	 * the channel was last without a transfer in progress.  Where the N are
+	 * Earlier transfers may still be in progress.  TRANSPORT_MAX_XFERS,
+	 * buffer_bytes and outside_bytes limit the sum of all transfers that
+	 * were submitted since the channel was last without a transfer in
+	 * progress.  Where the N are
 	 * beyond the limits, some or all of them are not sent: XFER_UNSENT. */
 	void (*submit)(struct channel *channel, struct xfer *xfers, size_t n,
 		       uint64_t deadline_ns);
@@ -183,10 +207,12 @@ struct transport_ops {
 	 *
 	 * watch adds to WATCH what a wait for X would wait on: a source, which
 	 * several transfers may share.  X is in progress, and its link is held
-	 * while the source is used.  NULL where submit ends all transfers. */
+	 * while the source is used.  Adds none where a thread of the transport
+	 * ends the transfers, and wakes the waker. */
 	void (*watch)(const struct xfer *x, struct watch *watch);
-	/* Sends what is queued at the source. */
-	void (*flush)(const struct watch_source *source);
+	/* Sends what is queued at the source, and notes in its poll for what to
+	 * wait: where the network takes no more now, also for room. */
+	void (*flush)(struct watch_source *source);
 	/* Takes what has come, which ends transfers. */
 	void (*look)(const struct watch_source *source);
 	/* The thread is about to sleep: what comes from now on makes the

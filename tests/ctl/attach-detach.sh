@@ -6,11 +6,20 @@
 start_server a --memory=64M --slab-size=1M
 
 say "with the device's name"
-attach first || fail "attach: $(cat "$dir/first.log")"
+attach first --metrics=0 || fail "attach: $(cat "$dir/first.log")"
 connected 0 && swaps_to 0 || fail "nbd0 is no swap"
-[ "$(nbdkits | wc -l)" = 1 ] || fail "nbdkits: $(nbdkits)"
+[ "$(daemons | wc -l)" = 1 ] || fail "daemons: $(daemons)"
+metrics=$(grep -o 'http://127\.0\.0\.1:[0-9]*/' "$RSWAP_RUN_DIR/$device/log")
+curl -fsS "${metrics}metrics" >"$dir/metrics" || fail "no metrics at $metrics"
+grep -qE '^rswap_clients [1-9]|^rswap_device_info\{device="/dev/ublkb0"\} 1' "$dir/metrics" ||
+	fail "who swaps there? $(grep -e ^rswap_clients -e ^rswap_device_info "$dir/metrics")"
 detach first nbd0 || fail "detach: $(cat "$dir/first.log")"
 expect_nothing_left "detach"
+
+say "with an address that is none"
+! attach wrong --metrics=1.2.3.4 || fail "it is attached"
+expect_line "$dir/wrong.log" "metrics=1.2.3.4" "HOST:PORT"
+expect_nothing_left "attach"
 
 say "with a name of its own; the first device is somebody else's"
 nbd-kernel foreign 0

@@ -81,13 +81,13 @@ detach one far || fail "$(cat "$dir/one.log")"
 expect_nothing_left "one name"
 
 slow_starts() {
-	grep -q "start nbdkit" "$dir/slow.log" 2>/dev/null
+	grep -q "start the front end" "$dir/slow.log" 2>/dev/null
 }
 
 say "one silent server keeps no other attach from starting"
 start_silent
 "$ctl" attach "127.0.0.1:$(cat "$dir/silent.port")" --size=16M \
-	--transport=tcp --plugin="$plugin" --name=slow >"$dir/slow.log" 2>&1 &
+	--transport=tcp "${front_options[@]}" --name=slow >"$dir/slow.log" 2>&1 &
 pid[slow]=$!
 expect 10 slow_starts
 attach quick || fail "$(cat "$dir/quick.log")"
@@ -128,7 +128,7 @@ HOOK
 [ "$(status_of attach asked --device=/dev/nbd1)" = 1 ] ||
 	fail "$(cat "$dir/asked.log")"
 no_hooks
-expect_line "$dir/asked.log" "failed to connect nbd device"
+expect_line "$dir/asked.log" "failed to connect the device"
 connected 0 && connected 1 || fail "the stranger is disconnected"
 
 say "a stranger has our device: disconnected by hand, and connected anew"
@@ -140,4 +140,4 @@ nbd-kernel foreign 2
 echo "/dev/nbd2 partition 4096 0 5" | swap_lines
 detach ours far || fail "$(cat "$dir/ours.log")"
 connected 2 && swaps_to 2 || fail "the stranger's swap is gone"
-[ -z "$(nbdkits)" ] || fail "nbdkit is still there"
+[ -z "$(daemons)" ] || fail "$program is still there"

@@ -1,6 +1,8 @@
 /* The kernel's side of nbd_netlink.h where the kernel has no nbd: each call is
  * one of the program nbd-netlink (kernel.pl).  An exclusive open is a file
  * lock. */
+#include "claim.h"
+#include "fake_claim.h"
 #include "nbd_netlink.h"
 
 #include <errno.h>
@@ -85,20 +87,7 @@ int nbd_netlink_disconnect(int number, struct error *why)
 	return err < 0 ? -1 : 0;
 }
 
-int nbd_netlink_claim(int number)
+int claim_device(const char *name)
 {
-	const char *const argv[] = { "nbd-netlink", "used",
-				     number_word((uint64_t)number), NULL };
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/claim.nbd%d", getenv("RSWAP_FAKE"),
-		 number);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ask(argv, NULL, 0) == 0)
-		return fd;
-	close(fd);
-	return -EBUSY;
+	return fake_claim(name);
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/perl
-# The kernel's side of nbd and swap, and the tools that talk to the kernel, for
-# tests of rswapctl on machines without nbd.  harness.sh puts links to this file
-# on PATH: mkswap, swapon, swapoff, modprobe; nbd-netlink, which fake_netlink.c
-# calls; and nbd-kernel, which the tests themselves call.
+# The kernel's side of nbd, ublk and swap, and the tools that talk to the kernel,
+# for tests of rswapctl on machines without these.  harness.sh puts links to this
+# file on PATH: mkswap, swapon, swapoff, modprobe; nbd-netlink, which
+# fake_netlink.c calls; ublk-driver, which fake_ublk.c calls; and nbd-kernel, which
+# the tests themselves call.
 #
 # The state is below $RSWAP_FAKE:
 #   block/    mounted on /sys/block
 #   swaps/N   the latest one is mounted on /proc/swaps
 #   entries   the lines of /proc/swaps without the heading
+#   dev/      mounted on /dev where ublk is tested
 #   log       what was done, one line each
 #   hook/     TOOL-before, TOOL-after: programs that run around what TOOL does
 #             (mkswap, swapon, ...; of netlink connect, disconnect, used), with
@@ -17,14 +19,15 @@
 # A connected device really holds its connections to nbdkit, in a process whose
 # id is in block/nbdN/pid.  As in the kernel, a device that is disconnected while
 # it is in use keeps its pid and size until it is released; this is written to
-# the log as UNDER-USE, and fails every test.
+# the log as UNDER-USE, and fails every test.  A ublk device ends with the process
+# that serves it.  Swap stays on then, and swapoff fails.
 use strict;
 use warnings;
 use Fcntl qw(:flock);
 use File::Basename qw(basename);
 use IO::Select;
 use IO::Socket::UNIX;
-use POSIX qw(setsid EBUSY);
+use POSIX qw(setsid EBUSY EEXIST ENODEV);
 
 my $root = $ENV{RSWAP_FAKE} or die "RSWAP_FAKE is not set\n";
 my $tool = basename($0);
@@ -63,20 +66,21 @@ sub locked {
 	return $result;
 }
 
-sub number {
+sub name {
 	my ($device) = @_;
-	$device =~ m{^/dev/nbd(\d+)$} or complain("$device: no nbd device");
-	-d "$root/block/nbd$1" or complain("$device: No such file or directory");
+	$device =~ m{^/dev/((nbd|ublkb)\d+)$} or complain("$device: no such device");
+	-d "$root/block/$1" or complain("$device: No such file or directory");
 	return $1;
 }
 
-sub sys { return "$root/block/nbd$_[0]/$_[1]" }
+sub sys { return "$root/block/$_[0]/$_[1]" }
 
 # --- devices ---
 
 sub make_device {
-	my ($n) = @_;
-	my $dir = "$root/block/nbd$n";
+	my ($name) = @_;
+	my $dir = "$root/block/$name";
+	my ($n) = $name =~ /(\d+)$/;
 	return if -d $dir;
 	mkdir "$root/new" or complain("$root/new: $!");
 	mkdir "$root/new/$_" for 'holders', 'queue';
@@ -91,25 +95,25 @@ sub make_device {
 # What swap, the holders' directory and an exclusive open keep.  A file lock
 # stands for the exclusive open.
 sub has_user {
-	my ($n) = @_;
-	return 'swap' if grep { m{^/dev/nbd$n[\s\\]} } entries();
-	return 'a holder' if glob(sys($n, 'holders/*'));
+	my ($name) = @_;
+	return 'swap' if grep { m{^/dev/$name[\s\\]} } entries();
+	return 'a holder' if glob(sys($name, 'holders/*'));
 	return '';
 }
 
 sub in_use {
-	my ($n) = @_;
-	my $user = has_user($n);
+	my ($name) = @_;
+	my $user = has_user($name);
 	return $user if $user;
-	open(my $f, '>>', "$root/claim.nbd$n") or die "$root/claim.nbd$n: $!\n";
+	open(my $f, '>>', "$root/claim.$name") or die "$root/claim.$name: $!\n";
 	return 'an exclusive open' if !flock($f, LOCK_EX | LOCK_NB);
 	return '';
 }
 
 sub release {
-	my ($n) = @_;
-	unlink sys($n, 'pid'), sys($n, 'backend'), "$root/gone.nbd$n";
-	put(sys($n, 'size'), "0\n");
+	my ($name) = @_;
+	unlink sys($name, 'pid'), sys($name, 'backend'), "$root/gone.$name";
+	put(sys($name, 'size'), "0\n");
 }
 
 # Holds the connections as the kernel does, until it is told to disconnect or
@@ -143,10 +147,10 @@ sub hold {
 sub connected { return -e sys($_[0], 'pid') }
 
 sub put_connected {
-	my ($n, $size_bytes, $backend, $pid) = @_;
-	put(sys($n, 'size'), int($size_bytes / 512) . "\n");
-	put(sys($n, 'backend'), "$backend\n") if $backend ne '';
-	put(sys($n, 'pid'), "$pid\n");
+	my ($name, $size_bytes, $backend, $pid) = @_;
+	put(sys($name, 'size'), int($size_bytes / 512) . "\n");
+	put(sys($name, 'backend'), "$backend\n") if $backend ne '';
+	put(sys($name, 'pid'), "$pid\n");
 }
 
 sub running {
@@ -156,21 +160,108 @@ sub running {
 }
 
 sub disconnect {
-	my ($n) = @_;
-	connected($n) or return 0;
-	my $used = has_user($n);
-	my $pid = content(sys($n, 'pid'));
-	note("disconnect nbd$n" . ($used ? " UNDER-USE of $used" : ''));
+	my ($name) = @_;
+	connected($name) or return 0;
+	my $used = has_user($name);
+	my $pid = content(sys($name, 'pid'));
+	note("disconnect $name" . ($used ? " UNDER-USE of $used" : ''));
 	chomp $pid;
 	if (kill('TERM', $pid)) {
 		select(undef, undef, undef, 0.01) while running($pid);
 	}
 	if ($used) {
-		put("$root/gone.nbd$n", '');
+		put("$root/gone.$name", '');
 	} else {
-		release($n);
+		release($name);
 	}
 	return 1;
+}
+
+# --- ublk ---
+
+# A device that was added and not deleted: "STATE PID", the driver's.
+sub added { return "$root/added.ublk$_[0]" }
+
+sub start_ublk {
+	my ($n, $size_bytes, $pid) = @_;
+	my $name = "ublkb$n";
+	my $seq = (content("$root/diskseq") // 0) + 1;
+	put("$root/diskseq", $seq);
+	make_device($name);
+	put(sys($name, 'diskseq'), "$seq\n");
+	put(sys($name, 'queue/io_timeout'), "30000\n");
+	put("$root/dev/$name", "\0" x 4096); # as status reads one page
+	put(added($n), "1 $pid\n");
+	put_connected($name, $size_bytes, '', $pid);
+	note("start $name");
+}
+
+sub end_ublk {
+	my ($n) = @_;
+	my $name = "ublkb$n";
+	-d "$root/block/$name" or return;
+	my $used = has_user($name);
+	note("end $name" . ($used ? " in use by $used" : ''));
+	system('rm', '-r', "$root/block/$name");
+	unlink "$root/dev/$name";
+	put(added($n), content(added($n)) =~ s/^1/0/r);
+	return if $used ne 'swap';
+	put("$root/entries", join('', map {
+		s{^/dev/$name\s}{/dev/$name\\040(deleted) }r } entries()));
+	publish();
+}
+
+# As the kernel does when the process that serves a device is gone.  For ever: the
+# tests start it, as rswap-ublk has no right to mount.
+sub watch_ublk {
+	close $lock;
+	for (;;) {
+		select(undef, undef, undef, 0.05);
+		locked(sub {
+			for my $file (glob(added('*'))) {
+				my ($n) = $file =~ /(\d+)$/;
+				my ($state, $pid) = split ' ', content($file) // '0 0';
+				end_ublk($n) if $state && !running($pid);
+			}
+		});
+	}
+}
+
+my %ublk = (
+	'add' => sub {
+		my ($n) = @_;
+		if ($n < 0) {
+			$n = 0;
+			$n++ while -e added($n) || has_user("ublkb$n");
+		}
+		refuse(EEXIST) if -e added($n) || has_user("ublkb$n");
+		put(added($n), "0 -1\n");
+		# of the requests of 64 queues
+		put("$root/dev/ublkc$n", '');
+		truncate("$root/dev/ublkc$n", 64 * 4096 * 24);
+		note("add ublk$n");
+		return $n;
+	},
+	'start' => sub { start_ublk(@_) },
+	'stop' => sub { end_ublk($_[0]); return '' },
+	'info' => sub {
+		my $info = content(added($_[0])) // refuse(ENODEV);
+		chomp $info;
+		return $info;
+	},
+	'delete' => sub {
+		-e added($_[0]) or refuse(ENODEV);
+		unlink "$root/dev/ublkc$_[0]", added($_[0]);
+		note("delete ublk$_[0]");
+		return '';
+	},
+);
+
+sub ublk_driver {
+	my ($command, @args) = @_;
+	my $do = $ublk{$command} or die "$command: no such command\n";
+	my $result = locked(sub { return $do->(@args) });
+	print $result // '', "\n";
 }
 
 # --- swap ---
@@ -210,21 +301,26 @@ sub connect_device {
 		if ($n < 0) {
 			# as nbd_find_get_unused: one that nobody has open
 			$n = 0;
-			$n++ while connected($n) || (-d sys($n, '') && in_use($n));
+			$n++ while connected("nbd$n") ||
+				(-d sys("nbd$n", '') && in_use("nbd$n"));
 		}
-		make_device($n);
-		refuse(EBUSY) if connected($n) || in_use($n);
-		put_connected($n, $size, $backend, hold(@sockets));
-		note("connect nbd$n");
+		my $name = "nbd$n";
+		make_device($name);
+		refuse(EBUSY) if connected($name) || in_use($name);
+		put_connected($name, $size, $backend, hold(@sockets));
+		note("connect $name");
 	});
 	$answer = $n;
 }
 
 my %netlink = (
 	'connect' => \&connect_device,
-	'disconnect' => sub { my ($n) = @_; locked(sub { disconnect($n) }) },
+	'disconnect' => sub { my ($n) = @_; locked(sub { disconnect("nbd$n") }) },
 	# for an exclusive open, whose lock is taken already
-	'used' => sub { my ($n) = @_; locked(sub { refuse(EBUSY) if has_user($n) }) },
+	'used' => sub {
+		my ($name) = @_;
+		locked(sub { refuse(EBUSY) if has_user($name) });
+	},
 );
 
 sub nbd_netlink {
@@ -235,61 +331,69 @@ sub nbd_netlink {
 }
 
 sub mkswap {
-	my $n = number($_[-1]);
-	connected($n) or complain("$_[-1]: Input/output error");
-	note("mkswap nbd$n");
-	put("$root/made.nbd$n", '');
+	my $name = name($_[-1]);
+	connected($name) or complain("$_[-1]: Input/output error");
+	note("mkswap $name");
+	put("$root/made.$name", '');
 }
 
 sub swapon {
 	my $device = $_[-1];
-	my $n = number($device);
+	my $name = name($device);
 	my $priority = '-2';
 	for my $i (0 .. $#_ - 1) {
 		$priority = $_[$i + 1] if $_[$i] eq '-p';
 	}
 	locked(sub {
-		connected($n) && !-e "$root/gone.nbd$n" or
+		connected($name) && !-e "$root/gone.$name" or
 			complain("$device: swapon failed: Invalid argument");
-		my $used = in_use($n);
+		my $used = in_use($name);
 		complain("$device: swapon failed: Device or resource busy ($used)")
 			if $used;
-		note("swapon nbd$n");
+		note("swapon $name");
 		put("$root/entries", sprintf("%-40spartition\t%d\t\t0\t\t%s\n",
-			$device, content(sys($n, 'size')) / 2, $priority), '>>');
+			$device, content(sys($name, 'size')) / 2, $priority), '>>');
 		publish();
 	});
 }
 
 sub swapoff {
 	my $device = $_[-1];
-	my $n = number($device);
+	my $name = name($device);
 	locked(sub {
 		my @before = entries();
 		my @after = grep { !m{^\Q$device\E\s} } @before;
 		complain("$device: swapoff failed: Invalid argument")
 			if @after == @before;
-		note("swapoff nbd$n");
+		note("swapoff $name");
 		put("$root/entries", join('', @after));
 		publish();
-		release($n) if -e "$root/gone.nbd$n";
+		release($name) if -e "$root/gone.$name";
 	});
 }
 
 sub modprobe {
+	my ($module) = @_;
 	note("modprobe @_");
-	locked(sub { make_device($_) for 0 .. 3 });
+	locked(sub {
+		if ($module eq 'nbd') {
+			make_device("nbd$_") for 0 .. 3;
+		} else {
+			put("$root/dev/ublk-control", '');
+		}
+	});
 }
 
 # What the tests do to the kernel, beside rswapctl.
 my %kernel = (
-	'devices' => sub { make_device($_) for 0 .. $_[0] - 1 },
+	'devices' => sub { make_device("nbd$_") for 0 .. $_[0] - 1 },
 	# a device that somebody else has connected
-	'foreign' => sub { put_connected($_[0], 1 << 20, '', 1) },
+	'foreign' => sub { put_connected("nbd$_[0]", 1 << 20, '', 1) },
 	'publish' => sub { publish() },
-	'disconnect' => sub { disconnect($_[0]) },
+	'watch' => sub { watch_ublk() },
+	'disconnect' => sub { disconnect("nbd$_[0]") },
 	# the last user lets go of a device that was disconnected
-	'release' => sub { release($_[0]) },
+	'release' => sub { release("nbd$_[0]") },
 );
 
 sub nbd_kernel {
@@ -307,7 +411,11 @@ sub hook {
 	my $path = "$root/hook/$what-$when";
 	return if !-x $path;
 	$ENV{RSWAPCTL} = getppid();
-	system($path, @args) == 0 or complain("it is made to fail ($when)");
+	# A script that is executed by its name must be open for writing nowhere.
+	system('bash', $path, @args) == 0 and return;
+	complain("it is made to fail ($when)") if $? == 1 << 8;
+	complain($? == -1 ? "the hook ($when) was not run: $!" :
+		sprintf("the hook ($when) ended with the wait status %#x", $?));
 }
 
 my %tools = (
@@ -317,6 +425,7 @@ my %tools = (
 	'swapoff' => \&swapoff,
 	'modprobe' => \&modprobe,
 	'nbd-kernel' => \&nbd_kernel,
+	'ublk-driver' => \&ublk_driver,
 );
 my $run = $tools{$tool} or die "$tool: no such tool\n";
 hook('before', @ARGV);

@@ -5,12 +5,12 @@
 export RSWAP_FAKE_NO_PIDFD=1
 start_server a --memory=64M --slab-size=1M
 
-say "attach, and a detach that stops nbdkit"
+say "attach, and a detach that stops the front end"
 attach far --name=far || fail "attach: $(cat "$dir/far.log")"
 detach far far || fail "detach: $(cat "$dir/far.log")"
 expect_nothing_left "detach"
 
-say "attach that stays ends with its nbdkit"
+say "attach that stays ends with its front end"
 mapfile -t options < <(attach_options)
 "$ctl" attach "$(server a)" "${options[@]}" --foreground >"$dir/stays.log" 2>&1 &
 pid[stays]=$!

@@ -27,7 +27,7 @@ done
 say "there is no module nbd"
 rm -r "$RSWAP_FAKE"/block/nbd*
 echo 'exit 1' | hook modprobe before
-rolls_back modprobe "failed to load module nbd: modprobe"
+rolls_back modprobe "failed to load the driver: modprobe"
 no_hooks
 
 say "there is one, and attach loads it"
@@ -38,7 +38,7 @@ detach loads far || fail "detach: $(cat "$dir/loads.log")"
 say "the reserve cannot be set"
 echo 1024 >"$RSWAP_FAKE/min_free_kbytes"
 mount -o remount,bind,ro /proc/sys/vm/min_free_kbytes
-rolls_back reserve "failed to set vm.min_free_kbytes"
+rolls_back reserve "failed to set the kernel's memory settings" min_free_kbytes
 mount -o remount,bind,rw /proc/sys/vm/min_free_kbytes
 
 say "the directory cannot be made, and what is there is left alone"
@@ -51,15 +51,15 @@ rm "$RSWAP_RUN_DIR/far"
 
 say "no server answers"
 status=0
-"$ctl" attach 127.0.0.1:1 --size=16M --transport=tcp --plugin="$plugin" \
+"$ctl" attach 127.0.0.1:1 --size=16M --transport=tcp "${front_options[@]}" \
 	--timeout=1 --name=far >"$dir/server.log" 2>&1 || status=$?
 [ "$status" = 1 ] || fail "exit status $status"
-expect_line "$dir/server.log" "failed to start nbdkit"
+expect_line "$dir/server.log" "failed to start the front end"
 expect_nothing_left "no server"
 
-say "nbdkit is killed while the device is connected"
-hook mkswap before <<'HOOK'
-pkill -KILL -f "^[^ ]*nbdkit .*-U $RSWAP_RUN_DIR/"
+say "the front end is killed while the device is connected"
+hook mkswap before <<HOOK
+pkill -KILL -f "^[^ ]*$program .*-U $RSWAP_RUN_DIR/"
 exit 1
 HOOK
 rolls_back killed "failed to mkswap"
@@ -72,7 +72,7 @@ echo 'exit 1' | hook swapoff before
 expect_line "$dir/stays.log" "swapon can't be undone" "rswapctl detach far"
 no_hooks
 connected 0 && swaps_to 0 || fail "it is gone: $(cat "$dir/stays.log")"
-[ -n "$(nbdkits)" ] || fail "nbdkit is gone"
+[ -n "$(daemons)" ] || fail "$program is gone"
 detach stays far || fail "detach: $(cat "$dir/stays.log")"
 expect_nothing_left "detach"
 

@@ -42,7 +42,7 @@ rm -r "$RSWAP_FAKE"/block/nbd*
 signal_hook modprobe before TERM
 [ "$(status_of attach modprobe --name=far)" = 1 ] ||
 	fail "modprobe: $(cat "$dir/modprobe.log")"
-expect_line "$dir/modprobe.log" "failed to load module nbd" interrupted
+expect_line "$dir/modprobe.log" "failed to load the driver" interrupted
 expect_nothing_left modprobe
 no_hooks
 nbd-kernel devices 4
@@ -51,25 +51,26 @@ for when in before after; do
 	connect_hook $when TERM
 	[ "$(status_of attach connect-$when --name=far)" = 1 ] ||
 		fail "connect: $(cat "$dir/connect-$when.log")"
-	expect_line "$dir/connect-$when.log" "failed to connect nbd device"
+	expect_line "$dir/connect-$when.log" "failed to connect the device"
 	expect_nothing_left "connect, $when"
 	no_hooks
 done
 
-nbdkit_runs() {
-	[ -n "$(nbdkits)" ]
+daemon_runs() {
+	[ -n "$(daemons)" ]
 }
 
-say "SIGTERM while nbdkit waits for its server"
+say "SIGTERM while the front end waits for its server"
 stop a
 start_silent
 port[a]=$(cat "$dir/silent.port")
 begin attach attach starting --name=far
-expect 10 nbdkit_runs
-kill -TERM "$(pgrep -f "^$ctl attach .*--name=far")"
+expect 10 daemon_runs
+# not a child of its that is about to run another program
+kill -TERM "$(pgrep -o -f "^$ctl attach .*--name=far")"
 expect 20 gone "${pid[attach]}"
 unset "pid[attach]"
-expect_line "$dir/starting.log" "failed to start nbdkit" interrupted
+expect_line "$dir/starting.log" "failed to start the front end" interrupted
 expect_nothing_left "starting"
 stop silent KILL || true
 unset "port[a]"

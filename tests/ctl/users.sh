@@ -13,7 +13,7 @@ refused() {
 		fail "not refused: $(cat "$dir/detach.log")"
 	expect_line "$dir/detach.log" "rswapctl detach: far:" "$@"
 	connected 0 || fail "it is disconnected"
-	[ -n "$(nbdkits)" ] || fail "nbdkit is gone"
+	[ -n "$(daemons)" ] || fail "$program is gone"
 	! has "$RSWAP_FAKE/log" UNDER-USE || fail "disconnected under its user"
 }
 

@@ -1,15 +1,15 @@
 /* The answer of a control socket as rswapctl takes it: received
- * (common/ctlsock.c), judged and printed (ctl/health.c, ctl/print.c), and
- * compared with the last look (ctl/lastlook.c), which is a file of the state
- * directory.  The input is the answer; a line "----" ends it, and the file of
- * the last look follows. */
+ * (common/ctlsock.c), parsed (ctl/answer.c), judged and printed (ctl/health.c,
+ * ctl/print.c), and compared with the last look (ctl/lastlook.c), which is a
+ * file of the state directory.  The input is the answer; a line "----" ends it,
+ * and the file of the last look follows. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "ctlsock.h"
+#include "answer.h"
 #include "fuzz.h"
 #include "health.h"
 #include "lastlook.h"
@@ -42,30 +42,30 @@ void fuzz_begin(void)
 	REQUIRE(stdout);
 }
 
-static void tell(void *arg, const char *what)
+static void tell(void *arg, const struct finding *finding)
 {
-	unsigned *faults = arg;
+	unsigned *findings = arg;
 
-	REQUIRE(*what);
-	++*faults;
+	REQUIRE(*finding->what);
+	++*findings;
 }
 
-static void use(const char *answer)
+static void use(struct json_object *answer)
 {
 	struct lastlook look;
 	enum health health;
-	unsigned faults = 0;
+	unsigned findings = 0;
 	char value[16];
 
-	health = health_check(answer, tell, &faults);
-	REQUIRE((health == HEALTH_GOOD) == !faults);
+	health = health_check(answer, tell, &findings);
+	REQUIRE((health == HEALTH_GOOD) == !findings);
 	health_serves(answer);
 	print_plugin(answer, "name", "/dev/nbd0");
 	print_memserver(answer, "/socket");
 	lastlook_compare("name", answer, &look);
 	print_failures(&look);
-	if (ctlsock_value(answer, "pid", value, sizeof value))
-		REQUIRE(strlen(value) < sizeof value && !strchr(value, '\n'));
+	if (answer_text(answer, "servers.0.address", value, sizeof value))
+		REQUIRE(strlen(value) < sizeof value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -73,20 +73,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = input_text(data, size);
 	char *end = strstr(text, "----\n");
 	size_t bytes = end ? (size_t)(end - text) : strlen(text);
-	char answer[2048];
+	struct json_object *answer;
 	struct error why = { "" };
 
 	file_text = end ? end + strlen("----\n") : "";
 	fuzz_socketpair(server_end);
 	fuzz_put(server_end[1], text, bytes);
 	shutdown(server_end[1], SHUT_WR);
-	if (!ctlsock_ask("/socket", "status", answer, sizeof answer,
-			 clock_now_ns() + 60 * NS_PER_S, &why)) {
-		REQUIRE(strlen(answer) <= bytes && bytes < sizeof answer);
+	answer = answer_ask("/socket", "status", &why);
+	if (answer)
 		use(answer);
-	} else {
+	else
 		REQUIRE(*why.text);
-	}
+	answer_put(answer);
 	close(server_end[1]);
 	free(text);
 	return 0;

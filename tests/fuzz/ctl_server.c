@@ -26,18 +26,19 @@ static bool answer_lines(const char *command, FILE *out, void *arg)
 	return true;
 }
 
+static const char unknown[] = "{\"error\":\"unknown command\"}\n";
+static const char too_long[] = "{\"error\":\"the answer is too long\"}\n";
+
 static size_t expected_bytes(void)
 {
-	return *heard == 'x' ? strlen("error unknown command\n")
-			     : strlen(heard) * strlen(LINE);
+	return *heard == 'x' ? strlen(unknown) : strlen(heard) * strlen(LINE);
 }
 
-/* Whole lines, and all of them, or the last one says that some are missing. */
+/* The whole answer, or an error in its place. */
 static void check_answer(const char *text, size_t bytes, bool limited)
 {
-	bool cut = limited && bytes >= strlen(cut_text) &&
-		   !memcmp(text + bytes - strlen(cut_text), cut_text,
-			   strlen(cut_text));
+	bool cut = limited && bytes == strlen(too_long) &&
+		   !memcmp(text, too_long, bytes);
 
 	REQUIRE(!bytes || text[bytes - 1] == '\n');
 	REQUIRE(cut || bytes == expected_bytes());
@@ -80,7 +81,7 @@ static void converse(struct serving *s, int peer, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	size_t buffer_bytes = 32 + input_byte(&in);
+	size_t buffer_bytes = CTLSOCK_BUFFER_MIN + input_byte(&in);
 	char *buffer = in.left % 2 ? malloc(buffer_bytes) : NULL;
 	struct ctlsock_server server = { .listen_fd = -1,
 					 .stop_fd = STDERR_FILENO,

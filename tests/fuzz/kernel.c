@@ -35,7 +35,7 @@ static void read_swaps(void)
 		REQUIRE(*usage.device &&
 			strlen(usage.device) < sizeof usage.device &&
 			strlen(usage.above) < sizeof usage.above);
-	swapinfo_shares_priority("/dev/nbd0", 100, &names);
+	swapinfo_beside(SWAP_EQUAL, "/dev/nbd0", 100, &names);
 	REQUIRE(strlen(names.text) < sizeof names.text);
 	meminfo_bytes("MemAvailable");
 }
@@ -60,7 +60,10 @@ static void read_devices(void)
 	struct error why;
 	char backend[16];
 
-	nbddev_size_bytes(0);
+	uint64_t reads, writes;
+
+	blockdev_size_bytes("nbd0");
+	blockdev_in_flight("nbd0", &reads, &writes);
 	nbddev_is_free(0, &why);
 	nbddev_backend(0, backend, sizeof backend);
 	REQUIRE(strlen(backend) < sizeof backend);

@@ -11,6 +11,7 @@
 
 #include "fuzz.h"
 #include "nbd/protocol.h"
+#include "private_data.h"
 #include "tls.h"
 #include "wire.h"
 
@@ -100,6 +101,34 @@ static void seed_wire(void)
 		used = wire_encode(&m, bytes);
 		finish("wire", wire_type_name(type));
 	}
+}
+
+/* --- private data of rdma_cm, padded and not --- */
+
+static void pad(size_t n)
+{
+	while (used < n)
+		add_byte(0);
+}
+
+static void seed_private_data(void)
+{
+	struct wire_message join = message(WIRE_JOIN);
+	struct wire_message error = message(WIRE_ERROR);
+
+	used = wire_encode(&join, bytes);
+	finish("private_data", "join");
+	used = wire_encode(&join, bytes);
+	pad(PRIVATE_DATA_REQUEST_MAX);
+	finish("private_data", "join-padded");
+	used = wire_encode(&join, bytes) - 1;
+	finish("private_data", "join-short");
+	used = wire_encode(&error, bytes);
+	pad(PRIVATE_DATA_REJECT_MAX);
+	finish("private_data", "error-padded");
+	used = wire_encode(&error, bytes) - 1;
+	finish("private_data", "error-short");
+	finish("private_data", "nothing");
 }
 
 /* --- frames --- */
@@ -420,6 +449,7 @@ int main(int argc, char **argv)
 	directory = argv[1];
 	REQUIRE(!mkdir(directory, 0777) || errno == EEXIST);
 	seed_wire();
+	seed_private_data();
 	seed_frames();
 	seed_control();
 	seed_mux();

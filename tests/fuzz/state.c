@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	REQUIRE(!statedir_load("swap0", &state, &why));
 	REQUIRE(!strcmp(state.name, "swap0"));
 	REQUIRE(strlen(state.device) < sizeof state.device);
+	REQUIRE(strlen(state.identity) < sizeof state.identity);
 	REQUIRE(strlen(state.servers) < sizeof state.servers);
 	REQUIRE(!strpbrk(state.device, "\n") && !strpbrk(state.servers, "\n"));
 	/* a name that passes is one that its path has room for */

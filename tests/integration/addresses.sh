@@ -156,7 +156,7 @@ say "the way over $first ends"
 stop "proxy.$first" KILL || true
 expect_req p ok "check:0:4096:3"
 expect 10 has "$dir/p.log" "session resumed"
-expect_value p server.0.reconnects -eq 0
+expect_value p servers.0.reconnects -eq 0
 expect_value p pages_lost_ever -eq 0
 stop p || fail "p: exit status $?"
 for address in 127.0.0.2 127.0.0.3; do

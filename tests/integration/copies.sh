@@ -18,7 +18,7 @@ repaired() {
 	is p slabs_short -eq 0 && is p slabs_moving -eq 0
 }
 state() { # NUMBER STATE
-	[ "$(value p "server.$1.state")" = "$2" ]
+	[ "$(value p "servers.$1.state")" = "$2" ]
 }
 
 expect_req p ok write:32M:16M:3
@@ -61,8 +61,8 @@ expect_req q ok write:8M:4M:5
 expect_req q "stamp 3" read:0:4M
 kill -CONT "${pid[c]}"
 caught_up() {
-	[ "$(value q server.1.state)" = up ] && is q slabs_short -eq 0 &&
-		is q server.1.slabs -eq 9 && is c slabs_used -eq 9
+	[ "$(value q servers.1.state)" = up ] && is q slabs_short -eq 0 &&
+		is q servers.1.slabs -eq 9 && is c slabs_used -eq 9
 }
 expect 40 caught_up
 expect_req q "stamp 5" read:8M:4M

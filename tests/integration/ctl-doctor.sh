@@ -5,6 +5,7 @@
 
 ctl=$build/ctl/rswapctl
 export RSWAP_PLUGIN=$plugin
+PATH=$build/plugin:$PATH
 
 doctor() { # ARGUMENT...: its exit status; what it said is in $dir/said
 	local status=0
@@ -32,15 +33,15 @@ exits_by_failures "$status"
 expect_line "$dir/said" "locked memory"
 expect_line "$dir/said" "module ib_uverbs"
 expect_line "$dir/said" "this machine can" "serve memory"
-says_nothing_of nbd IO_FLUSHER real-time min_free plugin mkswap "swap through"
+says_nothing_of nbd IO_FLUSHER real-time min_free "front end" mkswap "swap through"
 
 # without nbd, without modules: one line of it
 status=0
 doctor --role=compute || status=$?
 exits_by_failures "$status"
-[ "$(grep -c '^[a-zA-Z]* *\(module nbd\|nbd devices\) ' "$dir/said")" = 1 ] ||
+[ "$(grep -c '^[a-zA-Z]* *\(nbd\|ublk\) devices ' "$dir/said")" = 1 ] ||
 	fail "nbd: $(grep nbd "$dir/said")"
-for word in IO_FLUSHER "real-time priority" plugin mkswap \
+for word in IO_FLUSHER "real-time priority" "front end" mkswap \
 	"locked memory" "swap through rswap"; do
 	expect_line "$dir/said" "$word"
 done

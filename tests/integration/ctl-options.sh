@@ -70,6 +70,11 @@ refused "--name=.. letters" attach host --size=1G --name=..
 refused "--name=-x letters dash" attach host --size=1G --name=-x
 refused "--plugin=/no/such no such file" attach host --size=1G \
 	--plugin=/no/such
+refused "--front=tape auto|ublk|nbd|nbdkit" attach host --size=1G --front=tape
+refused "--tune=maybe yes|no" attach host --size=1G --tune=maybe
+refused "--plugin=rswap --front=nbdkit" attach host --size=1G --front=nbd \
+	--plugin=rswap
+refused "--front=tape auto|ublk|nbd|nbdkit" doctor --front=tape
 refused "--strict=1 without" attach host --size=1G --strict=1
 refused "--frob --size --foreground --help" attach host --size=1G --frob
 refused "--siz" attach host --siz=1G
@@ -86,7 +91,9 @@ refused "nbd1" detach nbd0 nbd1
 refused "--frob --force --help" detach --frob
 
 refused "--server value" status --server
-refused "--raw=1 without" status --raw=1
+refused "--json=1 without" status --json=1
+refused "--raw --json --help" status --raw
+refused "--json=1 without" events --json=1
 refused "a..:b" status a..:b
 
 refused "--control= empty" drain --control=
@@ -97,6 +104,17 @@ refused "--control=$dir/none No such file" drain --control="$dir/none"
 
 refused "--frob --help" check --frob
 refused "a..:b NAME SOCKET" check a..:b
+
+refused "--seconds=3 4 to 3600" bench host --seconds=3
+refused "--size=1K 1M to 64G" bench host --size=1K
+refused "NAME SERVER" bench
+refused "KEY=VALUE=1 keys transport" bench host KEY=VALUE=1
+refused "SERVER missing" try
+refused "lanes=x 1 to 256" try host lanes=x
+refused "host:99999" try host:99999
+refused "SERVER missing" ping
+refused "host:0 65535" ping host:0
+refused "--count=0 1 to 1000000" ping host --count=0
 
 refused "--role=client server|compute|both" doctor --role=client
 refused "--plugin= empty" doctor --plugin=

@@ -34,7 +34,7 @@ expect_req p ok write:0:40M:3
 # A machine that refuses one of the settings makes it degraded from the start.
 settings=0
 for setting in io_flusher realtime locked oom; do
-	[ "$(value p safety.$setting)" = yes ] || settings=$((settings + 1))
+	[ "$(value p safety.$setting.holds)" = yes ] || settings=$((settings + 1))
 done
 well=$((settings > 0))
 
@@ -55,12 +55,42 @@ expect_line "$dir/said" "$(server b)" up "s ago"
 told check "$well"
 well_but
 
+say "the same as JSON"
+"$ctl" status --json "$dir/p.ctl" "$dir/a.ctl" >"$dir/json" || fail "not well"
+perl "$src/tests/flatten.pl" <"$dir/json" >"$dir/said"
+expect_line "$dir/said" "targets 2"
+expect_line "$dir/said" "targets.0.socket $dir/p.ctl"
+expect_line "$dir/said" "targets.0.status.servers.1.address $(server b)"
+expect_line "$dir/said" "targets.0.troubles 0"
+expect_line "$dir/said" "targets.1.status.role memserver"
+wanted=$(value p servers.0.write_bytes)
+[ "$wanted" -gt 0 ] || fail "nothing was written"
+expect_line "$dir/said" "targets.0.status.servers.0.write_bytes $wanted"
+status=0
+"$ctl" status --json "$dir/none.ctl" >"$dir/json" 2>/dev/null || status=$?
+[ "$status" = 3 ] || fail "exit status $status"
+expect_line "$dir/json" '"error":'
+
+say "requests and their times"
+req p scan:0:4M >/dev/null
+expect_value p servers.0.read_latency.count -gt 0
+told status 0 "$(server a)" us
+expect_line "$dir/said" "latency   reads p50" us "p99" "of the last"
+
+say "it looks again"
+"$ctl" status --watch --json "$dir/p.ctl" >"$dir/watched" &
+watching=$!
+expect 20 at_least_lines "$dir/watched" '"role":"plugin"' 2
+kill "$watching"
+wait "$watching" || true
+
 say "a server hangs"
 kill -STOP "${pid[b]}"
 expect 15 tells status 4 "$(server b) *silent"
 expect_line "$dir/said" "$(server a)" up
 told check 1 "server $(server b): it is silent: it last answered"
 well_but "server $(server b): it is silent"
+expect_line "$dir/said" "[server-silent]  -> see whether"
 kill -CONT "${pid[b]}"
 expect 10 tells status 0 "$(server b) *up"
 told check "$well"
@@ -77,6 +107,18 @@ say "reads fail: told until check has looked"
 req p scan:0:40M >/dev/null 2>&1 || true
 expect_value p read_errors -gt 0
 failed=$(value p read_errors)
+for _ in 1 2; do # which leaves the failures to the next check
+	status=0
+	"$ctl" check --peek --json "$dir/p.ctl" >"$dir/json" || status=$?
+	[ "$status" = 2 ] || fail "exit status $status"
+	perl "$src/tests/flatten.pl" <"$dir/json" >"$dir/said"
+	expect_line "$dir/said" "health bad"
+	expect_line "$dir/said" "targets.0 $dir/p.ctl"
+	expect_line "$dir/said" "findings.0.code pages-lost"
+	expect_line "$dir/said" ".code server-not-up"
+	expect_line "$dir/said" ".code reads-failed"
+	expect_line "$dir/said" "findings.0.action start the programs"
+done
 told status 4 "failures: $failed reads and 0 writes have failed since check"
 told check 2 "$dir/p.ctl: $failed reads have failed since check last looked, at 2" \
 	"the last one" "s ago" SIGBUS
@@ -100,7 +142,7 @@ start_plugin other "$(server c)" size=8M timeout=30 lanes=4
 start_plugin full "$(server c)" size=8M timeout=30 lanes=4
 expect_req other ok write:0:8M:3
 expect_req full ENOSPC write:0:1M:3
-expect 10 is full server.0.free_bytes -eq 0
+expect 10 is full servers.0.free_bytes -eq 0
 status=0
 "$ctl" check "$dir/full.ctl" >"$dir/said" || status=$?
 [ "$status" = 1 ] || fail "check: exit status $status: $(cat "$dir/said")"
@@ -124,7 +166,7 @@ status=0
 say "a server that is away is not called full"
 stop c KILL || true
 away() {
-	[ "$(value full server.0.state)" != up ]
+	[ "$(value full servers.0.state)" != up ]
 }
 expect 10 away
 "$ctl" check "$dir/full.ctl" >"$dir/said" || true
@@ -173,6 +215,9 @@ expect 10 tells check 1 "9 slabs lack a copy"
 expect_line "$dir/said" "no server has room for 9 slabs"
 tells status 4 "9 slabs short" || fail "$(cat "$dir/said")"
 expect_line "$dir/said" "degraded: 9 slabs lack a copy" "still to be copied"
+# 2048 pages have one copy, and nothing can be copied
+expect_value p repair.left_pages -eq 2048
+expect_line "$dir/said" "copying: 0 B of 8 MiB (0 %)" "nothing moves now"
 start_server b --grace=1 "${options[@]}"
 expect 20 tells status 0 "copies *2, sealed by [a-z0-9-]*; 0 slabs short"
 ! has "$dir/said" degraded || fail "still degraded: $(cat "$dir/said")"

@@ -40,7 +40,7 @@ compare() { # WHAT HELP MAN
 
 compare "rswapctl" "$("$ctl" --help | help_options)" \
 	"$(section rswapctl '=head1 OPTIONS' | man_options)"
-for command in attach detach status check doctor drain genkey; do
+for command in attach detach status top events check doctor ping try bench report drain pool genkey; do
 	compare "rswapctl $command" \
 		"$("$ctl" "$command" --help | help_options)" \
 		"$(section rswapctl "=head2 $command" | man_options)"
@@ -52,6 +52,9 @@ compare "rswap-memserver" "$("$memserver" --help | help_options)" \
 compare "rswap-nbd" "$("$build/plugin/rswap-nbd" --help | help_options)" \
 	"$(man_options <"$man/rswap-nbd.pod")"
 
+compare "rswap-ublk" "$("$build/plugin/rswap-ublk" --help | help_options)" \
+	"$(man_options <"$man/rswap-ublk.pod")"
+
 # "server=HOST[:PORT]  ..." and =item B<server=>I<HOST[:PORT]>
 help_keys() {
 	nbdkit "$plugin" --help | sed -nE 's/^ *([a-z-]+)=.*/\1/p' | sort -u
@@ -59,9 +62,11 @@ help_keys() {
 compare "nbdkit-rswap-plugin" "$(help_keys)" \
 	"$(sed -nE 's/^=item B<([a-z-]+)=>.*/\1/p' \
 		"$man/nbdkit-rswap-plugin.pod" | sort -u)"
-compare "keys of rswap-nbd" \
-	"$("$build/plugin/rswap-nbd" --help | sed -nE 's/^([a-z-]+)=.*/\1/p' | sort -u)" \
-	"$(help_keys)"
+for front in rswap-nbd rswap-ublk; do
+	compare "keys of $front" \
+		"$("$build/plugin/$front" --help | sed -nE 's/^([a-z-]+)=.*/\1/p' | sort -u)" \
+		"$(help_keys)"
+done
 for key in $(help_keys); do
 	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -q -e "\<$key=" && continue
 	# [server=]HOST[:PORT]
@@ -122,7 +127,7 @@ for key in $(nbdkit "$plugin" --help |
 done
 
 # and all that is documented is also in the commands' synopses
-for command in attach detach status check doctor drain; do
+for command in attach detach status top events check doctor ping try bench report drain; do
 	for option in $(section rswapctl "=head2 $command" | man_options); do
 		[ "$option" = help ] && continue
 		if ! section rswapctl '=head1 SYNOPSIS' |

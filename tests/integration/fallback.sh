@@ -10,18 +10,18 @@ start_plugin p "$(server a)" size=48M timeout=10 lanes=8 fallback="$file" \
 	fallback-size=64M encrypt=off # so that a MiB is a slab
 
 in_file() { # of the fallback's slabs
-	is p server.1.slabs "$@"
+	is p servers.1.slabs "$@"
 }
 at_rest() {
 	is p slabs_short -eq 0 && is p slabs_moving -eq 0
 }
 
-expect_value p server.1.total_bytes -eq $((64 << 20))
+expect_value p servers.1.total_bytes -eq $((64 << 20))
 # No request is longer than an NBD server has to take.
 expect_req p ok write:0:20M:3
 expect_req p ok write:20M:20M:3
-expect_value p server.0.slabs -eq 16
-expect_value p server.1.slabs -eq 24
+expect_value p servers.0.slabs -eq 16
+expect_value p servers.1.slabs -eq 24
 expect_req p "stamp 3" read:0:20M
 expect_req p "stamp 3" read:20M:20M
 
@@ -31,14 +31,14 @@ expect 40 in_file -lt 24
 expect 40 at_rest
 expect_req p zeros read:0:8M
 expect_req p "stamp 3" read:8M:32M
-[ "$(value p server.0.slabs)" = 16 ] || fail "the server is not used"
+[ "$(value p servers.0.slabs)" = 16 ] || fail "the server is not used"
 
 say "the server is drained, under load"
 start_shadow load p --size=8M --connections=2
 expect 10 is p writes -gt $((200 / slow))
 "$build/ctl/rswapctl" drain --control="$dir/a.ctl" || fail "drain: $?"
 drained() {
-	is p server.0.slabs -eq 0 && is a slabs_used -eq 0
+	is p servers.0.slabs -eq 0 && is a slabs_used -eq 0
 }
 expect 60 drained
 expect_req p "stamp 3" read:8M:32M
@@ -55,7 +55,7 @@ start_plugin p "$(server b)" "$(server c)" size=16M timeout=10 lanes=8 \
 expect_req p ok write:0:16M:5
 "$build/ctl/rswapctl" drain --control="$dir/b.ctl" || fail "drain: $?"
 emptied() {
-	is p server.0.slabs -eq 0 && is b slabs_used -eq 0 && at_rest
+	is p servers.0.slabs -eq 0 && is b slabs_used -eq 0 && at_rest
 }
 expect 60 emptied
 copied=$(value p pages_copied)
@@ -67,7 +67,7 @@ for _ in 1 2; do
 done
 [ "$(value p pages_copied)" = "$copied" ] || fail "copied again and again"
 [ "$copied" -lt 8192 ] || fail "copied $copied pages of 4096"
-expect_value p server.2.slabs -eq 17
+expect_value p servers.2.slabs -eq 17
 expect_req p "stamp 5" read:0:16M
 
 say "a second plugin is refused the file"

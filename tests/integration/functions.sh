@@ -240,7 +240,7 @@ network() {
 	perl "$src/tests/integration/proxy.pl" "${port[$2]}" ${own:+"$own"} \
 		>"$dir/$1.port" 2>>"$dir/$1.log" &
 	pid[$1]=$!
-	expect 5 test -s "$dir/$1.port"
+	expect 20 test -s "$dir/$1.port"
 	port[$1]=$(cat "$dir/$1.port")
 }
 
@@ -254,19 +254,24 @@ uri() { # NAME
 
 # --- what they tell ---
 
-# Everything that the control socket of NAME tells.
-ask() { # NAME
+# What the control socket of NAME answers to a command: JSON.
+tell() { # NAME COMMAND
 	perl -MIO::Socket::UNIX -e '
 		alarm shift;
-		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
-		print $s "status\n";
+		my $s = IO::Socket::UNIX->new(Peer => shift) or exit 1;
+		print $s "@ARGV\n";
 		$s->flush;
 		my $n = 0;
 		while (<$s>) { print; $n++ }
-		exit($n ? 0 : 1)' $((10 * slow)) "$dir/$1.ctl"
+		exit($n ? 0 : 1)' $((10 * slow)) "$dir/$1.ctl" "$2"
 }
 
-value() { # NAME KEY
+# Everything that it tells of itself, as lines "path value" (tests/flatten.pl).
+ask() { # NAME
+	tell "$1" status | perl "$src/tests/flatten.pl"
+}
+
+value() { # NAME PATH
 	local answer
 	answer=$(ask "$1") || fail "$1 does not answer on its control socket"
 	awk -v key="$2" '$1 == key { sub(/^[^ ]* /, ""); print; found = 1 }
@@ -406,6 +411,13 @@ expect_req() {
 	[ "$result" = "$2" ] || fail "$3 on $1: \"$result\", expected \"$2\""
 }
 
+# A byte of PAGE, which holds STAMP, changes in the memory of the server NAME.  The
+# plugin does not seal pages.
+spoil() { # NAME STAMP PAGE
+	perl "$src/tests/integration/spoil.pl" "${pid[$1]}" "$2" "$3" ||
+		fail "page $3 of stamp $2 is not in the memory of $1 just once"
+}
+
 # Verified random requests by shadow.c.
 shadow() { # NAME OPTION...
 	timeout $((60 * slow)) "$programs/shadow" "${@:2}" "$(uri "$1")"
@@ -413,10 +425,12 @@ shadow() { # NAME OPTION...
 
 # The same in the background, as the process SHADOW, with a log, until it is told
 # to end or its time is over.
+# Large requests hold the lanes for so long that a slow machine does little else.
 start_shadow() { # SHADOW NAME OPTION...
 	rm -f "$dir/$1.end"
-	shadow "${@:2}" --seconds=$((50 * slow)) --until="$dir/$1.end" \
-		>"$dir/$1.log" 2>&1 &
+	timeout $((310 * slow)) "$programs/shadow" --max=512K "${@:3}" \
+		--seconds=$((300 * slow)) --until="$dir/$1.end" \
+		"$(uri "$2")" >"$dir/$1.log" 2>&1 &
 	pid[$1]=$!
 }
 

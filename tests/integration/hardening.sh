@@ -2,7 +2,8 @@
 # A memory server that serves can do little else: no thread of it has a
 # capability, the kernel filters its system calls, its memory is in no core dump
 # and closed to other processes of its user.  It does all of its work like that.
-# The plugin's process has no capabilities either, and is closed as well.
+# The plugin's process and rswap-nbd have no capabilities either, and are closed as
+# well.
 . "$(dirname "$0")/functions.sh"
 
 [ -z "$sanitizer" ] || skip "a sanitizer makes system calls of its own"
@@ -65,20 +66,40 @@ confined() { # NAME
 	sealed "$1"
 }
 
+# The mappings of the process NAME that match HEAD are left out of dumps ("dd").
+left_out() { # NAME HEAD
+	awk -v head="$2" '/^[0-9a-f]+-/ { ours = $0 ~ head }
+		ours && /^VmFlags:/ { n++; dumped += !/ dd( |$)/ }
+		END { exit !n || dumped }' "/proc/${pid[$1]}/smaps"
+}
+
+# What a process with the keys and the pages of this machine leaves to others.
+closed() { # NAME
+	unprivileged "$1"
+	sealed "$1"
+	[ "$(limit_of "$1" "core file size")" = 0 ] || fail "$1 may dump a core"
+	[ ! -r "/proc/${pid[$1]}/smaps" ] || left_out "$1" '\[heap\]$' ||
+		fail "its keys are in a dump of $1"
+}
+
 # All that a server does, under the filter.
 works() { # NAME
-	start_plugin p "$(server "$1")" size=32M lanes=4
-	unprivileged p
-	sealed p
-	expect_req p ok write:0:8M:3
-	expect_req p "stamp 3" read:0:8M
-	expect_req p ok trim:0:4M
-	"$build/ctl/rswapctl" drain --control="$dir/$1.ctl" >"$dir/out"
-	expect_line "$dir/out" draining
-	"$build/ctl/rswapctl" drain --undo --control="$dir/$1.ctl" >"$dir/out"
-	expect_req p ok write:16M:8M:5
-	stop p || fail "nbdkit: exit status $?"
-	expect 5 is "$1" sessions -eq 0
+	local front
+	for front in nbdkit nbd; do
+		start_plugin p "$(server "$1")" size=32M lanes=4
+		closed p
+		expect_req p ok write:0:8M:3
+		expect_req p "stamp 3" read:0:8M
+		expect_req p ok trim:0:4M
+		"$build/ctl/rswapctl" drain --control="$dir/$1.ctl" >"$dir/out"
+		expect_line "$dir/out" draining
+		"$build/ctl/rswapctl" drain --undo --control="$dir/$1.ctl" \
+			>"$dir/out"
+		expect 10 is p servers.0.free_bytes -gt 0
+		expect_req p ok write:16M:8M:5
+		stop p || fail "$front: exit status $?"
+		expect 5 is "$1" sessions -eq 0
+	done
 	stop "$1" || fail "$1: exit status $?"
 	for file in pid port ctl; do
 		[ ! -e "$dir/$1.$file" ] || fail "$1 leaves its $file"

@@ -12,8 +12,8 @@ perl "$here/hostile.pl" "${port[s]}" "$dir/s.log" 64 || fail "hostile.pl"
 finish_shadow load
 alive s || fail "the server is gone"
 expect_value p errors -eq 0
-expect_value p server.0.reconnects -eq 0
-expect_value p server.0.recoveries -eq 0
+expect_value p servers.0.reconnects -eq 0
+expect_value p servers.0.recoveries -eq 0
 expect_value s errors -gt 40
 # all that was taken has been given back
 expect 5 is s sessions -eq 1

@@ -25,15 +25,25 @@ found() {
 
 # A prefix with all below it; the plugin and units in directories of their own.
 found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
-	local unit
+	local unit page
 	found "$2/nbdkit-rswap-plugin.so"
 	found "$1/sbin/rswap-memserver"
 	found "$1/sbin/rswap-nbd"
+	found "$1/sbin/rswap-ublk"
 	found "$1/sbin/rswapctl"
 	found "$1/share/man/man1/nbdkit-rswap-plugin.1"
 	found "$1/share/man/man8/rswap-memserver.8"
 	found "$1/share/man/man8/rswap-nbd.8"
+	found "$1/share/man/man8/rswap-ublk.8"
 	found "$1/share/man/man8/rswapctl.8"
+	found "$1/share/man/man7/rswap-findings.7"
+	found "$1/share/man/man7/rswap.7"
+	for page in quickstart sizing tiers timeouts troubleshooting boot-and-shutdown tuning; do
+		found "$1/share/doc/rswap/$page.md"
+	done
+	found "$1/share/bash-completion/completions/rswapctl.bash"
+	found "$1/share/rswap/monitoring/alerts.yml"
+	found "$1/share/rswap/monitoring/dashboard.json"
 	for unit in rswap-memserver.service rswap@.service; do
 		found "$3/$unit"
 		grep -q "^ExecStart=$1/sbin/rswap" "$root$3/$unit" ||
@@ -81,5 +91,8 @@ nbdkit "$installed" --dump-plugin | grep -qx name=rswap ||
 	fail "nbdkit does not take the installed plugin"
 "$prefix/sbin/rswap-memserver" --version | grep -q rswap-memserver ||
 	fail "the installed server does not run"
-(unset RSWAP_PLUGIN; "$prefix/sbin/rswapctl" doctor) >"$dir/doctor" || true
+(unset RSWAP_PLUGIN; "$prefix/sbin/rswapctl" doctor --front=nbdkit) \
+	>"$dir/doctor" || true
 expect_line "$dir/doctor" ok plugin "$installed"
+"$prefix/sbin/rswapctl" doctor >"$dir/doctor" || true
+expect_line "$dir/doctor" ok rswap-nbd "$prefix/sbin/rswap-nbd, version"

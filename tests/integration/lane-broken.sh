@@ -15,17 +15,17 @@ start_shadow load p --size=2M --connections=4 --depth=8 --max=64K \
 expect_more 10 p writes $((500 / slow))
 for i in 1 2 3 4 5; do
 	kill -USR1 "${pid[proxy]}"
-	expect 5 is p server.0.recoveries -ge "$i"
+	expect 5 is p servers.0.recoveries -ge "$i"
 	expect_more 20 p writes $((200 / slow))
 done
 finish_shadow load
-recoveries=$(value p server.0.recoveries)
+recoveries=$(value p servers.0.recoveries)
 say "$recoveries recoveries, $(value p retries) requests repeated"
 [ "$recoveries" -ge 5 ] || fail "$recoveries recoveries"
 expect_value p retries -gt 0
 expect_value p errors -eq 0
 expect_value p pages_lost_ever -eq 0
-expect_value p server.0.reconnects -eq 0
+expect_value p servers.0.reconnects -eq 0
 expect_value s sessions -eq 1
 expect_value s lanes -eq "$(tcp_connections 16)"
 expect_lines "$dir/p.log" "connections rebuilt" "$recoveries"

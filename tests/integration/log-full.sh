@@ -64,7 +64,7 @@ start_shadow load p --size=4M --connections=2 --depth=4 --max=64K
 start_shadow verbose v --size=4M --connections=2 --depth=4 --max=64K
 for i in 1 2 3; do
 	kill -USR1 "${pid[proxy]}"
-	expect 10 is p server.0.recoveries -ge "$i"
+	expect 10 is p servers.0.recoveries -ge "$i"
 done
 
 # the server has something to say of each of these
@@ -84,7 +84,7 @@ finish_shadow load
 finish_shadow verbose
 expect_value p errors -eq 0
 expect_value v errors -eq 0
-expect_value p server.0.reconnects -eq 0
+expect_value p servers.0.reconnects -eq 0
 
 # The end does not wait for a reader either: a second, and no longer.
 stop v

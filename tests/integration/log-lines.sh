@@ -5,13 +5,14 @@
 . "$(dirname "$0")/functions.sh"
 
 allowed='^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|fprintf\(stderr, "nbdkit: rswap)'
-allowed+='|^plugin/nbd/main.c:.*fprintf\(stderr, PROGRAM'
+allowed+='|^plugin/(nbd|ublk)/main.c:.*fprintf\(stderr, PROGRAM'
+allowed+='|^plugin/service/program.c:.*fprintf\(stderr, "%s: %s'
 allowed+='|^memserver/output/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^common/logsink.c:.*fprintf\(stderr, "rswap: '
 
 cd "$src"
 grep -nE '\b(stderr|STDERR_FILENO|nbdkit_error|nbdkit_debug|nbdkit_verror|syslog|perror|sd_notifyf?|sd_journal_[a-z]*|warnx?|psignal) *[,()]' \
-	-r --include='*.c' plugin memserver common | sed -E 's/:[0-9]+:/: /' |
+	-r --include='*.c' plugin memserver common pool | sed -E 's/:[0-9]+:/: /' |
 	grep -vE "$allowed" | grep -v '^[^ ]*: *\(/\*\| \*\)' | grep -v '^common/logqueue.c:' >"$dir/others" || true
 [ ! -s "$dir/others" ] || fail "not through common/log.h: $(cat "$dir/others")"

@@ -5,7 +5,7 @@
 [ -z "$sanitizer" ] || skip "a sanitizer's memory is not locked"
 start_server s --memory=128M --slab-size=4M
 start_plugin p "$(server s)" size=64M
-[ "$(value p safety.locked)" = yes ] || skip "$(value p safety.locked)"
+[ "$(value p safety.locked.holds)" = yes ] || skip "$(value p safety.locked.error)"
 
 # One line for each thread: id, minor faults, major faults.
 faults() {

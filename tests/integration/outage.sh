@@ -12,7 +12,7 @@ start_plugin short "$(server net)" size=16M timeout=1 lanes=4
 expect_line "$dir/short.log" timeout=1 --grace=20 timeout=35
 has "$dir/fits.log" "is too short" && fail "a warning of a timeout that fits"
 expect_value fits timeout_ms -eq 35000
-expect_value fits server.0.grace_ms -eq 20000
+expect_value fits servers.0.grace_ms -eq 20000
 for name in fits short; do
 	expect_req "$name" ok write:0:4M:3
 done
@@ -33,7 +33,7 @@ wait "$reader" "$writer" || fail "exit status $?"
 expect_req fits "stamp 4" read:8M:4M
 expect_value fits errors -eq 0
 expect_value fits pages_lost_ever -eq 0
-expect_value fits server.0.reconnects -eq 0
+expect_value fits servers.0.reconnects -eq 0
 
 say "it is away for longer than the grace time: its pages are lost, and no request waits for its deadline"
 start_server t --memory=64M --slab-size=1M --grace=1

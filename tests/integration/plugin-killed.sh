@@ -12,7 +12,7 @@ start_shadow load other --connections=2
 # answer: a second answer may come after the grace time.
 kept() {
 	ask s | awk -v slabs="$1" '
-		$1 ~ /^session\.[0-9]+\.state$/ && $2 == "disconnected" { gone = 1 }
+		$1 ~ /^sessions\.[0-9]+\.state$/ && $2 == "disconnected" { gone = 1 }
 		$1 == "sessions" && $2 == 2 { both = 1 }
 		$1 == "slabs_used" && $2 >= slabs { held = 1 }
 		END { exit !(gone && both && held) }'
@@ -42,7 +42,7 @@ done
 finish_shadow load
 alive s || fail "the server is gone"
 expect_value other errors -eq 0
-expect_value other server.0.reconnects -eq 0
-expect_value other server.0.recoveries -eq 0
+expect_value other servers.0.reconnects -eq 0
+expect_value other servers.0.recoveries -eq 0
 expect_req other ok trim:0:8M
 expect 5 is s slabs_used -eq 0

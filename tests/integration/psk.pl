@@ -106,12 +106,18 @@ my %cases = (
 	},
 
 	# One that has proved its key stays while a crowd comes from its own
-	# address, more than an address may have.
+	# address, more than an address may have.  It stays for 5 seconds, so a
+	# crowd that a busy machine is slow to make tells nothing.
 	crowd => sub {
-		my $s = tls_connect($keys[0]);
-		call($s, HELLO, hello_body(), WELCOME);
-		my @crowd = map { connect_to($port) } 1 .. 70;
-		get($crowd[$_], 1) for 0 .. 5;
+		my ($s, @crowd, $began);
+		for (1 .. 20) {
+			$began = time;
+			$s = tls_connect($keys[0]);
+			call($s, HELLO, hello_body(), WELCOME);
+			@crowd = map { connect_to($port) } 1 .. 70;
+			get($crowd[$_], 1) for 0 .. 5;
+			last if time - $began < 3;
+		}
 		call($s, OPEN, pack('Q< V V', 1 << 20, 1, TCP), OPENED);
 		put($s, message(BYE, ''));
 		get($s, 1);

@@ -51,11 +51,11 @@ stop w || fail "exit status $?"
 start_server s --memory=64M --slab-size=1M --psk-file="$dir/keys"
 network net s
 start_plugin p "$(server net)" size=16M lanes=4 psk-file="$dir/alpha"
-[ "$(value s session.0.identity)" = alpha ] || fail "of whom is it?"
+[ "$(value s sessions.0.identity)" = alpha ] || fail "of whom is it?"
 start_shadow load p --size=16M --connections=2
 
 has_disconnected() {
-	ask s | grep -q '^session\.[0-9]*\.state disconnected$'
+	ask s | grep -q '^sessions\.[0-9]*\.state disconnected$'
 }
 
 # refused "WORD..." COMMAND...: fails, and the server's log says why
@@ -92,9 +92,10 @@ refused "offers no pre-shared key" tls NORMAL
 refused "offers no pre-shared key" tls NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+PSK
 
 perl "$here/psk.pl" "${port[s]}" stolen "$alpha" "$beta" || fail "stolen"
-expect_lines "$dir/s.log" "there is no such session to resume" 1
+expect_line "$dir/s.log" "there is no such session to resume" \
+	"is another identity's"
 perl "$here/psk.pl" "${port[s]}" replay "$alpha" || fail "replay"
-expect_lines "$dir/s.log" "there is no such session to resume" 3
+expect_lines "$dir/s.log" "the token does not resume session" 2
 perl "$here/psk.pl" "${port[s]}" join "$alpha" || fail "join"
 expect_line "$dir/s.log" "JOIN is out of place"
 
@@ -136,7 +137,7 @@ expect 10 has_disconnected
 hup "$dir/keys has 2 keys"
 expect_line "$dir/s.log" "identity beta: its key was removed or changed"
 expect 10 is s sessions -eq 1
-[ "$(value s session.0.identity)" = alpha ] || fail "the wrong one is left"
+[ "$(value s sessions.0.identity)" = alpha ] || fail "the wrong one is left"
 expect_line "$dir/b.log" "connecting again"
 stop b || fail "exit status $?"
 cp "$dir/alpha" "$dir/keys"
@@ -144,6 +145,15 @@ hup "$dir/keys has 1 key"
 ! perl "$here/psk.pl" "${port[s]}" join "$beta" 2>/dev/null ||
 	fail "beta is still let in"
 expect_line "$dir/s.log" "identity beta is not known here"
+
+# As systemd's unit hands it over.
+export CREDENTIALS_DIRECTORY=$dir
+start_server c --memory=64M --psk-file="$dir/keys"
+unset CREDENTIALS_DIRECTORY
+! has "$dir/s.log" "systemd copied these keys" || fail "these are no copy"
+kill -HUP "${pid[c]}"
+expect_line "$dir/c.log" "systemd copied these keys when it started the unit"
+stop c || fail "exit status $?"
 
 # --- doctor ---
 
@@ -167,10 +177,10 @@ expect_line "$dir/n.log" "begins with TLS" "no keys"
 # --- the session that was there ---
 
 expect_value p errors -eq 0
-expect_value p server.0.recoveries -eq 0
+expect_value p servers.0.recoveries -eq 0
 stop net KILL || true
 network net s
-expect 15 is p server.0.recoveries -ge 1
+expect 15 is p servers.0.recoveries -ge 1
 expect_line "$dir/p.log" "session resumed"
 expect_more 20 p writes 1000
 finish_shadow load

@@ -9,7 +9,7 @@ requires fio --enghelp=nbd
 
 start_server s --memory=64M
 start_plugin p "$(server s)" size=32M
-[ "$(value p safety.realtime)" = yes ] || skip "$(value p safety.realtime)"
+[ "$(value p safety.realtime.holds)" = yes ] || skip "$(value p safety.realtime.error)"
 
 # threads NAME: on which processors each of its threads may run
 threads() {

@@ -10,16 +10,16 @@ for name in a b c; do
 done
 
 state() { # PLUGIN SERVER STATE
-	[ "$(value "$1" "server.$2.state")" = "$3" ]
+	[ "$(value "$1" "servers.$2.state")" = "$3" ]
 }
 whole() { # PLUGIN
 	is "$1" slabs_short -eq 0 && is "$1" slabs_moving -eq 0 &&
 		is "$1" pages_stale -eq 0
 }
 same_slabs() { # PLUGIN: both sides agree
-	is a slabs_used -eq "$(value "$1" server.0.slabs)" &&
-		is b slabs_used -eq "$(value "$1" server.1.slabs)" &&
-		is c slabs_used -eq "$(value "$1" server.2.slabs)"
+	is a slabs_used -eq "$(value "$1" servers.0.slabs)" &&
+		is b slabs_used -eq "$(value "$1" servers.1.slabs)" &&
+		is c slabs_used -eq "$(value "$1" servers.2.slabs)"
 }
 
 say "it stays away"
@@ -28,12 +28,12 @@ start_plugin p "$(server a)" "$(server b)" "$(server c)" size=32M lanes=8 \
 expect_value p repair_after_ms -eq 1000
 expect_req p ok write:8M:16M:3
 start_shadow load p --size=8M --connections=2
-expect 20 is p server.0.slabs -gt 0
+expect 20 is p servers.0.slabs -gt 0
 kill -STOP "${pid[a]}"
 expect 30 state p 0 recovering
 expect 30 has "$dir/p.log" "are copied to other servers"
 expect 60 whole p
-state p 0 recovering || fail "it did not wait for it: $(value p server.0.state)"
+state p 0 recovering || fail "it did not wait for it: $(value p servers.0.state)"
 expect_value p pages_copied -gt 0
 expect_req p "stamp 3" read:8M:16M
 # no copy depends on it any more: another one may go
@@ -53,7 +53,7 @@ say "it comes back before its copies are begun anew in full"
 start_plugin q "$(server a)" "$(server b)" "$(server c)" size=48M lanes=8 \
 	replicas=2 repair-after=1 repair-rate=1M
 expect_req q ok write:0:32M:4
-had=$(value q server.0.slabs)
+had=$(value q servers.0.slabs)
 [ "$had" -gt 8 ] || fail "server a has $had slabs only"
 kill -STOP "${pid[a]}"
 expect 30 state q 0 recovering
@@ -63,7 +63,7 @@ expect_req q ok write:0:2M:5
 kill -CONT "${pid[a]}"
 expect 30 state q 0 up
 expect 60 whole q
-left=$(value q server.0.slabs)
+left=$(value q servers.0.slabs)
 say "of $had slabs it has $left left, and $(value q pages_copied) pages were copied"
 # a few were begun at a time, and the rest was never copied
 [ "$left" -ge $((had / 2)) ] || fail "it was not taken back"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/functions.sh"
 
 state() { # PLUGIN STATE: of its server
-	[ "$(value "$1" server.0.state)" = "$2" ]
+	[ "$(value "$1" servers.0.state)" = "$2" ]
 }
 
 # The server has given the session up when the plugin comes back.
@@ -17,11 +17,12 @@ stop tnet KILL || true
 expect 10 is t sessions -eq 0
 expect_line "$dir/t.log" "disconnected" "5 slabs"
 expect_line "$dir/t.log" "given up" "5 slabs back"
-state q recovering || fail "it is $(value q server.0.state)"
+state q recovering || fail "it is $(value q servers.0.state)"
 expect_value q pages_lost -eq 0
 network tnet t
-expect 10 is q server.0.reconnects -eq 1
+expect 10 is q servers.0.reconnects -eq 1
 expect_line "$dir/q.log" "is lost" "no such session" "1024 pages in 5 slabs"
+expect_line "$dir/t.log" "no such session" "has ended; without a connection"
 expect_value q pages_lost -eq 1024
 expect_req q EIO read:0:4M
 expect_req q ok write:0:4M:4
@@ -39,7 +40,7 @@ expect_req q ok write:0:4M:5
 # One that was restarted knows nothing: no need to wait.
 stop t KILL || true
 start_server t --memory=64M --slab-size=1M --grace=600
-expect 15 is q server.0.reconnects -eq 3
+expect 15 is q servers.0.reconnects -eq 3
 expect_line "$dir/q.log" "is lost" "the server was restarted"
 expect_req q EIO read:0:4M
 stop q

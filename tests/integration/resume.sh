@@ -6,24 +6,24 @@
 . "$(dirname "$0")/functions.sh"
 
 state() { # PLUGIN STATE: of its server
-	[ "$(value "$1" server.0.state)" = "$2" ]
+	[ "$(value "$1" servers.0.state)" = "$2" ]
 }
 
 server_knows() { # that its client is gone
-	ask s | grep -q '^session\.0\.state disconnected$'
+	ask s | grep -q '^sessions\.0\.state disconnected$'
 }
 
 # Both sides agree on how many slabs there are, so none was forgotten.
 same_slabs() {
-	[ "$(value p server.0.slabs)" = "$(value s session.0.slabs)" ]
+	[ "$(value p servers.0.slabs)" = "$(value s sessions.0.slabs)" ]
 }
 
 nothing_lost() { # RECOVERIES
-	expect 15 is p server.0.recoveries -ge "$1"
+	expect 15 is p servers.0.recoveries -ge "$1"
 	expect 15 state p up
 	expect_value p errors -eq 0
 	expect_value p pages_lost_ever -eq 0
-	expect_value p server.0.reconnects -eq 0
+	expect_value p servers.0.reconnects -eq 0
 	expect_value s sessions -eq 1
 	expect_req p "stamp 3" read:8M:8M
 }
@@ -62,7 +62,7 @@ expect 10 same_slabs
 # Silence of the network, and then of the server, for longer than calls on the
 # control connection wait, and less than requests do.
 for silent in net s; do
-	recoveries=$(value p server.0.recoveries)
+	recoveries=$(value p servers.0.recoveries)
 	kill -STOP "${pid[$silent]}"
 	expect 10 state p recovering
 	kill -CONT "${pid[$silent]}"

@@ -54,7 +54,7 @@ writes_pages() { # ENCRYPT: sets has, which names what knows a page
 	grep -qE '^Max core file size +0 +0 ' "/proc/${pid[p]}/limits" ||
 		fail "a core dump would have the key"
 	expect_req p ok write:0:4M:$stamp
-	expect_value p server.0.slabs -eq 2
+	expect_value p servers.0.slabs -eq 2
 	expect_req p "stamp $stamp" read:0:4M
 	has_it=
 	for page in 0 7 100 200 700 900; do
@@ -129,12 +129,12 @@ start_plugin p "$(server liar)" "$(server t)" size=16M encrypt=on replicas=2
 for kind in $kinds; do
 	expect_req p ok write:0:128K:11
 	expect_req p ok write:0:128K:12
-	wrong=$(value p server.0.wrong_chunks)
+	wrong=$(value p servers.0.wrong_chunks)
 	lies $kind
 	is_asked() {
 		expect_req p "stamp 12" read:0:128K
 		expect_req p "stamp 12 x32" scan:0:128K
-		is p server.0.wrong_chunks -gt "$wrong"
+		is p servers.0.wrong_chunks -gt "$wrong"
 	}
 	expect 20 is_asked
 	lies truth

@@ -14,11 +14,11 @@ expect_req p ok write:16M:24M:3
 start_shadow load p --size=16M --tolerate-eio \
 	--max-latency=$((7 * slow))
 expect 10 is p writes -gt $((500 / slow))
-incarnation=$(value p server.0.incarnation)
+incarnation=$(value p servers.0.incarnation)
 stop a KILL || true
 
 state() { # STATE: that of server a
-	[ "$(value p server.0.state)" = "$1" ]
+	[ "$(value p servers.0.state)" = "$1" ]
 }
 # it might come back, for its grace time and a little more
 expect 5 state recovering
@@ -45,10 +45,10 @@ expect_line "$dir/p.log" "server $(server a) is lost" pages "I/O error"
 # Back on the same port, it is recognised as another one.
 start_server a "${options[@]}"
 expect 10 state up
-[ "$(value p server.0.incarnation)" != "$incarnation" ] ||
+[ "$(value p servers.0.incarnation)" != "$incarnation" ] ||
 	fail "it has the incarnation of the one before"
-expect_value p server.0.reconnects -eq 1
-expect_value p server.1.reconnects -eq 0
+expect_value p servers.0.reconnects -eq 1
+expect_value p servers.1.reconnects -eq 0
 finish_shadow load
 
 # what was lost stays lost, until it is written
@@ -66,7 +66,7 @@ expect_value p errors -gt 0
 expect_value p read_errors -gt 0
 expect_value p last_error_ms -ge 0
 # and the new server has part of it
-expect_value p server.0.slabs -gt 0
+expect_value p servers.0.slabs -gt 0
 expect_value a slabs_used -gt 0
 expect_req p ok write:0:16M:6
 expect_req p "stamp 6" read:0:16M
@@ -85,7 +85,7 @@ expect_req p ok trim:16M:4096
 expect_req p zeros read:16M:4096
 [ $((SECONDS - begin)) -lt $((20 * slow)) ] || fail "it took too long"
 start_server b "${options[@]}"
-state_b() { [ "$(value p server.1.state)" = up ]; }
+state_b() { [ "$(value p servers.1.state)" = up ]; }
 expect 15 state_b
 expect_req p ok write:0:4M:7
 expect_req p "stamp 7" read:0:4M

@@ -48,7 +48,7 @@ expect 10 has "$dir/p.log" "$(server s)"
 
 # Back again: what is read is right, or is an error.
 kill -CONT "${pid[s]}"
-expect_up() { [ "$(value p server.0.state)" = up ]; }
+expect_up() { [ "$(value p servers.0.state)" = up ]; }
 expect 20 expect_up
 written() { [ "$(req p write:20M:1M:5)" = ok ]; }
 expect 10 written
@@ -72,7 +72,7 @@ kill -STOP "${pid[x]}"
 expect_req q ok write:0:512K:7
 kill -CONT "${pid[x]}"
 expect_req q "stamp 7" read:0:512K
-expect_value q server.1.slabs -eq 1
-empty() { is x slabs_used -eq 0 && is q server.0.slabs -eq 0; }
+expect_value q servers.1.slabs -eq 1
+empty() { is x slabs_used -eq 0 && is q servers.0.slabs -eq 0; }
 expect 20 empty
 expect_value q errors -eq 0

@@ -163,7 +163,7 @@ expect_end u
 say "signals that ask for nothing here end nothing"
 start_plugin y "$(server s)" size=64M
 attach b y
-for signal in USR1 USR2 ALRM PROF IO VTALRM PWR STKFLT XCPU XFSZ TTIN TTOU \
+for signal in USR1 USR2 ALRM PROF IO VTALRM STKFLT XCPU XFSZ TTIN TTOU \
 	RTMIN RTMAX; do
 	kill -"$signal" "${pid[y]}"
 	expect 10 no_signal "${pid[y]}"
@@ -172,6 +172,31 @@ done
 expect_of b "stamp 7" read:0:1M
 leave b
 stop y || fail "exit status $? after SIGTERM"
+
+say "the machine goes down: a process that is stopped continues"
+# A process that has the pid of a front end which is gone: a signal would end it.
+ln -s "$(command -v sleep)" "$dir/rswap-nbd"
+"$dir/rswap-nbd" 1000 &
+pid[other]=$!
+start_plugin g "$(server s)" size=64M
+attach b g
+mkdir -p "$dir"/run/{away,far}
+printf 'device /dev/none\npid %s\nstart 1\n' "${pid[other]}" >"$dir/run/away/state"
+printf 'device /dev/none\npid %s\nstart %s\n' "${pid[g]}" \
+	"$(sed 's/.*) //' "/proc/${pid[g]}/stat" | cut -d' ' -f20)" >"$dir/run/far/state"
+RSWAP_RUN_DIR=$dir/run sh "$src/systemd/rswap-shutdown" keep
+expect 10 has "$dir/g.log" "the machine goes down"
+for i in 1 2 3; do
+	kill -STOP "${pid[g]}"
+	expect_of b "stamp 7" read:0:1M
+done
+# The real process, and the server is told.
+RSWAP_RUN_DIR=$dir/run sh "$src/systemd/rswap-shutdown" poweroff
+expect_end g
+expect 10 is s slabs_used -eq 0
+leave b || true
+alive other || fail "a process that is no front end was ended"
+stop other || true
 
 say "no client: at once, whoever was there before"
 start_plugin v "$(server s)" size=64M

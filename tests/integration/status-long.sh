@@ -25,9 +25,8 @@ expect 60 has "$dir/sessions.out" open
 ask s >"$dir/answer"
 [ "$(wc -c <"$dir/answer")" -gt $((256 * 1024)) ] ||
 	fail "the answer has $(wc -c <"$dir/answer") bytes only"
-expect_line "$dir/answer" "session.$((sessions - 1)).lanes 0"
-expect_line "$dir/answer" "cpu_us" # the last line
-! has "$dir/answer" truncated || fail "the answer is cut"
+expect_line "$dir/answer" "sessions.$((sessions - 1)).lanes 0"
+expect_line "$dir/answer" "cpu_us" # behind them
 "$build/ctl/rswapctl" status --server="$dir/s.ctl" >"$dir/said" 2>&1 ||
 	fail "rswapctl status: $(tail -n 3 "$dir/said")"
 [ "$(lines_with "$dir/said" hostile)" = "$sessions" ] ||

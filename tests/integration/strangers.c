@@ -300,5 +300,9 @@ int main(int argc, char **argv)
 	       (uintmax_t)crowd.proved, (uintmax_t)crowd.ended);
 	for (unsigned i = 0; i < crowd.count; i++)
 		end(&crowd.strangers[i]);
+	free(crowd.strangers);
+	/* The last one is the first one. */
+	for (unsigned i = 0; i < RIGHT && crowd.keys[i]; i++)
+		gnutls_psk_free_client_credentials(crowd.keys[i]);
 	return 0;
 }

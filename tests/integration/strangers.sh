@@ -73,7 +73,7 @@ has_met() { # STRANGERS: so many connections without a session have ended
 
 resumed() { # RECOVERIES
 	look
-	is p server.0.recoveries -ge "$1"
+	is p servers.0.recoveries -ge "$1"
 }
 
 # meet NAME COUNT ADDRESSES MINIMUM [KEY]: strangers come again and again.  MINIMUM
@@ -83,7 +83,7 @@ meet() {
 	local lines_s=$lines_one
 	[ "$3" = 1 ] || lines_s=$lines_all
 	refused=$(value s connections_refused)
-	recoveries=$(value p server.0.recoveries)
+	recoveries=$(value p servers.0.recoveries)
 	lines=$(wc -l <"$dir/s.log")
 	expect_req p ok trim:0:8M
 	start_shadow "load-$name" p --size=8M --connections=2
@@ -120,7 +120,7 @@ meet handshakes-many $handshakes $addresses $handshakes "$key"
 expect_req p "stamp 7" read:8M:8M
 expect_value p errors -eq 0
 expect_value p pages_lost_ever -eq 0
-expect_value p server.0.reconnects -eq 0
+expect_value p servers.0.reconnects -eq 0
 expect_value s sessions -eq 1
 stop p || fail "exit status $?"
 stop net KILL || true

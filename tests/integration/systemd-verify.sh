@@ -17,8 +17,9 @@ trap 'rm -rf "$dir"' EXIT
 
 DESTDIR='' cmake --install "$build" --prefix "$dir/prefix" >"$dir/installed"
 units=$dir/prefix/lib/systemd/system
-# an instance: some specifiers have no value in a template
+# instances: some specifiers have no value in a template
 mv "$units/rswap@.service" "$units/rswap@test.service"
+mv "$units/rswap-sleep@.service" "$units/rswap-sleep@suspend.service"
 
 # Whatever it says of these units is a fault, also what it takes for a warning.
 status=0
@@ -30,6 +31,23 @@ if [ "$status" != 0 ]; then
 	exit 1
 fi
 
+# starts_with COMMAND-LINE UNIT: whether it does with this command line of the kernel
+starts_with() {
+	local condition
+	condition=$(grep '^ConditionKernelCommandLine=' "$units/$2") || return 2
+	SYSTEMD_PROC_CMDLINE=$1 systemd-analyze condition "$condition" >"$dir/said" 2>&1
+}
+for unit in rswap-memserver.service rswap@test.service; do
+	if ! starts_with "quiet rswap=1 notrswap=0" "$unit"; then
+		echo "$unit does not start: $(cat "$dir/said")"
+		exit 1
+	fi
+	if starts_with "quiet rswap=0" "$unit"; then
+		echo "$unit starts with rswap=0"
+		exit 1
+	fi
+done
+
 # exposure UNIT TENTHS: what systemd takes for exposed, 0 to 100
 exposure() {
 	systemd-analyze security --offline=yes --no-pager --threshold="$2" \
@@ -40,3 +58,5 @@ exposure() {
 }
 exposure rswap-memserver.service 17
 exposure rswap@test.service 48
+exposure rswap-shutdown.service 33
+exposure rswap-sleep@suspend.service 43

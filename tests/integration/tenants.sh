@@ -35,7 +35,7 @@ END
 start_server s --memory=64M --slab-size=1M --threads=1 --grace=1 "$keys" "$tenants"
 
 start_plugin b "$(server s)" size=47M lanes=4 psk-file="$dir/beta"
-expect_value b server.0.free_bytes -eq $((48 << 20))
+expect_value b servers.0.free_bytes -eq $((48 << 20))
 plugin_refuses "identity gamma is not in the file of --tenants" "$(server s)" \
 	size=4M psk-file="$dir/gamma"
 expect_line "$dir/s.log" "identity gamma is not in the file of --tenants"
@@ -48,12 +48,12 @@ expect_req b ok write:0:47M:1
 start_plugin a "$(server s)" size=15M lanes=4 psk-file="$dir/alpha"
 plugin_fails "$(server s)" size=1M psk-file="$dir/alpha"
 expect_line "$dir/err" "tenant alpha has 1 sessions (sessions=1)"
-expect_value a server.0.free_bytes -eq $((16 << 20))
-expect 10 is b server.0.free_bytes -eq 0
+expect_value a servers.0.free_bytes -eq $((16 << 20))
+expect 10 is b servers.0.free_bytes -eq 0
 expect_req a ok write:0:15M:2
 expect_req b ok check:0:47M:1
 expect_req a ok check:0:15M:2
-expect 10 is a server.0.free_bytes -eq 0
+expect 10 is a servers.0.free_bytes -eq 0
 
 "$ctl" status "$dir/s.ctl" >"$dir/said" || fail "status: $(cat "$dir/said")"
 expect_line "$dir/said" TENANT USED "AT MOST" GUARANTEED WEIGHT
@@ -74,7 +74,7 @@ expect_value a errors -eq 0
 expect_value b errors -eq 0
 
 say "limits change"
-before=$(value s tenant.0.used_bytes)
+before=$(value s tenants.0.used_bytes)
 [ "$before" -gt $((4 << 20)) ] || fail "alpha uses only $before bytes"
 cat >"$dir/tenants" <<END
 alpha memory=4M
@@ -83,11 +83,11 @@ gamma memory=4M
 END
 kill -HUP "${pid[s]}"
 expect_line "$dir/s.log" "SIGHUP: $dir/tenants has limits for 3 identities"
-expect_value s tenant.0.memory_bytes -eq $((4 << 20))
-expect_value s tenant.0.used_bytes -eq "$before"
-expect 10 is a server.0.free_bytes -eq 0
+expect_value s tenants.0.memory_bytes -eq $((4 << 20))
+expect_value s tenants.0.used_bytes -eq "$before"
+expect 10 is a servers.0.free_bytes -eq 0
 expect_req b ok zero:0:47M
-expect 20 is s tenant.1.used_bytes -eq 0
+expect 20 is s tenants.1.used_bytes -eq 0
 start_plugin g "$(server s)" size=2M lanes=2 psk-file="$dir/gamma"
 expect_req g ok write:0:2M:3
 expect_req g ok check:0:2M:3
@@ -95,11 +95,11 @@ echo "alpha memory=9X" >"$dir/tenants"
 kill -HUP "${pid[s]}"
 expect_line "$dir/s.log" "SIGHUP: --tenants=$dir/tenants: line 1: memory=9X:" \
 	"the limits stay as they were"
-expect_value s tenant.0.memory_bytes -eq $((4 << 20))
+expect_value s tenants.0.memory_bytes -eq $((4 << 20))
 expect_req g ok check:0:2M:3
 
 stop g || fail "exit status $?"
 stop a || fail "exit status $?"
 stop b || fail "exit status $?"
 expect 10 is s sessions -eq 0
-expect_value s tenant.0.used_bytes -eq 0
+expect_value s tenants.0.used_bytes -eq 0

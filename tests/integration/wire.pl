@@ -136,11 +136,20 @@ sub lane {
 }
 
 # The number of a slab of its own.
-sub alloc {
+# A slab, or nothing where the server has none now.
+sub try_alloc {
 	my ($session) = @_;
-	return (unpack 'Q<3 V', call($session->{control}, ALLOC,
-		pack('Q<', $session->{label}++), SLAB))[3];
+	put($session->{control},
+		message(ALLOC, pack('Q<', $session->{label}++)))
+		or die "cannot send: $!\n";
+	my ($type, undef, $body) = get_message($session->{control});
+	die "no answer to ALLOC\n" unless defined $type;
+	return (unpack 'Q<3 V', $body)[3] if $type == SLAB;
+	return if $type == ERROR && unpack('V', $body) == E_NO_MEMORY;
+	die "ALLOC was answered by type $type\n";
 }
+
+sub alloc { return try_alloc(@_) // die "no slab is granted\n" }
 
 sub data_request {
 	my ($op, $slab, $offset, $bytes, %other) = @_;

@@ -25,6 +25,7 @@ class Rooms:
         self.programs = {}  # name: [room, ...], top first
         self.patterns = []  # (pattern, program, room)
         self.doors = {}  # (room, room): patterns of what may be used
+        self.shared = {"common"}  # programs that others may use
         self.circles = []  # sets of files that still stand in a circle
         self.only = []  # (file, pattern of files, symbols of that file alone)
         program = None
@@ -38,6 +39,8 @@ class Rooms:
                     self.programs[program] = []
                 elif words[0] == "door" and len(words) >= 4:
                     self.doors[words[1], words[2]] = words[3:]
+                elif words[0] == "shared" and len(words) == 2:
+                    self.shared.add(words[1])
                 elif words[0] == "only" and len(words) >= 4:
                     self.only.append((words[1], words[2], set(words[3:])))
                 elif words[0] == "circle" and len(words) >= 3:
@@ -66,6 +69,8 @@ class Rooms:
             return None
         if other_program == "common":
             return None
+        if other_program in self.shared and program not in self.shared:
+            return None
         if other_program != program:
             return f"{program} does not use {other_program}"
         if order.index(other) < order.index(room):
@@ -89,14 +94,14 @@ def sources(root, rooms):
     return sorted(found)
 
 
-def include_graph(root, files):
+def include_graph(root, files, shared):
     """{file: {file that it includes}}."""
     known = set(files)
     graph = {}
     for file in files:
         with open(os.path.join(root, file), encoding="utf-8") as source:
             text = source.read()
-        places = [os.path.dirname(file), file.split("/")[0], "common"]
+        places = [os.path.dirname(file), file.split("/")[0], *sorted(shared)]
         graph[file] = set()
         for name in INCLUDE.findall(text):
             for place in places:
@@ -125,7 +130,7 @@ def objects(build, files):
     return found
 
 
-def symbol_graph(build, files):
+def symbol_graph(build, files, shared):
     """{file.c: {file.c whose functions or variables it uses}}, and
     {file.c: {symbol that it uses and does not define}}."""
     found = objects(build, set(files))
@@ -149,7 +154,7 @@ def symbol_graph(build, files):
     for file, symbols in wanted.items():
         program = file.split("/")[0]
         # What is in common must find nothing elsewhere, so look there too.
-        places = [program, "common"]
+        places = [program, *sorted(shared - {program})]
         if program == "common":
             places += sorted({place for place, _ in defined} - {"common"})
         uses = {next((defined[place, symbol] for place in places
@@ -229,8 +234,9 @@ def main():
     faults = [f"{file}: in no room of {options.rooms}"
               for file in files if not rooms.of(file)]
     if not faults:
-        faults += judge(rooms, "includes", include_graph(options.root, files))
-        symbols, wanted = symbol_graph(options.build, files)
+        faults += judge(rooms, "includes", include_graph(options.root, files,
+                                                       rooms.shared))
+        symbols, wanted = symbol_graph(options.build, files, rooms.shared)
         faults += judge(rooms, "uses symbols of", symbols)
         faults += judge_symbols(rooms, wanted)
         faults += stale_circles(rooms, symbols)

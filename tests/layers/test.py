@@ -117,6 +117,27 @@ class Layers(unittest.TestCase):
                     {**self.GOOD, "common/c.c":
                      "int m(void);\nint c(void){return m();}\n"})
 
+    SHARED = ROOMS + "program pool\nroom pool pool/*\nshared pool\n"
+    POOL = {"pool/p.c": "int p(void){return 0;}\n",
+            "app/low/q.c": "int p(void);\nint q(void){return p();}\n"}
+
+    def test_a_shared_program_is_used(self):
+        files = {**self.GOOD, **self.POOL}
+        status, said = self.judge(files, self.SHARED)
+        self.assertEqual(status, 0, said)
+
+    def test_a_shared_program_uses_no_other(self):
+        self.expect("pool does not use app",
+                    {**self.GOOD, "pool/p.h": "int p(void);\n", "pool/p.c":
+                     '#include "../app/middle/m.h"\n'
+                     "int p(void){return m();}\n"}, self.SHARED)
+
+    def test_common_uses_no_shared_program(self):
+        self.expect("common does not use pool",
+                    {**self.GOOD, **self.POOL, "common/c.c":
+                     "int p(void);\nint c(void){return p();}\n"},
+                    self.SHARED)
+
     def test_a_file_in_no_room(self):
         self.expect("app/lost.c: in no room",
                     {**self.GOOD, "app/lost.c": "int lost;\n"})

@@ -1,5 +1,6 @@
 /* plugin/service/config.c. */
 #include "clock.h"
+#include "concurrency.h"
 #include "service/config.h"
 #include "support.h"
 #include "times.h"
@@ -84,10 +85,28 @@ static void two_keys_are_enough(void **state)
 	assert_int_equal(config_complete(&config), 0);
 	assert_string_equal(config.why, "");
 	assert_null(config.engine.transport);
-	assert_int_equal(config.engine.lanes, 16);
+	assert_true(config.requests == 16 || config.requests == 32);
+	assert_int_equal(config.engine.lanes,
+			 concurrency_lanes(config.requests));
 	assert_int_equal(config.engine.timeout_ns, TIMES_TIMEOUT_S * NS_PER_S);
 	assert_null(config.control_path);
 	assert_false(config.strict);
+}
+
+static void lanes_follow_from_the_requests_of_the_front_end(void **state)
+{
+	(void)state;
+	take("server", "memory1");
+	take("size", "4096");
+	take("lanes", "auto");
+	config.requests = 96;
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.lanes, 127);
+	/* and lanes that are given stay */
+	take("lanes", "3");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.lanes, 3);
+	assert_int_equal(config.requests, 96);
 }
 
 static void the_limits_themselves_are_allowed(void **state)
@@ -95,12 +114,19 @@ static void the_limits_themselves_are_allowed(void **state)
 	static const struct {
 		const char *key, *value;
 	} good[] = {
-		{ "size", "1024T" },	 { "lanes", "1" },
-		{ "lanes", "256" },	 { "spin", "0" },
-		{ "spin", "1000" },	 { "spin", "auto" },
-		{ "timeout", "1" },	 { "timeout", "600" },
-		{ "transport", "auto" }, { "transport", "rdma" },
-		{ "strict", "false" },	 { "control", "/run/x.sock" },
+		{ "size", "1024T" },
+		{ "lanes", "1" },
+		{ "lanes", "256" },
+		{ "lanes", "auto" },
+		{ "spin", "0" },
+		{ "spin", "1000" },
+		{ "spin", "auto" },
+		{ "timeout", "1" },
+		{ "timeout", "600" },
+		{ "transport", "auto" },
+		{ "transport", "rdma" },
+		{ "strict", "false" },
+		{ "control", "/run/x.sock" },
 		{ "server", "h:65535" },
 	};
 
@@ -417,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_config(every_key_is_taken),
 		with_config(two_keys_are_enough),
+		with_config(lanes_follow_from_the_requests_of_the_front_end),
 		with_config(the_limits_themselves_are_allowed),
 		with_config(a_wrong_value_is_told_with_what_is_allowed),
 		with_config(a_wrong_boolean_is_told_in_one_message),

@@ -578,6 +578,73 @@ static void a_shard_that_others_took_is_not_attached(void **state)
 	fake_stop();
 }
 
+static void break_the_new_one(struct slab *slab)
+{
+	(void)slab;
+	server_break(&fake.engine.servers[2], "the test");
+}
+
+static void miss_a_write_at_the_new_one(struct slab *slab)
+{
+	shard_mark(&slab->shards[1], 0, 1, true);
+}
+
+static void (*meanwhile)(struct slab *slab);
+
+/* The pass that closes the slab is the repairer's last one: a later one might
+ * copy what is missing, and then give the shard back. */
+static void end_meanwhile(struct slab *slab)
+{
+	meanwhile(slab);
+	wake_stop(&fake.engine.wake);
+}
+
+static void await_hook(void)
+{
+	uint64_t until_ns = after_ms(LONG_MS);
+
+	while (!wake_stopping(&fake.engine.wake) && clock_left_ns(until_ns))
+		sleep_ms(1);
+}
+
+/* The pages were moved, and then HAPPENS is called. */
+static void keeps_a_shard_that_leaves(void (*happens)(struct slab *slab))
+{
+	struct error why;
+	struct slab *slab;
+
+	fake_start(SERVERS, 4, LONG_MS);
+	slab = &fake.engine.slabs.slabs[0];
+	fake_map_slab(0, 0);
+	fake_fill(sent, 0, 4, 1);
+	assert_int_equal(fake_write(sent, 0, 4), 0);
+	slab->shards[1].server = 2;
+	slab->shards[1].index = slab->shards[0].index;
+	atomic_store(&slab->shards[1].state, SHARD_LIVE);
+	atomic_store(&fake.engine.servers[0].shared.release_slabs, UINT32_MAX);
+	meanwhile = happens;
+	before_close = end_meanwhile;
+	assert_int_equal(repair_start(&fake.engine, &why), 0);
+	await_hook();
+	repair_stop(&fake.engine);
+	assert_null(before_close);
+	assert_int_equal(shard_state(&slab->shards[0]), SHARD_LIVE);
+	fake_stop();
+}
+
+/* A request that was in the slab found that the new server does not answer. */
+static void a_shard_stays_while_the_new_ones_server_is_away(void **state)
+{
+	(void)state;
+	keeps_a_shard_that_leaves(break_the_new_one);
+}
+
+static void a_shard_stays_while_the_new_one_lacks_a_page(void **state)
+{
+	(void)state;
+	keeps_a_shard_that_leaves(miss_a_write_at_the_new_one);
+}
+
 static void wrong_bytes_without_another_copy_are_an_error(void **state)
 {
 	(void)state;
@@ -773,6 +840,9 @@ int main(void)
 		cmocka_unit_test(wrong_bytes_are_noticed_and_mended_each),
 		cmocka_unit_test(wrong_bytes_without_another_copy_are_an_error),
 		cmocka_unit_test(a_shard_that_others_took_is_not_attached),
+		cmocka_unit_test(
+			a_shard_stays_while_the_new_ones_server_is_away),
+		cmocka_unit_test(a_shard_stays_while_the_new_one_lacks_a_page),
 		cmocka_unit_test(any_one_wrong_shard_is_found_each),
 		cmocka_unit_test(wrong_bytes_here_and_there_are_no_error_each),
 		cmocka_unit_test(copies_that_are_wrong_are_all_left_out_each),

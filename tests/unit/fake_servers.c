@@ -35,6 +35,8 @@ static void fake_submit(struct channel *channel, struct xfer *xfers, size_t n,
 			uint64_t deadline_ns)
 {
 	(void)deadline_ns;
+	if (channel == fake.closed)
+		abort();
 	pthread_mutex_lock(&fake.lock);
 	fake.submits++;
 	for (size_t i = 0; i < n; i++) {
@@ -66,13 +68,14 @@ static int fault_of(const struct xfer *x)
 	return f->status;
 }
 
-/* No answer, unless the link is aborted. */
+/* No answer, unless the link is aborted and the server does not hang. */
 static bool is_silent(const struct xfer *x)
 {
 	const struct fake_link *link = fake_link(x->link);
+	struct fake_session *s = &fake.sessions[link->machine];
 
-	return atomic_load(&fake.sessions[link->machine].silent) &&
-	       !atomic_load(&link->aborted);
+	return atomic_load(&s->silent) &&
+	       (atomic_load(&s->hangs) || !atomic_load(&link->aborted));
 }
 
 /* How many bytes move: all, or by turns nothing, half or all. */
@@ -181,6 +184,20 @@ static void fake_wait(struct channel *channel, struct xfer *xfers, size_t n,
 	}
 }
 
+static void fake_abandon(struct channel *channel, struct xfer *xfers, size_t n)
+{
+	(void)channel;
+	for (size_t i = 0; i < n; i++) {
+		if (xfer_in_progress(&xfers[i]))
+			atomic_store(&xfers[i].status, -ETIMEDOUT);
+	}
+}
+
+static bool fake_usable(const struct channel *channel)
+{
+	return channel != fake.closed;
+}
+
 static void fake_abort(struct link *link)
 {
 	atomic_store(&fake_link(link)->aborted, true);
@@ -205,12 +222,15 @@ static void fake_watch(const struct xfer *x, struct watch *watch)
 
 static const struct transport_ops fake_ops = {
 	.name = "fake",
+	.in_place = true,
 	.channel_destroy = fake_channel_destroy,
 	.link_abort = fake_abort,
 	.link_close = fake_close,
 	.submit = fake_submit,
 	.wait_until = fake_wait_until,
 	.wait = fake_wait,
+	.abandon = fake_abandon,
+	.usable = fake_usable,
 	.watch = fake_watch,
 };
 

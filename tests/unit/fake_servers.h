@@ -61,6 +61,7 @@ struct fake_session {
 	_Atomic bool stop;
 	_Atomic bool full;   /* refuses slabs */
 	_Atomic bool silent; /* answers no transfer */
+	_Atomic bool hangs;  /* nor do its transfers end when aborted */
 	_Atomic bool
 		no_repair; /* does nothing about a server that is RECOVERING */
 };
@@ -87,6 +88,9 @@ struct fake_servers {
 	uint64_t read_bytes;	 /* that moved */
 	unsigned fault_permille; /* of all transfers, whatever FAULT says */
 	uint64_t seed;
+	/* Not usable: a device may still touch its lane's memory.  Set while no
+	 * request runs. */
+	const struct channel *closed;
 	char *slabs[4096]; /* all that were ever given out */
 	uint32_t n_slabs;
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "support.h"
 #include "pages/seal.h"
 #include "transport/file.h"
+#include "transport/waker.h"
 
 #define SLOT	     (64u << 10)
 #define SLOTS	     4
@@ -35,6 +37,47 @@ int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes)
 	assert_int_equal(__real_fallocate(fd, mode, at, bytes / 2), 0);
 	errno = fallocate_error;
 	return -1;
+}
+
+/* --- a disk that hangs --- */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool hangs;
+	unsigned hanging; /* calls of pwrite */
+} stuck_disk = { .lock = PTHREAD_MUTEX_INITIALIZER,
+		 .changed = PTHREAD_COND_INITIALIZER };
+
+ssize_t __real_pwrite(int fd, const void *buf, size_t bytes, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t bytes, off_t at);
+
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t bytes, off_t at)
+{
+	pthread_mutex_lock(&stuck_disk.lock);
+	stuck_disk.hanging++;
+	pthread_cond_broadcast(&stuck_disk.changed);
+	while (stuck_disk.hangs)
+		pthread_cond_wait(&stuck_disk.changed, &stuck_disk.lock);
+	stuck_disk.hanging--;
+	pthread_mutex_unlock(&stuck_disk.lock);
+	return __real_pwrite(fd, buf, bytes, at);
+}
+
+static void set_hangs(bool hangs)
+{
+	pthread_mutex_lock(&stuck_disk.lock);
+	stuck_disk.hangs = hangs;
+	pthread_cond_broadcast(&stuck_disk.changed);
+	pthread_mutex_unlock(&stuck_disk.lock);
+}
+
+static void await_hanging(void)
+{
+	pthread_mutex_lock(&stuck_disk.lock);
+	while (stuck_disk.hanging == 0)
+		pthread_cond_wait(&stuck_disk.changed, &stuck_disk.lock);
+	pthread_mutex_unlock(&stuck_disk.lock);
 }
 
 /* --- files --- */
@@ -425,8 +468,7 @@ static int move(struct user *u, enum xfer_op op, void *buf, uint32_t bytes,
 	const struct transport_ops *ops = u->link->ops;
 
 	ops->submit(u->channel, &x, 1, deadline_ns);
-	if (ops->wait_until(u->channel, &x, 1, 1, deadline_ns) != 1)
-		return -EINPROGRESS;
+	ops->wait_until(u->channel, &x, 1, 1, deadline_ns);
 	ops->wait(u->channel, &x, 1, deadline_ns);
 	return x.status;
 }
@@ -518,7 +560,9 @@ static void several_transfers_go_in_one_submit(void **state)
 				.buf = read ? back[i] : pages[i],
 			};
 		u.link->ops->submit(u.channel, xfers, 4, after_ms(LONG_MS));
-		assert_int_equal(transport_over(xfers, 4), 4);
+		assert_int_equal(u.link->ops->wait_until(u.channel, xfers, 4, 4,
+							 after_ms(LONG_MS)),
+				 4);
 		for (int i = 0; i < 4; i++)
 			assert_int_equal(xfers[i].status, 0);
 	}
@@ -569,6 +613,128 @@ static void nothing_moves_after_an_abort_or_the_deadline(void **state)
 	end_user(&other);
 	end_user(&u);
 	fallback_close(&f);
+}
+
+/* The caller's memory is the caller's again, though the disk has not answered.
+ * Another channel goes on. */
+static void a_disk_that_hangs_holds_no_caller(void **state)
+{
+	static uint8_t ones[4096], back[4096];
+	struct xfer x[2];
+	struct user u, other;
+	struct fallback f;
+
+	(void)state;
+	memset(ones, 0xff, sizeof ones);
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	begin_user(&other, &f);
+	set_hangs(true);
+	for (int i = 0; i < 2; i++)
+		x[i] = (struct xfer){ .link = u.link,
+				      .op = XFER_WRITE,
+				      .bytes = 4096,
+				      .remote = u.slot,
+				      .offset_bytes = (uint64_t)i * 4096,
+				      .buf = ones };
+	transport_file.submit(u.channel, x, 2, after_ms(LONG_MS));
+	await_hanging();
+	assert_int_equal(x[0].status, -EINPROGRESS);
+	assert_int_equal(
+		transport_file.wait_until(u.channel, x, 2, 1, after_ms(20)), 0);
+	assert_true(channel_is_usable(u.channel));
+	transport_file.wait(u.channel, x, 2, after_ms(20));
+	assert_int_equal(x[0].status, -ETIMEDOUT);
+	assert_int_equal(x[1].status, -ETIMEDOUT);
+	memset(ones, 0x11, sizeof ones);
+	assert_false(channel_is_usable(u.channel));
+	assert_int_equal(move(&u, XFER_READ, back, 4096, 0, after_ms(LONG_MS)),
+			 XFER_UNSENT);
+	assert_int_equal(
+		move(&other, XFER_READ, back, 4096, 0, after_ms(LONG_MS)), 0);
+	set_hangs(false);
+	other.slot = u.slot;
+	end_user(&u); /* after the write that hung */
+	assert_int_equal(
+		move(&other, XFER_READ, back, 4096, 0, after_ms(LONG_MS)), 0);
+	assert_int_equal(back[0], 0xff);
+	assert_int_equal(
+		move(&other, XFER_READ, back, 4096, 4096, after_ms(LONG_MS)),
+		0);
+	assert_int_equal(back[0], 0);
+	end_user(&other);
+	fallback_close(&f);
+}
+
+static void *release_disk_soon(void *arg)
+{
+	(void)arg;
+	wait_until_asleep();
+	set_hangs(false);
+	return NULL;
+}
+
+static void a_link_is_closed_after_its_last_write(void **state)
+{
+	static uint8_t ones[4096];
+	struct user u;
+	struct fallback f;
+	struct xfer x;
+	pthread_t thread;
+
+	(void)state;
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	set_hangs(true);
+	x = (struct xfer){ .link = u.link,
+			   .op = XFER_WRITE,
+			   .bytes = 4096,
+			   .remote = u.slot,
+			   .buf = ones };
+	transport_file.submit(u.channel, &x, 1, after_ms(LONG_MS));
+	await_hanging();
+	transport_file.link_abort(u.link);
+	assert_int_equal(x.status, -ECONNABORTED);
+	thread = thread_start(release_disk_soon, NULL);
+	transport_file.link_close(u.link);
+	assert_int_equal(stuck_disk.hanging, 0);
+	assert_true(channel_is_usable(u.channel));
+	thread_end(thread);
+	transport_file.channel_destroy(u.channel);
+	fallback_close(&f);
+}
+
+/* As a loop's requests do. */
+static void the_end_of_a_transfer_wakes_a_loop(void **state)
+{
+	static uint8_t ones[4096];
+	struct waker waker;
+	struct pollfd p = { .events = POLLIN };
+	struct fallback f;
+	struct user u;
+	struct xfer x;
+
+	(void)state;
+	assert_int_equal(waker_create(&waker), 0);
+	p.fd = waker.fd;
+	open_well(&f, 0);
+	begin_user(&u, &f);
+	u.channel->waker = &waker;
+	set_hangs(true);
+	x = (struct xfer){ .link = u.link,
+			   .op = XFER_WRITE,
+			   .bytes = 4096,
+			   .remote = u.slot,
+			   .buf = ones };
+	transport_file.submit(u.channel, &x, 1, after_ms(LONG_MS));
+	waker_before_sleep(&waker);
+	assert_int_equal(x.status, -EINPROGRESS);
+	set_hangs(false);
+	assert_int_equal(poll(&p, 1, LONG_MS), 1);
+	assert_int_equal(x.status, 0);
+	end_user(&u);
+	fallback_close(&f);
+	waker_destroy(&waker);
 }
 
 static void a_file_made_shorter_is_an_error(void **state)
@@ -714,6 +880,9 @@ int main(void)
 		with_path(several_transfers_go_in_one_submit),
 		with_path(shards_of_blocks_are_refused),
 		with_path(nothing_moves_after_an_abort_or_the_deadline),
+		with_path(a_disk_that_hangs_holds_no_caller),
+		with_path(a_link_is_closed_after_its_last_write),
+		with_path(the_end_of_a_transfer_wakes_a_loop),
 		with_path(a_file_made_shorter_is_an_error),
 		with_path(lanes_work_at_the_same_time),
 		with_path(a_block_device_serves_too),

@@ -255,6 +255,32 @@ static const struct transport_ops counting_ops = {
 	.link_close = count_close,
 };
 
+/* --- channels --- */
+
+/* Only the repairer's units are elsewhere than in its lane. */
+static void each_lane_has_memory_of_its_own(void **state)
+{
+	const struct lane_pool_config config = {
+		.lanes = 1,
+		.servers = SERVERS,
+		.channel = { .buffer_bytes = 4096 },
+		.scratch_bytes = 8192,
+	};
+	struct channel_config given;
+	struct error why;
+
+	(void)state;
+	lane_pool_destroy(&pool);
+	assert_int_equal(lane_pool_create(&pool, &config, &why), 0);
+	given = lane_channel_config(&pool, &pool.lanes[0]);
+	assert_ptr_equal(given.memory, pool.lanes[0].scratch);
+	assert_int_equal(given.memory_bytes, 8192);
+	assert_int_equal(given.outside_bytes, 0);
+	given = lane_channel_config(&pool, lane_of_repair(&pool));
+	assert_ptr_equal(given.memory, pool.lanes[0].scratch + 8192);
+	assert_int_equal(given.outside_bytes, 4096);
+}
+
 /* --- lanes with late transfers --- */
 
 static struct link late_link = { .ops = &counting_ops };
@@ -401,6 +427,46 @@ static void what_does_not_end_though_aborted_is_given_up(void **state)
 	}
 }
 
+/* The lane of a write that is parked may take long to come back. */
+static void a_write_that_parks_its_lane_leaves_its_place(void **state)
+{
+	struct lane *writers[LANES - 1];
+
+	(void)state;
+	pool.config.parked = parked;
+	usable = false;
+	for (int i = 0; i < LANES - 1; i++) {
+		writers[i] = get_now(LANE_WRITE);
+		writers[i]->channels[0] = &looking;
+	}
+	assert_null(get_now(LANE_WRITE));
+	lane_put(&pool, writers[0], LANE_WRITE);
+	assert_non_null(get_now(LANE_WRITE));
+	for (int i = 0; i < LANES - 1; i++)
+		writers[i]->channels[0] = NULL;
+}
+
+static void a_write_exchanges_its_lane_and_keeps_its_place(void **state)
+{
+	struct lane *lane = get_now(LANE_WRITE), *other;
+
+	(void)state;
+	pool.config.parked = parked;
+	lane->channels[0] = &looking;
+	usable = false;
+	other = lane_exchange(&pool, lane);
+	assert_ptr_not_equal(other, lane);
+	assert_int_equal(pool.n_writers, 1);
+	assert_non_null(get_now(LANE_READ));
+	assert_non_null(get_now(LANE_READ));
+	assert_ptr_equal(lane_exchange(&pool, other), other);
+	usable = true;
+	assert_ptr_equal(lane_get(&pool, LANE_READ, after_ms(LONG_MS)), lane);
+	lane_put(&pool, other, LANE_WRITE);
+	assert_int_equal(pool.n_writers, 0);
+	lane->channels[0] = NULL;
+}
+
 static void a_lane_that_cannot_be_used_is_not_free(void **state)
 {
 	struct lane *lane = get_now(LANE_READ);
@@ -433,14 +499,23 @@ static void late_transfers_of_the_repairer_have_an_end_too(void **state)
 	lane->links[0].word = LINK_UP;
 	assert_true(lane_link_hold(lane, 0));
 	set->n = set->submitted = 1;
-	set->tags[0] = (struct lane_tag){ .late = true };
+	set->tags[0] =
+		(struct lane_tag){ .late = true, .sent_ns = clock_now_ns() };
 	set->xfers[0] =
 		(struct xfer){ .link = &late_link, .status = -EINPROGRESS };
-	lane_look_after(&pool, lane); /* since when it is late */
+	/* One that was submitted just now is not late because another one was
+	 * in flight before. */
+	pool.config.late_ns = 500 * NS_PER_MS;
+	lane_look_after(&pool, lane);
+	sleep_ms(600);
+	set->tags[0].sent_ns = clock_now_ns();
+	lane_look_after(&pool, lane);
+	assert_int_equal(aborts, aborts_before);
+	pool.config.late_ns = 0;
 	lane_look_after(&pool, lane);
 	assert_int_equal(aborts, aborts_before + 1);
 	assert_true(lane_links_busy(&pool, 0));
-	lane->parked_ns -= 10 * NS_PER_S;
+	set->tags[0].sent_ns -= 10 * NS_PER_S;
 	lane_look_after(&pool, lane);
 	assert_false(lane_links_busy(&pool, 0));
 	lane->channels[0] = NULL;
@@ -578,8 +653,11 @@ int main(void)
 		with_pool(one_lane_each_for_a_read_and_a_write_that_wait),
 		with_pool(closing_wakes_who_waits_with_nothing),
 		with_pool(closing_waits_for_lanes_to_come_home),
+		with_pool(each_lane_has_memory_of_its_own),
 		with_pool(a_lane_that_is_parked_comes_free_for_who_waits),
 		with_pool(a_lane_that_cannot_be_used_is_not_free),
+		with_pool(a_write_that_parks_its_lane_leaves_its_place),
+		with_pool(a_write_exchanges_its_lane_and_keeps_its_place),
 		with_pool(late_transfers_of_the_repairer_have_an_end_too),
 		with_pool(what_does_not_end_though_aborted_is_given_up),
 		with_pool(what_is_too_late_is_aborted_at_once),

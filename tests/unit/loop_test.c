@@ -286,7 +286,7 @@ static unsigned retries(void)
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < fake.engine.lanes.n; i++)
-		n += fake.engine.lanes.lanes[i].counters.retries;
+		n += fake.engine.lanes.lanes[i].counters->retries;
 	return (unsigned)n;
 }
 
@@ -356,6 +356,46 @@ static void a_server_that_stays_silent_ends_its_requests(void **state)
 	assert_int_equal(requests[2].run.rc, -EIO);
 }
 
+/* Reads of the other server, as long as the request to the server that hangs
+ * goes on, and those of them that were done after its link was aborted. */
+static unsigned reads_meanwhile;
+
+static void read_on(struct loop_request *run)
+{
+	const struct lane *lanes = fake.engine.lanes.lanes;
+
+	for (unsigned i = 0; i < LANES; i++) {
+		const struct lane_set *set = &lanes[i].sets[1];
+
+		reads_meanwhile += set->submitted > 0 && set->tags[0].aborted &&
+				   xfer_in_progress(&set->xfers[0]);
+	}
+	if (n_done + 1 < n_requests)
+		loop_submit(&loop, run);
+	else
+		done(run);
+}
+
+/* The device of a lane does not end what was aborted (a queue pair that does
+ * not flush). */
+static void a_transfer_that_does_not_end_holds_up_only_its_own(void **state)
+{
+	(void)state;
+	fake_map_slab(0, 0);
+	fake_map_slab(1, 1);
+	write_page(0, 1);
+	run_all();
+	reads_meanwhile = 0;
+	atomic_store(&fake.sessions[1].hangs, true);
+	atomic_store(&fake.sessions[1].silent, true);
+	write_page(FAKE_SLAB_PAGES, 2);
+	submit(LOOP_READ, 0, 1)->run.done = read_on;
+	run_all();
+	assert_int_equal(requests[1].run.rc, -EIO);
+	assert_page(&requests[2], 0, 1);
+	assert_true(reads_meanwhile > 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +422,9 @@ int main(void)
 			waiting_writes_leave_a_lane_for_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_server_that_stays_silent_ends_its_requests,
+			setup_short, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_transfer_that_does_not_end_holds_up_only_its_own,
 			setup_short, teardown),
 	};
 

@@ -7,6 +7,8 @@ foreach(name session resume release tenants turns limits)
   rswap_unit_test(memserver_${name} SOURCES session_server.c fake_client.c
     LIBRARIES rswap-memserver-core)
 endforeach()
+rswap_unit_test(memserver_tcp CONCURRENT SOURCES session_server.c fake_client.c
+  LIBRARIES rswap-memserver-core)
 foreach(name output slab work)
   rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
 endforeach()
@@ -16,8 +18,10 @@ rswap_unit_test(memserver_rdma CONCURRENT
   LIBRARIES rswap-memserver-core)
 
 foreach(name crowd daemon hostile outlive stress)
-  add_executable(memserver_${name} memserver_${name}.c memserver_client.c)
-  target_link_libraries(memserver_${name} PRIVATE unit-support)
+  add_executable(memserver_${name} memserver_${name}.c memserver_client.c
+    ${PROJECT_SOURCE_DIR}/ctl/answer.c)
+  target_include_directories(memserver_${name} PRIVATE ${PROJECT_SOURCE_DIR}/ctl)
+  target_link_libraries(memserver_${name} PRIVATE unit-support PkgConfig::JSONC)
   add_dependencies(memserver_${name} rswap-memserver)
   add_test(NAME unit/memserver_${name}
     COMMAND memserver_${name} $<TARGET_FILE:rswap-memserver>)

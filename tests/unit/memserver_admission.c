@@ -116,19 +116,26 @@ static void strangers_take_no_slot_of_the_known(void **state)
 	assert_null(admission_oldest(&admission));
 }
 
+static void enter_with(unsigned i, const struct net_addr *addr,
+		       enum proof proof)
+{
+	assert_null(enter(i, addr, true));
+	admission_prove(&newcomers[i], proof);
+}
+
 static void one_with_a_key_goes_last(void **state)
 {
 	struct net_addr there = v4("192.0.2.1");
 
 	(void)state;
-	assert_null(enter(0, &there, true));
-	admission_prove(&newcomers[0]);
-	for (unsigned i = 1; i < MANY; i++)
+	enter_with(0, &there, PROOF_KEY);
+	enter_with(1, &there, PROOF_HEARD);
+	for (unsigned i = 2; i < MANY; i++)
 		assert_ptr_equal(
 			enter(i, &there, true),
 			i < ADMISSION_ADDRESS_MAX
 				? NULL
-				: &newcomers[i - ADMISSION_ADDRESS_MAX + 1]);
+				: &newcomers[i - ADMISSION_ADDRESS_MAX + 2]);
 }
 
 static void those_with_a_key_leave_room(void **state)
@@ -137,16 +144,32 @@ static void those_with_a_key_leave_room(void **state)
 	const unsigned half = ADMISSION_ADDRESS_MAX / 2;
 
 	(void)state;
-	for (unsigned i = 0; i < ADMISSION_ADDRESS_MAX; i++) {
-		assert_null(enter(i, &there, true));
-		if (i <= half)
-			admission_prove(&newcomers[i]);
-	}
+	for (unsigned i = 0; i < ADMISSION_ADDRESS_MAX; i++)
+		enter_with(i, &there, i <= half ? PROOF_KEY : PROOF_NONE);
 	/* half and one have it: the oldest goes, of whatever kind */
 	assert_ptr_equal(enter(ADMISSION_ADDRESS_MAX, &there, true),
 			 &newcomers[0]);
 	assert_ptr_equal(enter(ADMISSION_ADDRESS_MAX + 1, &there, true),
 			 &newcomers[half + 1]);
+}
+
+/* First messages that are repeated, or handshakes that do not go on, take no
+ * place of a client with the key. */
+static void those_that_are_only_heard_go_before(void **state)
+{
+	struct net_addr there = v4("192.0.2.1");
+
+	(void)state;
+	enter_with(0, &there, PROOF_KEY);
+	enter_with(1, &there, PROOF_NONE);
+	for (unsigned i = 2; i < ADMISSION_ADDRESS_MAX; i++)
+		enter_with(i, &there, PROOF_HEARD);
+	for (unsigned i = 1; i < 10; i++) {
+		assert_ptr_equal(enter(ADMISSION_ADDRESS_MAX + i, &there, true),
+				 &newcomers[i]);
+		admission_prove(&newcomers[ADMISSION_ADDRESS_MAX + i],
+				PROOF_HEARD);
+	}
 }
 
 static void whoever_left_is_not_counted(void **state)
@@ -192,6 +215,7 @@ int main(void)
 		TEST(strangers_take_no_slot_of_the_known),
 		TEST(one_with_a_key_goes_last),
 		TEST(those_with_a_key_leave_room),
+		TEST(those_that_are_only_heard_go_before),
 		TEST(whoever_left_is_not_counted),
 		TEST(tells_peers_apart),
 	};

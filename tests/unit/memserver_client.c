@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "answer.h"
 #include "clock.h"
 #include "ctlsock.h"
 #include "net.h"
@@ -156,11 +157,17 @@ const char *daemon_ask(struct daemon *d, const char *command)
 
 uint64_t daemon_status(struct daemon *d, const char *key)
 {
-	const char *answer = daemon_ask(d, "status");
-	char value[64];
+	struct error why;
+	struct json_object *answer =
+		answer_parse(daemon_ask(d, "status"), &why);
+	uint64_t number;
 
-	assert_non_null(ctlsock_value(answer, key, value, sizeof value));
-	return strtoull(value, NULL, 10);
+	assert_non_null(answer_at(answer, key));
+	number = answer_count(answer, key);
+	if (!number)
+		number = answer_number(answer, key);
+	answer_put(answer);
+	return number;
 }
 
 static bool becomes(struct daemon *d, const char *key, uint64_t min,
@@ -232,6 +239,19 @@ bool is_closed(int fd)
 	char byte;
 
 	return net_recv_all(fd, &byte, 1, soon()) == -ECONNRESET;
+}
+
+static bool recv_message(int fd, struct wire_message *m);
+
+void assert_turned_away(int fd, const char *why)
+{
+	struct wire_message m;
+
+	assert_true(recv_message(fd, &m));
+	assert_int_equal(error_of(&m), WIRE_E_LIMIT);
+	assert_int_equal(m.cookie, 0);
+	assert_non_null(strstr(m.error.text, why));
+	assert_true(is_closed(fd));
 }
 
 static bool recv_message(int fd, struct wire_message *m)

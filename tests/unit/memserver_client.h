@@ -54,8 +54,8 @@ int server_stop(void **state); /* a cmocka teardown */
 /* What the control socket answers to COMMAND; valid until the next call. */
 const char *daemon_ask(struct daemon *d, const char *command);
 
-/* A number from the status; waiting up to 20 seconds for it to be VALUE, or at
- * most VALUE. */
+/* A number from the status, or how many elements an array has; waiting up to 20
+ * seconds for it to be VALUE, or at most VALUE. */
 uint64_t daemon_status(struct daemon *d, const char *key);
 bool daemon_becomes(struct daemon *d, const char *key, uint64_t value);
 bool daemon_falls(struct daemon *d, const char *key, uint64_t value);
@@ -82,6 +82,9 @@ int raw_connect_from(const struct daemon *d, const char *from);
 /* Whether the server closes the connection: the end of the stream, or a reset.
  * Waits for that. */
 bool is_closed(int fd);
+
+/* FD gets ERROR with the limit WHY, and is closed. */
+void assert_turned_away(int fd, const char *why);
 
 /* Up to WELCOME, on a connection. */
 void client_greet_on(struct client *c, const struct daemon *d, int fd);

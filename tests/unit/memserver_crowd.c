@@ -1,16 +1,23 @@
 /* The whole memory server with keys, while a thousand strangers begin TLS
  * handshakes: a client that has a session goes on, and takes it up again. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "memserver_client.h"
+#include "net.h"
 #include "support.h"
 #include "wireio.h"
 
 #define CROWD 1000
+#define FLOOD 200
+
+/* Of one address, without a session: ADMISSION_ADDRESS_MAX. */
+#define NEWCOMERS 64
 
 /* The most strangers that the server keeps, each with 69 KiB of buffers and 50
  * KiB of a handshake; and 8 MiB. */
@@ -77,16 +84,22 @@ static struct wire_message call(struct stream *stream, struct wire_message m,
 	return reply;
 }
 
+static void hello(struct stream *stream)
+{
+	struct wire_message m;
+
+	wire_hello_fill(&m, "test");
+	call(stream, m, WIRE_WELCOME);
+}
+
 static struct stream greet(void)
 {
 	struct stream stream = stream_plain(raw_connect(&server));
-	struct wire_message hello;
 	struct error why;
 
 	if (stream_secure(&stream, alpha, after_ms(LONG_MS), &why))
 		fail_msg("%s", why.text);
-	wire_hello_fill(&hello, "test");
-	call(&stream, hello, WIRE_WELCOME);
+	hello(&stream);
 	return stream;
 }
 
@@ -169,12 +182,133 @@ static void handshakes_from_everywhere(void **state)
 	keeps_no_session_out(true);
 }
 
+/* --- a flood from the client's own address --- */
+
+/* A handshake whose first message the server has answered.  Where the server
+ * answers so fast that the handshake is over at once, the next one is taken. */
+static struct stream half_greet(void)
+{
+	struct stream stream;
+	struct error why;
+	int rc;
+
+	while (stream = stream_plain(raw_connect(&server)),
+	       stream.tls = tls_open(alpha, stream.fd, &why),
+	       (rc = tls_handshake(stream.tls, &why)) == 0)
+		stream_close(&stream);
+	assert_int_equal(rc, -EAGAIN);
+	assert_int_equal(net_wait(stream.fd, POLLIN, after_ms(LONG_MS)), 0);
+	return stream;
+}
+
+/* So many connections come that they take each place of the address, and more
+ * than once. */
+static void flood(const struct tls_context *key)
+{
+	uint64_t refused = daemon_status(&server, "connections_refused");
+	struct error why;
+
+	for (unsigned i = 0; i < FLOOD; i++) {
+		crowd[i].fd = raw_connect(&server);
+		crowd[i].tls = key ? tls_open(key, crowd[i].fd, &why) : NULL;
+		if (key)
+			tls_handshake(crowd[i].tls, &why);
+	}
+	while (daemon_status(&server, "connections_refused") <
+	       refused + FLOOD - NEWCOMERS)
+		;
+}
+
+static void flood_goes(void)
+{
+	for (unsigned i = 0; i < FLOOD; i++) {
+		tls_close(crowd[i].tls);
+		close(crowd[i].fd);
+	}
+}
+
+static void goes_on_with_its_handshake(const struct tls_context *key)
+{
+	struct stream client;
+	uint64_t began_ns;
+	struct error why;
+	int rc;
+
+	/* A handshake may take 5 clients, in which a busy machine has to bring
+	 * the flood. */
+	while (began_ns = clock_now_ns(), client = half_greet(), flood(key),
+	       clock_now_ns() - began_ns > 4 * NS_PER_S) {
+		flood_goes();
+		stream_close(&client);
+	}
+	while ((rc = tls_handshake(client.tls, &why)) == -EAGAIN)
+		assert_int_equal(net_wait(client.fd, tls_events(client.tls),
+					  after_ms(LONG_MS)),
+				 0);
+	assert_int_equal(rc, 0);
+	hello(&client);
+	flood_goes();
+	stream_close(&client);
+}
+
+static void a_flood_ends_no_handshake(void **state)
+{
+	(void)state;
+	goes_on_with_its_handshake(NULL);
+	goes_on_with_its_handshake(wrong);
+}
+
+/* --- who is told why it goes --- */
+
+/* A silent connection, and so many that have proved a key that it has to go. */
+static int too_many(struct stream clients[NEWCOMERS])
+{
+	int silent = raw_connect(&server);
+
+	for (int i = 0; i < NEWCOMERS; i++)
+		clients[i] = greet();
+	return silent;
+}
+
+static void close_all(struct stream clients[NEWCOMERS], int silent)
+{
+	for (int i = 0; i < NEWCOMERS; i++)
+		stream_close(&clients[i]);
+	close(silent);
+}
+
+static void only_a_key_is_told_the_limit(void **state)
+{
+	struct stream clients[NEWCOMERS];
+	struct wire_message m;
+	struct error why;
+	uint64_t began_ns;
+	int silent;
+
+	(void)state;
+	/* They stay for 5 seconds, in which a busy machine has to make them. */
+	while (began_ns = clock_now_ns(), silent = too_many(clients),
+	       clock_now_ns() - began_ns > 2 * NS_PER_S)
+		close_all(clients, silent);
+	assert_true(is_closed(silent));
+	close(silent);
+	silent = raw_connect(&server);
+	assert_int_equal(wire_recv(&clients[0], &m, after_ms(LONG_MS), &why),
+			 0);
+	assert_int_equal(error_of(&m), WIRE_E_LIMIT);
+	assert_int_equal(m.cookie, 0);
+	assert_non_null(strstr(m.error.text, "the limit of 64 "));
+	close_all(clients, silent);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(handshakes_of_one_address),
 		TEST(handshakes_from_everywhere),
+		TEST(a_flood_ends_no_handshake),
+		TEST(only_a_key_is_told_the_limit),
 	};
 
 	return RUN_DAEMON_TESTS(argc, argv, tests);

@@ -224,8 +224,8 @@ static void free_waits_for_a_write(void **state)
 	lane_begin_write(lane, slab, SLAB, data, PAGE);
 	client_free(&c, slab);
 	assert_int_equal(daemon_status(&server, "slabs_used"), 1);
-	assert_int_equal(daemon_status(&server, "session.0.slabs"), 0);
-	assert_int_equal(daemon_status(&server, "session.0.slabs_held"), 1);
+	assert_int_equal(daemon_status(&server, "sessions.0.slabs"), 0);
+	assert_int_equal(daemon_status(&server, "sessions.0.slabs_held"), 1);
 	assert_true(send_bytes(lane, data, SLAB - PAGE));
 	assert_true(lane_reply(lane, &reply));
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
@@ -381,8 +381,8 @@ static void reports_what_it_did(void **state)
 	assert_int_equal(daemon_status(&server, "writes"), writes + 1);
 	assert_int_equal(daemon_status(&server, "read_bytes"),
 			 read_bytes + 3 * PAGE);
-	assert_int_equal(daemon_status(&server, "session.0.slabs"), 1);
-	assert_int_equal(daemon_status(&server, "session.0.lanes"), 1);
+	assert_int_equal(daemon_status(&server, "sessions.0.slabs"), 1);
+	assert_int_equal(daemon_status(&server, "sessions.0.lanes"), 1);
 	assert_int_equal(daemon_status(&server, "pid"), server.pid);
 	client_close_lane(&c, lane);
 }

@@ -157,9 +157,9 @@ static void freed_slabs_come_back(void **state)
 		assert_int_equal(client_free(&hoards, slabs[i]).type,
 				 WIRE_FREED);
 	assert_true(daemon_becomes(&server, "slabs_used", 0));
-	assert_int_equal(daemon_status(&server, "session.0.slabs_held"), 0);
+	assert_int_equal(daemon_status(&server, "sessions.0.slabs_held"), 0);
 	/* only the lane that held them is gone */
-	assert_int_equal(daemon_status(&server, "session.0.lanes"), 1);
+	assert_int_equal(daemon_status(&server, "sessions.0.lanes"), 1);
 	assert_true(client_alloc(&hoards, &slab));
 	assert_int_equal(lane_read(healthy, slab, 0, back, PAGE), 0);
 	client_open(&needs, &server);
@@ -244,7 +244,7 @@ static void serves_without_descriptors(void **state)
 	allow_files(first_free());
 	m = client_resume(&again, &c);
 	assert_int_equal(m.type, WIRE_RESUMED);
-	assert_true(is_closed(idle));
+	assert_turned_away(idle, "for lack of file descriptors");
 	close(idle);
 	close(later);
 	allow_files(4096);
@@ -279,32 +279,46 @@ static void crowd_goes(void)
 /* Of one address, without a session: ADMISSION_ADDRESS_MAX. */
 #define NEWCOMERS 64
 
+/* How long a connection may take to prove itself (control.c). */
+#define PROVE_NS (5 * NS_PER_S)
+
+static void greet_all(struct client clients[NEWCOMERS])
+{
+	for (int i = 0; i < NEWCOMERS; i++)
+		client_greet_on(&clients[i], &server, raw_connect(&server));
+}
+
+static void lose(struct client *clients, int n)
+{
+	for (int i = 0; i < n; i++)
+		client_lose(&clients[i]);
+}
+
 /* RESUME in place of a connection that seems alive, when the address has as
  * many connections without a session as it may.  The connection that is
  * replaced becomes one more, and not the one that resumes has to go for it. */
 static void resumes_at_the_limit(void **state)
 {
 	struct wire_message m = { .type = WIRE_RESUME };
-	struct client others[NEWCOMERS - 1];
+	struct client others[NEWCOMERS];
+	uint64_t began_ns;
 	struct client again;
 	struct client c;
 
 	(void)state;
 	client_open(&c, &server);
-	client_greet_on(&again, &server, raw_connect(&server));
-	for (int i = 0; i < NEWCOMERS - 1; i++)
-		client_greet_on(&others[i], &server, raw_connect(&server));
+	/* on a busy machine the others take their time to come */
+	while (began_ns = clock_now_ns(), greet_all(others),
+	       clock_now_ns() - began_ns > PROVE_NS / 2)
+		lose(others, NEWCOMERS);
+	again = others[0];
 	m.resume.session = c.session;
 	memcpy(m.resume.token, c.opened.token, sizeof m.resume.token);
 	assert_int_equal(client_ask(&again, m).type, WIRE_RESUMED);
-	for (int i = 0; i < NEWCOMERS - 1; i++)
-		client_lose(&others[i]);
+	lose(others + 1, NEWCOMERS - 1);
 	client_lose(&c);
 	client_close(&again);
 }
-
-/* How long a connection may take to prove itself (control.c). */
-#define PROVE_NS (5 * NS_PER_S)
 
 /* A client joins and resumes, from a connection that was there before the
  * crowd, since OLD_NS, and from a new one. */
@@ -388,7 +402,8 @@ static void the_newest_gets_in(void **state)
 
 		client_greet_on(&one, &server, crowd[i]);
 	}
-	assert_true(is_closed(crowd[0]));
+	assert_turned_away(crowd[0], "the limit of 64 without a session, of "
+				     "one address, is reached");
 	crowd_goes();
 	client_close(&c);
 }

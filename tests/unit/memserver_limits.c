@@ -65,6 +65,16 @@ static struct client *client_at(int i)
 	return &clients[i];
 }
 
+/* A client with a name, at any address. */
+static struct client *client_named(const char *identity)
+{
+	static int address;
+	struct client *client = client_at(address++ % 2);
+
+	client->identity = identity;
+	return client;
+}
+
 static struct session *open_at(int i)
 {
 	return open_session_of(client_at(i), WIRE_TRANSPORT_RDMA);
@@ -97,20 +107,16 @@ static void sessions_are_limited(void **state)
 /* The same identity at two addresses is one client. */
 static void an_identity_is_a_client_wherever_it_is(void **state)
 {
-	struct client *client;
-
 	(void)state;
 	accounts_limit_sessions(&server.sessions.accounts, 8);
-	for (int i = 0; i < 7; i++) {
-		client = client_at(i % 2);
-		client->identity = "alice";
-		assert_int_equal(!!open_session_of(client, WIRE_TRANSPORT_RDMA),
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(!!open_session_of(client_named("alice"),
+						   WIRE_TRANSPORT_RDMA),
 				 i < 6);
-	}
 	assert_string_equal(open_refusal.text,
 			    "the limit of one identity is reached: 6 sessions");
-	client->identity = "bob";
-	assert_non_null(open_session_of(client, WIRE_TRANSPORT_RDMA));
+	assert_non_null(
+		open_session_of(client_named("bob"), WIRE_TRANSPORT_RDMA));
 }
 
 /* A disconnected session that has nothing goes, but not for a client that may
@@ -285,6 +291,39 @@ static void held_slabs_of_a_session_are_limited(void **state)
 		slab_drop(held[i]);
 }
 
+static struct session *open_named(const char *identity)
+{
+	return open_session_of(client_named(identity), WIRE_TRANSPORT_TCP);
+}
+
+static void held_slabs_of_an_identity_are_limited(void **state)
+{
+	struct session *alices[3], *bobs;
+	struct slab *held[7];
+
+	(void)state;
+	total_most[LIMITED_HELD] = 8;
+	for (int i = 0; i < 3; i++)
+		alices[i] = open_named("alice");
+	bobs = open_named("bob");
+	for (int i = 0; i < 6; i++)
+		held[i] = hold_one(alices[i % 2]);
+	for (int i = 0; i < 2; i++)
+		assert_asked_too_much(alices[i],
+				      "the limit of one identity is reached: 6 "
+				      "freed slabs that lanes still use");
+	/* a session without such slabs, and another identity with one */
+	await_slab(alices[2]);
+	held[6] = hold_one(bobs);
+	await_slab(bobs);
+	slab_drop(held[0]);
+	while (alices[0]->owner.held_count == 3)
+		ev_run(server.loop, EVRUN_ONCE);
+	await_slab(alices[1]);
+	for (int i = 1; i < 7; i++)
+		slab_drop(held[i]);
+}
+
 static void held_slabs_in_total_are_limited(void **state)
 {
 	struct session *hoards = open_tcp(0), *other = open_tcp(0);
@@ -318,11 +357,11 @@ static void no_domain(struct link_domain *domain)
 }
 
 /* A session whose slabs have to be registered. */
-static struct session *open_registered(int client)
+static struct session *open_registered(struct client *client)
 {
 	static struct link_ops ops;
 	static char domain;
-	struct session *session = open_at(client);
+	struct session *session = open_session_of(client, WIRE_TRANSPORT_RDMA);
 
 	ops = *session->links.ops;
 	ops.slab_register = register_nothing;
@@ -342,8 +381,8 @@ static void spares_are_limited(void **state)
 	(void)state;
 	server.grants.keep_spares = true;
 	total_most[LIMITED_SPARE] = 1;
-	first = open_registered(0);
-	second = open_registered(1);
+	first = open_registered(client_at(0));
+	second = open_registered(client_at(1));
 	assert_non_null(first->owner.spare);
 	assert_null(second->owner.spare);
 	/* a slab takes longer without a spare, and comes */
@@ -354,6 +393,43 @@ static void spares_are_limited(void **state)
 	while (second->owner.granted)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_non_null(second->owner.spare);
+}
+
+static void spares_of_an_identity_are_limited(void **state)
+{
+	struct session *alices[4], *bobs;
+
+	(void)state;
+	server.grants.keep_spares = true;
+	total_most[LIMITED_SPARE] = 4;
+	for (int i = 0; i < 4; i++) {
+		alices[i] = open_registered(client_named("alice"));
+		assert_int_equal(!!alices[i]->owner.spare, i < 3);
+	}
+	bobs = open_registered(client_named("bob"));
+	assert_non_null(bobs->owner.spare);
+	await_slab(alices[3]);
+	grant_put_spare_back(&alices[0]->owner);
+	await_slab(alices[3]);
+	while (alices[3]->owner.granted)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_non_null(alices[3]->owner.spare);
+	assert_non_null(bobs->owner.spare);
+}
+
+/* What the others try with smaller ones, as slabs take memory.  The numbers are
+ * those of docs/architecture.md. */
+static void the_limits_of_slabs_are_as_described(void **state)
+{
+	const struct account *session = &open_named("alice")->owner.account;
+
+	(void)state;
+	assert_int_equal(session->most[LIMITED_SPARE], 1);
+	assert_int_equal(session->up->most[LIMITED_SPARE], 96);
+	assert_int_equal(total_most[LIMITED_SPARE], 128);
+	assert_int_equal(session->most[LIMITED_HELD], 64);
+	assert_int_equal(session->up->most[LIMITED_HELD], 768);
+	assert_int_equal(total_most[LIMITED_HELD], 1024);
 }
 
 int main(void)
@@ -368,8 +444,11 @@ int main(void)
 		TEST(unanswered_allocs_of_a_session_are_limited),
 		TEST(unanswered_allocs_in_total_are_limited),
 		TEST(held_slabs_of_a_session_are_limited),
+		TEST(held_slabs_of_an_identity_are_limited),
 		TEST(held_slabs_in_total_are_limited),
 		TEST(spares_are_limited),
+		TEST(spares_of_an_identity_are_limited),
+		TEST(the_limits_of_slabs_are_as_described),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

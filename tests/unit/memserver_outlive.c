@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "answer.h"
 #include "clock.h"
 #include "ctlsock.h"
 #include "memserver_client.h"
@@ -39,18 +40,25 @@ static int setup_short(void **state)
 static void assert_told(const char *command, const char *key,
 			const char *expected)
 {
+	struct error why;
+	struct json_object *answer =
+		answer_parse(daemon_ask(&server, command), &why);
 	char value[64] = "nothing";
 
-	ctlsock_value(daemon_ask(&server, command), key, value, sizeof value);
+	answer_text(answer, key, value, sizeof value);
 	assert_string_equal(value, expected);
+	answer_put(answer);
 }
 
 static bool is_told(const char *key, const char *expected)
 {
-	char value[64] = "nothing";
+	struct error why;
+	struct json_object *answer =
+		answer_parse(daemon_ask(&server, "status"), &why);
+	bool told = answer_is(answer, key, expected);
 
-	ctlsock_value(daemon_ask(&server, "status"), key, value, sizeof value);
-	return !strcmp(value, expected);
+	answer_put(answer);
+	return told;
 }
 
 static void await_told(const char *key, const char *expected)
@@ -75,17 +83,17 @@ static void a_lost_client_finds_its_bytes(void **state)
 	client_open(&c, &server);
 	assert_string_equal(c.welcome.zone, "rack-7");
 	assert_int_equal(c.opened.grace_ms, 60000);
-	assert_told("status", "session.0.state", "connected");
+	assert_told("status", "sessions.0.state", "connected");
 	lane = lane_open(&c);
 	assert_true(client_alloc(&c, &slab));
 	assert_int_equal(lane_write(lane, slab, 0, data, SLAB), 0);
 	client_lose(&c);
 	assert_true(is_closed(lane));
 	close(lane);
-	await_told("session.0.state", "disconnected");
+	await_told("sessions.0.state", "disconnected");
 	assert_int_equal(daemon_status(&server, "slabs_used"), 1);
-	assert_int_equal(daemon_status(&server, "session.0.slabs"), 1);
-	assert_in_range(daemon_status(&server, "session.0.state_s"), 0, 60);
+	assert_int_equal(daemon_status(&server, "sessions.0.slabs"), 1);
+	assert_in_range(daemon_status(&server, "sessions.0.state_s"), 0, 60);
 
 	m = client_resume(&again, &c);
 	assert_int_equal(m.type, WIRE_RESUMED);
@@ -93,7 +101,7 @@ static void a_lost_client_finds_its_bytes(void **state)
 	assert_int_equal(m.resumed.slabs, 1);
 	assert_memory_equal(again.welcome.incarnation, c.welcome.incarnation,
 			    WIRE_INCARNATION_BYTES);
-	assert_told("status", "session.0.state", "connected");
+	assert_told("status", "sessions.0.state", "connected");
 	lane = lane_open(&again);
 	assert_int_equal(lane_read(lane, slab, 0, back, SLAB), 0);
 	assert_memory_equal(back, data, SLAB);
@@ -204,7 +212,7 @@ static void leaves_when_the_last_slab_is_back(void **state)
 	assert_int_equal(c.release_slabs, WIRE_RELEASE_ALL);
 	client_await_release(&idle);
 	assert_told("status", "state", "leaving");
-	assert_told("status", "session.0.release_slabs", "all");
+	assert_told("status", "sessions.0.release_slabs", "all");
 
 	m = client_ask(&c, alloc);
 	assert_int_equal(error_of(&m), WIRE_E_NO_MEMORY);
@@ -239,7 +247,7 @@ static void waits_for_who_is_disconnected(void **state)
 	client_open(&c, &server);
 	assert_true(client_alloc(&c, &slab));
 	client_lose(&c);
-	await_told("session.0.state", "disconnected");
+	await_told("sessions.0.state", "disconnected");
 	assert_int_equal(kill(server.pid, SIGTERM), 0);
 	await_told("state", "leaving");
 	daemon_await_end(&server);

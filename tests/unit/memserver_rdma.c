@@ -4,6 +4,7 @@
 #include "grants/grant.h"
 #include "links/rdma.h"
 #include "mock_verbs.h"
+#include "private_data.h"
 #include "server/server.h"
 #include "session/session.h"
 #include "support.h"
@@ -153,27 +154,30 @@ static unsigned slots_taken(void)
 	return n;
 }
 
-/* The next lane is refused with an ERROR of CODE that contains TOLD, and there
- * are as many as before. */
-static void assert_refused(uint32_t code, const char *told)
+/* The request that is on its way is refused with an ERROR of CODE that contains
+ * TOLD, and there are LANES as before. */
+static void assert_rejection(uint32_t code, const char *told)
 {
 	unsigned before = mock.rejects, lanes = session->links.count;
 	struct wire_message m;
-	struct wire_header h;
 
-	request_lane();
 	await(&mock.rejects, before + 1);
-	assert_int_equal(wire_decode_header(mock.refusal, &h), WIRE_OK);
-	assert_int_equal(mock.refusal_bytes, sizeof h + h.body_bytes);
-	assert_int_equal(wire_decode_body(&h, mock.refusal + sizeof h, &m),
+	assert_int_equal(private_data_decode(mock.refusal, mock.refusal_bytes,
+					     WIRE_ERROR, &m),
 			 WIRE_OK);
-	assert_int_equal(m.type, WIRE_ERROR);
 	assert_int_equal(m.error.code, code);
 	assert_contains(m.error.text, told);
 	assert_int_equal(session->links.count, lanes);
 	assert_int_equal(slots_taken(), lanes);
 	assert_int_equal(mock.ids, 1 + lanes); /* 1: the listener */
 	assert_int_equal(mock.qps, lanes);
+}
+
+/* The same of the next lane. */
+static void assert_refused(uint32_t code, const char *told)
+{
+	request_lane();
+	assert_rejection(code, told);
 }
 
 static void ask_for_slab(void)
@@ -215,6 +219,7 @@ static void fail_call(const char *call, int error)
 static void lanes_share_a_domain_and_slabs_are_registered(void **state)
 {
 	(void)state;
+	assert_true(mock.env_set);
 	join_lane();
 	join_lane();
 	assert_int_equal(mock.pds, 1);
@@ -290,6 +295,33 @@ static void a_lane_on_another_device_is_refused(void **state)
 	mock.device = 1;
 	assert_refused(WIRE_E_INTERNAL, "came in on device mock1");
 	mock.device = 0;
+	join_lane();
+}
+
+/* --- private data that is no JOIN --- */
+
+static void bad_private_data_is_refused(void **state)
+{
+	struct wire_message m = { .type = WIRE_JOIN, .cookie = 7 };
+	char bytes[WIRE_MESSAGE_MAX];
+	uint8_t n;
+
+	(void)state;
+	mock_request("", 0);
+	assert_rejection(WIRE_E_PROTOCOL, "a length");
+	mock_request("GET / HTTP/1.1\r\n", 16);
+	assert_rejection(WIRE_E_PROTOCOL, "not the rswap protocol");
+	n = (uint8_t)wire_encode(&m, bytes);
+	mock_request(bytes, n - 1);
+	assert_rejection(WIRE_E_PROTOCOL, "a length");
+	mock_request(bytes, n);
+	assert_rejection(WIRE_E_TOKEN, "token");
+	bytes[4]++;
+	mock_request(bytes, n);
+	assert_rejection(WIRE_E_VERSION, "version");
+	m.type = WIRE_FREE;
+	mock_request(bytes, (uint8_t)wire_encode(&m, bytes));
+	assert_rejection(WIRE_E_PROTOCOL, "out of place");
 	join_lane();
 }
 
@@ -571,6 +603,7 @@ int main(void)
 		with_server(each_session_has_a_domain_of_its_own),
 		with_server(a_slab_that_is_granted_again_has_another_rkey),
 		with_server(a_lane_on_another_device_is_refused),
+		with_server(bad_private_data_is_refused),
 		with_server(ibv_query_device__EPERM),
 		with_server(ibv_alloc_pd__ENOMEM),
 		with_server(ibv_create_cq__ENOSPC),

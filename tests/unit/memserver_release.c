@@ -118,6 +118,7 @@ static void who_comes_later_is_asked_too(void **state)
 	struct session *session = open_session(WIRE_TRANSPORT_TCP);
 	struct wire_resume how = { .session = session->owner.key };
 	struct peer_name peer = { "peer" };
+	struct error why;
 
 	(void)state;
 	memcpy(how.token, session->resumption.token, sizeof how.token);
@@ -129,7 +130,7 @@ static void who_comes_later_is_asked_too(void **state)
 	assert_int_equal(release_held(&server.sessions).slabs, 2);
 	assert_int_equal(release_held(&server.sessions).away, 1);
 	assert_non_null(session_resume(&server.sessions, some_client(), &peer,
-				       &how, 1));
+				       &how, 1, &why));
 	/* RESUMED, and behind it */
 	assert_int_equal(replies, 2);
 	assert_asked(WIRE_RELEASE_ALL, WIRE_RELEASE_DRAIN);

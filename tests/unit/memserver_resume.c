@@ -30,10 +30,12 @@ static struct wire_resume resume_of(const struct session *session)
 	return resume;
 }
 
+static struct error refusal; /* of RESUME */
+
 static struct session *resume(const struct wire_resume *how, uint32_t cookie)
 {
 	return session_resume(&server.sessions, some_client(), &elsewhere, how,
-			      cookie);
+			      cookie, &refusal);
 }
 
 /* Loses the connection of SESSION and resumes it; it has no lanes. */
@@ -74,7 +76,7 @@ static void keeps_its_slabs(void **state)
 	session_lost(session, "test");
 	assert_int_equal(session->state, SESSION_DISCONNECTED);
 	assert_int_equal(closed, 1);
-	assert_null(link_admit(&server.links, &unused, NULL));
+	assert_null(admit(&unused, NULL));
 	link_gone(&lane);
 	assert_int_equal(server.sessions.count, 1);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
@@ -107,6 +109,7 @@ static void an_identity_resumes_its_own(void **state)
 	how = resume_of(session);
 	client->identity = "beta";
 	assert_null(resume(&how, 1));
+	assert_string_equal(refusal.text, "session 1 is another identity's");
 	client->identity = "";
 	assert_null(resume(&how, 1));
 	assert_int_equal(abandoned, 0);
@@ -133,7 +136,6 @@ static void a_token_resumes_once(void **state)
 
 	/* RESUMED was lost: again with the token before, and again */
 	assert_ptr_equal(resume(&first, 2), session);
-	assert_null(resume(&second, 3)); /* told on the lost connection */
 	assert_ptr_equal(resume(&first, 4), session);
 	memcpy(second.token, last_reply.resumed.token, sizeof second.token);
 
@@ -147,6 +149,26 @@ static void a_token_resumes_once(void **state)
 	/* the newest shows it too */
 	assert_ptr_equal(resume(&third, 8), session);
 	assert_null(resume(&second, 9));
+	end_all_sessions();
+}
+
+/* A RESUME that the client gave up arrives behind the one with which the client
+ * has resumed over another connection. */
+static void a_late_resume_takes_nothing_from_the_client(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_resume first = resume_of(session), told;
+
+	(void)state;
+	told = first;
+	assert_ptr_equal(resume(&first, 1), session);
+	memcpy(told.token, last_reply.resumed.token, sizeof told.token);
+	assert_ptr_equal(resume(&first, 2), session);
+	assert_ptr_equal(resume(&told, 3), session);
+	memcpy(told.token, last_reply.resumed.token, sizeof told.token);
+	session_heard(session);
+	assert_null(resume(&first, 4));
+	assert_ptr_equal(resume(&told, 5), session);
 	end_all_sessions();
 }
 
@@ -182,12 +204,16 @@ static void strangers_resume_nothing(void **state)
 	for (unsigned i = 0; i < sizeof how.token; i++) {
 		how.token[i] ^= 1;
 		assert_null(resume(&how, 1));
+		assert_string_equal(refusal.text,
+				    "the token does not resume session 1, or "
+				    "does so no longer");
 		how.token[i] ^= 1;
 	}
 	how.session = other->owner.key;
 	assert_null(resume(&how, 1));
 	how.session = 99;
 	assert_null(resume(&how, 1));
+	assert_string_equal(refusal.text, "there never was a session 99");
 	how.session = session->owner.key + (UINT64_C(1) << 32);
 	assert_null(resume(&how, 1));
 	assert_int_equal(replies, 0);
@@ -217,7 +243,7 @@ static void takes_over_and_waits_for_the_lanes(void **state)
 	assert_int_equal(abandoned, 1);
 	assert_int_equal(closed, 2);
 	assert_int_equal(session->state, SESSION_RESUMING);
-	assert_null(link_admit(&server.links, &unused, NULL));
+	assert_null(admit(&unused, NULL));
 	assert_int_equal(replies, 0);
 	link_gone(&lanes[0]);
 	assert_int_equal(replies, 1);
@@ -259,6 +285,9 @@ static void is_given_up_when_the_time_is_over(void **state)
 		ev_run(server.loop, EVRUN_ONCE);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 0);
 	assert_null(resume(&how, 1));
+	assert_string_equal(refusal.text,
+			    "session 1 has ended; without a connection a "
+			    "session lives for 1 s");
 }
 
 static void ends_at_once_where_nothing_is_to_be_kept(void **state)
@@ -390,6 +419,7 @@ int main(void)
 		TEST(an_identity_resumes_its_own),
 		TEST(a_token_resumes_once),
 		TEST(a_message_before_resumed_shows_nothing),
+		TEST(a_late_resume_takes_nothing_from_the_client),
 		TEST(strangers_resume_nothing),
 		TEST(takes_over_and_waits_for_the_lanes),
 		TEST(is_lost_again_while_it_resumes),

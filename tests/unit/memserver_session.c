@@ -8,9 +8,11 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "grants/grant.h"
 #include "links/rdma.h"
 #include "session_server.h"
+#include "times.h"
 
 /* --- the tests --- */
 
@@ -23,22 +25,48 @@ static void tokens_join_once(void **state)
 	(void)state;
 	assert_string_equal(session->name, "n a_m");
 	other.token[15] ^= 1;
-	assert_null(link_admit(&server.links, &other, NULL));
+	assert_null(admit(&other, NULL));
 	other = join;
 	other.lane++;
-	assert_null(link_admit(&server.links, &other, NULL));
+	assert_null(admit(&other, NULL));
 	other.lane = LINK_SET_MAX;
-	assert_null(link_admit(&server.links, &other, NULL));
+	assert_null(admit(&other, NULL));
 	other = join;
 	other.session++;
-	assert_null(link_admit(&server.links, &other, NULL));
-	assert_null(link_admit(&server.links, &join, &rdma_link_ops));
-	assert_ptr_equal(link_admit(&server.links, &join, NULL),
-			 &session->links);
-	assert_null(link_admit(&server.links, &join, NULL));
+	assert_null(admit(&other, NULL));
+	assert_null(admit(&join, &rdma_link_ops));
+	assert_ptr_equal(admit(&join, NULL), &session->links);
+	assert_null(admit(&join, NULL));
 	link_slot_free(&session->links, join.lane);
 	session_end(session, "test");
 	assert_int_equal(server.sessions.count, 0);
+}
+
+static void tokens_expire(void **state)
+{
+	uint64_t before_ns = clock_now_ns();
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	struct wire_join join = join_of(session);
+	struct link_slot *slot = &session->links.slots[join.lane];
+
+	(void)state;
+	assert_in_range(slot->until_ns, before_ns + TIMES_TOKEN_S * NS_PER_S,
+			clock_now_ns() + TIMES_TOKEN_S * NS_PER_S);
+	slot->until_ns = clock_now_ns();
+	assert_null(admit(&join, NULL));
+	assert_string_equal(admit_refusal.text,
+			    "a lane's token has expired: it joins for 20 "
+			    "seconds");
+	/* another may guess at it no longer than at any other */
+	join.token[0] ^= 1;
+	assert_null(admit(&join, NULL));
+	assert_string_equal(admit_refusal.text, "a lane's token joins nothing");
+	/* nor does it keep a lane from the session */
+	for (int i = 0; i < 4; i++)
+		join = join_of(session);
+	assert_ptr_equal(admit(&join, NULL), &session->links);
+	link_slot_free(&session->links, join.lane);
+	session_end(session, "test");
 }
 
 static uint64_t files_used(void)
@@ -89,7 +117,7 @@ static void fence_waits_for_every_lane(void **state)
 	assert_int_equal(session_fence(session, 42), 0);
 	assert_int_equal(closed, 3);
 	assert_int_equal(session_fence(session, 43), WIRE_E_LIMIT);
-	assert_null(link_admit(&server.links, &unused, NULL));
+	assert_null(admit(&unused, NULL));
 	/* a lane of the time after the fence is none of its business */
 	join_lane(session, &later);
 	link_gone(&lanes[1]);
@@ -241,6 +269,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(f, server_setup, server_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(tokens_join_once),
+		TEST(tokens_expire),
 		TEST(lanes_and_sessions_are_limited),
 		TEST(fence_waits_for_every_lane),
 		TEST(keeps_slabs_until_lanes_are_gone),

@@ -171,6 +171,8 @@ static void *older_thread(void *arg)
 	return NULL;
 }
 
+static bool connects;
+
 /* ATTEMPT in the thread that loads the filter, or in one that is older. */
 static int attempt_filtered(int (*attempt)(void), bool older)
 {
@@ -181,7 +183,7 @@ static int attempt_filtered(int (*attempt)(void), bool older)
 	in_thread = attempt;
 	if (older && pthread_create(&thread, NULL, older_thread, &verdict))
 		return FAULT;
-	if (syscalls_restrict(&why)) {
+	if (syscalls_restrict(connects, &why)) {
 		printf("%s\n", why.text);
 		fflush(stdout);
 		return NO_FILTER;
@@ -242,6 +244,33 @@ static void its_own_calls_are_not(void **state)
 	assert_fine(try_allowed, true);
 }
 
+static int try_connect(void)
+{
+	int four = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int six = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (four < 0 || (six < 0 && errno != EAFNOSUPPORT))
+		return FAULT;
+	/* neither is a socket's */
+	if (connect(-1, NULL, 0) == 0 || errno != EBADF ||
+	    sendmmsg(-1, NULL, 0, 0) >= 0 || errno != EBADF)
+		return FAULT;
+	/* and no more than that */
+	if (socket(AF_PACKET, SOCK_RAW, 0) >= 0 || errno != ENOSYS ||
+	    listen(-1, 1) == 0 || errno != ENOSYS)
+		return FAULT;
+	return FINE;
+}
+
+static void one_with_a_pool_connects(void **state)
+{
+	skip_if_sanitized(state);
+	connects = true;
+	assert_fine(try_connect, true);
+	assert_fine(try_allowed, false);
+	connects = false;
+}
+
 /* A failed assertion still ends the process. */
 static void it_can_abort(void **state)
 {
@@ -259,6 +288,7 @@ int main(void)
 		cmocka_unit_test(other_calls_are_refused),
 		cmocka_unit_test(in_older_threads_too),
 		cmocka_unit_test(its_own_calls_are_not),
+		cmocka_unit_test(one_with_a_pool_connects),
 		cmocka_unit_test(it_can_abort),
 	};
 

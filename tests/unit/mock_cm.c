@@ -2,6 +2,7 @@
 #include "mock_inside.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 
 struct mock_event {
@@ -13,6 +14,7 @@ struct rdma_event_channel *rdma_create_event_channel(void)
 {
 	struct rdma_event_channel *channel;
 
+	mock.env_set = getenv("RDMAV_ALLOW_DISASSOC_DESTROY");
 	if (fails("rdma_create_event_channel"))
 		return NULL;
 	channel = make(sizeof *channel, &mock.cm_channels);
@@ -88,6 +90,7 @@ int rdma_resolve_addr(struct rdma_cm_id *id, struct sockaddr *src,
 	memcpy(&mock.addr, dst, sizeof(struct sockaddr_in));
 	pthread_mutex_unlock(&mock_lock);
 	id->verbs = &mock_contexts[mock.device];
+	id->port_num = 1;
 	answer(id, MOCK_ADDR);
 	return 0;
 }

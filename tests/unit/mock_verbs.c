@@ -98,6 +98,33 @@ void mock_finish(void)
 	pthread_mutex_unlock(&mock_lock);
 }
 
+/* The memory regions of the programs, by the order in which they came. */
+static struct ibv_mr *regions[64];
+
+static void note_region(const struct ibv_mr *gone, struct ibv_mr *came)
+{
+	size_t i = 0;
+
+	while (regions[i] != gone)
+		must(++i < COUNT(regions));
+	regions[i] = came;
+}
+
+/* As a device refuses what lies in no region of the queue pair's domain. */
+static bool is_registered(const struct ibv_pd *pd, const struct ibv_sge *sge)
+{
+	for (size_t i = 0; i < COUNT(regions); i++) {
+		const struct ibv_mr *mr = regions[i];
+		uint64_t from = mr ? (uintptr_t)mr->addr : 0;
+
+		if (mr && mr->pd == pd && mr->lkey == sge->lkey &&
+		    sge->addr >= from &&
+		    sge->addr + sge->length <= from + mr->length)
+			return true;
+	}
+	return false;
+}
+
 static void take_work(struct mock_id *m, const struct ibv_send_wr *wr)
 {
 	struct work *w = &m->work[m->n_work++];
@@ -105,6 +132,7 @@ static void take_work(struct mock_id *m, const struct ibv_send_wr *wr)
 	if (m->n_work > mock.qp_attr.cap.max_send_wr)
 		abort();
 	must(wr->num_sge == 1);
+	must(is_registered(m->qp.pd, wr->sg_list));
 	w->wr = *wr;
 	w->sge = wr->sg_list[0];
 	mock.last_chain++;
@@ -160,6 +188,7 @@ static int req_notify_cq(struct ibv_cq *ibv, int solicited_only)
 
 	pthread_mutex_lock(&mock_lock);
 	must(!solicited_only);
+	mock.arms[ibv->context - mock_contexts]++;
 	if (fails("ibv_req_notify_cq")) {
 		rc = mock.fail_errno;
 	} else {
@@ -192,6 +221,7 @@ struct ibv_device **ibv_get_device_list(int *n)
 	struct ibv_device **list;
 
 	*n = 0;
+	mock.env_set = getenv("RDMAV_ALLOW_DISASSOC_DESTROY");
 	if (fails("ibv_get_device_list"))
 		return NULL;
 	list = make(2 * sizeof *list, &mock.lists);
@@ -216,6 +246,27 @@ int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *attr)
 	memset(attr, 0, sizeof *attr);
 	attr->max_qp_init_rd_atom = attr->max_qp_rd_atom = MOCK_READS;
 	return fails("ibv_query_device") ? mock.fail_errno : 0;
+}
+
+int ibv_query_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask,
+		 struct ibv_qp_init_attr *init)
+{
+	(void)qp;
+	must(mask == (IBV_QP_PATH_MTU | IBV_QP_AV));
+	memset(init, 0, sizeof *init);
+	*attr = (struct ibv_qp_attr){ .path_mtu = IBV_MTU_2048,
+				      .ah_attr.grh.sgid_index = 3 };
+	return fails("ibv_query_qp") ? mock.fail_errno : 0;
+}
+
+/* ::ffff:10.0.0.2, where the port and the index are those of the link. */
+int ibv_query_gid(struct ibv_context *context, uint8_t port, int index,
+		  union ibv_gid *gid)
+{
+	(void)context;
+	must(port == 1 && index == 3);
+	*gid = (union ibv_gid){ .raw = { [10] = 0xff, 0xff, 10, 0, 0, 2 } };
+	return fails("ibv_query_gid") ? -1 : 0;
 }
 
 struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
@@ -258,7 +309,8 @@ static struct ibv_mr *register_memory(const char *call, struct ibv_pd *pd,
 				  .length = length,
 				  .access = (int)access,
 				  .rkey = MOCK_RKEY + mock.registered++ };
-	mr->rkey = mock.last_mr.rkey;
+	mr->lkey = mr->rkey = mock.last_mr.rkey;
+	note_region(NULL, mr);
 	pthread_mutex_unlock(&mock_lock);
 	use(&pd->handle, 1);
 	return mr;
@@ -301,6 +353,9 @@ int ibv_dereg_mr(struct ibv_mr *mr)
 {
 	if (fails("ibv_dereg_mr"))
 		return mock.fail_errno;
+	pthread_mutex_lock(&mock_lock);
+	note_region(mr, NULL);
+	pthread_mutex_unlock(&mock_lock);
 	use(&mr->pd->handle, -1);
 	unmake(mr, &mock.mrs);
 	return 0;

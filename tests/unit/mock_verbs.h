@@ -80,9 +80,11 @@ struct mock_verbs {
 	struct sockaddr_storage addr;
 	struct ibv_qp_init_attr qp_attr;
 	int cq_entries;
+	bool env_set; /* for libibverbs, when it was called first */
 	struct mock_mr last_mr;
 	unsigned registered;
 	unsigned posts, last_chain, signalled, to_error, polls;
+	unsigned arms[MOCK_DEVICES]; /* of completion queues */
 
 	/* The server's side. */
 	struct rdma_cm_id *listener;

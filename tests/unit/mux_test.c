@@ -297,6 +297,40 @@ static void loops_and_waiting_threads_meet(void **state)
 	}
 }
 
+/* The socket takes a part of a large WRITE only, and the server answers nothing
+ * before it has all of it. */
+static void a_loop_waits_for_room_to_send(void **state)
+{
+	static struct watch watch;
+	struct worker *w = &workers[0];
+	const int small = 4096;
+
+	(void)state;
+	connect_all(TCP_GOOD, 0, 0);
+	w->xfers[0] = (struct xfer){ .link = w->link,
+				     .op = XFER_WRITE,
+				     .bytes = REGION,
+				     .buf = w->data };
+	random_fill(&w->seed, w->data, REGION);
+	w->channel->waker = &w->waker;
+	tcp->submit(w->channel, w->xfers, 1, after_ms(LONG_MS));
+	watch_all(&watch, w->xfers, 1);
+	assert_int_equal(watch.n, 1);
+	setsockopt(watch.sources[0].poll.fd, SOL_SOCKET, SO_SNDBUF, &small,
+		   sizeof small);
+	tcp->flush(&watch.sources[0]);
+	assert_true(watch.sources[0].poll.events & POLLOUT);
+	while (w->xfers[0].status == -EINPROGRESS) {
+		if (!poll_all(w, &watch, LONG_MS))
+			fail_msg("no room, and no answer");
+		tcp->look(&watch.sources[0]);
+		watch_all(&watch, w->xfers, 1);
+	}
+	assert_int_equal(w->xfers[0].status, 0);
+	assert_memory_equal(tcp_server.store[0], w->data, REGION);
+	close_all();
+}
+
 /* A thread with many requests sees the end of a connection, too. */
 static void a_failure_ends_the_transfers_of_loops(void **state)
 {
@@ -485,6 +519,7 @@ int main(void)
 		cmocka_unit_test(spinning_leaders_do_the_same),
 		cmocka_unit_test(impatient_lanes_hold_up_nobody),
 		cmocka_unit_test(loops_and_waiting_threads_meet),
+		cmocka_unit_test(a_loop_waits_for_room_to_send),
 		cmocka_unit_test(a_failure_ends_the_transfers_of_loops),
 		cmocka_unit_test(a_failure_ends_the_transfers_of_all_lanes),
 		cmocka_unit_test(silence_ends_the_transfers_of_all_lanes),

@@ -10,7 +10,8 @@ struct error why;
 
 int channel_start(void **state)
 {
-	const struct channel_config config = { .buffer_bytes = BUFFER_BYTES };
+	const struct channel_config config = { .buffer_bytes = BUFFER_BYTES,
+					       .outside_bytes = BUFFER_BYTES };
 
 	(void)state;
 	mock_reset();

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 /* --- good --- */
 
@@ -48,6 +49,27 @@ static void a_queue_pair_has_room_for_a_whole_submit(void **state)
 	assert_int_equal(mock.qp_attr.sq_sig_all, 0);
 	assert_true(mock.cq_entries >= TRANSPORT_MAX_XFERS);
 	assert_int_equal(mock.param.initiator_depth, 16);
+	rdma->link_close(link_);
+}
+
+static void a_link_tells_its_way(void **state)
+{
+	struct link_path path;
+
+	(void)state;
+	assert_int_equal(connect_link(), 0);
+	rdma->link_describe(link_, &path);
+	assert_string_equal(path.device, "mock0");
+	assert_int_equal(path.port, 1);
+	assert_string_equal(path.gid, "::ffff:10.0.0.2");
+	assert_int_equal(path.gid_index, 3);
+	assert_int_equal(path.mtu_bytes, 2048);
+	mock.fail = "ibv_query_qp";
+	mock.fail_errno = EINVAL;
+	rdma->link_describe(link_, &path);
+	assert_string_equal(path.device, "mock0");
+	assert_string_equal(path.gid, "");
+	assert_int_equal(path.mtu_bytes, 0);
 	rdma->link_close(link_);
 }
 
@@ -229,7 +251,9 @@ static void a_rejection_without_words_tells_its_status(void **state)
 static void a_device_makes_the_transport_available(void **state)
 {
 	(void)state;
+	unsetenv("RDMAV_ALLOW_DISASSOC_DESTROY");
 	assert_true(rdma->available(&why));
+	assert_true(mock.env_set);
 	assert_int_equal(mock.lists, 0);
 	mock.no_devices = true;
 	assert_false(rdma->available(&why));
@@ -252,6 +276,7 @@ int main(void)
 		with_channel(a_link_is_connected_to_the_servers_rdma_port),
 		with_channel(the_join_travels_as_private_data),
 		with_channel(a_queue_pair_has_room_for_a_whole_submit),
+		with_channel(a_link_tells_its_way),
 		with_channel(the_buffer_is_open_to_nobody_else),
 		with_channel(links_on_one_device_share_its_domain),
 		with_channel(a_fifth_device_is_one_too_many),

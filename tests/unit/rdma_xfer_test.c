@@ -4,6 +4,7 @@
 #include "transport/rdma.h"
 
 #include <errno.h>
+#include <sys/eventfd.h>
 
 #define N     5
 #define BYTES 4096u
@@ -18,10 +19,18 @@ static char sent[TRANSPORT_MAX_XFERS * BYTES];
 static char got[TRANSPORT_MAX_XFERS * BYTES];
 static char remote[TRANSPORT_MAX_XFERS * BYTES];
 
+/* The lane's, and room behind it. */
+static char memory[(N + 1) * BYTES] __attribute__((aligned(4096)));
+
 static void make_channel(uint64_t spin_ns)
 {
-	const struct channel_config config = { .buffer_bytes = sizeof got,
-					       .spin_ns = spin_ns };
+	const struct channel_config config = {
+		.buffer_bytes = sizeof got,
+		.outside_bytes = sizeof got,
+		.memory = memory,
+		.memory_bytes = sizeof memory - BYTES,
+		.spin_ns = spin_ns,
+	};
 	struct error why;
 
 	assert_int_equal(rdma->channel_create(&config, &channel, &why), 0);
@@ -168,6 +177,71 @@ static void a_write_sends_what_was_there_at_submit(void **state)
 	rdma->wait(channel, xfers, 1, deadline_ns);
 	assert_statuses(0, 1, 0);
 	assert_memory_equal(remote, before, BYTES);
+}
+
+/* The lane's memory is registered, so that nothing is copied. */
+static void the_lanes_memory_is_sent_from_where_it_is(void **state)
+{
+	uint64_t deadline_ns = after_ms(LONG_MS);
+
+	(void)state;
+	mock.hold = true;
+	plan(XFER_WRITE, 1);
+	xfers[0].buf = memory;
+	rdma->submit(channel, xfers, 1, deadline_ns);
+	memset(memory, 7, BYTES);
+	mock_finish();
+	rdma->wait(channel, xfers, 1, deadline_ns);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(remote, memory, BYTES);
+	assert_int_equal(rdma_channel(channel)->buffer_used_bytes, 0);
+}
+
+static void a_read_arrives_in_the_lanes_memory(void **state)
+{
+	(void)state;
+	plan(XFER_READ, N);
+	for (int i = 0; i < N; i++)
+		xfers[i].buf = memory + i * BYTES;
+	transfer_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
+	assert_memory_equal(memory, remote, N * BYTES);
+	assert_int_equal(rdma_channel(channel)->buffer_used_bytes, 0);
+}
+
+static void what_reaches_beyond_the_lanes_memory_is_copied(void **state)
+{
+	(void)state;
+	plan(XFER_READ, 1);
+	xfers[0].buf = memory + sizeof memory - BYTES - BYTES / 2;
+	transfer_out(1, LONG_MS);
+	assert_statuses(0, 1, 0);
+	assert_memory_equal(xfers[0].buf, remote, BYTES);
+	assert_int_equal(rdma_channel(channel)->buffer_used_bytes, BYTES);
+}
+
+/* A lane that seals its pages has no bounce buffer. */
+static void without_a_buffer_only_the_lanes_memory_is_sent(void **state)
+{
+	const struct channel_config config = {
+		.buffer_bytes = sizeof got,
+		.memory = memory,
+		.memory_bytes = sizeof memory,
+	};
+	struct error why;
+
+	(void)state;
+	stop(NULL);
+	assert_int_equal(rdma->channel_create(&config, &channel, &why), 0);
+	connect_link(0);
+	assert_int_equal(mock.mrs, 1);
+	plan(XFER_READ, N);
+	transfer_out(N, LONG_MS);
+	assert_statuses(0, N, XFER_UNSENT);
+	for (int i = 0; i < N; i++)
+		xfers[i].buf = memory + i * BYTES;
+	transfer_out(N, LONG_MS);
+	assert_statuses(0, N, 0);
 }
 
 static void links_on_two_devices_work_in_one_set(void **state)
@@ -728,6 +802,39 @@ static void ibv_get_cq_event__EAGAIN(void **state)
 	assert_memory_equal(got, remote, N * BYTES);
 }
 
+/* The device is gone, and its channel is ready for ever. */
+static void ibv_get_cq_event__EIO(void **state)
+{
+	const struct rdma_channel *c = rdma_channel(channel);
+
+	(void)state;
+	mock.hold = true;
+	fail_call("ibv_get_cq_event", 0, EIO);
+	assert_int_equal(eventfd_write(c->domains[0].events->fd, 1), 0);
+	plan(XFER_READ, N);
+	transfer_out(N, LONG_MS);
+	assert_statuses(0, N, -EIO);
+}
+
+/* The other one may be gone. */
+static void only_a_device_with_transfers_is_waited_for(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	close_link(1);
+	mock.device = 1;
+	connect_link(1);
+	mock.hold = true;
+	plan(XFER_READ, N);
+	thread = thread_start(finish_after_a_while, NULL);
+	transfer_out(N, LONG_MS);
+	thread_end(thread);
+	assert_statuses(0, N, 0);
+	assert_true(mock.arms[0] > 0);
+	assert_int_equal(mock.arms[1], 0);
+}
+
 static void ibv_poll_cq__EIO(void **state)
 {
 	(void)state;
@@ -750,6 +857,10 @@ int main(void)
 		with_links(one_success_settles_them_all),
 		with_links(the_most_transfers_go_at_once),
 		with_links(a_write_sends_what_was_there_at_submit),
+		with_links(the_lanes_memory_is_sent_from_where_it_is),
+		with_links(a_read_arrives_in_the_lanes_memory),
+		with_links(what_reaches_beyond_the_lanes_memory_is_copied),
+		with_links(without_a_buffer_only_the_lanes_memory_is_sent),
 		with_links(links_on_two_devices_work_in_one_set),
 		with_links(a_channel_that_spins_does_the_same),
 		with_links(a_completion_wakes_the_sleeper),
@@ -779,6 +890,8 @@ int main(void)
 		with_links(ibv_post_send__EINVAL_on_one_link_of_two),
 		with_links(ibv_req_notify_cq__EIO),
 		with_links(ibv_get_cq_event__EAGAIN),
+		with_links(ibv_get_cq_event__EIO),
+		with_links(only_a_device_with_transfers_is_waited_for),
 		with_links(ibv_poll_cq__EIO),
 	};
 

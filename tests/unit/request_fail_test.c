@@ -4,9 +4,14 @@
 #include <errno.h>
 #include <limits.h>
 
-#define SERVERS	 2
-#define PAGES	 48 /* slabs 0, 1 and 2 */
-#define SHORT_MS 150
+#define SERVERS 2
+#define PAGES	48 /* slabs 0, 1 and 2 */
+
+/* A piece of a request, with pages in each of these slabs. */
+#define PIECE	    8
+#define PIECE_PAGES LANE_PAGES
+#define PIECE_SENT  (sent + PIECE * PAGE_BYTES)
+#define SHORT_MS    150
 
 static char sent[PAGES * PAGE_BYTES], got[PAGES * PAGE_BYTES];
 static const char zeros[PAGE_BYTES];
@@ -185,12 +190,12 @@ static void what_a_failed_request_did_write_stays(void **state)
 	(void)state;
 	/* Slabs 0 and 2 are on server 0, slab 1 on the one that fails. */
 	fail_next(1, 0, 1, -ECONNRESET);
-	assert_int_equal(fake_write(sent, 0, PAGES), -EIO);
-	assert_states(0, 16, PAGE_PRESENT);
+	assert_int_equal(fake_write(PIECE_SENT, PIECE, PIECE_PAGES), -EIO);
+	assert_states(PIECE, 8, PAGE_PRESENT);
 	assert_states(16, 16, PAGE_ABSENT);
-	assert_states(32, 16, PAGE_PRESENT);
-	assert_int_equal(fake_read(got, 0, 16), 0);
-	assert_memory_equal(got, sent, 16 * PAGE_BYTES);
+	assert_states(32, 8, PAGE_PRESENT);
+	assert_int_equal(fake_read(got, PIECE, 8), 0);
+	assert_memory_equal(got, PIECE_SENT, 8 * PAGE_BYTES);
 }
 
 static void a_write_that_was_never_sent_loses_nothing(void **state)
@@ -219,6 +224,63 @@ static void without_a_free_lane_there_is_an_error_at_the_deadline(void **state)
 	assert_int_equal(fake_read(got, 0, 1), 0);
 	for (int i = 0; i < 2; i++)
 		lane_put(&fake.engine.lanes, lanes[i], LANE_READ);
+}
+
+/* A device did not flush, and may still write to the memory of the lane that is
+ * taken first. */
+static void a_request_leaves_a_lane_whose_memory_is_in_use(void **state)
+{
+	struct lane_pool *pool = &fake.engine.lanes;
+
+	(void)state;
+	fake.closed = pool->free->channels[0];
+	assert_int_equal(fake_write(sent, 0, 16), 0);
+	assert_int_equal(pool->n_parked, 1);
+	assert_int_equal(pool->n_writers, 0);
+	assert_int_equal(fake_read(got, 0, 16), 0);
+	assert_memory_equal(got, sent, 16 * PAGE_BYTES);
+	fake.closed = NULL;
+	lane_reap(pool, false);
+	assert_int_equal(pool->n_parked, 0);
+	assert_int_equal(pool->n_free, 2);
+}
+
+/* No other lane is free, so the request waits for its own. */
+static void a_lane_whose_memory_is_in_use_is_not_used(void **state)
+{
+	struct lane_pool *pool = &fake.engine.lanes;
+	struct lane *other = lane_get(pool, LANE_READ, 0);
+
+	(void)state;
+	assert_int_equal(fake_write(sent, 0, 1), 0);
+	fake.closed = pool->free->channels[0];
+	assert_int_equal(fake_read(got, 0, 1), -EIO);
+	assert_int_equal(fake_write(sent, 0, 1), -EIO);
+	fake.closed = NULL;
+	lane_put(pool, other, LANE_READ);
+	assert_int_equal(fake_read(got, 0, 1), 0);
+}
+
+/* Little time is left of a request that waited long: a server is not given up
+ * because it does not answer in that time. */
+static void a_request_that_comes_too_late_breaks_no_server(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_write(sent, 0, 16), 0);
+	atomic_store(&fake.sessions[0].silent, true);
+	fake_clear_log();
+	assert_int_equal(engine_read_until(&fake.engine, got, PAGE_BYTES, 0,
+					   after_ms(LONG_MS / 24)),
+			 -EIO);
+	assert_int_equal(engine_write_until(&fake.engine, sent, PAGE_BYTES, 0,
+					    after_ms(LONG_MS / 24)),
+			 -EIO);
+	assert_int_equal(fake.n_sent, 0);
+	assert_int_equal(state_of_server(0), SERVER_UP);
+	assert_states(0, 16, PAGE_PRESENT);
+	atomic_store(&fake.sessions[0].silent, false);
+	assert_int_equal(fake_read(got, 0, 16), 0);
+	assert_memory_equal(got, sent, 16 * PAGE_BYTES);
 }
 
 /* --- what no repetition helps --- */
@@ -257,7 +319,7 @@ static void a_refusal_counts_for_more_than_a_broken_link(void **state)
 	((struct fake_link *)fake.engine.lanes.free->links[1].link)->aborted =
 		true;
 	fail_next(0, 1, 1, -EREMOTEIO);
-	assert_int_equal(fake_read(got, 0, PAGES), -EIO);
+	assert_int_equal(fake_read(got, PIECE, PIECE_PAGES), -EIO);
 	assert_int_equal(fake.n_sent, 3);
 }
 
@@ -291,8 +353,8 @@ static void a_read_is_repeated_after_the_repair(void **state)
 	assert_int_equal(fake_write(sent, 0, PAGES), 0);
 	fake_session_start(0);
 	fail_next(0, 1, 1, -ECONNRESET);
-	assert_int_equal(fake_read(got, 0, PAGES), 0);
-	assert_memory_equal(got, sent, sizeof sent);
+	assert_int_equal(fake_read(got, PIECE, PIECE_PAGES), 0);
+	assert_memory_equal(got, PIECE_SENT, PIECE_PAGES * PAGE_BYTES);
 	assert_int_equal(fake.n_sent, 6);
 	assert_int_equal(state_of_server(0), SERVER_UP);
 }
@@ -546,6 +608,9 @@ int main(void)
 		with_short_timeout(a_write_that_was_never_sent_loses_nothing),
 		with_short_timeout(
 			without_a_free_lane_there_is_an_error_at_the_deadline),
+		with_servers(a_request_leaves_a_lane_whose_memory_is_in_use),
+		with_short_timeout(a_lane_whose_memory_is_in_use_is_not_used),
+		with_servers(a_request_that_comes_too_late_breaks_no_server),
 		with_short_timeout(what_is_never_sent_loses_no_page),
 		with_servers(what_was_not_sent_is_no_servers_fault),
 		with_servers(a_refusal_is_an_error_at_once),

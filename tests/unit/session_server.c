@@ -114,13 +114,19 @@ struct wire_join join_of(struct session *session)
 	return join;
 }
 
+struct error admit_refusal;
+
+struct link_set *admit(const struct wire_join *join, const struct link_ops *ops)
+{
+	return link_admit(&server.links, join, ops, &admit_refusal);
+}
+
 void join_lane(struct session *session, struct link *link)
 {
 	struct wire_join join = join_of(session);
 
 	*link = (struct link){ .closing = false };
-	assert_ptr_equal(link_admit(&server.links, &join, session->links.ops),
-			 &session->links);
+	assert_ptr_equal(admit(&join, session->links.ops), &session->links);
 	link_joined(&session->links, join.lane, link);
 }
 

@@ -28,6 +28,10 @@ extern uint32_t open_lanes; /* that it asks for */
 extern struct error open_refusal;
 /* A token of SESSION, as JOIN carries it. */
 struct wire_join join_of(struct session *session);
+/* link_admit, and why it refused. */
+struct link_set *admit(const struct wire_join *join,
+		       const struct link_ops *ops);
+extern struct error admit_refusal;
 /* Makes LINK a link of SESSION; link_gone ends it. */
 void join_lane(struct session *session, struct link *link);
 

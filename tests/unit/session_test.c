@@ -23,6 +23,9 @@ static struct net_name names[2]; /* of the second one only the state matters */
 static struct {
 	uint16_t lose;	  /* type of the message whose answer is lost, once */
 	uint16_t swallow; /* type of the one that is not answered, once */
+	uint16_t garble;  /* type whose answer arrives changed, */
+	unsigned garbles; /* so often */
+	bool no_ping;	  /* PING is refused, once */
 	bool no_session;  /* RESUME finds nothing */
 	bool no_slab;	  /* FREE finds nothing */
 	bool full;	  /* ALLOC finds no room */
@@ -168,6 +171,9 @@ static void fill_answer(struct wire_message *m)
 	default:
 		m->type = WIRE_PONG;
 		m->pong = (struct wire_pong){ 0 };
+		if (script.no_ping)
+			fill_error(m, WIRE_E_PROTOCOL);
+		script.no_ping = false;
 		break;
 	}
 }
@@ -206,6 +212,11 @@ static void serve_one(nfds_t i)
 		forget(i);
 		if (script.gone)
 			forget(0);
+		return;
+	}
+	if (m.type == script.garble && script.garbles > 0) {
+		script.garbles--;
+		(void)!write(machine.fds[i], "what is no message at all", 25);
 		return;
 	}
 	if (m.type == WIRE_PING && script.release)
@@ -388,6 +399,42 @@ static void a_server_that_hangs_is_asked_again(void **state)
 	assert_int_equal(server_state(server), SERVER_UP);
 }
 
+static void an_answer_that_was_changed_costs_only_the_connection(void **state)
+{
+	static const uint16_t types[][2] = { { WIRE_PING, WIRE_PONG },
+					     { WIRE_ALLOC, WIRE_SLAB },
+					     { WIRE_FREE, WIRE_FREED } };
+	struct wire_message reply;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(types); i++) {
+		script.garble = types[i][0];
+		script.garbles = 1;
+		assert_int_equal(call(types[i][0], types[i][1], &reply), 0);
+		assert_healed(i + 1);
+	}
+}
+
+static void a_ping_that_was_changed_costs_only_the_connection(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.no_ping = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_healed(1);
+}
+
+static void who_answers_nonsense_again_is_lost(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	script.garble = WIRE_FREE;
+	script.garbles = 2;
+	assert_int_equal(call(WIRE_FREE, WIRE_FREED, &reply), -EPROTO);
+}
+
 static void a_forgotten_session_is_lost(void **state)
 {
 	struct wire_message reply;
@@ -539,6 +586,21 @@ static void nothing_is_freed_before_the_fence(void **state)
 	assert_int_equal(server_state(server), SERVER_UP);
 }
 
+static void a_slab_whose_answer_was_changed_is_sought_elsewhere(void **state)
+{
+	struct slab_shard *shard;
+	struct error why = { "" };
+
+	(void)state;
+	server_set_state(&engine.servers[1], SERVER_UP);
+	shard = ask_shard(1);
+	script.garble = WIRE_ALLOC;
+	script.garbles = 1;
+	assert_int_equal(session_alloc_slabs(server, &why), 0);
+	assert_int_equal(shard_state(shard), SHARD_NONE);
+	assert_healed(1);
+}
+
 /* Nor for a slab of the same label; who asks for that goes on elsewhere. */
 static void a_slab_asked_for_waits_for_no_fence(void **state)
 {
@@ -682,6 +744,10 @@ int main(void)
 		TEST(an_alloc_is_asked_again_by_its_label),
 		TEST(a_slab_that_is_gone_was_freed),
 		TEST(a_server_that_hangs_is_asked_again),
+		TEST(an_answer_that_was_changed_costs_only_the_connection),
+		TEST(a_ping_that_was_changed_costs_only_the_connection),
+		TEST(who_answers_nonsense_again_is_lost),
+		TEST(a_slab_whose_answer_was_changed_is_sought_elsewhere),
 		TEST(a_forgotten_session_is_lost),
 		TEST(another_incarnation_is_not_asked),
 		TEST(one_that_is_gone_is_lost_in_the_end),

@@ -115,13 +115,14 @@ static void test_not_understood(void **state)
 	}
 }
 
-static bool shares(const char *text, int priority, struct swap_names *names)
+static bool has_beside(const char *text, enum swap_beside beside, int priority,
+		       struct swap_names *names)
 {
 	FILE *f = fmemopen((void *)text, strlen(text), "r");
 	bool result;
 
 	assert_non_null(f);
-	result = swapinfo_scan_priority(f, "/dev/nbd0", priority, names);
+	result = swapinfo_scan_beside(f, beside, "/dev/nbd0", priority, names);
 	fclose(f);
 	return result;
 }
@@ -135,11 +136,14 @@ static void test_priorities(void **state)
 	struct swap_names names;
 
 	(void)state;
-	assert_true(shares(swaps, 110, &names));
+	assert_true(has_beside(swaps, SWAP_EQUAL, 110, &names));
 	assert_string_equal(names.text, "/dev/zram0, /swap file");
-	assert_true(shares(swaps, -2, &names));
+	assert_true(has_beside(swaps, SWAP_EQUAL, -2, &names));
 	assert_string_equal(names.text, "/dev/sda2");
-	assert_false(shares(swaps, 100, &names));
+	assert_false(has_beside(swaps, SWAP_EQUAL, 100, &names));
+	assert_true(has_beside(swaps, SWAP_ZRAM_ABOVE, 109, &names));
+	assert_string_equal(names.text, "/dev/zram0");
+	assert_false(has_beside(swaps, SWAP_ZRAM_ABOVE, 110, &names));
 	assert_int_equal(scan(swaps, "/dev/nbd0").priority, 110);
 }
 

@@ -3,6 +3,7 @@
 #include "transport/transport.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define LINKS 2
 #define N     5
@@ -28,6 +29,17 @@ static int connect_link(int i, uint64_t ms, struct error *why)
 
 	return tcp->link_connect(channel, &target, after_ms(ms), &links[i],
 				 why);
+}
+
+/* Processors may be added to a machine that runs. */
+static long processors = 4;
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+long __wrap_sysconf(int name)
+{
+	return name == _SC_NPROCESSORS_ONLN ? processors : __real_sysconf(name);
 }
 
 static void make_channel(uint64_t spin_ns)
@@ -606,9 +618,22 @@ static void an_aborted_link_carries_nothing(void **state)
 	stop();
 }
 
+/* The server refuses more than the session was opened with. */
+static void connections_stay_as_many_as_there_were(void **state)
+{
+	uint32_t before = tcp->connections(64);
+
+	(void)state;
+	assert_int_equal(before, 2);
+	processors = 16;
+	assert_int_equal(tcp->connections(64), before);
+	processors = 4;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(connections_stay_as_many_as_there_were),
 		cmocka_unit_test(a_link_joins_with_its_token),
 		cmocka_unit_test(a_join_that_fails_tells_why),
 		cmocka_unit_test(nobody_listening_is_told),

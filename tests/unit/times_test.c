@@ -14,6 +14,13 @@ static void a_request_outlasts_the_grace_time(void **state)
 	assert_true(3 * TIMES_ANSWER_MAX_S <= TIMES_GRACE_S);
 }
 
+/* A client has the time of one answer to read TOKEN, and the same to join. */
+static void a_token_outlasts_a_join(void **state)
+{
+	(void)state;
+	assert_true(TIMES_TOKEN_S >= 2 * TIMES_ANSWER_MAX_S);
+}
+
 static void the_kernel_outlasts_a_request(void **state)
 {
 	uint64_t kernel_s = times_kernel_timeout_s(TIMES_TIMEOUT_S);
@@ -34,6 +41,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_outlasts_the_grace_time),
+		cmocka_unit_test(a_token_outlasts_a_join),
 		cmocka_unit_test(the_kernel_outlasts_a_request),
 		cmocka_unit_test(repair_begins_before_a_server_is_lost),
 	};

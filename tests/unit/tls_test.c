@@ -294,22 +294,36 @@ static void moves_all_or_tells_why_not(void **state)
 			 -ECONNRESET);
 }
 
-/* Puts the bytes of the client's next record at the server, changed. */
-static void finds_a_changed_record(void **state)
+/* Puts the bytes of the client's next record at the server, of which byte AT,
+ * or that many from its end, is changed. */
+static void finds_changed_byte(ssize_t at)
 {
 	unsigned char record[128];
 	char buf[8];
 	ssize_t n;
 
-	(void)state;
 	connect_as(&alpha);
 	assert_int_equal(server_rc, 0);
 	assert_int_equal(stream_write(&client, "ping", 4), 4);
 	n = recv(server.fd, record, sizeof record, 0);
 	assert_true(n > 5);
-	record[n - 1] ^= 1;
+	record[at < 0 ? n + at : at] ^= 0x80;
 	assert_int_equal(send(client.fd, record, (size_t)n, 0), n);
 	assert_int_equal(stream_read(&server, buf, sizeof buf), -EBADMSG);
+	teardown(NULL);
+	setup(NULL);
+}
+
+/* Its type, version and length come in front. */
+static void finds_a_changed_record(void **state)
+{
+	(void)state;
+	finds_changed_byte(0);
+	finds_changed_byte(1);
+	finds_changed_byte(2);
+	finds_changed_byte(3);
+	finds_changed_byte(6);
+	finds_changed_byte(-1);
 }
 
 /* A record that comes again does not authenticate: its number has passed. */

@@ -5,6 +5,10 @@
 src=$(cd "$here/../.." && pwd)
 cache=${RSWAP_VM_CACHE:-$src/build-vm}
 build=${RSWAP_BUILD:-$src/build}
+# use_kernel sets both: the kernel's directory, and the initramfs with some of
+# its modules.
+kernel=
+initramfs=
 
 die()
 {
@@ -40,9 +44,23 @@ await()
 	done
 }
 
+# use_kernel RELEASE: that of another release of Debian, or with "" this one's.
+use_kernel()
+{
+	[[ $1 =~ ^[a-z]*$ ]] || die "--kernel=$1: the name of a release of Debian"
+	kernel=$cache/kernel${1:+-$1}
+	initramfs=$cache/initramfs${1:+-$1}.gz
+}
+
 kernel_image()
 {
-	echo "$cache/kernel/boot/vmlinuz-$(<"$cache/kernel/version")"
+	echo "$kernel/boot/vmlinuz-$(<"$kernel/version")"
+}
+
+# The directory of the kernel's modules.
+kernel_modules()
+{
+	echo "$kernel/lib/modules/$(<"$kernel/version")"
 }
 
 # There may be a /dev/kvm that opens and yet runs nothing.  The proof is the
@@ -53,7 +71,7 @@ kvm_works()
 	[ -w /dev/kvm ] || return 1
 	out=$(timeout -k 1 10 qemu-system-x86_64 -accel kvm -cpu max -smp 2 \
 		-m 256 -nodefaults -display none -no-reboot -serial stdio \
-		-kernel "$(kernel_image)" -initrd "$cache/initramfs.gz" \
+		-kernel "$(kernel_image)" -initrd "$initramfs" \
 		-append "console=ttyS0 quiet panic=-1 rswap.probe" \
 		2>/dev/null) || return 1
 	[[ $out == *rswap-probe-ok* ]]

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "net.h"
+#include "private_data.h"
 #include "wireio.h"
 
 /* The server answers within this time.  A guest may be slow. */
@@ -177,17 +178,13 @@ static struct rdma_cm_id *id_to(const struct verbs_client *c)
 static uint32_t refusal(const struct rdma_cm_id *id)
 {
 	const struct rdma_cm_event *event = id->event;
-	const uint8_t *bytes;
-	struct wire_header h;
 	struct wire_message m;
 
 	if (!event || event->event != RDMA_CM_EVENT_REJECTED)
 		die("rdma_connect: %s", strerror(errno));
-	bytes = event->param.conn.private_data;
-	if (event->param.conn.private_data_len < sizeof h ||
-	    wire_decode_header(bytes, &h) != WIRE_OK || h.type != WIRE_ERROR ||
-	    event->param.conn.private_data_len < sizeof h + h.body_bytes ||
-	    wire_decode_body(&h, bytes + sizeof h, &m) != WIRE_OK)
+	if (private_data_decode(event->param.conn.private_data,
+				event->param.conn.private_data_len, WIRE_ERROR,
+				&m) != WIRE_OK)
 		die("the connection was rejected without an ERROR");
 	return m.error.code;
 }

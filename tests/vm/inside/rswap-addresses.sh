@@ -43,7 +43,7 @@ swaps()
 	said=$("$req" "nbd+unix:///?socket=$socket" write:0:4096:3 \
 		check:0:4096:3 | tr '\n' ' ')
 	[ "$said" = "ok ok " ] || die "$1: $said"
-	said=$(status_value server.0.transport $control)
+	said=$(status_value servers.0.transport $control)
 	[ "$said" = rdma ] || die "$1: over $said"
 	kill "$pid"
 	wait "$pid" || true

@@ -1,5 +1,5 @@
 #!/bin/bash
-# rswap's device as a block device: fio with verify on /dev/nbd0, then a file
+# rswap's device as a block device: fio with verify on it, then a file
 # system, files copied to it, read back and compared, and checked.
 #
 #	rswap-block.sh TRANSPORT
@@ -13,7 +13,7 @@ transport=${1:?rdma or tcp}
 
 run_fio()
 {
-	fio --name=verify --filename=/dev/nbd0 --ioengine=libaio --direct=1 \
+	fio --name=verify --filename="$block_device" --ioengine=libaio --direct=1 \
 		--rw=randwrite --bsrange=4k-128k --size=96M --iodepth=16 \
 		--verify=crc32c --verify_fatal=1 --verify_dump=0 \
 		--randseed=1 --output=/run/fio.out ||
@@ -22,9 +22,9 @@ run_fio()
 
 copy_files()
 {
-	mkfs.ext4 -q -b 4096 /dev/nbd0
+	mkfs.ext4 -q -b 4096 "$block_device"
 	mkdir -p /mnt
-	mount /dev/nbd0 /mnt
+	mount "$block_device" /mnt
 	cp -r "$RSWAP_SRC"/{common,plugin,memserver,docs} /mnt
 	dd if=/dev/urandom of=/mnt/random bs=1M count=64 status=none
 	cp /mnt/random /mnt/random.copy
@@ -34,8 +34,8 @@ copy_files()
 
 check_files()
 {
-	fsck.ext4 -f -n /dev/nbd0 || die "fsck found errors"
-	mount -o ro /dev/nbd0 /mnt
+	fsck.ext4 -f -n "$block_device" || die "fsck found errors"
+	mount -o ro "$block_device" /mnt
 	cmp /mnt/random /mnt/random.copy
 	diff -r "$RSWAP_SRC/plugin" /mnt/plugin
 	umount /mnt

@@ -20,7 +20,7 @@ run=/run/rswap/far
 connect()
 {
 	"$rswapctl" attach "$address" --size=64M --name=far --lanes=4 \
-		--transport="$transport" --plugin="$plugin" \
+		--transport="$transport" "${front_options[@]}" \
 		--psk-file="$psk_file" "$@" >"$said" 2>&1 ||
 		die "attach: $(<"$said")"
 }
@@ -103,14 +103,14 @@ connect
 grep -q "^/dev/nbd1 " /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
 end
 if "$rswapctl" attach "$address" --size=64M --device=$device --lanes=4 \
-	--transport="$transport" --plugin="$plugin" \
+	--transport="$transport" "${front_options[@]}" \
 	--psk-file="$psk_file" >"$said" 2>&1; then
 	die "it was taken"
 fi
-grep -q "failed to connect nbd device: $device is in use" "$said" ||
+grep -q "failed to connect the device: $device is in use" "$said" ||
 	die "it says: $(<"$said")"
 "$rswapctl" attach "$address" --size=64M --lanes=4 \
-	--transport="$transport" --plugin="$plugin" \
+	--transport="$transport" "${front_options[@]}" \
 	--psk-file="$psk_file" >"$said" 2>&1 ||
 	die "attach: $(<"$said")"
 grep -q "^$device went to another" "$said" || die "it says: $(<"$said")"
@@ -136,14 +136,14 @@ swapoff $device
 nbd-client -d $device >/dev/null
 kill "$(</run/other.pid)"
 
-say "a dead nbdkit: what is lost is said, and the device is taken away"
+say "a dead front end: what is lost is said, and the device is taken away"
 connect
 make_cgroup limited 30M
 # it gets SIGBUS later, or not: it is not asked
 run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size=60M --passes=0 \
 	--seconds=120 >/dev/null 2>&1 &
 await 60 swapped || die "nothing is swapped out"
-kill -KILL "$(<$run/nbdkit.pid)"
+kill -KILL "$(<$run/pid)"
 status=0
 "$rswapctl" detach far >"$said" 2>&1 || status=$?
 [ "$status" = 2 ] || die "detach: exit status $status: $(<"$said")"

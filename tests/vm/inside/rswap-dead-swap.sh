@@ -1,5 +1,5 @@
 #!/bin/bash
-# Swap that nobody serves any more: nbdkit is killed under it, and nbd-client -d
+# Swap that nobody serves any more: the front end is killed under it, and nbd-client -d
 # disconnects it.  status, check and doctor say so, with the program that has
 # pages there; detach takes the device away, and the program gets SIGBUS.
 #
@@ -90,24 +90,24 @@ sigbus=$((128 + 7)) sigkill=$((128 + 9))
 
 start_memserver "$transport" "$address" 512M --grace=2
 
-say "nbdkit is killed under swap"
+say "the front end is killed under swap"
 attach "$transport" 256M "$address"
 start_program
 told 0 status kernel "swap on /dev/nbd0" "0 reads and 0 writes in flight"
 told 0 check
-nbdkit=$(plugin_pid)
-kill -KILL "$nbdkit"
-await 20 test ! -e "/proc/$nbdkit" || die "nbdkit is still there"
-dead "nbdkit (process $nbdkit) is gone"
+front_process=$(plugin_pid)
+kill -KILL "$front_process"
+await 20 test ! -e "/proc/$front_process" || die "$front_program is still there"
+dead "$front_program (process $front_process) is gone"
 echo max >/sys/fs/cgroup/limited/memory.max
 end_dead $sigbus
 
 say "nbd-client -d under swap"
 attach "$transport" 256M "$address"
 start_program
-nbdkit=$(plugin_pid)
+front_process=$(plugin_pid)
 nbd-client -d /dev/nbd0 >/dev/null
-dead "/dev/nbd0 has no connection to nbdkit (process $nbdkit)"
+dead "/dev/nbd0 has no connection to $front_program (process $front_process)"
 
 # The old ioctl takes new connections, and the kernel sends nothing there: so
 # there are connections, and pages that can't be read.
@@ -115,7 +115,7 @@ say "nbd-client again, under the same swap"
 nbd-client -nonetlink -unix /run/rswap/nbd0/nbd.sock /dev/nbd0 \
 	-block-size 4096 -connections 2 >/dev/null
 await 20 test "$(status_value connections)" = 2 || die "it is not connected"
-dead "/dev/nbd0 has no connection to nbdkit (process $nbdkit)"
+dead "/dev/nbd0 has no connection to $front_program (process $front_process)"
 # What is read in vain is charged to the group, which is full, and can put
 # nothing out any more: the program may be killed for that.
 end_dead $sigbus $sigkill

@@ -27,7 +27,7 @@ start_program()
 
 swapped_mib()
 {
-	awk '$1 == "/dev/nbd0" { print int($4 / 1024) }' /proc/swaps
+	awk -v d="$block_device" '$1 == d { print int($4 / 1024) }' /proc/swaps
 }
 
 swapped_over()
@@ -78,7 +78,7 @@ say "a detach that memory can hold brings all back"
 echo max >/sys/fs/cgroup/limited/memory.max
 detach | tee "$said"
 grep -q "MiB to bring back" "$said" || die "it brought nothing back"
-[ ! -s /proc/swaps ] || ! grep -q nbd0 /proc/swaps || die "still a swap device"
+! grep -q "^$block_device" /proc/swaps || die "still a swap device"
 check_program
 
 say "attached again, with --force and nothing to bring back"

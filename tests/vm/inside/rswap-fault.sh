@@ -48,19 +48,19 @@ swap_on()
 	# shellcheck disable=SC2086 # keys are words
 	start_block "$transport" 320M "$address:10909" "$address:10910" \
 		"$address:10911" $keys
-	mkswap /dev/nbd0 >/dev/null
-	swapon --discard=pages /dev/nbd0
+	mkswap "$block_device" >/dev/null
+	swapon --discard=pages "$block_device"
 }
 
 swap_off()
 {
-	swapoff /dev/nbd0
+	swapoff "$block_device"
 	stop_block
 }
 
 server_is()
 {
-	[ "$(status_value "server.$1.state")" = "$2" ]
+	[ "$(status_value "servers.$1.state")" = "$2" ]
 }
 
 # All servers are there, and all pages as often as they should be.
@@ -127,7 +127,7 @@ check_results()
 		die "pages are wrong"
 	[ "$(result_value pswpin "$results")" -gt 10000 ] ||
 		die "only $(result_value pswpin "$results") pages came back"
-	carried=$(status_value server.0.transport)
+	carried=$(status_value servers.0.transport)
 	[ "$carried" = "$transport" ] || die "carried by $carried"
 	[ "$(status_value errors)" = 0 ] ||
 		die "$(status_value errors) requests failed"

@@ -72,7 +72,7 @@ say "fio went over all $(wc -l </run/passes) times, $before of them before"
 
 [ "$(wc -l <$log)" = "$lines" ] ||
 	die "the plugin says: $(tail -n +$((lines + 1)) $log)"
-for figure in errors server.0.reconnects server.0.recoveries; do
+for figure in errors servers.0.reconnects servers.0.recoveries; do
 	[ "$(status_value $figure)" = 0 ] ||
 		die "$figure is $(status_value $figure)"
 done

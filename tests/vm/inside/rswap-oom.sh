@@ -17,7 +17,7 @@ size=${2:-800M}
 seconds=${3:-90}
 results=/run/pagecheck.results
 
-# faults FIELD: of all threads of nbdkit; 10 minor, 12 major (proc(5), stat).
+# faults FIELD: of all threads of the front end; 10 minor, 12 major (proc(5), stat).
 faults()
 {
 	local stat sum=0
@@ -32,10 +32,10 @@ check_faults()
 {
 	local minor=$(($(faults 10) - minor_before))
 	local major=$(($(faults 12) - major_before))
-	say "page faults of nbdkit's threads while it swapped:" \
+	say "page faults of $front_program's threads while it swapped:" \
 		"$minor minor, $major major"
 	[ "$major" = 0 ] && [ "$minor" = 0 ] ||
-		die "nbdkit faulted while it swapped"
+		die "$front_program faulted while it swapped"
 }
 
 attach "$transport" 1600M 10.77.0.1
@@ -55,9 +55,9 @@ wait $! || die "the program ended with status $?"
 check_faults
 [ "$(result_value mismatches "$results")" = 0 ] || die "pages are wrong"
 "$rswapctl" status
-grep -q "session resumed" /run/rswap/nbd0/log ||
+grep -q "session resumed" "$block_run/log" ||
 	die "the plugin did not connect anew"
-[ "$(status_value server.0.reconnects)" = 0 ] || die "the session was lost"
+[ "$(status_value servers.0.reconnects)" = 0 ] || die "the session was lost"
 [ "$(status_value errors)" = 0 ] || die "requests failed"
 kernel_log_clean
 detach

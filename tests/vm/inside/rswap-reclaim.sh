@@ -61,7 +61,7 @@ await 60 pressed_is state = reclaiming || die "it does not see the pressure"
 say "memory pressure: $(head -n 1 /proc/pressure/memory)"
 held=$(status_value slabs_used "$pressed")
 await 60 plugin_has pages_copied -gt 0 || die "no page is moved"
-plugin_has server.0.free_bytes -eq 0 || die "it would grant more"
+plugin_has servers.0.free_bytes -eq 0 || die "it would grant more"
 await 60 pressed_is slabs_used -lt "$held" || die "no slab is given back"
 say "of $held slabs it has $(status_value slabs_used "$pressed") left"
 
@@ -72,7 +72,7 @@ for key in errors pages_lost_ever; do
 		die "$key is $(status_value "$key")"
 done
 await 120 pressed_is state = serving || die "it reclaims for ever"
-await 20 plugin_has server.0.free_bytes -gt 0 || die "it grants no more"
+await 20 plugin_has servers.0.free_bytes -gt 0 || die "it grants no more"
 swapoff /dev/nbd0
 stop_block
 for pid in "${server_pids[@]}"; do

@@ -14,20 +14,20 @@ transport=${1:?rdma or tcp}
 
 fill()
 {
-	dd if=/dev/urandom of=/dev/nbd0 bs=1M count=64 oflag=direct status=none
+	dd if=/dev/urandom of="$block_device" bs=1M count=64 oflag=direct status=none
 }
 
 # read_fails: every page that was written reads as an I/O error.
 read_fails()
 {
-	! dd if=/dev/nbd0 of=/run/read bs=4096 count=1 skip="$1" iflag=direct \
+	! dd if="$block_device" of=/run/read bs=4096 count=1 skip="$1" iflag=direct \
 		status=none 2>/run/dd.err &&
 		grep -q 'Input/output error' /run/dd.err
 }
 
 kill_under_load()
 {
-	dd if=/dev/nbd0 of=/dev/null bs=64k iflag=direct status=none &
+	dd if="$block_device" of=/dev/null bs=64k iflag=direct status=none &
 	local reader=$!
 	kill -9 "$memserver_pid"
 	wait "$memserver_pid" || true
@@ -38,7 +38,7 @@ kill_under_load()
 
 server_is()
 {
-	[ "$(status_value server.0.state)" = "$1" ]
+	[ "$(status_value servers.0.state)" = "$1" ]
 }
 
 start_memserver "$transport" 10.77.0.1 512M --grace=1
@@ -55,9 +55,9 @@ start_memserver "$transport" 10.77.0.1 512M
 await 20 server_is up || die "the new incarnation is not taken up"
 read_fails 777 || die "a lost page came back"
 fill
-dd if=/dev/nbd0 of=/run/read bs=1M count=64 iflag=direct status=none
+dd if="$block_device" of=/run/read bs=1M count=64 iflag=direct status=none
 [ "$(status_value pages_lost)" = 0 ] || die "pages are lost after rewriting"
-[ "$(status_value server.0.reconnects)" = 1 ] || die "reconnects not counted"
+[ "$(status_value servers.0.reconnects)" = 1 ] || die "reconnects not counted"
 stop_block
 stop_memserver
 say "done"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Swap to rswap within one guest: a memory server, nbdkit with the plugin, the
+# Swap to rswap within one guest: a memory server, a front end, the
 # kernel's nbd device, and a program whose memory exceeds its cgroup's limit
 # several times, with every page checked.
 #
@@ -23,7 +23,7 @@ check_results()
 	in=$(result_value pswpin "$results")
 	[ "$out" -gt 40000 ] || die "only $out pages were swapped out"
 	[ "$in" -gt 40000 ] || die "only $in pages were swapped in"
-	carried=$(status_value server.0.transport)
+	carried=$(status_value servers.0.transport)
 	[ "$carried" = "$transport" ] || die "carried by $carried"
 	[ "$(status_value errors)" = 0 ] || die "$(status_value errors) requests failed"
 }

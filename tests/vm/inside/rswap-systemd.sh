@@ -1,8 +1,8 @@
 #!/bin/bash
 # The units, installed as an administrator would, under a real systemd: the
 # memory server notifies that it serves, as a user of its own; an instance of
-# rswap@ swaps; to stop it brings the pages back before nbdkit ends; one whose
-# nbdkit dies has failed, and leaves no dead device.
+# rswap@ swaps; to stop it brings the pages back before its front end ends; one
+# whose front end dies has failed, and leaves no dead device.
 #
 #	tests/vm/guest --systemd -- tests/vm/inside/rswap-systemd.sh TRANSPORT
 set -euo pipefail
@@ -10,43 +10,15 @@ set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 . "$here/rswap-lib.sh"
+. "$here/systemd-lib.sh"
 
 trap - EXIT # the journal has what the plugin said
 transport=${1:?rdma or tcp}
 address=10.77.0.1
 results=/run/pagecheck.results
 instance=rswap@far
-
-# property UNIT NAME
-property()
-{
-	systemctl show --property="$2" --value "$1"
-}
-
-# is UNIT PROPERTY VALUE
-is()
-{
-	[ "$(property "$1" "$2")" = "$3" ]
-}
-
-# want UNIT PROPERTY=VALUE...
-want()
-{
-	local unit=$1 pair
-	shift
-	for pair in "$@"; do
-		is "$unit" "${pair%%=*}" "${pair#*=}" || {
-			systemctl status --no-pager --lines=50 "$unit" >&2 || true
-			die "$unit: ${pair%%=*} is" \
-				"$(property "$unit" "${pair%%=*}"), not ${pair#*=}"
-		}
-	done
-}
-
-journal_of()
-{
-	journalctl --no-pager --output=cat --unit="$1"
-}
+best=nbd
+! modinfo -n ublk_drv >/dev/null 2>&1 || best=ublk
 
 # in_order UNIT PATTERN...: lines of its journal, one after the other
 in_order()
@@ -71,21 +43,6 @@ threads_have()
 	[ "$found" = "$3" ] || die "process $1: $2 is $found, not $3"
 }
 
-swapped_mib()
-{
-	awk '$1 == "/dev/nbd0" { print int($4 / 1024) }' /proc/swaps
-}
-
-swapped_over()
-{
-	[ "$(swapped_mib)" -gt "$1" ]
-}
-
-no_swap()
-{
-	! grep -q nbd /proc/swaps
-}
-
 # A service as any other, that needs more memory than it may have.
 start_program()
 {
@@ -100,8 +57,7 @@ start_program()
 }
 
 say "installing"
-cmake --install "$RSWAP_BUILD" --prefix /usr >/dev/null
-systemctl daemon-reload
+install_units
 # The device alone: what else RDMA needs is loaded on demand, also for a daemon
 # without privileges.
 if [ "$transport" = rdma ]; then
@@ -119,6 +75,8 @@ SERVERS="$address"
 SIZE=512M
 OPTIONS="--transport=$transport --psk-file=/etc/rswap/far.keys"
 END
+# All are installed, so the unit takes the best one by itself.
+[ "$front" = "$best" ] || echo "FRONT=$front" >>/etc/rswap/far.conf
 
 say "the memory server notifies that it serves"
 systemctl start rswap-memserver || {
@@ -139,15 +97,16 @@ systemctl start $instance || {
 	die "it does not start"
 }
 want $instance ActiveState=active SubState=running
-nbdkit=$(property $instance MainPID)
-[ "$(<"/proc/$nbdkit/comm")" = nbdkit ] || die "the main process is not nbdkit"
-threads_have "$nbdkit" CapPrm 0000000000000000
-grep -q '^/dev/nbd0 ' /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
-[ "$(status_value server.0.transport /run/rswap/far/control.sock)" = \
+process=$(property $instance MainPID)
+[ "$(<"/proc/$process/comm")" = "$front_program" ] ||
+	die "the main process is not $front_program"
+threads_have "$process" CapPrm 0000000000000000
+grep -q "^$block_device " /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
+[ "$(status_value servers.0.transport /run/rswap/far/control.sock)" = \
 	"$transport" ] || die "not over $transport"
 for setting in io_flusher realtime locked oom; do
-	[ "$(status_value safety.$setting /run/rswap/far/control.sock)" = yes ] ||
-		die "$setting: $(status_value safety.$setting \
+	[ "$(status_value safety.$setting.holds /run/rswap/far/control.sock)" = yes ] ||
+		die "$setting: $(status_value safety.$setting.error \
 			/run/rswap/far/control.sock)"
 done
 rswapctl check || die "rswapctl check is not content"
@@ -159,10 +118,12 @@ systemctl set-property --runtime program MemoryMax=infinity
 systemctl stop $instance
 want $instance ActiveState=inactive Result=success ExecMainStatus=0
 no_swap || die "/proc/swaps: $(</proc/swaps)"
-[ ! -e "/proc/$nbdkit" ] || die "nbdkit is still there"
+[ ! -e "/proc/$process" ] || die "$front_program is still there"
 [ ! -e /run/rswap/far ] || die "its directory is still there"
-in_order $instance "^swapoff /dev/nbd0 ([1-9][0-9]* MiB to bring back)" \
-	"^disconnect /dev/nbd0" "^stop nbdkit (process $nbdkit)" \
+disconnects=("^disconnect $block_device")
+[ "$front" != ublk ] || disconnects=() # the device ends with its front end
+in_order $instance "^swapoff $block_device ([1-9][0-9]* MiB to bring back)" \
+	"${disconnects[@]}" "^stop $front_program (process $process)" \
 	"^far is detached" "^Stopped "
 ! journal_of $instance | grep -i -e fail -e error -e "no such device" ||
 	die "its journal is not clean"
@@ -171,15 +132,23 @@ want program Result=success
 [ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
 kernel_log_clean
 
-say "an instance whose nbdkit is killed has failed, and leaves no device"
+say "an instance whose front end is killed has failed, and starts again"
 systemctl start $instance
 want $instance ActiveState=active
 kill -KILL "$(property $instance MainPID)"
 await 60 is $instance ActiveState failed || die "it is $(property \
 	$instance ActiveState)"
 want $instance Result=signal
+if [ "$front" = ublk ]; then
+	# Only a restart of the machine ends this swap.
+	grep -q "^$block_device.*deleted" /proc/swaps ||
+		die "/proc/swaps: $(</proc/swaps)"
+	journal_of $instance | grep -q "stays on until the machine restarts" ||
+		die "its journal does not tell of the swap that stays on"
+	block_device=/dev/ublkb1
+fi
 await 10 no_swap || die "/proc/swaps: $(</proc/swaps)"
-# the memory server keeps what nbdkit had for its grace time
+# the memory server keeps what the front end had for its grace time
 await 30 systemctl start $instance || die "it does not start again"
 want $instance ActiveState=active SubState=running
 systemctl stop $instance

@@ -1,0 +1,65 @@
+#include "helper.h"
+
+#include <cap-ng.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+struct start {
+	void *(*main)(void *arg);
+	void *arg;
+	sem_t begun;
+};
+
+static void *helper_main(void *arg)
+{
+	struct start *start = arg;
+	void *(*run)(void *) = start->main;
+	void *run_arg = start->arg;
+
+	/* Each thread has privileges of its own. */
+	capng_clear(CAPNG_SELECT_CAPS);
+	capng_apply(CAPNG_SELECT_CAPS);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	sem_post(&start->begun);
+	return run(run_arg);
+}
+
+static int create(pthread_t *thread, struct start *start)
+{
+	struct sched_param param = { .sched_priority = 0 };
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return rc;
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &param);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(thread, &attr, helper_main, start);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
+		 void *arg)
+{
+	struct start start = { .main = main, .arg = arg };
+	int rc;
+
+	sem_init(&start.begun, 0, 0);
+	rc = create(thread, &start);
+	if (!rc) {
+		pthread_setname_np(*thread, name);
+		/* no handler interrupts this forever */
+		while (sem_wait(&start.begun))
+			;
+	}
+	sem_destroy(&start.begun);
+	return rc;
+}

@@ -1,0 +1,508 @@
+#include "registration.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "clock.h"
+#include "etcd/etcd.h"
+#include "events.h"
+#include "helper.h"
+#include "log.h"
+#include "member.h"
+#include "session/lookup.h"
+#include "session/release.h"
+
+/* The key is gone so long after the server's last word.  Four words fit, and
+ * the longest call. */
+#define LEASE_S	      10
+#define KEEP_ALIVE_NS (2500 * NS_PER_MS)
+/* How long all servers of etcd have to answer a call. */
+#define CALL_NS (5 * NS_PER_S)
+
+/* A store that all servers write to must not be written to all the time.  A
+ * change of state is written at once, but not more often than that. */
+#define REFRESH_NS (12 * NS_PER_S)
+#define NOTICE_NS  (1 * NS_PER_S)
+/* Also a value that has not changed: somebody may have deleted the key. */
+#define UNCHANGED_NS (60 * NS_PER_S)
+
+/* How long the server's end waits for the key to go. */
+#define LEAVE_NS (3 * NS_PER_S)
+#define STOP_S	 4
+
+#define KEY_BYTES (sizeof(struct pool_prefix) + 128)
+
+struct registration {
+	struct server *server;
+	struct etcd *etcd;
+	struct ask ask;
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool stopping, noticed;
+
+	/* The thread's. */
+	struct net_name address;
+	char key[KEY_BYTES];
+	uint64_t lease;	    /* 0: none */
+	uint64_t kept_ns;   /* when it was last known to live */
+	char *value;	    /* that the key has with this lease; NULL: none */
+	uint64_t put_ns;    /* when it was put */
+	uint64_t looked_ns; /* and when there was another to put, or not */
+	uint64_t cpu_ns, cpu_at_ns; /* at the last value */
+	bool complained;
+
+	/* `lock` protects this, and is a leaf. */
+	pthread_mutex_t lock;
+	struct registration_figures figures;
+};
+
+/* --- what it says, on the main loop --- */
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The part of the machine's processors that the server took since the last
+ * time. */
+static uint32_t load_permille(struct registration *r)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t now_ns = clock_now_ns(), used_ns = cpu_ns();
+	uint64_t room_ns =
+		(now_ns - r->cpu_at_ns) * (uint64_t)(cpus > 0 ? cpus : 1);
+	uint64_t permille =
+		room_ns ? (used_ns - r->cpu_ns) * 1000 / room_ns : 0;
+
+	r->cpu_ns = used_ns;
+	r->cpu_at_ns = now_ns;
+	return permille < 1000 ? (uint32_t)permille : 1000;
+}
+
+/* The thread waits meanwhile, so its members may be used. */
+static void fill_in(struct server *server, FILE *out)
+{
+	struct registration *r = server->registration;
+	struct slab_figures slabs = slab_pool_figures(&server->pool);
+	bool grants = server->sessions.drain == RELEASE_SERVING &&
+		      !server->sessions.pressed;
+	struct member m = {
+		.address = r->address,
+		.transports = server->links.open,
+		.slab_bytes = server->pool.slab_bytes,
+		.memory_bytes = server->config->memory_bytes,
+		.free_bytes = grants ? slabs.free_bytes : 0,
+		.sessions = server->sessions.count,
+		.load_permille = load_permille(r),
+	};
+
+	memcpy(m.zone, server->config->zone, sizeof m.zone);
+	memcpy(m.incarnation, server->incarnation, sizeof m.incarnation);
+	snprintf(m.state, sizeof m.state, "%s",
+		 release_state_name(&server->sessions));
+	snprintf(m.version, sizeof m.version, "%s", RSWAP_VERSION);
+	member_write(&m, out);
+}
+
+/* --- the thread: how it stands --- */
+
+static void set_figures(struct registration *r, bool is_registered,
+			const char *error)
+{
+	struct registration_figures *f = &r->figures;
+
+	pthread_mutex_lock(&r->lock);
+	if (f->is_registered != is_registered || !f->since_ns)
+		f->since_ns = clock_now_ns();
+	f->is_registered = is_registered;
+	f->endpoint = etcd_endpoint(r->etcd);
+	snprintf(f->error, sizeof f->error, "%s", error);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static const char *pool_name(const struct registration *r)
+{
+	return r->server->config->pool.name;
+}
+
+/* Once for each time without a key. */
+static void complain(struct registration *r, const struct error *why)
+{
+	/* etcd keeps the key until the lease ends. */
+	bool has_key =
+		r->value && clock_now_ns() - r->kept_ns < LEASE_S * NS_PER_S;
+
+	set_figures(r, has_key, why->text);
+	if (has_key || r->complained)
+		return;
+	r->complained = true;
+	log_error("pool %s: %s; trying again, and serving clients meanwhile",
+		  pool_name(r), why->text);
+	events_add(EVENT_POOL_AWAY, pool_name(r), "%s", why->text);
+}
+
+static void tell_registered(struct registration *r)
+{
+	bool was_registered = r->figures.is_registered;
+
+	set_figures(r, true, "");
+	r->complained = false;
+	if (was_registered)
+		return;
+	log_notice("pool %s: registered as %s, by etcd at %s", pool_name(r),
+		   r->figures.address, etcd_endpoint(r->etcd).text);
+	events_add(EVENT_POOL_JOINED, pool_name(r), "as %s",
+		   r->figures.address);
+}
+
+/* Another server had the key.  It may be what this server was before it was
+ * started again. */
+static void tell_other(struct registration *r, const struct etcd_kv *kv)
+{
+	struct member other;
+	struct error why;
+
+	if (!member_parse(r->figures.address, kv->value, &other, &why) &&
+	    !memcmp(other.incarnation, r->server->incarnation,
+		    sizeof other.incarnation))
+		return;
+	if (r->value)
+		log_error("pool %s: another server registers as %s too: each "
+			  "needs an address of its own (--pool-address)",
+			  pool_name(r), r->figures.address);
+	else
+		log_notice("pool %s: an earlier server was registered as %s, "
+			   "and is replaced",
+			   pool_name(r), r->figures.address);
+}
+
+/* --- the thread: lease and key --- */
+
+static uint64_t soon_ns(void)
+{
+	return clock_now_ns() + CALL_NS;
+}
+
+static void forget_lease(struct registration *r)
+{
+	r->lease = 0;
+	free(r->value);
+	r->value = NULL;
+}
+
+/* A lease that lives. */
+static int keep_lease(struct registration *r, struct error *why)
+{
+	uint64_t now_ns = clock_now_ns();
+	int rc = 0;
+
+	if (r->lease && now_ns - r->kept_ns < KEEP_ALIVE_NS)
+		return 0;
+	if (r->lease) {
+		rc = etcd_keep_alive(r->etcd, r->lease, soon_ns(), why);
+		if (rc == -ENOENT)
+			forget_lease(r);
+		else if (rc)
+			return rc;
+	}
+	if (!r->lease)
+		rc = etcd_grant(r->etcd, LEASE_S, soon_ns(), &r->lease, why);
+	if (!rc)
+		r->kept_ns = now_ns;
+	return rc;
+}
+
+/* When to look whether there is something else to put. */
+static uint64_t look_ns(struct registration *r)
+{
+	if (!r->value)
+		return 0;
+	return r->looked_ns +
+	       (atomic_load(&r->noticed) ? NOTICE_NS : REFRESH_NS);
+}
+
+static char *ask_value(struct registration *r, struct error *why)
+{
+	char *value = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&value, &bytes);
+
+	if (out) {
+		atomic_store(&r->noticed, false);
+		if (!ask_main_loop(&r->ask, fill_in, out))
+			bytes = 0;
+		if (fclose(out) == 0 && bytes)
+			return value;
+		free(value);
+	}
+	error_set(why, "the server is stopping or out of memory");
+	return NULL;
+}
+
+/* Puts the key also over one of another lease, and says whose that was. */
+static int put_over(struct registration *r, const char *value,
+		    struct error *why)
+{
+	struct etcd_answer there;
+	int rc = etcd_put_if(r->etcd, r->key, r->value ? r->lease : 0, value,
+			     r->lease, soon_ns(), &there, why);
+
+	if (!rc && !there.succeeded) {
+		if (there.n)
+			tell_other(r, &there.kvs[0]);
+		rc = etcd_put(r->etcd, r->key, value, r->lease, soon_ns(), why);
+	}
+	etcd_answer_free(&there);
+	return rc;
+}
+
+static int put(struct registration *r, const char *value, struct error *why)
+{
+	char *copy = strdup(value);
+	int rc = put_over(r, value, why);
+
+	if (rc || !copy) {
+		free(copy);
+		if (rc == -ENOENT)
+			forget_lease(r);
+		return rc;
+	}
+	free(r->value);
+	r->value = copy;
+	r->put_ns = clock_now_ns();
+	pthread_mutex_lock(&r->lock);
+	r->figures.writes++;
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+static bool is_as_put(struct registration *r, const char *value)
+{
+	return r->value && !strcmp(r->value, value) &&
+	       clock_now_ns() - r->put_ns < UNCHANGED_NS;
+}
+
+static int refresh(struct registration *r, struct error *why)
+{
+	char *value = ask_value(r, why);
+	int rc = -ENOMEM;
+
+	if (value && is_as_put(r, value))
+		rc = 0;
+	else if (value)
+		rc = put(r, value, why);
+	if (!rc)
+		r->looked_ns = clock_now_ns();
+	else
+		atomic_store(&r->noticed, true);
+	free(value);
+	return rc;
+}
+
+static int step(struct registration *r, struct error *why)
+{
+	int rc = keep_lease(r, why);
+
+	if (!rc && !clock_left_ns(look_ns(r)))
+		rc = refresh(r, why);
+	return rc;
+}
+
+/* When there is something to do again. */
+static uint64_t next_ns(struct registration *r)
+{
+	uint64_t keep_ns = r->kept_ns + KEEP_ALIVE_NS;
+	uint64_t value_ns = look_ns(r);
+
+	return keep_ns < value_ns ? keep_ns : value_ns;
+}
+
+static void leave(struct registration *r)
+{
+	struct error why;
+
+	if (!r->lease)
+		return;
+	etcd_renew(r->etcd);
+	if (etcd_revoke(r->etcd, r->lease, clock_now_ns() + LEAVE_NS, &why))
+		log_notice("pool %s: cannot take the key back (%s): it is gone "
+			   "in %d seconds",
+			   pool_name(r), why.text, LEASE_S);
+	set_figures(r, false, "the server is stopping");
+}
+
+static void *registration_main(void *arg)
+{
+	struct registration *r = arg;
+
+	while (!atomic_load(&r->stopping)) {
+		struct error why;
+		int rc = step(r, &why);
+
+		if (atomic_load(&r->stopping))
+			break;
+		if (!rc)
+			tell_registered(r);
+		else if (rc != -ECANCELED)
+			complain(r, &why);
+		etcd_pause(r->etcd,
+			   rc ? clock_now_ns() + etcd_backoff_ns(r->etcd)
+			      : next_ns(r));
+	}
+	leave(r);
+	return NULL;
+}
+
+/* --- life --- */
+
+int registration_open(struct server *server, struct error *why)
+{
+	struct registration *r = calloc(1, sizeof *r);
+	struct error detail;
+	int rc;
+
+	if (!r) {
+		error_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	rc = etcd_open(&r->etcd, &server->config->pool.etcd, &detail);
+	if (rc) {
+		error_set(why, "--pool: %.240s", detail.text);
+		free(r);
+		return rc;
+	}
+	r->server = server;
+	r->cpu_ns = cpu_ns();
+	r->cpu_at_ns = clock_now_ns();
+	pthread_mutex_init(&r->lock, NULL);
+	ask_open(&r->ask, server);
+	server->registration = r;
+	return 0;
+}
+
+static bool is_any(const struct net_addr *addr)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->storage;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+
+	return sa->sa_family == AF_INET
+		       ? v4->sin_addr.s_addr == htonl(INADDR_ANY)
+		       : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/* What clients connect to: as --pool-address says, else the first address of
+ * --listen. */
+static bool choose_address(struct registration *r, struct error *why)
+{
+	const struct config *config = r->server->config;
+	const struct listener *first = &r->server->listeners.at[0];
+	struct error ignored;
+
+	r->address = config->pool_address;
+	if (*r->address.host) {
+		if (!r->address.port)
+			r->address.port = net_addr_port(&first->addr);
+		return true;
+	}
+	if (is_any(&first->addr)) {
+		error_set(why,
+			  "--pool: --listen=%.60s is no address that clients "
+			  "can use: --pool-address=HOST[:PORT] gives one",
+			  net_name_format(&config->listen[0]).text);
+		return false;
+	}
+	return net_name_parse(net_addr_format(&first->addr).text, 0,
+			      &r->address, &ignored);
+}
+
+int registration_start(struct server *server, struct error *why)
+{
+	struct registration *r = server->registration;
+	int rc;
+
+	if (!r)
+		return 0;
+	if (!choose_address(r, why))
+		return -EINVAL;
+	snprintf(r->figures.address, sizeof r->figures.address, "%s",
+		 net_name_format(&r->address).text);
+	snprintf(r->key, sizeof r->key, "%s%s",
+		 pool_servers_prefix(&server->config->pool).text,
+		 r->figures.address);
+	set_figures(r, false, "");
+	rc = helper_start(&r->thread, "pool", registration_main, r);
+	if (rc) {
+		error_set(why, "cannot start a thread: %s", strerror(rc));
+		return -rc;
+	}
+	r->has_thread = true;
+	return 0;
+}
+
+void registration_notice(struct server *server)
+{
+	struct registration *r = server->registration;
+
+	if (!r)
+		return;
+	atomic_store(&r->noticed, true);
+	etcd_wake(r->etcd);
+}
+
+void registration_leave(struct server *server)
+{
+	struct registration *r = server->registration;
+
+	if (!r || atomic_load(&r->stopping))
+		return;
+	ask_close(&r->ask);
+	/* Before: once the thread is to stop, it takes the key back, which is
+	 * not to be canceled. */
+	etcd_cancel(r->etcd);
+	atomic_store(&r->stopping, true);
+	etcd_wake(r->etcd);
+}
+
+void registration_stop(struct server *server)
+{
+	struct registration *r = server->registration;
+	struct timespec until;
+
+	if (!r || !r->has_thread)
+		return;
+	registration_leave(server);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	/* It may wait for a name service, and then ends with the process. */
+	if (pthread_timedjoin_np(r->thread, NULL, &until))
+		return;
+	ask_free(&r->ask);
+	server->registration = NULL;
+	etcd_close(r->etcd);
+	free(r->value);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+bool registration_figures(struct server *server,
+			  struct registration_figures *figures)
+{
+	struct registration *r = server->registration;
+
+	if (!r)
+		return false;
+	pthread_mutex_lock(&r->lock);
+	*figures = r->figures;
+	pthread_mutex_unlock(&r->lock);
+	return true;
+}

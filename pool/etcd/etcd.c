@@ -1,0 +1,508 @@
+#include "etcd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "http.h"
+#include "login.h"
+#include "request.h"
+
+#define BACKOFF_FIRST_NS (250 * NS_PER_MS)
+#define BACKOFF_MAX_NS	 (10 * NS_PER_S)
+
+/* Keys in an answer: of some hundred bytes each. */
+#define RANGE_KEYS 1000
+
+struct endpoint {
+	struct http_place place; /* addrs.n 0: to be looked up */
+	struct error why;	 /* why it could not be */
+};
+
+struct etcd {
+	struct http *http;
+	bool has_tls;
+	struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
+	unsigned n, current;
+	struct login login; /* no user: none */
+	bool has_token;
+	bool no_auth;	   /* this cluster has no users */
+	unsigned failures; /* in a row */
+};
+
+/* --- life --- */
+
+static uint32_t draw(void)
+{
+	uint32_t n = 0;
+
+	if (getrandom(&n, sizeof n, GRND_NONBLOCK) != sizeof n)
+		n = (uint32_t)clock_now_ns();
+	return n;
+}
+
+static bool check_file(const char *path, struct error *why)
+{
+	if (!path || access(path, R_OK) == 0)
+		return true;
+	error_set(why, "%.150s: %s", path, strerror(errno));
+	return false;
+}
+
+static void look_up(struct endpoint *endpoint)
+{
+	struct http_place *place = &endpoint->place;
+
+	if (!place->addrs.n &&
+	    net_resolve(&place->name, &place->addrs, &endpoint->why) < 0)
+		place->addrs.n = 0;
+}
+
+static int read_files(struct etcd *etcd, const struct etcd_config *config,
+		      struct error *why)
+{
+	struct error detail;
+	int rc;
+
+	if (!check_file(config->ca, why) || !check_file(config->cert, why) ||
+	    !check_file(config->key, why))
+		return -EACCES;
+	rc = config->login ? login_read(config->login, &etcd->login, &detail)
+			   : 0;
+	if (rc)
+		error_set(why, "%.100s: %.150s", config->login, detail.text);
+	return rc;
+}
+
+int etcd_open(struct etcd **etcd, const struct etcd_config *config,
+	      struct error *why)
+{
+	const struct http_tls tls = { config->ca, config->cert, config->key };
+	struct etcd *e = calloc(1, sizeof *e);
+	int rc;
+
+	if (!e) {
+		error_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	e->has_tls = config->ca;
+	e->n = config->n_endpoints;
+	/* Not all clients of a cluster at its first server. */
+	e->current = draw() % e->n;
+	rc = read_files(e, config, why);
+	if (!rc)
+		rc = http_open(&e->http, &tls, why);
+	if (rc) {
+		etcd_close(e);
+		return rc;
+	}
+	for (unsigned i = 0; i < e->n; i++) {
+		e->endpoints[i].place.name = config->endpoints[i];
+		look_up(&e->endpoints[i]);
+	}
+	*etcd = e;
+	return 0;
+}
+
+void etcd_close(struct etcd *etcd)
+{
+	if (!etcd)
+		return;
+	http_close(etcd->http);
+	explicit_bzero(etcd, sizeof *etcd);
+	free(etcd);
+}
+
+/* --- one server --- */
+
+/* Whoever has the wire has a password that is sent without TLS. */
+static int check_password(const struct etcd *etcd, const struct endpoint *at,
+			  struct error *why)
+{
+	const struct net_addrs *addrs = &at->place.addrs;
+
+	if (!*etcd->login.user || etcd->has_tls)
+		return 0;
+	for (unsigned i = 0; i < addrs->n; i++) {
+		if (net_addr_is_loopback(&addrs->addr[i]))
+			continue;
+		error_set(why,
+			  "a password is sent to another machine only over "
+			  "TLS: give a CA");
+		return -EACCES;
+	}
+	return 0;
+}
+
+/* The errno of an error that etcd tells. */
+static int errno_of(int code)
+{
+	switch (code) {
+	case ETCD_UNAVAILABLE:
+	case ETCD_TOO_LATE:
+		return -EIO;
+	case ETCD_NOT_FOUND:
+		return -ENOENT;
+	case ETCD_DENIED:
+	case ETCD_TOKEN:
+		return -EACCES;
+	default:
+		return -EREMOTEIO;
+	}
+}
+
+static int judge(const struct http_answer *got, struct etcd_answer *answer,
+		 struct error *why)
+{
+	int rc = etcd_answer_parse(got->text, got->bytes, answer, why);
+
+	if (rc) {
+		if (got->status != 200)
+			error_set(why, "HTTP status %ld", got->status);
+		return rc;
+	}
+	if (answer->code == ETCD_OK)
+		return 0;
+	error_set(why, "%s", answer->message);
+	return errno_of(answer->code);
+}
+
+/* ANSWER is to be freed also where etcd tells an error. */
+static int ask_server(struct etcd *etcd, struct endpoint *at, const char *path,
+		      const char *body, uint64_t deadline_ns,
+		      struct etcd_answer *answer, struct error *why)
+{
+	struct http_answer got;
+	int rc;
+
+	look_up(at);
+	if (!at->place.addrs.n) {
+		*why = at->why;
+		return -EIO;
+	}
+	rc = check_password(etcd, at, why);
+	if (!rc)
+		rc = http_post(etcd->http, &at->place, path, body, deadline_ns,
+			       &got, why);
+	if (rc == -EIO || rc == -ETIMEDOUT)
+		at->place.addrs.n = 0; /* its address may have changed */
+	if (rc)
+		return rc;
+	rc = judge(&got, answer, why);
+	explicit_bzero(got.text, got.bytes);
+	free(got.text);
+	return rc;
+}
+
+/* --- the cluster --- */
+
+/* Whether another server may do better. */
+static bool is_this_server(int rc)
+{
+	return rc == -EIO || rc == -ETIMEDOUT || rc == -EPROTO;
+}
+
+/* Asks the servers in turn. */
+static int ask_any(struct etcd *etcd, const char *path, const char *body,
+		   uint64_t deadline_ns, struct etcd_answer *answer,
+		   struct error *why)
+{
+	int rc = -EIO;
+
+	for (unsigned left = etcd->n; left; left--) {
+		struct endpoint *at = &etcd->endpoints[etcd->current];
+		struct error detail;
+
+		etcd_answer_free(answer);
+		rc = ask_server(etcd, at, path, body,
+				net_turn_deadline(deadline_ns, left), answer,
+				&detail);
+		if (!rc)
+			return 0;
+		error_set(why, "%.80s: %.160s",
+			  net_name_format(&at->place.name).text, detail.text);
+		if (!is_this_server(rc))
+			return rc;
+		etcd->current = (etcd->current + 1) % etcd->n;
+	}
+	return rc;
+}
+
+static int authenticate(struct etcd *etcd, uint64_t deadline_ns,
+			struct error *why)
+{
+	char *body = etcd_request_authenticate(etcd->login.user,
+					       etcd->login.password);
+	struct etcd_answer answer = { 0 };
+	int rc = body ? ask_any(etcd, "/v3/auth/authenticate", body,
+				deadline_ns, &answer, why)
+		      : -ENOMEM;
+
+	if (rc == -EREMOTEIO && answer.code == ETCD_PRECONDITION) {
+		etcd->no_auth = true;
+		rc = 0;
+	} else if (rc == -EREMOTEIO && answer.code == ETCD_INVALID) {
+		rc = -EACCES;
+	}
+	if (!rc && answer.token)
+		http_set_token(etcd->http, answer.token);
+	etcd->has_token = !rc;
+	etcd_answer_free(&answer);
+	if (body)
+		explicit_bzero(body, strlen(body));
+	free(body);
+	return rc;
+}
+
+static int ask_as_user(struct etcd *etcd, const char *path, const char *body,
+		       uint64_t deadline_ns, struct etcd_answer *answer,
+		       struct error *why)
+{
+	if (*etcd->login.user && !etcd->has_token) {
+		int rc = authenticate(etcd, deadline_ns, why);
+
+		if (rc)
+			return rc;
+	}
+	return ask_any(etcd, path, body, deadline_ns, answer, why);
+}
+
+/* Frees BODY, which may be NULL.  ANSWER is the caller's to free after 0, and
+ * empty otherwise. */
+static int call(struct etcd *etcd, const char *path, char *body,
+		uint64_t deadline_ns, struct etcd_answer *answer,
+		struct error *why)
+{
+	int rc = -ENOMEM;
+
+	*answer = (struct etcd_answer){ 0 };
+	if (body)
+		rc = ask_as_user(etcd, path, body, deadline_ns, answer, why);
+	else
+		error_set(why, "out of memory");
+	/* A token lasts minutes; and a cluster may get users meanwhile. */
+	if (body && rc && *etcd->login.user &&
+	    (answer->code == ETCD_TOKEN || etcd->no_auth)) {
+		etcd->has_token = etcd->no_auth = false;
+		rc = ask_as_user(etcd, path, body, deadline_ns, answer, why);
+	}
+	free(body);
+	if (rc)
+		etcd_answer_free(answer);
+	if (rc != -ECANCELED)
+		etcd->failures = rc ? etcd->failures + 1 : 0;
+	return rc;
+}
+
+/* --- calls --- */
+
+int etcd_grant(struct etcd *etcd, uint64_t ttl_s, uint64_t deadline_ns,
+	       uint64_t *lease, struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/lease/grant", etcd_request_grant(ttl_s),
+		      deadline_ns, &answer, why);
+
+	if (!rc && !answer.lease) {
+		error_set(why, "etcd granted no lease");
+		rc = -EPROTO;
+	}
+	*lease = answer.lease;
+	etcd_answer_free(&answer);
+	return rc;
+}
+
+int etcd_keep_alive(struct etcd *etcd, uint64_t lease, uint64_t deadline_ns,
+		    struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/lease/keepalive", etcd_request_lease(lease),
+		      deadline_ns, &answer, why);
+
+	if (!rc && !answer.ttl_s) {
+		error_set(why, "etcd knows the lease no more");
+		rc = -ENOENT;
+	}
+	etcd_answer_free(&answer);
+	return rc;
+}
+
+int etcd_revoke(struct etcd *etcd, uint64_t lease, uint64_t deadline_ns,
+		struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/lease/revoke", etcd_request_lease(lease),
+		      deadline_ns, &answer, why);
+
+	etcd_answer_free(&answer);
+	return rc;
+}
+
+int etcd_put(struct etcd *etcd, const char *key, const char *value,
+	     uint64_t lease, uint64_t deadline_ns, struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/kv/put", etcd_request_put(key, value, lease),
+		      deadline_ns, &answer, why);
+
+	etcd_answer_free(&answer);
+	return rc;
+}
+
+int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
+		const char *value, uint64_t lease, uint64_t deadline_ns,
+		struct etcd_answer *there, struct error *why)
+{
+	return call(etcd, "/v3/kv/txn",
+		    etcd_request_put_if(key, lease_now, value, lease),
+		    deadline_ns, there, why);
+}
+
+/* The keys behind AFTER, which is freed.  *AFTER becomes the last one where
+ * there are more, or NULL. */
+static int range_part(struct etcd *etcd, const char *prefix, char **after,
+		      uint64_t deadline_ns, etcd_take *take, void *arg,
+		      uint64_t *revision, struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/kv/range",
+		      etcd_request_range(prefix, *after, *revision, RANGE_KEYS),
+		      deadline_ns, &answer, why);
+
+	free(*after);
+	*after = NULL;
+	if (rc)
+		return rc;
+	if (!*revision)
+		*revision = answer.revision;
+	take(arg, answer.kvs, answer.n);
+	if (answer.more && answer.n)
+		*after = strdup(answer.kvs[answer.n - 1].key);
+	if (answer.more && !*after) {
+		error_set(why, "etcd's answer is not whole");
+		rc = -EPROTO;
+	}
+	etcd_answer_free(&answer);
+	return rc;
+}
+
+int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
+	       etcd_take *take, void *arg, uint64_t *revision,
+	       struct error *why)
+{
+	char *after = NULL;
+	int rc;
+
+	*revision = 0;
+	do {
+		rc = range_part(etcd, prefix, &after, deadline_ns, take, arg,
+				revision, why);
+	} while (!rc && after);
+	return rc;
+}
+
+/* --- a watch --- */
+
+int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
+	       uint64_t deadline_ns, struct error *why)
+{
+	char *body = etcd_request_watch(prefix, revision);
+	struct endpoint *at = &etcd->endpoints[etcd->current];
+	int rc = body ? 0 : -ENOMEM;
+
+	if (!rc && *etcd->login.user && !etcd->has_token)
+		rc = authenticate(etcd, deadline_ns, why);
+	look_up(at);
+	if (!rc && !at->place.addrs.n) {
+		*why = at->why;
+		rc = -EIO;
+	}
+	if (!rc)
+		rc = http_stream_begin(etcd->http, &at->place, "/v3/watch",
+				       body, why);
+	free(body);
+	return rc;
+}
+
+/* The next call goes to another server, with another token. */
+static void leave_server(struct etcd *etcd)
+{
+	etcd->endpoints[etcd->current].place.addrs.n = 0;
+	etcd->current = (etcd->current + 1) % etcd->n;
+}
+
+int etcd_watch_next(struct etcd *etcd, struct etcd_answer *answer,
+		    struct error *why)
+{
+	size_t bytes;
+	const char *line = http_stream_line(etcd->http, &bytes);
+	int rc;
+
+	*answer = (struct etcd_answer){ 0 };
+	if (!line && http_stream_has_ended(etcd->http, why)) {
+		leave_server(etcd);
+		return -EIO;
+	}
+	if (!line)
+		return 0;
+	rc = etcd_answer_parse(line, bytes, answer, why);
+	if (rc)
+		return rc;
+	if (answer->code == ETCD_OK)
+		return 1;
+	error_set(why, "%s", answer->message);
+	rc = errno_of(answer->code);
+	if (answer->code == ETCD_TOKEN)
+		etcd->has_token = false;
+	else
+		leave_server(etcd);
+	etcd_answer_free(answer);
+	return rc;
+}
+
+void etcd_unwatch(struct etcd *etcd)
+{
+	http_stream_end(etcd->http);
+}
+
+/* --- waiting --- */
+
+uint64_t etcd_backoff_ns(struct etcd *etcd)
+{
+	unsigned doubled = etcd->failures ? etcd->failures - 1 : 0;
+	uint64_t ns = BACKOFF_MAX_NS;
+
+	if (doubled < 10 && BACKOFF_FIRST_NS << doubled < ns)
+		ns = BACKOFF_FIRST_NS << doubled;
+	return ns / 2 + draw() % ns;
+}
+
+void etcd_pause(struct etcd *etcd, uint64_t until_ns)
+{
+	http_pause(etcd->http, until_ns);
+}
+
+void etcd_wake(struct etcd *etcd)
+{
+	http_wake(etcd->http);
+}
+
+void etcd_cancel(struct etcd *etcd)
+{
+	http_cancel(etcd->http);
+}
+
+void etcd_renew(struct etcd *etcd)
+{
+	http_renew(etcd->http);
+}
+
+struct net_text etcd_endpoint(const struct etcd *etcd)
+{
+	return net_name_format(&etcd->endpoints[etcd->current].place.name);
+}

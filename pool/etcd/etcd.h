@@ -1,0 +1,108 @@
+/* A client of etcd: calls to one of several servers of a cluster, by the JSON
+ * gateway of its API v3.
+ *
+ * A call goes to the server that answered last.  If that server does not
+ * answer, or has no leader, the call goes to the other servers in turn.  A call
+ * that was sent to two servers may be carried out twice; all calls here may be.
+ * After a call that failed at all servers the caller waits for
+ * etcd_backoff_ns().
+ *
+ * One thread uses a client, except where a function says otherwise.  All calls
+ * return 0 or a negative errno, with the reason in WHY:
+ *   -ETIMEDOUT, -EIO, -EPROTO  no server of the cluster answers as it should
+ *   -ECANCELED                 etcd_cancel
+ *   -EACCES                    wrong password, or no right to do that
+ *   -ENOENT                    the lease is gone
+ *   -EREMOTEIO                 etcd refuses for another reason */
+#ifndef RSWAP_ETCD_H
+#define RSWAP_ETCD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "answer.h"
+#include "error.h"
+#include "net.h"
+
+#define ETCD_ENDPOINTS_MAX 8
+#define ETCD_DEFAULT_PORT  2379
+
+/* The strings are the caller's. */
+struct etcd_config {
+	struct net_name endpoints[ETCD_ENDPOINTS_MAX];
+	unsigned n_endpoints; /* 1 or more */
+	/* PEM files.  No ca: plain HTTP.  cert and key: both or none. */
+	const char *ca, *cert, *key;
+	const char *login; /* a file with USER:PASSWORD, or NULL */
+};
+
+struct etcd;
+
+/* Reads the files of CONFIG, and looks the names up.  Asks etcd nothing, and
+ * does not fail because of a name that means nothing now.  Before any other
+ * thread runs. */
+int etcd_open(struct etcd **etcd, const struct etcd_config *config,
+	      struct error *why);
+/* NULL is allowed. */
+void etcd_close(struct etcd *etcd);
+
+/* --- calls --- */
+
+/* A new lease. */
+int etcd_grant(struct etcd *etcd, uint64_t ttl_s, uint64_t deadline_ns,
+	       uint64_t *lease, struct error *why);
+int etcd_keep_alive(struct etcd *etcd, uint64_t lease, uint64_t deadline_ns,
+		    struct error *why);
+/* Ends the lease, and deletes its keys. */
+int etcd_revoke(struct etcd *etcd, uint64_t lease, uint64_t deadline_ns,
+		struct error *why);
+
+int etcd_put(struct etcd *etcd, const char *key, const char *value,
+	     uint64_t lease, uint64_t deadline_ns, struct error *why);
+/* Puts VALUE if the lease of KEY is LEASE_NOW (0: there is no such key).
+ * Otherwise *THERE, which the caller frees, has the key that is there, unless
+ * it went away meanwhile; ->succeeded tells which. */
+int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
+		const char *value, uint64_t lease, uint64_t deadline_ns,
+		struct etcd_answer *there, struct error *why);
+
+/* Called with KVS, some of the keys, in order; again until all were there. */
+typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);
+
+/* All keys that begin with PREFIX, as they were at one time, which *REVISION
+ * tells. */
+int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
+	       etcd_take *take, void *arg, uint64_t *revision,
+	       struct error *why);
+
+/* --- a watch; etcd_view (view.h) is what to use --- */
+
+/* Begins to watch keys with PREFIX from REVISION on, at the server that
+ * answered last. */
+int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
+	       uint64_t deadline_ns, struct error *why);
+/* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
+ * now; or a negative errno: the watch has ended. */
+int etcd_watch_next(struct etcd *etcd, struct etcd_answer *answer,
+		    struct error *why);
+void etcd_unwatch(struct etcd *etcd);
+
+/* --- waiting --- */
+
+/* How long to wait after calls that failed: longer each time, and a random
+ * part of it, so that the clients of a cluster that comes back do not all come
+ * at once.  A call that succeeds begins anew. */
+uint64_t etcd_backoff_ns(struct etcd *etcd);
+/* Sleeps until the watch has an answer or ends, etcd_wake, etcd_cancel, or
+ * UNTIL_NS. */
+void etcd_pause(struct etcd *etcd, uint64_t until_ns);
+/* Ends the pause, or the next one.  Any thread. */
+void etcd_wake(struct etcd *etcd);
+/* Ends calls and pauses, until etcd_renew.  Any thread. */
+void etcd_cancel(struct etcd *etcd);
+void etcd_renew(struct etcd *etcd);
+
+/* The server that answered last: "10.0.0.1:2379". */
+struct net_text etcd_endpoint(const struct etcd *etcd);
+
+#endif

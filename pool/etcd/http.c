@@ -1,0 +1,446 @@
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "clock.h"
+#include "curl.h"
+
+/* How long a connection may take, so that the other servers have their turn. */
+#define CONNECT_MS 3000
+/* After this time without an answer TCP gives a connection up. */
+#define SILENT_NS (10 * NS_PER_S)
+/* libcurl's timers are rounded up to this; it also has its own needs. */
+#define POLL_MS 500
+
+struct text {
+	char *at; /* [room] */
+	size_t bytes, room;
+};
+
+/* One transfer. */
+struct exchange {
+	CURL *curl;
+	struct curl_slist *headers, *addresses;
+	char *body;
+	struct text in;
+	char detail[CURL_ERROR_SIZE];
+	bool running;
+	CURLcode result; /* if not running */
+};
+
+struct http {
+	CURLM *multi;
+	struct http_tls tls;
+	char token[1024];
+	struct exchange call, stream;
+	size_t line; /* the next line of the stream begins here */
+	atomic_bool woken, canceled;
+};
+
+/* The same for all clients of the process. */
+static struct curl_library lib;
+
+/* --- life --- */
+
+int http_open(struct http **http, const struct http_tls *tls, struct error *why)
+{
+	struct http *h;
+	int rc = curl_load(&lib, why);
+
+	if (rc)
+		return rc;
+	h = calloc(1, sizeof *h);
+	if (!h || lib.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		error_set(why, "cannot start libcurl");
+		free(h);
+		return -ENOMEM;
+	}
+	h->tls = *tls;
+	h->multi = lib.multi_init();
+	if (!h->multi) {
+		error_set(why, "cannot start libcurl");
+		http_close(h);
+		return -ENOMEM;
+	}
+	*http = h;
+	return 0;
+}
+
+static void exchange_end(struct http *http, struct exchange *exchange)
+{
+	if (exchange->curl) {
+		if (exchange->running)
+			lib.multi_remove_handle(http->multi, exchange->curl);
+		lib.easy_cleanup(exchange->curl);
+	}
+	lib.slist_free_all(exchange->headers);
+	lib.slist_free_all(exchange->addresses);
+	if (exchange->body)
+		explicit_bzero(exchange->body, strlen(exchange->body));
+	free(exchange->body);
+	free(exchange->in.at);
+	*exchange = (struct exchange){ 0 };
+}
+
+void http_close(struct http *http)
+{
+	if (!http)
+		return;
+	exchange_end(http, &http->call);
+	exchange_end(http, &http->stream);
+	if (http->multi)
+		lib.multi_cleanup(http->multi);
+	explicit_bzero(http->token, sizeof http->token);
+	free(http);
+	lib.global_cleanup();
+}
+
+void http_set_token(struct http *http, const char *token)
+{
+	snprintf(http->token, sizeof http->token, "%s", token);
+}
+
+/* --- a transfer --- */
+
+static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
+{
+	struct text *text = arg;
+	size_t wanted;
+
+	n *= size;
+	wanted = text->bytes + n + 1;
+	if (wanted > ETCD_ANSWER_MAX_BYTES)
+		return 0;
+	if (wanted > text->room) {
+		size_t room = 2 * wanted;
+		char *more = realloc(text->at, room);
+
+		if (!more)
+			return 0;
+		text->at = more;
+		text->room = room;
+	}
+	memcpy(text->at + text->bytes, bytes, n);
+	text->bytes += n;
+	text->at[text->bytes] = '\0';
+	return n;
+}
+
+static int tune(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)arg;
+	(void)purpose;
+	net_tune(fd, SILENT_NS);
+	return CURL_SOCKOPT_OK;
+}
+
+static bool add(struct curl_slist **list, const char *text)
+{
+	struct curl_slist *longer = lib.slist_append(*list, text);
+
+	if (longer)
+		*list = longer;
+	return longer;
+}
+
+static bool is_numeric(const char *host)
+{
+	uint8_t address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, host, address) == 1 ||
+	       inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* "etcd:2379:10.0.0.1,10.0.0.2", for CURLOPT_RESOLVE. */
+static bool add_addresses(struct exchange *exchange,
+			  const struct http_place *place)
+{
+	char text[sizeof place->name.host + 16 +
+		  NET_ADDRS_MAX * sizeof(struct net_text)];
+	size_t used =
+		(size_t)snprintf(text, sizeof text, "%s:%u:", place->name.host,
+				 place->name.port);
+
+	if (is_numeric(place->name.host))
+		return true;
+	for (unsigned i = 0; i < place->addrs.n; i++) {
+		struct net_text one = net_addr_format(&place->addrs.addr[i]);
+
+		*strrchr(one.text, ':') = '\0'; /* without the port */
+		used += (size_t)snprintf(text + used, sizeof text - used,
+					 "%s%s", i ? "," : "", one.text);
+	}
+	return add(&exchange->addresses, text);
+}
+
+static bool add_headers(const struct http *http, struct exchange *exchange)
+{
+	char token[sizeof http->token + 24];
+
+	snprintf(token, sizeof token, "Authorization: %s", http->token);
+	/* A server without a leader ends the stream, and does not keep it
+	 * silent. */
+	return add(&exchange->headers, "Content-Type: application/json") &&
+	       add(&exchange->headers, "Grpc-Metadata-hasleader: true") &&
+	       (!*http->token || add(&exchange->headers, token));
+}
+
+static void set_tls(CURL *curl, const struct http_tls *tls)
+{
+	lib.easy_setopt(curl, CURLOPT_CAINFO, tls->ca);
+	lib.easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	lib.easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	if (tls->cert) {
+		lib.easy_setopt(curl, CURLOPT_SSLCERT, tls->cert);
+		lib.easy_setopt(curl, CURLOPT_SSLKEY, tls->key);
+	}
+}
+
+static void set_options(struct http *http, struct exchange *exchange)
+{
+	CURL *curl = exchange->curl;
+
+	lib.easy_setopt(curl, CURLOPT_POSTFIELDS, exchange->body);
+	lib.easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
+	lib.easy_setopt(curl, CURLOPT_RESOLVE, exchange->addresses);
+	lib.easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	lib.easy_setopt(curl, CURLOPT_WRITEDATA, &exchange->in);
+	lib.easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->detail);
+	lib.easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, tune);
+	lib.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	lib.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* The environment has no say. */
+	lib.easy_setopt(curl, CURLOPT_PROXY, "");
+	lib.easy_setopt(curl, CURLOPT_HTTP_VERSION,
+			(long)CURL_HTTP_VERSION_1_1);
+	if (http->tls.ca)
+		set_tls(curl, &http->tls);
+}
+
+static bool set_url(struct http *http, struct exchange *exchange,
+		    const struct http_place *place, const char *path)
+{
+	char url[sizeof place->name.host + 96];
+
+	snprintf(url, sizeof url, "http%s://%s%s", http->tls.ca ? "s" : "",
+		 net_name_format(&place->name).text, path);
+	return lib.easy_setopt(exchange->curl, CURLOPT_URL, url) == CURLE_OK;
+}
+
+static int begin(struct http *http, struct exchange *exchange,
+		 const struct http_place *place, const char *path,
+		 const char *body, struct error *why)
+{
+	exchange_end(http, exchange);
+	exchange->curl = lib.easy_init();
+	exchange->body = strdup(body);
+	if (exchange->curl && exchange->body && add_headers(http, exchange) &&
+	    add_addresses(exchange, place) &&
+	    set_url(http, exchange, place, path)) {
+		set_options(http, exchange);
+		if (lib.multi_add_handle(http->multi, exchange->curl) ==
+		    CURLM_OK) {
+			exchange->running = true;
+			return 0;
+		}
+	}
+	exchange_end(http, exchange);
+	error_set(why, "out of memory");
+	return -ENOMEM;
+}
+
+/* --- waiting --- */
+
+static void note_end(struct http *http, CURL *curl, CURLcode result)
+{
+	struct exchange *exchange =
+		http->call.curl == curl ? &http->call : &http->stream;
+
+	lib.multi_remove_handle(http->multi, curl);
+	exchange->running = false;
+	exchange->result = result;
+}
+
+/* Moves what can be moved. */
+static void turn(struct http *http)
+{
+	int running, left;
+	CURLMsg *message;
+
+	lib.multi_perform(http->multi, &running);
+	while ((message = lib.multi_info_read(http->multi, &left))) {
+		if (message->msg == CURLMSG_DONE)
+			note_end(http, message->easy_handle,
+				 message->data.result);
+	}
+}
+
+static void sleep_until(struct http *http, uint64_t until_ns)
+{
+	int ms = clock_left_ms(until_ns);
+
+	lib.multi_poll(http->multi, NULL, 0, ms < POLL_MS ? ms : POLL_MS, NULL);
+}
+
+void http_wake(struct http *http)
+{
+	atomic_store(&http->woken, true);
+	lib.multi_wakeup(http->multi);
+}
+
+void http_cancel(struct http *http)
+{
+	atomic_store(&http->canceled, true);
+	lib.multi_wakeup(http->multi);
+}
+
+bool http_is_canceled(const struct http *http)
+{
+	return atomic_load(&http->canceled);
+}
+
+void http_renew(struct http *http)
+{
+	atomic_store(&http->canceled, false);
+}
+
+static bool has_line(const struct http *http)
+{
+	const struct text *in = &http->stream.in;
+
+	return in->bytes > http->line &&
+	       memchr(in->at + http->line, '\n', in->bytes - http->line);
+}
+
+void http_pause(struct http *http, uint64_t until_ns)
+{
+	bool streams = http->stream.running;
+
+	for (;;) {
+		turn(http);
+		if (has_line(http) || (streams && !http->stream.running) ||
+		    atomic_load(&http->canceled) ||
+		    atomic_exchange(&http->woken, false) ||
+		    !clock_left_ns(until_ns))
+			return;
+		sleep_until(http, until_ns);
+	}
+}
+
+/* --- a call --- */
+
+static int wait_call(struct http *http, uint64_t deadline_ns, struct error *why)
+{
+	struct exchange *call = &http->call;
+
+	while (call->running) {
+		turn(http);
+		if (!call->running)
+			break;
+		if (atomic_load(&http->canceled)) {
+			error_set(why, "it was canceled");
+			return -ECANCELED;
+		}
+		if (!clock_left_ns(deadline_ns)) {
+			error_set(why, "no answer in time");
+			return -ETIMEDOUT;
+		}
+		sleep_until(http, deadline_ns);
+	}
+	if (call->result == CURLE_OK)
+		return 0;
+	error_set(why, "%s",
+		  *call->detail ? call->detail
+				: lib.easy_strerror(call->result));
+	return call->result == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
+}
+
+int http_post(struct http *http, const struct http_place *place,
+	      const char *path, const char *body, uint64_t deadline_ns,
+	      struct http_answer *answer, struct error *why)
+{
+	int rc = begin(http, &http->call, place, path, body, why);
+
+	*answer = (struct http_answer){ 0 };
+	if (!rc)
+		rc = wait_call(http, deadline_ns, why);
+	if (!rc) {
+		lib.easy_getinfo(http->call.curl, CURLINFO_RESPONSE_CODE,
+				 &answer->status);
+		answer->text = http->call.in.at;
+		answer->bytes = http->call.in.bytes;
+		http->call.in.at = NULL;
+		if (!answer->text)
+			answer->text = calloc(1, 1);
+		if (!answer->text) {
+			error_set(why, "out of memory");
+			rc = -ENOMEM;
+		}
+	}
+	exchange_end(http, &http->call);
+	return rc;
+}
+
+/* --- the stream --- */
+
+int http_stream_begin(struct http *http, const struct http_place *place,
+		      const char *path, const char *body, struct error *why)
+{
+	http->line = 0;
+	return begin(http, &http->stream, place, path, body, why);
+}
+
+/* Forgets the lines that were taken. */
+static void shift(struct http *http)
+{
+	struct text *in = &http->stream.in;
+
+	if (!http->line)
+		return;
+	in->bytes -= http->line;
+	memmove(in->at, in->at + http->line, in->bytes + 1);
+	http->line = 0;
+}
+
+const char *http_stream_line(struct http *http, size_t *bytes)
+{
+	struct text *in = &http->stream.in;
+	char *line, *newline;
+
+	if (!has_line(http)) {
+		shift(http);
+		return NULL;
+	}
+	line = in->at + http->line;
+	newline = memchr(line, '\n', in->bytes - http->line);
+	*newline = '\0';
+	*bytes = (size_t)(newline - line);
+	http->line += *bytes + 1;
+	return line;
+}
+
+bool http_stream_has_ended(const struct http *http, struct error *why)
+{
+	const struct exchange *stream = &http->stream;
+
+	if (stream->running)
+		return false;
+	error_set(why, "%s",
+		  *stream->detail ? stream->detail
+		  : stream->result == CURLE_OK
+			  ? "etcd ended the watch"
+			  : lib.easy_strerror(stream->result));
+	return true;
+}
+
+void http_stream_end(struct http *http)
+{
+	http->line = 0;
+	exchange_end(http, &http->stream);
+}

@@ -1,0 +1,77 @@
+/* POST requests over HTTP, by libcurl: one call at a time, and beside it one
+ * stream, an answer that goes on.  The thread that opened it uses it, except
+ * where a function says otherwise.  No call waits beyond its deadline. */
+#ifndef RSWAP_ETCD_HTTP_H
+#define RSWAP_ETCD_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "net.h"
+
+/* Paths of PEM files, the caller's.  All NULL: plain HTTP. */
+struct http_tls {
+	const char *ca; /* whose signature the server's certificate has */
+	const char *cert, *key; /* of the client, or both NULL */
+};
+
+/* Where a request goes. */
+struct http_place {
+	struct net_name name;
+	/* What the name means: libcurl would start a thread to look it up. */
+	struct net_addrs addrs;
+};
+
+struct http_answer {
+	long status;
+	char *text; /* ends with a NUL; the caller frees it */
+	size_t bytes;
+};
+
+struct http;
+
+/* Reads no file.  Before any other thread runs, as libcurl wants it.  0 or a
+ * negative errno. */
+int http_open(struct http **http, const struct http_tls *tls,
+	      struct error *why);
+/* NULL is allowed. */
+void http_close(struct http *http);
+
+/* Each request from now on has TOKEN with it; "" for none. */
+void http_set_token(struct http *http, const char *token);
+
+/* Sends BODY to PATH at PLACE.  0, with an ANSWER of any status; or a negative
+ * errno: -ECANCELED after http_cancel, -ETIMEDOUT, -EIO. */
+int http_post(struct http *http, const struct http_place *place,
+	      const char *path, const char *body, uint64_t deadline_ns,
+	      struct http_answer *answer, struct error *why);
+
+/* --- the stream --- */
+
+/* Begins it.  It has no deadline.  TCP notices a host that vanished, within
+ * seconds. */
+int http_stream_begin(struct http *http, const struct http_place *place,
+		      const char *path, const char *body, struct error *why);
+/* The next line of it, without its newline, or NULL: none is there now. It
+ * stays until the next call.  http_pause receives lines. */
+const char *http_stream_line(struct http *http, size_t *bytes);
+/* Whether it has ended, and why.  There may be lines left. */
+bool http_stream_has_ended(const struct http *http, struct error *why);
+void http_stream_end(struct http *http);
+
+/* --- waiting --- */
+
+/* Sleeps until the stream has a line or ends, http_wake, http_cancel, or
+ * UNTIL_NS. */
+void http_pause(struct http *http, uint64_t until_ns);
+/* Ends the pause, or the next one.  Any thread. */
+void http_wake(struct http *http);
+/* Ends what is waited for, and all that is begun until http_renew.  Any thread.
+ */
+void http_cancel(struct http *http);
+bool http_is_canceled(const struct http *http);
+void http_renew(struct http *http);
+
+#endif

@@ -1,0 +1,26 @@
+/* What etcd is asked: the JSON of its gateway (API v3).  Each function returns
+ * text that the caller frees, or NULL: memory is short.  Any thread. */
+#ifndef RSWAP_ETCD_REQUEST_H
+#define RSWAP_ETCD_REQUEST_H
+
+#include <stdint.h>
+
+/* Up to LIMIT keys that begin with PREFIX, in order, at the store's REVISION
+ * (0: as it is now).  AFTER: only keys behind that one; NULL: from the first.
+ */
+char *etcd_request_range(const char *prefix, const char *after,
+			 uint64_t revision, unsigned limit);
+/* LEASE 0: none. */
+char *etcd_request_put(const char *key, const char *value, uint64_t lease);
+/* If the lease of KEY is LEASE_NOW (0: there is no such key, or it has none),
+ * puts VALUE with LEASE; otherwise gets KEY. */
+char *etcd_request_put_if(const char *key, uint64_t lease_now,
+			  const char *value, uint64_t lease);
+char *etcd_request_grant(uint64_t ttl_s);
+/* For keepalive and revoke. */
+char *etcd_request_lease(uint64_t lease);
+char *etcd_request_authenticate(const char *user, const char *password);
+/* Changes of keys that begin with PREFIX, from REVISION on. */
+char *etcd_request_watch(const char *prefix, uint64_t revision);
+
+#endif

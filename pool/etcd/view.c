@@ -1,0 +1,151 @@
+#include "view.h"
+
+#include <errno.h>
+
+#include "clock.h"
+
+/* How long etcd has to list all keys, and to begin a watch. */
+#define CALL_NS (10 * NS_PER_S)
+
+#define LIST_EVERY_NS (300 * NS_PER_S)
+#define LIST_SOON_NS  (20 * NS_PER_S)
+
+static void tell_all(void *arg, const struct etcd_kv *kvs, unsigned n)
+{
+	struct etcd_view *view = arg;
+
+	for (unsigned i = 0; i < n; i++)
+		view->ops->changed(view->arg, &kvs[i]);
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns < b_ns ? a_ns : b_ns;
+}
+
+static int list(struct etcd_view *view, struct error *why)
+{
+	uint64_t revision;
+	int rc;
+
+	view->ops->begin(view->arg);
+	rc = etcd_range(view->etcd, view->prefix, clock_now_ns() + CALL_NS,
+			tell_all, view, &revision, why);
+	if (rc)
+		return rc;
+	view->ops->end(view->arg);
+	view->revision = revision;
+	view->listed = true;
+	view->cluster = 0;
+	view->list_at_ns = clock_now_ns() + LIST_EVERY_NS;
+	return 0;
+}
+
+static int watch(struct etcd_view *view, struct error *why)
+{
+	int rc = etcd_watch(view->etcd, view->prefix, view->revision + 1,
+			    clock_now_ns() + CALL_NS, why);
+
+	view->watching = !rc;
+	view->began = false;
+	return rc;
+}
+
+static void unwatch(struct etcd_view *view)
+{
+	if (view->watching)
+		etcd_unwatch(view->etcd);
+	view->watching = false;
+}
+
+/* Whether the revisions of the one who answers are those of the list. */
+static bool is_same_store(struct etcd_view *view,
+			  const struct etcd_answer *answer)
+{
+	if (!view->cluster)
+		view->cluster = answer->cluster;
+	return view->cluster == answer->cluster &&
+	       answer->revision >= view->revision;
+}
+
+/* Whether something was told. */
+static bool take(struct etcd_view *view, const struct etcd_answer *answer)
+{
+	if (answer->canceled || answer->compact_revision ||
+	    !is_same_store(view, answer)) {
+		unwatch(view);
+		view->listed = false;
+		return false;
+	}
+	view->began |= answer->created;
+	for (unsigned i = 0; i < answer->n; i++) {
+		view->ops->changed(view->arg, &answer->kvs[i]);
+		if (answer->kvs[i].mod_revision > view->revision)
+			view->revision = answer->kvs[i].mod_revision;
+	}
+	return answer->n;
+}
+
+/* A store that was restarted empty may have passed the view's revision again
+ * by now, and then looks the same.  Not all clients list at once. */
+static void list_soon(struct etcd_view *view)
+{
+	uint64_t soon_ns =
+		clock_now_ns() + LIST_SOON_NS + etcd_backoff_ns(view->etcd);
+
+	view->list_at_ns = earlier(view->list_at_ns, soon_ns);
+}
+
+/* Takes what the watch has told.  1 if something was told, 0, or a negative
+ * errno. */
+static int read_watch(struct etcd_view *view, struct error *why)
+{
+	int told = 0;
+
+	while (view->watching) {
+		struct etcd_answer answer;
+		int rc = etcd_watch_next(view->etcd, &answer, why);
+
+		if (rc < 0) {
+			unwatch(view);
+			list_soon(view);
+			return rc;
+		}
+		if (!rc)
+			break;
+		told |= take(view, &answer);
+		etcd_answer_free(&answer);
+	}
+	return told;
+}
+
+int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+		   struct error *why)
+{
+	int rc;
+
+	if (view->listed && !clock_left_ns(view->list_at_ns)) {
+		unwatch(view);
+		view->listed = false;
+	}
+	if (!view->listed)
+		return list(view, why);
+	if (!view->watching) {
+		rc = watch(view, why);
+		if (rc)
+			return rc;
+	}
+	etcd_pause(view->etcd, earlier(deadline_ns, view->list_at_ns));
+	rc = read_watch(view, why);
+	return rc < 0 ? rc : 0;
+}
+
+bool etcd_view_is_current(const struct etcd_view *view)
+{
+	return view->listed && view->watching && view->began;
+}
+
+void etcd_view_close(struct etcd_view *view)
+{
+	unwatch(view);
+}

@@ -1,0 +1,54 @@
+/* The keys below a prefix, kept up to date: all of them first, then each change
+ * as etcd tells of it.
+ *
+ *   LISTING -> WATCHING -> (the watch ends) -> WATCHING from where it was
+ *                       -> (what it missed is gone, or this is another store)
+ *                          -> LISTING
+ *
+ * A store that was restarted empty, or from a backup, has lower revisions than
+ * the view has seen: a watch there would be silent until they are passed.  So
+ * the view then lists anew.  It also does so once in a while, in case an event
+ * was missed for a reason that nobody thought of.
+ *
+ * The thread of the client runs it. */
+#ifndef RSWAP_ETCD_VIEW_H
+#define RSWAP_ETCD_VIEW_H
+
+#include "etcd.h"
+
+struct etcd_view_ops {
+	/* All keys follow, by `changed`; what was known before is void unless
+	 * it comes again. */
+	void (*begin)(void *arg);
+	void (*end)(void *arg);
+	/* A key is new, has another value, or was deleted. */
+	void (*changed)(void *arg, const struct etcd_kv *kv);
+};
+
+struct etcd_view {
+	struct etcd *etcd;
+	const char *prefix;
+	const struct etcd_view_ops *ops;
+	void *arg;
+
+	/* The view's own; zeroed at first. */
+	bool listed;		    /* else: LISTING */
+	bool watching;		    /* a watch is open */
+	bool began;		    /* and etcd has answered it */
+	uint64_t cluster, revision; /* the last that was seen */
+	uint64_t list_at_ns;	    /* anew */
+};
+
+/* Does what can be done until DEADLINE_NS, and returns at once when something
+ * was told to the ops.  0, or a negative errno with WHY: etcd cannot be reached
+ * or refuses; call again after etcd_backoff_ns. */
+int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+		   struct error *why);
+
+/* Whether the view has all keys, and hears of changes. */
+bool etcd_view_is_current(const struct etcd_view *view);
+
+/* Ends the watch. */
+void etcd_view_close(struct etcd_view *view);
+
+#endif

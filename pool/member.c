@@ -1,0 +1,207 @@
+#include "member.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "jsonout.h"
+#include "size.h"
+
+#define DEPTH_MAX	8
+#define VALUE_BYTES_MAX 4096
+
+static const struct {
+	const char *name;
+	uint32_t bit;
+} transports[] = { { "tcp", WIRE_TRANSPORT_TCP },
+		   { "rdma", WIRE_TRANSPORT_RDMA } };
+
+#define TRANSPORTS (sizeof transports / sizeof transports[0])
+
+/* --- writing --- */
+
+static void write_transports(const struct member *member, struct jsonout *j)
+{
+	jsonout_begin(j, "transports", '[');
+	for (size_t i = 0; i < TRANSPORTS; i++) {
+		if (member->transports & transports[i].bit)
+			jsonout_text(j, NULL, transports[i].name);
+	}
+	jsonout_end(j, ']');
+}
+
+void member_write(const struct member *member, FILE *out)
+{
+	struct jsonout j = { .out = out };
+
+	jsonout_begin(&j, NULL, '{');
+	jsonout_text(&j, "address", net_name_format(&member->address).text);
+	write_transports(member, &j);
+	if (*member->zone)
+		jsonout_text(&j, "zone", member->zone);
+	jsonout_hex(&j, "incarnation", member->incarnation,
+		    sizeof member->incarnation);
+	jsonout_text(&j, "state", member->state);
+	jsonout_number(&j, "slab_bytes", member->slab_bytes);
+	jsonout_number(&j, "memory_bytes", member->memory_bytes);
+	jsonout_number(&j, "free_bytes", member->free_bytes);
+	jsonout_number(&j, "sessions", member->sessions);
+	jsonout_number(&j, "load_permille", member->load_permille);
+	jsonout_text(&j, "version", member->version);
+	jsonout_end(&j, '}');
+}
+
+/* --- reading --- */
+
+/* The text of a member, printable ASCII without spaces, as names on the wire
+ * are. */
+static bool take_text(struct json_object *object, const char *name, char *text,
+		      size_t size)
+{
+	struct json_object *found;
+	const char *value;
+
+	*text = '\0';
+	if (!json_object_object_get_ex(object, name, &found))
+		return true;
+	value = json_object_get_string(found);
+	if (!json_object_is_type(found, json_type_string) ||
+	    strlen(value) >= size || !wire_name_ok(value))
+		return false;
+	memcpy(text, value, strlen(value) + 1);
+	return true;
+}
+
+static bool take_number(struct json_object *object, const char *name,
+			uint64_t max, uint64_t *n)
+{
+	struct json_object *found;
+	int64_t value;
+
+	*n = 0;
+	if (!json_object_object_get_ex(object, name, &found))
+		return true;
+	value = json_object_get_int64(found);
+	*n = (uint64_t)value;
+	return json_object_is_type(found, json_type_int) && value >= 0 &&
+	       *n <= max;
+}
+
+static bool take_transports(struct json_object *object, struct member *member)
+{
+	struct json_object *found;
+	size_t n;
+
+	if (!json_object_object_get_ex(object, "transports", &found) ||
+	    !json_object_is_type(found, json_type_array))
+		return false;
+	n = json_object_array_length(found);
+	for (size_t k = 0; k < n; k++) {
+		struct json_object *at = json_object_array_get_idx(found, k);
+
+		for (size_t i = 0; at && i < TRANSPORTS; i++) {
+			if (!strcmp(json_object_get_string(at),
+				    transports[i].name))
+				member->transports |= transports[i].bit;
+		}
+	}
+	return member->transports;
+}
+
+static bool take_incarnation(struct json_object *object, struct member *member)
+{
+	char hex[2 * WIRE_INCARNATION_BYTES + 1];
+	unsigned byte;
+
+	if (!take_text(object, "incarnation", hex, sizeof hex) ||
+	    strlen(hex) != sizeof hex - 1 ||
+	    strspn(hex, "0123456789abcdef") != sizeof hex - 1)
+		return false;
+	for (size_t i = 0; i < sizeof member->incarnation; i++) {
+		sscanf(hex + 2 * i, "%2x", &byte);
+		member->incarnation[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
+static bool take_address(struct json_object *object, const char *address,
+			 struct member *member)
+{
+	char text[sizeof(struct net_text)];
+	struct error why;
+
+	return take_text(object, "address", text, sizeof text) &&
+	       !strcmp(text, address) &&
+	       net_name_parse(text, WIRE_DEFAULT_PORT, &member->address,
+			      &why) &&
+	       member->address.port;
+}
+
+/* The name of the first member that is wrong, or NULL. */
+static const char *take_all(struct json_object *object, const char *address,
+			    struct member *m)
+{
+	uint64_t sessions, load;
+
+	if (!take_address(object, address, m))
+		return "address";
+	if (!take_transports(object, m))
+		return "transports";
+	if (!take_text(object, "zone", m->zone, sizeof m->zone))
+		return "zone";
+	if (!take_incarnation(object, m))
+		return "incarnation";
+	if (!take_text(object, "state", m->state, sizeof m->state) ||
+	    !*m->state)
+		return "state";
+	if (!take_text(object, "version", m->version, sizeof m->version))
+		return "version";
+	if (!take_number(object, "slab_bytes", INT64_MAX, &m->slab_bytes) ||
+	    !m->slab_bytes)
+		return "slab_bytes";
+	if (!take_number(object, "memory_bytes", INT64_MAX, &m->memory_bytes))
+		return "memory_bytes";
+	if (!take_number(object, "free_bytes", m->memory_bytes, &m->free_bytes))
+		return "free_bytes";
+	if (!take_number(object, "sessions", UINT32_MAX, &sessions))
+		return "sessions";
+	if (!take_number(object, "load_permille", 1000, &load))
+		return "load_permille";
+	m->sessions = (uint32_t)sessions;
+	m->load_permille = (uint32_t)load;
+	return NULL;
+}
+
+static struct json_object *parse(const char *value)
+{
+	struct json_tokener *tokener;
+	struct json_object *object;
+	size_t length = strnlen(value, VALUE_BYTES_MAX + 1);
+
+	if (length > VALUE_BYTES_MAX)
+		return NULL;
+	tokener = json_tokener_new_ex(DEPTH_MAX);
+	if (!tokener)
+		return NULL;
+	object = json_tokener_parse_ex(tokener, value, (int)length);
+	json_tokener_free(tokener);
+	return object;
+}
+
+int member_parse(const char *address, const char *value, struct member *member,
+		 struct error *why)
+{
+	struct json_object *object = parse(value);
+	const char *wrong = NULL;
+
+	*member = (struct member){ 0 };
+	if (json_object_is_type(object, json_type_object))
+		wrong = take_all(object, address, member);
+	else
+		wrong = "whole value";
+	json_object_put(object);
+	if (!wrong)
+		return 0;
+	error_set(why, "its %s is not what a memory server registers", wrong);
+	return -EINVAL;
+}

@@ -1,0 +1,156 @@
+#include "members.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where ADDRESS is, or would be. */
+static unsigned find(const struct members *members, const char *address,
+		     bool *found)
+{
+	unsigned low = 0, high = members->n;
+
+	*found = false;
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+		int order =
+			strcmp(members->entries[middle].address.text, address);
+
+		if (!order) {
+			*found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void take_out(struct members *members, unsigned i)
+{
+	memmove(&members->entries[i], &members->entries[i + 1],
+		(--members->n - i) * sizeof *members->entries);
+	members->changes++;
+}
+
+static bool make_room(struct members *members)
+{
+	unsigned room = members->room ? 2 * members->room : 64;
+	struct members_entry *more;
+
+	if (members->n < members->room)
+		return true;
+	more = realloc(members->entries, room * sizeof *more);
+	if (!more) {
+		members->out_of_memory = true;
+		return false;
+	}
+	members->entries = more;
+	members->room = room;
+	return true;
+}
+
+/* A new entry at I, or NULL. */
+static struct members_entry *put_in(struct members *members, unsigned i,
+				    const char *address)
+{
+	struct members_entry *at;
+
+	if (members->n == MEMBERS_MAX) {
+		members->too_many++;
+		return NULL;
+	}
+	if (!make_room(members))
+		return NULL;
+	at = &members->entries[i];
+	memmove(at + 1, at, (members->n++ - i) * sizeof *at);
+	*at = (struct members_entry){ 0 };
+	snprintf(at->address.text, sizeof at->address.text, "%s", address);
+	return at;
+}
+
+/* --- the view's --- */
+
+static void begin(void *arg)
+{
+	struct members *members = arg;
+
+	for (unsigned i = 0; i < members->n; i++)
+		members->entries[i].is_listed = false;
+	members->too_many = 0;
+}
+
+static void end(void *arg)
+{
+	struct members *members = arg;
+
+	for (unsigned i = members->n; i-- > 0;) {
+		if (!members->entries[i].is_listed)
+			take_out(members, i);
+	}
+	members->changes++;
+}
+
+static void changed(void *arg, const struct etcd_kv *kv)
+{
+	struct members *members = arg;
+	const char *address = kv->key + strlen(members->prefix.text);
+	struct members_entry *entry;
+	bool found;
+	unsigned i;
+
+	/* No address is that long, so this is no key of a server. */
+	if (strlen(address) >= sizeof entry->address.text)
+		return;
+	i = find(members, address, &found);
+	if (kv->deleted) {
+		if (found)
+			take_out(members, i);
+		return;
+	}
+	entry = found ? &members->entries[i] : put_in(members, i, address);
+	if (!entry)
+		return;
+	entry->is_listed = true;
+	entry->is_understood =
+		!member_parse(address, kv->value, &entry->member, &entry->why);
+	members->changes++;
+}
+
+static const struct etcd_view_ops ops = { begin, end, changed };
+
+/* --- life --- */
+
+void members_open(struct members *members, struct etcd *etcd,
+		  const struct pool *pool)
+{
+	*members = (struct members){ .prefix = pool_servers_prefix(pool) };
+	members->view = (struct etcd_view){ .etcd = etcd,
+					    .prefix = members->prefix.text,
+					    .ops = &ops,
+					    .arg = members };
+}
+
+int members_step(struct members *members, uint64_t deadline_ns,
+		 struct error *why)
+{
+	int rc = etcd_view_step(&members->view, deadline_ns, why);
+
+	if (rc || !members->out_of_memory)
+		return rc;
+	/* The next list has what is missing now. */
+	members->out_of_memory = false;
+	members->view.list_at_ns = 0;
+	error_set(why, "out of memory");
+	return -ENOMEM;
+}
+
+void members_close(struct members *members)
+{
+	etcd_view_close(&members->view);
+	free(members->entries);
+	*members = (struct members){ 0 };
+}

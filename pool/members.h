@@ -1,0 +1,42 @@
+/* The memory servers of a pool, as etcd tells of them, in the order of their
+ * addresses.  The thread of the client of etcd uses it. */
+#ifndef RSWAP_POOL_MEMBERS_H
+#define RSWAP_POOL_MEMBERS_H
+
+#include "etcd/view.h"
+#include "member.h"
+#include "pool.h"
+
+/* Keys beyond that are skipped. */
+#define MEMBERS_MAX 16384u
+
+/* One key.  What it says may not be understood. */
+struct members_entry {
+	struct net_text address; /* the end of the key */
+	bool is_understood;
+	struct member member; /* if it is */
+	struct error why;     /* if it is not */
+	bool is_listed;	      /* while all keys are listed anew */
+};
+
+struct members {
+	struct etcd_view view;
+	struct pool_prefix prefix;
+	struct members_entry *entries; /* [n] */
+	unsigned n, room;
+	uint64_t changes;  /* ever */
+	uint64_t too_many; /* keys that were skipped */
+	bool out_of_memory;
+};
+
+/* Neither is copied, and ETCD and MEMBERS stay where they are. */
+void members_open(struct members *members, struct etcd *etcd,
+		  const struct pool *pool);
+/* Does what can be done until DEADLINE_NS, and returns when something may have
+ * changed.  All members are there after the first 0.  Errors are as of
+ * etcd_view_step. */
+int members_step(struct members *members, uint64_t deadline_ns,
+		 struct error *why);
+void members_close(struct members *members);
+
+#endif

@@ -1,0 +1,110 @@
+#!/bin/bash
+# The commands of README and docs/quickstart.md do what they say: each runs as it stands
+# there, in a network with the addresses that it has, and an /etc of the test's own.
+# What installs packages, needs systemd, hardware or the kernel's nbd (tests/packages and
+# tests/vm do these) is left out by what it begins with.
+if [ -z "${RSWAP_NETWORK:-}" ]; then
+	unshare --net --mount true 2>/dev/null || {
+		echo "$(basename "$0"): skipped: needs network and mount namespaces (root)"
+		exit 77
+	}
+	RSWAP_NETWORK=1 exec unshare --net "$BASH" "$0" "$@"
+fi
+. "$(dirname "$0")/harness.sh"
+
+[ -z "$sanitizer" ] || skip "64G are much for a sanitizer"
+
+left_out='^(apt|cmake|cd build|ip|systemctl|nbd-client|'
+left_out+='echo none|mkswap|dpkg-buildpackage|scripts/|\./)'
+
+# commands FILE HEADING: of a section, each in one line
+commands() {
+	awk -v heading="$2" '
+		/^## / { inside = ($0 == "## " heading) }
+		inside && /^    / {
+			sub(/^    /, "")
+			line = line $0
+			if (sub(/\\$/, "", line)) next
+			print line
+			line = ""
+		}' "$1"
+}
+
+# What serves stays; what tells of a fault may exit with 1, as a container lacks what
+# doctor looks for.  "a; b" and variables are the shell's.
+run() { # COMMAND
+	local status=0
+	say "$1"
+	case $1 in
+	rswap-memserver*)
+		eval "$1 >$dir/memserver.log 2>&1 &"
+		pid[memserver]=$!
+		expect 10 has "$dir/memserver.log" "listening on"
+		return
+		;;
+	esac
+	case $1 in
+	rswap-nbd*) # "... &   # go on when it says that it serves"
+		eval "${1%%&*} >$dir/by-hand.log 2>&1 &"
+		pid[by_hand]=$!
+		expect 10 has "$dir/by-hand.log" "serving 64G from 1 server"
+		nbdinfo --size "nbd+unix:///?socket=/run/swap.sock" >"$dir/said"
+		expect_line "$dir/said" $((64 << 30))
+		stop by_hand || true
+		return
+		;;
+	esac
+	# as it stands, but for the minute that a bench takes
+	eval "${1/rswapctl bench/rswapctl bench --seconds=4}" >"$dir/said" 2>&1 ||
+		status=$?
+	case $1 in
+	"rswapctl doctor"* | "rswapctl check"*) [ "$status" -le 1 ] ;;
+	*) [ "$status" = 0 ] ;;
+	esac || fail "exit status $status of: $1: $(cat "$dir/said")"
+	case $1 in
+	"rswapctl doctor 10"*) expect_line "$dir/said" ok 10.0.0.1 "65G free" ;;
+	sysctl*) [ "$(cat /proc/sys/vm/min_free_kbytes)" = 65536 ] || fail "$1" ;;
+	"rswapctl attach"*) swaps_to 0 || fail "no swap" ;;
+	"rswapctl status"*) expect_line "$dir/said" "swap on /dev/nbd0" ;;
+	"rswapctl detach"*) expect_nothing_left "detach" ;;
+	esac
+}
+
+run_sections() { # FILE HEADING...
+	local file=$1 heading command
+	shift
+	for heading; do
+		while IFS= read -r command; do
+			[[ ! $command =~ $left_out && ! $command =~ ^\ *# ]] || continue
+			run "$command" </dev/null
+			n=$((n + 1))
+		done < <(commands "$file" "$heading")
+	done
+}
+
+ip link set lo up
+ip address add 10.0.0.1/32 dev lo
+ip address add 10.0.0.2/32 dev lo
+mkdir "$dir/own-run"
+mount --bind "$dir/own-run" /run
+cp -a /etc "$dir/etc"
+mount --bind "$dir/etc" /etc
+rm -rf /etc/rswap
+ln -s "$ctl" "$dir/bin/rswapctl"
+ln -s "$memserver" "$dir/bin/rswap-memserver"
+# to the other machine, which is this one
+printf '#!/bin/sh\nexec cp "$1" "${2#store:}"\n' >"$dir/bin/scp"
+chmod +x "$dir/bin/scp"
+
+for page in "README.md:Two machines in five minutes" \
+	"docs/quickstart.md:Keys:On store:On node"; do
+	IFS=: read -ra words <<<"$page"
+	n=0
+	run_sections "$src/${words[0]}" "${words[@]:1}"
+	[ "$n" -ge 10 ] || fail "$page is not understood: $n commands"
+	grep -qx 'OPTIONS="--psk-file=/etc/rswap/node.keys"' /etc/rswap/far.conf ||
+		fail "far.conf: $(cat /etc/rswap/far.conf)"
+	stop memserver || true
+	rm -rf /etc/rswap
+done
+umount /etc /run

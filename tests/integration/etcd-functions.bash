@@ -1,0 +1,57 @@
+# Real etcds, for tests that source functions.sh.
+# shellcheck shell=bash
+
+free_ports() { # N: ports that are free now
+	perl -MIO::Socket::INET -e '
+		my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
+		print join(" ", map { $_->sockport } @s), "\n"' "$1"
+}
+
+# start_etcds NAME...: a cluster of so many.  A name that was started before has its
+# ports again, and its data unless that was removed.
+declare -A peer_port etcd_extra
+start_etcds() {
+	local name ports cluster=
+	for name; do
+		[ -z "${port[$name]:-}" ] || continue
+		read -ra ports < <(free_ports 2)
+		port[$name]=${ports[0]}
+		peer_port[$name]=${ports[1]}
+	done
+	for name; do
+		cluster+=${cluster:+,}$name=http://127.0.0.1:${peer_port[$name]}
+	done
+	for name; do
+		start_etcd "$name" "$cluster"
+	done
+	for name; do
+		expect 60 etcd_answers "$name"
+	done
+}
+
+# start_etcd NAME CLUSTER: etcd_extra[NAME] has more options, as words
+start_etcd() {
+	local name=$1 cluster=$2 scheme=http extra=()
+	read -ra extra <<<"${etcd_extra[$name]:-}"
+	[[ "${etcd_extra[$name]:-}" != *--cert-file* ]] || scheme=https
+	etcd --name="$name" --data-dir="$dir/$name.etcd" \
+		--listen-client-urls="$scheme://127.0.0.1:${port[$name]}" \
+		--advertise-client-urls="$scheme://127.0.0.1:${port[$name]}" \
+		--listen-peer-urls="http://127.0.0.1:${peer_port[$name]}" \
+		--initial-advertise-peer-urls="http://127.0.0.1:${peer_port[$name]}" \
+		--initial-cluster="$cluster" "${extra[@]}" >>"$dir/$name.etcd.log" 2>&1 &
+	pid[$name]=$!
+}
+
+# It serves, and has a leader.
+etcd_answers() { # NAME
+	if [[ "${etcd_extra[$1]:-}" = *--cert-file* ]]; then
+		(: </dev/tcp/127.0.0.1/"${port[$1]}") 2>/dev/null
+	else
+		etcd_do "$1" endpoint health >/dev/null 2>&1
+	fi
+}
+
+etcd_do() { # NAME ETCDCTL-ARGUMENT...
+	ETCDCTL_API=3 etcdctl --endpoints="127.0.0.1:${port[$1]}" --command-timeout=$((10 * slow))s "${@:2}"
+}

@@ -1,0 +1,237 @@
+#!/bin/bash
+# The client of etcd against real etcds: calls, leases, views that are compacted,
+# restarted empty or lose their server, users and TLS.
+. "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
+
+client() { # WHERE COMMAND...
+	timeout $((60 * slow)) "$programs/etcdclient" "$@"
+}
+
+expect_client() { # "RESULT" WHERE COMMAND...
+	local result
+	result=$(client "${@:2}" 2>&1) || true
+	[[ "$result" = $1 ]] || fail "${*:3}: \"$result\", expected \"$1\""
+}
+
+# soon COMMAND...: after etcd was started anew a call may be too late, so it is made
+# again
+soon() {
+	expect 60 client "$@" >"$dir/said"
+}
+
+# The views are processes of the test, by NAME, with a log.
+start_view() { # NAME WHERE PREFIX
+	"$programs/etcdclient" "$2" view "$3" >"$dir/$1.log" 2>&1 &
+	pid[$1]=$!
+}
+
+end_view() { # NAME
+	stop "$1" KILL || true
+}
+
+say "calls and leases"
+start_etcds one
+at=127.0.0.1:${port[one]}
+expect_client "" "$at" put /a/1 first 0
+expect_client "" "$at" put /a/2 "sec ond" 0
+expect_client "" "$at" put /b/1 other 0
+expect_client $'/a/1 first\n/a/2 sec ond' "$at" range /a/
+lease=$(client "$at" grant 60)
+expect_client "" "$at" put /a/3 leased "$lease"
+expect_client "" "$at" keep "$lease"
+expect_client "there: leased $lease" "$at" put-if /a/3 0 new "$lease"
+expect_client "put" "$at" put-if /a/3 "$lease" newer "$lease"
+expect_client "" "$at" revoke "$lease"
+expect_client $'/a/1 first\n/a/2 sec ond' "$at" range /a/
+expect_client "error No such file or directory: *" "$at" keep "$lease"
+expect_client "error No such file or directory: *lease not found" "$at" put /a/3 x "$lease"
+expect_client "error Input/output error: *" 127.0.0.1:1 range /a/
+
+say "more keys than one answer has"
+for part in $(seq 0 10); do
+	{
+		echo
+		seq -f 'put /many/%05g x' $((part * 100 + 1)) $((part * 100 + 100))
+		echo
+		echo
+	} | etcd_do one txn >/dev/null
+done
+client "$at" range /many/ >"$dir/many"
+diff "$dir/many" <(seq -f '/many/%05g x' 1100) >"$dir/said" ||
+	fail "not all keys: $(head -n 5 "$dir/said")"
+
+say "a view sees what changes"
+start_view v "$at" /a/
+expect 20 has_line "$dir/v.log" "current at $at"
+[ "$(head -n 4 "$dir/v.log")" = $'begin\nis /a/1 first\nis /a/2 sec ond\nend' ] ||
+	fail "$(cat "$dir/v.log")"
+client "$at" put /a/1 again 0
+client "$at" put /b/1 again 0
+etcd_do one del /a/2 >/dev/null
+expect 20 has_line "$dir/v.log" "gone /a/2"
+has "$dir/v.log" "is /a/1 again" || fail "no change: $(cat "$dir/v.log")"
+! has "$dir/v.log" "/b/" || fail "a key of another prefix"
+
+say "a view goes on where it was"
+stop one KILL || true
+expect 20 has_line "$dir/v.log" "old at"
+start_etcds one
+expect 60 at_least_lines "$dir/v.log" "current at" 2
+soon "$at" put /a/4 later 0
+expect 20 has_line "$dir/v.log" "is /a/4 later"
+[ "$(lines_with "$dir/v.log" begin)" = 1 ] || fail "it listed again: $(cat "$dir/v.log")"
+
+say "what a view missed is compacted"
+kill -STOP "${pid[v]}"
+stop one KILL || true
+start_etcds one
+etcd_do one del /a/1 >/dev/null
+soon "$at" put /a/5 missed 0
+revision=$(etcd_do one get /a/5 -w json | sed 's/.*"mod_revision":\([0-9]*\).*/\1/')
+etcd_do one compact "$revision" >/dev/null
+kill -CONT "${pid[v]}"
+expect 60 at_least_lines "$dir/v.log" end 2
+# the last list
+awk '/^begin/ { n = 0 } { line[++n] = $0 } /^end/ { kept = n }
+	END { for (i = 1; i <= kept; i++) print line[i] }' "$dir/v.log" >"$dir/listed"
+diff "$dir/listed" <(printf '%s\n' begin "is /a/4 later" "is /a/5 missed" end) ||
+	fail "what is listed after the compaction is wrong"
+
+say "etcd is restarted empty"
+stop one KILL || true
+rm -rf "$dir/one.etcd"
+start_etcds one
+soon "$at" put /a/6 new 0
+expect 60 has_line "$dir/v.log" "is /a/6 new"
+[ "$(lines_with "$dir/v.log" begin)" -ge 3 ] || fail "it did not list again"
+stop v KILL || true
+stop one || true
+
+say "one of three dies, and then the leader"
+start_etcds x y z
+all=127.0.0.1:${port[x]},127.0.0.1:${port[y]},127.0.0.1:${port[z]}
+start_view w "$all" /a/
+expect 20 has_line "$dir/w.log" "current at"
+used=$(sed -n 's/^current at .*://p' "$dir/w.log" | tail -n 1)
+for name in x y z; do
+	[ "${port[$name]}" != "$used" ] || first=$name
+done
+stop "$first" KILL || true
+expect 60 at_least_lines "$dir/w.log" "current at" 2
+can_put() { # VALUE
+	client "$all" put /a/1 "$1" 0 >"$dir/said"
+}
+expect 60 can_put two
+expect 60 has_line "$dir/w.log" "is /a/1 two"
+restart_etcd() { # CLUSTER-NAMES NAME: one of a cluster again
+	local name cluster=
+	for name in $1; do
+		cluster+=${cluster:+,}$name=http://127.0.0.1:${peer_port[$name]}
+	done
+	start_etcd "$2" "$cluster"
+	expect 60 etcd_answers "$2"
+}
+restart_etcd "x y z" "$first"
+leader=
+for name in x y z; do
+	! etcd_do "$name" endpoint status | grep -q ', true, ' || leader=$name
+done
+[ "$leader" ] || fail "no leader"
+stop "$leader" KILL || true
+expect 60 can_put three
+expect 60 has_line "$dir/w.log" "is /a/1 three"
+
+say "one of three is left: it says so, and does not hang"
+for name in x y z; do
+	[ "$name" = "$leader" ] || left=$name
+done
+for name in x y z; do
+	[ "$name" = "$leader" ] || [ "$name" = "$left" ] || second=$name
+done
+stop "$second" KILL || true
+cannot_put() {
+	! client "127.0.0.1:${port[$left]}" put /a/1 lost 0 >"$dir/said"
+}
+expect 60 cannot_put
+grep -q "^error Input/output error: \|^error Connection timed out: " "$dir/said" ||
+	fail "$(cat "$dir/said")"
+restart_etcd "x y z" "$second"
+expect 60 can_put four
+expect 60 has_line "$dir/w.log" "is /a/1 four"
+stop w KILL || true
+for name in x y z; do
+	[ "$name" = "$leader" ] || stop "$name" KILL || true
+done
+
+say "users"
+start_etcds auth
+at=127.0.0.1:${port[auth]}
+(umask 077 && echo root:secret >"$dir/login" && echo root:wrong >"$dir/wrong" &&
+	echo nonsense >"$dir/nonsense")
+echo root:secret >"$dir/open"
+chmod 644 "$dir/open"
+expect_client "" --login="$dir/login" "$at" put /a/1 before 0
+etcd_do auth user add root:secret >/dev/null
+etcd_do auth user grant-role root root >/dev/null
+etcd_do auth auth enable >/dev/null
+expect_client "/a/1 before" --login="$dir/login" "$at" range /a/
+expect_client "error Permission denied: *invalid user ID or password" \
+	--login="$dir/wrong" "$at" range /a/
+expect_client "error *user name is empty" "$at" range /a/
+expect_client "error Permission denied: $dir/open: others can read it*" \
+	--login="$dir/open" "$at" range /a/
+expect_client "error Invalid argument: $dir/nonsense: it must have one line, USER:PASSWORD" \
+	--login="$dir/nonsense" "$at" range /a/
+# 192.0.2.1 is nobody's, and nothing is sent there
+expect_client "error Permission denied: 192.0.2.1:2379: a password is sent to another machine only over TLS: give a CA" \
+	--login="$dir/login" 192.0.2.1:2379 range /a/
+# a restarted etcd knows no token
+"$programs/etcdclient" --login="$dir/login" "$at" view /a/ >"$dir/u.log" 2>&1 &
+pid[u]=$!
+expect 20 has_line "$dir/u.log" "current at"
+stop auth KILL || true
+expect 20 has_line "$dir/u.log" "old at"
+etcd_answers() { # without a user there is no better question
+	(: </dev/tcp/127.0.0.1/"${port[$1]}") 2>/dev/null
+}
+start_etcds auth
+expect 60 at_least_lines "$dir/u.log" "current at" 2
+soon --login="$dir/login" "$at" put /a/1 after 0
+expect 20 has_line "$dir/u.log" "is /a/1 after"
+stop u KILL || true
+stop auth || true
+
+say "TLS"
+certify() { # NAME TEMPLATE-LINE...
+	certtool --generate-privkey --key-type=ecdsa --outfile="$dir/$1.key" 2>/dev/null
+	printf '%s\n' "cn=$1" "${@:2}" >"$dir/$1.template"
+	if [ "$1" = ca ] || [ "$1" = other ]; then
+		certtool --generate-self-signed --load-privkey="$dir/$1.key" \
+			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
+	else
+		certtool --generate-certificate --load-privkey="$dir/$1.key" \
+			--load-ca-certificate="$dir/ca.pem" --load-ca-privkey="$dir/ca.key" \
+			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
+	fi
+}
+certify ca ca cert_signing_key
+certify other ca cert_signing_key
+certify host ip_address=127.0.0.1 tls_www_server tls_www_client signing_key
+certify client tls_www_client signing_key
+etcd_extra[tls]="--cert-file=$dir/host.pem --key-file=$dir/host.key --client-cert-auth --trusted-ca-file=$dir/ca.pem"
+start_etcds tls
+at=127.0.0.1:${port[tls]}
+with=(--ca="$dir/ca.pem" --cert="$dir/client.pem" --key="$dir/client.key" "$at")
+can_put() {
+	client "${with[@]}" put /a/1 sealed 0 >"$dir/said"
+}
+expect 60 can_put
+expect_client "/a/1 sealed" "${with[@]}" range /a/
+expect_client "error *" --ca="$dir/ca.pem" "$at" range /a/
+expect_client "error Input/output error: *" --ca="$dir/other.pem" --cert="$dir/client.pem" \
+	--key="$dir/client.key" "$at" range /a/
+expect_client "error *" "$at" range /a/
+expect_client "error Permission denied: $dir/none: No such file or directory" \
+	--ca="$dir/none" "$at" range /a/
+stop tls || true

@@ -1,0 +1,206 @@
+/* The etcd client (pool/etcd) by hand: one call, or a view of a prefix until it
+ * is killed.  Says what came of it in a line, and ends with status 1 if that is
+ * an error.
+ *
+ *   etcdclient [--ca=FILE] [--cert=FILE] [--key=FILE] [--login=FILE]
+ *              HOST:PORT[,HOST:PORT]... COMMAND ARGUMENT...
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "etcd/view.h"
+
+#define CALL_NS (10 * NS_PER_S)
+
+static struct etcd_config config;
+static struct etcd *etcd;
+static char **word; /* the arguments of the command */
+
+static uint64_t soon_ns(void)
+{
+	return clock_now_ns() + CALL_NS;
+}
+
+static uint64_t number(unsigned i)
+{
+	return strtoull(word[i], NULL, 10);
+}
+
+/* --- commands --- */
+
+static int do_grant(struct error *why)
+{
+	uint64_t lease;
+	int rc = etcd_grant(etcd, number(0), soon_ns(), &lease, why);
+
+	if (!rc)
+		printf("%llu\n", (unsigned long long)lease);
+	return rc;
+}
+
+static int do_keep(struct error *why)
+{
+	return etcd_keep_alive(etcd, number(0), soon_ns(), why);
+}
+
+static int do_revoke(struct error *why)
+{
+	return etcd_revoke(etcd, number(0), soon_ns(), why);
+}
+
+static int do_put(struct error *why)
+{
+	return etcd_put(etcd, word[0], word[1], number(2), soon_ns(), why);
+}
+
+static int do_put_if(struct error *why)
+{
+	struct etcd_answer there;
+	int rc = etcd_put_if(etcd, word[0], number(1), word[2], number(3),
+			     soon_ns(), &there, why);
+
+	if (!rc && there.succeeded)
+		puts("put");
+	else if (!rc)
+		printf("there: %s %llu\n", there.n ? there.kvs[0].value : "-",
+		       there.n ? (unsigned long long)there.kvs[0].lease : 0);
+	etcd_answer_free(&there);
+	return rc;
+}
+
+static void show(void *arg, const struct etcd_kv *kvs, unsigned n)
+{
+	(void)arg;
+	for (unsigned i = 0; i < n; i++)
+		printf("%s %s\n", kvs[i].key, kvs[i].value);
+}
+
+static int do_range(struct error *why)
+{
+	uint64_t revision;
+
+	return etcd_range(etcd, word[0], soon_ns(), show, NULL, &revision, why);
+}
+
+static void begin(void *arg)
+{
+	(void)arg;
+	puts("begin");
+}
+
+static void end(void *arg)
+{
+	(void)arg;
+	puts("end");
+}
+
+static void changed(void *arg, const struct etcd_kv *kv)
+{
+	(void)arg;
+	printf("%s %s %s\n", kv->deleted ? "gone" : "is", kv->key, kv->value);
+}
+
+static const struct etcd_view_ops ops = { begin, end, changed };
+
+/* Until nobody reads any more. */
+static bool puts_work(void)
+{
+	return !ferror(stdout);
+}
+
+static int do_view(struct error *why)
+{
+	struct etcd_view v = { .etcd = etcd, .prefix = word[0], .ops = &ops };
+	bool current = false;
+
+	while (puts_work()) {
+		if (etcd_view_step(&v, soon_ns(), why)) {
+			printf("error %s\n", why->text);
+			etcd_pause(etcd,
+				   clock_now_ns() + etcd_backoff_ns(etcd));
+		}
+		if (etcd_view_is_current(&v) != current) {
+			current = !current;
+			printf("%s at %s\n", current ? "current" : "old",
+			       etcd_endpoint(etcd).text);
+		}
+	}
+	return 0;
+}
+
+static const struct command {
+	const char *name;
+	int words;
+	int (*run)(struct error *why);
+} commands[] = { { "grant", 1, do_grant },   { "keep", 1, do_keep },
+		 { "revoke", 1, do_revoke }, { "put", 3, do_put },
+		 { "put-if", 4, do_put_if }, { "range", 1, do_range },
+		 { "view", 1, do_view } };
+
+/* --- the command line --- */
+
+static bool take_option(const char *text)
+{
+	static const struct {
+		const char *name;
+		const char **path;
+	} options[] = { { "--ca=", &config.ca },
+			{ "--cert=", &config.cert },
+			{ "--key=", &config.key },
+			{ "--login=", &config.login } };
+
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+		size_t n = strlen(options[i].name);
+
+		if (strncmp(text, options[i].name, n))
+			continue;
+		*options[i].path = text + n;
+		return true;
+	}
+	return false;
+}
+
+static void take_endpoints(char *text)
+{
+	struct error why;
+
+	for (char *at = strtok(text, ","); at; at = strtok(NULL, ","))
+		net_name_parse(at, ETCD_DEFAULT_PORT,
+			       &config.endpoints[config.n_endpoints++], &why);
+}
+
+static int run(int argc, char **argv, struct error *why)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		if (strcmp(argv[0], commands[i].name) ||
+		    argc != 1 + commands[i].words)
+			continue;
+		word = argv + 1;
+		return commands[i].run(why);
+	}
+	error_set(why, "no such command");
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct error why = { "" };
+	int i = 1, rc;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (i < argc && take_option(argv[i]))
+		i++;
+	if (argc - i < 2)
+		return 2;
+	take_endpoints(argv[i]);
+	rc = etcd_open(&etcd, &config, &why);
+	if (!rc)
+		rc = run(argc - i - 1, argv + i + 1, &why);
+	if (rc)
+		printf("error %s: %s\n", strerror(-rc), why.text);
+	etcd_close(etcd);
+	return rc != 0;
+}

@@ -1,0 +1,129 @@
+#!/bin/bash
+# What rswap-sleep does before the machine sleeps, and after, with stand-ins for
+# rswapctl and systemctl.  tests/vm has the real ones.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+mkdir -p "$dir"/{bin,conf,run/far,run/near}
+touch "$dir"/run/{far,near}/state "$dir"/conf/{far,near}.conf
+
+fail() {
+	echo "sleep-hook: $*" >&2
+	cat "$dir/said" "$dir/calls" >&2
+	exit 1
+}
+
+# Notes each call; "detach NAME" fails for the names in $dir/stuck, and a unit is
+# active unless its name is in $dir/by-hand.
+cat >"$dir/bin/rswapctl" <<-'END'
+	#!/bin/sh
+	echo "rswapctl $1 $2" >>"$RSWAP_TEST/calls"
+	! grep -qx "$2" "$RSWAP_TEST/stuck"
+END
+cat >"$dir/bin/systemctl" <<-'END'
+	#!/bin/sh
+	[ "$2" = is-active ] || echo "systemctl $*" >>"$RSWAP_TEST/calls"
+	! grep -qx "${3#rswap@}" "$RSWAP_TEST/by-hand"
+END
+chmod +x "$dir"/bin/*
+
+# setting NAME VALUE
+setting() {
+	printf 'SIZE=1G\n%s\n' "${2:+SLEEP=$2}" >"$dir/conf/$1.conf"
+}
+
+# sleeps before|after OPERATION: the hook's exit status.
+sleeps() {
+	: >"$dir/calls"
+	RSWAP_TEST=$dir RSWAP_RUN_DIR=$dir/run RSWAP_CONF_DIR=$dir/conf \
+		PATH=$dir/bin:$PATH sh "$src/systemd/rswap-sleep" "$@" \
+		>"$dir/said" 2>&1
+}
+
+calls() { # CALL...: these, and no others
+	printf '%s\n' "$@" | diff - "$dir/calls" || fail "other calls"
+}
+
+no_calls() {
+	[ ! -s "$dir/calls" ] || fail "calls"
+}
+
+stays_awake() { # "REASON" OPERATION
+	! sleeps before "$2" || fail "it sleeps, expected: $1"
+	grep -qF "stays awake: $1" "$dir/said" || fail "no reason: $1"
+}
+
+: >"$dir/stuck"
+: >"$dir/by-hand"
+
+for operation in suspend hibernate; do
+	sleeps before $operation || fail "it does not sleep"
+	calls "rswapctl detach far" "rswapctl detach near"
+	sleeps after $operation
+	calls "systemctl --no-block start rswap@far" \
+		"systemctl --no-block start rswap@near"
+	# only once
+	sleeps after $operation
+	no_calls
+done
+
+# What was detached comes back when another device keeps the machine awake.
+echo near >"$dir/stuck"
+stays_awake "near cannot be detached" suspend
+calls "rswapctl detach far" "rswapctl detach near" \
+	"systemctl --no-block start rswap@far"
+: >"$dir/stuck"
+
+echo far >"$dir/by-hand"
+stays_awake "far was attached by hand" suspend
+no_calls
+: >"$dir/by-hand"
+
+setting far keep
+setting near '"keep"'
+sleeps before suspend || fail "it does not sleep"
+no_calls
+for operation in hibernate hybrid-sleep suspend-then-hibernate; do
+	stays_awake "far: SLEEP=keep allows suspend, and not $operation" \
+		$operation
+	no_calls
+done
+
+setting far refuse
+stays_awake "far: SLEEP=refuse" suspend
+# another file says otherwise, and the last one counts
+mkdir "$dir/conf/far.conf.d"
+echo SLEEP=refuse >"$dir/conf/far.conf.d/10-one.conf"
+echo "SLEEP='keep'" >"$dir/conf/far.conf.d/20-two.conf"
+sleeps before suspend || fail "it does not sleep"
+rm "$dir/conf/far.conf.d/20-two.conf"
+setting far keep
+stays_awake "far: SLEEP=refuse in $dir/conf/far.conf or far.conf.d" suspend
+rm -r "$dir/conf/far.conf.d"
+setting far never
+stays_awake "$dir/conf/far.conf: SLEEP=never: allowed is" suspend
+
+# Swap whose front end is gone may be on until the machine restarts.
+true &
+wait $!
+echo "pid $!" >"$dir/run/far/state"
+printf 'pid %s\nstart %s\n' $$ "$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)" \
+	>"$dir/run/near/state"
+setting near detach
+sleeps before suspend || fail "it does not sleep with dead swap"
+calls "rswapctl detach near"
+sleeps after suspend
+# another process has the pid meanwhile
+printf 'pid %s\nstart 1\n' $$ >"$dir/run/far/state"
+sleeps before suspend || fail "it does not sleep with dead swap"
+calls "rswapctl detach near"
+sleeps after suspend
+
+# A lock or a record is no device.
+rm -r "$dir"/run/{far,near}
+touch "$dir/run/.far.lock"
+sleeps before hibernate || fail "it does not sleep without a device"
+no_calls

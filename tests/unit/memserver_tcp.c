@@ -1,0 +1,241 @@
+/* The limits of a TCP lane, on a data thread: a client that sends requests and
+ * reads no reply makes the server hold so much and no more, keeps no other lane
+ * from being served, and loses nothing. */
+#include <arpa/inet.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "grants/grant.h"
+#include "links/transports.h"
+#include "session_server.h"
+#include "support.h"
+
+/* As docs/architecture.md says. */
+#define IN_BYTES_MOST (64 << 10)
+#define REPLIES_MOST  128
+#define UNSENT_MOST   (1 << 20)
+
+#define REQUESTS      8192
+#define REQUEST_BYTES sizeof(struct wire_data_request)
+#define REPLY_BYTES   sizeof(struct wire_data_reply)
+
+struct lane {
+	struct session *session;
+	uint32_t slab;
+	int served; /* the server's end, and the client's */
+	int client;
+};
+
+static struct lane unread, healthy;
+
+static int setup(void **state)
+{
+	const struct link_ops *tcp = transport_by_bit(WIRE_TRANSPORT_TCP);
+	struct error why;
+
+	if (server_setup(state))
+		return -1;
+	server.links.threads = 1; /* all lanes are neighbours */
+	return transports_open(&server.links, tcp, &why);
+}
+
+static int teardown(void **state)
+{
+	end_all_sessions();
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	transports_close(&server.links, 0);
+	close(unread.client);
+	close(healthy.client);
+	return server_teardown(state);
+}
+
+/* --- lanes --- */
+
+static uint32_t get_slab(struct session *session)
+{
+	unsigned before = replies;
+
+	grant_slab(&session->owner, 1, 1);
+	await_replies(before + 1);
+	assert_int_equal(last_reply.type, WIRE_SLAB);
+	return last_reply.slab.slab;
+}
+
+/* A session whose lane is between the sockets ENDS: the server's, and the
+ * client's. */
+static struct lane open_lane(const int ends[2])
+{
+	struct peer_name peer = { "peer" };
+	struct lane lane = { .session = open_session(WIRE_TRANSPORT_TCP),
+			     .served = ends[0],
+			     .client = ends[1] };
+	struct link_set *links = &lane.session->links;
+	struct wire_token token;
+
+	links->ops = transport_by_bit(WIRE_TRANSPORT_TCP);
+	lane.slab = get_slab(lane.session);
+	assert_int_equal(link_set_token(links, &token), 0);
+	links->slots[token.lane].state = SLOT_JOINED;
+	assert_true(links->ops->adopt(links, token.lane, lane.served, &peer));
+	return lane;
+}
+
+static void set_buffer(int fd, int which, int bytes)
+{
+	assert_int_equal(
+		setsockopt(fd, SOL_SOCKET, which, &bytes, sizeof bytes), 0);
+}
+
+/* Its queues can be measured exactly.  There is little room for replies. */
+static struct lane open_local_lane(void)
+{
+	int ends[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	set_buffer(ends[0], SO_SNDBUF, 1);
+	set_buffer(ends[1], SO_SNDBUF, 1 << 20);
+	return open_lane(ends);
+}
+
+/* The client's end has little room for replies. */
+static struct lane open_tcp_lane(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *addr = (struct sockaddr *)&in;
+	int listener = socket(AF_INET, SOCK_STREAM, 0), ends[2];
+	socklen_t size = sizeof in;
+
+	assert_int_equal(bind(listener, addr, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, addr, &size), 0);
+	ends[1] = socket(AF_INET, SOCK_STREAM, 0);
+	set_buffer(ends[1], SO_RCVBUF, 1 << 16);
+	assert_int_equal(connect(ends[1], addr, size), 0);
+	ends[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(ends[0] >= 0);
+	close(listener);
+	return open_lane(ends);
+}
+
+/* --- what a client does --- */
+
+static void send_reads(const struct lane *lane, unsigned n, uint32_t bytes)
+{
+	struct wire_data_request *requests = calloc(n, sizeof *requests);
+
+	assert_non_null(requests);
+	for (unsigned i = 0; i < n; i++)
+		requests[i] =
+			(struct wire_data_request){ .magic = WIRE_DATA_MAGIC,
+						    .op = WIRE_READ,
+						    .slab = lane->slab,
+						    .bytes = bytes,
+						    .cookie = i };
+	assert_int_equal(net_send_all(lane->client, requests,
+				      n * sizeof *requests, after_ms(LONG_MS)),
+			 0);
+	free(requests);
+}
+
+/* The replies to N READs come, all and in order. */
+static void receive_reads(const struct lane *lane, unsigned n, uint32_t bytes)
+{
+	struct wire_data_reply reply;
+	void *payload = malloc(bytes);
+
+	assert_non_null(payload);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(net_recv_all(lane->client, &reply,
+					      sizeof reply, after_ms(LONG_MS)),
+				 0);
+		assert_int_equal(reply.status, 0);
+		assert_int_equal(reply.cookie, i);
+		assert_int_equal(reply.bytes, bytes);
+		assert_int_equal(net_recv_all(lane->client, payload, bytes,
+					      after_ms(LONG_MS)),
+				 0);
+	}
+	free(payload);
+}
+
+static void assert_served(const struct lane *lane)
+{
+	send_reads(lane, 3, 4096);
+	receive_reads(lane, 3, 4096);
+	wait_until_asleep();
+}
+
+/* --- what the server holds --- */
+
+static uint64_t queue_of(int fd, unsigned long which)
+{
+	int bytes = 0;
+
+	assert_int_equal(ioctl(fd, which, &bytes), 0);
+	return (uint64_t)bytes;
+}
+
+static uint64_t reads(void)
+{
+	return data_loops_figures(&server.links.data).reads;
+}
+
+static void a_lane_holds_so_many_requests_and_replies(void **state)
+{
+	const uint32_t bytes = 64;
+	uint64_t before, served, taken, sent;
+
+	(void)state;
+	unread = open_local_lane();
+	healthy = open_local_lane();
+	assert_served(&healthy);
+	before = reads();
+	send_reads(&unread, REQUESTS, bytes);
+	wait_until_asleep();
+	served = reads() - before;
+	taken = REQUESTS * REQUEST_BYTES - queue_of(unread.served, SIOCINQ);
+	sent = queue_of(unread.client, SIOCINQ) / (REPLY_BYTES + bytes);
+	assert_int_equal(served - sent, REPLIES_MOST);
+	assert_in_range(taken - served * REQUEST_BYTES, 1, IN_BYTES_MOST);
+
+	before += served;
+	for (unsigned i = 1; i <= 20; i++) {
+		assert_served(&healthy);
+		assert_int_equal(reads() - before, 3 * i);
+	}
+	receive_reads(&unread, REQUESTS, bytes);
+}
+
+static void the_kernel_holds_so_many_unsent_replies(void **state)
+{
+	const unsigned n = 16;
+
+	(void)state;
+	unread = open_tcp_lane();
+	healthy = open_tcp_lane();
+	send_reads(&unread, n, SLAB);
+	wait_until_asleep();
+	/* the kernel takes whole buffers, of 64 KiB here */
+	assert_in_range(queue_of(unread.served, SIOCOUTQNSD), UNSENT_MOST / 2,
+			UNSENT_MOST + (128 << 10));
+	for (int i = 0; i < 20; i++)
+		assert_served(&healthy);
+	receive_reads(&unread, n, SLAB);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_lane_holds_so_many_requests_and_replies),
+		TEST(the_kernel_holds_so_many_unsent_replies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

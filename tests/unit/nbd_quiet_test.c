@@ -1,0 +1,111 @@
+/* The loop of rswap-nbd sleeps where there is nothing to do. */
+#include "nbd_clients.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "nbd/listener.h"
+
+/* The client sends until nothing more goes, and the server has no room. */
+static void send_until_full(int fd)
+{
+	static uint8_t out[64][NBD_REQUEST_BYTES];
+
+	for (unsigned i = 0; i < COUNT(out); i++)
+		nbd_put_request(out[i], NBD_CMD_READ, PAGE);
+	while (nbd_send_some(fd, out, sizeof out) == sizeof out)
+		;
+	nbd_settle();
+}
+
+static void a_full_client_that_goes_is_let_go(void **state)
+{
+	int fd = nbd_open_client();
+
+	(void)state;
+	send_until_full(fd);
+	assert_int_equal(nbd.loop.n_requests, SLOTS);
+	nbd_close_client(fd);
+	assert_int_equal(nbd.n_clients, 1);
+	nbd_answer_all();
+	assert_int_equal(nbd.n_clients, 0);
+}
+
+static void options_without_end_are_not_read(void **state)
+{
+	static uint8_t options[64][NBD_OPTION_BYTES];
+	int fd = nbd_dial();
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(options); i++)
+		nbd_put_option(options[i], NBD_OPT_LIST);
+	while (nbd_send_some(fd, options, sizeof options) == sizeof options)
+		;
+	nbd_settle();
+	nbd_close_client(fd);
+}
+
+static void options_in_one_piece_are_all_answered(void **state)
+{
+	static uint8_t options[100][NBD_OPTION_BYTES];
+	int fd = nbd_dial();
+
+	(void)state;
+	nbd_drain(fd);
+	for (unsigned i = 0; i < COUNT(options); i++)
+		nbd_put_option(options[i], NBD_OPT_STRUCTURED_REPLY);
+	nbd_send_all(fd, options, sizeof options);
+	assert_int_equal(nbd_drain(fd),
+			 COUNT(options) * NBD_OPTION_REPLY_BYTES);
+	nbd_close_client(fd);
+}
+
+static void a_client_that_cannot_be_accepted_waits(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int served = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t bytes = sizeof addr;
+	struct listener listener;
+	struct rlimit few, usual;
+
+	(void)state;
+	/* The kernel chooses a name. */
+	assert_int_equal(bind(served, (void *)&addr, sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(served, 1), 0);
+	assert_int_equal(getsockname(served, (void *)&addr, &bytes), 0);
+	listener_start(&listener, &nbd.host, served);
+	assert_int_equal(connect(fd, (void *)&addr, bytes), 0);
+	getrlimit(RLIMIT_NOFILE, &usual);
+	few = (struct rlimit){ (rlim_t)fd + 1, usual.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	nbd_settle();
+	assert_contains(nbd.last_line, "cannot accept a client");
+	nbd.last_line[0] = '\0';
+	nbd_pass(3);
+	assert_string_equal(nbd.last_line, "");
+	assert_int_equal(nbd.loop.n_sources, 1);
+	setrlimit(RLIMIT_NOFILE, &usual);
+	nbd_pass(1);
+	assert_int_equal(nbd.loop.n_sources, 2);
+	nbd_close_client(fd);
+	loop_remove(&nbd.loop, &listener.source);
+	nbd_drop_removed();
+	close(served);
+}
+
+int main(void)
+{
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, nbd_setup, nbd_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_full_client_that_goes_is_let_go),
+		TEST(options_without_end_are_not_read),
+		TEST(options_in_one_piece_are_all_answered),
+		TEST(a_client_that_cannot_be_accepted_waits),
+	};
+
+	return cmocka_run_group_tests_name("nbd_quiet", tests, NULL, NULL);
+}

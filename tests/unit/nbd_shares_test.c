@@ -1,0 +1,270 @@
+/* What a client of rswap-nbd leaves for others (plugin/nbd/slots.c), and when
+ * it is closed for their sake (plugin/nbd/connection.c). */
+#include "nbd_clients.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- no client takes all --- */
+
+static void one_client_has_all(void **state)
+{
+	int fd = nbd_open_client();
+
+	(void)state;
+	nbd_request(fd, NBD_CMD_READ, PAGE, SLOTS);
+	assert_int_equal(nbd.loop.n_requests, SLOTS);
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(fd), SLOTS * (NBD_SIMPLE_BYTES + PAGE));
+	nbd_close_client(fd);
+}
+
+static void unread_replies_leave_slots_for_others(void **state)
+{
+	int kernel = nbd_open_client(), tool = nbd_open_client();
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, HUGE, SLOTS);
+	nbd_answer_all();
+	assert_true(nbd_is_served(kernel, PAGE));
+	assert_true(nbd_is_served(kernel, LARGE));
+	nbd_request(kernel, NBD_CMD_READ, PAGE, SLOTS / 4);
+	assert_int_equal(nbd.loop.n_requests, SLOTS / 4);
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(kernel),
+			 SLOTS / 4 * (NBD_SIMPLE_BYTES + PAGE));
+	nbd_close_client(tool);
+	nbd_close_client(kernel);
+}
+
+static void unread_replies_leave_large_buffers_for_others(void **state)
+{
+	int kernel[2] = { nbd_open_client(), nbd_open_client() };
+	int tool = nbd_open_client();
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, LARGE, SLOTS);
+	nbd_answer_all();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(nbd_is_served(kernel[i], LARGE));
+		assert_true(nbd_is_served(kernel[i], PAGE));
+	}
+	nbd_close_client(tool);
+	nbd_close_client(kernel[0]);
+	nbd_close_client(kernel[1]);
+}
+
+/* The first client has all nbd.slots.  Those that it gives back go to the
+ * second one, up to its part. */
+static void a_client_that_comes_late_gets_its_part(void **state)
+{
+	int tool = nbd_open_client(), kernel;
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, PAGE, 2 * SLOTS);
+	kernel = nbd_open_client();
+	nbd_request(kernel, NBD_CMD_READ, PAGE, SLOTS);
+	assert_int_equal(nbd.loop.n_requests, SLOTS);
+	nbd_answer_all();
+	nbd_drain(tool);
+	nbd_drain(kernel);
+	assert_int_equal(nbd.loop.n_requests, SLOTS);
+	assert_true(nbd.slots.clients->has[SLOTS_ANY] >= SLOTS / 4);
+	nbd_answer_all();
+	nbd_drain(tool);
+	nbd_drain(kernel);
+	nbd_answer_all();
+	nbd_drain(tool);
+	nbd_drain(kernel);
+	nbd_close_client(tool);
+	nbd_close_client(kernel);
+}
+
+/* What was kept for a client is free when the client goes. */
+static void the_part_of_a_client_that_goes_is_free(void **state)
+{
+	int fd = nbd_open_client(), idle = nbd_open_client();
+
+	(void)state;
+	nbd_request(fd, NBD_CMD_READ, PAGE, SLOTS);
+	assert_true(nbd.loop.n_requests < SLOTS);
+	nbd_close_client(idle);
+	assert_int_equal(nbd.loop.n_requests, SLOTS);
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(fd), SLOTS * (NBD_SIMPLE_BYTES + PAGE));
+	nbd_close_client(fd);
+}
+
+/* --- a client that does not go on --- */
+
+static void one_that_reads_nothing_is_closed(void **state)
+{
+	int tool = nbd_open_client(), kernel;
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, HUGE, SLOTS);
+	nbd_answer_all();
+	nbd_pass(60);
+	assert_false(nbd_is_closed(tool));
+	kernel = nbd_open_client();
+	nbd_request(kernel, NBD_CMD_READ, PAGE, 1);
+	nbd_pass(1);
+	assert_true(nbd_is_closed(tool));
+	assert_contains(nbd.last_line, "it has read no reply for 10 seconds");
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(kernel), NBD_SIMPLE_BYTES + PAGE);
+	nbd_close_client(kernel);
+	close(tool);
+}
+
+static void one_that_reads_slowly_is_not_closed(void **state)
+{
+	int tool = nbd_open_client(), other = nbd_open_client();
+	static char reply[NBD_SIMPLE_BYTES + HUGE];
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, HUGE, SLOTS / 2);
+	nbd_request(tool, NBD_CMD_READ, NBD_REQUEST_MAX / 2, 1);
+	nbd_answer_all();
+	nbd_request(other, NBD_CMD_READ, NBD_REQUEST_MAX, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		nbd_pass(9);
+		assert_true(
+			slots_others_wait(&nbd.slots, nbd.slots.clients->next));
+		for (size_t got = 0; got < sizeof reply; nbd_settle()) {
+			ssize_t n = recv(tool, reply, sizeof reply - got, 0);
+
+			assert_true(n > 0);
+			got += (size_t)n;
+		}
+		assert_false(nbd_is_closed(tool));
+	}
+	nbd_close_client(tool);
+	nbd_answer_all();
+	nbd_drain(other);
+	nbd_close_client(other);
+}
+
+static void one_that_sends_half_a_write_is_closed(void **state)
+{
+	int tools[2] = { nbd_open_client(), nbd_open_client() },
+	    other = nbd_open_client();
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		nbd_request(tools[i], NBD_CMD_WRITE, NBD_REQUEST_MAX, 1);
+	nbd_pass(60);
+	nbd_request(other, NBD_CMD_READ, HUGE, 1);
+	nbd_pass(1);
+	/* One of them is enough. */
+	assert_true(nbd_is_closed(tools[0]) != nbd_is_closed(tools[1]));
+	assert_contains(nbd.last_line, "it has sent no more of a request");
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(other), NBD_SIMPLE_BYTES + HUGE);
+	nbd_close_client(other);
+	nbd_close_client(tools[0]);
+	nbd_close_client(tools[1]);
+}
+
+static void one_that_sends_slowly_is_not_closed(void **state)
+{
+	int tools[2] = { nbd_open_client(), nbd_open_client() },
+	    other = nbd_open_client();
+	static const char data[PAGE];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		nbd_request(tools[i], NBD_CMD_WRITE, NBD_REQUEST_MAX, 1);
+	nbd_request(other, NBD_CMD_READ, HUGE, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		nbd_pass(9);
+		for (unsigned j = 0; j < 2; j++)
+			nbd_send_all(tools[j], data, sizeof data);
+	}
+	assert_string_equal(nbd.last_line, "");
+	nbd_close_client(tools[0]);
+	nbd_close_client(tools[1]);
+	nbd_answer_all();
+	nbd_drain(other);
+	nbd_close_client(other);
+}
+
+/* The servers do not answer, which is not the fault of the other client. */
+static void one_with_requests_in_flight_does_not_wait(void **state)
+{
+	int tool = nbd_open_client(), kernel = nbd_open_client();
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, PAGE, SLOTS);
+	nbd_answer_all();
+	nbd_request(kernel, NBD_CMD_READ, PAGE, 2 * SLOTS);
+	assert_true(nbd.loop.n_requests < 2 * SLOTS);
+	nbd_pass(60);
+	assert_string_equal(nbd.last_line, "");
+	nbd_close_client(tool);
+	nbd_close_client(kernel);
+}
+
+/* They wait for each other only because none of them reads. */
+static void stopped_clients_do_not_close_each_other(void **state)
+{
+	int tools[2] = { nbd_open_client(), nbd_open_client() };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		nbd_request(tools[i], NBD_CMD_READ, HUGE, SLOTS);
+	nbd_answer_all();
+	nbd_pass(60);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(nbd_is_closed(tools[i]));
+		nbd_close_client(tools[i]);
+	}
+}
+
+/* This process was stopped as well, and has not looked at its clients. */
+static void the_time_that_the_server_was_stopped_does_not_count(void **state)
+{
+	int tools[2] = { nbd_open_client(), nbd_open_client() },
+	    other = nbd_open_client();
+	static const char data[PAGE];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		nbd_request(tools[i], NBD_CMD_WRITE, NBD_REQUEST_MAX, 1);
+	nbd_request(other, NBD_CMD_READ, HUGE, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		nbd.later_ns += 60 * NS_PER_S;
+		loop_soon(&nbd.loop);
+		nbd_settle();
+		for (unsigned j = 0; j < 2; j++)
+			nbd_send_all(tools[j], data, sizeof data);
+	}
+	assert_string_equal(nbd.last_line, "");
+	nbd_close_client(tools[0]);
+	nbd_close_client(tools[1]);
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(other), NBD_SIMPLE_BYTES + HUGE);
+	nbd_close_client(other);
+}
+
+int main(void)
+{
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, nbd_setup, nbd_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(one_client_has_all),
+		TEST(unread_replies_leave_slots_for_others),
+		TEST(unread_replies_leave_large_buffers_for_others),
+		TEST(a_client_that_comes_late_gets_its_part),
+		TEST(the_part_of_a_client_that_goes_is_free),
+		TEST(one_that_reads_nothing_is_closed),
+		TEST(one_that_reads_slowly_is_not_closed),
+		TEST(one_that_sends_half_a_write_is_closed),
+		TEST(one_that_sends_slowly_is_not_closed),
+		TEST(one_with_requests_in_flight_does_not_wait),
+		TEST(stopped_clients_do_not_close_each_other),
+		TEST(the_time_that_the_server_was_stopped_does_not_count),
+	};
+
+	return cmocka_run_group_tests_name("nbd_shares", tests, NULL, NULL);
+}

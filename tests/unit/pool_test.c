@@ -1,0 +1,214 @@
+/* Names of pools, and what a memory server says of itself in one. */
+#include "member.h"
+#include "pool.h"
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct pool pool;
+
+static void a_pool(void **state)
+{
+	(void)state;
+	assert_true(
+		pool_set_url(&pool, "etcd://e1,10.0.0.2:23,[::1]:7/blue-2_x"));
+	assert_string_equal(pool.name, "blue-2_x");
+	assert_int_equal(pool.etcd.n_endpoints, 3);
+	assert_string_equal(pool.etcd.endpoints[0].host, "e1");
+	assert_int_equal(pool.etcd.endpoints[0].port, 2379);
+	assert_string_equal(pool.etcd.endpoints[1].host, "10.0.0.2");
+	assert_int_equal(pool.etcd.endpoints[1].port, 23);
+	assert_string_equal(pool.etcd.endpoints[2].host, "::1");
+	assert_string_equal(pool_servers_prefix(&pool).text,
+			    "/rswap/1/blue-2_x/servers/");
+	assert_true(pool_set_url(&pool, "etcd://1,2,3,4,5,6,7,8/x"));
+	assert_int_equal(pool.etcd.n_endpoints, ETCD_ENDPOINTS_MAX);
+}
+
+static void what_is_no_pool(void **state)
+{
+	static const char *const urls[] = {
+		"",
+		"e1/x",
+		"http://e1/x",
+		"etcd://",
+		"etcd://e1",
+		"etcd:///x",
+		"etcd://e1/",
+		"etcd://e1/X",
+		"etcd://e1/x/y",
+		"etcd://e1/x y",
+		"etcd://,/x",
+		"etcd://e1,/x",
+		"etcd://,e1/x",
+		"etcd://e1,,e2/x",
+		"etcd://e1:0/x",
+		"etcd://e1:65536/x",
+		"etcd://1,2,3,4,5,6,7,8,9/x",
+		"etcd://e1/"
+		"01234567890123456789012345678901234567890123456789012345678901"
+		"23",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(urls); i++) {
+		if (pool_set_url(&pool, urls[i]))
+			fail_msg("%s is taken", urls[i]);
+	}
+}
+
+static void assert_wrong_files(const char *ca, const char *cert,
+			       const char *key, const char *words)
+{
+	struct error why = { "" };
+
+	assert_true(pool_set_url(&pool, "etcd://e1/x"));
+	pool.etcd.ca = ca;
+	pool.etcd.cert = cert;
+	pool.etcd.key = key;
+	assert_int_equal(pool_check_files(&pool, "--", &why), !words);
+	if (words)
+		assert_contains(why.text, words);
+}
+
+static void files_go_together(void **state)
+{
+	(void)state;
+	assert_wrong_files(NULL, NULL, NULL, NULL);
+	assert_wrong_files("a", NULL, NULL, NULL);
+	assert_wrong_files("a", "c", "k", NULL);
+	assert_wrong_files("a", "c", NULL,
+			   "--pool-cert is given without --pool-key");
+	assert_wrong_files("a", NULL, "k",
+			   "--pool-key is given without --pool-cert");
+	assert_wrong_files(NULL, "c", "k",
+			   "--pool-cert=c: allowed only with --pool-ca=FILE");
+}
+
+/* --- members --- */
+
+static struct member full(void)
+{
+	struct member m = { .transports =
+				    WIRE_TRANSPORT_TCP | WIRE_TRANSPORT_RDMA,
+			    .zone = "rack-7",
+			    .incarnation = { 0, 1, 0xfe, 0xff },
+			    .state = "serving",
+			    .slab_bytes = 2 << 20,
+			    .memory_bytes = 1ull << 40,
+			    .free_bytes = 1ull << 39,
+			    .sessions = 7,
+			    .load_permille = 1000,
+			    .version = "0.1.0" };
+	struct error why;
+
+	assert_true(net_name_parse("[fe80::1]:10909", 0, &m.address, &why));
+	return m;
+}
+
+static char *write_member(const struct member *m)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	member_write(m, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void a_member_comes_back(void **state)
+{
+	struct member m = full(), back;
+	char *text = write_member(&m);
+	struct error why;
+
+	(void)state;
+	assert_int_equal(member_parse("[fe80::1]:10909", text, &back, &why), 0);
+	assert_memory_equal(&m, &back, sizeof m);
+	/* another key's value */
+	assert_int_equal(member_parse("10.0.0.1:10909", text, &back, &why),
+			 -EINVAL);
+	assert_contains(why.text, "its address");
+	free(text);
+}
+
+/* TEXT with FROM replaced by TO. */
+static char *with(const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+	char *new;
+
+	assert_non_null(at);
+	assert_true(asprintf(&new, "%.*s%s%s", (int)(at - text), text, to,
+			     at + strlen(from)) > 0);
+	return new;
+}
+
+static void assert_refused(const char *from, const char *to, const char *words)
+{
+	struct member m = full(), back;
+	char *text = write_member(&m), *wrong = with(text, from, to);
+	struct error why = { "" };
+
+	if (member_parse("[fe80::1]:10909", wrong, &back, &why) != -EINVAL)
+		fail_msg("%s is taken", wrong);
+	assert_contains(why.text, words);
+	free(wrong);
+	free(text);
+}
+
+static void what_is_no_member(void **state)
+{
+	(void)state;
+	assert_refused("{", "", "whole value");
+	assert_refused("{", "[", "whole value");
+	assert_refused("\"address\"", "\"addres\"", "its address");
+	assert_refused("\"address\":\"", "\"address\":\"x", "its address");
+	assert_refused("[\"tcp\",\"rdma\"]", "[]", "its transports");
+	assert_refused("[\"tcp\",\"rdma\"]", "[\"ip\",7]", "its transports");
+	assert_refused("[\"tcp\",\"rdma\"]", "7", "its transports");
+	assert_refused("rack-7", "rack 7", "its zone");
+	assert_refused("rack-7", "r23456789012345678901234567890123",
+		       "its zone");
+	assert_refused("\"0001feff", "\"0001fef", "its incarnation");
+	assert_refused("\"0001feff", "\"0001fefg", "its incarnation");
+	assert_refused("\"serving\"", "\"\"", "its state");
+	assert_refused("\"serving\"", "7", "its state");
+	assert_refused("2097152", "0", "its slab_bytes");
+	assert_refused("1099511627776", "-1", "its memory_bytes");
+	assert_refused("549755813888", "1099511627777", "its free_bytes");
+	assert_refused("\"sessions\":7", "\"sessions\":4294967296",
+		       "its sessions");
+	assert_refused("1000", "1001", "its load_permille");
+}
+
+static void a_later_version_has_more(void **state)
+{
+	struct member m = full(), back;
+	char *text = write_member(&m);
+	char *more = with(text, "{", "{\"new\":{\"x\":[1]},");
+	struct error why;
+
+	(void)state;
+	assert_int_equal(member_parse("[fe80::1]:10909", more, &back, &why), 0);
+	assert_memory_equal(&m, &back, sizeof m);
+	free(more);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pool),
+		cmocka_unit_test(what_is_no_pool),
+		cmocka_unit_test(files_go_together),
+		cmocka_unit_test(a_member_comes_back),
+		cmocka_unit_test(what_is_no_member),
+		cmocka_unit_test(a_later_version_has_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
