@@ -223,6 +223,24 @@ static void put_repair(struct promtext *p, const struct repair *repair)
 	put_state(p, "stuck", atomic_load(&repair->stuck_slabs));
 }
 
+static void put_scrub(struct promtext *p, const struct scrub *scrub)
+{
+	promtext_gauge(p, "rswap_scrub_running", "1 while a scrub runs.",
+		       atomic_load(&scrub->state) == SCRUB_RUNNING);
+	promtext_counter(p, "rswap_scrubs_total", "Scrubs that were begun.",
+			 atomic_load(&scrub->begun));
+	promtext_family(p, "rswap_scrub_pages", "gauge",
+			"Of the scrub that runs, or else the last one: pages "
+			"that it was to read, that it has read, that were "
+			"wrong on a server, that were right on none, and that "
+			"a server could not give.");
+	put_state(p, "all", atomic_load(&scrub->pages));
+	put_state(p, "done", atomic_load(&scrub->done_pages));
+	put_state(p, "wrong", atomic_load(&scrub->wrong_pages));
+	put_state(p, "lost", atomic_load(&scrub->lost_pages));
+	put_state(p, "unread", atomic_load(&scrub->unread_pages));
+}
+
 /* --- servers --- */
 
 static uint64_t slabs_of(const struct server *s)
@@ -397,5 +415,6 @@ void metrics_write(const struct engine *engine, const struct safety *safety,
 	put_device(&p, engine);
 	put_requests(&p, engine);
 	put_repair(&p, engine->repair);
+	put_scrub(&p, &engine->repair->scrub);
 	put_servers(&p, engine);
 }

@@ -100,6 +100,15 @@ for i in 0 1; do
 		same p "rswap_server_transfer_duration_seconds_count$of" servers.$i.${op}s
 	done
 done
+[ "$(metric p rswap_scrubs_total)" = 0 ] || fail "a scrub"
+"$build/ctl/rswapctl" scrub "$dir/p.ctl" --wait >"$dir/said" || fail "$(cat "$dir/said")"
+scrape p
+[ "$(metric p rswap_scrubs_total)" = 1 ] || fail "no scrub"
+[ "$(metric p 'rswap_scrub_pages{state="all"}')" = $((7 << 8)) ] || fail "pages to scrub"
+for at in done wrong lost unread; do
+	same p "rswap_scrub_pages{state=\"$at\"}" scrub.${at}_pages
+done
+[ "$(metric p 'rswap_scrub_pages{state="done"}')" = $((7 << 8)) ] || fail "scrubbed pages"
 [ "$(metric p 'rswap_request_bytes_total{op="write"}')" = $((8 << 20)) ] ||
 	fail "bytes written: $(metric p 'rswap_request_bytes_total{op="write"}')"
 same a 'rswap_memserver_requests_total{op="write"}' writes
