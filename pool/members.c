@@ -94,16 +94,29 @@ static void end(void *arg)
 	members->changes++;
 }
 
+/* The address at the end of a server's key; NULL where it is no such key.  Keys
+ * may come from anybody, and addresses are printed. */
+static const char *address_of(const struct members *members, const char *key)
+{
+	size_t n = strlen(members->prefix.text);
+	const char *address = key + n;
+
+	if (strncmp(key, members->prefix.text, n) != 0 || !*address ||
+	    strlen(address) >= sizeof(struct net_text) ||
+	    !wire_name_ok(address))
+		return NULL;
+	return address;
+}
+
 static void changed(void *arg, const struct etcd_kv *kv)
 {
 	struct members *members = arg;
-	const char *address = kv->key + strlen(members->prefix.text);
+	const char *address = address_of(members, kv->key);
 	struct members_entry *entry;
 	bool found;
 	unsigned i;
 
-	/* No address is that long, so this is no key of a server. */
-	if (strlen(address) >= sizeof entry->address.text)
+	if (!address)
 		return;
 	i = find(members, address, &found);
 	if (kv->deleted) {

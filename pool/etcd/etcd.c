@@ -272,6 +272,16 @@ static int ask_as_user(struct etcd *etcd, const char *path, const char *body,
 	return ask_any(etcd, path, body, deadline_ns, answer, why);
 }
 
+/* A token lasts minutes; and a cluster may get users meanwhile.  A JSON web
+ * token also ends with each change of the users, which etcd tells by the code
+ * that it has for much else ("revision of auth store is old"). */
+static bool needs_login(const struct etcd *etcd,
+			const struct etcd_answer *answer)
+{
+	return answer->code == ETCD_TOKEN || etcd->no_auth ||
+	       (answer->code == ETCD_INVALID && etcd->has_token);
+}
+
 /* Frees BODY, which may be NULL.  ANSWER is the caller's to free after 0, and
  * empty otherwise. */
 static int call(struct etcd *etcd, const char *path, char *body,
@@ -285,9 +295,7 @@ static int call(struct etcd *etcd, const char *path, char *body,
 		rc = ask_as_user(etcd, path, body, deadline_ns, answer, why);
 	else
 		error_set(why, "out of memory");
-	/* A token lasts minutes; and a cluster may get users meanwhile. */
-	if (body && rc && *etcd->login.user &&
-	    (answer->code == ETCD_TOKEN || etcd->no_auth)) {
+	if (body && rc && *etcd->login.user && needs_login(etcd, answer)) {
 		etcd->has_token = etcd->no_auth = false;
 		rc = ask_as_user(etcd, path, body, deadline_ns, answer, why);
 	}
@@ -412,16 +420,20 @@ int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
 	       uint64_t deadline_ns, struct error *why)
 {
 	char *body = etcd_request_watch(prefix, revision);
-	struct endpoint *at = &etcd->endpoints[etcd->current];
 	int rc = body ? 0 : -ENOMEM;
+	struct endpoint *at;
 
 	if (!rc && *etcd->login.user && !etcd->has_token)
 		rc = authenticate(etcd, deadline_ns, why);
+	at = &etcd->endpoints[etcd->current]; /* which may be another now */
 	look_up(at);
 	if (!rc && !at->place.addrs.n) {
 		*why = at->why;
 		rc = -EIO;
 	}
+	/* a token is as good as a password while it lasts */
+	if (!rc)
+		rc = check_password(etcd, at, why);
 	if (!rc)
 		rc = http_stream_begin(etcd->http, &at->place, "/v3/watch",
 				       body, why);

@@ -200,7 +200,43 @@ expect 60 at_least_lines "$dir/u.log" "current at" 2
 soon --login="$dir/login" "$at" put /a/1 after 0
 expect 20 has_line "$dir/u.log" "is /a/1 after"
 stop u KILL || true
-stop auth || true
+# nor is a token that this etcd gave; it begins with any of the two
+first_at_home() {
+	[ -z "${pid[token]:-}" ] || stop token KILL || true
+	"$programs/etcdclient" --login="$dir/login" "$at,192.0.2.1:2379" view /a/ \
+		>"$dir/token.log" 2>&1 &
+	pid[token]=$!
+	expect 20 grep -q '^error\|^current' "$dir/token.log"
+	has "$dir/token.log" "current at $at"
+}
+expect 60 first_at_home
+stop auth KILL || true
+expect 20 has_line "$dir/token.log" "error a password is sent to another machine only over TLS: give a CA"
+stop token KILL || true
+
+say "users change, and with them JSON web tokens"
+certtool --generate-privkey --key-type=rsa --bits=2048 --outfile="$dir/jwt.key" 2>/dev/null
+certtool --load-privkey="$dir/jwt.key" --pubkey-info --outfile="$dir/jwt.pub" 2>/dev/null
+etcd_extra[jwt]="--auth-token jwt,pub-key=$dir/jwt.pub,priv-key=$dir/jwt.key,sign-method=RS256,ttl=10m"
+start_etcds jwt
+etcd_do jwt user add root:secret >/dev/null
+etcd_do jwt user grant-role root root >/dev/null
+etcd_do jwt auth enable >/dev/null
+mkfifo "$dir/lines"
+"$programs/etcdclient" --login="$dir/login" "127.0.0.1:${port[jwt]}" puts /a/1 \
+	<"$dir/lines" >"$dir/puts.log" 2>&1 &
+pid[puts]=$!
+exec 8>"$dir/lines"
+echo one >&8
+expect 60 at_least_lines "$dir/puts.log" one 1
+etcd_do jwt --user=root:secret user add other:secret >/dev/null
+echo two >&8
+expect 60 at_least_lines "$dir/puts.log" two 1
+exec 8>&-
+[ "$(<"$dir/puts.log")" = $'put one\nput two' ] || fail "$(<"$dir/puts.log")"
+wait "${pid[puts]}" || fail "puts"
+unset "pid[puts]"
+stop jwt || true
 
 say "TLS"
 certify() { # NAME TEMPLATE-LINE...

@@ -56,6 +56,21 @@ static int do_put(struct error *why)
 	return etcd_put(etcd, word[0], word[1], number(2), soon_ns(), why);
 }
 
+/* A put for each line of the standard input, by one client. */
+static int do_puts(struct error *why)
+{
+	char line[64];
+
+	while (fgets(line, sizeof line, stdin)) {
+		int rc;
+
+		line[strcspn(line, "\n")] = '\0';
+		rc = etcd_put(etcd, word[0], line, 0, soon_ns(), why);
+		printf("%s %s\n", rc ? why->text : "put", line);
+	}
+	return 0;
+}
+
 static int do_put_if(struct error *why)
 {
 	struct etcd_answer there;
@@ -137,8 +152,8 @@ static const struct command {
 	int (*run)(struct error *why);
 } commands[] = { { "grant", 1, do_grant },   { "keep", 1, do_keep },
 		 { "revoke", 1, do_revoke }, { "put", 3, do_put },
-		 { "put-if", 4, do_put_if }, { "range", 1, do_range },
-		 { "view", 1, do_view } };
+		 { "put-if", 4, do_put_if }, { "puts", 1, do_puts },
+		 { "range", 1, do_range },   { "view", 1, do_view } };
 
 /* --- the command line --- */
 

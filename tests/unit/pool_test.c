@@ -1,5 +1,6 @@
 /* Names of pools, and what a memory server says of itself in one. */
 #include "member.h"
+#include "members.h"
 #include "pool.h"
 #include "support.h"
 
@@ -199,6 +200,40 @@ static void a_later_version_has_more(void **state)
 	free(text);
 }
 
+/* --- what a watch tells --- */
+
+static void tell(struct members *members, const char *key)
+{
+	/* as long as it has to be, so that a read behind its end is seen */
+	char *copy = strdup(key);
+	const struct etcd_kv kv = { .key = copy, .value = (char *)"{}" };
+
+	assert_non_null(copy);
+	members->view.ops->changed(members, &kv);
+	free(copy);
+}
+
+static void only_keys_of_servers_count(void **state)
+{
+	struct members members;
+
+	(void)state;
+	assert_true(pool_set_url(&pool, "etcd://e1/blue"));
+	members_open(&members, NULL, &pool);
+	tell(&members, "");
+	tell(&members, "a");
+	tell(&members, "/rswap/1/blue/servers/");
+	tell(&members, "/rswap/1/blue/servers");
+	tell(&members, "/rswap/1/green/servers/10.0.0.1:10909");
+	tell(&members, "/rswap/1/blue/servers/\033[2J:1");
+	tell(&members, "/rswap/1/blue/servers/h 1:1");
+	assert_int_equal(members.n, 0);
+	tell(&members, "/rswap/1/blue/servers/10.0.0.1:10909");
+	assert_int_equal(members.n, 1);
+	assert_string_equal(members.entries[0].address.text, "10.0.0.1:10909");
+	free(members.entries);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_member_comes_back),
 		cmocka_unit_test(what_is_no_member),
 		cmocka_unit_test(a_later_version_has_more),
+		cmocka_unit_test(only_keys_of_servers_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
