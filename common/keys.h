@@ -12,9 +12,16 @@
 
 #define KEYS_SIZE_MAX_BYTES (UINT64_C(1) << 50)
 #define KEYS_COPIES_MAX	    4
+#define KEYS_SERVERS_MAX    255 /* and the fallback */
 
 enum key_id {
 	KEY_SERVER,
+	KEY_POOL,
+	KEY_SERVERS_MAX,
+	KEY_POOL_CA,
+	KEY_POOL_CERT,
+	KEY_POOL_KEY,
+	KEY_POOL_LOGIN,
 	KEY_SIZE,
 	KEY_TRANSPORT,
 	KEY_LANES,

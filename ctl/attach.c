@@ -19,6 +19,7 @@
 #include "keys.h"
 #include "net.h"
 #include "options.h"
+#include "pool.h"
 #include "run.h"
 #include "size.h"
 #include "sizeexpr.h"
@@ -127,9 +128,10 @@ static struct option_spec options[N_OWN + KEYS + 1];
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl attach",
-	.args = "SERVER... --size=SIZE",
-	.about = "Swap to the memory of each SERVER (HOST[:PORT]), through a "
-		 "block device of the kernel's ublk or nbd driver.",
+	.args = "[SERVER...] --size=SIZE",
+	.about = "Swap to the memory of each SERVER (HOST[:PORT]), or of a "
+		 "pool (--pool), through a block device of the kernel's ublk "
+		 "or nbd driver.",
 	.options = options,
 };
 
@@ -168,9 +170,10 @@ static void check_path(enum key_id id)
 
 static void check_servers(void)
 {
-	if (args.n_servers == 0)
+	if (args.n_servers == 0 && !args.keys[KEY_POOL])
 		options_die(&cmdline, "a SERVER is missing; allowed is "
-				      "HOST[:PORT], one or more");
+				      "HOST[:PORT], one or more, or "
+				      "--pool=etcd://HOST.../NAME");
 	if (args.n_servers > ATTACH_SERVERS_MAX)
 		options_die(&cmdline, "%d servers; allowed are 1 to %d",
 			    args.n_servers, ATTACH_SERVERS_MAX);
@@ -192,13 +195,28 @@ static void check_servers(void)
 	}
 }
 
+static void check_pool(void)
+{
+	const char *url = args.keys[KEY_POOL];
+	struct pool pool = { .name = "" };
+
+	if (url && !pool_set_url(&pool, url))
+		options_die(&cmdline, "--pool=%s is not allowed: it must be %s",
+			    url, POOL_URL_ALLOWED);
+}
+
 static void check_args(void)
 {
 	int number;
 
 	check_path(KEY_FALLBACK);
 	check_path(KEY_PSK_FILE);
+	check_path(KEY_POOL_CA);
+	check_path(KEY_POOL_CERT);
+	check_path(KEY_POOL_KEY);
+	check_path(KEY_POOL_LOGIN);
 	check_servers();
+	check_pool();
 	if (!args.size_bytes)
 		options_die(&cmdline,
 			    "--size is missing; allowed is --size=SIZE "
@@ -266,13 +284,14 @@ static void warn_of_timeout(void)
 	struct state_path socket =
 		statedir_path(args.state.name, "control.sock");
 	const struct target plugin = { .socket = socket.text };
+	int n = args.keys[KEY_POOL] ? KEYS_SERVERS_MAX : args.n_servers;
 	uint64_t grace_s = 0, fits_s;
 	struct error ignored;
 	struct json_object *answer = target_ask(&plugin, &ignored);
 
 	if (!answer || answer_number(answer, "replicas") != 1)
 		return;
-	for (int i = 0; i < args.n_servers; i++) {
+	for (int i = 0; i < n; i++) {
 		struct answer_path path = answer_path("servers.%d.grace_ms", i);
 		uint64_t s = answer_number(answer, path.text) / 1000;
 

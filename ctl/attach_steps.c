@@ -24,6 +24,9 @@
 #include "vmtune.h"
 
 #define STEP_NS (30 * NS_PER_S)
+/* How much longer a front end may take that asks a pool for its servers first.
+ */
+#define POOL_STEP_NS (20 * NS_PER_S)
 
 static uint64_t in_ns(uint64_t ns)
 {
@@ -101,10 +104,22 @@ static int choose_device(struct attach *a, struct error *why)
 	return lock_name(a, a->name, in_ns(STEP_NS), why);
 }
 
+/* What the pages go to: the pool, and the servers that are named. */
+static void note_servers(struct attach *a)
+{
+	const char *pool = a->keys[KEY_POOL];
+	size_t room = sizeof a->state.servers;
+	size_t have = (size_t)snprintf(a->state.servers, room, "%.900s",
+				       pool ? pool : "");
+
+	for (int i = 0; i < a->n_servers && have < room; i++)
+		have += (size_t)snprintf(a->state.servers + have, room - have,
+					 "%s%s", have ? " " : "",
+					 a->servers[i]);
+}
+
 static int make_directory(struct attach *a, struct error *why)
 {
-	size_t have = 0;
-
 	if (statedir_create(a->state.name, why) < 0)
 		return -1;
 	a->made_directory = true;
@@ -112,13 +127,7 @@ static int make_directory(struct attach *a, struct error *why)
 	a->state.front = a->front;
 	snprintf(a->state.choice, sizeof a->state.choice, "%.159s",
 		 a->choice.text);
-	for (int i = 0; i < a->n_servers; i++) {
-		have += (size_t)snprintf(a->state.servers + have,
-					 sizeof a->state.servers - have, "%s%s",
-					 i ? " " : "", a->servers[i]);
-		if (have >= sizeof a->state.servers)
-			break;
-	}
+	note_servers(a);
 	return statedir_save(&a->state, why);
 }
 
@@ -210,9 +219,11 @@ static int start_front(struct attach *a, struct error *why)
 	bool journal = log_to_journal();
 	struct meeting meeting;
 	const struct driver_link *link = meet(a, &meeting);
-	/* the front end's own deadline for its servers, and time to set up its
-	 * memory */
-	uint64_t deadline_ns = in_ns(a->timeout_s * NS_PER_S + STEP_NS);
+	/* the front end's own deadlines for its pool and its servers, and time
+	 * to set up its memory */
+	uint64_t pool_ns = a->keys[KEY_POOL] ? POOL_STEP_NS : 0;
+	uint64_t deadline_ns =
+		in_ns(pool_ns + a->timeout_s * NS_PER_S + STEP_NS);
 	pid_t pid;
 
 	printf("  %s: %s\n", a->front->what, a->choice.text);

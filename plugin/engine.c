@@ -19,18 +19,36 @@
  * has the page too. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
 
+/* How long a server of a pool may take to answer at start.  There are others.
+ */
+#define POOLED_ANSWER_NS (2 * NS_PER_S)
+
 /* --- before anything is opened --- */
 
-/* Refuses server I if it is one of the servers before it under another name:
- * its memory would be counted twice, and it would get two shards of a slab.
- * WELCOMES: of the servers up to I. */
-static int refuse_same(const struct engine_config *config,
-		       const struct wire_welcome *welcomes, uint32_t i,
-		       struct error *why)
+/* What the servers answered. */
+struct probe {
+	struct engine_config *config;
+	struct wire_welcome *welcomes; /* [config->n_servers] */
+	uint64_t slab_bytes, free_bytes;
+	struct error skipped; /* why a server of a pool was taken out last */
+};
+
+static bool is_pooled(const struct engine_config *config, uint32_t i)
 {
+	return i >= config->n_servers - config->n_pooled &&
+	       i < config->n_servers;
+}
+
+/* Refuses server I if it is one of the servers before it under another name:
+ * its memory would be counted twice, and it would get two shards of a slab. */
+static int refuse_same(const struct probe *probe, uint32_t i, struct error *why)
+{
+	const struct engine_config *config = probe->config;
+
 	for (uint32_t k = 0; k < i; k++) {
-		if (memcmp(welcomes[k].incarnation, welcomes[i].incarnation,
-			   sizeof welcomes[i].incarnation))
+		if (memcmp(probe->welcomes[k].incarnation,
+			   probe->welcomes[i].incarnation,
+			   sizeof probe->welcomes[i].incarnation))
 			continue;
 		error_set(why,
 			  "server=%s and server=%s are the same memory "
@@ -42,13 +60,12 @@ static int refuse_same(const struct engine_config *config,
 	return 0;
 }
 
-static int probe_server(const struct engine_config *config, uint32_t i,
-			uint64_t deadline_ns, struct wire_welcome *welcomes,
-			uint64_t *slab_bytes, uint64_t *free_bytes,
+static int probe_server(struct probe *probe, uint32_t i, uint64_t deadline_ns,
 			struct error *why)
 {
+	const struct engine_config *config = probe->config;
 	struct net_text text = net_name_format(&config->servers[i]);
-	struct wire_welcome *welcome = &welcomes[i];
+	struct wire_welcome *welcome = &probe->welcomes[i];
 	struct error inner;
 	int rc = session_probe(&config->servers[i], config->transport,
 			       config->tls, deadline_ns, welcome, &inner);
@@ -57,20 +74,77 @@ static int probe_server(const struct engine_config *config, uint32_t i,
 		error_set(why, "server=%s: %s", text.text, inner.text);
 		return rc;
 	}
-	rc = refuse_same(config, welcomes, i, why);
+	rc = refuse_same(probe, i, why);
 	if (rc)
 		return rc;
-	if (i > 0 && welcome->slab_bytes != *slab_bytes) {
+	if (i > 0 && welcome->slab_bytes != probe->slab_bytes) {
 		error_set(why,
 			  "server=%s has slabs of %s, the servers before it "
 			  "have %s: all must have the same",
 			  text.text, size_format(welcome->slab_bytes).text,
-			  size_format(*slab_bytes).text);
+			  size_format(probe->slab_bytes).text);
 		return -EINVAL;
 	}
-	*slab_bytes = welcome->slab_bytes;
-	*free_bytes += welcome->free_bytes;
+	probe->slab_bytes = welcome->slab_bytes;
+	probe->free_bytes += welcome->free_bytes;
 	return 0;
+}
+
+/* Takes the servers of a pool from I on out, N of them. */
+static void take_out(struct engine_config *config, uint32_t i, uint32_t n)
+{
+	memmove(&config->servers[i], &config->servers[i + n],
+		(config->n_servers - i - n) * sizeof *config->servers);
+	config->n_servers -= n;
+	config->n_pooled -= n;
+}
+
+/* A server of a pool that does not answer as it should may come later. */
+static void probe_pooled(struct probe *probe, uint32_t i, uint64_t deadline_ns)
+{
+	uint64_t soon_ns = clock_now_ns() + POOLED_ANSWER_NS;
+	struct error *why = &probe->skipped;
+
+	if (!probe_server(probe, i,
+			  soon_ns < deadline_ns ? soon_ns : deadline_ns, why))
+		return;
+	log_notice("%s; starting without it", why->text);
+	take_out(probe->config, i, 1);
+}
+
+static int probe_servers(struct probe *probe, struct error *why)
+{
+	struct engine_config *config = probe->config;
+	uint64_t deadline_ns = clock_now_ns() + engine_reach_ns(config);
+	uint32_t i = 0, before;
+	int rc = 0;
+
+	while (i < config->n_servers - config->n_pooled && !rc)
+		rc = probe_server(probe, i++, deadline_ns, why);
+	while (!rc && is_pooled(config, i) && i < config->servers_max) {
+		before = config->n_servers;
+		probe_pooled(probe, i, deadline_ns);
+		i += config->n_servers == before;
+	}
+	if (!rc && config->n_pooled)
+		take_out(config, i, config->n_servers - i);
+	return rc;
+}
+
+/* A pool may have fewer servers than it takes. */
+static int check_number(const struct probe *probe, struct error *why)
+{
+	const struct engine_config *config = probe->config;
+	uint32_t shards = redundancy_shards(&config->redundancy);
+
+	if (!config->servers_max || config->n_servers >= shards)
+		return 0;
+	error_set(why, "%u server%s, and %s needs %u%s%.120s",
+		  config->n_servers,
+		  config->n_servers == 1 ? " can be used" : "s can be used",
+		  redundancy_format(&config->redundancy).key, shards,
+		  *probe->skipped.text ? ": " : "", probe->skipped.text);
+	return -ENOENT;
 }
 
 /* The bytes of a page in each shard. */
@@ -106,30 +180,17 @@ static int open_fallback(const struct engine_config *config,
 	return config->fallback ? fallback_open(fallback, &f, why) : 0;
 }
 
-int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
-		 struct fallback *fallback, struct error *why)
+/* Whether the servers and the fallback, which it closes if not, have room. */
+static int check_room(const struct engine_config *config,
+		      const struct probe *probe, struct fallback *fallback,
+		      struct error *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + engine_reach_ns(config);
-	struct wire_welcome *welcomes =
-		calloc(config->n_servers, sizeof *welcomes);
-	uint64_t free_bytes = 0, wanted_bytes;
-	int rc = 0;
+	uint64_t free_bytes =
+		probe->free_bytes + fallback_total_bytes(fallback);
+	uint64_t wanted_bytes = count_slabs(config, probe->slab_bytes) *
+				redundancy_shards(&config->redundancy) *
+				probe->slab_bytes;
 
-	if (!welcomes) {
-		error_set(why, "out of memory");
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < config->n_servers && !rc; i++)
-		rc = probe_server(config, i, deadline_ns, welcomes, slab_bytes,
-				  &free_bytes, why);
-	free(welcomes);
-	if (rc)
-		return rc;
-	if (open_fallback(config, *slab_bytes, fallback, why))
-		return -EIO;
-	free_bytes += fallback_total_bytes(fallback);
-	wanted_bytes = count_slabs(config, *slab_bytes) *
-		       redundancy_shards(&config->redundancy) * *slab_bytes;
 	if (free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
@@ -144,6 +205,29 @@ int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
 		  config->n_servers > 1 ? "s" : "",
 		  size_format(free_bytes).text, free_bytes);
 	return -ENOSPC;
+}
+
+int engine_probe(struct engine_config *config, uint64_t *slab_bytes,
+		 struct fallback *fallback, struct error *why)
+{
+	struct probe probe = { .config = config };
+	int rc;
+
+	probe.welcomes = calloc(config->n_servers, sizeof *probe.welcomes);
+	if (!probe.welcomes) {
+		error_set(why, "out of memory");
+		return -ENOMEM;
+	}
+	rc = probe_servers(&probe, why);
+	free(probe.welcomes);
+	if (!rc)
+		rc = check_number(&probe, why);
+	if (rc)
+		return rc;
+	*slab_bytes = probe.slab_bytes;
+	if (open_fallback(config, *slab_bytes, fallback, why))
+		return -EIO;
+	return check_room(config, &probe, fallback, why);
 }
 
 /* --- life --- */
@@ -317,9 +401,28 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	return rc;
 }
 
+/* Waits for the session of server I.  Without a server of a pool the engine
+ * starts. */
+static int wait_first(struct engine *engine, uint32_t i, uint64_t deadline_ns,
+		      uint32_t *missing, struct error *why)
+{
+	struct server *server = &engine->servers[i];
+	struct error inner = { "" };
+	int rc = session_wait_first(server, deadline_ns, &inner);
+
+	if (!rc)
+		return 0;
+	error_set(why, "server=%s: %s", server->text.text, inner.text);
+	if (!is_pooled(&engine->config, i))
+		return rc;
+	log_notice("%s; starting without it", why->text);
+	*missing += 1;
+	return 0;
+}
+
 int engine_start(struct engine *engine, uint64_t deadline_ns, struct error *why)
 {
-	uint32_t n = engine->n_servers;
+	uint32_t n = engine->n_servers, missing = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		int rc = session_start(&engine->servers[i], why);
@@ -328,16 +431,14 @@ int engine_start(struct engine *engine, uint64_t deadline_ns, struct error *why)
 			return rc;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		struct server *server = &engine->servers[i];
-		struct error inner = { "" };
-		int rc = session_wait_first(server, deadline_ns, &inner);
+		int rc = wait_first(engine, i, deadline_ns, &missing, why);
 
-		if (rc) {
-			error_set(why, "server=%s: %s", server->text.text,
-				  inner.text);
+		if (rc)
 			return rc;
-		}
 	}
+	/* WHY tells of one that is missing. */
+	if (n - missing < engine->redundancy.shards)
+		return -EIO;
 	return repair_start(engine, why);
 }
 

@@ -29,10 +29,11 @@
 #include "servers/core.h"
 
 /* Asks every server whether it can serve CONFIG, and changes nothing there.
- * Opens the fallback, which engine_create takes over.  Fills *SLAB_BYTES.  0,
- * or a negative errno and one line in WHY that names the server or the figures.
- */
-int engine_probe(const struct engine_config *config, uint64_t *slab_bytes,
+ * Takes servers of a pool that cannot, and those beyond servers_max, out of
+ * CONFIG.  Opens the fallback, which engine_create takes over.  Fills
+ * *SLAB_BYTES.  0, or a negative errno and one line in WHY that names the
+ * server or the figures. */
+int engine_probe(struct engine_config *config, uint64_t *slab_bytes,
 		 struct fallback *fallback, struct error *why);
 
 /* Allocates all memory that requests use.  0 or a negative errno. */
@@ -40,7 +41,8 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,
 		  struct error *why);
 /* Opens a session on every server and builds all links.  Fails if a server
- * cannot be reached by DEADLINE_NS.  0 or a negative errno. */
+ * cannot be reached by DEADLINE_NS; of a pool's servers only so many have to be
+ * reached that every shard of a page has one.  0 or a negative errno. */
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct error *why);
 /* Gives all slabs back and ends the threads of the sessions.  Later requests

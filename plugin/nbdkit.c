@@ -76,7 +76,7 @@ static int rswap_config_complete(void)
 
 static void rswap_dump_plugin(void)
 {
-	char names[320];
+	char names[512];
 	struct error why;
 
 	keys_names(" ", names, sizeof names);

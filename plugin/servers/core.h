@@ -27,6 +27,11 @@ struct repair;
 struct engine_config {
 	struct net_name *servers; /* [n_servers], the caller's */
 	uint32_t n_servers;
+	/* So many of the servers, the last ones, are from a pool: the engine
+	 * starts without those that it cannot reach. */
+	uint32_t n_pooled;
+	/* How many servers there may be at a time; 0: n_servers. */
+	uint32_t servers_max;
 	uint64_t size_bytes;		       /* a multiple of PAGE_BYTES */
 	const struct transport_ops *transport; /* NULL: auto */
 	/* Of control connections, the caller's; NULL: they are plain. */

@@ -103,6 +103,28 @@ static int take_fallback(struct config *config, const char *value)
 	return rc;
 }
 
+static int take_pool(struct config *config, const struct key *key,
+		     const char *value)
+{
+	if (!pool_set_url(&config->pool, value))
+		return wrong(config, key, value);
+	free(config->pool_url);
+	config->pool_url = strdup(value);
+	return config->pool_url
+		       ? 0
+		       : refuse(config, "pool=%s: out of memory", value);
+}
+
+/* FILE is the pool's, and PATH has its value. */
+static int take_pool_file(struct config *config, const char **file, char **path,
+			  const char *value)
+{
+	int rc = take_path(config, path, value);
+
+	*file = *path;
+	return rc;
+}
+
 static int take_identity(struct config *config, const struct key *key,
 			 const char *value)
 {
@@ -118,10 +140,28 @@ static int take(struct config *config, const struct key *key, const char *value,
 		uint64_t number)
 {
 	struct engine_config *e = &config->engine;
+	struct etcd_config *etcd = &config->pool.etcd;
 
 	switch ((enum key_id)(key - keys)) {
 	case KEY_SERVER:
 		return take_server(config, key, value);
+	case KEY_POOL:
+		return take_pool(config, key, value);
+	case KEY_SERVERS_MAX:
+		e->servers_max = (uint32_t)number;
+		break;
+	case KEY_POOL_CA:
+		return take_pool_file(config, &etcd->ca, &config->pool_ca,
+				      value);
+	case KEY_POOL_CERT:
+		return take_pool_file(config, &etcd->cert, &config->pool_cert,
+				      value);
+	case KEY_POOL_KEY:
+		return take_pool_file(config, &etcd->key, &config->pool_key,
+				      value);
+	case KEY_POOL_LOGIN:
+		return take_pool_file(config, &etcd->login, &config->pool_login,
+				      value);
 	case KEY_SIZE:
 		e->size_bytes = number;
 		break;
@@ -185,7 +225,7 @@ static int take(struct config *config, const struct key *key, const char *value,
 int config_key(struct config *config, const char *name, const char *value)
 {
 	const struct key *key = key_find(name);
-	char names[320];
+	char names[512];
 	uint64_t number;
 	int rc;
 
@@ -203,6 +243,27 @@ int config_key(struct config *config, const char *name, const char *value)
 	return rc;
 }
 
+/* What goes with a pool only. */
+static int check_pool(struct config *config)
+{
+	static const enum key_id ids[] = { KEY_SERVERS_MAX, KEY_POOL_CA,
+					   KEY_POOL_CERT, KEY_POOL_KEY,
+					   KEY_POOL_LOGIN };
+	struct error why;
+
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		if (config->given[ids[i]] && !config->given[KEY_POOL])
+			return refuse(config,
+				      "%s is given without pool: it is of "
+				      "pool=%s",
+				      keys[ids[i]].name,
+				      keys[KEY_POOL].metavar);
+	}
+	if (!pool_check_files(&config->pool, "", &why))
+		return refuse(config, "%s", why.text);
+	return 0;
+}
+
 /* Checks that need all keys. */
 static int check_together(struct config *config)
 {
@@ -211,10 +272,11 @@ static int check_together(struct config *config)
 	/* The fallback counts as one. */
 	uint32_t servers = config->engine.n_servers + given[KEY_FALLBACK];
 
-	if (!given[KEY_SERVER])
+	if (!given[KEY_SERVER] && !given[KEY_POOL])
 		return refuse(config,
 			      "server is missing: server=HOST[:PORT] names a "
-			      "memory server");
+			      "memory server, and pool=etcd://HOST.../NAME "
+			      "many");
 	if (!given[KEY_SIZE])
 		return refuse(config,
 			      "size is missing: size=SIZE is the size of the "
@@ -241,6 +303,8 @@ static int check_together(struct config *config)
 			"identity=%s is given without psk-file: it is the "
 			"name of a key in psk-file=FILE",
 			config->identity);
+	if (check_pool(config))
+		return -1;
 	if (servers > SLAB_SERVERS_MAX)
 		return refuse(config, "%u servers are given%s: %u are allowed",
 			      servers,
@@ -287,10 +351,40 @@ static int take_key(struct config *config)
 		      why.text);
 }
 
+/* Whether there are, or may be, as many servers as it takes.  Those of a pool
+ * are not known yet. */
+static int check_numbers(struct config *config)
+{
+	struct engine_config *e = &config->engine;
+	const struct redundancy_config *r = &e->redundancy;
+	uint32_t shards = redundancy_shards(r);
+
+	if (!config->given[KEY_POOL]) {
+		e->servers_max = 0;
+		if (e->n_servers >= shards)
+			return 0;
+		return refuse(config,
+			      "%s needs %u servers, each for a part of a page: "
+			      "%u %s given",
+			      redundancy_format(r).key, shards, e->n_servers,
+			      e->n_servers == 1 ? "is" : "are");
+	}
+	if (e->servers_max < shards)
+		return refuse(config,
+			      "servers-max=%u is too few: %s needs %u servers, "
+			      "each for a part of a page",
+			      e->servers_max, redundancy_format(r).key, shards);
+	if (e->servers_max < e->n_servers)
+		return refuse(config,
+			      "servers-max=%u is less than the %u servers that "
+			      "are given by server=",
+			      e->servers_max, e->n_servers);
+	return 0;
+}
+
 int config_complete(struct config *config)
 {
 	const struct engine_config *e = &config->engine;
-	const struct redundancy_config *r = &e->redundancy;
 
 	if (check_together(config))
 		return -1;
@@ -299,12 +393,8 @@ int config_complete(struct config *config)
 		return refuse(config,
 			      "checksum=off and encrypt=on do not go together: "
 			      "sealed pages are always checked");
-	if (e->n_servers < redundancy_shards(r))
-		return refuse(config,
-			      "%s needs %u servers, each for a part of a page: "
-			      "%u %s given",
-			      redundancy_format(r).key, redundancy_shards(r),
-			      e->n_servers, e->n_servers == 1 ? "is" : "are");
+	if (check_numbers(config))
+		return -1;
 	return take_key(config);
 }
 
@@ -337,6 +427,11 @@ bool config_words(struct config *config, int n, char **words)
 void config_free(struct config *config)
 {
 	free(config->engine.servers);
+	free(config->pool_url);
+	free(config->pool_ca);
+	free(config->pool_cert);
+	free(config->pool_key);
+	free(config->pool_login);
 	free(config->control_path);
 	free(config->fallback_path);
 	free(config->psk_path);

@@ -6,10 +6,15 @@
 
 #include "engine.h"
 #include "keys.h"
+#include "pool.h"
 #include "pskfile.h"
 
 struct config {
 	struct engine_config engine;
+	/* If KEY_POOL is given.  Its files are the paths below, absolute. */
+	struct pool pool;
+	char *pool_url;
+	char *pool_ca, *pool_cert, *pool_key, *pool_login;
 	char *control_path;	 /* Unix control socket, or NULL */
 	struct net_name metrics; /* if KEY_METRICS is given */
 	char *fallback_path;

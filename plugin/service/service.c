@@ -46,9 +46,11 @@ static int listen_metrics(struct service *service, struct error *why)
 
 int service_probe(struct service *service, struct error *why)
 {
-	int rc = engine_probe(&service->config.engine, &service->slab_bytes,
-			      &service->fallback, why);
+	int rc = poolwatch_open(&service->pool, &service->config, why);
 
+	if (!rc)
+		rc = engine_probe(&service->config.engine, &service->slab_bytes,
+				  &service->fallback, why);
 	if (!rc)
 		rc = listen_control(service, why);
 	if (!rc)
@@ -200,6 +202,7 @@ void service_stop(struct service *service)
 	status_stop(&service->status);
 	if (engine_stop(&service->engine) && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
+	poolwatch_close(&service->pool);
 	config_free(&service->config);
 	log_stop();
 }

@@ -1,8 +1,8 @@
 /* The order in which a process becomes a daemon that a machine can swap
  * through, and in which the daemon ends.  It is the same for every front end.
  *
- *   service_probe   asks the servers, and makes the sockets of rswapctl and
- *                   of metrics=; while errors still reach the user's terminal
+ *   service_probe   asks the pool and the servers, and makes the sockets of
+ * rswapctl and of metrics=; while errors still reach the user's terminal
  *   service_start   the log's thread, then signals and safety, then the engine
  *   service_tell    says so
  *   service_stop    the reverse, or service_leave
@@ -18,6 +18,7 @@
 #include "config.h"
 #include "engine.h"
 #include "error.h"
+#include "poolwatch.h"
 #include "safety.h"
 #include "status.h"
 #include "web.h"
@@ -25,6 +26,7 @@
 struct service {
 	struct config config; /* the front end's */
 	struct engine engine;
+	struct poolwatch pool;
 	struct safety safety;
 	struct status_server status;
 	struct web web;

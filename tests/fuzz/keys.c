@@ -10,12 +10,14 @@ static void check(const struct config *config)
 {
 	const struct engine_config *e = &config->engine;
 
-	REQUIRE(e->n_servers >= 1 && e->n_servers <= SLAB_SERVERS_MAX);
+	REQUIRE((e->n_servers >= 1 || *config->pool.name) &&
+		e->n_servers <= SLAB_SERVERS_MAX);
 	REQUIRE(e->size_bytes >= 4096 && e->size_bytes % 4096 == 0 &&
 		e->size_bytes <= KEYS_SIZE_MAX_BYTES);
 	REQUIRE(e->lanes >= 1 && e->lanes <= 256);
 	REQUIRE(e->timeout_ns > 0);
-	REQUIRE(redundancy_shards(&e->redundancy) <= e->n_servers);
+	REQUIRE(redundancy_shards(&e->redundancy) <=
+		(e->servers_max ? e->servers_max : e->n_servers));
 	for (uint32_t i = 0; i < e->n_servers; i++)
 		REQUIRE(e->servers[i].port && *e->servers[i].host);
 }

@@ -190,7 +190,7 @@ nbdkit_command
 "${nbdkit[@]}" "$plugin" --help | grep -q size=SIZE || fail "no --help"
 "${nbdkit[@]}" "$plugin" --dump-plugin >"$dir/dump"
 for key in rswap_version=0 rswap_protocol=3 rswap_transports= \
-	rswap_rdma_device= "rswap_keys=server size"; do
+	rswap_rdma_device= "rswap_keys=server pool"; do
 	expect_line "$dir/dump" "$key"
 done
 [ "$wrong_answers" = 0 ]

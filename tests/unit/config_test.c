@@ -93,6 +93,63 @@ static void two_keys_are_enough(void **state)
 	assert_false(config.strict);
 }
 
+static void a_pool_takes_the_place_of_servers(void **state)
+{
+	(void)state;
+	take("pool", "etcd://e1,[::1]:7000/blue");
+	take("pool-ca", "ca.pem");
+	take("pool-login", "/etc/login");
+	take("size", "4096");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.n_servers, 0);
+	assert_int_equal(config.engine.servers_max, 16);
+	assert_string_equal(config.pool.name, "blue");
+	assert_int_equal(config.pool.etcd.n_endpoints, 2);
+	assert_string_equal(config.pool.etcd.ca, "/tmp/ca.pem");
+	assert_string_equal(config.pool.etcd.login, "/etc/login");
+	/* or stands beside them */
+	take("server", "memory1");
+	take("servers-max", "255");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.n_servers, 1);
+	assert_int_equal(config.engine.servers_max, 255);
+}
+
+static void incomplete(const char *what)
+{
+	config.why[0] = '\0';
+	assert_int_equal(config_complete(&config), -1);
+	assert_contains(config.why, what);
+}
+
+static void what_goes_with_a_pool_only(void **state)
+{
+	(void)state;
+	refuse("pool", "etcd://e1", "etcd://HOST[:PORT]");
+	refuse("pool", "http://e1/blue", "etcd://HOST[:PORT]");
+	refuse("servers-max", "256", "a number from 1 to 255");
+	take("size", "4096");
+	incomplete("server is missing");
+	take("server", "memory1");
+	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.engine.servers_max, 0);
+	take("servers-max", "1");
+	incomplete("servers-max is given without pool");
+	take("pool", "etcd://e1/blue");
+	assert_int_equal(config_complete(&config), 0);
+	take("server", "memory2");
+	incomplete("servers-max=1 is less than the 2 servers");
+	take("servers-max", "2");
+	take("replicas", "3");
+	incomplete("servers-max=2 is too few: replicas needs 3 servers");
+	take("servers-max", "3");
+	assert_int_equal(config_complete(&config), 0);
+	take("pool-cert", "/cert");
+	incomplete("pool-cert is given without pool-key");
+	take("pool-key", "/key");
+	incomplete("pool-cert=/cert: allowed only with pool-ca=FILE");
+}
+
 static void lanes_follow_from_the_requests_of_the_front_end(void **state)
 {
 	(void)state;
@@ -443,6 +500,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_config(every_key_is_taken),
 		with_config(two_keys_are_enough),
+		with_config(a_pool_takes_the_place_of_servers),
+		with_config(what_goes_with_a_pool_only),
 		with_config(lanes_follow_from_the_requests_of_the_front_end),
 		with_config(the_limits_themselves_are_allowed),
 		with_config(a_wrong_value_is_told_with_what_is_allowed),

@@ -1,0 +1,27 @@
+/* Which servers of a pool a plugin uses, where there are more than it may use.
+ * Any thread. */
+#ifndef RSWAP_POOLPICK_H
+#define RSWAP_POOLPICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "members.h"
+
+struct poolpick {
+	const struct members *members;
+	uint32_t transports; /* bits as WELCOME has them, one of which it has */
+	uint64_t slab_bytes; /* 0: that of the first server that is chosen */
+	/* Servers that are in use already, by their addresses and zones. */
+	bool (*is_used)(void *arg, const struct net_name *address);
+	void *arg;
+};
+
+/* Chooses servers that serve and that are not used yet, at most N, the best
+ * ones first: in as many zones as possible, and among two at random the one
+ * with more free memory, so that many plugins that choose at once do not choose
+ * the same.  Returns how many are in NAMES, or a negative errno. */
+int poolpick_choose(const struct poolpick *pick, struct net_name *names,
+		    uint32_t n);
+
+#endif

@@ -1,0 +1,91 @@
+#!/bin/bash
+# A device that finds its memory servers in a pool, in a real etcd: pool=.
+. "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
+
+registered() { # N
+	[ "$(etcd_do e get --prefix "/rswap/1/blue/servers/" --keys-only | grep -c .)" = "$1" ]
+}
+addresses() { # NAME: of the servers that it uses
+	ask "$1" | sed -n 's/^servers\.[0-9]*\.address //p' | sort
+}
+uses() { # NAME SERVER...
+	local name=$1 server
+	shift
+	diff <(addresses "$name") <(for server; do server "$server"; done | sort) ||
+		fail "$name does not use $*"
+}
+memory() { # NAME OPTION...
+	start_server "$1" --memory=32M --slab-size=1M --grace=5 --pool="$pool" "${@:2}"
+}
+
+say "what is not allowed"
+plugin_refuses "pool=etcd://e1 not allowed etcd://HOST[:PORT]" pool=etcd://e1 size=16M
+plugin_refuses "servers-max given without pool" 127.0.0.1:1 servers-max=2 size=16M
+plugin_refuses "servers-max=1 replicas needs 2" pool=etcd://127.0.0.1:1/blue \
+	servers-max=1 replicas=2 size=16M
+plugin_refuses "pool=etcd://127.0.0.1:1/blue: $dir/none: No such file" \
+	pool=etcd://127.0.0.1:1/blue pool-login="$dir/none" size=16M
+
+say "nobody answers, nobody is there"
+plugin_refuses "pool=etcd://127.0.0.1:1/blue: 127.0.0.1:1:" pool=etcd://127.0.0.1:1/blue size=16M
+start_etcds e
+pool=etcd://127.0.0.1:${port[e]}/blue
+plugin_refuses "pool=$pool: none of the 0 memory servers in it is serving" pool="$pool" size=16M
+
+say "the servers of the pool"
+memory a --zone=z1
+memory b --zone=z2
+expect 20 registered 2
+start_plugin p pool="$pool" size=40M encrypt=off timeout=60 lanes=4
+uses p a b
+expect_req p ok write:0:40M:4
+[ "$(value p servers.0.slabs)" -gt 4 ] && [ "$(value p servers.1.slabs)" -gt 4 ] ||
+	fail "not both have slabs"
+expect_req p ok trim:0:40M
+shadow p --seconds=3
+stop p
+
+say "beside one that is given by hand, which is in the pool too"
+start_server c --memory=32M --slab-size=1M --grace=5
+start_plugin p "$(server c)" "$(server a)" pool="$pool" size=16M replicas=3 timeout=60 lanes=4
+uses p a b c
+stop p
+
+say "as many as are allowed, in other zones"
+memory d --zone=z2
+expect 20 registered 3
+start_plugin p pool="$pool" servers-max=2 size=16M timeout=60 lanes=4
+addresses p | grep -qx "$(server a)" || fail "two servers of one zone"
+[ "$(addresses p | wc -l)" = 2 ] || fail "not two servers"
+stop p
+
+say "what does not serve is left out"
+"$build/ctl/rswapctl" drain --control="$dir/a.ctl" >/dev/null
+drains() { etcd_do e get "/rswap/1/blue/servers/$(server a)" | grep -q draining; }
+expect 20 drains
+start_plugin p pool="$pool" size=16M timeout=60 lanes=4
+uses p b d
+stop p
+
+say "what does not answer is left out"
+stop d KILL || true
+start_plugin p pool="$pool" size=16M timeout=60 lanes=4
+uses p b
+expect_line "$dir/p.log" "server=$(server d):" "starting without it"
+stop p
+plugin_fails pool="$pool" size=16M replicas=2
+expect_line "$dir/err" "1 server can be used, and replicas needs 2: server=$(server d):"
+
+say "another front end"
+"$rswap_nbd" -U "$dir/q.sock" control="$dir/q.ctl" pool="$pool" size=16M timeout=60 lanes=4 \
+	>>"$dir/q.log" 2>&1 &
+pid[q]=$!
+expect 20 serves_or_ended q
+uses q b
+expect_req q ok write:0:8M:4
+stop q
+stop a
+stop b
+stop c
+stop e || true

@@ -1,0 +1,144 @@
+/* plugin/service/poolpick.c. */
+#include "service/poolpick.h"
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct members_entry entries[64];
+static struct members members;
+static struct net_name names[64];
+static struct poolpick pick;
+static const char *used;
+
+static bool is_used(void *arg, const struct net_name *address)
+{
+	(void)arg;
+	return used && !strcmp(address->host, used);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	members = (struct members){ .entries = entries };
+	pick = (struct poolpick){ .members = &members,
+				  .transports = WIRE_TRANSPORT_TCP,
+				  .is_used = is_used };
+	used = NULL;
+	return 0;
+}
+
+static struct member *add(const char *host, const char *zone, uint64_t free)
+{
+	struct members_entry *entry = &entries[members.n++];
+	struct member *m = &entry->member;
+
+	*entry = (struct members_entry){ .is_understood = true };
+	m->address.port = 1;
+	snprintf(m->address.host, sizeof m->address.host, "%s", host);
+	snprintf(m->zone, sizeof m->zone, "%s", zone);
+	snprintf(m->state, sizeof m->state, "serving");
+	m->transports = WIRE_TRANSPORT_TCP | WIRE_TRANSPORT_RDMA;
+	m->slab_bytes = 2 * MIB;
+	m->free_bytes = free;
+	return m;
+}
+
+static bool is_chosen(const char *host, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (!strcmp(names[i].host, host))
+			return true;
+	}
+	return false;
+}
+
+static void all_that_fit(void **state)
+{
+	(void)state;
+	assert_int_equal(poolpick_choose(&pick, names, 4), 0);
+	add("a", "", MIB);
+	add("b", "", MIB);
+	assert_int_equal(poolpick_choose(&pick, names, 0), 0);
+	assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+	assert_int_equal(poolpick_choose(&pick, names, 4), 2);
+	assert_true(is_chosen("a", 2) && is_chosen("b", 2));
+}
+
+static void none_that_does_not(void **state)
+{
+	(void)state;
+	add("a", "", MIB);
+	snprintf(add("drains", "", MIB)->state, MEMBER_STATE_BYTES, "draining");
+	add("rdma", "", MIB)->transports = WIRE_TRANSPORT_RDMA;
+	add("small", "", MIB)->slab_bytes = MIB;
+	add("used", "", MIB);
+	add("odd", "", MIB);
+	entries[members.n - 1].is_understood = false;
+	pick.slab_bytes = 2 * MIB;
+	used = "used";
+	assert_int_equal(poolpick_choose(&pick, names, 8), 1);
+	assert_string_equal(names[0].host, "a");
+}
+
+static void slabs_of_one_size(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		members.n = 0;
+		add("a", "", MIB)->slab_bytes = MIB;
+		add("b", "", MIB)->slab_bytes = MIB;
+		add("c", "", 2 * MIB);
+		add("d", "", 2 * MIB);
+		assert_int_equal(poolpick_choose(&pick, names, 8), 2);
+		assert_true(is_chosen("a", 2) == is_chosen("b", 2));
+	}
+}
+
+static void each_zone_in_turn(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		members.n = 0;
+		add("a1", "a", 9 * MIB);
+		add("a2", "a", 9 * MIB);
+		add("a3", "a", 9 * MIB);
+		add("b1", "b", MIB);
+		add("none", "", MIB);
+		assert_int_equal(poolpick_choose(&pick, names, 3), 3);
+		assert_true(is_chosen("b1", 3) && is_chosen("none", 3));
+	}
+}
+
+/* Of two at random the larger one: the largest is taken more often, and others
+ * too. */
+static void rather_those_with_more_room(void **state)
+{
+	int large = 0;
+
+	(void)state;
+	add("large", "", 9 * MIB);
+	for (int i = 0; i < 7; i++)
+		add("small", "", MIB);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		large += is_chosen("large", 1);
+	}
+	/* 250 of them */
+	assert_in_range(large, 150, 350);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(all_that_fit, begin),
+		cmocka_unit_test_setup(none_that_does_not, begin),
+		cmocka_unit_test_setup(slabs_of_one_size, begin),
+		cmocka_unit_test_setup(each_zone_in_turn, begin),
+		cmocka_unit_test_setup(rather_those_with_more_room, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
