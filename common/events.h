@@ -23,9 +23,12 @@ enum event_kind {
 	EVENT_SERVER_UP,
 	EVENT_SERVER_RECOVERING,
 	EVENT_SERVER_LOST,
-	EVENT_SERVER_AWAY, /* for repair-after */
+	EVENT_SERVER_AWAY,   /* for repair-after */
+	EVENT_SERVER_JOINED, /* from the pool */
+	EVENT_SERVER_LEFT,   /* and is not used any more */
 	EVENT_SLABS_ASKED_BACK,
 	EVENT_SLABS_KEPT, /* it asks for none any more */
+	EVENT_POOL_BACK,  /* after POOL_AWAY */
 	/* the plugin's: of the device */
 	EVENT_REPAIR_BEGUN,
 	EVENT_REPAIR_DONE,
@@ -45,7 +48,8 @@ enum event_kind {
 	EVENT_SESSION_RESUMED,
 	EVENT_SESSION_ENDED,
 	EVENT_POOL_JOINED, /* it is registered */
-	EVENT_POOL_AWAY,   /* it is not any more, or cannot be */
+	EVENT_POOL_AWAY,   /* it is not any more, or cannot be; the plugin's:
+			    * etcd does not answer */
 	EVENT_KINDS
 };
 

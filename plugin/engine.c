@@ -232,10 +232,15 @@ int engine_probe(struct engine_config *config, uint64_t *slab_bytes,
 
 /* --- life --- */
 
+static uint32_t count_remote(const struct engine_config *config)
+{
+	return config->servers_max ? config->servers_max : config->n_servers;
+}
+
 /* The fallback counts as one more server, the last. */
 static uint32_t count_servers(const struct engine_config *config)
 {
-	return config->n_servers + (config->fallback != NULL);
+	return count_remote(config) + (config->fallback != NULL);
 }
 
 static int create_local_server(struct engine *engine, struct error *why)
@@ -263,10 +268,11 @@ static int create_servers(struct engine *engine, struct error *why)
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < config->n_servers; i++) {
-		int rc = server_create(&engine->servers[i], engine, i,
-				       &session_remote, &config->servers[i],
-				       why);
+	for (uint32_t i = 0; i < count_remote(config); i++) {
+		bool vacant = i >= config->n_servers;
+		int rc = server_create(
+			&engine->servers[i], engine, i, &session_remote,
+			vacant ? NULL : &config->servers[i], why);
 
 		if (rc)
 			return rc;
@@ -337,6 +343,7 @@ void engine_destroy(struct engine *engine)
 	fallback_close(&engine->fallback);
 	if (engine->redundancy.ops)
 		redundancy_destroy(&engine->redundancy);
+	pthread_mutex_destroy(&engine->identities);
 	memset(engine, 0, sizeof *engine);
 }
 
@@ -366,6 +373,7 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	int rc;
 
 	memset(engine, 0, sizeof *engine);
+	pthread_mutex_init(&engine->identities, NULL);
 	engine->config = *config;
 	if (fallback)
 		engine->fallback = *fallback;
@@ -408,8 +416,12 @@ static int wait_first(struct engine *engine, uint32_t i, uint64_t deadline_ns,
 {
 	struct server *server = &engine->servers[i];
 	struct error inner = { "" };
-	int rc = session_wait_first(server, deadline_ns, &inner);
+	int rc = 0;
 
+	if (server_in_use(server))
+		rc = session_wait_first(server, deadline_ns, &inner);
+	else
+		*missing += 1;
 	if (!rc)
 		return 0;
 	error_set(why, "server=%s: %s", server->text.text, inner.text);

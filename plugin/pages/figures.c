@@ -142,3 +142,30 @@ uint64_t recent_sum(struct recent *recent, uint32_t subject, enum lane_use use,
 	pthread_mutex_unlock(&recent->lock);
 	return ns;
 }
+
+static void forget(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, 0, memory_order_relaxed);
+}
+
+void figures_forget(const struct lane_pool *pool, struct recent *recent,
+		    uint32_t server)
+{
+	pthread_mutex_lock(&recent->lock);
+	for (int use = 0; use < LANE_USES; use++) {
+		for (uint32_t i = 0; i < pool->n; i++) {
+			struct lane_transfers *t =
+				&pool->lanes[i]
+					 .counters->transfers[server][use];
+
+			latency_forget(&t->latency);
+			forget(&t->bytes);
+			forget(&t->errors);
+		}
+		memset(&recent->older.sums[server][use], 0,
+		       sizeof recent->older.sums[server][use]);
+		memset(&recent->newer.sums[server][use], 0,
+		       sizeof recent->newer.sums[server][use]);
+	}
+	pthread_mutex_unlock(&recent->lock);
+}

@@ -58,4 +58,9 @@ void recent_turn(struct recent *recent);
 uint64_t recent_sum(struct recent *recent, uint32_t subject, enum lane_use use,
 		    struct latency_sum *sum);
 
+/* Forgets the transfers with SERVER, to which no lane has a link.  Any thread
+ * but those that serve requests. */
+void figures_forget(const struct lane_pool *pool, struct recent *recent,
+		    uint32_t server);
+
 #endif

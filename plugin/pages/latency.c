@@ -25,6 +25,14 @@ void latency_sum_up(struct latency_sum *sum, const struct latency *latency)
 	}
 }
 
+void latency_forget(struct latency *latency)
+{
+	atomic_store_explicit(&latency->sum_ns, 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < LATENCY_BUCKETS; i++)
+		atomic_store_explicit(&latency->buckets[i], 0,
+				      memory_order_relaxed);
+}
+
 void latency_subtract(struct latency_sum *sum,
 		      const struct latency_sum *earlier)
 {

@@ -63,6 +63,9 @@ static inline void latency_add(struct latency *latency, uint64_t ns)
 	latency_count(&latency->buckets[latency_bucket(ns)], 1);
 }
 
+/* Makes it empty.  No thread adds to it. */
+void latency_forget(struct latency *latency);
+
 /* Adds LATENCY to SUM. */
 void latency_sum_up(struct latency_sum *sum, const struct latency *latency);
 

@@ -293,12 +293,14 @@ static void tell_away(const struct engine *engine, struct server *server)
 
 	if (away && !server->repair.told_recovering &&
 	    atomic_load(&server->shared.slabs) > 0) {
-		events_add(EVENT_SERVER_AWAY, server->text.text,
+		struct net_text text = server_text(server);
+
+		events_add(EVENT_SERVER_AWAY, text.text,
 			   "its shards of %u slabs are copied elsewhere",
 			   atomic_load(&server->shared.slabs));
 		log_notice("server %s has been away for %llu s: its shards of "
 			   "%u slabs are copied to other servers",
-			   server->text.text,
+			   text.text,
 			   (unsigned long long)(engine->config.repair_after_ns /
 						NS_PER_S),
 			   atomic_load(&server->shared.slabs));

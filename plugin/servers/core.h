@@ -97,7 +97,11 @@ struct engine {
 	struct repair *repair;	/* repair/repair.h */
 	struct wake wake;	/* of the repair thread */
 	struct server *servers; /* [n_servers] */
+	/* With those that are vacant, and the fallback, which is the last. */
 	uint32_t n_servers;
+	/* Held while a session makes sure that no other session is with the
+	 * same server.  Locks of servers are taken meanwhile. */
+	pthread_mutex_t identities;
 	uint64_t attempt_ns; /* how long a server has to answer an attempt */
 	struct engine_counters counters;
 	struct engine_cpu cpus[ENGINE_CPUS];

@@ -19,8 +19,12 @@ int server_create(struct server *server, struct engine *engine, uint32_t index,
 	server->engine = engine;
 	server->index = index;
 	server->kind = kind;
-	server->name = *name;
-	server->text = net_name_format(name);
+	if (name) {
+		server->name = *name;
+		server->text = net_name_format(name);
+	}
+	atomic_init(&server->shared.in_use, name != NULL);
+	atomic_init(&server->shared.wanted, name != NULL);
 	server->locked.control = stream_plain(-1);
 	server->session.orphan_label = SERVER_NO_LABEL;
 	server->locked.asks_end = &server->locked.asks;
@@ -50,6 +54,16 @@ void server_destroy(struct server *server)
 	free(server->locked.given_back);
 	pthread_cond_destroy(&server->locked.changed);
 	pthread_mutex_destroy(&server->lock);
+}
+
+struct net_text server_text(struct server *server)
+{
+	struct net_text text;
+
+	pthread_mutex_lock(&server->lock);
+	text = server->text;
+	pthread_mutex_unlock(&server->lock);
+	return text;
 }
 
 const char *server_state_name(enum server_state state)
@@ -102,6 +116,14 @@ void server_set_identity(struct server *server, const char *zone,
 	pthread_mutex_unlock(&server->lock);
 	atomic_store(&server->shared.zone_id,
 		     length ? crc32c(zone, length) | 1 : 0);
+}
+
+void server_forget_identity(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	memset(server->locked.incarnation, 0,
+	       sizeof server->locked.incarnation);
+	pthread_mutex_unlock(&server->lock);
 }
 
 void server_break(struct server *server, const char *why)

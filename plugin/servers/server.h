@@ -29,6 +29,9 @@
  * new writes.
  *
  * Only the session's thread leaves DOWN and RECOVERING.
+ *
+ * With a pool there are more of them than servers.  One without a server is
+ * vacant: DOWN, with a thread that waits for a name (servers/roster.h).
  */
 #ifndef RSWAP_SERVER_H
 #define RSWAP_SERVER_H
@@ -75,14 +78,22 @@ struct server {
 	struct engine *engine;
 	uint32_t index;
 	const struct server_kind *kind;
+	int wake_fd; /* eventfd: asks, RECOVERING, a name, or stopping */
+
+	/* Constant while in_use is set, and changed under the lock.  Threads
+	 * other than the session's ask server_text. */
 	struct net_name name;
 	struct net_text text; /* of name, for messages */
-	int wake_fd;	      /* eventfd: asks, RECOVERING or stopping */
 
 	/* Any thread reads these, without a lock. */
 	struct {
 		/* enum server_state; changed under the lock. */
 		_Atomic int state;
+		/* Else it is vacant.  Changed under the lock. */
+		atomic_bool in_use;
+		/* Else it becomes vacant once it is DOWN.  The roster writes
+		 * this. */
+		atomic_bool wanted;
 		/* Since when it is RECOVERING; 0: it is not.  Changed under the
 		 * lock. */
 		_Atomic uint64_t recovering_ns;
@@ -180,6 +191,7 @@ struct server {
 	} starter;
 };
 
+/* NAME is NULL for one that is vacant. */
 int server_create(struct server *server, struct engine *engine, uint32_t index,
 		  const struct server_kind *kind, const struct net_name *name,
 		  struct error *why);
@@ -195,12 +207,23 @@ static inline bool server_is_last_resort(const struct server *server)
 	return server->kind->last_resort;
 }
 
+static inline bool server_in_use(const struct server *server)
+{
+	return atomic_load(&server->shared.in_use);
+}
+
+/* What it is called; "" if it is vacant.  Any thread. */
+struct net_text server_text(struct server *server);
+
 const char *server_state_name(enum server_state state);
 
 /* Notes which server answered: its zone (WELCOME's, "": none) and its
  * incarnation.  The session's thread, while DOWN. */
 void server_set_identity(struct server *server, const char *zone,
 			 const uint8_t *incarnation);
+
+/* There is no session with it any more.  The session's thread. */
+void server_forget_identity(struct server *server);
 
 /* From UP to RECOVERING, with a log line; without effect in any other state.
  * Any thread; the caller holds a link to the server, or is its session. */

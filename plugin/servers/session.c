@@ -12,6 +12,7 @@
 #include "events.h"
 #include "log.h"
 #include "placement.h"
+#include "roster.h"
 #include "size.h"
 #include "times.h"
 #include "wireio.h"
@@ -176,9 +177,11 @@ static void *session_main(void *arg)
 	struct server *server = arg;
 	uint64_t backoff_ns = SESSION_BACKOFF_NS;
 
-	while (!atomic_load(&server->shared.stopping)) {
+	while (roster_wait(server)) {
 		struct error why = { "" };
 
+		if (roster_leave(server))
+			continue;
 		if (!open_or_complain(server)) {
 			session_nap(server, NULL, clock_now_ns() + backoff_ns);
 			backoff_ns *= 2;

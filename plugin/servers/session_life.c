@@ -13,6 +13,7 @@ int64_t session_go_down(struct server *server, const char *why)
 	server_break(server, why);
 	session_close_links(server);
 	lost = session_lose_slabs(server);
+	server_forget_identity(server);
 	server_set_state(server, SERVER_DOWN);
 	session_refuse_slabs(server);
 	return lost;

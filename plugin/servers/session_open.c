@@ -147,6 +147,36 @@ static int check_welcome(struct server *server,
 	return 0;
 }
 
+/* Notes which server it is, unless a session with that server is there already
+ * under another name: the server would get two shards of a slab. */
+static int identify(struct server *server, const struct wire_welcome *welcome,
+		    struct error *why)
+{
+	static const uint8_t none[WIRE_INCARNATION_BYTES];
+	struct engine *engine = server->engine;
+	bool same = false;
+
+	pthread_mutex_lock(&engine->identities);
+	for (uint32_t i = 0; i < engine->n_servers && !same; i++) {
+		struct server *other = &engine->servers[i];
+
+		pthread_mutex_lock(&other->lock);
+		same = other != server &&
+		       !memcmp(other->locked.incarnation, welcome->incarnation,
+			       sizeof none) &&
+		       memcmp(other->locked.incarnation, none, sizeof none);
+		if (same)
+			error_set(why, "it is the same memory server as %s",
+				  other->text.text);
+		pthread_mutex_unlock(&other->lock);
+	}
+	if (!same)
+		server_set_identity(server, welcome->zone,
+				    welcome->incarnation);
+	pthread_mutex_unlock(&engine->identities);
+	return same ? -EEXIST : 0;
+}
+
 static int open_session(struct server *server,
 			const struct wire_welcome *welcome,
 			const struct transport_ops *transport,
@@ -171,7 +201,6 @@ static int open_session(struct server *server,
 	       sizeof server->session.token);
 	atomic_store(&server->shared.grace_ms, reply.opened.grace_ms);
 	server->session.lost_ns = 0;
-	server_set_identity(server, welcome->zone, welcome->incarnation);
 	atomic_store(&server->shared.transport, transport);
 	atomic_store(&server->shared.total_bytes, welcome->total_bytes);
 	atomic_store(&server->shared.free_bytes, reply.opened.free_bytes);
@@ -361,11 +390,15 @@ static int open_at(struct server *server, const struct transport_ops *transport,
 		*offered = *offered || offered_here;
 	}
 	if (!rc)
+		rc = identify(server, &welcome, why);
+	if (!rc)
 		rc = open_session(server, &welcome, transport, why);
 	if (!rc)
 		rc = session_build_links(server, why);
-	if (rc)
+	if (rc) {
 		session_bye(server);
+		server_forget_identity(server);
+	}
 	return rc;
 }
 

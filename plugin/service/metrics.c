@@ -302,16 +302,24 @@ static const struct {
 
 #define SERVER_METRICS (sizeof server_metrics / sizeof server_metrics[0])
 
+/* The next server from I on that is not vacant. */
+static uint32_t next(const struct engine *e, uint32_t i)
+{
+	while (i < e->n_servers && !server_in_use(&e->servers[i]))
+		i++;
+	return i;
+}
+
 static void put_server_states(struct promtext *p, const struct engine *e)
 {
 	promtext_family(p, "rswap_server_info", "gauge",
 			"Always 1; what kind of server this is.");
-	for (uint32_t i = 0; i < e->n_servers; i++) {
+	for (uint32_t i = next(e, 0); i < e->n_servers; i = next(e, i + 1)) {
 		struct server *s = &e->servers[i];
 		const struct transport_ops *transport =
 			atomic_load(&s->shared.transport);
 
-		promtext_label(p, "server", s->text.text);
+		promtext_label(p, "server", server_text(s).text);
 		promtext_label(p, "kind",
 			       server_is_last_resort(s) ? "fallback"
 							: "memserver");
@@ -321,12 +329,12 @@ static void put_server_states(struct promtext *p, const struct engine *e)
 	}
 	promtext_family(p, "rswap_server_state", "gauge",
 			"1 for the state of the server, 0 for the others.");
-	for (uint32_t i = 0; i < e->n_servers; i++) {
+	for (uint32_t i = next(e, 0); i < e->n_servers; i = next(e, i + 1)) {
 		struct server *s = &e->servers[i];
 		enum server_state now = server_state(s);
 
 		for (int state = SERVER_DOWN; state <= SERVER_UP; state++) {
-			promtext_label(p, "server", s->text.text);
+			promtext_label(p, "server", server_text(s).text);
 			put_state(p, server_state_name(state),
 				  (int)now == state);
 		}
@@ -338,13 +346,14 @@ static void put_transfers(struct promtext *p, const struct engine *e,
 			  void (*put)(struct promtext *p,
 				      const struct transfer_sum *sum))
 {
-	for (uint32_t i = 0; i < e->n_servers; i++) {
+	for (uint32_t i = next(e, 0); i < e->n_servers; i = next(e, i + 1)) {
 		for (int use = 0; use < LANE_USES; use++) {
 			struct transfer_sum sum;
 
 			figures_sum_transfers(&e->lanes, i, (enum lane_use)use,
 					      &sum);
-			promtext_label(p, "server", e->servers[i].text.text);
+			promtext_label(p, "server",
+				       server_text(&e->servers[i]).text);
 			promtext_label(p, "op", use_names[use]);
 			put(p, &sum);
 		}
@@ -375,8 +384,10 @@ static void put_servers(struct promtext *p, const struct engine *e)
 	for (size_t m = 0; m < SERVER_METRICS; m++) {
 		promtext_family(p, server_metrics[m].name,
 				server_metrics[m].type, server_metrics[m].help);
-		for (uint32_t i = 0; i < e->n_servers; i++) {
-			promtext_label(p, "server", e->servers[i].text.text);
+		for (uint32_t i = next(e, 0); i < e->n_servers;
+		     i = next(e, i + 1)) {
+			promtext_label(p, "server",
+				       server_text(&e->servers[i]).text);
 			promtext_integer(p,
 					 server_metrics[m].of(&e->servers[i]));
 		}

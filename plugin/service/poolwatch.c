@@ -3,13 +3,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
+#include "events.h"
+#include "helper.h"
+#include "log.h"
 #include "poolpick.h"
 
 /* How long etcd has at start to tell of the servers.  An election among etcd's
  * servers is over by then. */
 #define FIRST_NS (10 * NS_PER_S)
+
+/* A change of etcd's leader, or of the server that answers, is over by then. */
+#define AWAY_NS (5 * NS_PER_S)
+
+/* How long the thread has to end. */
+#define STOP_S 4
 
 /* How many more servers are chosen at start than may be used. */
 #define SPARE_SERVERS 16u
@@ -80,6 +90,88 @@ static int add_servers(struct poolwatch *watch, struct engine_config *engine,
 	return -ENOENT;
 }
 
+/* --- the thread --- */
+
+static uint32_t count_serving(const struct members *members)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < members->n; i++)
+		n += members->entries[i].is_understood &&
+		     !strcmp(members->entries[i].member.state, "serving");
+	return n;
+}
+
+/* Returns whether it was away before. */
+static bool set_figures(struct poolwatch *watch, bool is_away,
+			const char *error)
+{
+	struct poolwatch_figures *f = &watch->figures;
+	uint32_t serving = count_serving(&watch->members);
+	bool was_away;
+
+	pthread_mutex_lock(&watch->lock);
+	was_away = f->is_away;
+	if (is_away != was_away || !f->since_ns)
+		f->since_ns = clock_now_ns();
+	f->is_away = is_away;
+	f->registered = watch->members.n;
+	f->serving = serving;
+	f->endpoint = etcd_endpoint(watch->etcd);
+	snprintf(f->error, sizeof f->error, "%s", error);
+	pthread_mutex_unlock(&watch->lock);
+	return was_away;
+}
+
+static void tell_current(struct poolwatch *watch)
+{
+	const char *name = watch->config->pool.name;
+
+	watch->current_ns = clock_now_ns();
+	if (!set_figures(watch, false, ""))
+		return;
+	log_notice("pool %s: etcd at %s tells of its servers again", name,
+		   etcd_endpoint(watch->etcd).text);
+	events_add(EVENT_POOL_BACK, name, "by etcd at %s",
+		   etcd_endpoint(watch->etcd).text);
+}
+
+static void tell_away(struct poolwatch *watch, const struct error *why)
+{
+	const char *name = watch->config->pool.name;
+
+	if (clock_left_ns(watch->current_ns + AWAY_NS) ||
+	    set_figures(watch, true, why->text))
+		return;
+	log_error("pool %s: %s; trying again, and going on with the servers "
+		  "that are known",
+		  name, why->text);
+	events_add(EVENT_POOL_AWAY, name, "%s", why->text);
+}
+
+static void *poolwatch_main(void *arg)
+{
+	struct poolwatch *watch = arg;
+
+	while (!atomic_load(&watch->stopping)) {
+		struct error why = { "etcd does not tell of changes" };
+		uint64_t until_ns = poolfollow_step(&watch->follow);
+		int rc = members_step(&watch->members, until_ns, &why);
+
+		if (atomic_load(&watch->stopping))
+			break;
+		if (!rc && etcd_view_is_current(&watch->members.view))
+			tell_current(watch);
+		else
+			tell_away(watch, &why);
+		if (rc)
+			etcd_pause(watch->etcd,
+				   clock_now_ns() +
+					   etcd_backoff_ns(watch->etcd));
+	}
+	return NULL;
+}
+
 /* --- life --- */
 
 int poolwatch_open(struct poolwatch *watch, struct config *config,
@@ -93,6 +185,9 @@ int poolwatch_open(struct poolwatch *watch, struct config *config,
 	rc = etcd_open(&watch->etcd, &config->pool.etcd, &detail);
 	if (!rc) {
 		watch->config = config;
+		pthread_mutex_init(&watch->lock, NULL);
+		snprintf(watch->figures.name, sizeof watch->figures.name, "%s",
+			 config->pool.name);
 		members_open(&watch->members, watch->etcd, &config->pool);
 		rc = first_list(watch, &detail);
 	}
@@ -104,11 +199,57 @@ int poolwatch_open(struct poolwatch *watch, struct config *config,
 	return rc;
 }
 
+int poolwatch_start(struct poolwatch *watch, struct engine *engine,
+		    struct error *why)
+{
+	int rc;
+
+	if (!watch->config)
+		return 0;
+	watch->follow = (struct poolfollow){ .engine = engine,
+					     .members = &watch->members,
+					     .pool = watch->figures.name };
+	watch->current_ns = clock_now_ns();
+	set_figures(watch, false, "");
+	rc = helper_start(&watch->thread, "pool", poolwatch_main, watch);
+	if (rc)
+		error_set(why, "the pool's thread: %s", strerror(rc));
+	watch->has_thread = !rc;
+	return -rc;
+}
+
+void poolwatch_stop(struct poolwatch *watch)
+{
+	struct timespec until;
+
+	if (!watch->has_thread)
+		return;
+	atomic_store(&watch->stopping, true);
+	etcd_cancel(watch->etcd);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	/* It may wait for a name service, and then ends with the process. */
+	watch->has_thread =
+		pthread_timedjoin_np(watch->thread, NULL, &until) != 0;
+}
+
 void poolwatch_close(struct poolwatch *watch)
 {
-	if (!watch->config)
+	if (!watch->config || watch->has_thread)
 		return;
 	members_close(&watch->members);
 	etcd_close(watch->etcd);
+	pthread_mutex_destroy(&watch->lock);
 	watch->config = NULL;
+}
+
+bool poolwatch_get_figures(struct poolwatch *watch,
+			   struct poolwatch_figures *figures)
+{
+	if (!watch->config)
+		return false;
+	pthread_mutex_lock(&watch->lock);
+	*figures = watch->figures;
+	pthread_mutex_unlock(&watch->lock);
+	return true;
 }

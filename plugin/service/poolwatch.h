@@ -1,25 +1,73 @@
-/* The memory servers of the pool (pool=): which there are at start.
- * docs/pool.md. */
+/* The memory servers of the pool (pool=): which there are at start, and from
+ * then on a thread that follows them.  It alone talks to etcd, and nothing
+ * waits for it: etcd that is slow, or gone, is seen in the figures only.
+ *
+ *   CURRENT  etcd tells of each change
+ *   AWAY     it has not for some seconds; what was known last goes on
+ *
+ * docs/architecture.md has the states of a server meanwhile. */
 #ifndef RSWAP_POOLWATCH_H
 #define RSWAP_POOLWATCH_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "config.h"
+#include "engine.h"
 #include "error.h"
 #include "members.h"
+#include "poolfollow.h"
+
+/* Of the heap that is set aside: libcurl's buffers, an answer of etcd, and the
+ * list of a thousand servers. */
+#define POOLWATCH_HEAP_BYTES (4u << 20)
+
+/* How it stands, for the status and the metrics. */
+struct poolwatch_figures {
+	bool is_away;
+	uint64_t since_ns;	      /* that it is, or is not */
+	uint32_t registered, serving; /* servers in the pool, as last known */
+	struct net_text endpoint;     /* of etcd, that answered last */
+	char name[POOL_NAME_BYTES];   /* of the pool */
+	char error[160];	      /* why it is away, or "" */
+};
 
 struct poolwatch {
 	const struct config *config; /* NULL: no pool */
 	struct etcd *etcd;
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool stopping;
+
+	/* The thread's, once there is one. */
 	struct members members;
+	struct poolfollow follow;
+	uint64_t current_ns; /* when it was CURRENT last */
+
+	/* `lock` protects this, and is a leaf. */
+	pthread_mutex_t lock;
+	struct poolwatch_figures figures;
 };
+
+/* For all that follow: without pool= they do nothing. */
 
 /* Asks etcd for the servers of the pool, for some seconds at most, and adds
  * servers to those of CONFIG: more than servers-max of them where the pool has
- * more, because some may not answer.  Without pool= does nothing.  Before any
- * other thread runs.  0, or a negative errno with one line in WHY. */
+ * more, because some may not answer.  Before any other thread runs.  0, or a
+ * negative errno with one line in WHY. */
 int poolwatch_open(struct poolwatch *watch, struct config *config,
 		   struct error *why);
+/* Starts the thread.  ENGINE is started.  0, or a negative errno with WHY. */
+int poolwatch_start(struct poolwatch *watch, struct engine *engine,
+		    struct error *why);
+/* Ends the thread, within a few seconds.  Before the engine is stopped. */
+void poolwatch_stop(struct poolwatch *watch);
 /* Also after poolwatch_open failed, or was not called. */
 void poolwatch_close(struct poolwatch *watch);
+
+/* False without pool=.  Any thread. */
+bool poolwatch_get_figures(struct poolwatch *watch,
+			   struct poolwatch_figures *figures);
 
 #endif

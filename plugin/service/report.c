@@ -278,7 +278,7 @@ static void put_server(struct server *p, struct jsonout *j)
 	uint32_t release = atomic_load(&p->shared.release_slabs);
 
 	jsonout_begin(j, NULL, '{');
-	jsonout_text(j, "address", p->text.text);
+	jsonout_text(j, "address", server_text(p).text);
 	jsonout_text(j, "state", server_state_name(server_state(p)));
 	put_ago(j, "answered_ms", atomic_load(&p->shared.answered_ns));
 	jsonout_text(j, "transport", transport ? transport->name : "none");
@@ -339,8 +339,10 @@ void report_write(struct engine *e, const struct safety *safety,
 			       e->lanes.config.scratch_bytes);
 	put_requests(e, &j);
 	jsonout_begin(&j, "servers", '[');
-	for (uint32_t i = 0; i < e->n_servers; i++)
-		put_server(&e->servers[i], &j);
+	for (uint32_t i = 0; i < e->n_servers; i++) {
+		if (server_in_use(&e->servers[i]))
+			put_server(&e->servers[i], &j);
+	}
 	jsonout_end(&j, ']');
 	put_safety(safety, &j);
 	jsonout_end(&j, '}');

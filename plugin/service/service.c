@@ -111,6 +111,7 @@ static _Noreturn void leave(struct service *service, int status)
 {
 	web_stop(&service->web);
 	status_stop(&service->status);
+	poolwatch_stop(&service->pool);
 	engine_stop(&service->engine);
 	log_stop();
 	_exit(status);
@@ -132,12 +133,15 @@ static void end_by_force(void)
 static uint64_t heap_bytes(const struct service *service)
 {
 	const struct engine_config *e = &service->config.engine;
+	uint32_t servers = e->servers_max ? e->servers_max : e->n_servers;
 	uint64_t bytes = 0;
 
 	if (service->config.given[KEY_METRICS])
-		bytes += web_memory_bytes(e->n_servers + (e->fallback != NULL));
+		bytes += web_memory_bytes(servers + (e->fallback != NULL));
 	if (e->tls)
-		bytes += (uint64_t)e->n_servers * HEAP_BYTES_PER_TLS;
+		bytes += (uint64_t)servers * HEAP_BYTES_PER_TLS;
+	if (service->config.given[KEY_POOL])
+		bytes += POOLWATCH_HEAP_BYTES;
 	return bytes;
 }
 
@@ -164,6 +168,8 @@ static int start(struct service *service, const struct service_front *front,
 		rc = engine_start(
 			&service->engine,
 			clock_now_ns() + engine_reach_ns(&config->engine), why);
+	if (!rc)
+		rc = poolwatch_start(&service->pool, &service->engine, why);
 	if (!rc && config->control_path)
 		rc = status_start(&service->status, &service->engine,
 				  &service->safety, why);
@@ -200,6 +206,7 @@ void service_stop(struct service *service)
 	lifecycle_end();
 	web_stop(&service->web);
 	status_stop(&service->status);
+	poolwatch_stop(&service->pool);
 	if (engine_stop(&service->engine) && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
 	poolwatch_close(&service->pool);

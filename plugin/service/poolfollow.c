@@ -1,0 +1,177 @@
+#include "poolfollow.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "clock.h"
+#include "events.h"
+#include "log.h"
+#include "poolpick.h"
+#include "servers/roster.h"
+
+#define EVERY_NS (1 * NS_PER_S)
+
+/* A server that comes is not met by all its clients at the same moment. */
+#define SPREAD_NS (500 * NS_PER_MS)
+
+/* How long a server may not be reached while others wait for its place. */
+#define GIVE_UP_NS (30 * NS_PER_S)
+
+static bool is_name(const struct net_name *a, const struct net_name *b)
+{
+	return a->port == b->port && !strcmp(a->host, b->host);
+}
+
+/* The name changes only in this thread, while a server is vacant. */
+static bool is_listed(const struct poolfollow *follow,
+		      const struct server *server)
+{
+	const struct members *members = follow->members;
+
+	for (unsigned i = 0; i < members->n; i++) {
+		const struct members_entry *entry = &members->entries[i];
+
+		if (entry->is_understood
+			    ? is_name(&entry->member.address, &server->name)
+			    : !strcmp(entry->address.text, server->text.text))
+			return true;
+	}
+	return false;
+}
+
+static bool is_used(void *arg, const struct net_name *address)
+{
+	const struct engine *engine = arg;
+
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		const struct server *server = &engine->servers[i];
+
+		if (server_in_use(server) && is_name(&server->name, address))
+			return true;
+	}
+	return false;
+}
+
+/* How many servers wait to join, N at most, in NAMES. */
+static uint32_t candidates(const struct poolfollow *follow,
+			   struct net_name *names, uint32_t n)
+{
+	struct engine *engine = follow->engine;
+	const struct transport_ops *transport = engine->config.transport;
+	const struct poolpick pick = {
+		.members = follow->members,
+		.transports = transport ? transport->wire_bit : UINT32_MAX,
+		.slab_bytes = engine->slabs.geometry.slab_bytes,
+		.is_used = is_used,
+		.arg = engine,
+	};
+	int found = poolpick_choose(&pick, names, n);
+
+	return found > 0 ? (uint32_t)found : 0;
+}
+
+/* --- leaving --- */
+
+static void want_listed(struct poolfollow *follow)
+{
+	struct engine *engine = follow->engine;
+
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
+
+		if (!roster_is_open(engine, i))
+			continue;
+		if (!server_in_use(server))
+			follow->servers[i].given_up = false;
+		else if (!follow->servers[i].given_up)
+			roster_want(server, is_listed(follow, server));
+	}
+}
+
+/* A server that was not reached for long, or N_SERVERS. */
+static uint32_t unreachable(struct poolfollow *follow)
+{
+	struct engine *engine = follow->engine;
+	uint32_t found = engine->n_servers;
+
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
+		uint64_t *down_ns = &follow->servers[i].down_ns;
+
+		if (!roster_is_open(engine, i))
+			continue;
+		if (!server_in_use(server) ||
+		    server_state(server) != SERVER_DOWN)
+			*down_ns = 0;
+		else if (!*down_ns)
+			*down_ns = clock_now_ns();
+		else if (!clock_left_ns(*down_ns + GIVE_UP_NS))
+			found = i;
+	}
+	return found;
+}
+
+static void make_room(struct poolfollow *follow)
+{
+	struct engine *engine = follow->engine;
+	uint32_t i = unreachable(follow);
+	struct net_name name;
+
+	if (i == engine->n_servers || roster_vacant(engine) ||
+	    !candidates(follow, &name, 1))
+		return;
+	follow->servers[i].given_up = true;
+	roster_want(&engine->servers[i], false);
+}
+
+/* --- joining --- */
+
+static uint64_t soon_ns(void)
+{
+	uint32_t part = 0;
+
+	(void)!getrandom(&part, sizeof part, GRND_NONBLOCK);
+	return clock_now_ns() + part % SPREAD_NS;
+}
+
+static void join(struct poolfollow *follow)
+{
+	struct engine *engine = follow->engine;
+	struct net_name name;
+
+	while (candidates(follow, &name, 1) && roster_join(engine, &name)) {
+		struct net_text text = net_name_format(&name);
+
+		log_notice("server %s joins from pool %s: %u in use, of %u "
+			   "allowed",
+			   text.text, follow->pool, roster_used(engine),
+			   engine->config.servers_max);
+		events_add(EVENT_SERVER_JOINED, text.text, "from pool %s",
+			   follow->pool);
+	}
+	follow->join_at_ns = 0;
+}
+
+static void look_for_more(struct poolfollow *follow)
+{
+	struct net_name name;
+
+	if (!roster_vacant(follow->engine) || !candidates(follow, &name, 1))
+		follow->join_at_ns = 0;
+	else if (!follow->join_at_ns)
+		follow->join_at_ns = soon_ns();
+	else if (!clock_left_ns(follow->join_at_ns))
+		join(follow);
+}
+
+uint64_t poolfollow_step(struct poolfollow *follow)
+{
+	uint64_t again_ns = clock_now_ns() + EVERY_NS;
+
+	want_listed(follow);
+	make_room(follow);
+	look_for_more(follow);
+	return follow->join_at_ns && follow->join_at_ns < again_ns
+		       ? follow->join_at_ns
+		       : again_ns;
+}

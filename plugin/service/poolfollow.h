@@ -1,0 +1,35 @@
+/* Follows a pool's list of servers while the engine runs: which servers it
+ * uses, and which it does not use any more (servers/roster.h).
+ *
+ * A server that the pool lists and the engine has room for joins.  A server
+ * that the pool lists no more is not wanted any more: if its session is lost,
+ * it makes room.  A server that cannot be reached makes room too, where others
+ * wait for it.  Draining needs nothing here: the server asks for its slabs by
+ * its session. */
+#ifndef RSWAP_POOLFOLLOW_H
+#define RSWAP_POOLFOLLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "keys.h"
+#include "members.h"
+
+struct poolfollow {
+	struct engine *engine;
+	const struct members *members;
+	const char *pool; /* its name, for messages */
+	/* Its own; zeroed at first. */
+	uint64_t join_at_ns; /* 0: nothing to join */
+	struct {
+		uint64_t down_ns; /* since when; 0: it is not */
+		bool given_up;	  /* until it is vacant */
+	} servers[KEYS_SERVERS_MAX];
+};
+
+/* Does what the list says.  Returns when to call it again, at the latest.  The
+ * thread of the list. */
+uint64_t poolfollow_step(struct poolfollow *follow);
+
+#endif

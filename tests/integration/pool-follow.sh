@@ -1,0 +1,111 @@
+#!/bin/bash
+# A device that follows its pool while it runs: servers join, drain, are lost and come
+# back elsewhere; and etcd is gone meanwhile without any request that notices.
+. "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
+
+ctl=$build/ctl/rswapctl
+
+registered() { # N
+	[ "$(etcd_do e get --prefix "/rswap/1/blue/servers/" --keys-only | grep -c .)" = "$1" ]
+}
+addresses() { # NAME: of the servers that it uses
+	ask "$1" | sed -n 's/^servers\.[0-9]*\.address //p' | sort
+}
+uses() { # NAME SERVER...
+	local name=$1 server
+	shift
+	[ "$(addresses "$name")" = "$(for server; do server "$server"; done | sort)" ]
+}
+# of PLUGIN's server SERVER
+server_value() { # PLUGIN SERVER PATH
+	ask "$1" | awk -v address="$(server "$2")" -v key="$3" '
+		$1 ~ /^servers\.[0-9]+\.address$/ { split($1, part, "."); here = $2 == address }
+		here && $1 == "servers." part[2] "." key { print $2 }'
+}
+server_is() { # PLUGIN SERVER PATH OPERATOR VALUE
+	test "$(server_value "$1" "$2" "$3")" "$4" "$5"
+}
+memory() { # NAME OPTION...
+	start_server "$1" --memory=48M --slab-size=1M --grace=5 --pool="$pool" "${@:2}"
+}
+
+start_etcds e
+pool=etcd://127.0.0.1:${port[e]}/blue
+memory a
+expect 20 registered 1
+start_plugin p pool="$pool" servers-max=3 size=40M replicas=1 timeout=60 lanes=4
+uses p a || fail "it does not use a"
+
+say "a server joins while requests go on, and gets slabs"
+start_shadow load p --connections=2 --size=40M
+memory b
+expect 20 uses p a b
+expect 20 server_is p b state = up
+expect_line "$dir/p.log" "server $(server b) joins from pool blue: 2 in use, of 3 allowed"
+"$ctl" drain --control="$dir/a.ctl" >/dev/null
+expect 60 server_is p a slabs = 0
+server_is p b slabs -gt 4 || fail "b has no slabs"
+"$ctl" drain --control="$dir/a.ctl" --undo >/dev/null
+
+say "etcd is gone: no request notices, and the log says it once"
+stop e KILL || true
+expect 30 has_line "$dir/p.log" "pool blue: " "going on with the servers that are known"
+expect_more 10 p writes 2000
+expect_lines "$dir/p.log" "going on with the servers that are known" 1
+[ "$(value p errors)" = 0 ] || fail "requests failed"
+uses p a b || fail "servers went with etcd"
+
+say "etcd is back, restarted empty: servers that have a session stay"
+rm -rf "$dir/e.etcd"
+start_etcds e
+expect 40 has "$dir/p.log" "pool blue: etcd at 127.0.0.1:${port[e]} tells of its servers again"
+uses p a b || fail "a server was dropped"
+expect 60 registered 2
+expect_more 10 p writes 1000
+uses p a b || fail "a server was dropped"
+finish_shadow load
+
+say "no more than are allowed; a place becomes free when a server is lost"
+memory c
+memory d
+expect 20 registered 4
+three() { [ "$(addresses p | wc -l)" = 3 ]; }
+expect 20 three
+[ "$(addresses p | grep -cx -e "$(server c)" -e "$(server d)")" = 1 ] || fail "not one of c and d"
+used=c other=d
+addresses p | grep -qx "$(server c)" || used=d other=c
+expect_req p ok trim:0:40M
+stop "$used" KILL || true
+expect 60 uses p a b "$other"
+expect_line "$dir/p.log" "server $(server "$used") is not in use any more: it is not in the pool"
+expect 20 server_is p "$other" state = up
+expect_req p ok write:0:40M:4
+
+say "a server comes back at another address"
+expect_req p ok trim:0:40M
+stop "$other" KILL || true
+unset "port[$other]"
+memory "$other"
+expect 60 uses p a b "$other"
+expect 20 server_is p "$other" state = up
+server_is p "$other" reads = 0 || fail "the new server has the figures of the old one"
+expect_req p ok write:0:40M:4
+
+say "one server by two keys is used once"
+key=/rswap/1/blue/servers/localhost:${port[a]}
+twin=$(etcd_do e get "/rswap/1/blue/servers/$(server a)" --print-value-only |
+	sed "s/$(server a)/localhost:${port[a]}/")
+stop b # its pages move first
+expect 60 uses p a "$other"
+etcd_do e put "$key" "$twin" >/dev/null
+same() { grep -q "localhost:${port[a]}: it is the same memory server as $(server a)" "$dir/p.log"; }
+expect 30 same
+etcd_do e del "$key" >/dev/null
+expect 60 uses p a "$other"
+expect_req p ok write:0:40M:4
+[ "$(value p errors)" = 0 ] || fail "requests failed"
+stop p
+stop a
+stop "$other"
+stop e || true
