@@ -45,9 +45,14 @@ bool blockdev_exists(const char *name)
 	return access(sys_path(name, "").text, F_OK) == 0;
 }
 
-uint64_t blockdev_size_bytes(const char *name)
+const char *blockdev_name(const char *path)
 {
-	FILE *f = fopen(sys_path(name, "size").text, "re");
+	return !strncmp(path, "/dev/", 5) ? path + 5 : path + (*path == '/');
+}
+
+static uint64_t read_size_bytes(const struct sys_path *path)
+{
+	FILE *f = fopen(path->text, "re");
 	uint64_t sectors = 0;
 
 	if (!f)
@@ -56,6 +61,26 @@ uint64_t blockdev_size_bytes(const char *name)
 		sectors = 0;
 	fclose(f);
 	return sectors * 512;
+}
+
+uint64_t blockdev_size_bytes(const char *name)
+{
+	struct sys_path path = sys_path(name, "size");
+
+	return read_size_bytes(&path);
+}
+
+uint64_t blockdev_path_size_bytes(const char *path)
+{
+	struct sys_path by_number;
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
+		return blockdev_size_bytes(blockdev_name(path));
+	snprintf(by_number.text, sizeof by_number.text,
+		 "/sys/dev/block/%u:%u/size", major(st.st_rdev),
+		 minor(st.st_rdev));
+	return read_size_bytes(&by_number);
 }
 
 /* The file has "reads writes". */
@@ -167,8 +192,7 @@ bool blockdev_is(const struct blockdev *device, const char *path)
 	    st.st_rdev == device->dev)
 		return true;
 	snprintf(mapper, sizeof mapper, "mapper/%s", device->dm);
-	if (!strncmp(path, "/dev/", 5))
-		path += 4;
-	return path[0] == '/' && (!strcmp(path + 1, device->name) ||
-				  (*device->dm && !strcmp(path + 1, mapper)));
+	return path[0] == '/' &&
+	       (!strcmp(blockdev_name(path), device->name) ||
+		(*device->dm && !strcmp(blockdev_name(path), mapper)));
 }

@@ -23,9 +23,16 @@ struct blockdev_stack {
 	int n; /* at least 1: the device itself comes first */
 };
 
+/* PATH without "/dev/", in place; a path may lack "/dev" (swapinfo.h says
+ * when). */
+const char *blockdev_name(const char *path);
+
 /* NAME without "/dev/", in all of these. */
 bool blockdev_exists(const char *name);
 uint64_t blockdev_size_bytes(const char *name);
+/* Of the device PATH, by its number where PATH is a device node, else by its
+ * name.  0: it is gone, or has lost its size. */
+uint64_t blockdev_path_size_bytes(const char *path);
 /* The first line of the FILE of the device; "" where there is none. */
 void blockdev_text(const char *name, const char *file, char *text, size_t size);
 void blockdev_in_flight(const char *name, uint64_t *reads, uint64_t *writes);

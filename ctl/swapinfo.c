@@ -20,6 +20,27 @@ static int on_error(struct libmnt_table *table, const char *file, int line)
 	return -1;
 }
 
+/* Whether PATH, swap of the kind "partition", is a zram device, which has no
+ * other name than this. */
+static bool is_zram(const char *path)
+{
+	return !strncmp(blockdev_name(path), "zram", 4);
+}
+
+/* Whether what comes back from another device can be swapped out to ENTRY.
+ * What goes to zram stays in memory, which is counted without it.  A device
+ * that is gone, or has lost its size, takes nothing, though the kernel keeps
+ * its line. */
+static bool is_place(struct libmnt_fs *entry)
+{
+	const char *source = mnt_fs_get_srcpath(entry);
+	const char *kind = mnt_fs_get_swaptype(entry);
+
+	if (!kind || strcmp(kind, "partition") != 0)
+		return true;
+	return !is_zram(source) && blockdev_path_size_bytes(source) > 0;
+}
+
 /* Counts ENTRY to the device that it is in STACK, or to the others.  Its source
  * is without " (deleted)", which the kernel adds when the device node was
  * removed after swapon.  Where swapon ran in a mount namespace that is gone (a
@@ -48,7 +69,7 @@ static bool count(struct libmnt_fs *entry, const struct blockdev_stack *stack,
 				 stack->devices[i].label);
 		return true;
 	}
-	if (size > used)
+	if (size > used && is_place(entry))
 		usage->other_free_bytes += (uint64_t)(size - used) * 1024;
 	return true;
 }
@@ -85,8 +106,7 @@ static struct libmnt_table *parse(FILE *swaps)
 /* DEVICE with or without "/dev/". */
 static void read_stack(const char *device, struct blockdev_stack *stack)
 {
-	blockdev_read_stack(!strncmp(device, "/dev/", 5) ? device + 5 : device,
-			    stack);
+	blockdev_read_stack(blockdev_name(device), stack);
 }
 
 bool swapinfo_scan(FILE *swaps, const char *device, struct swap_usage *usage)
@@ -115,13 +135,12 @@ static bool stands_on(const char *source, const struct blockdev_stack *stack)
 	return false;
 }
 
-/* A zram device has no other name than this. */
 static bool is_wanted(enum swap_beside beside, const char *source, int theirs,
 		      int priority)
 {
 	if (beside == SWAP_EQUAL)
 		return theirs == priority;
-	return theirs > priority && !strncmp(source, "/dev/zram", 9);
+	return theirs > priority && is_zram(source);
 }
 
 bool swapinfo_scan_beside(FILE *swaps, enum swap_beside beside,

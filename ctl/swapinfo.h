@@ -14,8 +14,10 @@ struct swap_usage {
 	 * "/dev/dm-0 (swapcrypt)"; else "". */
 	char above[72];
 	int priority;
-	uint64_t used_bytes;	   /* of it */
-	uint64_t other_free_bytes; /* of all other swap devices and files */
+	uint64_t used_bytes; /* of it */
+	/* Of all other swap devices and files, where pages can go that come
+	 * back: without zram, and without devices that are gone. */
+	uint64_t other_free_bytes;
 };
 
 /* The swap on DEVICE, a path; follows symbolic links.  False if /proc/swaps

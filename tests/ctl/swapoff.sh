@@ -89,6 +89,25 @@ expect_one_line "$dir/one.log" "rswapctl detach: nbd0:" "/dev/nbd0 holds 100 MiB
 	"use --force"
 still_attached
 
+# beside [LINE]: swap beside the device, and no other
+beside() {
+	local own
+	own=$(grep "^/dev/$device " "$RSWAP_FAKE/entries")
+	printf '%s\n' "$own" "$@" | swap_lines
+}
+
+say "no place is on zram, which is memory, nor on a device that is gone"
+mkdir -p "$RSWAP_FAKE/block/zram0"
+echo 409600 >"$RSWAP_FAKE/block/zram0/size"
+for line in "/dev/zram0 partition 204800 0 100" "/dev/ublkb7 partition 204800 0 100" \
+	"/dev/nbd3 partition 204800 0 100"; do # nbd3 has no size
+	beside "$line"
+	[ "$(status_of detach one nbd0)" = 1 ] || fail "$line: $(cat "$dir/one.log")"
+	expect_one_line "$dir/one.log" "there are 90 MiB for it" "other swap 0"
+	still_attached
+done
+beside
+
 say "memory runs out while swapoff is at work"
 memory 130
 hook swapoff before <<'HOOK'
@@ -113,10 +132,8 @@ no_hooks
 
 say "other swap has a place"
 memory 60
-{
-	cat "$RSWAP_FAKE/entries"
-	echo "/swapfile file 204800 102400 -2"
-} | swap_lines
+echo 409600 >"$RSWAP_FAKE/block/nbd3/size"
+beside "/dev/nbd3 partition 204800 102400 -2"
 detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 swap_lines </dev/null
 expect_nothing_left "the end"

@@ -3,16 +3,39 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "blockdev.h"
 #include "swapinfo.h"
 
 #define HEADING "Filename\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 #define DISK	"/dev/sda2    partition\t1024\t\t24\t\t-2\n"
 
 static bool understood;
+
+/* The devices that are there: this machine may have others. */
+uint64_t __wrap_blockdev_path_size_bytes(const char *path);
+uint64_t __wrap_blockdev_path_size_bytes(const char *path)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes;
+	} devices[] = {
+		{ "sda2", 1 << 20 },
+		{ "nbd10", 4 << 20 },
+		{ "nbd11", 0 },
+		{ "zram0", 4 << 20 },
+	};
+
+	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+		if (!strcmp(blockdev_name(path), devices[i].name))
+			return devices[i].bytes;
+	}
+	return 0;
+}
 
 static struct swap_usage scan(const char *text, const char *device)
 {
@@ -48,6 +71,37 @@ static void test_not_there(void **state)
 	assert_false(usage.active);
 	assert_int_equal(usage.used_bytes, 0);
 	assert_int_equal(usage.other_free_bytes, 5000 * 1024);
+}
+
+/* Pages that come back find no place on zram, which is memory, nor on a device
+ * that is gone or has lost its size. */
+static void test_no_place(void **state)
+{
+	static const char *const none[] = {
+		"/dev/zram0                partition\t4096\t\t96\t\t110\n",
+		"/zram0                    partition\t4096\t\t96\t\t110\n",
+		"/dev/ublkb0\\040(deleted)  partition\t4096\t\t96\t\t110\n",
+		"/dev/nbd11                partition\t4096\t\t96\t\t110\n",
+	};
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+		snprintf(text, sizeof text, HEADING DISK "%s", none[i]);
+		assert_int_equal(scan(text, "/dev/nbd0").other_free_bytes,
+				 1000 * 1024);
+		assert_true(understood);
+	}
+	/* a file is neither, whatever its name */
+	assert_int_equal(
+		scan(HEADING "/zram0  file\t4096\t\t96\t\t-2\n", "/dev/nbd0")
+			.other_free_bytes,
+		4000 * 1024);
+	/* swapon ran in a mount namespace that is gone */
+	assert_int_equal(scan(HEADING "/sda2  partition\t1024\t\t24\t\t-2\n",
+			      "/dev/nbd0")
+				 .other_free_bytes,
+			 1000 * 1024);
 }
 
 /* swapon ran in a mount namespace that is gone. */
@@ -152,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device_and_others),
 		cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_no_place),
 		cmocka_unit_test(test_path_without_mount),
 		cmocka_unit_test(test_priorities),
 		cmocka_unit_test(test_deleted),
