@@ -112,23 +112,38 @@ static void end_line(struct progress *p)
 	p->drawn = false;
 }
 
-/* Meanwhile nothing is swapped out to the device any more, so what is left only
- * becomes less. */
+/* What is left becomes more only until swapoff has begun: from then on the
+ * kernel swaps nothing out to the device. */
+static void note_left(struct progress *p, uint64_t left_bytes)
+{
+	p->left_bytes = left_bytes;
+	if (p->all_bytes < left_bytes)
+		p->all_bytes = left_bytes;
+}
+
+static void show_tenth(struct progress *p)
+{
+	unsigned tenths =
+		(unsigned)(10 * (p->all_bytes - p->left_bytes) / p->all_bytes);
+
+	if (p->left_bytes && (p->terminal || tenths > p->told_tenths))
+		show(p);
+	if (tenths > p->told_tenths)
+		p->told_tenths = tenths;
+}
+
 static bool look(void *about, struct error *why)
 {
 	struct progress *p = about;
 	struct swap_usage swap;
 	struct place place;
-	unsigned tenths;
 
-	if (!p->all_bytes || !swapinfo_read(p->order->device, &swap) ||
-	    !swap.active || swap.used_bytes > p->left_bytes)
+	if (!swapinfo_read(p->order->device, &swap) || !swap.active)
 		return true;
-	p->left_bytes = swap.used_bytes;
-	tenths = (unsigned)(10 * (p->all_bytes - p->left_bytes) / p->all_bytes);
-	if (p->left_bytes && (p->terminal || tenths > p->told_tenths))
-		show(p);
-	p->told_tenths = tenths;
+	note_left(p, swap.used_bytes);
+	if (!p->all_bytes)
+		return true;
+	show_tenth(p);
 	place = find_place(&swap);
 	if (p->order->lost || !p->left_bytes || bytes_of(&place))
 		return true;
@@ -216,9 +231,9 @@ int swapoff_run(const struct swapoff_order *order, struct error *why)
 		       order->device, swap.used_bytes / MIB);
 	err = run_all(&progress, why);
 	end_line(&progress);
-	if (!err && !order->lost && swap.used_bytes)
+	if (!err && !order->lost && progress.all_bytes)
 		printf("  %s are back, after %s\n",
-		       words_bytes(swap.used_bytes).text,
+		       words_bytes(progress.all_bytes).text,
 		       words_span((clock_now_ns() - progress.begun_ns) /
 				  NS_PER_S)
 			       .text);

@@ -128,6 +128,19 @@ memory 60
 expect_line "$dir/one.log" "warning:" "holds 80 MiB" "there are 40 MiB for it"
 expect_line "$dir/one.log" "swapoff is stopped and swap stays on"
 still_attached
+
+say "and the same where pages went there before swapoff began"
+memory 130
+hook swapoff before <<'HOOK'
+swap_used 0 92160 # 10 MiB more
+printf 'MemTotal: 655360 kB\nMemAvailable: 20000 kB\n' >"$RSWAP_FAKE/meminfo"
+for look in {1..600}; do [ -d /proc/$PPID ] || exit; sleep 0.02; done
+HOOK
+[ "$(status_of detach one nbd0)" = 1 ] || fail "detach: $(cat "$dir/one.log")"
+grep "^rswapctl detach:" "$dir/one.log" >"$dir/why"
+expect_one_line "$dir/why" "nbd0: swapoff is stopped and swap stays on" \
+	"90 MiB of /dev/nbd0 are still to come back" "there are 0 MiB for it"
+still_attached
 no_hooks
 
 say "other swap has a place"
