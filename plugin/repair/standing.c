@@ -35,10 +35,11 @@ bool standing_has_new(const struct engine *engine, const struct slab *slab)
 }
 
 static bool other_server_has_room(const struct engine *engine,
-				  const struct slab *slab)
+				  const struct slab_shard *shard)
 {
 	const struct server *server =
-		placement_pick(engine, slab, SERVER_UP, false);
+		placement_pick(engine, slab_of_shard(&engine->slabs, shard),
+			       shard->index, SERVER_UP);
 
 	return server && !server_is_last_resort(server);
 }
@@ -89,8 +90,7 @@ bool standing_is_leaving(const struct engine *engine,
 
 	if (server_is_last_resort(server))
 		return has_lasting_twin(engine, shard) ||
-		       other_server_has_room(
-			       engine, slab_of_shard(&engine->slabs, shard));
+		       other_server_has_room(engine, shard);
 	return atomic_load(&server->shared.release_slabs) > 0 ||
 	       standing_is_away(engine, shard);
 }

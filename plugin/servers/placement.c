@@ -2,16 +2,10 @@
 
 #include <errno.h>
 
+#include "choose.h"
 #include "clock.h"
 
 /* --- choosing --- */
-
-static bool same_zone(const struct server *a, const struct server *b)
-{
-	uint32_t id = atomic_load(&a->shared.zone_id);
-
-	return id && id == atomic_load(&b->shared.zone_id);
-}
 
 static bool has_room(const struct server *server)
 {
@@ -32,60 +26,85 @@ bool placement_elsewhere(const struct server *server)
 	return false;
 }
 
-/* Whether SERVER may take one more shard of SLAB. */
-static bool suits(const struct engine *engine, const struct slab *slab,
-		  const struct server *server, bool new_zone)
+/* Where the shards of SLAB are that are asked for or at hand.  Returns how many
+ * there are. */
+static uint32_t shards_of(const struct engine *engine, const struct slab *slab,
+			  uint8_t index, struct choose_shard *shards)
 {
-	if (!has_room(server))
-		return false;
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < engine->slabs.n_shards; i++) {
 		const struct slab_shard *shard = &slab->shards[i];
 
 		if (shard_state(shard) == SHARD_NONE)
 			continue;
-		if (shard->server == server->index ||
-		    (new_zone &&
-		     same_zone(server, server_of_shard(engine, shard))))
-			return false;
+		shards[n++] = (struct choose_shard){
+			.server = shard->server,
+			.zone = atomic_load(&server_of_shard(engine, shard)
+						     ->shared.zone_id),
+			.gives_way = shard->index == index,
+		};
 	}
-	return true;
+	return n;
 }
 
-static bool better(const struct server *a, const struct server *b)
+static uint32_t count_slabs(const struct engine *engine, uint64_t bytes)
 {
-	if (server_is_last_resort(a) != server_is_last_resort(b))
-		return server_is_last_resort(b);
-	return atomic_load(&a->shared.free_bytes) >
-	       atomic_load(&b->shared.free_bytes);
+	uint64_t n = bytes / engine->slabs.geometry.slab_bytes;
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static void offer(struct choose *choice, const struct engine *engine,
+		  const struct server *server)
+{
+	uint64_t free_bytes = atomic_load(&server->shared.free_bytes);
+	uint64_t total_bytes = atomic_load(&server->shared.total_bytes);
+	uint64_t read_us = atomic_load(&server->shared.usual_ns) / NS_PER_US;
+
+	choose_offer(choice,
+		     &(struct choose_server){
+			     .index = server->index,
+			     .free_slabs = count_slabs(engine, free_bytes),
+			     .total_slabs = count_slabs(engine, total_bytes),
+			     .zone = atomic_load(&server->shared.zone_id),
+			     .own_slabs = atomic_load(&server->shared.slabs),
+			     .read_us = read_us < UINT32_MAX ? (uint32_t)read_us
+							     : UINT32_MAX,
+			     .last_resort = server_is_last_resort(server),
+		     });
+}
+
+/* Differs from shard to shard, and, by the time of the start, from client to
+ * client. */
+static uint64_t seed(const struct engine *engine, const struct slab *slab,
+		     uint8_t index)
+{
+	uint64_t x = choose_mix(engine->start_ns);
+
+	x = choose_mix(x + slab_number(&engine->slabs, slab));
+	return choose_mix(
+		x + ((uint64_t)atomic_load(&slab->generation) << 8 | index));
 }
 
 struct server *placement_pick(const struct engine *engine,
-			      const struct slab *slab, enum server_state state,
-			      bool new_zone)
+			      const struct slab *slab, uint8_t index,
+			      enum server_state state)
 {
-	struct server *best = NULL;
+	struct choose_shard shards[REDUNDANCY_MAX_SHARDS + 1];
+	struct choose choice;
+	uint32_t picked;
 
+	choose_begin(&choice, shards, shards_of(engine, slab, index, shards),
+		     seed(engine, slab, index));
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
-		struct server *server = &engine->servers[i];
+		const struct server *server = &engine->servers[i];
 
-		if (server_state(server) == state &&
-		    suits(engine, slab, server, new_zone) &&
-		    (!best || better(server, best)))
-			best = server;
+		if (server_state(server) == state && has_room(server))
+			offer(&choice, engine, server);
 	}
-	return best;
-}
-
-/* A last resort comes after all other servers, even where no server in a new
- * zone is left. */
-static struct server *pick(const struct engine *engine, const struct slab *slab,
-			   enum server_state state)
-{
-	struct server *server = placement_pick(engine, slab, state, true);
-
-	if (!server || server_is_last_resort(server))
-		server = placement_pick(engine, slab, state, false);
-	return server;
+	picked = choose_end(&choice);
+	return picked == CHOOSE_NONE ? NULL : &engine->servers[picked];
 }
 
 /* --- asking --- */
@@ -115,7 +134,7 @@ struct slab_shard *placement_ask_for_repair(struct engine *engine,
 	if (slab_enter(slab) != SLAB_LIVE)
 		return NULL;
 	shard = slab_unused_shard(&engine->slabs, slab);
-	server = pick(engine, slab, SERVER_UP);
+	server = placement_pick(engine, slab, index, SERVER_UP);
 	if (shard && (!server || !ask(shard, server, index, true)))
 		shard = NULL;
 	slab_leave(slab);
@@ -143,12 +162,13 @@ static uint32_t indexes_under_way(const struct engine *engine,
 /* A server that is RECOVERING is asked only where the pages could not be kept
  * otherwise, because the allocation waits for it. */
 static struct server *pick_for_alloc(const struct engine *engine,
-				     const struct slab *slab, uint32_t indexes)
+				     const struct slab *slab, uint32_t indexes,
+				     uint8_t index)
 {
-	struct server *server = pick(engine, slab, SERVER_UP);
+	struct server *server = placement_pick(engine, slab, index, SERVER_UP);
 
 	if (!server && !redundancy_is_enough(&engine->redundancy, indexes))
-		server = pick(engine, slab, SERVER_RECOVERING);
+		server = placement_pick(engine, slab, index, SERVER_RECOVERING);
 	return server;
 }
 
@@ -165,7 +185,7 @@ static uint32_t ask_missing(struct engine *engine, struct slab *slab)
 		if (indexes & 1u << index)
 			continue;
 		shard = slab_unused_shard(&engine->slabs, slab);
-		server = pick_for_alloc(engine, slab, indexes);
+		server = pick_for_alloc(engine, slab, indexes, index);
 		if (!shard || !server)
 			break;
 		atomic_fetch_add(&slab->asks, 1);

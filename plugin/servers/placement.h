@@ -4,14 +4,14 @@
 
 #include "core.h"
 
-/* The server in STATE that should take a shard of SLAB next, or NULL.  It has
- * reported room for a slab, asks for no slab back, holds no shard of SLAB, and
- * is in another zone than the servers that hold one; where NEW_ZONE is false
- * the zone does not matter.  Among several servers it is the server with the
- * most free memory.  The local fallback comes after all other servers. */
+/* The server in STATE that should take the shard INDEX of SLAB, or NULL.  It
+ * has reported room for a slab, asks for no slab back, and holds no shard of
+ * SLAB. choose.h tells which of several servers it is.  A shard that has INDEX
+ * already is about to be moved: its server is left out, its zone is not.  The
+ * local fallback comes after all other servers. */
 struct server *placement_pick(const struct engine *engine,
-			      const struct slab *slab, enum server_state state,
-			      bool new_zone);
+			      const struct slab *slab, uint8_t index,
+			      enum server_state state);
 
 /* The progress of a request that needs SLAB to be LIVE.  The request begins
  * with all other members 0. */

@@ -4,13 +4,19 @@
 # all the same, and the log tells of it once.
 . "$(dirname "$0")/functions.sh"
 
-# All pages go to the one that has more room.
+ctl=$build/ctl/rswapctl
+
+# All pages go to s, as t is drained for the moment.
 start_server s --memory=64M --slab-size=1M
-start_server t --memory=32M --slab-size=1M
+start_server t --memory=64M --slab-size=1M
 requires perl -e 'open my $mem, "+<", "/proc/$ARGV[0]/mem" or exit 1' "${pid[s]}"
 start_plugin p "$(server s)" "$(server t)" size=16M encrypt=off # its bytes are looked for
+"$ctl" drain --control="$dir/t.ctl" >"$dir/out"
+expect 5 is p servers.1.free_bytes -eq 0
 expect_req p ok write:0:4M:11
 expect_value s slabs_used -eq 4
+"$ctl" drain --control="$dir/t.ctl" --undo >"$dir/out"
+expect 5 is p servers.1.free_bytes -gt 0
 
 # Read, and however often: an error, and never wrong bytes.
 spoil s 11 3
