@@ -64,6 +64,13 @@ const struct key keys[KEYS] = {
 			     .kind = KEY_IS_TEXT,
 			     .attach = KEY_OPTION,
 			     .allowed = "the path of a file" },
+	[KEY_POOL_STATE] = { .name = "pool-state",
+			     .metavar = "FILE",
+			     .help = "keep the pool's servers there, for a "
+				     "start without etcd",
+			     .kind = KEY_IS_TEXT,
+			     .attach = KEY_OPTION,
+			     .allowed = "the path of a file" },
 	[KEY_SIZE] = { .name = "size",
 		       .metavar = "SIZE",
 		       .help = "size of the device; required",

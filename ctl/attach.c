@@ -215,6 +215,7 @@ static void check_args(void)
 	check_path(KEY_POOL_CERT);
 	check_path(KEY_POOL_KEY);
 	check_path(KEY_POOL_LOGIN);
+	check_path(KEY_POOL_STATE);
 	check_servers();
 	check_pool();
 	if (!args.size_bytes)

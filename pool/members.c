@@ -72,6 +72,23 @@ static struct members_entry *put_in(struct members *members, unsigned i,
 	return at;
 }
 
+bool members_put(struct members *members, const char *address,
+		 const char *value)
+{
+	struct members_entry *entry;
+	bool found;
+	unsigned i = find(members, address, &found);
+
+	entry = found ? &members->entries[i] : put_in(members, i, address);
+	if (!entry)
+		return false;
+	entry->is_listed = true;
+	entry->is_understood =
+		!member_parse(address, value, &entry->member, &entry->why);
+	members->changes++;
+	return true;
+}
+
 /* --- the view's --- */
 
 static void begin(void *arg)

@@ -3,6 +3,8 @@
 #ifndef RSWAP_POOL_MEMBERS_H
 #define RSWAP_POOL_MEMBERS_H
 
+#include <stdio.h>
+
 #include "etcd/view.h"
 #include "member.h"
 #include "pool.h"
@@ -38,5 +40,22 @@ void members_open(struct members *members, struct etcd *etcd,
 int members_step(struct members *members, uint64_t deadline_ns,
 		 struct error *why);
 void members_close(struct members *members);
+
+/* --- members_file.c: for a start without etcd --- */
+
+/* The longest text. */
+#define MEMBERS_TEXT_MAX (8u << 20)
+
+/* Writes those that are understood: a line that names POOL, and a line for
+ * each, "ADDRESS VALUE".  False if OUT failed. */
+bool members_write(const struct members *members, const char *pool, FILE *out);
+/* Takes them from TEXT, which is changed meanwhile.  The first list that etcd
+ * gives takes their place.  0, or a negative errno with WHY. */
+int members_read(struct members *members, const char *pool, char *text,
+		 struct error *why);
+
+/* For members_file.c: ADDRESS has VALUE.  False if there is no room. */
+bool members_put(struct members *members, const char *address,
+		 const char *value);
 
 #endif

@@ -162,6 +162,8 @@ static int take(struct config *config, const struct key *key, const char *value,
 	case KEY_POOL_LOGIN:
 		return take_pool_file(config, &etcd->login, &config->pool_login,
 				      value);
+	case KEY_POOL_STATE:
+		return take_path(config, &config->pool_state, value);
 	case KEY_SIZE:
 		e->size_bytes = number;
 		break;
@@ -247,8 +249,8 @@ int config_key(struct config *config, const char *name, const char *value)
 static int check_pool(struct config *config)
 {
 	static const enum key_id ids[] = { KEY_SERVERS_MAX, KEY_POOL_CA,
-					   KEY_POOL_CERT, KEY_POOL_KEY,
-					   KEY_POOL_LOGIN };
+					   KEY_POOL_CERT,   KEY_POOL_KEY,
+					   KEY_POOL_LOGIN,  KEY_POOL_STATE };
 	struct error why;
 
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
@@ -432,6 +434,7 @@ void config_free(struct config *config)
 	free(config->pool_cert);
 	free(config->pool_key);
 	free(config->pool_login);
+	free(config->pool_state);
 	free(config->control_path);
 	free(config->fallback_path);
 	free(config->psk_path);

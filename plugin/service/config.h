@@ -15,6 +15,7 @@ struct config {
 	struct pool pool;
 	char *pool_url;
 	char *pool_ca, *pool_cert, *pool_key, *pool_login;
+	char *pool_state;	 /* or NULL */
 	char *control_path;	 /* Unix control socket, or NULL */
 	struct net_name metrics; /* if KEY_METRICS is given */
 	char *fallback_path;

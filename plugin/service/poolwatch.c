@@ -14,6 +14,8 @@
 /* How long etcd has at start to tell of the servers.  An election among etcd's
  * servers is over by then. */
 #define FIRST_NS (10 * NS_PER_S)
+/* If there is a file in its place. */
+#define FIRST_SHORT_NS (3 * NS_PER_S)
 
 /* A change of etcd's leader, or of the server that answers, is over by then. */
 #define AWAY_NS (5 * NS_PER_S)
@@ -24,9 +26,10 @@
 /* How many more servers are chosen at start than may be used. */
 #define SPARE_SERVERS 16u
 
-static int first_list(struct poolwatch *watch, struct error *why)
+static int ask_etcd(struct poolwatch *watch, struct error *why)
 {
-	uint64_t deadline_ns = clock_now_ns() + FIRST_NS;
+	uint64_t deadline_ns = clock_now_ns() +
+			       (watch->state.path ? FIRST_SHORT_NS : FIRST_NS);
 
 	for (;;) {
 		int rc = members_step(&watch->members, deadline_ns, why);
@@ -38,6 +41,34 @@ static int first_list(struct poolwatch *watch, struct error *why)
 			return rc;
 		etcd_pause(watch->etcd, again_ns);
 	}
+}
+
+/* A start from the file alone is told: the servers may be others by now. */
+static int first_list(struct poolwatch *watch, struct error *why)
+{
+	struct poolstate *state = &watch->state;
+	struct error detail;
+	int rc = ask_etcd(watch, why);
+
+	if (!state->path)
+		return rc;
+	if (!rc) {
+		rc = poolstate_save(state, &watch->members, &detail);
+		if (rc)
+			error_set(why, "pool-state=%.100s: %.100s", state->path,
+				  detail.text);
+		return rc;
+	}
+	if (poolstate_load(state, &watch->members, &detail)) {
+		struct error etcd = *why;
+
+		error_set(why, "%.70s; and pool-state=%.48s: %.48s", etcd.text,
+			  state->path, detail.text);
+		return rc;
+	}
+	log_notice("pool %s: %s; starting with the servers of pool-state=%s",
+		   state->pool, why->text, state->path);
+	return 0;
 }
 
 /* --- choosing --- */
@@ -128,6 +159,7 @@ static void tell_current(struct poolwatch *watch)
 	const char *name = watch->config->pool.name;
 
 	watch->current_ns = clock_now_ns();
+	poolstate_keep(&watch->state, &watch->members);
 	if (!set_figures(watch, false, ""))
 		return;
 	log_notice("pool %s: etcd at %s tells of its servers again", name,
@@ -188,13 +220,15 @@ int poolwatch_open(struct poolwatch *watch, struct config *config,
 		pthread_mutex_init(&watch->lock, NULL);
 		snprintf(watch->figures.name, sizeof watch->figures.name, "%s",
 			 config->pool.name);
+		watch->state = (struct poolstate){ .path = config->pool_state,
+						   .pool = config->pool.name };
 		members_open(&watch->members, watch->etcd, &config->pool);
 		rc = first_list(watch, &detail);
 	}
 	if (!rc)
 		rc = add_servers(watch, &config->engine, &detail);
 	if (rc)
-		error_set(why, "pool=%.100s: %.140s", config->pool_url,
+		error_set(why, "pool=%.80s: %.168s", config->pool_url,
 			  detail.text);
 	return rc;
 }

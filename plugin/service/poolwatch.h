@@ -18,6 +18,7 @@
 #include "error.h"
 #include "members.h"
 #include "poolfollow.h"
+#include "poolstate.h"
 
 /* Of the heap that is set aside: libcurl's buffers, an answer of etcd, and the
  * list of a thousand servers. */
@@ -43,6 +44,7 @@ struct poolwatch {
 	/* The thread's, once there is one. */
 	struct members members;
 	struct poolfollow follow;
+	struct poolstate state;
 	uint64_t current_ns; /* when it was CURRENT last */
 
 	/* `lock` protects this, and is a leaf. */
@@ -52,7 +54,8 @@ struct poolwatch {
 
 /* For all that follow: without pool= they do nothing. */
 
-/* Asks etcd for the servers of the pool, for some seconds at most, and adds
+/* Asks etcd for the servers of the pool, for some seconds at most, or takes
+ * those of pool-state=, and adds
  * servers to those of CONFIG: more than servers-max of them where the pool has
  * more, because some may not answer.  Before any other thread runs.  0, or a
  * negative errno with one line in WHY. */

@@ -80,7 +80,7 @@ stop "$used" KILL || true
 expect 60 uses p a b "$other"
 expect_line "$dir/p.log" "server $(server "$used") is not in use any more: it is not in the pool"
 expect 20 server_is p "$other" state = up
-expect_req p ok write:0:40M:4
+expect_req p ok write:0:32M:4
 
 say "a server comes back at another address"
 expect_req p ok trim:0:40M
@@ -90,7 +90,7 @@ memory "$other"
 expect 60 uses p a b "$other"
 expect 20 server_is p "$other" state = up
 server_is p "$other" reads = 0 || fail "the new server has the figures of the old one"
-expect_req p ok write:0:40M:4
+expect_req p ok write:0:32M:4
 
 say "one server by two keys is used once"
 key=/rswap/1/blue/servers/localhost:${port[a]}
@@ -103,7 +103,7 @@ same() { grep -q "localhost:${port[a]}: it is the same memory server as $(server
 expect 30 same
 etcd_do e del "$key" >/dev/null
 expect 60 uses p a "$other"
-expect_req p ok write:0:40M:4
+expect_req p ok write:0:32M:4
 [ "$(value p errors)" = 0 ] || fail "requests failed"
 stop p
 stop a

@@ -71,11 +71,11 @@ stop p
 say "what does not answer is left out"
 stop d KILL || true
 start_plugin p pool="$pool" size=16M timeout=60 lanes=4
-uses p b
 expect_line "$dir/p.log" "server=$(server d):" "starting without it"
 stop p
 plugin_fails pool="$pool" size=16M replicas=2
 expect_line "$dir/err" "1 server can be used, and replicas needs 2: server=$(server d):"
+expect 40 registered 2 # its lease ends
 
 say "another front end"
 "$rswap_nbd" -U "$dir/q.sock" control="$dir/q.ctl" pool="$pool" size=16M timeout=60 lanes=4 \
@@ -85,7 +85,37 @@ expect 20 serves_or_ended q
 uses q b
 expect_req q ok write:0:8M:4
 stop q
+
+say "the file of servers, for a start without etcd"
+state=$dir/blue.state
+plugin_refuses "pool=$pool: pool-state=$dir/none/state: No such file" pool="$pool" \
+	pool-state="$dir/none/state" size=16M
+start_plugin p pool="$pool" pool-state="$state" size=16M timeout=60 lanes=4
+[ "$(head -n 1 "$state")" = "rswap-pool 1 blue" ] || fail "$(cat "$state")"
+has "$state" "$(server b) {" || fail "b is not in the file"
+memory f
+expect 40 has_line "$state" "$(server f) {" serving
+sum() { sha256sum <"$state"; }
+before=$(sum)
+expect_req p ok write:0:8M:4
+sleep 14 # in which the servers refresh their keys
+[ "$(sum)" = "$before" ] || fail "it is written for nothing"
+stop p
+stop e || true
+start_plugin p pool="$pool" pool-state="$state" size=16M timeout=60 lanes=4
+uses p b f
+expect_line "$dir/p.log" "pool blue: 127.0.0.1:${port[e]}:" "starting with the servers of pool-state=$state"
+shadow p --seconds=2
+stop p
+plugin_refuses "pool=$pool: 127.0.0.1:${port[e]}: pool-state=$dir/none: No such file" \
+	pool="$pool" pool-state="$dir/none" size=16M
+sed -i 's/blue/red/' "$state"
+plugin_refuses "pool-state=$state: it is of pool red, and not of blue" \
+	pool="$pool" pool-state="$state" size=16M
+sed -i 's/red/blue/; 2s/.*/x/' "$state"
+plugin_refuses "pool-state=$state: line 2 is not a server of a pool" \
+	pool="$pool" pool-state="$state" size=16M
 stop a
 stop b
 stop c
-stop e || true
+stop f
