@@ -382,6 +382,14 @@ void loop_soon(struct loop *loop)
 	loop->soon = true;
 }
 
+void loop_within(struct loop *loop, uint64_t ns)
+{
+	uint64_t at_ns = clock_now_ns() + ns;
+
+	if (at_ns < loop->wake_ns)
+		loop->wake_ns = at_ns;
+}
+
 void loop_end(struct loop *loop)
 {
 	atomic_store(&loop->ending, true);

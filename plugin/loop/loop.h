@@ -117,8 +117,9 @@ struct loop {
 	struct coroutine_pool coroutines;
 	struct coroutine **suspended; /* [coroutines.n] */
 	uint32_t n_suspended;
-	uint64_t wake_ns; /* when a suspended request wants a look */
-	bool soon;	  /* the next turn follows at once */
+	uint64_t
+		wake_ns; /* when a suspended request or a source wants a turn */
+	bool soon;	 /* the next turn follows at once */
 
 	struct watch watch;
 	struct pollfd polls[LOOP_SOURCES_MAX + WATCH_MAX + 1];
@@ -141,6 +142,9 @@ void loop_submit(struct loop *loop, struct loop_request *request);
 
 /* Has the next turn follow without a sleep. */
 void loop_soon(struct loop *loop);
+/* Has a turn follow in NS at the latest.  From a source's finish, which asks
+ * again in each turn. */
+void loop_within(struct loop *loop, uint64_t ns);
 
 /* Makes turns until loop_end. */
 void loop_run(struct loop *loop);

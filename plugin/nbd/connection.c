@@ -18,8 +18,9 @@ struct connection {
 	struct loop_source source; /* the first member */
 	const struct host *host;
 	int fd;
-	bool let_in; /* it counts as a client */
-	bool broken; /* no more replies are sent */
+	bool let_in;	      /* it counts as a client */
+	bool broken;	      /* no more replies are sent */
+	bool short_of_memory; /* the kernel was, at the last send */
 	/* Since when the client keeps slots without going on, and when that was
 	 * seen last; 0: it does not. */
 	uint64_t still_ns, looked_ns;
@@ -128,7 +129,18 @@ static void ready(struct loop_source *source, short revents)
 	}
 }
 
-/* Sends once.  False where the socket takes no more. */
+/* The kernel has no memory for what is to be sent, perhaps because the control
+ * group is at its limit.  poll(2) tells of the room in the socket only, so it
+ * would return at once, again and again.  A client that does not read comes to
+ * EAGAIN before this, so this client goes on. */
+static void send_later(struct connection *c)
+{
+	c->short_of_memory = true;
+	c->still_ns = 0;
+	loop_within(c->host->loop, LOOP_RECHECK_NS);
+}
+
+/* Sends once.  False where the socket takes no more now. */
 static bool send_once(struct connection *c)
 {
 	struct iovec iov[REPLIES_IOV];
@@ -142,7 +154,9 @@ static bool send_once(struct connection *c)
 		msg.msg_iovlen = replies_gather(&c->replies, iov);
 	n = sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
+		if (errno == ENOBUFS || errno == ENOMEM)
+			send_later(c);
+		else if (errno != EAGAIN && errno != EINTR)
 			break_off(c);
 		return false;
 	}
@@ -159,6 +173,11 @@ static bool send_once(struct connection *c)
 static bool has_output(const struct connection *c)
 {
 	return !c->broken && (c->answer.bytes || c->replies.first);
+}
+
+static bool waits_for_room(const struct connection *c)
+{
+	return has_output(c) && !c->short_of_memory;
 }
 
 /* poll(2) would go on to tell of input that nothing reads. */
@@ -246,6 +265,7 @@ static void finish(struct loop_source *source)
 	struct connection *c = of_source(source);
 	struct requests *q = &c->requests;
 
+	c->short_of_memory = false;
 	if (q->starved && !q->ended)
 		take_input(c);
 	while (has_output(c) && send_once(c)) {
@@ -263,7 +283,7 @@ static void finish(struct loop_source *source)
 		return;
 	}
 	source->events = (short)((wants_input(c) ? POLLIN : 0) |
-				 (has_output(c) ? POLLOUT : 0));
+				 (waits_for_room(c) ? POLLOUT : 0));
 }
 
 bool connection_open(const struct host *host, int fd)

@@ -396,6 +396,32 @@ static void a_transfer_that_does_not_end_holds_up_only_its_own(void **state)
 	assert_true(reads_meanwhile > 100);
 }
 
+/* --- turns without an event --- */
+
+/* If a turn came only once a second, ctest would end this. */
+#define ASKED 1000u
+
+static unsigned n_finishes;
+
+static void ask_for_a_turn(struct loop_source *source)
+{
+	(void)source;
+	if (++n_finishes == ASKED)
+		loop_end(&loop);
+	loop_within(&loop, NS_PER_MS / 100);
+}
+
+static void a_source_gets_the_turns_that_it_asks_for(void **state)
+{
+	struct loop_source source = { .fd = -1, .finish = ask_for_a_turn };
+
+	(void)state;
+	n_finishes = 0;
+	assert_true(loop_add(&loop, &source));
+	run_all();
+	assert_int_equal(n_finishes, ASKED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +452,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_transfer_that_does_not_end_holds_up_only_its_own,
 			setup_short, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_source_gets_the_turns_that_it_asks_for, setup,
+			teardown),
 	};
 
 	quiet_log();
