@@ -154,12 +154,20 @@ static void reap(struct queue *queue)
  * requests that have come. */
 static void enter(struct queue *queue)
 {
+	struct loop *loop = queue->config.loop;
+	bool short_of_memory;
+
 	io_uring_submit_and_get_events(&queue->ring);
+	short_of_memory = io_uring_sq_ready(&queue->ring) > 0;
 	reap(queue);
-	/* What the kernel had no memory for is sent in the next turn, as is
-	 * what needs no run. */
-	if (io_uring_sq_ready(&queue->ring))
-		loop_soon(queue->config.loop);
+	/* What the kernel had no memory for is sent a little later: a real-time
+	 * thread that tried at once would keep the processor from those that
+	 * free memory.  The answers to requests that need no run are sent in
+	 * the next turn. */
+	if (short_of_memory)
+		loop_within(loop, LOOP_RECHECK_NS);
+	else if (io_uring_sq_ready(&queue->ring))
+		loop_soon(loop);
 }
 
 static void ready(struct loop_source *source, short revents)

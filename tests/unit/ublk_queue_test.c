@@ -228,9 +228,18 @@ static void answers_of_a_turn_take_one_call(void **state)
 	assert_true(mock.enters <= 1 + MOCK_DEPTH / LANES);
 }
 
+/* At the end of a turn. */
+static void sleep_while_submits_fail(uint32_t in_flight)
+{
+	if (in_flight == 0 && mock.submits_fail > 0)
+		assert_false(loop.soon);
+	turn(in_flight);
+}
+
 static void answers_that_the_kernel_did_not_take_are_sent_again(void **state)
 {
 	(void)state;
+	loop.config.turn = sleep_while_submits_fail;
 	write_pages(0, 0, 1, 1);
 	request(1, UBLK_FLUSH, 0, 0, NULL);
 	mock.submits_fail = 5;
