@@ -74,7 +74,11 @@ static uint32_t slow_ppm(uint32_t read_us)
 
 static uint32_t cost_ppm(const struct choose_server *server)
 {
-	return choose_fill_ppm(server, 1) + slow_ppm(server->read_us);
+	uint32_t load_permille =
+		server->load_permille < 1000 ? server->load_permille : 1000;
+
+	return choose_fill_ppm(server, 1) + slow_ppm(server->read_us) +
+	       load_permille * (CHOOSE_LOAD_PPM / 1000);
 }
 
 static const struct choose_server *cheaper(const struct choose_pair *pair)

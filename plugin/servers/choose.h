@@ -18,8 +18,9 @@
  * emptier: each server more is one more whose loss the client notices.
  *
  * The cost is the part of the server's memory that is in use, so that servers
- * of any size are filled evenly, and a little for slow READs.  How slow READs
- * are says also how loaded the server and the way to it are.
+ * of any size are filled evenly, and a little for slow READs and for load.  How
+ * slow READs are also says how loaded the way to the server is.  A client that
+ * has not read from a server yet knows its load at best.
  */
 #ifndef RSWAP_CHOOSE_H
 #define RSWAP_CHOOSE_H
@@ -37,6 +38,8 @@
 #define CHOOSE_FAST_US	    32
 #define CHOOSE_SLOW_PPM	    2500
 #define CHOOSE_SLOW_MAX_PPM 15000
+/* What a server costs whose machine is wholly busy with it. */
+#define CHOOSE_LOAD_PPM 10000
 
 /* What choose_end returns where no server can take the shard. */
 #define CHOOSE_NONE UINT32_MAX
@@ -48,7 +51,8 @@ struct choose_server {
 	uint32_t zone;	    /* 0: none */
 	uint32_t own_slabs; /* that this client has there */
 	uint32_t read_us;   /* how long its READs usually take; 0: unknown */
-	bool last_resort;   /* is chosen where no other server is */
+	uint32_t load_permille; /* of its machine; 0: unknown */
+	bool last_resort;	/* is chosen where no other server is */
 };
 
 /* Where a shard of the slab is. */

@@ -5,20 +5,12 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "servers/choose.h"
+
 struct candidate {
 	const struct member *member;
 	uint32_t zone_uses; /* servers that were chosen in its zone */
 };
-
-/* Not for secrets: the generator of splitmix64. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
 
 static bool suits(const struct poolpick *pick,
 		  const struct members_entry *entry)
@@ -46,33 +38,50 @@ static uint32_t collect(const struct poolpick *pick,
 	return n;
 }
 
-/* Two at random of the candidates whose zones were chosen least: the one with
- * more free memory. */
-static uint32_t best(const struct candidate *candidates, uint32_t n,
-		     uint64_t *random)
+static uint32_t slabs_of(const struct member *m, uint64_t bytes)
 {
-	uint32_t least = UINT32_MAX, seen = 0, two[2] = { 0, 0 };
+	uint64_t n = m->slab_bytes ? bytes / m->slab_bytes : 0;
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static bool has_room(const struct candidate *c)
+{
+	return slabs_of(c->member, c->member->free_bytes) > 0;
+}
+
+static void offer(struct choose *choice, uint32_t i, const struct candidate *c)
+{
+	const struct member *m = c->member;
+
+	choose_offer(choice,
+		     &(struct choose_server){
+			     .index = i,
+			     .free_slabs = slabs_of(m, m->free_bytes),
+			     .total_slabs = slabs_of(m, m->memory_bytes),
+			     .load_permille = m->load_permille,
+		     });
+}
+
+/* Of the candidates with room, in the zones that were chosen least.  Without
+ * one that has room, the first candidate. */
+static uint32_t best(const struct candidate *candidates, uint32_t n,
+		     uint64_t seed)
+{
+	uint32_t least = UINT32_MAX, found;
+	struct choose choice;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (candidates[i].zone_uses < least)
+		if (has_room(&candidates[i]) && candidates[i].zone_uses < least)
 			least = candidates[i].zone_uses;
 	}
+	choose_begin(&choice, NULL, 0, seed);
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t place;
-
-		if (candidates[i].zone_uses > least)
-			continue;
-		/* Each is one of the two with the same probability. */
-		place = seen < 2 ? seen : next_random(random) % (seen + 1u);
-		if (place < 2)
-			two[place] = i;
-		if (seen++ == 0)
-			two[1] = i;
+		if (candidates[i].zone_uses == least)
+			offer(&choice, i, &candidates[i]);
 	}
-	return candidates[two[0]].member->free_bytes >=
-			       candidates[two[1]].member->free_bytes
-		       ? two[0]
-		       : two[1];
+	found = choose_end(&choice);
+	return found == CHOOSE_NONE ? 0 : found;
 }
 
 /* Takes candidate I out, and counts it in its zone.  A server without a zone
@@ -99,17 +108,18 @@ int poolpick_choose(const struct poolpick *pick, struct net_name *names,
 {
 	struct candidate *candidates =
 		calloc(pick->members->n + 1u, sizeof *candidates);
-	uint64_t random = 0;
+	uint64_t seed = pick->seed;
 	uint32_t left, chosen = 0;
 
 	if (!candidates)
 		return -ENOMEM;
 	/* Without random bytes the choice is the same each time, and as good.
 	 */
-	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+	if (!seed)
+		(void)!getrandom(&seed, sizeof seed, GRND_NONBLOCK);
 	left = collect(pick, candidates);
 	while (left && chosen < n) {
-		uint32_t i = best(candidates, left, &random);
+		uint32_t i = best(candidates, left, seed + chosen);
 
 		names[chosen++] = candidates[i].member->address;
 		left = take_out(candidates, left, i);

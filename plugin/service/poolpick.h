@@ -15,12 +15,15 @@ struct poolpick {
 	/* Servers that are in use already, by their addresses and zones. */
 	bool (*is_used)(void *arg, const struct net_name *address);
 	void *arg;
+	uint64_t seed; /* the same choice for the same seed; 0: another one each
+			  time */
 };
 
 /* Chooses servers that serve and that are not used yet, at most N, the best
- * ones first: in as many zones as possible, and among two at random the one
- * with more free memory, so that many plugins that choose at once do not choose
- * the same.  Returns how many are in NAMES, or a negative errno. */
+ * ones first: in as many zones as possible, and in these zones as
+ * servers/choose.h says, so that many plugins that choose at once do not choose
+ * the same.  A server without room comes last.  Returns how many are in NAMES,
+ * or a negative errno. */
 int poolpick_choose(const struct poolpick *pick, struct net_name *names,
 		    uint32_t n);
 

@@ -66,6 +66,7 @@ static void make_random_servers(uint32_t zones)
 			.zone = at_random(zones + 1), /* 0 too */
 			.own_slabs = at_random(2),
 			.read_us = at_random(5000),
+			.load_permille = at_random(1001),
 			.last_resort = i == 0 && at_random(2),
 		};
 	}
@@ -308,6 +309,21 @@ static void slow_reads_count_as_a_little_fuller(void **state)
 	assert_int_equal(times_chosen(0, 100), 100);
 }
 
+static void load_counts_as_a_little_fuller(void **state)
+{
+	(void)state;
+	make_servers(2, 500);
+	servers[0].load_permille = 500;
+	servers[1].free_slabs -= CHOOSE_LOAD_PPM / 1000 / 2 - 1;
+	assert_int_equal(times_chosen(1, 100), 100);
+	servers[1].free_slabs -= 2;
+	assert_int_equal(times_chosen(0, 100), 100);
+	/* ... and never as more than that */
+	servers[0].load_permille = UINT32_MAX;
+	servers[1].free_slabs = 500 - CHOOSE_LOAD_PPM / 1000 - 1;
+	assert_int_equal(times_chosen(0, 100), 100);
+}
+
 static void one_that_uses_enough_servers_stays_with_them(void **state)
 {
 	(void)state;
@@ -375,6 +391,7 @@ int main(void)
 		cmocka_unit_test(choices_are_the_same_for_the_same_seed),
 		cmocka_unit_test(servers_fill_up_evenly),
 		cmocka_unit_test(slow_reads_count_as_a_little_fuller),
+		cmocka_unit_test(load_counts_as_a_little_fuller),
 		cmocka_unit_test(one_that_uses_enough_servers_stays_with_them),
 		cmocka_unit_test(a_last_resort_comes_last),
 		cmocka_unit_test(odd_figures_do_no_harm),

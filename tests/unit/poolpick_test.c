@@ -102,32 +102,82 @@ static void each_zone_in_turn(void **state)
 	(void)state;
 	for (int i = 0; i < 32; i++) {
 		members.n = 0;
-		add("a1", "a", 9 * MIB);
-		add("a2", "a", 9 * MIB);
-		add("a3", "a", 9 * MIB);
-		add("b1", "b", MIB);
-		add("none", "", MIB);
+		add("a1", "a", 18 * MIB);
+		add("a2", "a", 18 * MIB);
+		add("a3", "a", 18 * MIB);
+		add("b1", "b", 2 * MIB);
+		add("none", "", 2 * MIB);
 		assert_int_equal(poolpick_choose(&pick, names, 3), 3);
 		assert_true(is_chosen("b1", 3) && is_chosen("none", 3));
 	}
 }
 
-/* Of two at random the larger one: the largest is taken more often, and others
+/* A zone without room does not come before others. */
+static void full_servers_last(void **state)
+{
+	(void)state;
+	add("full", "b", MIB);
+	for (int i = 0; i < 3; i++)
+		add("a", "a", 18 * MIB);
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 3), 3);
+		assert_false(is_chosen("full", 3));
+	}
+	assert_int_equal(poolpick_choose(&pick, names, 4), 4);
+	assert_true(is_chosen("full", 4));
+}
+
+/* By what is in use, not by size. */
+static void the_emptier_of_two(void **state)
+{
+	(void)state;
+	add("fuller", "", 20 * MIB)->memory_bytes = 40 * MIB;
+	add("emptier", "", 6 * MIB)->memory_bytes = 8 * MIB;
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_true(is_chosen("emptier", 1));
+	}
+	/* of equals the first, unless it has load */
+	entries[1].member = entries[0].member;
+	snprintf(entries[1].member.address.host, sizeof names[0].host, "idle");
+	assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+	assert_true(is_chosen("fuller", 1));
+	entries[0].member.load_permille = 500;
+	assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+	assert_true(is_chosen("idle", 1));
+}
+
+static void the_same_by_the_same_seed(void **state)
+{
+	struct net_name first;
+
+	(void)state;
+	for (int i = 0; i < 26; i++)
+		add((char[]){ (char)('a' + i), 0 }, "", 18 * MIB);
+	pick.seed = 7;
+	assert_int_equal(poolpick_choose(&pick, &first, 1), 1);
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_string_equal(names[0].host, first.host);
+	}
+}
+
+/* Drawn by what they have free: the largest is taken more often, and others
  * too. */
 static void rather_those_with_more_room(void **state)
 {
 	int large = 0;
 
 	(void)state;
-	add("large", "", 9 * MIB);
+	add("large", "", 18 * MIB);
 	for (int i = 0; i < 7; i++)
-		add("small", "", MIB);
+		add("small", "", 2 * MIB);
 	for (int i = 0; i < 1000; i++) {
 		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
 		large += is_chosen("large", 1);
 	}
-	/* 250 of them */
-	assert_in_range(large, 150, 350);
+	/* 9/16, or 7/16 and then 9/15: 825 of them */
+	assert_in_range(large, 750, 900);
 }
 
 int main(void)
@@ -137,6 +187,9 @@ int main(void)
 		cmocka_unit_test_setup(none_that_does_not, begin),
 		cmocka_unit_test_setup(slabs_of_one_size, begin),
 		cmocka_unit_test_setup(each_zone_in_turn, begin),
+		cmocka_unit_test_setup(full_servers_last, begin),
+		cmocka_unit_test_setup(the_emptier_of_two, begin),
+		cmocka_unit_test_setup(the_same_by_the_same_seed, begin),
 		cmocka_unit_test_setup(rather_those_with_more_room, begin),
 	};
 
