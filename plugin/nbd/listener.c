@@ -35,7 +35,8 @@ static void ready(struct loop_source *source, short revents)
 	}
 	listener->fails = false;
 	if (!connection_open(listener->host, fd))
-		log_error("a client is refused: there are too many");
+		log_error("a client is refused: there are too many, or no "
+			  "memory");
 }
 
 /* After each turn. */

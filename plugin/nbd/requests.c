@@ -96,6 +96,13 @@ static void reply_extents(struct requests *q, struct slot *slot)
 	replies_add_extents(q->replies, slot, (uint32_t)(out - slot->buffer));
 }
 
+static void tell_refused(const struct nbd_request *r, const char *why)
+{
+	log_error("%s of %u bytes at %llu refused: %s",
+		  nbd_command_name(r->command), r->count,
+		  (unsigned long long)r->offset, why);
+}
+
 /* Refuses what the device cannot serve. */
 static enum nbd_error check(const struct requests *q,
 			    const struct nbd_request *r)
@@ -105,9 +112,7 @@ static enum nbd_error check(const struct requests *q,
 		nbd_check_request(r, q->terms, q->host->size, &what);
 
 	if (error) {
-		log_error("%s of %u bytes at %llu refused: %s",
-			  nbd_command_name(r->command), r->count,
-			  (unsigned long long)r->offset, what);
+		tell_refused(r, what);
 		return error;
 	}
 	if (r->command == NBD_CMD_FLUSH || r->command == NBD_CMD_BLOCK_STATUS)
@@ -178,6 +183,25 @@ void requests_give_up(struct requests *q, const char *why)
 	q->ended = true;
 }
 
+/* A slot for the request, or NULL where it has to wait for one.  Where ERROR is
+ * not 0, or becomes so, the request is refused, and needs no buffer. */
+static struct slot *get_slot(struct requests *q, const struct nbd_request *r,
+			     enum nbd_error *error)
+{
+	struct slots *slots = q->host->slots;
+	uint32_t bytes = !*error && moves_bytes(r) ? r->count : 0;
+	struct slot *slot;
+	int rc = slots_get(slots, &q->client, bytes, &slot);
+
+	if (rc == -ENOMEM) {
+		/* No slot that others give back would help. */
+		tell_refused(r, "there is no memory for its buffer");
+		*error = NBD_ENOMEM;
+		rc = slots_get(slots, &q->client, 0, &slot);
+	}
+	return rc ? NULL : slot;
+}
+
 /* Takes one request from the input buffer.  False where there is no whole one,
  * or no slot for it. */
 static bool take_request(struct requests *q)
@@ -197,8 +221,7 @@ static bool take_request(struct requests *q)
 		return false;
 	}
 	error = check(q, &r);
-	slot = slots_get(q->host->slots, &q->client,
-			 !error && moves_bytes(&r) ? r.count : 0);
+	slot = get_slot(q, &r, &error);
 	q->starved = !slot;
 	if (!slot)
 		return false;

@@ -137,55 +137,59 @@ static void give_back(struct slots *slots, struct slots_client *client,
 
 /* --- slots --- */
 
-static bool get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
+/* These return as slots_get. */
+static int get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
 {
 	void *p;
 
 	if (slots->huge_bytes + bytes > SLOT_HUGE_BYTES)
-		return false;
+		return -EAGAIN;
 	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
-		return false;
+		return -ENOMEM;
 	slots->huge_bytes += bytes;
 	slot->buffer = p;
 	slot->huge_bytes = bytes;
-	return true;
+	return 0;
 }
 
-static bool get_buffer(struct slots *slots, struct slots_client *client,
-		       struct slot *slot, uint32_t bytes)
+static int get_buffer(struct slots *slots, struct slots_client *client,
+		      struct slot *slot, uint32_t bytes)
 {
 	slot->huge_bytes = 0;
 	if (bytes <= SLOT_SMALL_BYTES) {
 		slot->buffer = slot->small;
-		return true;
+		return 0;
 	}
 	if (bytes > SLOT_LARGE_BYTES)
 		return get_huge(slots, slot, bytes);
 	if (!may_take(slots, client, SLOTS_LARGE))
-		return false;
+		return -EAGAIN;
 	take(slots, client, SLOTS_LARGE);
 	slot->buffer = slots->free_large[slots->n_free[SLOTS_LARGE]];
-	return true;
+	return 0;
 }
 
-struct slot *slots_get(struct slots *slots, struct slots_client *client,
-		       uint32_t bytes)
+int slots_get(struct slots *slots, struct slots_client *client, uint32_t bytes,
+	      struct slot **got)
 {
 	struct slot *slot = slots->free;
+	int rc = -EAGAIN;
 
-	if (!may_take(slots, client, SLOTS_ANY) ||
-	    !get_buffer(slots, client, slot, bytes)) {
+	if (may_take(slots, client, SLOTS_ANY))
+		rc = get_buffer(slots, client, slot, bytes);
+	if (rc == -EAGAIN)
 		slots->wanted = true;
-		return NULL;
-	}
+	if (rc)
+		return rc;
 	take(slots, client, SLOTS_ANY);
 	slots->free = slot->next;
 	slot->next = NULL;
 	slot->client = client;
 	slot->head_bytes = slot->data_bytes = 0;
-	return slot;
+	*got = slot;
+	return 0;
 }
 
 void slots_put(struct slots *slots, struct slot *slot)

@@ -73,7 +73,7 @@ struct slots {
 	uint8_t *large;	      /* [n_large][SLOT_LARGE_BYTES] */
 	uint8_t **free_large; /* [n_free[SLOTS_LARGE]] */
 	uint64_t huge_bytes;  /* mapped */
-	bool wanted;	      /* slots_get found none since it was cleared */
+	bool wanted; /* slots_get returned -EAGAIN since it was cleared */
 };
 
 /* For LANES requests in flight at the memory servers.  0 or a negative errno.
@@ -92,10 +92,12 @@ bool slots_others_wait(const struct slots *slots,
 /* No client waits, until it is found that one still does. */
 void slots_clear_waits(struct slots *slots);
 
-/* A slot with a buffer of at least BYTES, or NULL where there is none for
- * CLIENT now. */
-struct slot *slots_get(struct slots *slots, struct slots_client *client,
-		       uint32_t bytes);
+/* Gets a slot with a buffer of at least BYTES.  0; -EAGAIN where CLIENT gets
+ * none until others are put; -ENOMEM where there is no memory for the buffer of
+ * a request that is larger than SLOT_LARGE_BYTES.  After -ENOMEM there is a
+ * slot without such a buffer. */
+int slots_get(struct slots *slots, struct slots_client *client, uint32_t bytes,
+	      struct slot **got);
 void slots_put(struct slots *slots, struct slot *slot);
 
 #endif

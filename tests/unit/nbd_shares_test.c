@@ -2,6 +2,8 @@
  * it is closed for their sake (plugin/nbd/connection.c). */
 #include "nbd_clients.h"
 
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -247,6 +249,55 @@ static void the_time_that_the_server_was_stopped_does_not_count(void **state)
 	nbd_close_client(other);
 }
 
+/* --- no memory for a large buffer --- */
+
+static bool no_memory;
+
+void *__real_mmap(void *p, size_t bytes, int prot, int flags, int fd, off_t at);
+void *__wrap_mmap(void *p, size_t bytes, int prot, int flags, int fd, off_t at);
+
+void *__wrap_mmap(void *p, size_t bytes, int prot, int flags, int fd, off_t at)
+{
+	if (!no_memory || bytes <= LARGE)
+		return __real_mmap(p, bytes, prot, flags, fd, at);
+	errno = ENOMEM;
+	return MAP_FAILED;
+}
+
+static void assert_refused(int fd)
+{
+	uint8_t reply[NBD_SIMPLE_BYTES + 1];
+
+	assert_int_equal(recv(fd, reply, sizeof reply, MSG_DONTWAIT),
+			 NBD_SIMPLE_BYTES);
+	assert_int_equal(nbd_get32(reply + 4), NBD_ENOMEM);
+	assert_contains(nbd.last_line, "there is no memory for its buffer");
+	assert_false(slots_others_wait(&nbd.slots, NULL));
+}
+
+static void a_request_without_memory_is_refused(void **state)
+{
+	static const char data[HUGE];
+	int fd = nbd_open_client(), other = nbd_open_client();
+
+	(void)state;
+	/* A buffer that comes back later. */
+	nbd_request(other, NBD_CMD_READ, HUGE, 1);
+	no_memory = true;
+	nbd_request(fd, NBD_CMD_READ, HUGE, 1);
+	assert_refused(fd);
+	nbd_request(fd, NBD_CMD_WRITE, HUGE, 1);
+	nbd_send_all(fd, data, sizeof data);
+	assert_refused(fd);
+	assert_true(nbd_is_served(fd, LARGE));
+	no_memory = false;
+	nbd_answer_all();
+	nbd_drain(other);
+	assert_true(nbd_is_served(fd, HUGE));
+	nbd_close_client(fd);
+	nbd_close_client(other);
+}
+
 int main(void)
 {
 #define TEST(name)                                                             \
@@ -264,6 +315,7 @@ int main(void)
 		TEST(one_with_requests_in_flight_does_not_wait),
 		TEST(stopped_clients_do_not_close_each_other),
 		TEST(the_time_that_the_server_was_stopped_does_not_count),
+		TEST(a_request_without_memory_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("nbd_shares", tests, NULL, NULL);
