@@ -56,7 +56,7 @@ static const struct {
 			       "--undo" },
 	[FINDING_POOL_AWAY] = { "pool-away", HEALTH_DEGRADED,
 				"see whether etcd runs, and what it says to "
-				"this server" },
+				"this machine" },
 	[FINDING_DEAD_SWAP] = { "dead-swap", HEALTH_BAD,
 				"rswapctl detach, then start the programs "
 				"with pages in swap anew" },

@@ -159,17 +159,24 @@ static bool memserver_is_draining(const struct subject *s, struct error *what)
 	return true;
 }
 
-/* Only a memory server has a pool. */
-static bool memserver_is_away(const struct subject *s, struct error *what)
+/* A memory server is registered in its pool, a device follows its own. */
+static bool pool_is_away(const struct subject *s, struct error *what)
 {
-	struct value name, state, error;
+	struct value name, state, error, registered;
 
-	if (!get(s, "pool.state", &state) || !strcmp(state.text, "registered"))
+	if (!get(s, "pool.state", &state) ||
+	    !strcmp(state.text, "registered") || !strcmp(state.text, "current"))
 		return false;
 	if (!get(s, "pool.name", &name) || !get(s, "pool.error", &error))
 		return false; /* it tries for the first time */
-	error_set(what, "clients do not find it in pool %.60s: %.150s",
-		  name.text, error.text);
+	if (get(s, "pool.registered", &registered))
+		error_set(what,
+			  "new servers in pool %.60s are not found, and the "
+			  "known ones are used: %.130s",
+			  name.text, error.text);
+	else
+		error_set(what, "clients do not find it in pool %.60s: %.150s",
+			  name.text, error.text);
 	return true;
 }
 
@@ -319,7 +326,7 @@ static const struct check {
 	{ server_is_silent, FINDING_SERVER_SILENT, true, true },
 	{ slabs_cannot_leave, FINDING_SLABS_CANNOT_LEAVE, true, false },
 	{ memserver_is_draining, FINDING_DRAINING, false, false },
-	{ memserver_is_away, FINDING_POOL_AWAY, false, false },
+	{ pool_is_away, FINDING_POOL_AWAY, false, false },
 	{ io_flusher_is_refused, FINDING_IO_FLUSHER_REFUSED, false, false },
 	{ realtime_is_refused, FINDING_REALTIME_REFUSED, false, false },
 	{ lock_is_refused, FINDING_LOCK_REFUSED, false, false },

@@ -187,6 +187,25 @@ static void print_latency(struct json_object *a)
 		       .text);
 }
 
+/* Where its servers come from. */
+static void print_followed(struct json_object *a)
+{
+	if (!answer_at(a, "pool"))
+		return;
+	printf("  pool      %s, %s for %s: %s servers, %s serving; "
+	       "%s in use of %s allowed; etcd at %s",
+	       cell_text(a, "pool.name").text, cell_text(a, "pool.state").text,
+	       words_span(answer_number(a, "pool.since_s")).text,
+	       cell_text(a, "pool.registered").text,
+	       cell_text(a, "pool.serving").text,
+	       cell_text(a, "pool.used").text,
+	       cell_text(a, "pool.servers_max").text,
+	       cell_text(a, "pool.endpoint").text);
+	if (answer_at(a, "pool.error"))
+		printf(": %s", cell_text(a, "pool.error").text);
+	putchar('\n');
+}
+
 void print_plugin(struct json_object *a, const char *name, const char *device)
 {
 	printf("%s: %s, %s, process %s, version %s, up %s\n", name, device,
@@ -212,6 +231,7 @@ void print_plugin(struct json_object *a, const char *name, const char *device)
 	       cell_text(a, "write_errors").text, cell_text(a, "retries").text);
 	print_ending(a);
 	print_safety(a);
+	print_followed(a);
 	print_servers(a);
 }
 

@@ -53,10 +53,20 @@ static void know_value(const struct report *r, char *value)
 	know_words(r, hosts, ",");
 }
 
+/* Servers, or a pool. */
+static void know_values(const struct report *r, char *words)
+{
+	char *word;
+
+	while ((word = strsep(&words, " ")))
+		know_value(r, word);
+}
+
 static bool names_hosts(const char *option, size_t n)
 {
+	/* "pool" is a key of a front end. */
 	static const char *const options[] = { "--listen", "--pool",
-					       "--pool-address" };
+					       "--pool-address", "pool" };
 
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
 		if (strlen(options[i]) == n && !strncmp(options[i], option, n))
@@ -112,7 +122,7 @@ static void know_target(const struct report *r, const struct target *t)
 
 	if (t->state)
 		snprintf(servers, sizeof servers, "%s", t->state->servers);
-	know_words(r, servers, " ");
+	know_values(r, servers);
 	know_servers(r, answer);
 	know_clients(r, answer);
 	if (answer_number(answer, "pid"))

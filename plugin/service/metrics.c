@@ -5,6 +5,7 @@
 #include "log.h"
 #include "promtext.h"
 #include "repair/repair.h"
+#include "servers/roster.h"
 
 /* --- times --- */
 
@@ -405,6 +406,38 @@ static void put_servers(struct promtext *p, const struct engine *e)
 	put_transfers(p, e, put_transfer_times);
 }
 
+/* --- the pool --- */
+
+static void put_pool_servers(struct promtext *p,
+			     const struct poolwatch_figures *f,
+			     const char *state, uint64_t n)
+{
+	promtext_label(p, "pool", f->name);
+	put_state(p, state, n);
+}
+
+static void put_pool(struct promtext *p, const struct engine *e,
+		     struct poolwatch *pool)
+{
+	struct poolwatch_figures f = { .is_away = false };
+	bool has_pool = poolwatch_get_figures(pool, &f);
+
+	promtext_gauge(p, "rswap_pool_away",
+		       "1 while etcd does not tell of the pool's servers "
+		       "(pool=), which then stay as they are known.",
+		       f.is_away);
+	promtext_family(p, "rswap_pool_servers", "gauge",
+			"Of the pool, if there is one: servers that are "
+			"registered, those of them that are serving, servers "
+			"in use, and how many may be (servers-max).");
+	if (!has_pool)
+		return;
+	put_pool_servers(p, &f, "registered", f.registered);
+	put_pool_servers(p, &f, "serving", f.serving);
+	put_pool_servers(p, &f, "used", roster_used(e));
+	put_pool_servers(p, &f, "max", e->config.servers_max);
+}
+
 /* --- all of it --- */
 
 /* With labels of the longest server's name: 48 lines of histogram for reads and
@@ -417,8 +450,9 @@ size_t metrics_bytes(uint32_t n_servers)
 	return OTHER_BYTES + (size_t)n_servers * SERVER_BYTES;
 }
 
-void metrics_write(const struct engine *engine, const struct safety *safety,
-		   const char *device, uint64_t start_time_ns, FILE *out)
+void metrics_write(const struct engine *engine, struct poolwatch *pool,
+		   const struct safety *safety, const char *device,
+		   uint64_t start_time_ns, FILE *out)
 {
 	struct promtext p = { .out = out };
 
@@ -427,5 +461,6 @@ void metrics_write(const struct engine *engine, const struct safety *safety,
 	put_requests(&p, engine);
 	put_repair(&p, engine->repair);
 	put_scrub(&p, &engine->repair->scrub);
+	put_pool(&p, engine, pool);
 	put_servers(&p, engine);
 }

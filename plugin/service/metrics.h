@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "engine.h"
+#include "poolwatch.h"
 #include "safety.h"
 
 /* The largest text, with N_SERVERS servers, the fallback included. */
@@ -17,7 +18,8 @@ size_t metrics_bytes(uint32_t n_servers);
  * START_TIME_NS is when the process started to serve, by CLOCK_REALTIME.  Any
  * thread: it reads atomics only, takes no lock, and allocates nothing of its
  * own. */
-void metrics_write(const struct engine *engine, const struct safety *safety,
-		   const char *device, uint64_t start_time_ns, FILE *out);
+void metrics_write(const struct engine *engine, struct poolwatch *pool,
+		   const struct safety *safety, const char *device,
+		   uint64_t start_time_ns, FILE *out);
 
 #endif

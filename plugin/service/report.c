@@ -8,6 +8,7 @@
 #include "jsonout.h"
 #include "lifecycle.h"
 #include "repair/repair.h"
+#include "servers/roster.h"
 
 struct slab_sums {
 	uint64_t live;
@@ -315,8 +316,30 @@ static void put_safety(const struct safety *safety, struct jsonout *j)
 	jsonout_number(j, "locked_bytes", safety_locked_bytes());
 }
 
-void report_write(struct engine *e, const struct safety *safety,
-		  const char *device, FILE *out)
+/* Left out without a pool. */
+static void put_pool(const struct engine *e, struct poolwatch *pool,
+		     struct jsonout *j)
+{
+	struct poolwatch_figures f;
+
+	if (!poolwatch_get_figures(pool, &f))
+		return;
+	jsonout_begin(j, "pool", '{');
+	jsonout_text(j, "name", f.name);
+	jsonout_text(j, "state", f.is_away ? "away" : "current");
+	jsonout_number(j, "since_s", (clock_now_ns() - f.since_ns) / NS_PER_S);
+	jsonout_text(j, "endpoint", f.endpoint.text);
+	if (f.error[0])
+		jsonout_text(j, "error", f.error);
+	jsonout_number(j, "registered", f.registered);
+	jsonout_number(j, "serving", f.serving);
+	jsonout_number(j, "used", roster_used(e));
+	jsonout_number(j, "servers_max", e->config.servers_max);
+	jsonout_end(j, '}');
+}
+
+void report_write(struct engine *e, struct poolwatch *pool,
+		  const struct safety *safety, const char *device, FILE *out)
 {
 	struct jsonout j = { .out = out };
 
@@ -338,6 +361,7 @@ void report_write(struct engine *e, const struct safety *safety,
 		       e->lanes.config.channel.outside_bytes +
 			       e->lanes.config.scratch_bytes);
 	put_requests(e, &j);
+	put_pool(e, pool, &j);
 	jsonout_begin(&j, "servers", '[');
 	for (uint32_t i = 0; i < e->n_servers; i++) {
 		if (server_in_use(&e->servers[i]))

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "engine.h"
+#include "poolwatch.h"
 #include "safety.h"
 
 /* The largest report, with as many servers as are allowed. */
@@ -15,7 +16,7 @@
 /* Writes one object and a newline.  DEVICE is the path of the block device that
  * this process serves, or NULL.  Any thread but those that serve requests:
  * it takes locks of the engine for moments, and allocates nothing. */
-void report_write(struct engine *engine, const struct safety *safety,
-		  const char *device, FILE *out);
+void report_write(struct engine *engine, struct poolwatch *pool,
+		  const struct safety *safety, const char *device, FILE *out);
 
 #endif

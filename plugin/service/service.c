@@ -172,9 +172,9 @@ static int start(struct service *service, const struct service_front *front,
 		rc = poolwatch_start(&service->pool, &service->engine, why);
 	if (!rc && config->control_path)
 		rc = status_start(&service->status, &service->engine,
-				  &service->safety, why);
+				  &service->pool, &service->safety, why);
 	if (!rc && config->given[KEY_METRICS])
-		rc = web_start(&service->web, &service->engine,
+		rc = web_start(&service->web, &service->engine, &service->pool,
 			       &service->safety, &service->status.device, why);
 	if (!rc)
 		rc = lifecycle_begin(&ops, why);

@@ -45,7 +45,7 @@ static bool answer(const char *command, FILE *out, void *arg)
 	struct status_server *server = arg;
 
 	if (!strcmp(command, "status"))
-		report_write(server->engine, server->safety,
+		report_write(server->engine, server->pool, server->safety,
 			     atomic_load(&server->device), out);
 	else if (!strcmp(command, "events"))
 		events_write(out);
@@ -87,11 +87,13 @@ int status_listen(struct status_server *server, const char *path,
 }
 
 int status_start(struct status_server *server, struct engine *engine,
-		 const struct safety *safety, struct error *why)
+		 struct poolwatch *pool, const struct safety *safety,
+		 struct error *why)
 {
 	int rc;
 
 	server->engine = engine;
+	server->pool = pool;
 	server->safety = safety;
 	server->stop_fd = eventfd(0, EFD_CLOEXEC);
 	rc = server->stop_fd < 0 ? errno

@@ -8,12 +8,14 @@
 
 #include "engine.h"
 #include "error.h"
+#include "poolwatch.h"
 #include "safety.h"
 
 /* A thread of its own serves the socket.  So a slow client does not hold up
  * requests, and requests do not hold up the status. */
 struct status_server {
 	struct engine *engine;
+	struct poolwatch *pool;
 	const struct safety *safety;
 	const char *path;
 	const char *_Atomic device;
@@ -26,10 +28,11 @@ struct status_server {
  * must outlive SERVER.  0 or a negative errno. */
 int status_listen(struct status_server *server, const char *path,
 		  struct error *why);
-/* Starts the thread that answers.  After status_listen.  ENGINE and SAFETY must
- * outlive SERVER.  0 or a negative errno. */
+/* Starts the thread that answers.  After status_listen.  ENGINE, POOL and
+ * SAFETY must outlive SERVER.  0 or a negative errno. */
 int status_start(struct status_server *server, struct engine *engine,
-		 const struct safety *safety, struct error *why);
+		 struct poolwatch *pool, const struct safety *safety,
+		 struct error *why);
 /* From now on the status tells of DEVICE, the path of the block device that
  * this process serves.  DEVICE must outlive SERVER.  Any thread. */
 void status_tell_device(struct status_server *server, const char *device);

@@ -13,8 +13,8 @@ static bool write_metrics(FILE *out, void *arg)
 {
 	const struct web *web = arg;
 
-	metrics_write(web->engine, web->safety, atomic_load(web->device),
-		      web->start_time_ns, out);
+	metrics_write(web->engine, web->pool, web->safety,
+		      atomic_load(web->device), web->start_time_ns, out);
 	return true;
 }
 
@@ -37,8 +37,8 @@ uint64_t web_memory_bytes(uint32_t n_servers)
 }
 
 int web_start(struct web *web, const struct engine *engine,
-	      const struct safety *safety, const char *_Atomic *device,
-	      struct error *why)
+	      struct poolwatch *pool, const struct safety *safety,
+	      const char *_Atomic *device, struct error *why)
 {
 	const struct httpd_config config = {
 		.pages = pages,
@@ -52,6 +52,7 @@ int web_start(struct web *web, const struct engine *engine,
 	web->start_time_ns =
 		(uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 	web->engine = engine;
+	web->pool = pool;
 	web->safety = safety;
 	web->device = device;
 	web->httpd = httpd_start(&web->socket, &config, why);

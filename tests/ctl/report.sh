@@ -27,7 +27,10 @@ cat >"$dir/etc/rswap/far.conf" <<EOF
 SERVERS="secret-host 192.0.2.77:10909"
 # alpha:$key
 EOF
-echo 'OPTIONS=--listen=2001:db8::77' >"$dir/etc/rswap/far.conf.d/90-more.conf"
+cat >"$dir/etc/rswap/far.conf.d/90-more.conf" <<'EOF'
+OPTIONS=--listen=2001:db8::77
+KEYS="pool=etcd://key-secret,[2001:db8::78]:2379/blue"
+EOF
 cp "$dir/keys" "$dir/etc/rswap/far.keys"
 cat >"$dir/etc/default/rswap-memserver" <<'EOF'
 OPTIONS="--listen=conf-secret --pool=etcd://etcd-secret,198.51.100.9/blue"
@@ -85,6 +88,7 @@ expect_line "${parts[0]}/versions.txt" "Linux $(uname -r)"
 expect_line "${parts[0]}/config.txt" 'SERVERS="host-' "address-"
 expect_line "${parts[0]}/config.txt" "OPTIONS=--listen=address-"
 expect_line "${parts[0]}/config.txt" "--pool=etcd://host-" "/blue"
+expect_line "${parts[0]}/config.txt" "KEYS=\"pool=etcd://host-" "/blue"
 expect_line "${parts[0]}/logs.txt" "the very last line"
 expect_line "${parts[0]}/status.json" '"name"' "@host-"
 

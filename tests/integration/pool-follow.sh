@@ -30,12 +30,29 @@ memory() { # NAME OPTION...
 	start_server "$1" --memory=48M --slab-size=1M --grace=5 --pool="$pool" "${@:2}"
 }
 
+metric() { # NAME{LABELS}
+	curl -fsS "http://127.0.0.1:$http/metrics" | awk -v metric="$1" '$1 == metric { print $2 }'
+}
+pool_is() { # PATH VALUE
+	[ "$(value p "pool.$1")" = "$2" ]
+}
+checks() { # WORD...: rswapctl check tells
+	"$ctl" check "$dir/p.ctl" >"$dir/said" || true
+	has_line "$dir/said" "$@"
+}
+
 start_etcds e
 pool=etcd://127.0.0.1:${port[e]}/blue
 memory a
 expect 20 registered 1
-start_plugin p pool="$pool" servers-max=3 size=40M replicas=1 timeout=60 lanes=4
+read -r http < <(free_ports 1)
+start_plugin p pool="$pool" metrics="$http" servers-max=3 size=40M replicas=1 timeout=60 lanes=4
 uses p a || fail "it does not use a"
+
+pool_is name blue && pool_is state current && pool_is servers_max 3 && pool_is used 1 ||
+	fail "status: $(ask p | grep ^pool)"
+[ "$(metric rswap_pool_away)" = 0 ] || fail "it is away"
+! checks pool-away || fail "$(cat "$dir/said")"
 
 say "a server joins while requests go on, and gets slabs"
 start_shadow load p --connections=2 --size=40M
@@ -43,6 +60,12 @@ memory b
 expect 20 uses p a b
 expect 20 server_is p b state = up
 expect_line "$dir/p.log" "server $(server b) joins from pool blue: 2 in use, of 3 allowed"
+[ "$(metric 'rswap_pool_servers{pool="blue",state="registered"}')" = 2 ] || fail "not 2 registered"
+[ "$(metric 'rswap_pool_servers{pool="blue",state="used"}')" = 2 ] || fail "not 2 used"
+"$ctl" status "$dir/p.ctl" >"$dir/said" || true
+expect_line "$dir/said" "pool  " "blue, current for" "2 servers, 2 serving; 2 in use of 3 allowed; etcd at 127.0.0.1:${port[e]}"
+"$ctl" events "$dir/p.ctl" >"$dir/said"
+expect_line "$dir/said" "server joined" "$(server b)" "from pool blue"
 "$ctl" drain --control="$dir/a.ctl" >/dev/null
 expect 60 server_is p a slabs = 0
 server_is p b slabs -gt 4 || fail "b has no slabs"
@@ -51,6 +74,10 @@ server_is p b slabs -gt 4 || fail "b has no slabs"
 say "etcd is gone: no request notices, and the log says it once"
 stop e KILL || true
 expect 30 has_line "$dir/p.log" "pool blue: " "going on with the servers that are known"
+pool_is state away || fail "it is not away"
+value p pool.error >/dev/null
+checks "new servers in pool blue are not found" "[pool-away]" || fail "$(cat "$dir/said")"
+[ "$(metric rswap_pool_away)" = 1 ] || fail "it is not away"
 expect_more 10 p writes 2000
 expect_lines "$dir/p.log" "going on with the servers that are known" 1
 [ "$(value p errors)" = 0 ] || fail "requests failed"
@@ -60,6 +87,10 @@ say "etcd is back, restarted empty: servers that have a session stay"
 rm -rf "$dir/e.etcd"
 start_etcds e
 expect 40 has "$dir/p.log" "pool blue: etcd at 127.0.0.1:${port[e]} tells of its servers again"
+expect 10 pool_is state current
+"$ctl" events "$dir/p.ctl" >"$dir/said"
+expect_line "$dir/said" "pool away" blue
+expect_line "$dir/said" "pool back" blue
 uses p a b || fail "a server was dropped"
 expect 60 registered 2
 expect_more 10 p writes 1000
