@@ -70,6 +70,17 @@ static uint32_t next_set(const struct engine *engine, const struct slab *slab,
 
 /* --- reading --- */
 
+/* The next read comes so much later that READ_PAGES keep to the rate.  Any
+ * thread may change the rate meanwhile, also to no limit. */
+static void keep_rate(struct scrub *scrub, uint64_t read_pages)
+{
+	uint64_t bytes_per_s = atomic_load(&scrub->bytes_per_s);
+
+	if (bytes_per_s)
+		scrub->due_ns +=
+			read_pages * PAGE_BYTES * NS_PER_S / bytes_per_s;
+}
+
 /* Reads N locked pages of a slab that is entered from the shards in SET.
  * Returns as verify_run does, or -EIO where a server did not give them: then it
  * is not asked for more meanwhile, as requests wait for these pages. */
@@ -79,7 +90,6 @@ static int read_from(struct engine *engine, struct slab *slab, uint64_t page,
 	struct repair *repair = engine->repair;
 	struct lane *lane = lane_of_repair(&engine->lanes);
 	struct io_run *run;
-	uint64_t read_pages = n;
 	int rc;
 
 	io_begin(&repair->io, engine, lane,
@@ -90,10 +100,7 @@ static int read_from(struct engine *engine, struct slab *slab, uint64_t page,
 	rc = transfer_read(&repair->io);
 	rc = rc ? -EIO : verify_run(&repair->io, run);
 	lane_links_release(&engine->lanes, lane);
-	read_pages += repair->io.read_again;
-	if (atomic_load(&repair->scrub.bytes_per_s))
-		repair->scrub.due_ns += read_pages * PAGE_BYTES * NS_PER_S /
-					atomic_load(&repair->scrub.bytes_per_s);
+	keep_rate(&repair->scrub, n + repair->io.read_again);
 	return rc;
 }
 
