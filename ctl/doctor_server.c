@@ -17,7 +17,8 @@ static void tell_welcome(const char *server, const struct wire_welcome *w)
 	doctor_tell(w->free_bytes < w->slab_bytes ? FOUND_WARN : FOUND_OK,
 		    server,
 		    w->free_bytes < w->slab_bytes
-			    ? "start the server with more --memory"
+			    ? "name another server, or detach this one's "
+			      "clients and restart it with more --memory"
 			    : NULL,
 		    "memory server, protocol %d, %s of %s free, %s%s%s",
 		    WIRE_VERSION, size_format(w->free_bytes).text,

@@ -12,20 +12,21 @@ static const struct {
 	[FINDING_READS_FAILED] = { "reads-failed", HEALTH_BAD,
 				   "start the programs that were killed anew" },
 	[FINDING_WRITES_FAILED] = { "writes-failed", HEALTH_DEGRADED,
-				    "give a server more memory, or attach "
-				    "with one more server" },
+				    "add a server to the pool, or detach and "
+				    "attach with one more server" },
 	[FINDING_COPIES_MISSING] = { "copies-missing", HEALTH_DEGRADED,
 				     "wait for the repair: rswapctl status "
 				     "tells how long it takes" },
 	[FINDING_NO_ROOM] = { "no-room", HEALTH_DEGRADED,
-			      "bring back the server that is away, or give "
-			      "another one more memory" },
+			      "bring back the server that is away, or add one "
+			      "to the pool, or detach and attach with one "
+			      "more" },
 	[FINDING_SERVERS_FULL] = { "servers-full", HEALTH_DEGRADED,
-				   "give a server more memory, or attach with "
-				   "one more server" },
+				   "add a server to the pool, or detach and "
+				   "attach with one more server" },
 	[FINDING_MEMORY_WASTED] = { "memory-wasted", HEALTH_DEGRADED,
-				    "start the memory servers with "
-				    "--slab-size=2M" },
+				    "detach all devices of the memory servers, "
+				    "then restart these with --slab-size=2M" },
 	[FINDING_WRONG_BYTES] = { "wrong-bytes", HEALTH_DEGRADED,
 				  "test memory and network of the server "
 				  "whose wrong_chunks grow" },
@@ -36,7 +37,7 @@ static const struct {
 				    "see whether the server is stopped or "
 				    "stuck" },
 	[FINDING_SLABS_CANNOT_LEAVE] = { "slabs-cannot-leave", HEALTH_DEGRADED,
-					 "give another server more memory "
+					 "add a server to the pool, or detach, "
 					 "before this one leaves" },
 	[FINDING_NOTHING_RUNS] = { "nothing-runs", HEALTH_BAD,
 				   "rswapctl attach, or start "
@@ -79,7 +80,7 @@ static const struct {
 				   "grant CAP_IPC_LOCK, or set "
 				   "LimitMEMLOCK=infinity" },
 	[FINDING_NOT_LOCKED] = { "not-locked", HEALTH_DEGRADED,
-				 "start nbdkit with -f" },
+				 "detach, then start nbdkit with -f" },
 	[FINDING_OOM_REFUSED] = { "oom-refused", HEALTH_DEGRADED,
 				  "grant CAP_SYS_RESOURCE" },
 	[FINDING_HUGE_PAGES_OFF] = { "huge-pages-off", HEALTH_DEGRADED,
@@ -90,9 +91,9 @@ static const struct {
 				      "lower vm.nr_hugepages to what programs "
 				      "use" },
 	[FINDING_NUMA_FAR] = { "numa-far", HEALTH_DEGRADED,
-			       "start it near the device: NUMAPolicy=preferred "
-			       "and NUMAMask=NODE in the unit, or numactl "
-			       "--preferred=NODE" },
+			       "detach, then start it near the device: "
+			       "NUMAPolicy=preferred and NUMAMask=NODE in the "
+			       "unit, or numactl --preferred=NODE" },
 	[FINDING_MTU_SMALL] = { "mtu-small", HEALTH_DEGRADED,
 				"ip link set INTERFACE mtu 9000, on both "
 				"machines and the switches between" },
@@ -100,7 +101,8 @@ static const struct {
 			     "give the interface an IP address" },
 	[FINDING_CGROUP_MEMORY] = { "cgroup-memory", HEALTH_DEGRADED,
 				    "raise memory.max and memory.high of the "
-				    "group, or start rswap by its unit" },
+				    "group, or detach and start rswap by its "
+				    "unit" },
 	[FINDING_CGROUP_SWAP] = { "cgroup-swap", HEALTH_DEGRADED,
 				  "raise memory.swap.max (MemorySwapMax=) of "
 				  "what is to swap" },
@@ -117,8 +119,8 @@ static const struct {
 				     "write zram back to another device, or "
 				     "use zswap in front" },
 	[FINDING_SEALED_TWICE] = { "sealed-twice", HEALTH_DEGRADED,
-				   "swap to the device itself, or attach with "
-				   "--encrypt=off" },
+				   "swap to the device itself, or detach and "
+				   "attach with --encrypt=off" },
 	[FINDING_DEVICE_IN_FSTAB] = { "device-in-fstab", HEALTH_DEGRADED,
 				      "remove the line; rswap@NAME.service "
 				      "attaches at boot" },

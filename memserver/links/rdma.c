@@ -127,7 +127,8 @@ static void on_event(struct rdma_events *rdma, const struct rdma_event *e,
 		on_link_event(l, e);
 	else if (e->type == RDMA_CM_EVENT_DEVICE_REMOVAL)
 		log_error("an RDMA device that this server listened on is "
-			  "gone: restart the server when it is back");
+			  "gone: when it is back, rswapctl drain, and restart "
+			  "the server once it is empty");
 }
 
 static void take_request(const struct rdma_cm_event *event,

@@ -45,6 +45,37 @@ for code in $(grep -oE '\[FINDING_[A-Z_]+\]' "$src/ctl/finding.c" | tr -d '[]');
 	failed=1
 done
 
+# A memory server that is started anew loses the pages that it has, and so does a front
+# end.  So an action that has one started with other options says first how its pages
+# get away.
+
+# unsafe: the lines of standard input that do not say so
+unsafe() {
+	perl -ne 'print if m{(.*?)(\b(?:re)?start\b|(?<!or )more memory|--[a-z]|same `--)}s &&
+		$1 !~ /\b(detach|drain)/i'
+}
+
+# what is to be started does not run, or is no part of rswap
+ended='^(nothing-runs|not-running|started-before-swap) '
+if in_code | grep -vE "$ended" | sed 's/start the programs//; s/.*Action: //' |
+	unsafe | grep .; then
+	echo "an action restarts what has pages, and does not say detach or drain first"
+	failed=1
+fi
+
+# the same in what programs say, and in pages and alerts that say what to do
+says() {
+	find "$src"/{ctl,memserver,plugin} -name '*.c' -print0 | xargs -0 \
+		perl -0777 -ne 's/"\s*\n\s*"//g; print "$_\n" for /"((?:[^"\\]|\\.)*)"/g'
+	sed -n 's/^|.*|\([^|]*\)|$/\1/p' "$src"/docs/{reliability,troubleshooting}.md
+	sed -n 's/^ *description: //p' "$src/monitoring/alerts.yml"
+}
+if says | grep -iE 'more (--)?memory|restart the server|same `--slab-size|(start|give) another' |
+	unsafe | grep .; then
+	echo "this restarts what has pages, and does not say detach or drain first"
+	failed=1
+fi
+
 # what other pages say of a code
 for code in $(grep -ohE '\[[a-z]+(-[a-z]+)+\]' "$src"/docs/*.md \
 	"$src/docs/man/rswapctl.pod" "$src/README.md" | tr -d '[]' | sort -u); do
