@@ -1,0 +1,55 @@
+#!/bin/bash
+# Attach by a pool, in a real etcd: no server is named.
+. "$(dirname "$0")/harness.sh"
+. "$src/tests/integration/etcd-functions.bash"
+
+# Without the server that attach() of harness.sh names.
+attach_pool() { # LOG [WORD...]
+	local log=$1 options
+	shift
+	mapfile -t options < <(attach_options)
+	"$ctl" attach "${options[@]}" "$@" >"$dir/$log.log" 2>&1
+}
+
+say "what is not allowed"
+! attach_pool wrong || fail "no server, and it is attached"
+expect_line "$dir/wrong.log" "a SERVER is missing" "--pool=etcd://HOST"
+! attach_pool wrong --pool=etcd://e1 || fail "it is attached"
+expect_line "$dir/wrong.log" "--pool=etcd://e1 is not allowed" "etcd://HOST[:PORT]"
+for option in pool-state pool-ca pool-login; do
+	! attach_pool wrong --pool=etcd://127.0.0.1:1/blue --$option=here || fail "it is attached"
+	expect_line "$dir/wrong.log" "--$option=here: allowed is an absolute path"
+done
+
+say "etcd does not answer"
+! attach_pool away --pool=etcd://127.0.0.1:1/blue || fail "it is attached"
+expect_line "$dir/away.log" "pool=etcd://127.0.0.1:1/blue: 127.0.0.1:1:"
+expect_nothing_left "attach"
+
+say "by the pool"
+start_etcds e
+pool=etcd://127.0.0.1:${port[e]}/blue
+start_server a --memory=64M --slab-size=1M --pool="$pool"
+there() { etcd_do e get --prefix /rswap/ --keys-only | grep -q .; }
+expect 20 there
+attach_pool first --pool="$pool" --pool-state="$dir/state" || fail "attach: $(cat "$dir/first.log")"
+expect_line "$dir/first.log" "swapping 16M to $pool"
+swaps_to 0 || fail "nbd0 is no swap"
+has "$dir/state" "$(server a) {" || fail "the servers are not kept"
+"$ctl" status nbd0 >"$dir/said" || fail "status: $(cat "$dir/said")"
+expect_line "$dir/said" "pool  " "blue, current for" "1 in use of 16 allowed"
+detach first nbd0 || fail "detach: $(cat "$dir/first.log")"
+expect_nothing_left "detach"
+
+say "by the file, while etcd is gone"
+stop e KILL || true
+attach_pool second --pool="$pool" --pool-state="$dir/state" ||
+	fail "attach: $(cat "$dir/second.log")"
+swaps_to 0 || fail "nbd0 is no swap"
+check_tells() {
+	"$ctl" check nbd0 >"$dir/said" || true
+	has "$dir/said" "[pool-away]"
+}
+expect 30 check_tells
+detach second nbd0 || fail "detach: $(cat "$dir/second.log")"
+expect_nothing_left "detach"
