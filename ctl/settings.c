@@ -145,8 +145,9 @@ int settings_change(const char *record_path, const char *path,
 }
 
 void settings_put_back(const char *record_path,
-		       void (*tell)(const char *path, const char *from,
-				    const char *to))
+		       void (*tell)(void *arg, const char *path,
+				    const char *from, const char *to),
+		       void *arg)
 {
 	struct record record;
 	char now[SETTINGS_VALUE_MAX];
@@ -159,7 +160,7 @@ void settings_put_back(const char *record_path,
 		    write_value(c->path, c->old))
 			continue;
 		if (tell)
-			tell(c->path, c->new, c->old);
+			tell(arg, c->path, c->new, c->old);
 	}
 	unlink(record_path);
 }

@@ -27,9 +27,10 @@ int settings_change(const char *record, const char *path, const char *value,
 
 /* Puts back all settings of RECORD that still have the value that they were set
  * to: another value is an administrator's, and stays.  Removes the record. TELL
- * gets each one that was put back, and may be NULL. */
+ * gets each one that was put back, with ARG, and may be NULL. */
 void settings_put_back(const char *record,
-		       void (*tell)(const char *path, const char *from,
-				    const char *to));
+		       void (*tell)(void *arg, const char *path,
+				    const char *from, const char *to),
+		       void *arg);
 
 #endif

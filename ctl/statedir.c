@@ -323,14 +323,11 @@ static void tell_holder(int fd, const char *path, struct error *why)
 		  *pid ? pid : "unknown", path);
 }
 
-int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why)
+static int lock_file(const char *file, uint64_t deadline_ns, struct error *why)
 {
-	struct state_path path;
-	char file[STATE_NAME_MAX + 8];
+	struct state_path path = statedir_path(file, "");
 	int fd;
 
-	snprintf(file, sizeof file, ".%.32s.lock", name);
-	path = statedir_path(file, "");
 	mkdir(statedir_root(), 0755);
 	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
@@ -349,4 +346,17 @@ int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why)
 	if (ftruncate(fd, 0) == 0)
 		dprintf(fd, "%d\n", (int)getpid());
 	return fd;
+}
+
+int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why)
+{
+	char file[STATE_NAME_MAX + 8];
+
+	snprintf(file, sizeof file, ".%.32s.lock", name);
+	return lock_file(file, deadline_ns, why);
+}
+
+int statedir_lock_settings(uint64_t deadline_ns, struct error *why)
+{
+	return lock_file(".settings-lock", deadline_ns, why);
 }

@@ -8,7 +8,8 @@
  *   queue         settings of the device before attach changed them
  * (settings.h)
  *
- * Beside it are .NAME.lock, and for all names .settings (vmtune.h).
+ * Beside it are .NAME.lock, and for all names .settings and its .settings-lock
+ * (vmtune.h).
  */
 #ifndef RSWAPCTL_STATEDIR_H
 #define RSWAPCTL_STATEDIR_H
@@ -92,5 +93,9 @@ int statedir_list(char names[][STATE_NAME_MAX + 1], int max);
  * another rswapctl (WHY says which) holds the lock until DEADLINE_NS.  With 0
  * for DEADLINE_NS it does not wait. */
 int statedir_lock(const char *name, uint64_t deadline_ns, struct error *why);
+
+/* The same for the settings that all devices share (vmtune.h).  Every attach
+ * needs this lock, so nobody holds it while it waits for anything. */
+int statedir_lock_settings(uint64_t deadline_ns, struct error *why);
 
 #endif

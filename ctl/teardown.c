@@ -230,7 +230,7 @@ static int disconnect(const struct state *state, struct error *why)
 {
 	const struct driver *driver = state->front->driver;
 
-	settings_put_back(statedir_path(state->name, "queue").text, NULL);
+	settings_put_back(statedir_path(state->name, "queue").text, NULL, NULL);
 	if (!driver->disconnect)
 		return 0;
 	printf("disconnect %s\n", state->device);

@@ -1,21 +1,24 @@
 #include "vmtune.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "settings.h"
 #include "statedir.h"
 #include "swapinfo.h"
 
 #define RESERVE_MAX_KIB (64u << 10)
 #define RESERVE_PART	20
+
+/* For the lock, which others have for as long as it takes to write some files.
+ */
+#define LOCK_NS (10 * NS_PER_S)
 
 #define VM "/proc/sys/vm/"
 
@@ -79,29 +82,38 @@ static struct tune_path tune_path(const char *file)
 	return path;
 }
 
-/* Held while settings and record change.  A descriptor, or -1. */
-static int lock(struct error *why)
-{
-	struct tune_path path = tune_path("settings-lock");
-	int fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		      0600);
+/* Lines for the terminal.  They are printed once the lock is given back: a
+ * terminal that was stopped would hold up every attach on the machine. */
+struct lines {
+	char text[512];
+	size_t have;
+};
 
-	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
-		error_set(why, "%s: %s", path.text, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	return fd;
+static void tell(void *arg, const char *path, const char *from, const char *to)
+{
+	struct lines *lines = arg;
+	size_t room = sizeof lines->text - lines->have;
+	int n = snprintf(lines->text + lines->have, room, "  vm.%s: %s -> %s\n",
+			 path + strlen(VM), from, to);
+
+	if (n > 0 && (size_t)n < room)
+		lines->have += (size_t)n;
+	lines->text[lines->have] = '\0';
 }
 
-static void tell(const char *path, const char *from, const char *to)
+static int lock(struct error *why)
 {
-	printf("  vm.%s: %s -> %s\n", path + strlen(VM), from, to);
+	return statedir_lock_settings(clock_now_ns() + LOCK_NS, why);
+}
+
+static void unlock(int lock_fd, const struct lines *lines)
+{
+	close(lock_fd);
+	fputs(lines->text, stdout);
 }
 
 static int set_one(const char *path, uint64_t wanted, bool at_least,
-		   struct error *why)
+		   struct lines *lines, struct error *why)
 {
 	uint64_t now = settings_number(path);
 	char from[24], to[24];
@@ -113,7 +125,7 @@ static int set_one(const char *path, uint64_t wanted, bool at_least,
 	snprintf(to, sizeof to, "%" PRIu64, wanted);
 	rc = settings_change(tune_path("settings").text, path, to, why);
 	if (rc == 1)
-		tell(path, from, to);
+		tell(lines, path, from, to);
 	/* A kernel without the setting has nothing to set. */
 	return rc < 0 && rc != -ENOENT ? -1 : 0;
 }
@@ -121,15 +133,16 @@ static int set_one(const char *path, uint64_t wanted, bool at_least,
 int vmtune_set(enum vmtune_scope scope, struct error *why)
 {
 	int lock_fd = lock(why), err = 0;
+	struct lines lines = { "", 0 };
 
 	if (lock_fd < 0)
 		return -1;
 	for (size_t i = 0; i < N_TUNINGS && !err; i++) {
 		if (tunings[i].scope <= scope)
 			err = set_one(tunings[i].path, tunings[i].wanted(),
-				      tunings[i].at_least, why);
+				      tunings[i].at_least, &lines, why);
 	}
-	close(lock_fd);
+	unlock(lock_fd, &lines);
 	return err;
 }
 
@@ -154,12 +167,16 @@ bool vmtune_look(size_t i, struct vmtune *tune)
 void vmtune_put_back(void)
 {
 	char names[1][STATE_NAME_MAX + 1];
-	struct error ignored;
-	int lock_fd = lock(&ignored);
+	struct lines lines = { "", 0 };
+	struct error why;
+	int lock_fd = lock(&why);
 
-	if (lock_fd < 0)
+	if (lock_fd < 0) {
+		printf("  warning: the kernel's memory settings stay: %s\n",
+		       why.text);
 		return;
+	}
 	if (statedir_list(names, 1) == 0)
-		settings_put_back(tune_path("settings").text, tell);
-	close(lock_fd);
+		settings_put_back(tune_path("settings").text, tell, &lines);
+	unlock(lock_fd, &lines);
 }

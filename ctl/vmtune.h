@@ -54,12 +54,13 @@ bool vmtune_look(size_t i, struct vmtune *tune);
 
 /* Sets what is not yet as it should be, and prints a line for each.  The state
  * directory of a device is there already, so that no other process takes the
- * settings back meanwhile.  0 or -1. */
+ * settings back meanwhile.  0 or -1, as where another process keeps the lock of
+ * the settings for ten seconds. */
 int vmtune_set(enum vmtune_scope scope, struct error *why);
 
-/* Puts back what vmtune_set changed, if no state directory is left.  Waits for
- * another process that does the same, which takes no longer than writing some
- * files. */
+/* Puts back what vmtune_set changed, if no state directory is left.  If another
+ * process keeps the lock of the settings for ten seconds, says so; the record
+ * stays, for the next last detach. */
 void vmtune_put_back(void);
 
 #endif

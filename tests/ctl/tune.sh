@@ -28,11 +28,15 @@ as_before() {
 	echo '[mq-deadline] none' >$scheduler
 }
 
-tuned() {
+tuned_vm() {
 	is $scale 10
 	is $cluster 0
 	is $reserve "$wanted"
 	is $compaction 0
+}
+
+tuned() {
+	tuned_vm
 	is $scheduler none
 }
 
@@ -111,6 +115,34 @@ HOOK
 no_hooks
 expect 20 no_tools
 tuned
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
+put_back
+
+# hold_settings / let_settings: as a rswapctl that is stopped while it sets them
+hold_settings() {
+	exec 7>>"$RSWAP_RUN_DIR/.settings-lock"
+	flock 7
+}
+
+let_settings() {
+	exec 7>&-
+}
+
+say "another rswapctl keeps the lock of the settings"
+as_before
+hold_settings
+[ "$(status_of attach one 7>&-)" = 1 ] || fail "attach: $(cat "$dir/one.log")"
+grep "^rswapctl attach:" "$dir/one.log" >"$dir/why"
+expect_one_line "$dir/why" "another rswapctl" "is at work on it" .settings-lock
+let_settings
+expect_nothing_left "with the lock taken"
+attach one || fail "attach: $(cat "$dir/one.log")"
+hold_settings
+detach one nbd0 7>&- || fail "detach: $(cat "$dir/one.log")"
+expect_line "$dir/one.log" warning "settings stay" .settings-lock
+tuned_vm
+let_settings
+attach one || fail "attach: $(cat "$dir/one.log")"
 detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 put_back
 
