@@ -119,28 +119,36 @@ static void note_wrong(struct engine *engine, uint64_t page, uint32_t n)
 
 /* Reads N locked pages, which are PRESENT and which the same shards hold, from
  * each of these.  False where the rest has to be done page by page: verify_run
- * judges one page of a run. */
+ * judges one page of a run.
+ *
+ * Only shards that gave a right page are done.  A shard that is found wrong
+ * holds the page no more, and of the others of its set nothing is known.  After
+ * -EAGAIN nothing is known of any: the transfer may have damaged the bytes, or
+ * the server that could have told which chunk is right did not answer.  So the
+ * same set is read once more.  A page of which nothing is known after that is
+ * unread, as requests wait for it. */
 static bool scrub_pages(struct engine *engine, struct slab *slab, uint64_t page,
 			uint32_t n)
 {
 	uint32_t done = 0, holders, hand, set;
+	bool again = false;
 	int rc = 0;
 
-	/* A shard that is found wrong holds the page no more. */
 	while ((holders = plan_holders(engine, slab, page, n)),
 	       (hand = shards_up(engine, slab, holders)),
 	       (set = next_set(engine, slab, hand & ~done, hand))) {
 		rc = read_from(engine, slab, page, n, set);
 		if (rc == -ESTALE)
 			note_wrong(engine, page, n);
-		/* -EAGAIN: the transfer was wrong, and not the page. */
-		if (rc && rc != -ESTALE && rc != -EAGAIN)
+		if (rc && rc != -ESTALE && (rc != -EAGAIN || again))
 			break;
 		if (rc && n > 1)
 			return false;
 		if (pagemap_get(&engine->pages, page) != PAGE_PRESENT)
 			return true;
-		done |= set;
+		again = rc == -EAGAIN;
+		if (!rc)
+			done |= set;
 	}
 	if (holders & ~done)
 		atomic_fetch_add(&engine->repair->scrub.unread_pages, n);

@@ -205,6 +205,111 @@ static void a_server_that_hangs_is_asked_once_for_a_batch(void **state)
 	end_scheme();
 }
 
+/* --- two copies: a chunk on server 0 is wrong, and server 1 is away --- */
+
+static void start_with_wrong_chunk(void)
+{
+	fake_start_copies(SERVERS, 4, LONG_MS, 2, 0, 0);
+	quiet_log();
+	for (uint32_t i = 0; i < SERVERS; i++)
+		fake_session_start(i);
+	fake_map_slab(0, 0);
+	fake_fill(sent, 0, PAGES, 1);
+	assert_int_equal(fake_write(sent, first_page(0), PAGES), 0);
+	fake_spoil(first_page(0), 0);
+	scrub = &fake.engine.repair->scrub;
+	atomic_store(&fake.sessions[1].no_repair, true);
+	server_break(&fake.engine.servers[1], "the test");
+}
+
+static void come_back(const struct xfer *x)
+{
+	(void)x;
+	atomic_store(&fake.sessions[1].no_repair, false);
+	while (server_state(&fake.engine.servers[1]) != SERVER_UP)
+		sleep_ms(1);
+}
+
+static void speak(const struct xfer *x)
+{
+	atomic_store(&fake.sessions[1].silent, false);
+	come_back(x);
+}
+
+/* Until it was asked once, in vain. */
+static void come_back_silent(const struct xfer *x)
+{
+	atomic_store(&fake.sessions[1].silent, true);
+	come_back(x);
+	fake_at_halfway(XFER_READ, 1, speak);
+}
+
+/* The wrong page was read with others, and again, when nothing told which chunk
+ * is right; then alone, and again.  CALL comes at the read NUMBER of these. */
+static void scrub_with_call(unsigned number, void (*call)(const struct xfer *x))
+{
+	start_with_wrong_chunk();
+	fake_at_halfway(XFER_READ, number, call);
+	assert_int_equal(repair_start(&fake.engine, &(struct error){ "" }), 0);
+	run_scrub();
+	assert_null(fake.halfway.call);
+	assert_found(PAGES, 1, 0, 0);
+	while (stale_chunks() > 0)
+		wake_wait_pass(&fake.engine.wake, after_ms(LONG_MS));
+	run_scrub();
+	assert_found(PAGES, 0, 0, 0);
+	end_scheme();
+}
+
+static void what_could_not_be_judged_is_read_again(void **state)
+{
+	(void)state;
+	scrub_with_call(3, come_back);
+}
+
+static void also_where_the_server_has_hung(void **state)
+{
+	(void)state;
+	scrub_with_call(2, come_back_silent);
+}
+
+static void what_cannot_be_judged_is_unread(void **state)
+{
+	(void)state;
+	start_with_wrong_chunk();
+	server_stays_away(&fake.engine.servers[1]);
+	assert_int_equal(repair_start(&fake.engine, &(struct error){ "" }), 0);
+	run_scrub();
+	assert_found(PAGES, 0, 0, PAGES);
+	atomic_store(&fake.sessions[1].no_repair, false);
+	end_scheme();
+}
+
+/* Three copies of one page, of which the first and the last are wrong.  The
+ * last one is found so, but the server of the first one fails when it is asked
+ * whether its copy was. */
+static void a_copy_whose_server_fails_meanwhile_is_not_done(void **state)
+{
+	(void)state;
+	start_scheme(&schemes[2]);
+	engine_discard(&fake.engine, (PAGES - 1) * PAGE_BYTES,
+		       (first_page(1) + 1) * PAGE_BYTES);
+	fake_spoil(first_page(1), 0);
+	fake_spoil(first_page(1), 2);
+	pthread_mutex_lock(&fake.lock);
+	/* Slab 0 is read there once, and this page once before. */
+	fake.fault = (struct fake_fault){
+		.machine = 1, .skip = 2, .times = 1, .status = -ECONNRESET
+	};
+	pthread_mutex_unlock(&fake.lock);
+	run_scrub();
+	assert_int_equal(fake.fault.times, 0);
+	assert_int_equal(atomic_load(&scrub->wrong_pages) +
+				 atomic_load(&scrub->unread_pages),
+			 2);
+	end_scheme();
+}
+
 static void pages_that_are_not_there_are_not_read(void **state)
 {
 	(void)state;
@@ -251,6 +356,11 @@ int main(void)
 		cmocka_unit_test(a_page_that_is_right_nowhere_is_lost),
 		cmocka_unit_test(a_server_that_is_away_is_told),
 		cmocka_unit_test(a_server_that_hangs_is_asked_once_for_a_batch),
+		cmocka_unit_test(what_could_not_be_judged_is_read_again),
+		cmocka_unit_test(also_where_the_server_has_hung),
+		cmocka_unit_test(what_cannot_be_judged_is_unread),
+		cmocka_unit_test(
+			a_copy_whose_server_fails_meanwhile_is_not_done),
 		cmocka_unit_test(pages_that_are_not_there_are_not_read),
 		cmocka_unit_test(
 			a_scrub_is_held_to_its_rate_and_can_be_stopped),
