@@ -14,13 +14,14 @@ _rswapctl_options() { # HELP
 }
 
 # What is attached: directories, and .looks and locks of rswapctl's own are no names.
+# Neither is one with other letters, which compgen -W would run as a command.
 _rswapctl_names() {
 	local path
 
 	for path in "${RSWAP_RUN_DIR:-/run/rswap}"/*/; do
 		[[ -d $path ]] || continue
 		path=${path%/}
-		echo "${path##*/}"
+		[[ ${path##*/} == *[!A-Za-z0-9._-]* ]] || echo "${path##*/}"
 	done
 }
 
@@ -31,22 +32,17 @@ _rswapctl_keys() {
 
 # The values that METAVAR, as "auto|rdma|tcp", says that an option has.  Words in
 # capitals stand for what cannot be listed.
-_rswapctl_values() { # METAVAR CURRENT
+_rswapctl_values() { # METAVAR
 	local word
 
-	case $1 in
-	FILE | PATH | SOCKET) compgen -f -- "$2" ;;
-	*)
-		for word in ${1//|/ }; do
-			# "/dev/nbdN"
-			if [[ $word == /*N ]]; then
-				compgen -G "${word%N}*" | grep -x "${word%N}[0-9]*"
-			elif [[ $word != *[A-Z]* ]]; then
-				echo "$word"
-			fi
-		done
-		;;
-	esac
+	for word in ${1//|/ }; do
+		# "/dev/nbdN"
+		if [[ $word == /*N ]]; then
+			compgen -G "${word%N}*" | grep -x "${word%N}[0-9]*"
+		elif [[ $word != *[A-Z]* ]]; then
+			echo "$word"
+		fi
+	done
 }
 
 _rswapctl() {
@@ -77,12 +73,18 @@ _rswapctl() {
 	if [[ $option ]]; then
 		words=$(sed -n "s|^$option=||p" <<<"$option_words")
 		case $words in
-		FILE | PATH | SOCKET) compopt -o filenames 2>/dev/null ;;
+		FILE | PATH | SOCKET)
+			# by no other compgen: -W would run a command in a name
+			compopt -o filenames 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -P "$before" -f -- "$cur")
+			;;
+		*)
+			mapfile -t COMPREPLY < <(
+				compgen -P "$before" \
+					-W "$(_rswapctl_values "$words")" -- "$cur"
+			)
+			;;
 		esac
-		mapfile -t COMPREPLY < <(
-			compgen -P "$before" \
-				-W "$(_rswapctl_values "$words" "$cur")" -- "$cur"
-		)
 		return
 	fi
 	if [[ $cur == -* ]]; then

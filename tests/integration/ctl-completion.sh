@@ -60,6 +60,22 @@ expect_offer "" attach --lanes = b
 touch "$dir/my.keys" "$dir/my.other"
 expect_offer "$dir/my.keys" attach --psk-file = "$dir/my.k"
 expect_offer "" attach ""
+
+say "names that a shell would run"
+cd "$dir"
+touch 'run.$(touch ran)' 'run.`touch ran`'
+mkdir "$RSWAP_RUN_DIR/run.\$(touch ran)" "$RSWAP_RUN_DIR/run.\`touch ran\`"
+# shellcheck disable=SC2016
+expect_offer 'run.$(touch ran) run.`touch ran`' attach --psk-file = run.
+# shellcheck disable=SC2016
+expect_offer '--psk-file=run.$(touch ran) --psk-file=run.`touch ran`' attach --psk-file=run.
+# shellcheck disable=SC2016
+expect_offer 'run.$(touch ran) run.`touch ran`' try host psk-file = run.
+expect_offer "" detach run.
+[ ! -e ran ] || fail "a command in a file's name was run"
+rm run.*
+rmdir "$RSWAP_RUN_DIR"/run.*
+cd - >/dev/null
 expect_offer "" dance --
 
 say "keys of the front end"
