@@ -457,6 +457,7 @@ int engine_start(struct engine *engine, uint64_t deadline_ns, struct error *why)
 bool engine_stop(struct engine *engine)
 {
 	uint64_t deadline_ns = clock_now_ns() + STOP_NS;
+	bool ended;
 
 	if (engine->n_servers == 0)
 		return true;
@@ -464,11 +465,8 @@ bool engine_stop(struct engine *engine)
 	 * stop. */
 	lane_pool_close(&engine->lanes, 0);
 	repair_stop(engine);
-	for (uint32_t i = 0; i < engine->n_servers; i++)
-		session_ask_to_stop(&engine->servers[i]);
-	for (uint32_t i = 0; i < engine->n_servers; i++)
-		session_stop(&engine->servers[i]);
-	return lane_pool_close(&engine->lanes, deadline_ns);
+	ended = session_stop_all(engine);
+	return lane_pool_close(&engine->lanes, deadline_ns) && ended;
 }
 
 uint64_t engine_memory_bytes(const struct engine *engine)

@@ -46,7 +46,8 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 int engine_start(struct engine *engine, uint64_t deadline_ns,
 		 struct error *why);
 /* Gives all slabs back and ends the threads of the sessions.  Later requests
- * fail.  True if no request is in flight any more. */
+ * fail.  True if no request is in flight any more, and no thread is left.
+ * Otherwise ENGINE and its config stay as they are until the process ends. */
 bool engine_stop(struct engine *engine);
 /* Frees all memory.  The engine is stopped, no request is in flight, and none
  * comes. */

@@ -28,8 +28,10 @@
 /* The longest pause between attempts to reach a server that is down. */
 #define BACKOFF_MAX_NS (5 * NS_PER_S)
 
-/* How long a session may take to say BYE before its connection is cut. */
+/* How long sessions may take to say BYE before their connections are cut, and
+ * to end after that. */
 #define STOP_NS (2 * NS_PER_S)
+#define CUT_NS	NS_PER_S
 
 /* Does all pending work, except for the control connection's own events.  A
  * RECOVERING server is fenced first: earlier writes must not reach a slab that
@@ -242,22 +244,59 @@ void session_ask_to_stop(struct server *server)
 	server_wake(server);
 }
 
-void session_stop(struct server *server)
+/* On the clock of pthread_timedjoin_np. */
+static struct timespec wall_after(uint64_t ns)
 {
-	struct timespec until;
+	struct timespec now;
 
-	if (!server->starter.has_thread)
-		return;
-	session_ask_to_stop(server);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)(STOP_NS / NS_PER_S);
-	if (pthread_timedjoin_np(server->starter.thread, NULL, &until)) {
-		/* Ends the thread's wait for an answer. */
-		pthread_mutex_lock(&server->lock);
-		if (server->locked.control.fd >= 0)
-			shutdown(server->locked.control.fd, SHUT_RDWR);
-		pthread_mutex_unlock(&server->lock);
-		pthread_join(server->starter.thread, NULL);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return clock_timespec((uint64_t)now.tv_sec * NS_PER_S +
+			      (uint64_t)now.tv_nsec + ns);
+}
+
+/* Waits for the threads, NS in all.  True if all have ended. */
+static bool join_all(struct engine *engine, uint64_t ns)
+{
+	struct timespec until = wall_after(ns);
+	bool all = true;
+
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
+
+		if (server->starter.has_thread &&
+		    !pthread_timedjoin_np(server->starter.thread, NULL, &until))
+			server->starter.has_thread = false;
+		all &= !server->starter.has_thread;
 	}
-	server->starter.has_thread = false;
+	return all;
+}
+
+/* Ends the thread's wait for an answer. */
+static void cut(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	if (server->locked.control.fd >= 0)
+		shutdown(server->locked.control.fd, SHUT_RDWR);
+	pthread_mutex_unlock(&server->lock);
+}
+
+bool session_stop_all(struct engine *engine)
+{
+	for (uint32_t i = 0; i < engine->n_servers; i++)
+		session_ask_to_stop(&engine->servers[i]);
+	if (join_all(engine, STOP_NS))
+		return true;
+	for (uint32_t i = 0; i < engine->n_servers; i++)
+		cut(&engine->servers[i]);
+	if (join_all(engine, CUT_NS))
+		return true;
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		struct server *server = &engine->servers[i];
+
+		if (server->starter.has_thread)
+			log_notice("server %s: its thread hangs, perhaps in a "
+				   "look-up of its name; ending without it",
+				   server_text(server).text);
+	}
+	return false;
 }

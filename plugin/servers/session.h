@@ -28,8 +28,11 @@ int session_wait_first(struct server *server, uint64_t deadline_ns,
 		       struct error *why);
 /* Tells the session to end, and returns at once. */
 void session_ask_to_stop(struct server *server);
-/* Says BYE, closes all links and ends the thread, within a few seconds. */
-void session_stop(struct server *server);
+/* All sessions say BYE and close all links, and their threads end.  False where
+ * a thread has not ended after a few seconds: a name service, or the fallback's
+ * disk, does not answer.  Such a thread uses ENGINE until the process ends. May
+ * be called again. */
+bool session_stop_all(struct engine *engine);
 
 /* Asks the server of NAME for its WELCOME, at the first of its addresses where
  * this machine can use TRANSPORT (NULL: any), with TLS (NULL: without), and

@@ -91,8 +91,8 @@ static int connect_slowly(struct server *server, uint64_t deadline_ns,
 	return fd;
 }
 
-/* Connects to session.addr.  Sets locked.control, so that session_stop can end
- * a wait for an answer. */
+/* Connects to session.addr.  Sets locked.control, so that session_stop_all can
+ * end a wait for an answer. */
 static int connect_control(struct server *server, uint64_t deadline_ns,
 			   struct wire_welcome *welcome, struct error *why)
 {
@@ -104,7 +104,7 @@ static int connect_control(struct server *server, uint64_t deadline_ns,
 	pthread_mutex_lock(&server->lock);
 	server->locked.control = stream_plain(fd);
 	pthread_mutex_unlock(&server->lock);
-	/* session_stop may have read fd before fd was set */
+	/* session_stop_all may have read fd before fd was set */
 	rc = atomic_load(&server->shared.stopping) ? -ECANCELED : 0;
 	if (!rc)
 		rc = hello(&server->locked.control, server->engine->config.tls,

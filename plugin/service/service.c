@@ -203,14 +203,19 @@ int service_start(struct service *service, const struct service_front *front)
 
 void service_stop(struct service *service)
 {
+	bool stopped;
+
 	lifecycle_end();
 	web_stop(&service->web);
 	status_stop(&service->status);
 	poolwatch_stop(&service->pool);
-	if (engine_stop(&service->engine) && lifecycle_clients() == 0)
+	stopped = engine_stop(&service->engine);
+	if (stopped && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
 	poolwatch_close(&service->pool);
-	config_free(&service->config);
+	/* A thread that is left may still use it. */
+	if (stopped)
+		config_free(&service->config);
 	log_stop();
 }
 

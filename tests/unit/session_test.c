@@ -1,6 +1,7 @@
 /* The session with a server that loses answers, hangs, forgets or is gone: a
  * script on a real socket.  The test itself is the session's thread. */
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -736,6 +737,39 @@ static void a_full_server_is_asked_more_often(void **state)
 	assert_true(session_ping_every_ns(server) < every_ns);
 }
 
+/* --- a name service that does not answer --- */
+
+static atomic_bool resolver_hangs, resolver_asked;
+
+int __real_getaddrinfo(const char *host, const char *port,
+		       const struct addrinfo *hints, struct addrinfo **found);
+int __wrap_getaddrinfo(const char *host, const char *port,
+		       const struct addrinfo *hints, struct addrinfo **found);
+
+int __wrap_getaddrinfo(const char *host, const char *port,
+		       const struct addrinfo *hints, struct addrinfo **found)
+{
+	atomic_store(&resolver_asked, true);
+	while (atomic_load(&resolver_hangs))
+		sleep_ms(1);
+	return __real_getaddrinfo(host, port, hints, found);
+}
+
+static void the_end_does_not_wait_for_a_name_service(void **state)
+{
+	struct error why;
+
+	(void)state;
+	atomic_store(&resolver_hangs, true);
+	atomic_store(&resolver_asked, false);
+	assert_int_equal(session_start(&engine.servers[1], &why), 0);
+	while (!atomic_load(&resolver_asked))
+		sleep_ms(1);
+	assert_false(engine_stop(&engine));
+	atomic_store(&resolver_hangs, false);
+	assert_true(engine_stop(&engine));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -763,6 +797,7 @@ int main(void)
 		TEST(a_slab_waits_for_no_answer_though_nobody_else_is_there),
 		TEST(what_is_given_back_is_forgotten_with_its_session),
 		TEST(a_full_server_is_asked_more_often),
+		TEST(the_end_does_not_wait_for_a_name_service),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
