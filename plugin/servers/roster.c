@@ -58,11 +58,12 @@ static void forget(struct server *server)
 	atomic_store(&server->shared.usual_ns, 0);
 	atomic_store(&server->shared.deviation_ns, 0);
 	atomic_store(&server->shared.zone_id, 0);
+	atomic_store(&server->shared.dismissed, false);
 	atomic_store(&server->shared.transport, NULL);
 	figures_forget(&engine->lanes, &engine->recent, server->index);
 }
 
-bool roster_join(struct engine *engine, const struct net_name *name)
+struct server *roster_join(struct engine *engine, const struct net_name *name)
 {
 	uint32_t i = 0;
 	struct server *server;
@@ -70,7 +71,7 @@ bool roster_join(struct engine *engine, const struct net_name *name)
 	while (i < engine->n_servers && !is_vacant(engine, i))
 		i++;
 	if (i == engine->n_servers)
-		return false;
+		return NULL;
 	server = &engine->servers[i];
 	pthread_mutex_lock(&server->lock);
 	server->name = *name;
@@ -79,13 +80,25 @@ bool roster_join(struct engine *engine, const struct net_name *name)
 	atomic_store(&server->shared.in_use, true);
 	pthread_mutex_unlock(&server->lock);
 	server_wake(server);
-	return true;
+	return server;
 }
 
 void roster_want(struct server *server, bool wanted)
 {
 	if (atomic_exchange(&server->shared.wanted, wanted) != wanted)
 		server_wake(server);
+}
+
+void roster_dismiss(struct server *server)
+{
+	atomic_store(&server->shared.dismissed, true);
+	roster_want(server, false);
+}
+
+bool roster_has_to_go(const struct server *server)
+{
+	return atomic_load(&server->shared.dismissed) &&
+	       atomic_load(&server->shared.slabs) == 0;
 }
 
 bool roster_wait(struct server *server)
@@ -97,13 +110,16 @@ bool roster_wait(struct server *server)
 
 bool roster_leave(struct server *server)
 {
+	const char *why = atomic_load(&server->shared.dismissed)
+				  ? "another one takes its place"
+				  : "it is not in the pool";
+
 	if (atomic_load(&server->shared.wanted))
 		return false;
 	log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
-		    "server %s is not in use any more: it is not in the pool",
-		    server->text.text);
-	events_add(EVENT_SERVER_LEFT, server->text.text,
-		   "it is not in the pool");
+		    "server %s is not in use any more: %s", server->text.text,
+		    why);
+	events_add(EVENT_SERVER_LEFT, server->text.text, "%s", why);
 	forget(server);
 	pthread_mutex_lock(&server->lock);
 	server->text = (struct net_text){ "" };

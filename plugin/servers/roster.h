@@ -3,6 +3,7 @@
  *   vacant --roster_join--------------------> in use, wanted, DOWN
  *   in use: the states of server.h
  *   in use, not wanted, DOWN ---------------> vacant
+ *   in use, dismissed, UP without a slab ---> DOWN, so vacant
  *
  * A server that is in use and no longer wanted goes on as if it were: what it
  * holds is worth as much.  Only once its session is lost, nobody tries to reach
@@ -22,11 +23,15 @@
 bool roster_is_open(const struct engine *engine, uint32_t i);
 
 /* Gives NAME, which no server has, to a vacant one, whose thread begins to open
- * a session.  False if none is vacant. */
-bool roster_join(struct engine *engine, const struct net_name *name);
+ * a session.  NULL if none is vacant. */
+struct server *roster_join(struct engine *engine, const struct net_name *name);
 
 /* Whether SERVER is still wanted. */
 void roster_want(struct server *server, bool wanted);
+
+/* SERVER is not wanted any more, and its session ends once it holds no slab. It
+ * cannot be taken back. */
+void roster_dismiss(struct server *server);
 
 /* How many are in use, and vacant. */
 uint32_t roster_used(const struct engine *engine);
@@ -36,6 +41,9 @@ uint32_t roster_vacant(const struct engine *engine);
 
 /* Sleeps while SERVER is vacant.  False if it has to stop. */
 bool roster_wait(struct server *server);
+/* Whether SERVER, which is UP, was dismissed and holds no slab.  No slab comes
+ * before this thread takes one. */
+bool roster_has_to_go(const struct server *server);
 /* If SERVER, which is DOWN, is not wanted any more: makes it vacant.  True if
  * so. */
 bool roster_leave(struct server *server);

@@ -94,6 +94,8 @@ struct server {
 		/* Else it becomes vacant once it is DOWN.  The roster writes
 		 * this. */
 		atomic_bool wanted;
+		/* Not wanted, and to be DOWN once it holds no slab. */
+		atomic_bool dismissed;
 		/* Since when it is RECOVERING; 0: it is not.  Changed under the
 		 * lock. */
 		_Atomic uint64_t recovering_ns;

@@ -74,12 +74,13 @@ uint64_t session_ping_every_ns(const struct server *server)
 	return full ? PING_FULL_NS : PING_NS;
 }
 
-/* Runs an open session until it is lost (false, WHY) or has to stop (true). */
+/* Runs an open session until it is lost (false, WHY), or has to end (true). */
 static bool serve(struct server *server, struct error *why)
 {
 	uint64_t asked_ns = clock_now_ns();
 
-	while (!atomic_load(&server->shared.stopping)) {
+	while (!atomic_load(&server->shared.stopping) &&
+	       !roster_has_to_go(server)) {
 		uint64_t ping_at_ns = asked_ns + session_ping_every_ns(server);
 		bool ping;
 
@@ -112,11 +113,13 @@ static void lose(struct server *server, const struct error *why)
 		   (long long)lost, slabs);
 }
 
-/* The plugin ends.  Requests that still wait or arrive later find their pages
- * LOST. */
+/* The plugin ends: requests that still wait or arrive later find their pages
+ * LOST.  Or the server has to go, and holds no page. */
 static void leave(struct server *server)
 {
-	session_go_down(server, "the plugin ends");
+	session_go_down(server, atomic_load(&server->shared.stopping)
+					? "the plugin ends"
+					: "it is not used any more");
 	session_bye(server);
 }
 

@@ -14,8 +14,8 @@
 /* A server that comes is not met by all its clients at the same moment. */
 #define SPREAD_NS (500 * NS_PER_MS)
 
-/* How long a server may not be reached while others wait for its place. */
-#define GIVE_UP_NS (30 * NS_PER_S)
+/* How long a server may be of no use while others wait for its place. */
+#define USELESS_NS (30 * NS_PER_S)
 
 static bool is_name(const struct net_name *a, const struct net_name *b)
 {
@@ -52,7 +52,7 @@ static bool is_used(void *arg, const struct net_name *address)
 	return false;
 }
 
-/* How many servers wait to join, N at most, in NAMES. */
+/* How many servers with free memory wait to join, N at most, in NAMES. */
 static uint32_t candidates(const struct poolfollow *follow,
 			   struct net_name *names, uint32_t n)
 {
@@ -62,6 +62,7 @@ static uint32_t candidates(const struct poolfollow *follow,
 		.members = follow->members,
 		.transports = transport ? transport->wire_bit : UINT32_MAX,
 		.slab_bytes = engine->slabs.geometry.slab_bytes,
+		.free_bytes = engine->slabs.geometry.slab_bytes,
 		.is_used = is_used,
 		.arg = engine,
 	};
@@ -82,30 +83,42 @@ static void want_listed(struct poolfollow *follow)
 		if (!roster_is_open(engine, i))
 			continue;
 		if (!server_in_use(server))
-			follow->servers[i].given_up = false;
-		else if (!follow->servers[i].given_up)
+			follow->servers[i].dismissed = false;
+		else if (!follow->servers[i].dismissed)
 			roster_want(server, is_listed(follow, server));
 	}
 }
 
-/* A server that was not reached for long, or N_SERVERS. */
-static uint32_t unreachable(struct poolfollow *follow)
+/* Without a session, or without a slab and without a slab to grant. */
+static bool is_useless(const struct server *server)
+{
+	uint64_t slab_bytes = server->engine->slabs.geometry.slab_bytes;
+
+	if (server_state(server) != SERVER_UP)
+		return server_state(server) == SERVER_DOWN;
+	return atomic_load(&server->shared.slabs) == 0 &&
+	       (atomic_load(&server->shared.release_slabs) ||
+		atomic_load(&server->shared.free_bytes) < slab_bytes);
+}
+
+/* A server that is of no use for long, or N_SERVERS. */
+static uint32_t useless(struct poolfollow *follow)
 {
 	struct engine *engine = follow->engine;
 	uint32_t found = engine->n_servers;
 
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		struct server *server = &engine->servers[i];
-		uint64_t *down_ns = &follow->servers[i].down_ns;
+		uint64_t *since_ns;
 
 		if (!roster_is_open(engine, i))
 			continue;
-		if (!server_in_use(server) ||
-		    server_state(server) != SERVER_DOWN)
-			*down_ns = 0;
-		else if (!*down_ns)
-			*down_ns = clock_now_ns();
-		else if (!clock_left_ns(*down_ns + GIVE_UP_NS))
+		since_ns = &follow->servers[i].useless_ns;
+		if (!server_in_use(server) || !is_useless(server))
+			*since_ns = 0;
+		else if (!*since_ns)
+			*since_ns = clock_now_ns();
+		else if (!clock_left_ns(*since_ns + USELESS_NS))
 			found = i;
 	}
 	return found;
@@ -114,14 +127,14 @@ static uint32_t unreachable(struct poolfollow *follow)
 static void make_room(struct poolfollow *follow)
 {
 	struct engine *engine = follow->engine;
-	uint32_t i = unreachable(follow);
+	uint32_t i = useless(follow);
 	struct net_name name;
 
 	if (i == engine->n_servers || roster_vacant(engine) ||
 	    !candidates(follow, &name, 1))
 		return;
-	follow->servers[i].given_up = true;
-	roster_want(&engine->servers[i], false);
+	follow->servers[i].dismissed = true;
+	roster_dismiss(&engine->servers[i]);
 }
 
 /* --- joining --- */
@@ -137,11 +150,18 @@ static uint64_t soon_ns(void)
 static void join(struct poolfollow *follow)
 {
 	struct engine *engine = follow->engine;
+	struct server *server;
 	struct net_name name;
 
-	while (candidates(follow, &name, 1) && roster_join(engine, &name)) {
+	follow->join_at_ns = 0;
+	while (candidates(follow, &name, 1)) {
 		struct net_text text = net_name_format(&name);
 
+		server = roster_join(engine, &name);
+		if (!server)
+			break;
+		follow->servers[server->index].useless_ns = 0;
+		follow->servers[server->index].dismissed = false;
 		log_notice("server %s joins from pool %s: %u in use, of %u "
 			   "allowed",
 			   text.text, follow->pool, roster_used(engine),
@@ -149,7 +169,6 @@ static void join(struct poolfollow *follow)
 		events_add(EVENT_SERVER_JOINED, text.text, "from pool %s",
 			   follow->pool);
 	}
-	follow->join_at_ns = 0;
 }
 
 static void look_for_more(struct poolfollow *follow)

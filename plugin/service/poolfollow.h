@@ -1,11 +1,12 @@
 /* Follows a pool's list of servers while the engine runs: which servers it
  * uses, and which it does not use any more (servers/roster.h).
  *
- * A server that the pool lists and the engine has room for joins.  A server
- * that the pool lists no more is not wanted any more: if its session is lost,
- * it makes room.  A server that cannot be reached makes room too, where others
- * wait for it.  Draining needs nothing here: the server asks for its slabs by
- * its session. */
+ * A server that the pool lists, that has free memory, and that the engine has a
+ * place for joins.  A server that the pool lists no more is not wanted any
+ * more: if its session is lost, it makes room.  A server that is of no use
+ * makes room too, where others wait: one that cannot be reached, and one that
+ * holds no slab and grants none.  Draining needs nothing here: the server asks
+ * for its slabs by its session. */
 #ifndef RSWAP_POOLFOLLOW_H
 #define RSWAP_POOLFOLLOW_H
 
@@ -23,8 +24,8 @@ struct poolfollow {
 	/* Its own; zeroed at first. */
 	uint64_t join_at_ns; /* 0: nothing to join */
 	struct {
-		uint64_t down_ns; /* since when; 0: it is not */
-		bool given_up;	  /* until it is vacant */
+		uint64_t useless_ns; /* since when; 0: it is of use */
+		bool dismissed;	     /* until it is vacant */
 	} servers[KEYS_SERVERS_MAX];
 };
 

@@ -19,6 +19,7 @@ static bool suits(const struct poolpick *pick,
 
 	return entry->is_understood && !strcmp(m->state, "serving") &&
 	       m->transports & pick->transports &&
+	       m->free_bytes >= pick->free_bytes &&
 	       (!pick->slab_bytes || m->slab_bytes == pick->slab_bytes) &&
 	       !pick->is_used(pick->arg, &m->address);
 }

@@ -12,6 +12,7 @@ struct poolpick {
 	const struct members *members;
 	uint32_t transports; /* bits as WELCOME has them, one of which it has */
 	uint64_t slab_bytes; /* 0: that of the first server that is chosen */
+	uint64_t free_bytes; /* at least, as the pool says */
 	/* Servers that are in use already, by their addresses and zones. */
 	bool (*is_used)(void *arg, const struct net_name *address);
 	void *arg;

@@ -123,12 +123,21 @@ expect 20 server_is p "$other" state = up
 server_is p "$other" reads = 0 || fail "the new server has the figures of the old one"
 expect_req p ok write:0:32M:4
 
+say "a server that holds nothing and grants nothing makes room where one waits"
+memory g
+"$ctl" drain --control="$dir/b.ctl" >/dev/null
+expect 120 uses p a "$other" g
+expect_line "$dir/p.log" "server $(server b) is not in use any more: another one takes its place"
+expect 20 server_is p g state = up
+expect_req p ok check:0:32M:4
+stop g # its pages move first
+expect 60 uses p a "$other"
+
 say "one server by two keys is used once"
 key=/rswap/1/blue/servers/localhost:${port[a]}
 twin=$(etcd_do e get "/rswap/1/blue/servers/$(server a)" --print-value-only |
 	sed "s/$(server a)/localhost:${port[a]}/")
-stop b # its pages move first
-expect 60 uses p a "$other"
+stop b
 etcd_do e put "$key" "$twin" >/dev/null
 same() { grep -q "localhost:${port[a]}: it is the same memory server as $(server a)" "$dir/p.log"; }
 expect 30 same

@@ -74,10 +74,12 @@ static void none_that_does_not(void **state)
 	snprintf(add("drains", "", MIB)->state, MEMBER_STATE_BYTES, "draining");
 	add("rdma", "", MIB)->transports = WIRE_TRANSPORT_RDMA;
 	add("small", "", MIB)->slab_bytes = MIB;
+	add("full", "", MIB - 1);
 	add("used", "", MIB);
 	add("odd", "", MIB);
 	entries[members.n - 1].is_understood = false;
 	pick.slab_bytes = 2 * MIB;
+	pick.free_bytes = MIB;
 	used = "used";
 	assert_int_equal(poolpick_choose(&pick, names, 8), 1);
 	assert_string_equal(names[0].host, "a");
