@@ -16,8 +16,9 @@ fail() {
 	exit 1
 }
 
-# Notes each call; "detach NAME" fails for the names in $dir/stuck, and a unit is
-# active unless its name is in $dir/by-hand.
+# Notes each call; "detach NAME" fails for the names in $dir/stuck.  A unit is active,
+# or has the states that are in $dir/states-NAME, one for each question; the last one
+# stays.  Only sleep lets time pass.
 cat >"$dir/bin/rswapctl" <<-'END'
 	#!/bin/sh
 	echo "rswapctl $1 $2" >>"$RSWAP_TEST/calls"
@@ -25,9 +26,27 @@ cat >"$dir/bin/rswapctl" <<-'END'
 END
 cat >"$dir/bin/systemctl" <<-'END'
 	#!/bin/sh
-	[ "$2" = is-active ] || echo "systemctl $*" >>"$RSWAP_TEST/calls"
-	! grep -qx "${3#rswap@}" "$RSWAP_TEST/by-hand"
+	states=$RSWAP_TEST/states-${2#rswap@}
+	if [ "$1" != is-active ]; then
+		echo "systemctl $*" >>"$RSWAP_TEST/calls"
+	elif [ ! -e "$states" ]; then
+		echo active
+	else
+		head -n 1 "$states"
+		[ "$(wc -l <"$states")" = 1 ] || sed -i 1d "$states"
+		! grep -qx gone "$states" || rm -r "$RSWAP_RUN_DIR/${2#rswap@}"
+		exit 3
+	fi
 END
+cat >"$dir/bin/sleep" <<-'END'
+	#!/bin/sh
+	echo $(($(cat "$RSWAP_TEST/clock") + 1)) >"$RSWAP_TEST/clock"
+END
+cat >"$dir/bin/date" <<-'END'
+	#!/bin/sh
+	cat "$RSWAP_TEST/clock"
+END
+echo 1000 >"$dir/clock"
 chmod +x "$dir"/bin/*
 
 # setting NAME VALUE
@@ -57,7 +76,6 @@ stays_awake() { # "REASON" OPERATION
 }
 
 : >"$dir/stuck"
-: >"$dir/by-hand"
 
 for operation in suspend hibernate; do
 	sleeps before $operation || fail "it does not sleep"
@@ -77,10 +95,32 @@ calls "rswapctl detach far" "rswapctl detach near" \
 	"systemctl --no-block start rswap@far"
 : >"$dir/stuck"
 
-echo far >"$dir/by-hand"
+echo inactive >"$dir/states-far"
 stays_awake "far was attached by hand" suspend
 no_calls
-: >"$dir/by-hand"
+echo failed >"$dir/states-far"
+stays_awake "rswap@far has failed, and far is attached: rswapctl detach far" suspend
+no_calls
+
+# attach is at work
+printf '%s\n' activating activating activating active >"$dir/states-far"
+sleeps before suspend || fail "it does not sleep"
+calls "rswapctl detach far" "rswapctl detach near"
+sleeps after suspend
+echo activating >"$dir/states-far"
+stays_awake "rswap@far is still attaching" suspend
+no_calls
+# detach is
+echo deactivating >"$dir/states-far"
+stays_awake "rswap@far is still detaching" suspend
+no_calls
+printf '%s\n' deactivating deactivating gone >"$dir/states-far"
+sleeps before suspend || fail "it does not sleep"
+calls "rswapctl detach near"
+sleeps after suspend
+rm "$dir/states-far"
+mkdir "$dir/run/far"
+touch "$dir/run/far/state"
 
 setting far keep
 setting near '"keep"'
