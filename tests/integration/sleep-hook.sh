@@ -22,6 +22,7 @@ fail() {
 cat >"$dir/bin/rswapctl" <<-'END'
 	#!/bin/sh
 	echo "rswapctl $1 $2" >>"$RSWAP_TEST/calls"
+	! grep -qsx "$2" "$RSWAP_TEST/ends-helper" || kill -KILL "$PPID"
 	! grep -qx "$2" "$RSWAP_TEST/stuck"
 END
 cat >"$dir/bin/systemctl" <<-'END'
@@ -92,8 +93,18 @@ done
 echo near >"$dir/stuck"
 stays_awake "near cannot be detached" suspend
 calls "rswapctl detach far" "rswapctl detach near" \
-	"systemctl --no-block start rswap@far"
+	"systemctl --no-block start rswap@far" "systemctl --no-block start rswap@near"
 : >"$dir/stuck"
+
+# The helper is ended in the middle of a detach, as at the end of its time.  What was
+# detached comes back, and of the others systemd knows that they are there.
+echo near >"$dir/ends-helper"
+! sleeps before suspend || fail "it sleeps"
+sleeps after suspend
+calls "systemctl --no-block start rswap@far" "systemctl --no-block start rswap@near"
+rm "$dir/ends-helper"
+grep -q '^ExecStopPost=.*/rswap-sleep after ' "$src/systemd/rswap-sleep@.service.in" ||
+	fail "nothing brings back what was detached after a start that failed"
 
 echo inactive >"$dir/states-far"
 stays_awake "far was attached by hand" suspend
