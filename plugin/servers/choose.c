@@ -21,6 +21,14 @@ static bool happens(uint64_t part, uint64_t whole, uint64_t random)
 
 /* --- two of many --- */
 
+/* In slabs.  Figures are reported one after the other, so there may be more
+ * free than there is. */
+static uint32_t size(const struct choose_server *server)
+{
+	return server->total_slabs > server->free_slabs ? server->total_slabs
+							: server->free_slabs;
+}
+
 /* The server becomes the first with the probability that a draw from all offers
  * so far would draw it.  The first until then, which was drawn from all offers
  * before, becomes the second.  Otherwise the server becomes the second with the
@@ -30,13 +38,13 @@ static void pair_offer(struct choose_pair *pair,
 		       const struct choose_server *server, uint64_t random)
 {
 	const uint64_t mask = (UINT64_C(1) << CHANCE_BITS) - 1;
-	uint64_t part = server->free_slabs;
+	uint64_t part = size(server);
 
-	pair->free_slabs += part;
-	if (happens(part, pair->free_slabs, random & mask)) {
+	pair->slabs += part;
+	if (happens(part, pair->slabs, random & mask)) {
 		pair->second = pair->first;
 		pair->first = *server;
-	} else if (happens(part, pair->free_slabs - pair->first.free_slabs,
+	} else if (happens(part, pair->slabs - size(&pair->first),
 			   random >> CHANCE_BITS & mask)) {
 		pair->second = *server;
 	}
@@ -44,17 +52,14 @@ static void pair_offer(struct choose_pair *pair,
 
 static bool pair_is_empty(const struct choose_pair *pair)
 {
-	return pair->free_slabs == 0;
+	return pair->slabs == 0;
 }
 
 /* --- cost --- */
 
 uint32_t choose_fill_ppm(const struct choose_server *server, uint32_t more)
 {
-	/* The figures are reported one after the other. */
-	uint64_t total = server->total_slabs > server->free_slabs
-				 ? server->total_slabs
-				 : server->free_slabs;
+	uint64_t total = size(server);
 
 	if (total == 0)
 		return 1000000;
@@ -72,19 +77,19 @@ static uint32_t slow_ppm(uint32_t read_us)
 	return ppm;
 }
 
-static uint32_t cost_ppm(const struct choose_server *server)
+uint32_t choose_cost_ppm(const struct choose_server *server, uint32_t more)
 {
 	uint32_t load_permille =
 		server->load_permille < 1000 ? server->load_permille : 1000;
 
-	return choose_fill_ppm(server, 1) + slow_ppm(server->read_us) +
+	return choose_fill_ppm(server, more) + slow_ppm(server->read_us) +
 	       load_permille * (CHOOSE_LOAD_PPM / 1000);
 }
 
 static const struct choose_server *cheaper(const struct choose_pair *pair)
 {
 	const struct choose_server *a = &pair->first, *b = &pair->second;
-	uint32_t cost_a = cost_ppm(a), cost_b = cost_ppm(b);
+	uint32_t cost_a = choose_cost_ppm(a, 1), cost_b = choose_cost_ppm(b, 1);
 
 	if (b->free_slabs == 0 || cost_a < cost_b)
 		return a;
@@ -103,6 +108,11 @@ void choose_begin(struct choose *c, const struct choose_shard *shards,
 			      .last_resort = CHOOSE_NONE };
 }
 
+void choose_apart(struct choose *c)
+{
+	c->apart = true;
+}
+
 void choose_offer(struct choose *c, const struct choose_server *server)
 {
 	bool crowded = false;
@@ -118,30 +128,20 @@ void choose_offer(struct choose *c, const struct choose_server *server)
 		crowded |= server->zone && shard->zone == server->zone &&
 			   !shard->gives_way;
 	}
+	if (crowded && c->apart)
+		return;
 	if (server->last_resort) {
 		c->last_resort = server->index;
 		return;
 	}
-	c->n_used += server->own_slabs > 0;
-	pair_offer(crowded	       ? &c->crowded
-		   : server->own_slabs ? &c->used
-				       : &c->unused,
-		   server, random);
+	pair_offer(crowded ? &c->crowded : &c->free, server, random);
 }
 
 uint32_t choose_end(const struct choose *c)
 {
-	uint32_t more_ppm = c->n_used < CHOOSE_ENOUGH ? 0 : CHOOSE_NEW_PPM;
-	const struct choose_server *used, *unused;
-
-	if (pair_is_empty(&c->used) && pair_is_empty(&c->unused))
-		return pair_is_empty(&c->crowded) ? c->last_resort
-						  : cheaper(&c->crowded)->index;
-	used = cheaper(&c->used);
-	unused = cheaper(&c->unused);
-	if (pair_is_empty(&c->used) ||
-	    (!pair_is_empty(&c->unused) &&
-	     cost_ppm(unused) + more_ppm < cost_ppm(used)))
-		return unused->index;
-	return used->index;
+	if (!pair_is_empty(&c->free))
+		return cheaper(&c->free)->index;
+	if (!pair_is_empty(&c->crowded))
+		return cheaper(&c->crowded)->index;
+	return c->last_resort;
 }

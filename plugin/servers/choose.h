@@ -11,11 +11,7 @@
  *    that all took the emptiest server would fill a server that joins at once,
  *    before its next report of free memory.  By two draws the server gets only
  *    about twice its share of the slabs, and the servers are still filled
- *    evenly.  A server is drawn in proportion to its free memory.
- *
- * Two servers are drawn of those that the client uses, and two of the others.
- * A client that uses enough servers takes one more only where that is clearly
- * emptier: each server more is one more whose loss the client notices.
+ *    evenly.  A server is drawn in proportion to all its memory.
  *
  * The cost is the part of the server's memory that is in use, so that servers
  * of any size are filled evenly, and a little for slow READs and for load.  How
@@ -28,13 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How many servers a client uses before it prefers the servers that it uses,
- * and how much fuller these may be then, in millionths of their memory. */
-#define CHOOSE_ENOUGH  4
-#define CHOOSE_NEW_PPM 20000
-
 /* What READs cost, for each doubling of their time beyond CHOOSE_FAST_US, and
- * at most. */
+ * at most, in millionths of a server's memory. */
 #define CHOOSE_FAST_US	    32
 #define CHOOSE_SLOW_PPM	    2500
 #define CHOOSE_SLOW_MAX_PPM 15000
@@ -64,9 +55,9 @@ struct choose_shard {
 	bool gives_way;
 };
 
-/* Two servers, each drawn in proportion to its free memory. */
+/* Two servers, each drawn in proportion to its size. */
 struct choose_pair {
-	uint64_t free_slabs; /* of all that were offered */
+	uint64_t slabs; /* of all that were offered */
 	struct choose_server first, second;
 };
 
@@ -75,10 +66,10 @@ struct choose {
 	const struct choose_shard *shards; /* [n_shards], the caller's */
 	uint32_t n_shards;
 	uint64_t random;
-	uint32_t n_used; /* servers with room that the client uses */
-	struct choose_pair used, unused; /* in zones without a shard */
-	struct choose_pair crowded;	 /* in zones with one */
+	struct choose_pair free;    /* in zones without a shard */
+	struct choose_pair crowded; /* in zones with one */
 	uint32_t last_resort;
+	bool apart; /* none in zones with one */
 };
 
 /* Begins a choice for a shard of a slab that has SHARDS, which the caller keeps
@@ -88,12 +79,18 @@ void choose_begin(struct choose *c, const struct choose_shard *shards,
 /* Offers a server.  One that is full, or has a shard of the slab, counts as not
  * offered. */
 void choose_offer(struct choose *c, const struct choose_server *server);
+/* From now on servers in zones with a shard count as not offered: for a move
+ * that would better not be made. */
+void choose_apart(struct choose *c);
 /* The index of the server that was chosen, or CHOOSE_NONE. */
 uint32_t choose_end(const struct choose *c);
 
 /* The part of the server's memory that is in use once it has taken MORE slabs,
  * in millionths. */
 uint32_t choose_fill_ppm(const struct choose_server *server, uint32_t more);
+
+/* That, and what slow READs and load cost. */
+uint32_t choose_cost_ppm(const struct choose_server *server, uint32_t more);
 
 /* Mixes bits (the finalizer of splitmix64).  Makes seeds. */
 uint64_t choose_mix(uint64_t x);

@@ -164,7 +164,7 @@ static void the_same_by_the_same_seed(void **state)
 	}
 }
 
-/* Drawn by what they have free: the largest is taken more often, and others
+/* Drawn by their size: the largest is taken more often, and others
  * too. */
 static void rather_those_with_more_room(void **state)
 {
