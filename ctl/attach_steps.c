@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "beside.h"
 #include "clock.h"
 #include "daemon.h"
+#include "journal.h"
 #include "queuetune.h"
 #include "run.h"
 #include "size.h"
@@ -155,13 +155,6 @@ static int set_vm(struct attach *a, struct error *why)
 	return 0;
 }
 
-/* Under systemd the journal keeps the front end's messages.  A file in /run
- * would only grow. */
-static bool log_to_journal(void)
-{
-	return getenv("JOURNAL_STREAM") != NULL;
-}
-
 /* Where front end and device meet. */
 struct meeting {
 	struct state_path socket, control, pidfile;
@@ -216,7 +209,9 @@ static pid_t start_program(const struct attach *a,
 static int start_front(struct attach *a, struct error *why)
 {
 	struct state_path log = statedir_path(a->state.name, "log");
-	bool journal = log_to_journal();
+	/* The journal keeps what the front end says, in rswapctl's stream.  A
+	 * file in /run would only grow. */
+	bool journal = journal_has(STDERR_FILENO);
 	struct meeting meeting;
 	const struct driver_link *link = meet(a, &meeting);
 	/* the front end's own deadlines for its pool and its servers, and time

@@ -3,9 +3,10 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
+#include "journal.h"
 #include "log.h"
 #include "peerlimit.h"
 
@@ -28,7 +29,7 @@ static void write_line(enum log_level level, const char *line)
 
 int output_start(struct error *why)
 {
-	under_journal = getenv("JOURNAL_STREAM") || getenv("INVOCATION_ID");
+	under_journal = journal_has(STDERR_FILENO);
 	log_to(write_line);
 	return log_start(why);
 }

@@ -16,6 +16,23 @@ grep -qE '^rswap_clients [1-9]|^rswap_device_info\{device="/dev/ublkb0"\} 1' "$d
 detach first nbd0 || fail "detach: $(cat "$dir/first.log")"
 expect_nothing_left "detach"
 
+say "the journal's stream is another one, which rswapctl inherited"
+JOURNAL_STREAM=1:1 "$ctl" attach "$(server a)" --size=16M --transport=tcp --lanes=2 \
+	"${front_options[@]}" 2>&1 | timeout 120 cat >"$dir/piped.log" ||
+	fail "the front end keeps the pipe: $(cat "$dir/piped.log")"
+[ -s "$RSWAP_RUN_DIR/$device/log" ] || fail "it has no log"
+detach piped nbd0 || fail "detach: $(cat "$dir/piped.log")"
+
+say "the journal is standard error"
+touch "$dir/journal"
+JOURNAL_STREAM=$(stat -c %d:%i "$dir/journal") "$ctl" attach "$(server a)" --size=16M \
+	--transport=tcp --lanes=2 "${front_options[@]}" >"$dir/one.log" 2>"$dir/journal" ||
+	fail "attach: $(cat "$dir/one.log" "$dir/journal")"
+[ ! -e "$RSWAP_RUN_DIR/$device/log" ] || fail "it has a log beside the journal"
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
+[ -s "$dir/journal" ] || fail "the front end says nothing in the journal"
+expect_nothing_left "the journal"
+
 say "with an address that is none"
 ! attach wrong --metrics=1.2.3.4 || fail "it is attached"
 expect_line "$dir/wrong.log" "metrics=1.2.3.4" "HOST:PORT"

@@ -183,6 +183,10 @@ else
 	say "the limit of locked memory cannot be tried here"
 fi
 
+# The journal's variables are inherited, and standard error is another one.
+JOURNAL_STREAM=1:1 INVOCATION_ID=1 start_server j --memory=64M
+expect_line "$dir/j.log" "rswap-memserver: listening on"
+
 # --help and --version
 "$memserver" --help | grep -q -e --memory=SIZE || fail "no --help"
 "$memserver" --version | grep -qE '^rswap-memserver [0-9]' || fail "no version"
