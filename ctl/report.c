@@ -112,15 +112,19 @@ static void write_part(const struct report_part *part, struct report *report)
 	printf("  %-16s %s\n", part->file, part->about);
 }
 
+/* tar takes a name for another machine's where a colon comes before any slash,
+ * and "-" for standard output. */
 static void make_archive(const char *output)
 {
+	char file[PATH_MAX + 2];
 	const char *argv[] = {
 		"tar",	     "--create",	"--gzip",  "--file",
-		output,	     "--directory",	directory, "--owner=0",
+		file,	     "--directory",	directory, "--owner=0",
 		"--group=0", "--numeric-owner", top,	   NULL
 	};
 	struct error why;
 
+	snprintf(file, sizeof file, "%s%s", *output == '/' ? "" : "./", output);
 	if (run_must(argv, clock_now_ns() + TAR_NS, &why))
 		die("%s: can't be written: %s", output, why.text);
 }

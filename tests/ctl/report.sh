@@ -105,6 +105,14 @@ for address in secret-host 192.0.2.77 2001:db8::77; do
 done
 ! in_it "${key:0:32}" || fail "it has the key: $(grep -rF "$key" "${parts[0]}")"
 
+say "names that tar would take for something else"
+for name in host:one.tar.gz -; do
+	(cd "$dir" && "$ctl" report --output="$name" far >"$dir/said" 2>"$dir/err") ||
+		fail "report: $(cat "$dir/err")"
+	tar -tzf "$dir/./$name" >"$dir/listed" || fail "no archive: $name"
+	expect_line "$dir/listed" /logs.txt
+done
+
 say "what it refuses"
 [ "$(status_of "$ctl" report --output="$dir/first.tar.gz" 2>"$dir/err")" = 1 ] ||
 	fail "it overwrote a file"
