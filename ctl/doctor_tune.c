@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "cmd.h"
-#include "statedir.h"
 #include "vmtune.h"
 
 static void tell_setting(const struct vmtune *tune)
@@ -26,16 +25,8 @@ static void tell_setting(const struct vmtune *tune)
 
 static int apply(void)
 {
-	char names[1][STATE_NAME_MAX + 1];
 	struct error why;
 
-	/* The last detach puts the settings back. */
-	if (statedir_list(names, 1) == 0) {
-		fprintf(stderr, "rswapctl doctor: --apply: nothing is "
-				"attached; allowed while a device is, whose "
-				"detach puts the settings back\n");
-		return EXIT_FAILED;
-	}
 	if (vmtune_set(VMTUNE_ALL, &why) == 0)
 		return EXIT_OK;
 	fprintf(stderr, "rswapctl doctor: --apply: %s\n", why.text);

@@ -130,6 +130,15 @@ static int set_one(const char *path, uint64_t wanted, bool at_least,
 	return rc < 0 && rc != -ENOENT ? -1 : 0;
 }
 
+/* The last detach removes its directory, and then takes the lock.  So under the
+ * lock this tells whether a detach is still to come, which puts back. */
+static bool any_attached(void)
+{
+	char names[1][STATE_NAME_MAX + 1];
+
+	return statedir_list(names, 1) > 0;
+}
+
 int vmtune_set(enum vmtune_scope scope, struct error *why)
 {
 	int lock_fd = lock(why), err = 0;
@@ -137,6 +146,12 @@ int vmtune_set(enum vmtune_scope scope, struct error *why)
 
 	if (lock_fd < 0)
 		return -1;
+	if (!any_attached()) {
+		error_set(why, "nothing is attached; allowed while a device "
+			       "is, whose detach puts the settings back");
+		close(lock_fd);
+		return -1;
+	}
 	for (size_t i = 0; i < N_TUNINGS && !err; i++) {
 		if (tunings[i].scope <= scope)
 			err = set_one(tunings[i].path, tunings[i].wanted(),
@@ -166,7 +181,6 @@ bool vmtune_look(size_t i, struct vmtune *tune)
 
 void vmtune_put_back(void)
 {
-	char names[1][STATE_NAME_MAX + 1];
 	struct lines lines = { "", 0 };
 	struct error why;
 	int lock_fd = lock(&why);
@@ -176,7 +190,7 @@ void vmtune_put_back(void)
 		       why.text);
 		return;
 	}
-	if (statedir_list(names, 1) == 0)
+	if (!any_attached())
 		settings_put_back(tune_path("settings").text, tell, &lines);
 	unlock(lock_fd, &lines);
 }

@@ -52,9 +52,9 @@ struct vmtune {
 /* Setting number I as it is now.  False: there are no more. */
 bool vmtune_look(size_t i, struct vmtune *tune);
 
-/* Sets what is not yet as it should be, and prints a line for each.  The state
- * directory of a device is there already, so that no other process takes the
- * settings back meanwhile.  0 or -1, as where another process keeps the lock of
+/* Sets what is not yet as it should be, and prints a line for each.  Refuses
+ * where no device has a state directory: then no detach would put the settings
+ * back.  0 or -1, as where another process keeps the lock of
  * the settings for ten seconds. */
 int vmtune_set(enum vmtune_scope scope, struct error *why);
 

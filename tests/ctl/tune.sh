@@ -120,25 +120,43 @@ put_back
 
 # hold_settings / let_settings: as a rswapctl that is stopped while it sets them
 hold_settings() {
-	exec 7>>"$RSWAP_RUN_DIR/.settings-lock"
-	flock 7
+	rm -f "$dir/held"
+	perl -MFcntl=:flock -e '
+		open(my $lock, ">>", $ARGV[0]) or die;
+		flock($lock, LOCK_EX) or die;
+		$| = 1;
+		print "held\n";
+		sleep' "$RSWAP_RUN_DIR/.settings-lock" >"$dir/held" &
+	pid[holder]=$!
+	expect 10 test -s "$dir/held"
 }
 
 let_settings() {
-	exec 7>&-
+	kill "${pid[holder]}"
+	finish holder
+}
+
+# a rswapctl has opened the lock of the settings
+waits_at_settings() {
+	local process
+	for process in $(pgrep -f "^$ctl doctor"); do
+		! find "/proc/$process/fd" -lname "$RSWAP_RUN_DIR/.settings-lock" |
+			grep -q . || return 0
+	done
+	return 1
 }
 
 say "another rswapctl keeps the lock of the settings"
 as_before
 hold_settings
-[ "$(status_of attach one 7>&-)" = 1 ] || fail "attach: $(cat "$dir/one.log")"
+[ "$(status_of attach one)" = 1 ] || fail "attach: $(cat "$dir/one.log")"
 grep "^rswapctl attach:" "$dir/one.log" >"$dir/why"
 expect_one_line "$dir/why" "another rswapctl" "is at work on it" .settings-lock
 let_settings
 expect_nothing_left "with the lock taken"
 attach one || fail "attach: $(cat "$dir/one.log")"
 hold_settings
-detach one nbd0 7>&- || fail "detach: $(cat "$dir/one.log")"
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 expect_line "$dir/one.log" warning "settings stay" .settings-lock
 tuned_vm
 let_settings
@@ -185,6 +203,21 @@ is $compaction 0
 detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 put_back
 expect_line "$dir/one.log" "vm.page-cluster: 3 -> 0"
+
+say "--apply, and meanwhile the last device goes"
+as_before
+attach one --tune=no || fail "attach: $(cat "$dir/one.log")"
+hold_settings
+begin apply doctor --apply
+expect 10 waits_at_settings
+mv "$RSWAP_RUN_DIR/nbd0" "$dir/nbd0"
+let_settings
+finish apply
+[ "$(cat "$dir/status")" = 1 ] || fail "it is applied: $(cat "$dir/said")"
+expect_line "$dir/said" --apply "nothing is attached"
+untouched
+mv "$dir/nbd0" "$RSWAP_RUN_DIR/nbd0"
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 
 say "--apply with attach --tune=no, and values that are better"
 as_before

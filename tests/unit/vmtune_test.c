@@ -135,10 +135,25 @@ static void lines_come_without_the_lock(void **state)
 	assert_false(is_locked());
 }
 
+/* No detach is to come that would put anything back. */
+static void nothing_is_set_without_a_device(void **state)
+{
+	struct error why;
+
+	(void)state;
+	devices = 0;
+	assert_int_equal(vmtune_set(VMTUNE_ALL, &why), -1);
+	assert_non_null(strstr(why.text, "nothing is attached"));
+	assert_false(is_locked());
+	assert_string_equal(said, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(lines_come_without_the_lock,
+						take_terminal, give_terminal),
+		cmocka_unit_test_setup_teardown(nothing_is_set_without_a_device,
 						take_terminal, give_terminal),
 	};
 
