@@ -68,6 +68,7 @@ static int first_list(struct poolwatch *watch, struct error *why)
 	}
 	log_notice("pool %s: %s; starting with the servers of pool-state=%s",
 		   state->pool, why->text, state->path);
+	watch->began_away = *why;
 	return 0;
 }
 
@@ -181,6 +182,17 @@ static void tell_away(struct poolwatch *watch, const struct error *why)
 	events_add(EVENT_POOL_AWAY, name, "%s", why->text);
 }
 
+/* A start from the file was told when it was made. */
+static void begin_figures(struct poolwatch *watch)
+{
+	const char *error = watch->began_away.text;
+
+	watch->current_ns = clock_now_ns();
+	set_figures(watch, *error, error);
+	if (*error)
+		events_add(EVENT_POOL_AWAY, watch->figures.name, "%s", error);
+}
+
 static void *poolwatch_main(void *arg)
 {
 	struct poolwatch *watch = arg;
@@ -243,8 +255,7 @@ int poolwatch_start(struct poolwatch *watch, struct engine *engine,
 	watch->follow = (struct poolfollow){ .engine = engine,
 					     .members = &watch->members,
 					     .pool = watch->figures.name };
-	watch->current_ns = clock_now_ns();
-	set_figures(watch, false, "");
+	begin_figures(watch);
 	rc = helper_start(&watch->thread, "pool", poolwatch_main, watch);
 	if (rc)
 		error_set(why, "the pool's thread: %s", strerror(rc));

@@ -45,7 +45,8 @@ struct poolwatch {
 	struct members members;
 	struct poolfollow follow;
 	struct poolstate state;
-	uint64_t current_ns; /* when it was CURRENT last */
+	struct error began_away; /* why etcd did not answer at start, or "" */
+	uint64_t current_ns;	 /* when it was CURRENT last */
 
 	/* `lock` protects this, and is a leaf. */
 	pthread_mutex_t lock;

@@ -71,6 +71,12 @@ expect 60 server_is p a slabs = 0
 server_is p b slabs -gt 4 || fail "b has no slabs"
 "$ctl" drain --control="$dir/a.ctl" --undo >/dev/null
 
+say "etcd hangs: no request notices"
+kill -STOP "${pid[e]}"
+expect_more 10 p writes 2000
+kill -CONT "${pid[e]}"
+[ "$(value p errors)" = 0 ] || fail "requests failed"
+
 say "etcd is gone: no request notices, and the log says it once"
 stop e KILL || true
 expect 30 has_line "$dir/p.log" "pool blue: " "going on with the servers that are known"

@@ -105,8 +105,14 @@ stop e || true
 start_plugin p pool="$pool" pool-state="$state" size=16M timeout=60 lanes=4
 uses p b f
 expect_line "$dir/p.log" "pool blue: 127.0.0.1:${port[e]}:" "starting with the servers of pool-state=$state"
+[ "$(value p pool.state)" = away ] || fail "it is $(value p pool.state)"
+value p pool.error >/dev/null
 shadow p --seconds=2
+start_etcds e
+current() { [ "$(value p pool.state)" = current ]; }
+expect 40 current
 stop p
+stop e || true
 plugin_refuses "pool=$pool: 127.0.0.1:${port[e]}: pool-state=$dir/none: No such file" \
 	pool="$pool" pool-state="$dir/none" size=16M
 sed -i 's/blue/red/' "$state"
