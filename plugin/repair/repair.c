@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balance.h"
 #include "batch.h"
 #include "clock.h"
 #include "events.h"
@@ -97,6 +98,7 @@ static void detach(struct engine *engine, struct slab_shard *old)
 		       : NULL;
 	if (twin && atomic_load(&twin->stale_chunks) == 0) {
 		placement_give_back(engine, old, SHARD_LIVE);
+		balance_count(server);
 		if (asked > 0 && asked != UINT32_MAX)
 			atomic_compare_exchange_strong(
 				&server->shared.release_slabs, &asked,
@@ -116,7 +118,7 @@ static void repair_indexes(struct engine *engine, struct slab *slab,
 		if (indexes & 1u << index)
 			continue;
 		if (!standing_has_new(engine, slab)) {
-			if (placement_ask_for_repair(engine, slab, index))
+			if (placement_ask_for_repair(engine, slab, index, NULL))
 				engine->repair->steps++;
 			else
 				*stuck = true;
@@ -131,6 +133,7 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	struct slab *slab = slab_of_shard(&engine->slabs, shard);
 	struct slab_shard *twin = standing_twin(engine, shard);
 	struct server *server = server_of_shard(engine, shard);
+	const struct rebalance *only;
 
 	if (twin) {
 		if (standing_is_given_up(engine, shard) &&
@@ -144,10 +147,12 @@ static void move(struct engine *engine, struct slab_shard *shard, bool *stuck)
 	    !slab_unused_shard(&engine->slabs, slab) ||
 	    !standing_may_move(engine, shard))
 		return;
-	if (placement_ask_for_repair(engine, slab, shard->index)) {
+	only = standing_is_unloading(engine, shard) ? &engine->repair->balance
+						    : NULL;
+	if (placement_ask_for_repair(engine, slab, shard->index, only)) {
 		server->repair.moving++;
 		engine->repair->steps++;
-	} else {
+	} else if (!only) {
 		*stuck = true;
 	}
 }
@@ -175,6 +180,8 @@ static uint64_t leaving_pages(const struct engine *engine)
 		uint64_t slabs = server->repair.leaving_slabs;
 		uint64_t asked = atomic_load(&server->shared.release_slabs);
 
+		if (balance_unloads(server))
+			asked = server->repair.unload_slabs;
 		if (asked > 0 && asked < slabs)
 			sum += server->repair.leaving_pages * asked / slabs;
 		else
@@ -360,6 +367,8 @@ static void *repair_main(void *arg)
 		busy = pass(engine, tick);
 		lanes = atomic_load(&engine->lanes.n_parked) > 0 ||
 			lane_in_flight(lane_of_repair(&engine->lanes));
+		if (tick)
+			balance_turn(engine);
 		copied = atomic_load(&repair->copied_pages) - copied;
 		if (copied > 0 || repair->steps > steps || lanes)
 			pause_ns = BUSY_NS;

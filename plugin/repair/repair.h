@@ -7,7 +7,8 @@
  * move: the repairer adds a second shard of the same index, the shard's twin,
  * where the shard's server wants its memory back or has been away for
  * repair-after, or where the shard lies in the local fallback while a server
- * has room.  Once the twin holds everything, the first shard is given back.
+ * has room, or, with a pool, where the server is much fuller than others
+ * (balance.h).  Once the twin holds everything, the first shard is given back.
  *
  * take back: a server that was away comes back before the twin is whole.  Of
  * the two shards, the shard that misses more pages is given back, and only the
@@ -53,6 +54,7 @@
 #include "error.h"
 #include "io/io.h"
 #include "scrub.h"
+#include "servers/rebalance.h"
 
 struct engine;
 
@@ -78,6 +80,8 @@ struct repair {
 
 	/* For the thread only. */
 	uint64_t steps; /* ever: shards asked for, attached, detached */
+	struct rebalance balance; /* the last decision (balance.h) */
+	uint64_t balance_ns;	  /* when the next one is due */
 	uint64_t rate_from_ns, rate_pages;
 	uint64_t rated_pages; /* of read_pages */
 	bool told_short, told_stuck;

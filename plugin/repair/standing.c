@@ -1,9 +1,12 @@
 #include "standing.h"
 
+#include "balance.h"
 #include "servers/placement.h"
 
 /* How many slabs of a server that is away are moved at the same time. */
 #define AWAY_AT_A_TIME 4
+/* And of a server that is fuller than others, as figures change meanwhile. */
+#define UNLOAD_AT_A_TIME 4
 
 /* Another LIVE shard with the shard index of SHARD, or NULL. */
 struct slab_shard *standing_twin(const struct engine *engine,
@@ -92,7 +95,16 @@ bool standing_is_leaving(const struct engine *engine,
 		return has_lasting_twin(engine, shard) ||
 		       other_server_has_room(engine, shard);
 	return atomic_load(&server->shared.release_slabs) > 0 ||
-	       standing_is_away(engine, shard);
+	       balance_unloads(server) || standing_is_away(engine, shard);
+}
+
+bool standing_is_unloading(const struct engine *engine,
+			   const struct slab_shard *shard)
+{
+	const struct server *server = server_of_shard(engine, shard);
+
+	return balance_unloads(server) && !server_is_last_resort(server) &&
+	       !standing_is_away(engine, shard);
 }
 
 /* Whether servers that are UP have all of the shard's pages.  Else a new twin
@@ -126,6 +138,9 @@ bool standing_may_move(const struct engine *engine,
 	return server_is_last_resort(server) ||
 	       server->repair.moving <
 		       atomic_load(&server->shared.release_slabs) ||
+	       (standing_is_unloading(engine, shard) &&
+		server->repair.moving < server->repair.unload_slabs &&
+		server->repair.moving < UNLOAD_AT_A_TIME) ||
 	       (standing_is_away(engine, shard) &&
 		server->repair.moving < AWAY_AT_A_TIME &&
 		can_do_without(engine, shard));

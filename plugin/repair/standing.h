@@ -32,6 +32,10 @@ bool standing_is_leaving(const struct engine *engine,
 bool standing_may_move(const struct engine *engine,
 		       const struct slab_shard *shard);
 
+/* Whether SHARD is to be moved away only because other servers are emptier. */
+bool standing_is_unloading(const struct engine *engine,
+			   const struct slab_shard *shard);
+
 /* Whether the slab, in CLOSING, still wants a shard with that index. */
 bool standing_wants_index(const struct engine *engine, const struct slab *slab,
 			  uint8_t index);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "choose.h"
 #include "clock.h"
 
 /* --- choosing --- */
@@ -55,24 +54,23 @@ static uint32_t count_slabs(const struct engine *engine, uint64_t bytes)
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-static void offer(struct choose *choice, const struct engine *engine,
-		  const struct server *server)
+struct choose_server placement_view(const struct server *server)
 {
+	const struct engine *engine = server->engine;
 	uint64_t free_bytes = atomic_load(&server->shared.free_bytes);
 	uint64_t total_bytes = atomic_load(&server->shared.total_bytes);
 	uint64_t read_us = atomic_load(&server->shared.usual_ns) / NS_PER_US;
 
-	choose_offer(choice,
-		     &(struct choose_server){
-			     .index = server->index,
-			     .free_slabs = count_slabs(engine, free_bytes),
-			     .total_slabs = count_slabs(engine, total_bytes),
-			     .zone = atomic_load(&server->shared.zone_id),
-			     .own_slabs = atomic_load(&server->shared.slabs),
-			     .read_us = read_us < UINT32_MAX ? (uint32_t)read_us
-							     : UINT32_MAX,
-			     .last_resort = server_is_last_resort(server),
-		     });
+	return (struct choose_server){
+		.index = server->index,
+		.free_slabs = count_slabs(engine, free_bytes),
+		.total_slabs = count_slabs(engine, total_bytes),
+		.zone = atomic_load(&server->shared.zone_id),
+		.own_slabs = atomic_load(&server->shared.slabs),
+		.read_us =
+			read_us < UINT32_MAX ? (uint32_t)read_us : UINT32_MAX,
+		.last_resort = server_is_last_resort(server),
+	};
 }
 
 /* Differs from shard to shard, and, by the time of the start, from client to
@@ -87,9 +85,9 @@ static uint64_t seed(const struct engine *engine, const struct slab *slab,
 		x + ((uint64_t)atomic_load(&slab->generation) << 8 | index));
 }
 
-struct server *placement_pick(const struct engine *engine,
-			      const struct slab *slab, uint8_t index,
-			      enum server_state state)
+static struct server *pick(const struct engine *engine, const struct slab *slab,
+			   uint8_t index, enum server_state state,
+			   const struct rebalance *only)
 {
 	struct choose_shard shards[REDUNDANCY_MAX_SHARDS + 1];
 	struct choose choice;
@@ -97,14 +95,27 @@ struct server *placement_pick(const struct engine *engine,
 
 	choose_begin(&choice, shards, shards_of(engine, slab, index, shards),
 		     seed(engine, slab, index));
+	if (only)
+		choose_apart(&choice);
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		const struct server *server = &engine->servers[i];
+		struct choose_server view;
 
-		if (server_state(server) == state && has_room(server))
-			offer(&choice, engine, server);
+		if (server_state(server) != state || !has_room(server))
+			continue;
+		view = placement_view(server);
+		if (!only || rebalance_may_take(only, &view))
+			choose_offer(&choice, &view);
 	}
 	picked = choose_end(&choice);
 	return picked == CHOOSE_NONE ? NULL : &engine->servers[picked];
+}
+
+struct server *placement_pick(const struct engine *engine,
+			      const struct slab *slab, uint8_t index,
+			      enum server_state state)
+{
+	return pick(engine, slab, index, state, NULL);
 }
 
 /* --- asking --- */
@@ -124,7 +135,8 @@ static bool ask(struct slab_shard *shard, struct server *server, uint8_t index,
 }
 
 struct slab_shard *placement_ask_for_repair(struct engine *engine,
-					    struct slab *slab, uint8_t index)
+					    struct slab *slab, uint8_t index,
+					    const struct rebalance *only)
 {
 	struct slab_shard *shard;
 	struct server *server;
@@ -134,7 +146,7 @@ struct slab_shard *placement_ask_for_repair(struct engine *engine,
 	if (slab_enter(slab) != SLAB_LIVE)
 		return NULL;
 	shard = slab_unused_shard(&engine->slabs, slab);
-	server = placement_pick(engine, slab, index, SERVER_UP);
+	server = pick(engine, slab, index, SERVER_UP, only);
 	if (shard && (!server || !ask(shard, server, index, true)))
 		shard = NULL;
 	slab_leave(slab);

@@ -3,6 +3,7 @@
 #define RSWAP_PLACEMENT_H
 
 #include "core.h"
+#include "rebalance.h"
 
 /* The server in STATE that should take the shard INDEX of SLAB, or NULL.  It
  * has reported room for a slab, asks for no slab back, and holds no shard of
@@ -38,9 +39,15 @@ int placement_step(struct engine *engine, struct placement *p,
 bool placement_elsewhere(const struct server *server);
 
 /* Asks a server for an unused shard of a LIVE slab.  The repairer attaches the
- * shard once it is SPARE.  NULL where there is no server or no unused shard. */
+ * shard once it is SPARE.  NULL where there is no server or no unused shard.
+ * Where ONLY is set, a move of that decision: the server may take the slab by
+ * it, and is in a zone without another shard of the slab. */
 struct slab_shard *placement_ask_for_repair(struct engine *engine,
-					    struct slab *slab, uint8_t index);
+					    struct slab *slab, uint8_t index,
+					    const struct rebalance *only);
+
+/* What is known of SERVER, for a choice. */
+struct choose_server placement_view(const struct server *server);
 
 /* A session calls this with the answer for SHARD, which is ASKED.  REMOTE tells
  * where the shard is; NULL: the server refused it.  After a refusal the

@@ -24,13 +24,18 @@ bool rebalance_may_take(const struct rebalance *r,
 	       choose_cost_ppm(server, 1) + REBALANCE_WIDE_PPM <= r->from_ppm;
 }
 
+bool rebalance_is_wide(const struct rebalance *r)
+{
+	return r->has_from && r->has_least &&
+	       r->least_ppm + REBALANCE_WIDE_PPM <= r->from_ppm;
+}
+
 uint32_t rebalance_slabs(const struct rebalance *r, uint64_t seed)
 {
 	const struct choose_server *from = &r->from;
 	uint64_t used, millionths;
 
-	if (!r->has_from || !r->has_least ||
-	    r->least_ppm + REBALANCE_WIDE_PPM > r->from_ppm)
+	if (!rebalance_is_wide(r))
 		return 0;
 	used = from->total_slabs > from->free_slabs
 		       ? from->total_slabs - from->free_slabs

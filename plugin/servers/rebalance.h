@@ -31,6 +31,9 @@ struct rebalance {
 
 /* Offers a server that is not asked for its slabs anyway. */
 void rebalance_offer(struct rebalance *r, const struct choose_server *server);
+/* Whether R->from is so much fuller than another server that it should give
+ * slabs. */
+bool rebalance_is_wide(const struct rebalance *r);
 /* How many slabs to move from R->from until the next report: 0 where no server
  * is cheap enough. */
 uint32_t rebalance_slabs(const struct rebalance *r, uint64_t seed);

@@ -181,6 +181,9 @@ struct server {
 	/* Only the repair thread uses these. */
 	struct {
 		uint32_t moving; /* its slabs that are being moved */
+		/* How many are to be moved because others are emptier. */
+		uint32_t unload_slabs;
+		bool unloads_in_vain; /* none of these could be moved */
 		/* The slabs that are to be moved away, and their pages. */
 		uint64_t leaving_slabs, leaving_pages;
 		bool told_recovering; /* said so since it is RECOVERING */

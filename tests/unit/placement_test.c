@@ -344,7 +344,7 @@ static void who_cannot_ask_yet_sleeps(void **state)
 		set_free(i, 0);
 	assert_true(slab_begin_alloc(slab));
 	slab_finish_alloc(&fake.engine.slabs, slab);
-	shard = placement_ask_for_repair(&fake.engine, slab, 0);
+	shard = placement_ask_for_repair(&fake.engine, slab, 0, NULL);
 	assert_non_null(shard);
 	assert_true(slab_begin_free(slab));
 	slab_finish_close(&fake.engine.slabs, slab, SLAB_UNMAPPED);

@@ -39,14 +39,23 @@ static uint32_t moved(void)
 	return n;
 }
 
+static bool is_wide(void)
+{
+	struct rebalance r = decide();
+
+	return rebalance_is_wide(&r);
+}
+
 static void nothing_moves_where_servers_are_about_as_full(void **state)
 {
 	(void)state;
 	assert_int_equal(moved(), 0);
 	servers[3].free_slabs -= REBALANCE_WIDE_PPM / 1000 - 1;
 	assert_int_equal(moved(), 0);
+	assert_false(is_wide());
 	servers[3].free_slabs -= 2;
 	assert_true(moved() > 0);
+	assert_true(is_wide());
 }
 
 static void the_fullest_server_with_slabs_of_the_client_gives(void **state)
