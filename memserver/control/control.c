@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "links/transports.h"
 #include "loops/container.h"
 #include "messages.h"
 #include "output/output.h"
@@ -36,8 +37,9 @@ static bool on_join(struct control *c, const struct wire_message *m)
 	uint32_t slot = m->join.lane;
 	struct peer_name peer;
 	struct error why;
-	struct link_set *set =
-		link_admit(c->controls->sessions->links, &m->join, NULL, &why);
+	struct links *links = c->controls->sessions->links;
+	const struct link_ops *ops = transports_adopter(links);
+	struct link_set *set = link_admit(links, &m->join, ops, &why);
 
 	if (!set) {
 		c->controls->refused++;
@@ -50,7 +52,7 @@ static bool on_join(struct control *c, const struct wire_message *m)
 		return false;
 	}
 	peer = peer_name(set->identity, c->peer.text);
-	if (set->ops->adopt(set, slot, c->conn.stream.fd, &peer)) {
+	if (ops->adopt(set, slot, c->conn.stream.fd, &peer)) {
 		control_detach(c);
 		return false;
 	}

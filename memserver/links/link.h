@@ -103,8 +103,9 @@ struct link_ops {
 	void (*domain_put)(struct link_domain *domain);
 };
 
-/* What every transport's link begins with. */
+/* What every transport's link begins with.  The transport sets OPS. */
 struct link {
+	const struct link_ops *ops;
 	struct link_set *set;
 	uint32_t number; /* its slot; the lane's number on the wire */
 	bool closing;

@@ -35,7 +35,7 @@ uint32_t link_set_token(struct link_set *set, struct wire_token *token)
 
 static bool comes_by(const struct link_set *set, const struct link_ops *ops)
 {
-	return ops ? set->ops == ops : set->ops->adopt != NULL;
+	return ops && (set->ops == ops || ops->adopt);
 }
 
 /* The slot that JOIN's token was issued for, or NULL. */
@@ -96,7 +96,7 @@ void link_close(struct link *link)
 	if (link->closing)
 		return;
 	link->closing = true;
-	link->set->ops->link_close(link);
+	link->ops->link_close(link);
 }
 
 static void revoke_tokens(struct link_set *set)
@@ -155,10 +155,10 @@ void link_set_fence(struct link_set *set)
 
 void link_set_drop_freed(struct link_set *set)
 {
-	if (!set->ops->link_drop_freed)
-		return;
 	for (uint32_t i = 0; i < LINK_SET_MAX; i++) {
-		if (set->slots[i].state == SLOT_JOINED)
-			set->ops->link_drop_freed(set->slots[i].link);
+		struct link *link = set->slots[i].link;
+
+		if (link && link->ops->link_drop_freed)
+			link->ops->link_drop_freed(link);
 	}
 }

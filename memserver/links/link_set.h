@@ -20,10 +20,13 @@ struct link_slot {
 /* Embedded in the session. */
 struct link_set {
 	struct links *links;
-	const struct link_ops *ops; /* all links have one transport */
-	uint32_t key;		    /* the session's id on the wire */
-	uint32_t most;		    /* links, as OPEN asked for */
-	uint32_t count;		    /* joined, and not gone yet */
+	/* As OPEN asked for: what slabs are registered for, and how the links
+	 * come in.  Links also come in by a transport that needs neither, see
+	 * link_admit. */
+	const struct link_ops *ops;
+	uint32_t key;	/* the session's id on the wire */
+	uint32_t most;	/* links, as OPEN asked for */
+	uint32_t count; /* joined, and not gone yet */
 	/* What the links' bytes weigh against those of other sessions; one
 	 * address for all sessions of a tenant (loops/shares.h). */
 	const _Atomic uint32_t *weight;
@@ -53,9 +56,10 @@ uint32_t link_set_token(struct link_set *set, struct wire_token *token);
 
 /* The set that JOIN's token belongs to.  The token is used up: the slot
  * join->lane belongs to the caller, who passes it to link_joined or to
- * link_slot_free.  OPS is the transport that the link came in by; NULL: a
- * control connection, which some transports adopt.  NULL and WHY when the token
- * joins nothing, not by this transport, or not any more. */
+ * link_slot_free.  OPS is the transport that the link came in by.  One that
+ * adopts control connections is good for each session: a client whose own
+ * transport cannot connect for now reaches its slabs by it meanwhile.  NULL and
+ * WHY when the token joins nothing, not by this transport, or not any more. */
 struct link_set *link_admit(struct links *links, const struct wire_join *join,
 			    const struct link_ops *ops, struct error *why);
 void link_joined(struct link_set *set, uint32_t number, struct link *link);

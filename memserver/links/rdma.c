@@ -87,6 +87,7 @@ static void on_connect_request(struct links *links, const struct rdma_event *e)
 		reject(e->id, cookie, WIRE_E_INTERNAL, why.text);
 		return;
 	}
+	l->link.ops = &rdma_link_ops;
 	link_joined(set, join->lane, &l->link);
 	if (l->failed) {
 		output_peer(&l->peer, "%s; RDMA connection closed", why.text);

@@ -234,6 +234,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 		return false;
 	/* The buffers are large, and written before they are read. */
 	memset(l, 0, offsetof(struct tcp_link, replies));
+	l->link.ops = &tcp_link_ops;
 	l->loop = data_loop_choose(&set->links->data);
 	l->loop->member_count++;
 	l->weight = set->weight;

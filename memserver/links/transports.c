@@ -36,6 +36,16 @@ const struct link_ops *transport_by_name(const char *name)
 	return NULL;
 }
 
+const struct link_ops *transports_adopter(const struct links *links)
+{
+	for (size_t i = 0; i < N_TRANSPORTS; i++) {
+		if (links->open & transports[i]->wire_bit &&
+		    transports[i]->adopt)
+			return transports[i];
+	}
+	return NULL;
+}
+
 int transports_open(struct links *links, const struct link_ops *only,
 		    struct error *why)
 {

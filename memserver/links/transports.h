@@ -15,6 +15,9 @@ const struct link_ops *transport_at(size_t i);
 const struct link_ops *transport_by_bit(uint32_t bit);
 const struct link_ops *transport_by_name(const char *name);
 
+/* The open transport whose links come in over control connections, or NULL. */
+const struct link_ops *transports_adopter(const struct links *links);
+
 /* Opens ONLY, or with NULL each transport that this machine has.  Sets
  * links->open.  A negative errno and WHY when ONLY cannot be opened, or when a
  * transport without a listener of its own cannot. */

@@ -88,9 +88,15 @@ static bool make_room(struct session *session, struct error *why)
 	return true;
 }
 
+/* Each link may be one that a control connection becomes (link_admit). */
 static uint64_t files_of(const struct link_set *links)
 {
-	return (uint64_t)links->ops->files * links->most;
+	const struct link_ops *adopter = transports_adopter(links->links);
+	unsigned files = links->ops->files;
+
+	if (adopter && adopter->files > files)
+		files = adopter->files;
+	return (uint64_t)files * links->most;
 }
 
 /* What the session needs from the beginning.  Nothing is taken on failure. */

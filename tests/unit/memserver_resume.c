@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "grants/grant.h"
+#include "links/tcp.h"
 #include "session/lookup.h"
 #include "session_server.h"
 
@@ -76,7 +77,7 @@ static void keeps_its_slabs(void **state)
 	session_lost(session, "test");
 	assert_int_equal(session->state, SESSION_DISCONNECTED);
 	assert_int_equal(closed, 1);
-	assert_null(admit(&unused, NULL));
+	assert_null(admit(&unused, &tcp_link_ops));
 	link_gone(&lane);
 	assert_int_equal(server.sessions.count, 1);
 	assert_int_equal(slab_pool_figures(&server.pool).used, 2);
@@ -243,7 +244,7 @@ static void takes_over_and_waits_for_the_lanes(void **state)
 	assert_int_equal(abandoned, 1);
 	assert_int_equal(closed, 2);
 	assert_int_equal(session->state, SESSION_RESUMING);
-	assert_null(admit(&unused, NULL));
+	assert_null(admit(&unused, &tcp_link_ops));
 	assert_int_equal(replies, 0);
 	link_gone(&lanes[0]);
 	assert_int_equal(replies, 1);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "grants/grant.h"
 #include "links/rdma.h"
+#include "links/tcp.h"
 #include "session_server.h"
 #include "times.h"
 
@@ -25,21 +26,35 @@ static void tokens_join_once(void **state)
 	(void)state;
 	assert_string_equal(session->name, "n a_m");
 	other.token[15] ^= 1;
-	assert_null(admit(&other, NULL));
+	assert_null(admit(&other, &tcp_link_ops));
 	other = join;
 	other.lane++;
-	assert_null(admit(&other, NULL));
+	assert_null(admit(&other, &tcp_link_ops));
 	other.lane = LINK_SET_MAX;
-	assert_null(admit(&other, NULL));
+	assert_null(admit(&other, &tcp_link_ops));
 	other = join;
 	other.session++;
-	assert_null(admit(&other, NULL));
+	assert_null(admit(&other, &tcp_link_ops));
 	assert_null(admit(&join, &rdma_link_ops));
-	assert_ptr_equal(admit(&join, NULL), &session->links);
-	assert_null(admit(&join, NULL));
+	assert_ptr_equal(admit(&join, &tcp_link_ops), &session->links);
+	assert_null(admit(&join, &tcp_link_ops));
 	link_slot_free(&session->links, join.lane);
 	session_end(session, "test");
 	assert_int_equal(server.sessions.count, 0);
+}
+
+/* While a client cannot connect by RDMA, it reaches its slabs by TCP. */
+static void each_session_takes_adopted_links(void **state)
+{
+	struct session *session = open_session(WIRE_TRANSPORT_RDMA);
+	struct wire_join join = join_of(session);
+
+	(void)state;
+	assert_ptr_equal(admit(&join, &tcp_link_ops), &session->links);
+	link_slot_free(&session->links, join.lane);
+	join = join_of(session);
+	assert_null(admit(&join, NULL)); /* the server has no TCP */
+	session_end(session, "test");
 }
 
 static void tokens_expire(void **state)
@@ -53,18 +68,18 @@ static void tokens_expire(void **state)
 	assert_in_range(slot->until_ns, before_ns + TIMES_TOKEN_S * NS_PER_S,
 			clock_now_ns() + TIMES_TOKEN_S * NS_PER_S);
 	slot->until_ns = clock_now_ns();
-	assert_null(admit(&join, NULL));
+	assert_null(admit(&join, &tcp_link_ops));
 	assert_string_equal(admit_refusal.text,
 			    "a lane's token has expired: it joins for 20 "
 			    "seconds");
 	/* another may guess at it no longer than at any other */
 	join.token[0] ^= 1;
-	assert_null(admit(&join, NULL));
+	assert_null(admit(&join, &tcp_link_ops));
 	assert_string_equal(admit_refusal.text, "a lane's token joins nothing");
 	/* nor does it keep a lane from the session */
 	for (int i = 0; i < 4; i++)
 		join = join_of(session);
-	assert_ptr_equal(admit(&join, NULL), &session->links);
+	assert_ptr_equal(admit(&join, &tcp_link_ops), &session->links);
 	link_slot_free(&session->links, join.lane);
 	session_end(session, "test");
 }
@@ -117,7 +132,7 @@ static void fence_waits_for_every_lane(void **state)
 	assert_int_equal(session_fence(session, 42), 0);
 	assert_int_equal(closed, 3);
 	assert_int_equal(session_fence(session, 43), WIRE_E_LIMIT);
-	assert_null(admit(&unused, NULL));
+	assert_null(admit(&unused, &tcp_link_ops));
 	/* a lane of the time after the fence is none of its business */
 	join_lane(session, &later);
 	link_gone(&lanes[1]);
@@ -269,6 +284,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(f, server_setup, server_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(tokens_join_once),
+		TEST(each_session_takes_adopted_links),
 		TEST(tokens_expire),
 		TEST(lanes_and_sessions_are_limited),
 		TEST(fence_waits_for_every_lane),

@@ -125,7 +125,7 @@ void join_lane(struct session *session, struct link *link)
 {
 	struct wire_join join = join_of(session);
 
-	*link = (struct link){ .closing = false };
+	*link = (struct link){ .ops = session->links.ops };
 	assert_ptr_equal(admit(&join, session->links.ops), &session->links);
 	link_joined(&session->links, join.lane, link);
 }
