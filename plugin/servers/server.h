@@ -162,6 +162,10 @@ struct server {
 		/* When the connection was lost; 0: it is there. */
 		uint64_t lost_ns;
 		struct link_group *links;
+		/* session_detour.c: what its slabs were opened for, and what
+		 * takes its place for a while, or NULL. */
+		const struct transport_ops *own, *detour;
+		uint64_t return_ns, return_after_ns;
 		uint32_t next_cookie;
 		/* The label of an ALLOC whose answer did not come: the server
 		 * may have a slab for this label that no shard has.

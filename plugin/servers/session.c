@@ -45,6 +45,8 @@ static int do_work(struct server *server, bool ping, struct error *why)
 		rc = session_heal(server, why);
 	if (!rc)
 		rc = session_alloc_slabs(server, why);
+	if (!rc && session_detour_ends(server, why))
+		rc = session_heal(server, why);
 	if (!rc && ping)
 		rc = session_ask_figures(server, session_call, why);
 	return rc;

@@ -6,6 +6,7 @@
  *   session_life.c  what both threads do at the beginning and at the end
  *   session_slab.c  the slabs that the server holds: allocate, free, lose
  *   session_heal.c  from RECOVERING to UP, and a call that heals and asks again
+ *   session_detour.c  another transport, while the session's cannot connect
  *   session_open.c  connecting, HELLO to OPENED or RESUMED, building links
  *   session_call.c  a question and its answer; RELEASE in between
  *
@@ -46,6 +47,10 @@ int session_probe(const struct net_name *name,
  * WELCOME. */
 bool session_can_use(const struct wire_welcome *welcome,
 		     const struct transport_ops *transport, struct error *why);
+
+/* Heap that the links to a server take when they are built anew: what the links
+ * before them had may be in use for something else.  Any thread. */
+size_t session_links_bytes(const struct engine_config *config);
 
 /* --- between the files named above; the session's thread only --- */
 
@@ -109,6 +114,22 @@ void session_close_links(struct server *server);
 void session_close(struct server *server);
 /* Says BYE, and closes the control connection. */
 void session_bye(struct server *server);
+
+/* Notes that the session that is opened with a server that sent WELCOME has OWN
+ * as its transport, and which other one its links may take. */
+void session_detour_find(struct server *server,
+			 const struct wire_welcome *welcome,
+			 const struct transport_ops *own);
+/* Allocates what the detour needs of the lanes. */
+int session_detour_prepare(struct server *server, struct error *why);
+/* How many connections (tokens) the links need, whichever way they go. */
+uint32_t session_connections(const struct server *server);
+/* Links cannot be built: the next attempt goes the other way, if there is one.
+ */
+void session_detour_turn(struct server *server);
+/* Whether it is time to try the session's own transport again.  If so it is
+ * set, and the links are to be built anew; WHY tells it. */
+bool session_detour_ends(struct server *server, struct error *why);
 
 /* How long from one PING to the next: less while the server has no room. */
 uint64_t session_ping_every_ns(const struct server *server);

@@ -90,7 +90,29 @@ static int heal_once(struct server *server, bool *resumed, struct error *why)
 	 * failure after that would leave the links open. */
 	if (!rc)
 		rc = session_ask_figures(server, session_call_once, why);
-	return rc ? rc : session_build_links(server, why);
+	if (rc)
+		return rc;
+	rc = session_build_links(server, why);
+	/* without the control connection there would be no links either */
+	if (rc && server->locked.control.fd >= 0)
+		session_detour_turn(server);
+	return rc;
+}
+
+/* "session resumed, connections rebuilt, over tcp instead of rdma" */
+static struct error tell_rebuilt(const struct server *server, bool resumed)
+{
+	const struct transport_ops *own = server->session.own;
+	const struct transport_ops *now =
+		atomic_load(&server->shared.transport);
+	struct error text;
+
+	error_set(&text, "%sconnections rebuilt%s%s%s%s",
+		  resumed ? "session resumed, " : "",
+		  now == own ? "" : ", over ", now == own ? "" : now->name,
+		  now == own ? "" : " instead of ",
+		  now == own ? "" : own->name);
+	return text;
 }
 
 /* Links that cannot be built are attempted again as long as the control
@@ -101,6 +123,7 @@ int session_heal(struct server *server, struct error *why)
 {
 	uint64_t backoff_ns = SESSION_BACKOFF_NS;
 	bool resumed = false, refuse;
+	struct error rebuilt;
 	int rc;
 
 	server_break(server, why->text);
@@ -134,11 +157,10 @@ int session_heal(struct server *server, struct error *why)
 	}
 	atomic_fetch_add(&server->shared.recoveries, 1);
 	server_set_state(server, SERVER_UP);
-	log_limited(&server->session.lines, LOG_LEVEL_NOTICE,
-		    "server %s: %sconnections rebuilt", server->text.text,
-		    resumed ? "session resumed, " : "");
-	events_add(EVENT_SERVER_UP, server->text.text, "%sconnections rebuilt",
-		   resumed ? "session resumed, " : "");
+	rebuilt = tell_rebuilt(server, resumed);
+	log_limited(&server->session.lines, LOG_LEVEL_NOTICE, "server %s: %s",
+		    server->text.text, rebuilt.text);
+	events_add(EVENT_SERVER_UP, server->text.text, "%s", rebuilt.text);
 	return 0;
 }
 

@@ -29,19 +29,6 @@ static int hello(struct stream *stream, const struct tls_context *tls,
 	return rc;
 }
 
-bool session_can_use(const struct wire_welcome *welcome,
-		     const struct transport_ops *transport, struct error *why)
-{
-	if (!transport)
-		return true; /* the server answers OPEN with an error if not */
-	if (!(welcome->transports & transport->wire_bit)) {
-		error_set(why, "the server does not offer transport=%s",
-			  transport->name);
-		return false;
-	}
-	return transport->available(why);
-}
-
 /* Asks all addresses in turn, because an address that answers may lack the
  * transport. */
 int session_probe(const struct net_name *name,
@@ -186,10 +173,10 @@ static int open_session(struct server *server,
 	struct wire_message request = { .type = WIRE_OPEN }, reply;
 	int rc;
 
-	request.open =
-		(struct wire_open){ .size_bytes = config->size_bytes,
-				    .lanes = connections(server, transport),
-				    .transport = transport->wire_bit };
+	session_detour_find(server, welcome, transport);
+	request.open = (struct wire_open){ .size_bytes = config->size_bytes,
+					   .lanes = session_connections(server),
+					   .transport = transport->wire_bit };
 	/* set before OPEN is sent: a RELEASE may follow the answer */
 	atomic_store(&server->shared.release_slabs, 0);
 	rc = session_call_once(server, &request, WIRE_OPENED, &reply, why);
@@ -257,7 +244,7 @@ int session_resume(struct server *server, struct error *why)
 
 	for (unsigned i = 0; i < server->session.addrs.n; i++)
 		others += !net_addr_equal(&server->session.addrs.addr[i], &own);
-	if (atomic_load(&server->shared.transport)->bound_to_address)
+	if (server->session.own->bound_to_address)
 		others = 0;
 	rc = resume_at(server, net_turn_deadline(deadline_ns, others + 1), why);
 	for (unsigned i = 0; i < server->session.addrs.n; i++) {
@@ -393,6 +380,8 @@ static int open_at(struct server *server, const struct transport_ops *transport,
 		rc = identify(server, &welcome, why);
 	if (!rc)
 		rc = open_session(server, &welcome, transport, why);
+	if (!rc)
+		rc = session_detour_prepare(server, why);
 	if (!rc)
 		rc = session_build_links(server, why);
 	if (rc) {

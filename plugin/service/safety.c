@@ -313,8 +313,7 @@ static int lock_mapping(const struct mapping *m)
 	return mlock(m->start, m->bytes) ? errno : 0;
 }
 
-/* Grows the heap to the size that ordinary requests need. */
-static int grow_heap(uint64_t bytes)
+int safety_grow_heap(uint64_t bytes)
 {
 	char *p = malloc(bytes);
 
@@ -383,7 +382,7 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes)
 	       prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? errno : 0);
 	record(safety, SAFETY_REALTIME, "sched_setscheduler(SCHED_RR)",
 	       become_realtime());
-	rc = grow_heap(heap_bytes);
+	rc = safety_grow_heap(heap_bytes);
 	for_mappings(leave_heap_out_of_dumps);
 	record(safety, SAFETY_LOCKED, "locking memory",
 	       rc ? rc : lock_memory());

@@ -10,6 +10,7 @@
 #include "lifecycle.h"
 #include "log.h"
 #include "privileges.h"
+#include "servers/session.h"
 #include "size.h"
 
 /* For end_by_force, which has no argument. */
@@ -134,7 +135,7 @@ static uint64_t heap_bytes(const struct service *service)
 {
 	const struct engine_config *e = &service->config.engine;
 	uint32_t servers = e->servers_max ? e->servers_max : e->n_servers;
-	uint64_t bytes = 0;
+	uint64_t bytes = servers * session_links_bytes(e);
 
 	if (service->config.given[KEY_METRICS])
 		bytes += web_memory_bytes(servers + (e->fallback != NULL));
@@ -151,13 +152,14 @@ static int start(struct service *service, const struct service_front *front,
 		 struct error *why)
 {
 	const struct config *config = &service->config;
+	const uint64_t heap = front->heap_bytes + heap_bytes(service);
 	static struct lifecycle_ops ops = { .force = end_by_force };
 	int rc;
 
 	ops.shut_down = front->shut_down;
 	ops.asked = front->asked;
 	lifecycle_block_signals(front->no_handlers);
-	safety_apply(&service->safety, front->heap_bytes + heap_bytes(service));
+	safety_apply(&service->safety, heap);
 	privileges_give_up();
 	rc = tell_safety(service, why);
 	if (!rc)
@@ -178,6 +180,11 @@ static int start(struct service *service, const struct service_front *front,
 			       &service->safety, &service->status.device, why);
 	if (!rc)
 		rc = lifecycle_begin(&ops, why);
+	/* What all of this took is there again for later. */
+	if (!rc && safety_grow_heap(heap)) {
+		error_set(why, "out of memory");
+		rc = -ENOMEM;
+	}
 	return rc;
 }
 

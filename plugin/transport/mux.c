@@ -462,6 +462,11 @@ int mux_open(const struct net_addr *addr, const struct wire_join *token,
 	return 0;
 }
 
+size_t mux_bytes(void)
+{
+	return sizeof(struct mux);
+}
+
 void mux_close(struct mux *mux)
 {
 	close(mux->fd);

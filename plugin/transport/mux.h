@@ -100,6 +100,8 @@ struct mux_op {
 int mux_open(const struct net_addr *addr, const struct wire_join *token,
 	     uint64_t timeout_ns, uint64_t deadline_ns, struct mux **mux,
 	     struct error *why);
+/* The heap that one takes. */
+size_t mux_bytes(void);
 /* No thread uses MUX any more. */
 void mux_close(struct mux *mux);
 

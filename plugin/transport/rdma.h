@@ -90,7 +90,8 @@ struct rdma_link {
 	struct rdma_event_channel *cm_events;
 	struct rdma_cm_id *id;
 	bool stuck;
-	struct rdma_link *next; /* in the channel's undestroyed */
+	/* In the channel's undestroyed, or in the reaper's list. */
+	struct rdma_link *next;
 };
 
 static inline struct rdma_channel *rdma_channel(struct channel *channel)

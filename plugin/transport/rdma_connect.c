@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "private_data.h"
 #include "rdma_env.h"
+#include "rdma_reaper.h"
 
 bool rdma_available(struct error *why)
 {
@@ -33,11 +34,15 @@ int rdma_channel_create(const struct channel_config *config,
 			struct channel **channel, struct error *why)
 {
 	struct rdma_channel *rdma = calloc(1, sizeof *rdma);
-	int rc;
+	int rc = -ENOMEM;
 
-	if (!rdma) {
+	if (!rdma)
 		error_set(why, "out of memory");
-		return -ENOMEM;
+	else
+		rc = rdma_reaper_get(why);
+	if (rc) {
+		free(rdma);
+		return rc;
 	}
 	/* The pages are the buffer's alone: registered memory is not inherited
 	 * across fork, nor are its neighbours in a page. */
@@ -47,6 +52,7 @@ int rdma_channel_create(const struct channel_config *config,
 	if (rdma->buffer_bytes && !rdma->buffer) {
 		rc = -errno;
 		error_set(why, "a lane's buffer: %s", strerror(-rc));
+		rdma_reaper_put();
 		free(rdma);
 		return rc;
 	}
@@ -121,22 +127,18 @@ static int destroy_queue_pair(struct rdma_cm_id *id)
 	return err;
 }
 
-/* Frees LINK, 0; or leaves it whole and returns an errno.  Until its queue pair
- * is gone a stuck link keeps the channel closed, as the device may still write
- * to the memory. */
+/* Frees LINK, 0, its id a little later; or leaves it whole and returns an
+ * errno. Until its queue pair is gone a stuck link keeps the channel closed, as
+ * the device may still write to the memory. */
 static int free_link(struct rdma_link *link)
 {
 	int err = link->id ? destroy_queue_pair(link->id) : 0;
 
 	if (err)
 		return err;
-	if (link->id)
-		rdma_destroy_id(link->id);
-	if (link->cm_events)
-		rdma_destroy_event_channel(link->cm_events);
 	if (link->stuck)
 		atomic_fetch_sub(&rdma_channel(link->base.channel)->stuck, 1);
-	free(link);
+	rdma_reaper_take(link);
 	return 0;
 }
 
@@ -198,6 +200,7 @@ void rdma_channel_destroy(struct channel *channel)
 		}
 	}
 	pages_unmap(rdma->buffer, rdma->buffer_bytes);
+	rdma_reaper_put();
 	free(rdma);
 }
 

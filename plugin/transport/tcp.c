@@ -97,6 +97,13 @@ static uint32_t tcp_connections(uint32_t lanes)
 	return 2 * pairs(lanes);
 }
 
+static size_t tcp_links_bytes(uint32_t lanes)
+{
+	return sizeof(struct link_group) +
+	       tcp_connections(lanes) * mux_bytes() +
+	       lanes * sizeof(struct tcp_link);
+}
+
 static int tcp_channel_create(const struct channel_config *config,
 			      struct channel **channel, struct error *why)
 {
@@ -475,6 +482,7 @@ const struct transport_ops transport_tcp = {
 	.wire_bit = WIRE_TRANSPORT_TCP,
 	.available = tcp_available,
 	.connections = tcp_connections,
+	.links_bytes = tcp_links_bytes,
 	.channel_create = tcp_channel_create,
 	.channel_destroy = tcp_channel_destroy,
 	.link_connect = tcp_link_connect,

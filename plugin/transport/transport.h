@@ -143,6 +143,10 @@ struct transport_ops {
 	 * (tokens) the links of LANES lanes need. */
 	uint32_t (*connections)(uint32_t lanes);
 
+	/* Heap that the links of LANES lanes to one server take.  NULL: next to
+	 * nothing. */
+	size_t (*links_bytes)(uint32_t lanes);
+
 	/* Allocates and registers what a channel needs.  May take long; never
 	 * on the I/O path.  0 or a negative errno. */
 	int (*channel_create)(const struct channel_config *config,

@@ -55,6 +55,8 @@ int rdma_destroy_id(struct rdma_cm_id *id)
 {
 	struct mock_id **at = &mock_ids;
 
+	while (atomic_load(&mock.keeps_ids))
+		usleep(1000);
 	pthread_mutex_lock(&mock_lock);
 	/* It would leak, or hang. */
 	must(!id->qp && ((struct mock_id *)id)->unacked == 0);

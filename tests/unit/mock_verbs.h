@@ -58,12 +58,13 @@ struct mock_verbs {
 	void (*in_alloc_pd)(void);
 
 	struct mock_answer answer[MOCK_STEPS];
-	unsigned device;    /* that the next address is reached through */
-	bool no_devices;    /* in the list of them */
-	bool hold;	    /* work waits for mock_finish */
-	bool finish_on_arm; /* held work is done just before arming */
-	bool no_flush;	    /* the error state ends nothing */
-	unsigned bad_at;    /* of the work to come, counted from 1: it */
+	unsigned device;	/* that the next address is reached through */
+	bool no_devices;	/* in the list of them */
+	bool hold;		/* work waits for mock_finish */
+	bool finish_on_arm;	/* held work is done just before arming */
+	bool no_flush;		/* the error state ends nothing */
+	_Atomic bool keeps_ids; /* rdma_destroy_id waits */
+	unsigned bad_at;	/* of the work to come, counted from 1: it */
 	enum ibv_wc_status bad_status; /* ends with this; 0: none does */
 
 	char *remote; /* the slab that work requests read and write */

@@ -1,4 +1,5 @@
 #include "rdma_channel.h"
+#include "transport/rdma_reaper.h"
 
 #include <netinet/in.h>
 
@@ -53,6 +54,7 @@ int connect_link(void)
 
 void assert_no_link_left(void)
 {
+	assert_true(rdma_reaper_wait(after_ms(LONG_MS)));
 	assert_int_equal(mock.cm_channels, 0);
 	assert_int_equal(mock.ids, 0);
 	assert_int_equal(mock.cm_events, 0);

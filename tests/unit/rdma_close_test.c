@@ -1,6 +1,7 @@
 /* An RDMA device that does not free what it was asked to free, over mocked
  * verbs. */
 #include "rdma_channel.h"
+#include "transport/rdma_reaper.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -53,6 +54,28 @@ static void ibv_destroy_qp__EBUSY_of_a_link_that_failed(void **state)
 	mock.fail = mock.fail_too = NULL;
 	assert_int_equal(connect_link(), 0);
 	assert_int_equal(mock.qps, 1);
+	rdma->link_close(link_);
+	assert_no_link_left();
+}
+
+/* As on a machine without memory: see transport/rdma_reaper.h. */
+static void an_id_that_the_kernel_keeps_holds_up_nobody(void **state)
+{
+	struct link *first;
+
+	(void)state;
+	assert_int_equal(connect_link(), 0);
+	first = link_;
+	atomic_store(&mock.keeps_ids, true);
+	rdma->link_close(first);
+	assert_int_equal(mock.qps, 0);
+	assert_int_equal(connect_link(), 0);
+	mock.fail = "rdma_connect";
+	mock.fail_errno = ENOMEM;
+	assert_int_equal(connect_to_server(LONG_MS, &first, &why), -ENOMEM);
+	mock.fail = NULL;
+	assert_false(rdma_reaper_wait(after_ms(1)));
+	atomic_store(&mock.keeps_ids, false);
 	rdma->link_close(link_);
 	assert_no_link_left();
 }
@@ -166,6 +189,7 @@ static void ibv_dereg_mr__EBUSY_of_the_last_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		with_channel(an_id_that_the_kernel_keeps_holds_up_nobody),
 		with_channel(ibv_destroy_qp__EBUSY),
 		with_channel(ibv_destroy_qp__EBUSY_of_a_link_that_failed),
 		with_channel(a_stuck_queue_pair_keeps_its_channel_closed),

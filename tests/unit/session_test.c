@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "engine.h"
 #include "servers/session.h"
 #include "support.h"
+#include "transport/rdma.h"
 #include "wireio.h"
 
 #define SLAB_BYTES (1u << 20)
@@ -36,6 +38,9 @@ static struct {
 	bool give_back; /* slab 3, by the plugin, when it asks for one, once */
 	/* A transfer fails at the next FREE, and its slab is given back. */
 	bool breaks;
+	bool rdma;	     /* it is offered */
+	unsigned rdma_fails; /* so many connections by it do */
+	bool rdma_loses;     /* the control connection, when one does */
 } script;
 
 static struct {
@@ -52,6 +57,7 @@ static struct {
 	unsigned unfenced_frees; /* while RECOVERING */
 	_Atomic unsigned received[WIRE_TYPE_END];
 	_Atomic uint64_t label; /* of the last ALLOC */
+	struct wire_open open;
 } machine;
 
 static void send_to(int fd, const struct wire_message *m)
@@ -86,6 +92,8 @@ static void fill_welcome(struct wire_message *m)
 					    .transports = WIRE_TRANSPORT_TCP,
 					    .max_lanes = 16,
 					    .zone = "rack-7" };
+	if (script.rdma)
+		m->welcome.transports |= WIRE_TRANSPORT_RDMA;
 	machine.incarnation += script.restarts;
 	m->welcome.incarnation[3] = machine.incarnation;
 }
@@ -122,6 +130,7 @@ static void fill_answer(struct wire_message *m)
 		fill_welcome(m);
 		break;
 	case WIRE_OPEN:
+		machine.open = m->open;
 		m->type = WIRE_OPENED;
 		m->opened =
 			(struct wire_opened){ .session = SESSION,
@@ -269,22 +278,98 @@ static void server_start(void)
 	machine.thread = thread_start(server_thread, NULL);
 }
 
+/* --- RDMA that connects, or not --- */
+
+bool __wrap_rdma_available(struct error *why);
+int __wrap_rdma_channel_create(const struct channel_config *config,
+			       struct channel **channel, struct error *why);
+void __wrap_rdma_channel_destroy(struct channel *channel);
+int __wrap_rdma_link_connect(struct channel *channel,
+			     const struct link_target *target,
+			     uint64_t deadline_ns, struct link **out,
+			     struct error *why);
+void __wrap_rdma_link_close(struct link *link);
+void __wrap_rdma_link_describe(const struct link *link, struct link_path *path);
+
+static unsigned rdma_links; /* that are there */
+
+static void abort_nothing(struct link *link)
+{
+	(void)link;
+}
+
+static struct transport_ops fake_rdma;
+
+bool __wrap_rdma_available(struct error *why)
+{
+	error_set(why, "no device");
+	return script.rdma;
+}
+
+int __wrap_rdma_channel_create(const struct channel_config *config,
+			       struct channel **channel, struct error *why)
+{
+	(void)config;
+	(void)why;
+	fake_rdma = transport_rdma;
+	fake_rdma.link_abort = abort_nothing;
+	*channel = calloc(1, sizeof(struct rdma_channel));
+	return 0;
+}
+
+void __wrap_rdma_channel_destroy(struct channel *channel)
+{
+	free(channel);
+}
+
+int __wrap_rdma_link_connect(struct channel *channel,
+			     const struct link_target *target,
+			     uint64_t deadline_ns, struct link **out,
+			     struct error *why)
+{
+	(void)target;
+	(void)deadline_ns;
+	if (script.rdma_fails) {
+		script.rdma_fails--;
+		if (script.rdma_loses)
+			session_drop(server);
+		error_set(why, "no answer to the RDMA connection");
+		return -ETIMEDOUT;
+	}
+	*out = calloc(1, sizeof **out);
+	**out = (struct link){ &fake_rdma, channel };
+	rdma_links++;
+	return 0;
+}
+
+void __wrap_rdma_link_close(struct link *link)
+{
+	rdma_links--;
+	free(link);
+}
+
+void __wrap_rdma_link_describe(const struct link *link, struct link_path *path)
+{
+	(void)link;
+	snprintf(path->device, sizeof path->device, "fake0");
+}
+
 /* --- each test has a session that is open --- */
 
-static int setup(void **state)
+static int setup_by(const struct transport_ops *transport)
 {
 	struct engine_config config = { .servers = names,
 					.n_servers = 2,
 					.size_bytes = 4 * SLAB_BYTES,
-					.transport = &transport_tcp,
+					.transport = transport,
 					.lanes = 1,
 					.redundancy.copies = 1,
 					.timeout_ns = NS_PER_S };
 	struct error why;
 
-	(void)state;
 	quiet_log();
 	memset(&script, 0, sizeof script);
+	script.rdma = transport != &transport_tcp;
 	server_start();
 	assert_int_equal(
 		engine_create(&engine, &config, SLAB_BYTES, NULL, &why), 0);
@@ -294,6 +379,24 @@ static int setup(void **state)
 	server_set_state(server, SERVER_UP);
 	assert_string_equal(server->locked.zone, "rack-7");
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return setup_by(&transport_tcp);
+}
+
+static int setup_auto(void **state)
+{
+	(void)state;
+	return setup_by(NULL);
+}
+
+static int setup_rdma(void **state)
+{
+	(void)state;
+	return setup_by(&transport_rdma);
 }
 
 static int teardown(void **state)
@@ -770,10 +873,85 @@ static void the_end_does_not_wait_for_a_name_service(void **state)
 	assert_true(engine_stop(&engine));
 }
 
+/* --- a way round --- */
+
+static void break_and_heal(void)
+{
+	struct error why = { "a lane failed" };
+
+	server_break(server, why.text);
+	assert_int_equal(session_heal(server, &why), 0);
+	assert_int_equal(server_state(server), SERVER_UP);
+}
+
+static const char *way(void)
+{
+	return atomic_load(&server->shared.transport)->name;
+}
+
+static void pages_go_by_tcp_while_rdma_does_not_connect(void **state)
+{
+	struct error why = { "" };
+
+	(void)state;
+	assert_string_equal(way(), "rdma");
+	assert_int_equal(rdma_links, engine.lanes.n);
+	/* enough tokens for a pair of connections */
+	assert_int_equal(machine.open.transport, WIRE_TRANSPORT_RDMA);
+	assert_true(machine.open.lanes >= 2);
+	script.rdma_fails = 1;
+	break_and_heal();
+	assert_string_equal(way(), "tcp");
+	assert_int_equal(rdma_links, 0);
+	assert_int_equal(received(WIRE_FENCE), 2);
+	/* it stays so for a while, and not for ever */
+	assert_false(session_detour_ends(server, &why));
+	server->session.return_ns = 1;
+	assert_true(session_detour_ends(server, &why));
+	assert_string_equal(why.text, "its pages go over tcp, and are to go "
+				      "over rdma again");
+	break_and_heal();
+	assert_string_equal(way(), "rdma");
+	assert_int_equal(rdma_links, engine.lanes.n);
+	assert_false(session_detour_ends(server, &why));
+	assert_int_equal(received(WIRE_OPEN), 1);
+}
+
+/* Then nothing is known of RDMA. */
+static void no_way_round_where_the_server_is_away(void **state)
+{
+	(void)state;
+	atomic_store(&server->shared.slabs, 1);
+	server->shared.grace_ms = 60000;
+	script.rdma_fails = 1;
+	script.rdma_loses = true;
+	break_and_heal();
+	assert_string_equal(way(), "rdma");
+	assert_int_equal(received(WIRE_RESUME), 1);
+}
+
+static void no_way_round_where_rdma_was_asked_for(void **state)
+{
+	(void)state;
+	script.rdma_fails = 3;
+	break_and_heal();
+	assert_string_equal(way(), "rdma");
+	assert_int_equal(script.rdma_fails, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			pages_go_by_tcp_while_rdma_does_not_connect, setup_auto,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			no_way_round_where_the_server_is_away, setup_auto,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			no_way_round_where_rdma_was_asked_for, setup_rdma,
+			teardown),
 		TEST(release_comes_before_an_answer),
 		TEST(an_alloc_is_asked_again_by_its_label),
 		TEST(a_slab_that_is_gone_was_freed),

@@ -74,6 +74,16 @@ run_in_cgroup()
 	exec "$@"
 )
 
+# start_in_cgroup NAME COMMAND ARGS...: in the background; $program is its process.
+start_in_cgroup()
+{
+	local group=$1
+	shift
+	"$@" &
+	program=$!
+	echo "$program" >"/sys/fs/cgroup/$group/cgroup.procs"
+}
+
 # vmstat_value NAME, for instance pswpin.
 vmstat_value()
 {

@@ -19,7 +19,8 @@ swapped_out()
 	[ "$(status_value slabs_used "$memserver_control")" -ge 100 ]
 }
 
-start_memserver "${1:?rdma or tcp}" 10.77.0.1 2G
+transport=${1:?rdma or tcp}
+start_memserver "${transport/rdma/auto}" 10.77.0.1 2G
 trap 'kill -CONT "$memserver_pid"; stop_memserver; exit' TERM
 touch /share/server.ready
 until swapped_out; do
