@@ -43,7 +43,9 @@ struct options {
 	uint64_t random_ns;	 /* 0: no limit but the number */
 	uint64_t passes;
 	uint64_t write_percent;
-	double zipf; /* 0: each page as often as any other */
+	uint64_t
+		period_words; /* of a page: its content repeats after so many */
+	double zipf;	      /* 0: each page as often as any other */
 	uint64_t seed;
 	bool progress;
 };
@@ -109,13 +111,21 @@ static uint64_t xorshift(uint64_t x)
 }
 
 /*
- * The first word of a page; each further word is xorshift of the word before.
- * Never zero, because xorshift would stay there.
+ * The first word of a page; see next_word for the others.  Never zero, because
+ * xorshift would stay there.
  */
 static uint64_t first_word(const struct check *c, uint64_t page,
 			   uint32_t generation)
 {
 	return mix(mix(c->opt.seed + page) + generation) | 1;
+}
+
+/* The word after the word AT, which is WORD, of a page that begins with FIRST.
+ */
+static uint64_t next_word(const struct check *c, size_t at, uint64_t word,
+			  uint64_t first)
+{
+	return (at + 1) % c->opt.period_words ? xorshift(word) : first;
 }
 
 static uint64_t *page_address(const struct check *c, uint64_t page)
@@ -126,11 +136,12 @@ static uint64_t *page_address(const struct check *c, uint64_t page)
 static void write_page(struct check *c, uint64_t page)
 {
 	uint64_t *p = page_address(c, page);
-	uint64_t word = first_word(c, page, ++c->generation[page]);
+	const uint64_t first = first_word(c, page, ++c->generation[page]);
+	uint64_t word = first;
 
 	for (size_t i = 0; i < PAGE_WORDS; i++) {
 		p[i] = word;
-		word = xorshift(word);
+		word = next_word(c, i, word, first);
 	}
 }
 
@@ -159,12 +170,13 @@ static _Noreturn void report_mismatch(const struct check *c, uint64_t page,
 static void verify_page(struct check *c, uint64_t page)
 {
 	const uint64_t *p = page_address(c, page);
-	uint64_t word = first_word(c, page, c->generation[page]);
+	const uint64_t first = first_word(c, page, c->generation[page]);
+	uint64_t word = first;
 
 	for (size_t i = 0; i < PAGE_WORDS; i++) {
 		if (p[i] != word)
 			report_mismatch(c, page, i, word);
-		word = xorshift(word);
+		word = next_word(c, i, word, first);
 	}
 	c->verified_pages++;
 }
@@ -559,6 +571,10 @@ static void usage(FILE *out)
 	      "  --zipf=S            random touches follow Zipf's law with "
 	      "this\n"
 	      "                      exponent, above 0 and below 1\n"
+	      "  --period=BYTES      each page repeats its first BYTES, so "
+	      "that\n"
+	      "                      it compresses to about as many (default\n"
+	      "                      4096: it does not compress)\n"
 	      "  --seed=N            (default 1)\n"
 	      "  --progress          a line a second on stderr\n"
 	      "  --help\n"
@@ -590,6 +606,10 @@ static void set_option(struct options *opt, int key, const char *name)
 	case 'z':
 		opt->zipf = parse_zipf(name, optarg);
 		break;
+	case 'b':
+		opt->period_words =
+			parse_count(name, optarg, 8, PAGE_BYTES) / 8;
+		break;
 	case 'e':
 		opt->seed = parse_count(name, optarg, 0, UINT64_MAX);
 		break;
@@ -614,6 +634,7 @@ static void parse_options(struct options *opt, int argc, char **argv)
 		{ "passes", required_argument, NULL, 'p' },
 		{ "write-percent", required_argument, NULL, 'w' },
 		{ "zipf", required_argument, NULL, 'z' },
+		{ "period", required_argument, NULL, 'b' },
 		{ "seed", required_argument, NULL, 'e' },
 		{ "progress", no_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' },
@@ -632,7 +653,10 @@ static void parse_options(struct options *opt, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct check check = {
-		.opt = { .passes = 1, .write_percent = 20, .seed = 1 },
+		.opt = { .passes = 1,
+			 .write_percent = 20,
+			 .period_words = PAGE_WORDS,
+			 .seed = 1 },
 	};
 
 	parse_options(&check.opt, argc, argv);

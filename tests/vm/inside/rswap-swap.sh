@@ -41,7 +41,22 @@ trimmed()
 	[ "$(status_value pages_present)" -lt 8192 ]
 }
 
+# The way that pages take: only a device has a port, a GID and an MTU.
+check_ping()
+{
+	local said=/run/ping.said path="tcp"
+	[ "$transport" = tcp ] ||
+		path='rdma, rxe0 port 1, GID [0-9a-f:.]* \([0-9]*\), MTU [1-9][0-9]*'
+	"$rswapctl" ping "$address" --psk-file="$psk_file" --count=10 --interval=0 \
+		--transport="$transport" | tee $said
+	grep -qE "^PING $address \($path\): pages of 4096 bytes" $said ||
+		die "ping does not tell the way"
+	grep -qF "10 pages asked for, 10 received, 0 % lost" $said ||
+		die "ping lost pages"
+}
+
 start_memserver "$transport" "$address" 1100M
+check_ping
 attach "$transport" 1G "$address"
 make_cgroup limited "$limit"
 run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size="$size" \
