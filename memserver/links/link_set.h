@@ -7,6 +7,7 @@
 /* Links of one session: a client has a lane for each of 256 requests, and some
  * for its own work. */
 #define LINK_SET_MAX 264
+_Static_assert(LINK_SET_MAX % 2 == 0, "slots have neighbours (tcp.c)");
 
 enum link_slot_state { SLOT_FREE, SLOT_ISSUED, SLOT_JOINED };
 
@@ -14,7 +15,7 @@ struct link_slot {
 	enum link_slot_state state;
 	uint8_t token[WIRE_TOKEN_BYTES]; /* while ISSUED */
 	uint64_t until_ns;		 /* the token joins */
-	struct link *link;		 /* while JOINED */
+	struct link *link;		 /* while JOINED, else NULL */
 };
 
 /* Embedded in the session. */

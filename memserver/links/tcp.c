@@ -225,6 +225,21 @@ static void limit_unsent(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
+/* A client has its connections in pairs, one for READs and one for WRITEs,
+ * which it opens one after the other, so they have neighbouring slots.  One
+ * thread serves both.  With two threads each would be woken for the few
+ * requests of one kind, and where there are no more processors than that, they
+ * take them from the client and from each other. */
+static struct data_loop *choose_loop(const struct link_set *set, uint32_t slot)
+{
+	const struct link *other = set->slots[slot ^ 1].link;
+
+	/* in a session over RDMA the neighbour may be no connection */
+	if (!other || other->ops != &tcp_link_ops)
+		return data_loop_choose(&set->links->data);
+	return container_of(other, struct tcp_link, link)->loop;
+}
+
 static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 		      const struct peer_name *peer)
 {
@@ -235,7 +250,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 	/* The buffers are large, and written before they are read. */
 	memset(l, 0, offsetof(struct tcp_link, replies));
 	l->link.ops = &tcp_link_ops;
-	l->loop = data_loop_choose(&set->links->data);
+	l->loop = choose_loop(set, slot);
 	l->loop->member_count++;
 	l->weight = set->weight;
 	l->pool = set->links->pool;

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "grants/grant.h"
+#include "links/tcp_link.h"
 #include "links/transports.h"
+#include "loops/container.h"
 #include "session_server.h"
 #include "support.h"
 
@@ -31,15 +33,26 @@ struct lane {
 
 static struct lane unread, healthy;
 
-static int setup(void **state)
+static int setup_threads(void **state, unsigned threads)
 {
 	const struct link_ops *tcp = transport_by_bit(WIRE_TRANSPORT_TCP);
 	struct error why;
 
 	if (server_setup(state))
 		return -1;
-	server.links.threads = 1; /* all lanes are neighbours */
+	server.links.threads = threads;
 	return transports_open(&server.links, tcp, &why);
+}
+
+/* All lanes are on one thread. */
+static int setup(void **state)
+{
+	return setup_threads(state, 1);
+}
+
+static int setup_three(void **state)
+{
+	return setup_threads(state, 3);
 }
 
 static int teardown(void **state)
@@ -65,22 +78,31 @@ static uint32_t get_slab(struct session *session)
 	return last_reply.slab.slab;
 }
 
-/* A session whose lane is between the sockets ENDS: the server's, and the
- * client's. */
-static struct lane open_lane(const int ends[2])
+/* A lane between the sockets ENDS: the server's, and the client's. */
+static struct lane add_lane(struct session *session, const int ends[2])
 {
 	struct peer_name peer = { "peer" };
-	struct lane lane = { .session = open_session(WIRE_TRANSPORT_TCP),
+	struct lane lane = { .session = session,
 			     .served = ends[0],
 			     .client = ends[1] };
-	struct link_set *links = &lane.session->links;
+	struct link_set *links = &session->links;
 	struct wire_token token;
 
 	links->ops = transport_by_bit(WIRE_TRANSPORT_TCP);
-	lane.slab = get_slab(lane.session);
 	assert_int_equal(link_set_token(links, &token), 0);
 	links->slots[token.lane].state = SLOT_JOINED;
 	assert_true(links->ops->adopt(links, token.lane, lane.served, &peer));
+	return lane;
+}
+
+/* A session with a slab and a lane. */
+static struct lane open_lane(const int ends[2])
+{
+	struct session *session = open_session(WIRE_TRANSPORT_TCP);
+	uint32_t slab = get_slab(session);
+	struct lane lane = add_lane(session, ends);
+
+	lane.slab = slab;
 	return lane;
 }
 
@@ -229,12 +251,49 @@ static void the_kernel_holds_so_many_unsent_replies(void **state)
 	receive_reads(&unread, n, SLAB);
 }
 
+/* --- threads --- */
+
+static struct data_loop *loop_of(const struct session *session, uint32_t slot)
+{
+	return container_of(session->links.slots[slot].link, struct tcp_link,
+			    link)
+		->loop;
+}
+
+static void a_pair_of_lanes_has_one_thread(void **state)
+{
+	struct session *two = open_session(WIRE_TRANSPORT_TCP);
+	struct session *one = open_session(WIRE_TRANSPORT_TCP);
+	int clients[6];
+
+	(void)state;
+	unread.client = healthy.client = -1;
+	for (int i = 0; i < 6; i++) {
+		int ends[2];
+
+		assert_int_equal(socketpair(AF_UNIX,
+					    SOCK_STREAM | SOCK_NONBLOCK, 0,
+					    ends),
+				 0);
+		clients[i] = add_lane(i < 4 ? two : one, ends).client;
+	}
+	assert_ptr_equal(loop_of(two, 0), loop_of(two, 1));
+	assert_ptr_equal(loop_of(two, 2), loop_of(two, 3));
+	assert_ptr_equal(loop_of(one, 0), loop_of(one, 1));
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(server.links.data.loops[i].member_count, 2);
+	for (int i = 0; i < 6; i++)
+		close(clients[i]);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_lane_holds_so_many_requests_and_replies),
 		TEST(the_kernel_holds_so_many_unsent_replies),
+		cmocka_unit_test_setup_teardown(a_pair_of_lanes_has_one_thread,
+						setup_three, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
