@@ -15,6 +15,12 @@ newlocale(int mask, const char *name, locale_t base)
 	return base ? base : LC_GLOBAL_LOCALE;
 }
 
+/* What is never freed must not be allocated. */
+__attribute__((visibility("default"))) locale_t duplocale(locale_t locale)
+{
+	return locale;
+}
+
 __attribute__((visibility("default"))) void freelocale(locale_t locale)
 {
 	(void)locale;
