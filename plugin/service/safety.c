@@ -313,7 +313,7 @@ static int lock_mapping(const struct mapping *m)
 	return mlock(m->start, m->bytes) ? errno : 0;
 }
 
-int safety_grow_heap(uint64_t bytes)
+static int populate_heap(uint64_t bytes)
 {
 	char *p = malloc(bytes);
 
@@ -353,6 +353,14 @@ static int for_mappings(int (*f)(const struct mapping *m))
 	return rc;
 }
 
+int safety_grow_heap(uint64_t bytes)
+{
+	int rc = populate_heap(bytes);
+
+	for_mappings(leave_heap_out_of_dumps);
+	return rc;
+}
+
 static int lock_memory(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -383,7 +391,6 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes)
 	record(safety, SAFETY_REALTIME, "sched_setscheduler(SCHED_RR)",
 	       become_realtime());
 	rc = safety_grow_heap(heap_bytes);
-	for_mappings(leave_heap_out_of_dumps);
 	record(safety, SAFETY_LOCKED, "locking memory",
 	       rc ? rc : lock_memory());
 }

@@ -59,7 +59,8 @@ void safety_prepare(void);
  * populated for the buffers of requests and for TLS handshakes. */
 void safety_apply(struct safety *safety, uint64_t heap_bytes);
 
-/* Has so much of the heap populated and free, in one piece.  0 or an errno. */
+/* Has so much of the heap populated and free, in one piece, and leaves all of
+ * it out of dumps.  0 or an errno. */
 int safety_grow_heap(uint64_t bytes);
 
 /* The thread that serves a read or a write calls these before and after it.
