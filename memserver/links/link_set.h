@@ -59,7 +59,7 @@ uint32_t link_set_token(struct link_set *set, struct wire_token *token);
  * join->lane belongs to the caller, who passes it to link_joined or to
  * link_slot_free.  OPS is the transport that the link came in by.  One that
  * adopts control connections is good for each session: a client whose own
- * transport cannot connect for now reaches its slabs by it meanwhile.  NULL and
+ * transport does not connect reaches its slabs by it meanwhile.  NULL and
  * WHY when the token joins nothing, not by this transport, or not any more. */
 struct link_set *link_admit(struct links *links, const struct wire_join *join,
 			    const struct link_ops *ops, struct error *why);
