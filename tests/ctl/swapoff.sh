@@ -69,7 +69,7 @@ hook swapoff before <<'HOOK'
 brings_back 101376 1
 brings_back 51200 50
 HOOK
-TERM=dumb script -qefc "$ctl detach nbd0" "$dir/one.log" >/dev/null </dev/null ||
+SHELL=$BASH TERM=dumb script -qefc "$ctl detach nbd0" "$dir/one.log" >/dev/null </dev/null ||
 	fail "detach: $(cat "$dir/one.log")"
 [ "$(grep -ac "MiB are back (" "$dir/one.log")" = 1 ] ||
 	fail "more than a line: $(cat "$dir/one.log")"
