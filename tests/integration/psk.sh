@@ -142,8 +142,9 @@ expect_line "$dir/b.log" "connecting again"
 stop b || fail "exit status $?"
 cp "$dir/alpha" "$dir/keys"
 hup "$dir/keys has 1 key"
-! perl "$here/psk.pl" "${port[s]}" join "$beta" 2>/dev/null ||
+! perl "$here/psk.pl" "${port[s]}" join "$beta" 2>"$dir/out" ||
 	fail "beta is still let in"
+say "its client says: $(cat "$dir/out")"
 expect_line "$dir/s.log" "identity beta is not known here"
 
 # As systemd's unit hands it over.
