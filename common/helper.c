@@ -26,18 +26,29 @@ static void *helper_main(void *arg)
 	return run(run_arg);
 }
 
-static int create(pthread_t *thread, struct start *start)
+/* Back from real-time priority, and from nothing else: who was started under
+ * SCHED_IDLE and has no privilege may not leave it (sched(7)). */
+static void leave_realtime(pthread_attr_t *attr)
 {
 	struct sched_param param = { .sched_priority = 0 };
+	int policy = sched_getscheduler(0);
+
+	if (policy != SCHED_FIFO && policy != SCHED_RR)
+		return;
+	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(attr, SCHED_OTHER);
+	pthread_attr_setschedparam(attr, &param);
+}
+
+static int create(pthread_t *thread, struct start *start)
+{
 	sigset_t all, before;
 	pthread_attr_t attr;
 	int rc = pthread_attr_init(&attr);
 
 	if (rc)
 		return rc;
-	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
-	pthread_attr_setschedparam(&attr, &param);
+	leave_realtime(&attr);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(thread, &attr, helper_main, start);

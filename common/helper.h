@@ -5,10 +5,10 @@
 
 #include <pthread.h>
 
-/* Starts a thread that runs MAIN with ARG.  The thread has ordinary scheduling,
- * whatever the caller's is, takes no signals, and has no capabilities.  When
- * this returns, the thread has given them up.  NAME has at most 15 characters.
- * 0 or an errno. */
+/* Starts a thread that runs MAIN with ARG.  The thread has no real-time
+ * priority, also where the caller has, takes no signals, and has no
+ * capabilities.  When this returns, the thread has given them up.  NAME has at
+ * most 15 characters. 0 or an errno. */
 int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 		 void *arg);
 
