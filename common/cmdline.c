@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "keys.h"
@@ -279,6 +280,20 @@ enum cmdline_verdict cmdline_parse(const struct cmdline *cmdline, int argc,
 	argv[parse.n_words] = NULL;
 	*n_words = parse.n_words;
 	return parse.verdict;
+}
+
+bool cmdline_runs(const char *program, enum cmdline_verdict verdict,
+		  void (*help)(void), const struct cmdline_error *why,
+		  int *status)
+{
+	*status = verdict == CMDLINE_WRONG ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (verdict == CMDLINE_HELP)
+		help();
+	else if (verdict == CMDLINE_VERSION)
+		printf("%s %s\n", program, RSWAP_VERSION);
+	else if (verdict == CMDLINE_WRONG)
+		fprintf(stderr, "%s: %s\n", program, why->text);
+	return verdict == CMDLINE_RUN;
 }
 
 void cmdline_help(const struct cmdline *cmdline)

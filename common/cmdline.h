@@ -70,6 +70,13 @@ enum cmdline_verdict cmdline_parse(const struct cmdline *cmdline, int argc,
 				   char **argv, int *n_words,
 				   struct cmdline_error *why);
 
+/* For a main function.  True if VERDICT is to run.  Otherwise it prints what
+ * was asked for (HELP prints the answer to --help) or what is wrong, behind
+ * PROGRAM's name, and *STATUS is the exit status. */
+bool cmdline_runs(const char *program, enum cmdline_verdict verdict,
+		  void (*help)(void), const struct cmdline_error *why,
+		  int *status);
+
 /* Prints the answer to --help to standard output. */
 void cmdline_help(const struct cmdline *cmdline);
 

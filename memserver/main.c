@@ -275,22 +275,13 @@ int main(int argc, char **argv)
 {
 	static struct config config;
 	struct cmdline_error why;
+	enum cmdline_verdict verdict;
 	struct error dropping;
 	int status;
 
-	switch (config_parse(argc, argv, &config, &why)) {
-	case CMDLINE_HELP:
-		config_help();
-		return EXIT_SUCCESS;
-	case CMDLINE_VERSION:
-		printf(PROGRAM " " RSWAP_VERSION "\n");
-		return EXIT_SUCCESS;
-	case CMDLINE_WRONG:
-		fprintf(stderr, PROGRAM ": %s\n", why.text);
-		return EXIT_FAILURE;
-	case CMDLINE_RUN:
-		break;
-	}
+	verdict = config_parse(argc, argv, &config, &why);
+	if (!cmdline_runs(PROGRAM, verdict, config_help, &why, &status))
+		return status;
 	if (!privileges_drop(&config, &dropping)) {
 		fprintf(stderr, PROGRAM ": %s\n", dropping.text);
 		return EXIT_FAILURE;

@@ -1,7 +1,6 @@
 /* rswap-nbd: an NBD server for one device, which is the page engine.  One
  * thread serves all clients (loop/loop.h). */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,21 +106,13 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct cmdline_error why;
+	enum cmdline_verdict verdict;
+	int status;
 
 	program_log(PROGRAM);
-	switch (options_parse(argc, argv, &options, &service.config, &why)) {
-	case CMDLINE_HELP:
-		options_help();
-		return EXIT_SUCCESS;
-	case CMDLINE_VERSION:
-		printf(PROGRAM " %s\n", RSWAP_VERSION);
-		return EXIT_SUCCESS;
-	case CMDLINE_WRONG:
-		fprintf(stderr, PROGRAM ": %s\n", why.text);
-		return EXIT_FAILURE;
-	case CMDLINE_RUN:
-		break;
-	}
+	verdict = options_parse(argc, argv, &options, &service.config, &why);
+	if (!cmdline_runs(PROGRAM, verdict, options_help, &why, &status))
+		return status;
 	safety_prepare();
 	return run(&options);
 }

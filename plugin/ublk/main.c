@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -223,21 +222,13 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct cmdline_error why;
+	enum cmdline_verdict verdict;
+	int status;
 
 	program_log(PROGRAM);
-	switch (options_parse(argc, argv, &options, &service.config, &why)) {
-	case CMDLINE_HELP:
-		options_help();
-		return EXIT_SUCCESS;
-	case CMDLINE_VERSION:
-		printf(PROGRAM " %s\n", RSWAP_VERSION);
-		return EXIT_SUCCESS;
-	case CMDLINE_WRONG:
-		fprintf(stderr, PROGRAM ": %s\n", why.text);
-		return EXIT_FAILURE;
-	case CMDLINE_RUN:
-		break;
-	}
+	verdict = options_parse(argc, argv, &options, &service.config, &why);
+	if (!cmdline_runs(PROGRAM, verdict, options_help, &why, &status))
+		return status;
 	if (options.delete)
 		return delete_left(options.id);
 	sem_init(&news, 0, 0);
