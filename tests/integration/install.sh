@@ -38,9 +38,10 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 	found "$1/share/man/man8/rswapctl.8"
 	found "$1/share/man/man7/rswap-findings.7"
 	found "$1/share/man/man7/rswap.7"
-	for page in quickstart sizing tiers timeouts troubleshooting boot-and-shutdown tuning; do
+	for page in quickstart sizing tiers timeouts troubleshooting boot-and-shutdown tuning kubernetes; do
 		found "$1/share/doc/rswap/$page.md"
 	done
+	found "$1/share/rswap/examples/kubernetes/base/memserver.yaml"
 	found "$1/share/bash-completion/completions/rswapctl.bash"
 	found "$1/share/rswap/monitoring/alerts.yml"
 	found "$1/share/rswap/monitoring/dashboard.json"

@@ -1,0 +1,62 @@
+#!/bin/bash
+# The manifests of examples/kubernetes: each is YAML with the fields of its kind, and
+# what they say of rswap-memserver is true: options, paths, times, pages, memory.
+# Where kubectl is at hand, it puts the overlays together, and reads the DaemonSet
+# with Kubernetes' own types.  No cluster is needed.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
+build=${RSWAP_BUILD:-$src/build}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+examples=$src/examples/kubernetes
+
+/usr/bin/python3 -c 'import jsonschema, yaml' 2>/dev/null || {
+	echo "python3-jsonschema or python3-yaml is not installed"
+	exit 77
+}
+
+manifests() {
+	/usr/bin/python3 "$here/k8s-manifests.py" "$@"
+}
+
+"$build/memserver/rswap-memserver" --help >"$dir/help"
+mapfile -t files < <(find "$examples" -name '*.yaml')
+manifests check "$src" "$dir/help" "${files[@]}"
+
+# What a kustomization and a Containerfile name is there.
+for file in "$examples"/*/kustomization.yaml; do
+	sed -n '/^resources:/,/^[^ ]/s/^  - //p' "$file" | while read -r name; do
+		[ -e "$(dirname "$file")/$name" ] || {
+			echo "$file: there is no $name"
+			exit 1
+		}
+	done
+done
+for package in $(grep '^COPY' "$examples/Containerfile" | grep -oE '[a-z-]+_' | tr -d _); do
+	grep -qx "Package: $package" "$src/debian/control" || {
+		echo "Containerfile: there is no package $package"
+		exit 1
+	}
+done
+# and the unit that swaps starts before the one whose configuration is there
+grep -q '^Before=.*\<kubelet\.service\>' "$src/systemd/rswap@.service.in" || {
+	echo "rswap@.service is not before kubelet.service"
+	exit 1
+}
+
+# kubectl has no --offline: what would ask a cluster fails.
+if ! command -v kubectl >/dev/null; then
+	echo "without kubectl: overlays and types are not checked"
+	exit 0
+fi
+export KUBECONFIG=/dev/null
+for overlay in base rdma rack; do
+	kubectl kustomize "$examples/$overlay" >"$dir/$overlay.yaml"
+	manifests check "$src" "$dir/help" "$dir/$overlay.yaml"
+	manifests daemonset "$dir/$overlay.yaml" >"$dir/daemonset.json"
+	kubectl set env --local --filename="$dir/daemonset.json" RSWAP_TEST=1 \
+		--output=json >"$dir/typed.json"
+	manifests same "$dir/$overlay.yaml" "$dir/typed.json"
+done
