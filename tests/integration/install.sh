@@ -42,6 +42,9 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		found "$1/share/doc/rswap/$page.md"
 	done
 	found "$1/share/rswap/examples/kubernetes/base/memserver.yaml"
+	found "$1/share/rswap/examples/shell/memory-server.sh"
+	[ -x "$root$1/share/rswap/examples/shell/memory-server.sh" ] ||
+		fail "memory-server.sh cannot be run"
 	found "$1/share/bash-completion/completions/rswapctl.bash"
 	found "$1/share/rswap/monitoring/alerts.yml"
 	found "$1/share/rswap/monitoring/dashboard.json"
