@@ -13,6 +13,7 @@
 
 #define MEMBER_STATE_BYTES   16
 #define MEMBER_VERSION_BYTES 32
+#define MEMBER_HELD_UNKNOWN  UINT32_MAX
 
 struct member {
 	struct net_name address;    /* which clients connect to */
@@ -23,6 +24,7 @@ struct member {
 	uint64_t slab_bytes;
 	uint64_t memory_bytes; /* that it grants at most */
 	uint64_t free_bytes;
+	uint32_t held_slabs; /* that sessions have, or MEMBER_HELD_UNKNOWN */
 	uint32_t sessions;
 	uint32_t load_permille; /* of its machine's processors' time */
 	char version[MEMBER_VERSION_BYTES];

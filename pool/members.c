@@ -29,6 +29,15 @@ static unsigned find(const struct members *members, const char *address,
 	return low;
 }
 
+const struct members_entry *members_find(const struct members *members,
+					 const char *address)
+{
+	bool found;
+	unsigned i = find(members, address, &found);
+
+	return found ? &members->entries[i] : NULL;
+}
+
 static void take_out(struct members *members, unsigned i)
 {
 	memmove(&members->entries[i], &members->entries[i + 1],
@@ -145,6 +154,7 @@ static void changed(void *arg, const struct etcd_kv *kv)
 	if (!entry)
 		return;
 	entry->is_listed = true;
+	entry->lease = kv->lease;
 	entry->is_understood =
 		!member_parse(address, kv->value, &entry->member, &entry->why);
 	members->changes++;

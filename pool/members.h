@@ -18,6 +18,7 @@ struct members_entry {
 	bool is_understood;
 	struct member member; /* if it is */
 	struct error why;     /* if it is not */
+	uint64_t lease;	      /* of the key; 0: none, or not from etcd */
 	bool is_listed;	      /* while all keys are listed anew */
 };
 
@@ -40,6 +41,10 @@ void members_open(struct members *members, struct etcd *etcd,
 int members_step(struct members *members, uint64_t deadline_ns,
 		 struct error *why);
 void members_close(struct members *members);
+
+/* The entry of ADDRESS, "HOST:PORT", or NULL.  Good until the next step. */
+const struct members_entry *members_find(const struct members *members,
+					 const char *address);
 
 /* --- members_file.c: for a start without etcd --- */
 

@@ -75,11 +75,21 @@ bool pool_check_files(const struct pool *pool, const char *prefix,
 	return false;
 }
 
-struct pool_prefix pool_servers_prefix(const struct pool *pool)
+static struct pool_prefix prefix_of(const struct pool *pool, const char *kind)
 {
 	struct pool_prefix prefix;
 
-	snprintf(prefix.text, sizeof prefix.text, "/rswap/1/%s/servers/",
-		 pool->name);
+	snprintf(prefix.text, sizeof prefix.text, "/rswap/1/%s/%s/", pool->name,
+		 kind);
 	return prefix;
+}
+
+struct pool_prefix pool_servers_prefix(const struct pool *pool)
+{
+	return prefix_of(pool, "servers");
+}
+
+struct pool_prefix pool_orders_prefix(const struct pool *pool)
+{
+	return prefix_of(pool, "orders");
 }

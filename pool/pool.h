@@ -41,5 +41,7 @@ struct pool_prefix {
 	char text[POOL_NAME_BYTES + 32];
 };
 struct pool_prefix pool_servers_prefix(const struct pool *pool);
+/* And those of the orders to them, "/rswap/1/NAME/orders/". */
+struct pool_prefix pool_orders_prefix(const struct pool *pool);
 
 #endif

@@ -101,6 +101,7 @@ static void fill_in(struct server *server, FILE *out)
 		.slab_bytes = server->pool.slab_bytes,
 		.memory_bytes = server->config->memory_bytes,
 		.free_bytes = grants ? slabs.free_bytes : 0,
+		.held_slabs = release_held(&server->sessions).slabs,
 		.sessions = server->sessions.count,
 		.load_permille = load_permille(r),
 	};
@@ -253,8 +254,8 @@ static int put_over(struct registration *r, const char *value,
 		    struct error *why)
 {
 	struct etcd_answer there;
-	int rc = etcd_put_if(r->etcd, r->key, r->value ? r->lease : 0, value,
-			     r->lease, soon_ns(), &there, why);
+	int rc = etcd_put_if(r->etcd, r->key, r->value ? r->lease : 0, r->key,
+			     value, r->lease, soon_ns(), &there, why);
 
 	if (!rc && !there.succeeded) {
 		if (there.n)

@@ -362,12 +362,13 @@ int etcd_put(struct etcd *etcd, const char *key, const char *value,
 	return rc;
 }
 
-int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
-		const char *value, uint64_t lease, uint64_t deadline_ns,
-		struct etcd_answer *there, struct error *why)
+int etcd_put_if(struct etcd *etcd, const char *where, uint64_t lease_now,
+		const char *key, const char *value, uint64_t lease,
+		uint64_t deadline_ns, struct etcd_answer *there,
+		struct error *why)
 {
 	return call(etcd, "/v3/kv/txn",
-		    etcd_request_put_if(key, lease_now, value, lease),
+		    etcd_request_put_if(where, lease_now, key, value, lease),
 		    deadline_ns, there, why);
 }
 

@@ -59,12 +59,14 @@ int etcd_revoke(struct etcd *etcd, uint64_t lease, uint64_t deadline_ns,
 
 int etcd_put(struct etcd *etcd, const char *key, const char *value,
 	     uint64_t lease, uint64_t deadline_ns, struct error *why);
-/* Puts VALUE if the lease of KEY is LEASE_NOW (0: there is no such key).
- * Otherwise *THERE, which the caller frees, has the key that is there, unless
- * it went away meanwhile; ->succeeded tells which. */
-int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
-		const char *value, uint64_t lease, uint64_t deadline_ns,
-		struct etcd_answer *there, struct error *why);
+/* Puts VALUE into KEY if the lease of the key WHERE, which may be the same, is
+ * LEASE_NOW (0: there is no such key).  Otherwise *THERE, which the caller
+ * frees, has the key WHERE as it is, unless it went away meanwhile;
+ * ->succeeded tells which. */
+int etcd_put_if(struct etcd *etcd, const char *where, uint64_t lease_now,
+		const char *key, const char *value, uint64_t lease,
+		uint64_t deadline_ns, struct etcd_answer *there,
+		struct error *why);
 
 /* Called with KVS, some of the keys, in order; again until all were there. */
 typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);

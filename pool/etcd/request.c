@@ -118,15 +118,15 @@ static void put_comparison(struct body *body, const char *key, uint64_t lease)
 	jsonout_end(j, ']');
 }
 
-char *etcd_request_put_if(const char *key, uint64_t lease_now,
-			  const char *value, uint64_t lease)
+char *etcd_request_put_if(const char *where, uint64_t lease_now,
+			  const char *key, const char *value, uint64_t lease)
 {
 	struct body body;
 	struct jsonout *j = &body.j;
 
 	if (!begin(&body))
 		return NULL;
-	put_comparison(&body, key, lease_now);
+	put_comparison(&body, where, lease_now);
 	jsonout_begin(j, "success", '[');
 	jsonout_begin(j, NULL, '{');
 	jsonout_begin(j, "request_put", '{');
@@ -137,7 +137,7 @@ char *etcd_request_put_if(const char *key, uint64_t lease_now,
 	jsonout_begin(j, "failure", '[');
 	jsonout_begin(j, NULL, '{');
 	jsonout_begin(j, "request_range", '{');
-	put_text(&body, "key", key);
+	put_text(&body, "key", where);
 	jsonout_end(j, '}');
 	jsonout_end(j, '}');
 	jsonout_end(j, ']');

@@ -12,10 +12,10 @@ char *etcd_request_range(const char *prefix, const char *after,
 			 uint64_t revision, unsigned limit);
 /* LEASE 0: none. */
 char *etcd_request_put(const char *key, const char *value, uint64_t lease);
-/* If the lease of KEY is LEASE_NOW (0: there is no such key, or it has none),
- * puts VALUE with LEASE; otherwise gets KEY. */
-char *etcd_request_put_if(const char *key, uint64_t lease_now,
-			  const char *value, uint64_t lease);
+/* If the lease of the key WHERE is LEASE_NOW (0: there is no such key, or it
+ * has none), puts VALUE into KEY with LEASE; otherwise gets WHERE. */
+char *etcd_request_put_if(const char *where, uint64_t lease_now,
+			  const char *key, const char *value, uint64_t lease);
 char *etcd_request_grant(uint64_t ttl_s);
 /* For keepalive and revoke. */
 char *etcd_request_lease(uint64_t lease);

@@ -40,8 +40,8 @@ expect_client $'/a/1 first\n/a/2 sec ond' "$at" range /a/
 lease=$(client "$at" grant 60)
 expect_client "" "$at" put /a/3 leased "$lease"
 expect_client "" "$at" keep "$lease"
-expect_client "there: leased $lease" "$at" put-if /a/3 0 new "$lease"
-expect_client "put" "$at" put-if /a/3 "$lease" newer "$lease"
+expect_client "there: leased $lease" "$at" put-if /a/3 0 /a/3 new "$lease"
+expect_client "put" "$at" put-if /a/3 "$lease" /a/3 newer "$lease"
 expect_client "" "$at" revoke "$lease"
 expect_client $'/a/1 first\n/a/2 sec ond' "$at" range /a/
 expect_client "error No such file or directory: *" "$at" keep "$lease"

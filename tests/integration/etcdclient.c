@@ -74,8 +74,8 @@ static int do_puts(struct error *why)
 static int do_put_if(struct error *why)
 {
 	struct etcd_answer there;
-	int rc = etcd_put_if(etcd, word[0], number(1), word[2], number(3),
-			     soon_ns(), &there, why);
+	int rc = etcd_put_if(etcd, word[0], number(1), word[2], word[3],
+			     number(4), soon_ns(), &there, why);
 
 	if (!rc && there.succeeded)
 		puts("put");
@@ -152,7 +152,7 @@ static const struct command {
 	int (*run)(struct error *why);
 } commands[] = { { "grant", 1, do_grant },   { "keep", 1, do_keep },
 		 { "revoke", 1, do_revoke }, { "put", 3, do_put },
-		 { "put-if", 4, do_put_if }, { "puts", 1, do_puts },
+		 { "put-if", 5, do_put_if }, { "puts", 1, do_puts },
 		 { "range", 1, do_range },   { "view", 1, do_view } };
 
 /* --- the command line --- */

@@ -170,10 +170,10 @@ static void requests(void **state)
 		    "\"limit\":10,\"revision\":7}");
 	assert_asks(etcd_request_put("/a", "", 9),
 		    "{\"key\":\"L2E=\",\"value\":\"\",\"lease\":9}");
-	assert_asks(etcd_request_put_if("/a", 8, "x", 9),
+	assert_asks(etcd_request_put_if("/a", 8, "/b", "x", 9),
 		    "{\"compare\":[{\"key\":\"L2E=\",\"target\":\"LEASE\","
 		    "\"result\":\"EQUAL\",\"lease\":8}],\"success\":[{"
-		    "\"request_put\":{\"key\":\"L2E=\",\"value\":\"eA==\","
+		    "\"request_put\":{\"key\":\"L2I=\",\"value\":\"eA==\","
 		    "\"lease\":9}}],\"failure\":[{\"request_range\":{"
 		    "\"key\":\"L2E=\"}}]}");
 	assert_asks(etcd_request_grant(10), "{\"TTL\":10}");

@@ -1,6 +1,7 @@
 /* Names of pools, and what a memory server says of itself in one. */
 #include "member.h"
 #include "members.h"
+#include "order.h"
 #include "pool.h"
 #include "support.h"
 
@@ -23,6 +24,8 @@ static void a_pool(void **state)
 	assert_string_equal(pool.etcd.endpoints[2].host, "::1");
 	assert_string_equal(pool_servers_prefix(&pool).text,
 			    "/rswap/1/blue-2_x/servers/");
+	assert_string_equal(pool_orders_prefix(&pool).text,
+			    "/rswap/1/blue-2_x/orders/");
 	assert_true(pool_set_url(&pool, "etcd://1,2,3,4,5,6,7,8/x"));
 	assert_int_equal(pool.etcd.n_endpoints, ETCD_ENDPOINTS_MAX);
 }
@@ -99,6 +102,7 @@ static struct member full(void)
 			    .slab_bytes = 2 << 20,
 			    .memory_bytes = 1ull << 40,
 			    .free_bytes = 1ull << 39,
+			    .held_slabs = 9,
 			    .sessions = 7,
 			    .load_permille = 1000,
 			    .version = "0.1.0" };
@@ -181,6 +185,10 @@ static void what_is_no_member(void **state)
 	assert_refused("2097152", "0", "its slab_bytes");
 	assert_refused("1099511627776", "-1", "its memory_bytes");
 	assert_refused("549755813888", "1099511627777", "its free_bytes");
+	assert_refused("\"held_slabs\":9", "\"held_slabs\":-1",
+		       "its held_slabs");
+	assert_refused("\"held_slabs\":9", "\"held_slabs\":4294967295",
+		       "its held_slabs");
 	assert_refused("\"sessions\":7", "\"sessions\":4294967296",
 		       "its sessions");
 	assert_refused("1000", "1001", "its load_permille");
@@ -200,13 +208,92 @@ static void a_later_version_has_more(void **state)
 	free(text);
 }
 
+/* Not 0, which would say that it is empty. */
+static void an_earlier_version_does_not_tell_what_is_held(void **state)
+{
+	struct member m = full(), back;
+	char *text;
+	struct error why;
+
+	(void)state;
+	m.held_slabs = MEMBER_HELD_UNKNOWN;
+	text = write_member(&m);
+	assert_null(strstr(text, "held_slabs"));
+	assert_int_equal(member_parse("[fe80::1]:10909", text, &back, &why), 0);
+	assert_memory_equal(&m, &back, sizeof m);
+	free(text);
+}
+
+/* --- orders --- */
+
+static void an_order_comes_back(void **state)
+{
+	const struct order orders[] = {
+		{ .kind = ORDER_DRAIN, .incarnation = { 0, 1, 0xfe, 0xff } },
+		{ .kind = ORDER_SERVE, .incarnation = { 9 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		struct order back;
+		struct error why;
+		char text[256] = "";
+		FILE *out = fmemopen(text, sizeof text, "w");
+
+		assert_non_null(out);
+		order_write(&orders[i], out);
+		assert_int_equal(fclose(out), 0);
+		assert_int_equal(order_parse(text, &back, &why), 0);
+		assert_int_equal(back.kind, orders[i].kind);
+		assert_memory_equal(back.incarnation, orders[i].incarnation,
+				    sizeof back.incarnation);
+	}
+}
+
+#define DIGITS "0001feff000000000000000000000000"
+
+static void what_is_no_order(void **state)
+{
+	static const struct {
+		const char *value, *words;
+	} wrong[] = {
+		{ "", "no JSON object" },
+		{ "drain", "no JSON object" },
+		{ "[]", "no JSON object" },
+		{ "{}", "neither drain nor serve" },
+		{ "{\"order\":7}", "neither drain nor serve" },
+		{ "{\"order\":\"leave\"}", "neither drain nor serve" },
+		{ "{\"order\":\"drain-it-all-and-now\"}",
+		  "neither drain nor serve" },
+		{ "{\"order\":\"drain\"}", "its incarnation" },
+		{ "{\"order\":\"drain\",\"incarnation\":\"" DIGITS "0\"}",
+		  "its incarnation" },
+	};
+	struct order order;
+	struct error why;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		assert_int_equal(order_parse(wrong[i].value, &order, &why),
+				 -EINVAL);
+		assert_contains(why.text, wrong[i].words);
+	}
+	assert_int_equal(order_parse("{\"new\":[7],\"order\":\"serve\","
+				     "\"incarnation\":\"" DIGITS "\"}",
+				     &order, &why),
+			 0);
+	assert_int_equal(order.kind, ORDER_SERVE);
+}
+
 /* --- what a watch tells --- */
 
 static void tell(struct members *members, const char *key)
 {
 	/* as long as it has to be, so that a read behind its end is seen */
 	char *copy = strdup(key);
-	const struct etcd_kv kv = { .key = copy, .value = (char *)"{}" };
+	const struct etcd_kv kv = { .key = copy,
+				    .value = (char *)"{}",
+				    .lease = 7 };
 
 	assert_non_null(copy);
 	members->view.ops->changed(members, &kv);
@@ -231,6 +318,10 @@ static void only_keys_of_servers_count(void **state)
 	tell(&members, "/rswap/1/blue/servers/10.0.0.1:10909");
 	assert_int_equal(members.n, 1);
 	assert_string_equal(members.entries[0].address.text, "10.0.0.1:10909");
+	assert_int_equal(members.entries[0].lease, 7);
+	assert_ptr_equal(members_find(&members, "10.0.0.1:10909"),
+			 &members.entries[0]);
+	assert_null(members_find(&members, "10.0.0.1:1090"));
 	free(members.entries);
 }
 
@@ -243,6 +334,9 @@ int main(void)
 		cmocka_unit_test(a_member_comes_back),
 		cmocka_unit_test(what_is_no_member),
 		cmocka_unit_test(a_later_version_has_more),
+		cmocka_unit_test(an_earlier_version_does_not_tell_what_is_held),
+		cmocka_unit_test(an_order_comes_back),
+		cmocka_unit_test(what_is_no_order),
 		cmocka_unit_test(only_keys_of_servers_count),
 	};
 
