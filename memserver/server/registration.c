@@ -15,6 +15,7 @@
 #include "helper.h"
 #include "log.h"
 #include "member.h"
+#include "orders.h"
 #include "session/lookup.h"
 #include "session/release.h"
 
@@ -29,6 +30,8 @@
  * change of state is written at once, but not more often than that. */
 #define REFRESH_NS (12 * NS_PER_S)
 #define NOTICE_NS  (1 * NS_PER_S)
+/* While the server drains, and somebody may wait for the end of that. */
+#define DRAIN_NS (3 * NS_PER_S)
 /* Also a value that has not changed: somebody may have deleted the key. */
 #define UNCHANGED_NS (60 * NS_PER_S)
 
@@ -55,7 +58,9 @@ struct registration {
 	uint64_t put_ns;    /* when it was put */
 	uint64_t looked_ns; /* and when there was another to put, or not */
 	uint64_t cpu_ns, cpu_at_ns; /* at the last value */
+	bool drains;		    /* by the last value */
 	bool complained;
+	struct orders orders;
 
 	/* `lock` protects this, and is a leaf. */
 	pthread_mutex_t lock;
@@ -106,6 +111,7 @@ static void fill_in(struct server *server, FILE *out)
 		.load_permille = load_permille(r),
 	};
 
+	r->drains = server->sessions.drain != RELEASE_SERVING;
 	memcpy(m.zone, server->config->zone, sizeof m.zone);
 	memcpy(m.incarnation, server->incarnation, sizeof m.incarnation);
 	snprintf(m.state, sizeof m.state, "%s",
@@ -227,8 +233,9 @@ static uint64_t look_ns(struct registration *r)
 {
 	if (!r->value)
 		return 0;
-	return r->looked_ns +
-	       (atomic_load(&r->noticed) ? NOTICE_NS : REFRESH_NS);
+	return r->looked_ns + (atomic_load(&r->noticed) ? NOTICE_NS
+			       : r->drains		? DRAIN_NS
+							: REFRESH_NS);
 }
 
 static char *ask_value(struct registration *r, struct error *why)
@@ -341,6 +348,12 @@ static void leave(struct registration *r)
 	set_figures(r, false, "the server is stopping");
 }
 
+static void rest(struct registration *r)
+{
+	orders_rest(&r->orders);
+	etcd_pause(r->etcd, clock_now_ns() + etcd_backoff_ns(r->etcd));
+}
+
 static void *registration_main(void *arg)
 {
 	struct registration *r = arg;
@@ -355,10 +368,12 @@ static void *registration_main(void *arg)
 			tell_registered(r);
 		else if (rc != -ECANCELED)
 			complain(r, &why);
-		etcd_pause(r->etcd,
-			   rc ? clock_now_ns() + etcd_backoff_ns(r->etcd)
-			      : next_ns(r));
+		if (rc)
+			rest(r);
+		else if (orders_wait(&r->orders, next_ns(r)))
+			atomic_store(&r->noticed, true);
 	}
+	orders_rest(&r->orders);
 	leave(r);
 	return NULL;
 }
@@ -440,6 +455,7 @@ int registration_start(struct server *server, struct error *why)
 	snprintf(r->key, sizeof r->key, "%s%s",
 		 pool_servers_prefix(&server->config->pool).text,
 		 r->figures.address);
+	orders_open(&r->orders, &r->ask, r->etcd, r->figures.address);
 	set_figures(r, false, "");
 	rc = helper_start(&r->thread, "pool", registration_main, r);
 	if (rc) {

@@ -9,11 +9,10 @@
 
 #include "ask.h"
 #include "ctlsock.h"
+#include "drain.h"
 #include "events.h"
-#include "log.h"
 #include "registration.h"
 #include "report.h"
-#include "session/release.h"
 
 /* The status thread asks, and the main loop answers. */
 struct status {
@@ -28,34 +27,19 @@ struct status {
 
 static void drain(struct server *server, FILE *out)
 {
-	if (server->sessions.drain == RELEASE_SERVING &&
-	    !server->sessions.stopping) {
-		log_notice(
-			"draining, as asked over the control socket: clients "
-			"have to move %u slabs away",
-			release_held(&server->sessions).slabs);
-		events_add(EVENT_DRAIN, "", "%u slabs to be moved away",
-			   release_held(&server->sessions).slabs);
-		release_drain(&server->sessions, RELEASE_DRAINING);
-		registration_notice(server);
-	}
+	drain_begin(server, "over the control socket");
+	registration_notice(server);
 	report_drain(server, out);
 }
 
 static void undrain(struct server *server, FILE *out)
 {
-	if (server->sessions.drain == RELEASE_LEAVING ||
-	    server->sessions.stopping) {
+	if (!drain_end(server, "over the control socket")) {
 		ctlsock_error(out, "the server was told to end, and that "
 				   "cannot be undone");
 		return;
 	}
-	if (server->sessions.drain == RELEASE_DRAINING) {
-		log_notice("serving again, as asked over the control socket");
-		events_add(EVENT_SERVING, "", "the drain was taken back");
-		release_drain(&server->sessions, RELEASE_SERVING);
-		registration_notice(server);
-	}
+	registration_notice(server);
 	report_drain(server, out);
 }
 

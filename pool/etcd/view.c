@@ -4,7 +4,6 @@
 
 #include "clock.h"
 
-/* How long etcd has to list all keys, and to begin a watch. */
 #define CALL_NS (10 * NS_PER_S)
 
 #define LIST_EVERY_NS (300 * NS_PER_S)
@@ -18,6 +17,11 @@ static void tell_all(void *arg, const struct etcd_kv *kvs, unsigned n)
 		view->ops->changed(view->arg, &kvs[i]);
 }
 
+static uint64_t soon_ns(const struct etcd_view *view)
+{
+	return clock_now_ns() + (view->call_ns ? view->call_ns : CALL_NS);
+}
+
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 {
 	return a_ns < b_ns ? a_ns : b_ns;
@@ -29,8 +33,8 @@ static int list(struct etcd_view *view, struct error *why)
 	int rc;
 
 	view->ops->begin(view->arg);
-	rc = etcd_range(view->etcd, view->prefix, clock_now_ns() + CALL_NS,
-			tell_all, view, &revision, why);
+	rc = etcd_range(view->etcd, view->prefix, soon_ns(view), tell_all, view,
+			&revision, why);
 	if (rc)
 		return rc;
 	view->ops->end(view->arg);
@@ -44,7 +48,7 @@ static int list(struct etcd_view *view, struct error *why)
 static int watch(struct etcd_view *view, struct error *why)
 {
 	int rc = etcd_watch(view->etcd, view->prefix, view->revision + 1,
-			    clock_now_ns() + CALL_NS, why);
+			    soon_ns(view), why);
 
 	view->watching = !rc;
 	view->began = false;

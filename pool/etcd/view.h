@@ -30,6 +30,8 @@ struct etcd_view {
 	const char *prefix;
 	const struct etcd_view_ops *ops;
 	void *arg;
+	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s. */
+	uint64_t call_ns;
 
 	/* The view's own; zeroed at first. */
 	bool listed;		    /* else: LISTING */

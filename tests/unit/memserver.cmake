@@ -12,6 +12,9 @@ rswap_unit_test(memserver_tcp CONCURRENT SOURCES session_server.c fake_client.c
 foreach(name output slab work)
   rswap_unit_test(memserver_${name} CONCURRENT LIBRARIES rswap-memserver-core)
 endforeach()
+rswap_unit_test(memserver_orders LIBRARIES rswap-memserver-core)
+target_link_options(memserver_orders PRIVATE LINKER:--wrap=ask_main_loop
+  LINKER:--wrap=drain_begin LINKER:--wrap=drain_end)
 # Its verbs are stand-ins, which the linker finds before those of the libraries.
 rswap_unit_test(memserver_rdma CONCURRENT
   SOURCES fake_client.c mock_verbs.c mock_cm.c

@@ -1,0 +1,35 @@
+/* Orders that the server gets by its pool (pool/order.h): a key of its own in
+ * etcd, which the thread of registration.c follows by a watch.  An order is
+ * obeyed once, however often etcd tells of it. */
+#ifndef RSWAP_ORDERS_H
+#define RSWAP_ORDERS_H
+
+#include "ask.h"
+#include "etcd/view.h"
+
+struct orders {
+	struct ask *ask;
+	struct etcd_view view;
+	char key[sizeof(struct pool_prefix) + 128];
+	uint64_t seen_revision; /* of the last order, of which nothing is left
+				   to do */
+	bool obeyed;		/* an order, in this call of orders_wait */
+	bool complained;
+};
+
+/* Follows the orders to the server that is registered as ADDRESS.  ORDERS, ASK
+ * and ETCD stay where they are.  Asks etcd nothing. */
+void orders_open(struct orders *orders, struct ask *ask, struct etcd *etcd,
+		 const char *address);
+
+/* For the rest: the thread of the client of etcd. */
+
+/* Waits for orders until UNTIL_NS, and obeys them.  Returns at once when there
+ * was something to do, or on etcd_wake.  Where orders cannot be read, it only
+ * waits.  True if an order was obeyed, so that the server's state may be
+ * another. */
+bool orders_wait(struct orders *orders, uint64_t until_ns);
+/* Ends the watch, which orders_wait begins again. */
+void orders_rest(struct orders *orders);
+
+#endif
