@@ -1,4 +1,4 @@
-/* "rswapctl pool status": the memory servers that are registered in a pool. */
+/* "rswapctl pool": the memory servers that are registered in a pool. */
 #include "pool.h"
 
 #include <stdio.h>
@@ -9,13 +9,20 @@
 #include "cmd.h"
 #include "members.h"
 #include "options.h"
+#include "pooldrain.h"
 #include "poolprint.h"
+#include "wire.h"
 
 /* How long a look may take. */
 #define LOOK_NS (10 * NS_PER_S)
 
+/* How long a server has to obey an order, and to be emptied. */
+#define OBEY_S	30
+#define EMPTY_S 3600
+
 static struct {
-	bool json, watch;
+	bool json, watch, stop, wait;
+	unsigned timeout_s; /* 0: as it is usual */
 } args;
 
 /* Its files are those of the options. */
@@ -24,12 +31,28 @@ static struct pool pool;
 static const struct option_spec options[] = {
 	{ .name = "json",
 	  .kind = OPTION_FLAG,
-	  .help = "print one JSON object",
+	  .help = "status: print one JSON object",
 	  .out.flag = &args.json },
 	{ .name = "watch",
 	  .kind = OPTION_FLAG,
-	  .help = "show each change, as etcd tells of it",
+	  .help = "status: show each change, as etcd tells of it",
 	  .out.flag = &args.watch },
+	{ .name = "stop",
+	  .kind = OPTION_FLAG,
+	  .help = "drain: end the drain, serve again",
+	  .out.flag = &args.stop },
+	{ .name = "wait",
+	  .kind = OPTION_FLAG,
+	  .help = "drain: stay until clients have moved all slabs away",
+	  .out.flag = &args.wait },
+	{ .name = "timeout",
+	  .metavar = "SECONDS",
+	  .kind = OPTION_NUMBER,
+	  .help = "drain: how long to wait",
+	  .preset = "30, with --wait 3600",
+	  .min = 1,
+	  .max = 604800,
+	  .out.number = &args.timeout_s },
 	{ .name = "pool-ca",
 	  .metavar = "FILE",
 	  .kind = OPTION_TEXT,
@@ -55,25 +78,49 @@ static const struct option_spec options[] = {
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl pool",
-	.args = "status etcd://HOST[:PORT][,HOST[:PORT]].../NAME",
-	.about = "Show the memory servers that are registered in a pool.  Exit "
-		 "status: 0, 2 no server is there, 3 etcd doesn't answer.",
+	.args = "status URL | drain URL SERVER",
+	.about =
+		"Show the memory servers that are registered in a pool; URL is "
+		"etcd://HOST[:PORT][,HOST[:PORT]].../NAME.  Or have one of "
+		"them, SERVER (HOST[:PORT]), drain: grant no slabs any more, "
+		"and ask its clients to move theirs to other servers.  Exit "
+		"status: 0, 1 it did not work, 2 no server is there, 3 etcd "
+		"doesn't answer, or refuses.",
 	.options = options,
 };
 
-static void parse(int argc, char **argv)
+static void parse_url(const char *url)
 {
-	int words = options_parse(&cmdline, argc, argv);
 	struct error why;
 
-	if (words != 2 || strcmp(argv[0], "status"))
-		options_die(&cmdline, "allowed is: status URL (see --help)");
-	if (!pool_set_url(&pool, argv[1]))
-		options_die(&cmdline, "%s is not allowed: it must be %s",
-			    argv[1], POOL_URL_ALLOWED);
+	if (!pool_set_url(&pool, url))
+		options_die(&cmdline, "%s is not allowed: it must be %s", url,
+			    POOL_URL_ALLOWED);
 	if (!pool_check_files(&pool, "--", &why))
 		options_die(&cmdline, "%s", why.text);
 }
+
+/* An option that was given belongs to this command. */
+static void only_with(const char *verb, const char *owner, const char *option,
+		      bool given)
+{
+	if (given && strcmp(verb, owner))
+		options_die(&cmdline, "--%s is allowed only with %s", option,
+			    owner);
+}
+
+static void check_options(const char *verb)
+{
+	only_with(verb, "status", "json", args.json);
+	only_with(verb, "status", "watch", args.watch);
+	only_with(verb, "drain", "stop", args.stop);
+	only_with(verb, "drain", "wait", args.wait);
+	only_with(verb, "drain", "timeout", args.timeout_s);
+	if (args.stop && args.wait)
+		options_die(&cmdline, "--wait is allowed only without --stop");
+}
+
+/* --- status --- */
 
 static void show(const struct members *members, const struct etcd *etcd)
 {
@@ -120,23 +167,87 @@ static void watch(struct members *members, struct etcd *etcd)
 	}
 }
 
+static enum exit_status status(struct members *members, struct etcd *etcd,
+			       char **words)
+{
+	(void)words;
+	if (!args.watch)
+		return look(members, etcd);
+	watch(members, etcd);
+	return EXIT_FAILED;
+}
+
+/* --- drain --- */
+
+/* As the keys have it. */
+static struct net_text parse_server(const char *word)
+{
+	struct net_name name;
+	struct error why;
+
+	if (!net_name_parse(word, WIRE_DEFAULT_PORT, &name, &why))
+		options_die(&cmdline, "SERVER %s: %s; allowed is HOST[:PORT]",
+			    word, why.text);
+	return net_name_format(&name);
+}
+
+static enum exit_status drain(struct members *members, struct etcd *etcd,
+			      char **words)
+{
+	unsigned usual_s = args.wait ? EMPTY_S : OBEY_S;
+	struct net_text address = parse_server(words[2]);
+	const struct pooldrain order = {
+		.pool = &pool,
+		.etcd = etcd,
+		.members = members,
+		.address = address.text,
+		.stop = args.stop,
+		.wait = args.wait,
+		.deadline_ns =
+			clock_now_ns() +
+			NS_PER_S * (args.timeout_s ? args.timeout_s : usual_s),
+	};
+
+	return pooldrain_run(&order);
+}
+
+/* --- all --- */
+
+static const struct verb {
+	const char *name;
+	int words; /* with its name */
+	enum exit_status (*run)(struct members *members, struct etcd *etcd,
+				char **words);
+} verbs[] = { { "status", 2, status }, { "drain", 3, drain } };
+
+static const struct verb *parse(int argc, char **argv)
+{
+	int n = options_parse(&cmdline, argc, argv);
+
+	for (size_t i = 0; n && i < sizeof verbs / sizeof verbs[0]; i++) {
+		if (strcmp(argv[0], verbs[i].name) || n != verbs[i].words)
+			continue;
+		parse_url(argv[1]);
+		check_options(argv[0]);
+		return &verbs[i];
+	}
+	options_die(&cmdline, "allowed is: %s (see --help)", cmdline.args);
+}
+
 int cmd_pool(int argc, char **argv)
 {
-	enum exit_status status = EXIT_FAILED;
+	const struct verb *verb = parse(argc, argv);
+	enum exit_status status;
 	struct members members;
 	struct etcd *etcd;
 	struct error why;
 
-	parse(argc, argv);
 	if (etcd_open(&etcd, &pool.etcd, &why)) {
 		fprintf(stderr, "rswapctl pool: %s\n", why.text);
 		return EXIT_FAILED;
 	}
 	members_open(&members, etcd, &pool);
-	if (args.watch)
-		watch(&members, etcd);
-	else
-		status = look(&members, etcd);
+	status = verb->run(&members, etcd, argv);
 	members_close(&members);
 	etcd_close(etcd);
 	return status;

@@ -61,6 +61,11 @@ touch "$dir/my.keys" "$dir/my.other"
 expect_offer "$dir/my.keys" attach --psk-file = "$dir/my.k"
 expect_offer "" attach ""
 
+say "what a command is to do"
+expect_offer "drain status" pool ""
+expect_offer "drain" pool d
+expect_offer "" pool drain ""
+
 say "names that a shell would run"
 cd "$dir"
 touch 'run.$(touch ran)' 'run.`touch ran`'

@@ -127,7 +127,7 @@ for key in $(nbdkit "$plugin" --help |
 done
 
 # and all that is documented is also in the commands' synopses
-for command in attach detach status top events check doctor ping try bench report drain; do
+for command in attach detach status top events check doctor ping try bench report drain pool; do
 	for option in $(section rswapctl "=head2 $command" | man_options); do
 		[ "$option" = help ] && continue
 		if ! section rswapctl '=head1 SYNOPSIS' |
