@@ -2,6 +2,7 @@
 #include "pool.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "members.h"
 #include "options.h"
 #include "pooldrain.h"
+#include "poolplan.h"
 #include "poolprint.h"
 #include "wire.h"
 
@@ -21,7 +23,7 @@
 #define EMPTY_S 3600
 
 static struct {
-	bool json, watch, stop, wait;
+	bool json, watch, stop, wait, dry_run;
 	unsigned timeout_s; /* 0: as it is usual */
 } args;
 
@@ -31,7 +33,7 @@ static struct pool pool;
 static const struct option_spec options[] = {
 	{ .name = "json",
 	  .kind = OPTION_FLAG,
-	  .help = "status: print one JSON object",
+	  .help = "status, rebalance: print one JSON object",
 	  .out.flag = &args.json },
 	{ .name = "watch",
 	  .kind = OPTION_FLAG,
@@ -53,6 +55,11 @@ static const struct option_spec options[] = {
 	  .min = 1,
 	  .max = 604800,
 	  .out.number = &args.timeout_s },
+	{ .name = "dry-run",
+	  .kind = OPTION_FLAG,
+	  .help = "rebalance: show what front ends would move; they do so by "
+		  "themselves",
+	  .out.flag = &args.dry_run },
 	{ .name = "pool-ca",
 	  .metavar = "FILE",
 	  .kind = OPTION_TEXT,
@@ -78,12 +85,13 @@ static const struct option_spec options[] = {
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl pool",
-	.args = "status URL | drain URL SERVER",
+	.args = "status URL | drain URL SERVER | rebalance URL",
 	.about =
 		"Show the memory servers that are registered in a pool; URL is "
 		"etcd://HOST[:PORT][,HOST[:PORT]].../NAME.  Or have one of "
 		"them, SERVER (HOST[:PORT]), drain: grant no slabs any more, "
-		"and ask its clients to move theirs to other servers.  Exit "
+		"and ask its clients to move theirs to other servers.  Or show "
+		"how unevenly they are filled.  Exit "
 		"status: 0, 1 it did not work, 2 no server is there, 3 etcd "
 		"doesn't answer, or refuses.",
 	.options = options,
@@ -111,7 +119,9 @@ static void only_with(const char *verb, const char *owner, const char *option,
 
 static void check_options(const char *verb)
 {
-	only_with(verb, "status", "json", args.json);
+	if (strcmp(verb, "rebalance"))
+		only_with(verb, "status", "json", args.json);
+	only_with(verb, "rebalance", "dry-run", args.dry_run);
 	only_with(verb, "status", "watch", args.watch);
 	only_with(verb, "drain", "stop", args.stop);
 	only_with(verb, "drain", "wait", args.wait);
@@ -211,6 +221,35 @@ static enum exit_status drain(struct members *members, struct etcd *etcd,
 	return pooldrain_run(&order);
 }
 
+/* --- rebalance --- */
+
+static enum exit_status rebalance(struct members *members, struct etcd *etcd,
+				  char **words)
+{
+	struct poolplan plan = { .n = 0 };
+	enum exit_status status;
+	struct error why;
+
+	(void)etcd;
+	(void)words;
+	if (members_step(members, clock_now_ns() + LOOK_NS, &why)) {
+		fprintf(stderr, "rswapctl pool: %s\n", why.text);
+		return EXIT_NO_ANSWER;
+	}
+	if (poolplan_make(&plan, members)) {
+		fprintf(stderr, "rswapctl pool: out of memory\n");
+		free(plan.servers);
+		return EXIT_FAILED;
+	}
+	if (args.json)
+		poolprint_plan_json(&pool, &plan);
+	else
+		poolprint_plan_table(&pool, &plan);
+	status = plan.n ? EXIT_OK : EXIT_NOTHING;
+	free(plan.servers);
+	return status;
+}
+
 /* --- all --- */
 
 static const struct verb {
@@ -218,7 +257,9 @@ static const struct verb {
 	int words; /* with its name */
 	enum exit_status (*run)(struct members *members, struct etcd *etcd,
 				char **words);
-} verbs[] = { { "status", 2, status }, { "drain", 3, drain } };
+} verbs[] = { { "status", 2, status },
+	      { "drain", 3, drain },
+	      { "rebalance", 2, rebalance } };
 
 static const struct verb *parse(int argc, char **argv)
 {
@@ -242,6 +283,12 @@ int cmd_pool(int argc, char **argv)
 	struct etcd *etcd;
 	struct error why;
 
+	if (verb->run == rebalance && !args.dry_run) {
+		fprintf(stderr, "rswapctl pool: front ends rebalance by "
+				"themselves: allowed is rebalance --dry-run, "
+				"which shows what they would move\n");
+		return EXIT_NOTHING;
+	}
 	if (etcd_open(&etcd, &pool.etcd, &why)) {
 		fprintf(stderr, "rswapctl pool: %s\n", why.text);
 		return EXIT_FAILED;

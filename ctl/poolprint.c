@@ -128,6 +128,46 @@ void poolprint_table(const struct pool *pool, const struct members *members,
 	free(zones);
 }
 
+static struct cell percent(uint32_t ppm)
+{
+	struct cell cell;
+
+	snprintf(cell.text, sizeof cell.text, "%.1f %%", ppm / 1e4);
+	return cell;
+}
+
+#define PLAN_FORMAT "  %-24s %-10s %8s %12s  %s\n"
+
+static void print_fill(const struct poolplan_server *s)
+{
+	const struct member *m = s->member;
+	bool is_over = s->excess_bytes >= 0;
+	uint64_t bytes = is_over ? (uint64_t)s->excess_bytes
+				 : -(uint64_t)s->excess_bytes;
+
+	printf(PLAN_FORMAT, net_name_format(&m->address).text,
+	       *m->zone ? m->zone : "-", percent(s->fill_ppm).text,
+	       words_bytes(bytes).text,
+	       !bytes	 ? "as the mean"
+	       : is_over ? "too much"
+			 : "too little");
+}
+
+void poolprint_plan_table(const struct pool *pool, const struct poolplan *plan)
+{
+	printf("pool %s: %u server%s serving, %s in use; spread of fill %s\n",
+	       pool->name, plan->n, plan->n == 1 ? "" : "s",
+	       percent(plan->mean_ppm).text, percent(plan->spread_ppm).text);
+	if (plan->n)
+		printf(PLAN_FORMAT, "SERVER", "ZONE", "FILL", "FROM MEAN", "");
+	for (unsigned i = 0; i < plan->n; i++)
+		print_fill(&plan->servers[i]);
+	printf("%s%s in %" PRIu64 " slab%s would move\n",
+	       plan->is_cut ? "more than " : "",
+	       words_bytes(plan->move_bytes).text, plan->move_slabs,
+	       plan->move_slabs == 1 ? "" : "s");
+}
+
 /* --- JSON --- */
 
 static void put(struct json_object *to, const char *key,
@@ -181,12 +221,20 @@ static struct json_object *json_sum(const struct sum *sum)
 	return object;
 }
 
-void poolprint_json(const struct pool *pool, const struct members *members,
-		    bool pretty)
+/* In one line unless PRETTY.  Frees ALL. */
+static void print_all(struct json_object *all, bool pretty)
 {
 	int flags = JSON_C_TO_STRING_NOSLASHESCAPE |
 		    (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
 			    : JSON_C_TO_STRING_PLAIN);
+
+	printf("%s\n", json_object_to_json_string_ext(all, flags));
+	json_object_put(all);
+}
+
+void poolprint_json(const struct pool *pool, const struct members *members,
+		    bool pretty)
+{
 	struct json_object *all = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 	struct json_object *sums = json_object_new_array();
@@ -203,6 +251,33 @@ void poolprint_json(const struct pool *pool, const struct members *members,
 	put(all, "total", json_sum(&total));
 	put(all, "zones", sums);
 	put(all, "servers", list);
-	printf("%s\n", json_object_to_json_string_ext(all, flags));
-	json_object_put(all);
+	print_all(all, pretty);
+}
+
+void poolprint_plan_json(const struct pool *pool, const struct poolplan *plan)
+{
+	struct json_object *all = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < plan->n; i++) {
+		const struct poolplan_server *s = &plan->servers[i];
+		struct json_object *server = json_object_new_object();
+
+		put_text(server, "address",
+			 net_name_format(&s->member->address).text);
+		if (*s->member->zone)
+			put_text(server, "zone", s->member->zone);
+		put_number(server, "fill_ppm", s->fill_ppm);
+		put(server, "excess_bytes",
+		    json_object_new_int64(s->excess_bytes));
+		json_object_array_add(list, server);
+	}
+	put_text(all, "pool", pool->name);
+	put_number(all, "fill_ppm", plan->mean_ppm);
+	put_number(all, "spread_ppm", plan->spread_ppm);
+	put_number(all, "move_slabs", plan->move_slabs);
+	put_number(all, "move_bytes", plan->move_bytes);
+	put(all, "is_cut", json_object_new_boolean(plan->is_cut));
+	put(all, "servers", list);
+	print_all(all, true);
 }

@@ -1,8 +1,9 @@
-/* What "rswapctl pool status" prints. */
+/* What "rswapctl pool status" and "pool rebalance" print. */
 #ifndef RSWAPCTL_POOLPRINT_H
 #define RSWAPCTL_POOLPRINT_H
 
 #include "members.h"
+#include "poolplan.h"
 
 /* For people.  ENDPOINT is the server of etcd that answered. */
 void poolprint_table(const struct pool *pool, const struct members *members,
@@ -10,5 +11,9 @@ void poolprint_table(const struct pool *pool, const struct members *members,
 /* One JSON object, in one line unless PRETTY. */
 void poolprint_json(const struct pool *pool, const struct members *members,
 		    bool pretty);
+
+/* How full servers are, and what would move. */
+void poolprint_plan_table(const struct pool *pool, const struct poolplan *plan);
+void poolprint_plan_json(const struct pool *pool, const struct poolplan *plan);
 
 #endif

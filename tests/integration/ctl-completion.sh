@@ -62,7 +62,7 @@ expect_offer "$dir/my.keys" attach --psk-file = "$dir/my.k"
 expect_offer "" attach ""
 
 say "what a command is to do"
-expect_offer "drain status" pool ""
+expect_offer "drain rebalance status" pool ""
 expect_offer "drain" pool d
 expect_offer "" pool drain ""
 

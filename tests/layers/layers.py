@@ -60,6 +60,12 @@ class Rooms:
                 return program, room
         return None
 
+    def shared_places(self):
+        """The directories with files that other programs may use."""
+        return {"common"} | {pattern.split("/")[0]
+                             for pattern, program, _ in self.patterns
+                             if program in self.shared}
+
     def may_use(self, user, used):
         """Why the file USER may not use the file USED, or None."""
         program, room = self.of(user)
@@ -233,10 +239,11 @@ def main():
     files = sources(options.root, rooms)
     faults = [f"{file}: in no room of {options.rooms}"
               for file in files if not rooms.of(file)]
+    shared = rooms.shared_places()
     if not faults:
         faults += judge(rooms, "includes", include_graph(options.root, files,
-                                                       rooms.shared))
-        symbols, wanted = symbol_graph(options.build, files, rooms.shared)
+                                                       shared))
+        symbols, wanted = symbol_graph(options.build, files, shared)
         faults += judge(rooms, "uses symbols of", symbols)
         faults += judge_symbols(rooms, wanted)
         faults += stale_circles(rooms, symbols)

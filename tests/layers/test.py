@@ -138,6 +138,25 @@ class Layers(unittest.TestCase):
                      "int p(void);\nint c(void){return p();}\n"},
                     self.SHARED)
 
+    # Files of a program that others may use, in that program's directory.
+    INSIDE = ("program rules\nroom rules app/low/rules.*\nshared rules\n" +
+              ROOMS + "program tool\nroom tool tool/*\n")
+    RULES = {"app/low/rules.c": "int rule(void){return 0;}\n",
+             "app/low/rules.h": "int rule(void);\n"}
+
+    def test_a_part_is_shared(self):
+        files = {**self.GOOD, **self.RULES, "tool/t.c":
+                 '#include "low/rules.h"\nint t(void){return rule();}\n'}
+        status, said = self.judge(files, self.INSIDE)
+        self.assertEqual(status, 0, said)
+
+    def test_the_rest_is_not_shared(self):
+        self.expect("tool/t.c uses symbols of app/low/other.c: "
+                    "tool does not use app",
+                    {**self.GOOD, **self.RULES, "tool/t.c":
+                     "int other(void);\nint t(void){return other();}\n"},
+                    self.INSIDE)
+
     def test_a_file_in_no_room(self):
         self.expect("app/lost.c: in no room",
                     {**self.GOOD, "app/lost.c": "int lost;\n"})
