@@ -9,7 +9,8 @@
 
 struct candidate {
 	const struct member *member;
-	uint32_t zone_uses; /* servers that were chosen in its zone */
+	/* Servers in its zone that were chosen, or are in use already. */
+	uint32_t zone_uses;
 };
 
 static bool suits(const struct poolpick *pick,
@@ -24,6 +25,33 @@ static bool suits(const struct poolpick *pick,
 	       !pick->is_used(pick->arg, &m->address);
 }
 
+/* Whether slabs that are there stay there, as far as the server knows. */
+static bool stays(const struct member *m)
+{
+	return !strcmp(m->state, "serving") || !strcmp(m->state, "reclaiming");
+}
+
+/* A server without a zone has one of its own. */
+static bool is_in_zone(const struct member *m, const char *zone)
+{
+	return *zone && !strcmp(m->zone, zone);
+}
+
+/* Counts the server in the zones of the candidates, if it is in use. */
+static void count_used(const struct poolpick *pick,
+		       const struct members_entry *entry,
+		       struct candidate *candidates, uint32_t n)
+{
+	const struct member *m = &entry->member;
+
+	if (!entry->is_understood || !*m->zone || !stays(m) ||
+	    !pick->is_used(pick->arg, &m->address))
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		candidates[i].zone_uses +=
+			is_in_zone(candidates[i].member, m->zone);
+}
+
 static uint32_t collect(const struct poolpick *pick,
 			struct candidate *candidates)
 {
@@ -36,6 +64,8 @@ static uint32_t collect(const struct poolpick *pick,
 				.member = &members->entries[i].member
 			};
 	}
+	for (unsigned i = 0; n && i < members->n; i++)
+		count_used(pick, &members->entries[i], candidates, n);
 	return n;
 }
 
@@ -85,8 +115,7 @@ static uint32_t best(const struct candidate *candidates, uint32_t n,
 	return found == CHOOSE_NONE ? 0 : found;
 }
 
-/* Takes candidate I out, and counts it in its zone.  A server without a zone
- * has one of its own. */
+/* Takes candidate I out, and counts it in its zone. */
 static uint32_t take_out(struct candidate *candidates, uint32_t n, uint32_t i)
 {
 	const struct member *taken = candidates[i].member;
@@ -97,8 +126,7 @@ static uint32_t take_out(struct candidate *candidates, uint32_t n, uint32_t i)
 
 		if (k == i || c.member->slab_bytes != taken->slab_bytes)
 			continue;
-		c.zone_uses +=
-			*taken->zone && !strcmp(c.member->zone, taken->zone);
+		c.zone_uses += is_in_zone(c.member, taken->zone);
 		candidates[kept++] = c;
 	}
 	return kept;

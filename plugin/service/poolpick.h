@@ -13,7 +13,8 @@ struct poolpick {
 	uint32_t transports; /* bits as WELCOME has them, one of which it has */
 	uint64_t slab_bytes; /* 0: that of the first server that is chosen */
 	uint64_t free_bytes; /* at least, as the pool says */
-	/* Servers that are in use already, by their addresses and zones. */
+	/* Whether a server is in use already.  It is not chosen, and counts in
+	 * its zone, unless it drains. */
 	bool (*is_used)(void *arg, const struct net_name *address);
 	void *arg;
 	uint64_t seed; /* the same choice for the same seed; 0: another one each
@@ -21,7 +22,8 @@ struct poolpick {
 };
 
 /* Chooses servers that serve and that are not used yet, at most N, the best
- * ones first: in as many zones as possible, and in these zones as
+ * ones first: in as many zones as possible, where the zones of servers that are
+ * in use count too, and in these zones as
  * servers/choose.h says, so that many plugins that choose at once do not choose
  * the same.  A server without room comes last.  Returns how many are in NAMES,
  * or a negative errno. */

@@ -114,6 +114,64 @@ static void each_zone_in_turn(void **state)
 	}
 }
 
+/* For the servers in use and those that are chosen together. */
+static void zones_in_use_come_last(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		members.n = 0;
+		used = "a0";
+		add("a0", "a", 18 * MIB);
+		add("a1", "a", 18 * MIB);
+		add("a2", "a", 18 * MIB);
+		add("b1", "b", 2 * MIB);
+		add("b2", "b", 2 * MIB);
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_true(is_chosen("b1", 1) || is_chosen("b2", 1));
+		/* then each zone has one */
+		assert_int_equal(poolpick_choose(&pick, names, 3), 3);
+		assert_true(is_chosen("a1", 3) || is_chosen("a2", 3));
+		/* it has slabs there, and no more of them */
+		snprintf(entries[0].member.state, MEMBER_STATE_BYTES,
+			 "reclaiming");
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_true(is_chosen("b1", 1) || is_chosen("b2", 1));
+	}
+}
+
+/* Its slabs go, and may go to a server of the same zone. */
+static void what_drains_leaves_its_zone(void **state)
+{
+	int same = 0;
+
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		members.n = 0;
+		used = "a0";
+		snprintf(add("a0", "a", 0)->state, MEMBER_STATE_BYTES,
+			 "draining");
+		add("a1", "a", 18 * MIB);
+		add("b1", "b", 2 * MIB);
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		same += is_chosen("a1", 1);
+	}
+	assert_true(same > 0);
+}
+
+static void servers_without_a_zone_are_apart(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		members.n = 0;
+		used = "none0";
+		add("none0", "", 2 * MIB);
+		add("none1", "", 20 * MIB)->memory_bytes = 20 * MIB;
+		add("b1", "b", 2 * MIB)->memory_bytes = 20 * MIB;
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_true(is_chosen("none1", 1));
+	}
+}
+
 /* A zone without room does not come before others. */
 static void full_servers_last(void **state)
 {
@@ -189,6 +247,9 @@ int main(void)
 		cmocka_unit_test_setup(none_that_does_not, begin),
 		cmocka_unit_test_setup(slabs_of_one_size, begin),
 		cmocka_unit_test_setup(each_zone_in_turn, begin),
+		cmocka_unit_test_setup(zones_in_use_come_last, begin),
+		cmocka_unit_test_setup(what_drains_leaves_its_zone, begin),
+		cmocka_unit_test_setup(servers_without_a_zone_are_apart, begin),
 		cmocka_unit_test_setup(full_servers_last, begin),
 		cmocka_unit_test_setup(the_emptier_of_two, begin),
 		cmocka_unit_test_setup(the_same_by_the_same_seed, begin),
