@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <libnbd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -9,6 +10,7 @@
 #include "clock.h"
 #include "cmd.h"
 #include "load.h"
+#include "members.h"
 #include "options.h"
 #include "run.h"
 #include "trial.h"
@@ -21,11 +23,18 @@
 #define TEXT(macro)  TEXT_(macro)
 #define TEXT_(value) #value
 
+/* How long etcd has to list the servers of a pool. */
+#define LIST_NS (10 * NS_PER_S)
+
 static struct {
 	unsigned count, interval_ms;
 	const char *transport, *psk_file, *identity;
+	const char *pool; /* in the place of a server */
 	bool json, quiet;
 } args = { .count = 10, .interval_ms = 100 };
+
+/* Its files are those of the options. */
+static struct pool pool;
 
 static const struct option_spec options[] = {
 	{ .name = "count",
@@ -61,6 +70,31 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_TEXT,
 	  .help = "which key of the file (default: the only one)",
 	  .out.text = &args.identity },
+	{ .name = "pool",
+	  .metavar = "etcd://HOST.../NAME",
+	  .kind = OPTION_TEXT,
+	  .help = "each serving memory server of this pool, in a table",
+	  .out.text = &args.pool },
+	{ .name = "pool-ca",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "talk to etcd by TLS: who signed its certificate, as PEM",
+	  .out.text = &pool.etcd.ca },
+	{ .name = "pool-cert",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "the certificate of this client of etcd",
+	  .out.text = &pool.etcd.cert },
+	{ .name = "pool-key",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "and its key",
+	  .out.text = &pool.etcd.key },
+	{ .name = "pool-login",
+	  .metavar = "FILE",
+	  .kind = OPTION_TEXT,
+	  .help = "a user of etcd: a file with the line USER:PASSWORD",
+	  .out.text = &pool.etcd.login },
 	{ .name = "quiet",
 	  .kind = OPTION_FLAG,
 	  .help = "print the figures only",
@@ -74,10 +108,10 @@ static const struct option_spec options[] = {
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl ping",
-	.args = "SERVER",
-	.about = "Read a page of the memory server SERVER (HOST[:PORT]) again "
-		 "and again, as a swap device does, and tell how long it "
-		 "takes.",
+	.args = "SERVER|--pool=URL",
+	.about = "Read a page of the memory server SERVER (HOST[:PORT]), or of "
+		 "each one of a pool, again and again, as a swap device does, "
+		 "and tell how long it takes.",
 	.options = options,
 };
 
@@ -123,7 +157,7 @@ static void print_path(struct json_object *status)
 
 static void print_begin(const char *server, struct json_object *status)
 {
-	if (args.json)
+	if (args.json || args.pool)
 		return;
 	printf("PING %s (", server);
 	print_path(status);
@@ -134,7 +168,7 @@ static void print_begin(const char *server, struct json_object *status)
 static void print_one(const char *server, const struct pings *p,
 		      uint64_t took_ns, const char *error)
 {
-	if (args.json || (args.quiet && !error))
+	if (args.json || args.pool || (args.quiet && !error))
 		return;
 	if (error)
 		printf("no page from %s: seq=%u: %s\n", server, p->asked,
@@ -198,8 +232,8 @@ static void add_copy(struct json_object *to, const char *key,
 		json_object_object_add(to, key, json_object_get(value));
 }
 
-static void print_json(const char *server, const struct pings *p,
-		       struct json_object *status)
+static struct json_object *json_of(const char *server, const struct pings *p,
+				   struct json_object *status)
 {
 	struct json_object *all = json_object_new_object();
 
@@ -216,8 +250,71 @@ static void print_json(const char *server, const struct pings *p,
 		add_real(all, "max_us", load_times_us(&p->times, 1000));
 		add_copy(all, "lane", status, "servers.0.read_latency");
 	}
+	return all;
+}
+
+static void print_json(struct json_object *all)
+{
 	answer_print(all);
 	json_object_put(all);
+}
+
+/* --- the servers of a pool --- */
+
+#define ROW_FORMAT "%-24s %-10s %-9s %10s %9s %9s %9s %9s\n"
+
+/* In JSON: the rows so far. */
+static struct json_object *rows;
+
+static void print_head(void)
+{
+	if (!args.json)
+		printf(ROW_FORMAT, "SERVER", "ZONE", "TRANSPORT", "RECEIVED",
+		       "MIN", "P50", "P99", "MAX");
+}
+
+static const char *time_of(const struct pings *p, unsigned permille,
+			   struct word *word)
+{
+	*word = words_latency(load_times_us(&p->times, permille));
+	return p->times.kept ? word->text : "-";
+}
+
+static void print_row(const char *server, const char *zone,
+		      const struct pings *p, struct json_object *status)
+{
+	char transport[16] = "-", received[32];
+	struct word min, p50, p99, max;
+
+	if (args.json) {
+		json_object_array_add(rows, json_of(server, p, status));
+		return;
+	}
+	answer_text(status, "servers.0.transport", transport, sizeof transport);
+	snprintf(received, sizeof received, "%u/%u", p->asked - p->failed,
+		 p->asked);
+	printf(ROW_FORMAT, server, *zone ? zone : "-", transport, received,
+	       time_of(p, 0, &min), time_of(p, 500, &p50),
+	       time_of(p, 990, &p99), time_of(p, 1000, &max));
+	fflush(stdout);
+}
+
+/* A server that gave no page at all. */
+static void print_failed_row(const char *server, const char *zone,
+			     const struct error *why)
+{
+	struct json_object *row;
+
+	if (!args.json) {
+		printf("%-24s %-10s %s\n", server, *zone ? zone : "-",
+		       why->text);
+		fflush(stdout);
+		return;
+	}
+	row = json_object_new_object();
+	json_object_object_add(row, "server", json_object_new_string(server));
+	json_object_object_add(row, "error", json_object_new_string(why->text));
+	json_object_array_add(rows, row);
 }
 
 /* --- reading --- */
@@ -247,8 +344,9 @@ static void ping_all(const char *server, struct nbd_handle *nbd,
 	}
 }
 
-static enum exit_status ping(const char *server, struct trial *trial,
-			     struct error *why)
+/* ZONE: of a server of a pool, else NULL. */
+static enum exit_status ping(const char *server, const char *zone,
+			     struct trial *trial, struct error *why)
 {
 	struct pings p = { .asked = 0 };
 	struct json_object *status;
@@ -268,8 +366,10 @@ static enum exit_status ping(const char *server, struct trial *trial,
 	answer_put(status);
 	load_times_sort(&p.times);
 	status = trial_status(trial, why);
-	if (args.json)
-		print_json(server, &p, status);
+	if (zone)
+		print_row(server, zone, &p, status);
+	else if (args.json)
+		print_json(json_of(server, &p, status));
 	else
 		print_end(server, &p, status);
 	answer_put(status);
@@ -278,19 +378,113 @@ static enum exit_status ping(const char *server, struct trial *trial,
 	return p.failed || !p.asked ? EXIT_FAILED : EXIT_OK;
 }
 
+static enum exit_status ping_one(struct trial_order *order, char *server,
+				 const char *zone, struct error *why)
+{
+	enum exit_status status = EXIT_FAILED;
+	struct trial trial;
+
+	order->servers[0] = server;
+	order->n_servers = 1;
+	if (trial_begin(order, &trial, why) == 0) {
+		status = ping(server, zone, &trial, why);
+		trial_end(&trial);
+	}
+	return status;
+}
+
+static void ping_members(struct trial_order *order,
+			 const struct members *members,
+			 enum exit_status *status)
+{
+	*status = EXIT_NOTHING;
+	for (unsigned i = 0; i < members->n && !run_interrupted(); i++) {
+		const struct members_entry *e = &members->entries[i];
+		struct net_text address = e->address;
+		struct error why = { "" };
+		enum exit_status one;
+
+		if (!e->is_understood || strcmp(e->member.state, "serving"))
+			continue;
+		one = ping_one(order, address.text, e->member.zone, &why);
+		if (*why.text && !run_interrupted())
+			print_failed_row(address.text, e->member.zone, &why);
+		if (one != EXIT_OK || *status == EXIT_NOTHING)
+			*status = one;
+	}
+}
+
+static enum exit_status list(struct members *members, struct error *why)
+{
+	struct etcd *etcd;
+	int rc = etcd_open(&etcd, &pool.etcd, why);
+
+	if (rc)
+		return EXIT_FAILED;
+	members_open(members, etcd, &pool);
+	rc = members_step(members, clock_now_ns() + LIST_NS, why);
+	etcd_view_close(&members->view);
+	etcd_close(etcd);
+	return rc ? EXIT_NO_ANSWER : EXIT_OK;
+}
+
+static enum exit_status ping_pool(struct trial_order *order)
+{
+	struct members members = { .n = 0 };
+	struct error why;
+	enum exit_status status = list(&members, &why);
+
+	if (status != EXIT_OK) {
+		fprintf(stderr, "rswapctl ping: --pool=%s: %s\n", args.pool,
+			why.text);
+		free(members.entries);
+		return status;
+	}
+	rows = json_object_new_array();
+	print_head();
+	ping_members(order, &members, &status);
+	if (args.json)
+		print_json(json_object_get(rows));
+	json_object_put(rows);
+	if (status == EXIT_NOTHING)
+		fprintf(stderr,
+			"rswapctl ping: --pool=%s: none of its %u servers is "
+			"serving\n",
+			args.pool, members.n);
+	free(members.entries);
+	return status;
+}
+
+static void check_words(struct trial_order *order, char **words, int n)
+{
+	struct error why;
+
+	if (args.pool && n)
+		options_die(&cmdline,
+			    "%s: allowed is one of SERVER and --pool=URL",
+			    words[0]);
+	if (args.pool && !pool_set_url(&pool, args.pool))
+		options_die(&cmdline, "--pool=%s is not allowed: it must be %s",
+			    args.pool, POOL_URL_ALLOWED);
+	if (!pool_check_files(&pool, "--", &why))
+		options_die(&cmdline, "%s", why.text);
+	if (args.pool)
+		return;
+	if (n != 1 || strchr(words[0], '='))
+		options_die(&cmdline,
+			    "%s: allowed is one SERVER, as HOST[:PORT]",
+			    n ? words[n - 1] : "a SERVER is missing");
+	trial_take_word(&cmdline, order, words[0]);
+}
+
 int cmd_ping(int argc, char **argv)
 {
 	struct trial_order order = { .size_bytes = SIZE_BYTES };
 	int words = options_parse(&cmdline, argc, argv);
-	enum exit_status status = EXIT_FAILED;
-	struct error why;
-	struct trial trial;
+	enum exit_status status;
+	struct error why = { "" };
 
-	if (words != 1 || strchr(argv[0], '='))
-		options_die(&cmdline,
-			    "%s: allowed is one SERVER, as HOST[:PORT]",
-			    words ? argv[words - 1] : "a SERVER is missing");
-	trial_take_word(&cmdline, &order, argv[0]);
+	check_words(&order, argv, words);
 	order.keys[KEY_TRANSPORT] = args.transport;
 	order.keys[KEY_PSK_FILE] = args.psk_file;
 	order.keys[KEY_IDENTITY] = args.identity;
@@ -299,10 +493,9 @@ int cmd_ping(int argc, char **argv)
 	order.keys[KEY_ENCRYPT] = order.keys[KEY_CHECKSUM] = "off";
 	order.keys[KEY_LANES] = "1";
 	run_catch_signals();
-	if (trial_begin(&order, &trial, &why) == 0) {
-		status = ping(argv[0], &trial, &why);
-		trial_end(&trial);
-	}
+	if (args.pool)
+		return ping_pool(&order);
+	status = ping_one(&order, argv[0], NULL, &why);
 	if (status == EXIT_FAILED && *why.text)
 		fprintf(stderr, "rswapctl ping: %s: %s\n", argv[0], why.text);
 	return status;
