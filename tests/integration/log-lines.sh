@@ -5,7 +5,7 @@
 . "$(dirname "$0")/functions.sh"
 
 allowed='^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|fprintf\(stderr, "nbdkit: rswap)'
-allowed+='|^plugin/(nbd|ublk)/main.c:.*fprintf\(stderr, PROGRAM'
+allowed+='|^common/cmdline.c:.*fprintf\(stderr, "%s: %s'
 allowed+='|^plugin/service/program.c:.*fprintf\(stderr, "%s: %s'
 allowed+='|^memserver/output/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\)|journal_has\(STDERR_FILENO\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
