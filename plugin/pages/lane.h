@@ -49,10 +49,12 @@
 #include "slab.h"
 #include "transport/transport.h"
 
-/* The most pages that a lane transfers at once: those of the largest request
- * that the kernel's nbd device sends by default, 128 KiB.  A larger request is
- * split into pieces. */
-#define LANE_PAGES 32u
+/* The most pages that a lane transfers at once: twice those that the kernel
+ * reads ahead by default (vm.page-cluster=3), and as many as the repairer
+ * copies at a time (repair/batch.h).  A larger request is split into pieces,
+ * one after the other.  Each lane has locked memory for so many pages, though
+ * most requests have one page. */
+#define LANE_PAGES 16u
 
 #define LINK_UP	  1u
 #define LINK_BUSY 2u

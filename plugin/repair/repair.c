@@ -388,6 +388,9 @@ static void *repair_main(void *arg)
 	return NULL;
 }
 
+/* A batch is one attempt of the repairer's lane. */
+_Static_assert(BATCH_PAGES <= LANE_PAGES, "a lane has no room for a batch");
+
 static uint8_t *make_buffer(uint64_t bytes)
 {
 	uint64_t whole_bytes = (bytes + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;

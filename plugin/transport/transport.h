@@ -24,8 +24,10 @@
 #include "net.h"
 #include "wire.h"
 
-/* The most transfers that a channel has in progress at a time. */
-#define TRANSPORT_MAX_XFERS 128
+/* The most transfers that a channel has in progress at a time: with one copy, a
+ * run for each page of a lane (pages/lane.h) four times.  Each lane has locked
+ * memory for so many, on each transport. */
+#define TRANSPORT_MAX_XFERS 64
 
 struct transport_ops;
 struct waker;

@@ -49,7 +49,7 @@ stop p
 start_plugin p "$(server s)" size=64G lanes=16
 sealed=$(($(locked_kib p) - before))
 say "with sealed pages: $sealed kB more"
-scratch=$((17 * 32 * 4112 / 1024))
+scratch=$((17 * 16 * 4112 / 1024))
 [ "$sealed" -ge $(((96 << 10) + scratch)) ] &&
 	[ "$sealed" -lt $(((97 << 10) + scratch)) ] ||
 	fail "not 6 bytes a page, and $scratch kB for the lanes"
