@@ -6,53 +6,84 @@
 
 #include "transport/memory.h"
 
-#define LANES_PER_LARGE 2u
-#define LARGE_MIN	4u
+#define LANES_PER_BUFFER 4u
+#define BUFFERS_MIN	 4u
 
 /* One of so many parts is kept for clients: half. */
 #define KEPT_PART 2u
 
-int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
-{
-	uint32_t n = SLOTS, n_large = lanes / LANES_PER_LARGE;
+/* The bytes of the buffers of each kind. */
+static const uint32_t kind_bytes[SLOTS_KINDS] = {
+	[SLOTS_ANY] = SLOT_SMALL_BYTES,
+	[SLOTS_MEDIUM] = SLOT_MEDIUM_BYTES,
+	[SLOTS_LARGE] = SLOT_LARGE_BYTES,
+};
 
-	if (n_large < LARGE_MIN)
-		n_large = LARGE_MIN;
-	*slots = (struct slots){
-		.total = { n, n_large },
-		.n_free = { n, n_large },
-		.all = calloc(n, sizeof *slots->all),
-		.small = pages_map((uint64_t)n * SLOT_SMALL_BYTES),
-		.large = pages_map((uint64_t)n_large * SLOT_LARGE_BYTES),
-		.free_large = calloc(n_large, sizeof *slots->free_large),
-	};
-	if (!slots->all || !slots->small || !slots->large ||
-	    !slots->free_large) {
-		slots_destroy(slots);
-		error_set(why, "out of memory for the buffers of requests");
-		return -ENOMEM;
-	}
+static uint64_t memory_bytes(const struct slots *slots, enum slots_kind kind)
+{
+	return (uint64_t)slots->total[kind] * kind_bytes[kind];
+}
+
+static bool make_buffers(struct slots *slots, enum slots_kind kind)
+{
+	uint32_t n = slots->total[kind];
+
+	slots->memory[kind] = pages_map(memory_bytes(slots, kind));
+	slots->buffers[kind] = calloc(n, sizeof *slots->buffers[kind]);
+	if (!slots->memory[kind] || !slots->buffers[kind])
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		slots->buffers[kind][i] =
+			slots->memory[kind] + (size_t)i * kind_bytes[kind];
+	return true;
+}
+
+/* Each slot has one of the smallest buffers. */
+static bool make_slots(struct slots *slots)
+{
+	uint32_t n = slots->total[SLOTS_ANY];
+
+	slots->memory[SLOTS_ANY] = pages_map(memory_bytes(slots, SLOTS_ANY));
+	slots->all = calloc(n, sizeof *slots->all);
+	if (!slots->memory[SLOTS_ANY] || !slots->all)
+		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		struct slot *slot = &slots->all[i];
 
-		slot->small = slots->small + (size_t)i * SLOT_SMALL_BYTES;
+		slot->small =
+			slots->memory[SLOTS_ANY] + (size_t)i * SLOT_SMALL_BYTES;
 		slot->next = slots->free;
 		slots->free = slot;
 	}
-	for (uint32_t i = 0; i < n_large; i++)
-		slots->free_large[i] =
-			slots->large + (size_t)i * SLOT_LARGE_BYTES;
-	return 0;
+	return true;
+}
+
+int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
+{
+	uint32_t n = lanes / LANES_PER_BUFFER;
+
+	if (n < BUFFERS_MIN)
+		n = BUFFERS_MIN;
+	*slots = (struct slots){
+		.total = { SLOTS, n, n },
+		.n_free = { SLOTS, n, n },
+	};
+	if (make_slots(slots) && make_buffers(slots, SLOTS_MEDIUM) &&
+	    make_buffers(slots, SLOTS_LARGE))
+		return 0;
+	slots_destroy(slots);
+	error_set(why, "out of memory for the buffers of requests");
+	return -ENOMEM;
 }
 
 void slots_destroy(struct slots *slots)
 {
 	free(slots->all);
-	free(slots->free_large);
-	pages_unmap(slots->small,
-		    (uint64_t)slots->total[SLOTS_ANY] * SLOT_SMALL_BYTES);
-	pages_unmap(slots->large,
-		    (uint64_t)slots->total[SLOTS_LARGE] * SLOT_LARGE_BYTES);
+	for (int kind = 0; kind < SLOTS_KINDS; kind++) {
+		free(slots->buffers[kind]);
+		pages_unmap(slots->memory[kind],
+			    memory_bytes(slots, (enum slots_kind)kind));
+	}
 	*slots = (struct slots){ 0 };
 }
 
@@ -157,17 +188,24 @@ static int get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
 static int get_buffer(struct slots *slots, struct slots_client *client,
 		      struct slot *slot, uint32_t bytes)
 {
+	enum slots_kind kind = SLOTS_LARGE;
+
 	slot->huge_bytes = 0;
+	slot->kind = SLOTS_ANY;
 	if (bytes <= SLOT_SMALL_BYTES) {
 		slot->buffer = slot->small;
 		return 0;
 	}
 	if (bytes > SLOT_LARGE_BYTES)
 		return get_huge(slots, slot, bytes);
-	if (!may_take(slots, client, SLOTS_LARGE))
+	/* Without a medium buffer a large one does. */
+	if (bytes <= SLOT_MEDIUM_BYTES && may_take(slots, client, SLOTS_MEDIUM))
+		kind = SLOTS_MEDIUM;
+	else if (!may_take(slots, client, SLOTS_LARGE))
 		return -EAGAIN;
-	take(slots, client, SLOTS_LARGE);
-	slot->buffer = slots->free_large[slots->n_free[SLOTS_LARGE]];
+	take(slots, client, kind);
+	slot->kind = kind;
+	slot->buffer = slots->buffers[kind][slots->n_free[kind]];
 	return 0;
 }
 
@@ -197,9 +235,10 @@ void slots_put(struct slots *slots, struct slot *slot)
 	if (slot->huge_bytes) {
 		munmap(slot->buffer, slot->huge_bytes);
 		slots->huge_bytes -= slot->huge_bytes;
-	} else if (slot->buffer != slot->small) {
-		slots->free_large[slots->n_free[SLOTS_LARGE]] = slot->buffer;
-		give_back(slots, slot->client, SLOTS_LARGE);
+	} else if (slot->kind != SLOTS_ANY) {
+		slots->buffers[slot->kind][slots->n_free[slot->kind]] =
+			slot->buffer;
+		give_back(slots, slot->client, slot->kind);
 	}
 	give_back(slots, slot->client, SLOTS_ANY);
 	slot->next = slots->free;

@@ -3,17 +3,17 @@
  * not read from until there is one.  The time that a request has counts from
  * its slot, so there are more slots than lanes.
  *
- * Buffers are of two sizes, because most requests are small: each slot has room
- * for a page, and for every two lanes there is a buffer for requests up to what
- * the kernel's nbd device sends.  A request that is larger still comes from a
- * tool.  Its buffer is mapped for this one request, SLOT_HUGE_BYTES of such
- * memory at a time.
+ * Buffers are of three sizes, because most requests are small: each slot has
+ * room for a page; for every four lanes there is a medium buffer for what the
+ * kernel reads ahead, and a large one for the most that its nbd device sends.
+ * A request that is larger still comes from a tool.  Its buffer is mapped for
+ * this one request, SLOT_HUGE_BYTES of such memory at a time.
  *
- * Half of the slots, and of the large buffers, is kept for the clients, in
- * equal parts.  A client takes more than its part only of what is not kept for
- * the others.  Otherwise a client that reads no replies would hold all, and the
- * kernel's connections, which may have the pages that this client waits for,
- * would get none.  Nothing is kept of the memory for larger requests: the
+ * Half of the slots, and of the buffers of each size, is kept for the clients,
+ * in equal parts.  A client takes more than its part only of what is not kept
+ * for the others.  Otherwise a client that reads no replies would hold all, and
+ * the kernel's connections, which may have the pages that this client waits
+ * for, would get none.  Nothing is kept of the memory for larger requests: the
  * kernel's connections do not need it.
  *
  * The loop's thread. */
@@ -28,6 +28,8 @@
 #define SLOTS 256u
 
 #define SLOT_SMALL_BYTES (4u << 10)
+/* The most that the kernel reads ahead by default (vm.page-cluster=3). */
+#define SLOT_MEDIUM_BYTES (32u << 10)
 /* The most that the kernel's nbd device sends by default. */
 #define SLOT_LARGE_BYTES (128u << 10)
 
@@ -37,7 +39,7 @@
 struct requests;
 
 /* What is kept for clients. */
-enum slots_kind { SLOTS_ANY, SLOTS_LARGE, SLOTS_KINDS };
+enum slots_kind { SLOTS_ANY, SLOTS_MEDIUM, SLOTS_LARGE, SLOTS_KINDS };
 
 /* A client of the slots. */
 struct slots_client {
@@ -54,9 +56,10 @@ struct slot {
 	struct nbd_request request;
 	struct slot *next; /* free, or in the list of replies */
 
-	uint8_t *small;	     /* SLOT_SMALL_BYTES, its own */
-	uint8_t *buffer;     /* the request's: small, or another */
-	uint64_t huge_bytes; /* of a buffer that was mapped; else 0 */
+	uint8_t *small;	      /* SLOT_SMALL_BYTES, its own */
+	uint8_t *buffer;      /* the request's: small, or another */
+	enum slots_kind kind; /* of the buffer; SLOTS_ANY: small, or mapped */
+	uint64_t huge_bytes;  /* of a buffer that was mapped; else 0 */
 
 	uint8_t head[NBD_CHUNK_BYTES + 8]; /* of the reply */
 	uint32_t head_bytes;
@@ -69,10 +72,9 @@ struct slots {
 	uint32_t total[SLOTS_KINDS], n_free[SLOTS_KINDS];
 	struct slot *all;
 	struct slot *free;
-	uint8_t *small;	      /* [n][SLOT_SMALL_BYTES] */
-	uint8_t *large;	      /* [n_large][SLOT_LARGE_BYTES] */
-	uint8_t **free_large; /* [n_free[SLOTS_LARGE]] */
-	uint64_t huge_bytes;  /* mapped */
+	uint8_t *memory[SLOTS_KINDS];	/* [total] of the kind's bytes */
+	uint8_t **buffers[SLOTS_KINDS]; /* [n_free]; SLOTS_ANY has none */
+	uint64_t huge_bytes;		/* mapped */
 	bool wanted; /* slots_get returned -EAGAIN since it was cleared */
 };
 

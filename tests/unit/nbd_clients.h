@@ -10,10 +10,11 @@
 #include "nbd/protocol.h"
 #include "support.h"
 
-#define SIZE  (UINT64_C(256) << 20)
-#define PAGE  4096u
-#define LARGE SLOT_LARGE_BYTES
-#define HUGE  (2 * LARGE)
+#define SIZE   (UINT64_C(256) << 20)
+#define PAGE   4096u
+#define MEDIUM SLOT_MEDIUM_BYTES
+#define LARGE  SLOT_LARGE_BYTES
+#define HUGE   (2 * LARGE)
 
 struct nbd_clients {
 	struct engine engine;

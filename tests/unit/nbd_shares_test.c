@@ -21,6 +21,41 @@ static void one_client_has_all(void **state)
 	nbd_close_client(fd);
 }
 
+static void
+a_medium_request_takes_a_large_buffer_where_no_other_is_left(void **state)
+{
+	int fd = nbd_open_client();
+	uint32_t n;
+
+	(void)state;
+	n = nbd.slots.total[SLOTS_MEDIUM] + nbd.slots.total[SLOTS_LARGE];
+	nbd_request(fd, NBD_CMD_READ, MEDIUM, n + 1);
+	assert_int_equal(nbd.loop.n_requests, n);
+	assert_int_equal(nbd.slots.n_free[SLOTS_MEDIUM], 0);
+	assert_int_equal(nbd.slots.n_free[SLOTS_LARGE], 0);
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(fd), n * (NBD_SIMPLE_BYTES + MEDIUM));
+	nbd_answer_all();
+	assert_int_equal(nbd_drain(fd), NBD_SIMPLE_BYTES + MEDIUM);
+	assert_int_equal(nbd.slots.n_free[SLOTS_MEDIUM],
+			 nbd.slots.total[SLOTS_MEDIUM]);
+	assert_int_equal(nbd.slots.n_free[SLOTS_LARGE],
+			 nbd.slots.total[SLOTS_LARGE]);
+	nbd_close_client(fd);
+}
+
+static void medium_requests_leave_medium_buffers_for_others(void **state)
+{
+	int kernel = nbd_open_client(), tool = nbd_open_client();
+
+	(void)state;
+	nbd_request(tool, NBD_CMD_READ, MEDIUM, SLOTS);
+	nbd_answer_all();
+	assert_true(nbd_is_served(kernel, MEDIUM));
+	nbd_close_client(tool);
+	nbd_close_client(kernel);
+}
+
 static void unread_replies_leave_slots_for_others(void **state)
 {
 	int kernel = nbd_open_client(), tool = nbd_open_client();
@@ -304,6 +339,8 @@ int main(void)
 	cmocka_unit_test_setup_teardown(name, nbd_setup, nbd_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(one_client_has_all),
+		TEST(a_medium_request_takes_a_large_buffer_where_no_other_is_left),
+		TEST(medium_requests_leave_medium_buffers_for_others),
 		TEST(unread_replies_leave_slots_for_others),
 		TEST(unread_replies_leave_large_buffers_for_others),
 		TEST(a_client_that_comes_late_gets_its_part),
