@@ -18,9 +18,10 @@
 
 #define PROGRAM "rswap-nbd"
 
-/* The engine's and the sessions' small allocations, and the connections of a
- * few clients. */
-#define HEAP_BYTES (1u << 20)
+/* Four clients, two connections of the kernel and as many of tools, take 280
+ * KiB of it.  The rest is for the engine's and the sessions' small allocations.
+ */
+#define HEAP_BYTES (512u << 10)
 
 static struct service service;
 static struct loop loop;

@@ -12,7 +12,9 @@
 
 /* Room for many small requests.  The rest of a large WRITE is received where it
  * belongs. */
-#define REQUESTS_IN_BYTES (128u << 10)
+/* Room for as many small writes as a connection of the kernel has in flight,
+ * 16 of a page.  The bytes of a larger write go straight to its buffer. */
+#define REQUESTS_IN_BYTES (68u << 10)
 
 struct requests {
 	const struct host *host;
