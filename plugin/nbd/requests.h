@@ -10,8 +10,6 @@
 #include "host.h"
 #include "replies.h"
 
-/* Room for many small requests.  The rest of a large WRITE is received where it
- * belongs. */
 /* Room for as many small writes as a connection of the kernel has in flight,
  * 16 of a page.  The bytes of a larger write go straight to its buffer. */
 #define REQUESTS_IN_BYTES (68u << 10)
