@@ -200,6 +200,41 @@ zram_off
 	die "zram trimmed the device: say so in docs/tiers.md"
 stop_block
 
+# swap_through_crypt NAME [KEYS...]: the program's pages go through dm-crypt to the
+# device, and come back.
+swap_through_crypt()
+{
+	local name=$1 key sectors
+	shift
+	start_block "$transport" 300M "$address" "$@"
+	sectors=$(blockdev --getsz "$block_device")
+	key=$(od -An -tx1 -N64 /dev/urandom | tr -d ' \n')
+	# There is no udev here, so the node is the one that the kernel makes.
+	dmsetup create --noudevrules --noudevsync --uuid CRYPT-PLAIN-tiers tiers \
+		--table "0 $sectors crypt aes-xts-plain64 $key 0 $block_device 0"
+	crypt=/dev/dm-$(dmsetup info -c --noheadings -o minor tiers)
+	await 20 test -b "$crypt" || die "there is no $crypt"
+	mkswap "$crypt" >/dev/null
+	swapon --priority 110 "$crypt"
+	if [ $# -gt 0 ]; then
+		! doctor_tells sealed-twice || die "doctor: sealed once, by dm-crypt"
+	else
+		doctor_tells sealed-twice || die "doctor does not tell of dm-crypt"
+	fi
+	start_program
+	await 60 holds_over "$crypt" 40
+	end_program
+	run_tier "$name"
+	swapoff "$crypt"
+	dmsetup remove tiers
+	stop_block
+}
+
+say "dm-crypt on the device"
+load_modules dm-crypt
+swap_through_crypt "dm-crypt on rswap"
+swap_through_crypt "dm-crypt on rswap with encrypt=off" encrypt=off
+
 say "memory.swap.max of a group"
 attach "$transport" 300M "$address"
 echo 70M >/sys/fs/cgroup/limited/memory.swap.max
