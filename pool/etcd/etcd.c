@@ -371,6 +371,18 @@ int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
 		    deadline_ns, there, why);
 }
 
+int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
+		  uint64_t deadline_ns, bool *done, struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/kv/txn", etcd_request_txn(txn), deadline_ns,
+		      &answer, why);
+
+	*done = !rc && answer.succeeded;
+	etcd_answer_free(&answer);
+	return rc;
+}
+
 /* The keys behind AFTER, which is freed.  *AFTER becomes the last one where
  * there are more, or NULL. */
 static int range_part(struct etcd *etcd, const char *prefix, char **after,

@@ -23,6 +23,7 @@
 #include "answer.h"
 #include "error.h"
 #include "net.h"
+#include "request.h"
 
 #define ETCD_ENDPOINTS_MAX 8
 #define ETCD_DEFAULT_PORT  2379
@@ -65,6 +66,12 @@ int etcd_put(struct etcd *etcd, const char *key, const char *value,
 int etcd_put_if(struct etcd *etcd, const char *key, uint64_t lease_now,
 		const char *value, uint64_t lease, uint64_t deadline_ns,
 		struct etcd_answer *there, struct error *why);
+
+/* Makes the changes of TXN, at most ETCD_TXN_MAX, if its guards hold; *DONE
+ * tells.  A transaction that two servers carried out is refused by its own
+ * first time: so *DONE may be false after the changes were made. */
+int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
+		  uint64_t deadline_ns, bool *done, struct error *why);
 
 /* Called with KVS, some of the keys, in order; again until all were there. */
 typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);
