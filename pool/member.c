@@ -5,10 +5,7 @@
 #include <string.h>
 
 #include "jsonout.h"
-#include "size.h"
-
-#define DEPTH_MAX	8
-#define VALUE_BYTES_MAX 4096
+#include "value.h"
 
 static const struct {
 	const char *name;
@@ -53,40 +50,6 @@ void member_write(const struct member *member, FILE *out)
 
 /* --- reading --- */
 
-/* The text of a member, printable ASCII without spaces, as names on the wire
- * are. */
-static bool take_text(struct json_object *object, const char *name, char *text,
-		      size_t size)
-{
-	struct json_object *found;
-	const char *value;
-
-	*text = '\0';
-	if (!json_object_object_get_ex(object, name, &found))
-		return true;
-	value = json_object_get_string(found);
-	if (!json_object_is_type(found, json_type_string) ||
-	    strlen(value) >= size || !wire_name_ok(value))
-		return false;
-	memcpy(text, value, strlen(value) + 1);
-	return true;
-}
-
-static bool take_number(struct json_object *object, const char *name,
-			uint64_t max, uint64_t *n)
-{
-	struct json_object *found;
-	int64_t value;
-
-	*n = 0;
-	if (!json_object_object_get_ex(object, name, &found))
-		return true;
-	value = json_object_get_int64(found);
-	*n = (uint64_t)value;
-	return json_object_is_type(found, json_type_int) && value >= 0 &&
-	       *n <= max;
-}
-
 static bool take_transports(struct json_object *object, struct member *member)
 {
 	struct json_object *found;
@@ -113,7 +76,7 @@ static bool take_incarnation(struct json_object *object, struct member *member)
 	char hex[2 * WIRE_INCARNATION_BYTES + 1];
 	unsigned byte;
 
-	if (!take_text(object, "incarnation", hex, sizeof hex) ||
+	if (!value_take_text(object, "incarnation", hex, sizeof hex) ||
 	    strlen(hex) != sizeof hex - 1 ||
 	    strspn(hex, "0123456789abcdef") != sizeof hex - 1)
 		return false;
@@ -130,7 +93,7 @@ static bool take_address(struct json_object *object, const char *address,
 	char text[sizeof(struct net_text)];
 	struct error why;
 
-	return take_text(object, "address", text, sizeof text) &&
+	return value_take_text(object, "address", text, sizeof text) &&
 	       !strcmp(text, address) &&
 	       net_name_parse(text, WIRE_DEFAULT_PORT, &member->address,
 			      &why) &&
@@ -147,58 +110,42 @@ static const char *take_all(struct json_object *object, const char *address,
 		return "address";
 	if (!take_transports(object, m))
 		return "transports";
-	if (!take_text(object, "zone", m->zone, sizeof m->zone))
+	if (!value_take_text(object, "zone", m->zone, sizeof m->zone))
 		return "zone";
 	if (!take_incarnation(object, m))
 		return "incarnation";
-	if (!take_text(object, "state", m->state, sizeof m->state) ||
+	if (!value_take_text(object, "state", m->state, sizeof m->state) ||
 	    !*m->state)
 		return "state";
-	if (!take_text(object, "version", m->version, sizeof m->version))
+	if (!value_take_text(object, "version", m->version, sizeof m->version))
 		return "version";
-	if (!take_number(object, "slab_bytes", INT64_MAX, &m->slab_bytes) ||
+	if (!value_take_number(object, "slab_bytes", INT64_MAX,
+			       &m->slab_bytes) ||
 	    !m->slab_bytes)
 		return "slab_bytes";
-	if (!take_number(object, "memory_bytes", INT64_MAX, &m->memory_bytes))
+	if (!value_take_number(object, "memory_bytes", INT64_MAX,
+			       &m->memory_bytes))
 		return "memory_bytes";
-	if (!take_number(object, "free_bytes", m->memory_bytes, &m->free_bytes))
+	if (!value_take_number(object, "free_bytes", m->memory_bytes,
+			       &m->free_bytes))
 		return "free_bytes";
-	if (!take_number(object, "sessions", UINT32_MAX, &sessions))
+	if (!value_take_number(object, "sessions", UINT32_MAX, &sessions))
 		return "sessions";
-	if (!take_number(object, "load_permille", 1000, &load))
+	if (!value_take_number(object, "load_permille", 1000, &load))
 		return "load_permille";
 	m->sessions = (uint32_t)sessions;
 	m->load_permille = (uint32_t)load;
 	return NULL;
 }
 
-static struct json_object *parse(const char *value)
-{
-	struct json_tokener *tokener;
-	struct json_object *object;
-	size_t length = strnlen(value, VALUE_BYTES_MAX + 1);
-
-	if (length > VALUE_BYTES_MAX)
-		return NULL;
-	tokener = json_tokener_new_ex(DEPTH_MAX);
-	if (!tokener)
-		return NULL;
-	object = json_tokener_parse_ex(tokener, value, (int)length);
-	json_tokener_free(tokener);
-	return object;
-}
-
 int member_parse(const char *address, const char *value, struct member *member,
 		 struct error *why)
 {
-	struct json_object *object = parse(value);
-	const char *wrong = NULL;
+	struct json_object *object = value_parse(value);
+	const char *wrong;
 
 	*member = (struct member){ 0 };
-	if (json_object_is_type(object, json_type_object))
-		wrong = take_all(object, address, member);
-	else
-		wrong = "whole value";
+	wrong = object ? take_all(object, address, member) : "whole value";
 	json_object_put(object);
 	if (!wrong)
 		return 0;
