@@ -311,7 +311,7 @@ static struct cell used_of(struct json_object *tenant, const char *used,
 	return cell;
 }
 
-#define TENANT_FORMAT "  %-24s %10s %10s %10s %12s %12s %6s\n"
+#define TENANT_FORMAT "  %-24s %10s %10s %10s %10s %12s %12s %6s\n"
 
 /* Clients without keys are one tenant, "-", which has no limits. */
 static void print_tenants(struct json_object *a)
@@ -326,7 +326,8 @@ static void print_tenants(struct json_object *a)
 			continue;
 		if (!heading)
 			printf(TENANT_FORMAT, "TENANT", "USED", "AT MOST",
-			       "GUARANTEED", "SESSIONS", "LANES", "WEIGHT");
+			       "GUARANTEED", "RESERVED", "SESSIONS", "LANES",
+			       "WEIGHT");
 		heading = true;
 		printf(TENANT_FORMAT, cell_text(t, "name").text,
 		       cell_bytes(t, "used_bytes").text,
@@ -334,6 +335,7 @@ static void print_tenants(struct json_object *a)
 			       ? cell_bytes(t, "memory_bytes").text
 			       : "none",
 		       cell_bytes(t, "guaranteed_bytes").text,
+		       cell_bytes(t, "reserved_bytes").text,
 		       used_of(t, "sessions", "sessions_max").text,
 		       used_of(t, "lanes", "lanes_max").text,
 		       cell_text(t, "weight").text);

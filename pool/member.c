@@ -42,6 +42,7 @@ void member_write(const struct member *member, FILE *out)
 	jsonout_number(&j, "slab_bytes", member->slab_bytes);
 	jsonout_number(&j, "memory_bytes", member->memory_bytes);
 	jsonout_number(&j, "free_bytes", member->free_bytes);
+	jsonout_number(&j, "unreserved_bytes", member->unreserved_bytes);
 	jsonout_number(&j, "sessions", member->sessions);
 	jsonout_number(&j, "load_permille", member->load_permille);
 	jsonout_text(&j, "version", member->version);
@@ -129,6 +130,9 @@ static const char *take_all(struct json_object *object, const char *address,
 	if (!value_take_number(object, "free_bytes", m->memory_bytes,
 			       &m->free_bytes))
 		return "free_bytes";
+	if (!value_take_number(object, "unreserved_bytes", INT64_MAX,
+			       &m->unreserved_bytes))
+		return "unreserved_bytes";
 	if (!value_take_number(object, "sessions", UINT32_MAX, &sessions))
 		return "sessions";
 	if (!value_take_number(object, "load_permille", 1000, &load))

@@ -44,7 +44,7 @@ bool ask_main_loop(struct ask *ask, ask_fill *fill, FILE *out)
 			pthread_cond_wait(&ask->change, &ask->lock);
 	}
 	answered = ask->answered && ask->text;
-	if (answered)
+	if (answered && out)
 		fputs(ask->text, out);
 	free(ask->text);
 	ask->text = NULL;

@@ -15,6 +15,7 @@
 #include "helper.h"
 #include "log.h"
 #include "member.h"
+#include "reserved.h"
 #include "session/lookup.h"
 #include "session/release.h"
 
@@ -56,6 +57,7 @@ struct registration {
 	uint64_t looked_ns; /* and when there was another to put, or not */
 	uint64_t cpu_ns, cpu_at_ns; /* at the last value */
 	bool complained;
+	struct reserved reserved; /* what clients have reserved here */
 
 	/* `lock` protects this, and is a leaf. */
 	pthread_mutex_t lock;
@@ -95,12 +97,17 @@ static void fill_in(struct server *server, FILE *out)
 	struct slab_figures slabs = slab_pool_figures(&server->pool);
 	bool grants = server->sessions.drain == RELEASE_SERVING &&
 		      !server->sessions.pressed;
+	uint64_t held_bytes =
+		server->tenants.reserved * server->pool.slab_bytes;
 	struct member m = {
 		.address = r->address,
 		.transports = server->links.open,
 		.slab_bytes = server->pool.slab_bytes,
 		.memory_bytes = server->config->memory_bytes,
-		.free_bytes = grants ? slabs.free_bytes : 0,
+		.free_bytes = grants && slabs.free_bytes > held_bytes
+				      ? slabs.free_bytes - held_bytes
+				      : 0,
+		.unreserved_bytes = tenants_unreserved_bytes(&server->tenants),
 		.sessions = server->sessions.count,
 		.load_permille = load_permille(r),
 	};
@@ -340,6 +347,26 @@ static void leave(struct registration *r)
 	set_figures(r, false, "the server is stopping");
 }
 
+/* --- the thread: what is reserved --- */
+
+/* On the main loop; the thread waits meanwhile. */
+static void hold_back(struct server *server, FILE *out)
+{
+	(void)out;
+	reserved_apply(&server->registration->reserved, &server->tenants);
+}
+
+/* Waits for what etcd tells. */
+static void follow(struct registration *r)
+{
+	struct error why;
+
+	if (reserved_step(&r->reserved, next_ns(r), &why))
+		etcd_pause(r->etcd, clock_now_ns() + etcd_backoff_ns(r->etcd));
+	if (reserved_sums(&r->reserved))
+		ask_main_loop(&r->ask, hold_back, NULL);
+}
+
 static void *registration_main(void *arg)
 {
 	struct registration *r = arg;
@@ -354,9 +381,11 @@ static void *registration_main(void *arg)
 			tell_registered(r);
 		else if (rc != -ECANCELED)
 			complain(r, &why);
-		etcd_pause(r->etcd,
-			   rc ? clock_now_ns() + etcd_backoff_ns(r->etcd)
-			      : next_ns(r));
+		if (rc)
+			etcd_pause(r->etcd,
+				   clock_now_ns() + etcd_backoff_ns(r->etcd));
+		else
+			follow(r);
 	}
 	leave(r);
 	return NULL;
@@ -440,6 +469,10 @@ int registration_start(struct server *server, struct error *why)
 		 pool_servers_prefix(&server->config->pool).text,
 		 r->figures.address);
 	set_figures(r, false, "");
+	rc = reserved_open(&r->reserved, r->etcd, &server->config->pool,
+			   r->figures.address, why);
+	if (rc)
+		return rc;
 	rc = helper_start(&r->thread, "pool", registration_main, r);
 	if (rc) {
 		error_set(why, "cannot start a thread: %s", strerror(rc));
@@ -488,6 +521,7 @@ void registration_stop(struct server *server)
 		return;
 	ask_free(&r->ask);
 	server->registration = NULL;
+	reserved_close(&r->reserved);
 	etcd_close(r->etcd);
 	free(r->value);
 	pthread_mutex_destroy(&r->lock);

@@ -99,6 +99,7 @@ static struct member full(void)
 			    .slab_bytes = 2 << 20,
 			    .memory_bytes = 1ull << 40,
 			    .free_bytes = 1ull << 39,
+			    .unreserved_bytes = 1ull << 38,
 			    .sessions = 7,
 			    .load_permille = 1000,
 			    .version = "0.1.0" };
@@ -181,6 +182,7 @@ static void what_is_no_member(void **state)
 	assert_refused("2097152", "0", "its slab_bytes");
 	assert_refused("1099511627776", "-1", "its memory_bytes");
 	assert_refused("549755813888", "1099511627777", "its free_bytes");
+	assert_refused("274877906944", "\"1\"", "its unreserved_bytes");
 	assert_refused("\"sessions\":7", "\"sessions\":4294967296",
 		       "its sessions");
 	assert_refused("1000", "1001", "its load_permille");
