@@ -204,6 +204,14 @@ static void print_followed(struct json_object *a)
 	if (answer_at(a, "pool.error"))
 		printf(": %s", cell_text(a, "pool.error").text);
 	putchar('\n');
+	if (!answer_at(a, "pool.reserve_bytes"))
+		return;
+	printf("  reserved  %s of %s",
+	       cell_bytes(a, "pool.reserved_bytes").text,
+	       cell_bytes(a, "pool.reserve_bytes").text);
+	if (answer_at(a, "pool.reserve_error"))
+		printf(": %s", cell_text(a, "pool.reserve_error").text);
+	putchar('\n');
 }
 
 void print_plugin(struct json_object *a, const char *name, const char *device)

@@ -192,6 +192,21 @@ static void tell_other(struct registration *r, const struct etcd_kv *kv)
 			   pool_name(r), r->figures.address);
 }
 
+/* --- the thread: what is reserved --- */
+
+/* On the main loop; the thread waits meanwhile. */
+static void hold_back(struct server *server, FILE *out)
+{
+	(void)out;
+	reserved_apply(&server->registration->reserved, &server->tenants);
+}
+
+static void hand_over(struct registration *r)
+{
+	if (reserved_sums(&r->reserved))
+		ask_main_loop(&r->ask, hold_back, NULL);
+}
+
 /* --- the thread: lease and key --- */
 
 static uint64_t soon_ns(void)
@@ -315,10 +330,23 @@ static int refresh(struct registration *r, struct error *why)
 	return rc;
 }
 
+/* Before clients find the server.  Whether this fails is told later. */
+static void hold_back_first(struct registration *r)
+{
+	struct error ignored;
+
+	if (r->value || r->reserved.view.listed)
+		return;
+	reserved_step(&r->reserved, clock_now_ns(), &ignored);
+	hand_over(r);
+}
+
 static int step(struct registration *r, struct error *why)
 {
 	int rc = keep_lease(r, why);
 
+	if (!rc)
+		hold_back_first(r);
 	if (!rc && !clock_left_ns(look_ns(r)))
 		rc = refresh(r, why);
 	return rc;
@@ -347,14 +375,7 @@ static void leave(struct registration *r)
 	set_figures(r, false, "the server is stopping");
 }
 
-/* --- the thread: what is reserved --- */
-
-/* On the main loop; the thread waits meanwhile. */
-static void hold_back(struct server *server, FILE *out)
-{
-	(void)out;
-	reserved_apply(&server->registration->reserved, &server->tenants);
-}
+/* --- the thread: all of it --- */
 
 /* Waits for what etcd tells. */
 static void follow(struct registration *r)
@@ -363,8 +384,7 @@ static void follow(struct registration *r)
 
 	if (reserved_step(&r->reserved, next_ns(r), &why))
 		etcd_pause(r->etcd, clock_now_ns() + etcd_backoff_ns(r->etcd));
-	if (reserved_sums(&r->reserved))
-		ask_main_loop(&r->ask, hold_back, NULL);
+	hand_over(r);
 }
 
 static void *registration_main(void *arg)
