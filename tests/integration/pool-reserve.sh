@@ -153,7 +153,7 @@ device q beta size=34M pool-reserve=all
 stop q
 
 say "quotas"
-etcd_do e put /rswap/1/blue/tenants/alpha '{"reserve_bytes":20971520}' >/dev/null
+"$ctl" pool reserve "$pool" --tenant=alpha --quota=20M >/dev/null
 etcd_do e put /rswap/1/blue/tenants/alphabet '{"reserve_bytes":0}' >/dev/null
 device p alpha size=16M pool-reserve=all
 refused "pool-reserve=all: 8M are wanted, and identity alpha reserves 16M already, of its quota of 20M" \
@@ -171,7 +171,8 @@ etcd_do e del --prefix /rswap/1/blue/tenants/ >/dev/null
 say "overcommit"
 device p alpha size=40M pool-reserve=all
 refused "40M are wanted" beta size=40M pool-reserve=all
-etcd_do e put /rswap/1/blue/settings '{"overcommit_permille":1250}' >/dev/null
+"$ctl" pool reserve "$pool" --overcommit=1.25 >"$dir/said"
+expect_line "$dir/said" "pool blue: 40 MiB reserved by 1 client, 40 MiB left to reserve, overcommit 1.250"
 device q beta size=40M pool-reserve=all
 refused "have 0 free to reserve: of 64M in all, at an overcommit of 1.250, others reserve 80M" \
 	alpha size=1M pool-reserve=all
