@@ -111,7 +111,25 @@ reservations_are 3 || fail "$(etcd_do e get --prefix /rswap/)"
 expect 10 reserved_on_is a alpha 24
 expect 10 reserved_on_is b alpha 24
 refused "17M are wanted, and 2 servers of the pool have 16M free" beta size=17M pool-reserve=all
+
+say "a server hears of orders and of reservations"
+order() { # WORD
+	etcd_do e put "/rswap/1/blue/orders/$(server b)" \
+		"{\"order\":\"$1\",\"incarnation\":\"$(value b incarnation)\"}" >/dev/null
+}
+state_is() { # STATE
+	[ "$(value b state)" = "$1" ]
+}
+is_registered_as() { # STATE
+	etcd_do e get "/rswap/1/blue/servers/$(server b)" --print-value-only | grep -q "\"state\":\"$1\""
+}
+order drain
+expect 10 state_is draining
 stop p
+expect 10 reserved_on_is b alpha 0
+order serve
+expect 10 state_is serving
+expect 10 is_registered_as serving
 
 say "of two that want the last slabs at once exactly one has them"
 for round in 1 2 3 4 5; do
