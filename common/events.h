@@ -27,8 +27,10 @@ enum event_kind {
 	EVENT_SERVER_JOINED, /* from the pool */
 	EVENT_SERVER_LEFT,   /* and is not used any more */
 	EVENT_SLABS_ASKED_BACK,
-	EVENT_SLABS_KEPT, /* it asks for none any more */
-	EVENT_POOL_BACK,  /* after POOL_AWAY */
+	EVENT_SLABS_KEPT,	/* it asks for none any more */
+	EVENT_POOL_BACK,	/* after POOL_AWAY */
+	EVENT_RESERVATION_LOST, /* of memory in the pool */
+	EVENT_RESERVATION_BACK,
 	/* the plugin's: of the device */
 	EVENT_REPAIR_BEGUN,
 	EVENT_REPAIR_DONE,

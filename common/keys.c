@@ -71,6 +71,18 @@ const struct key keys[KEYS] = {
 			     .kind = KEY_IS_TEXT,
 			     .attach = KEY_OPTION,
 			     .allowed = "the path of a file" },
+	[KEY_POOL_RESERVE] = { .name = "pool-reserve",
+			       .metavar = "SIZE|all|no",
+			       .help = "reserve memory of the pool's servers "
+				       "at "
+				       "start, or refuse to start",
+			       .kind = KEY_IS_SIZE,
+			       .attach = KEY_OPTION,
+			       .min = MIB,
+			       .max = KEYS_SIZE_MAX_BYTES,
+			       .word = "no",
+			       .all = "all",
+			       .preset = "no" },
 	[KEY_SIZE] = { .name = "size",
 		       .metavar = "SIZE",
 		       .help = "size of the device; required",
@@ -266,6 +278,10 @@ bool key_parse(const struct key *key, const char *text, uint64_t *number)
 	*number = 0;
 	if (key->word && !strcmp(text, key->word))
 		return true;
+	if (key->all && !strcmp(text, key->all)) {
+		*number = UINT64_MAX;
+		return true;
+	}
 	switch (key->kind) {
 	case KEY_IS_TEXT:
 		return *text;
@@ -330,7 +346,8 @@ struct key_text key_allowed(const struct key *key)
 		break;
 	case KEY_IS_SIZE:
 		snprintf(t.text, sizeof t.text,
-			 "%s%sa size from %.40s, with K, M, G or T%s", word, or,
+			 "%s%s%s%sa size from %.40s, with K, M, G or T%s", word,
+			 key->all ? ", " : "", key->all ? key->all : "", or,
 			 from_to(key).text,
 			 key->multiple ? ", a multiple of 4096 bytes" : "");
 		break;

@@ -23,6 +23,7 @@ enum key_id {
 	KEY_POOL_KEY,
 	KEY_POOL_LOGIN,
 	KEY_POOL_STATE,
+	KEY_POOL_RESERVE,
 	KEY_SIZE,
 	KEY_TRANSPORT,
 	KEY_LANES,
@@ -71,6 +72,7 @@ struct key {
 	uint64_t multiple;  /* of so many bytes; 0: any */
 	const char *unit;   /* KEY_IS_NUMBER: "seconds" */
 	const char *word;   /* allowed instead, with the number 0; or NULL */
+	const char *all;    /* and this one, with UINT64_MAX; or NULL */
 	const char *preset; /* the default's text, or NULL */
 };
 

@@ -147,6 +147,11 @@ struct tls_context *tls_client_read(const char *path, const char *identity,
 	return context;
 }
 
+const char *tls_context_identity(const struct tls_context *context)
+{
+	return context->name;
+}
+
 struct tls_context *tls_server_new(tls_find *find, void *arg, struct error *why)
 {
 	struct tls_context *context = context_new(why);

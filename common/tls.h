@@ -40,6 +40,9 @@ struct tls_context *tls_client_new(const struct psk *psk, struct error *why);
 struct tls_context *tls_client_read(const char *path, const char *identity,
 				    struct error *why);
 
+/* The name of a client's key. */
+const char *tls_context_identity(const struct tls_context *context);
+
 /* For a server.  FIND gives the key of a client's name, or NULL; it is called
  * by tls_handshake, and what it returns is copied at once. */
 typedef const struct psk *tls_find(void *arg, const char *name);

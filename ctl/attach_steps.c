@@ -24,9 +24,10 @@
 #include "vmtune.h"
 
 #define STEP_NS (30 * NS_PER_S)
-/* How much longer a front end may take that asks a pool for its servers first.
+/* How much longer a front end may take that asks a pool for its servers first,
+ * and may reserve their memory.
  */
-#define POOL_STEP_NS (20 * NS_PER_S)
+#define POOL_STEP_NS (30 * NS_PER_S)
 
 static uint64_t in_ns(uint64_t ns)
 {

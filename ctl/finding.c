@@ -58,6 +58,10 @@ static const struct {
 	[FINDING_POOL_AWAY] = { "pool-away", HEALTH_DEGRADED,
 				"see whether etcd runs, and what it says to "
 				"this machine" },
+	[FINDING_RESERVATION_LOST] = { "reservation-lost", HEALTH_DEGRADED,
+				       "see whether etcd runs, and who "
+				       "reserves what (rswapctl pool "
+				       "reserve)" },
 	[FINDING_DEAD_SWAP] = { "dead-swap", HEALTH_BAD,
 				"rswapctl detach, then start the programs "
 				"with pages in swap anew" },

@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "error.h"
+#include "words.h"
 
 /* A plugin asks each of its servers every 3 seconds. */
 #define SILENT_MS 8000
@@ -180,6 +181,24 @@ static bool pool_is_away(const struct subject *s, struct error *what)
 	return true;
 }
 
+/* In the pool, with pool-reserve=. */
+static bool reservation_is_lost(const struct subject *s, struct error *what)
+{
+	struct value wanted, held, error;
+
+	if (!get(s, "pool.reserve_bytes", &wanted) ||
+	    !get(s, "pool.reserved_bytes", &held) ||
+	    number(&held) >= number(&wanted))
+		return false;
+	if (!get(s, "pool.reserve_error", &error))
+		error.text[0] = '\0';
+	error_set(what,
+		  "of the %s that it reserves in the pool it has %s: %.150s",
+		  words_bytes(number(&wanted)).text,
+		  words_bytes(number(&held)).text, error.text);
+	return true;
+}
+
 /* A loop turns at least once a second.  The thread that answers is another one.
  */
 static bool loop_hangs(const struct subject *s, struct error *what)
@@ -327,6 +346,7 @@ static const struct check {
 	{ slabs_cannot_leave, FINDING_SLABS_CANNOT_LEAVE, true, false },
 	{ memserver_is_draining, FINDING_DRAINING, false, false },
 	{ pool_is_away, FINDING_POOL_AWAY, false, false },
+	{ reservation_is_lost, FINDING_RESERVATION_LOST, false, false },
 	{ io_flusher_is_refused, FINDING_IO_FLUSHER_REFUSED, false, false },
 	{ realtime_is_refused, FINDING_REALTIME_REFUSED, false, false },
 	{ lock_is_refused, FINDING_LOCK_REFUSED, false, false },

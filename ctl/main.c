@@ -25,7 +25,8 @@ static const struct command {
 	{ "scrub", cmd_scrub, "read and check every copy of every page" },
 	{ "drain", cmd_drain,
 	  "have the memory server's clients move elsewhere" },
-	{ "pool", cmd_pool, "show the memory servers of a pool" },
+	{ "pool", cmd_pool,
+	  "show the memory servers of a pool, and what is reserved" },
 	{ "genkey", cmd_genkey, "make a key for a client" },
 };
 

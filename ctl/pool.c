@@ -1,4 +1,5 @@
-/* "rswapctl pool": the memory servers that are registered in a pool. */
+/* "rswapctl pool": the memory servers that are registered in a pool, and what
+ * is reserved on them. */
 #include "pool.h"
 
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "pooldrain.h"
 #include "poolplan.h"
 #include "poolprint.h"
+#include "poolreserve.h"
+#include "size.h"
 #include "wire.h"
 
 /* How long a look may take. */
@@ -26,14 +29,45 @@ static struct {
 	bool json, watch, stop, wait, dry_run;
 	unsigned timeout_s; /* 0: as it is usual */
 } args;
+static struct poolreserve_orders orders; /* of reserve */
+static bool given_quota;
 
 /* Its files are those of the options. */
 static struct pool pool;
 
+static bool take_tenant(const char *text, struct error *why)
+{
+	orders.tenant = text;
+	if (*text && strlen(text) < WIRE_NAME_BYTES && wire_name_ok(text))
+		return true;
+	error_set(why, "the name of a key, or - for clients without one");
+	return false;
+}
+
+static bool take_quota(const char *text, struct error *why)
+{
+	given_quota = true;
+	orders.has_quota = strcmp(text, "none") != 0;
+	if (!orders.has_quota || (size_parse(text, &orders.quota_bytes) &&
+				  orders.quota_bytes <= INT64_MAX))
+		return true;
+	error_set(why, "none, or a size with K, M, G or T");
+	return false;
+}
+
+static bool take_overcommit(const char *text, struct error *why)
+{
+	if (overcommit_parse(text, &orders.overcommit_permille))
+		return true;
+	error_set(why, "a factor from 0.1 to 100, such as 1.5, with up to "
+		       "three digits behind the point");
+	return false;
+}
+
 static const struct option_spec options[] = {
 	{ .name = "json",
 	  .kind = OPTION_FLAG,
-	  .help = "status, rebalance: print one JSON object",
+	  .help = "status, rebalance, reserve: print one JSON object",
 	  .out.flag = &args.json },
 	{ .name = "watch",
 	  .kind = OPTION_FLAG,
@@ -60,6 +94,21 @@ static const struct option_spec options[] = {
 	  .help = "rebalance: show what front ends would move; they do so by "
 		  "themselves",
 	  .out.flag = &args.dry_run },
+	{ .name = "tenant",
+	  .metavar = "IDENTITY",
+	  .kind = OPTION_OTHER,
+	  .help = "reserve: whose --quota",
+	  .out.take = take_tenant },
+	{ .name = "quota",
+	  .metavar = "SIZE|none",
+	  .kind = OPTION_OTHER,
+	  .help = "reserve: set what the --tenant may reserve",
+	  .out.take = take_quota },
+	{ .name = "overcommit",
+	  .metavar = "FACTOR",
+	  .kind = OPTION_OTHER,
+	  .help = "reserve: set how much of the memory may be reserved",
+	  .out.take = take_overcommit },
 	{ .name = "pool-ca",
 	  .metavar = "FILE",
 	  .kind = OPTION_TEXT,
@@ -85,13 +134,14 @@ static const struct option_spec options[] = {
 
 static const struct cmdline cmdline = {
 	.program = "rswapctl pool",
-	.args = "status URL | drain URL SERVER | rebalance URL",
+	.args = "status URL | drain URL SERVER | rebalance URL | reserve URL",
 	.about =
 		"Show the memory servers that are registered in a pool; URL is "
 		"etcd://HOST[:PORT][,HOST[:PORT]].../NAME.  Or have one of "
 		"them, SERVER (HOST[:PORT]), drain: grant no slabs any more, "
 		"and ask its clients to move theirs to other servers.  Or show "
-		"how unevenly they are filled.  Exit "
+		"how unevenly they are filled, or what is reserved on them, "
+		"or set who may reserve how much.  Exit "
 		"status: 0, 1 it did not work, 2 no server is there, 3 etcd "
 		"doesn't answer, or refuses.",
 	.options = options,
@@ -119,13 +169,19 @@ static void only_with(const char *verb, const char *owner, const char *option,
 
 static void check_options(const char *verb)
 {
-	if (strcmp(verb, "rebalance"))
-		only_with(verb, "status", "json", args.json);
+	if (args.json && !strcmp(verb, "drain"))
+		options_die(&cmdline, "--json is not allowed with drain");
 	only_with(verb, "rebalance", "dry-run", args.dry_run);
 	only_with(verb, "status", "watch", args.watch);
 	only_with(verb, "drain", "stop", args.stop);
 	only_with(verb, "drain", "wait", args.wait);
 	only_with(verb, "drain", "timeout", args.timeout_s);
+	only_with(verb, "reserve", "tenant", orders.tenant);
+	only_with(verb, "reserve", "quota", given_quota);
+	only_with(verb, "reserve", "overcommit", orders.overcommit_permille);
+	if (!orders.tenant != !given_quota)
+		options_die(&cmdline, "--tenant and --quota: both or none are "
+				      "allowed");
 	if (args.stop && args.wait)
 		options_die(&cmdline, "--wait is allowed only without --stop");
 }
@@ -250,6 +306,32 @@ static enum exit_status rebalance(struct members *members, struct etcd *etcd,
 	return status;
 }
 
+/* --- reserve --- */
+
+static enum exit_status reserve(struct members *members, struct etcd *etcd,
+				char **words)
+{
+	struct poolreserve_view view = { .n_clients = 0 };
+	struct error why;
+	int rc = poolreserve_set(etcd, &pool, &orders, &why);
+
+	(void)words;
+	if (!rc)
+		rc = members_step(members, clock_now_ns() + LOOK_NS, &why);
+	if (!rc)
+		rc = poolreserve_read(etcd, &pool, members, &view, &why);
+	if (rc)
+		fprintf(stderr, "rswapctl pool: %s\n", why.text);
+	else if (args.json)
+		poolreserve_print_json(&pool, &view);
+	else
+		poolreserve_print(&pool, &view);
+	poolreserve_free(&view);
+	if (rc)
+		return EXIT_NO_ANSWER;
+	return members->n ? EXIT_OK : EXIT_NOTHING;
+}
+
 /* --- all --- */
 
 static const struct verb {
@@ -259,7 +341,8 @@ static const struct verb {
 				char **words);
 } verbs[] = { { "status", 2, status },
 	      { "drain", 3, drain },
-	      { "rebalance", 2, rebalance } };
+	      { "rebalance", 2, rebalance },
+	      { "reserve", 2, reserve } };
 
 static const struct verb *parse(int argc, char **argv)
 {

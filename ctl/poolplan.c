@@ -36,17 +36,20 @@ static bool counts(const struct members_entry *e)
 	       e->member.memory_bytes >= e->member.slab_bytes;
 }
 
-/* The slabs of all clients as if they were those of one. */
+/* The slabs of all clients as if they were those of one.  What is only reserved
+ * is not free either, but nothing is there to move. */
 static struct choose_server view_of(const struct member *m, uint32_t index)
 {
 	uint32_t free_slabs = slabs_of(m, m->free_bytes);
 	uint32_t total_slabs = slabs_of(m, m->memory_bytes);
+	uint32_t taken_slabs = total_slabs - free_slabs;
 
 	return (struct choose_server){
 		.index = index,
 		.free_slabs = free_slabs,
 		.total_slabs = total_slabs,
-		.own_slabs = total_slabs - free_slabs,
+		.own_slabs = m->held_slabs < taken_slabs ? m->held_slabs
+							 : taken_slabs,
 	};
 }
 

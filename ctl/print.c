@@ -204,6 +204,14 @@ static void print_followed(struct json_object *a)
 	if (answer_at(a, "pool.error"))
 		printf(": %s", cell_text(a, "pool.error").text);
 	putchar('\n');
+	if (!answer_at(a, "pool.reserve_bytes"))
+		return;
+	printf("  reserved  %s of %s",
+	       cell_bytes(a, "pool.reserved_bytes").text,
+	       cell_bytes(a, "pool.reserve_bytes").text);
+	if (answer_at(a, "pool.reserve_error"))
+		printf(": %s", cell_text(a, "pool.reserve_error").text);
+	putchar('\n');
 }
 
 void print_plugin(struct json_object *a, const char *name, const char *device)
@@ -311,7 +319,7 @@ static struct cell used_of(struct json_object *tenant, const char *used,
 	return cell;
 }
 
-#define TENANT_FORMAT "  %-24s %10s %10s %10s %12s %12s %6s\n"
+#define TENANT_FORMAT "  %-24s %10s %10s %10s %10s %12s %12s %6s\n"
 
 /* Clients without keys are one tenant, "-", which has no limits. */
 static void print_tenants(struct json_object *a)
@@ -326,7 +334,8 @@ static void print_tenants(struct json_object *a)
 			continue;
 		if (!heading)
 			printf(TENANT_FORMAT, "TENANT", "USED", "AT MOST",
-			       "GUARANTEED", "SESSIONS", "LANES", "WEIGHT");
+			       "GUARANTEED", "RESERVED", "SESSIONS", "LANES",
+			       "WEIGHT");
 		heading = true;
 		printf(TENANT_FORMAT, cell_text(t, "name").text,
 		       cell_bytes(t, "used_bytes").text,
@@ -334,6 +343,7 @@ static void print_tenants(struct json_object *a)
 			       ? cell_bytes(t, "memory_bytes").text
 			       : "none",
 		       cell_bytes(t, "guaranteed_bytes").text,
+		       cell_bytes(t, "reserved_bytes").text,
 		       used_of(t, "sessions", "sessions_max").text,
 		       used_of(t, "lanes", "lanes_max").text,
 		       cell_text(t, "weight").text);

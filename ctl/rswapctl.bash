@@ -102,9 +102,10 @@ _rswapctl() {
 	if [[ ${help%%$'\n'*} == *[[\ ]NAME[]\|]* ]]; then
 		words=$(_rswapctl_names)
 	fi
-	# "Usage: rswapctl pool [OPTION...] status URL | drain URL SERVER"
+	# "Usage: rswapctl pool [OPTION...] status URL | drain URL SERVER", in one
+	# line or more
 	if ((COMP_CWORD == 2)); then
-		words+=" $(grep -oE '(\]|\|) +[a-z]+ URL' <<<"$help" | sed -E 's/.* ([a-z]+) URL/\1/')"
+		words+=" $(grep -oE '(^|\]|\|) +[a-z]+ URL' <<<"$help" | sed -E 's/.* ([a-z]+) URL/\1/')"
 	fi
 	if [[ $keys ]]; then
 		words+=" $(sed 's/=.*/=/' <<<"$keys")"

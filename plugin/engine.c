@@ -154,7 +154,7 @@ static uint32_t chunk_bytes(const struct engine_config *config)
 				      codec_unit_bytes(config->encrypt));
 }
 
-static uint64_t count_slabs(const struct engine_config *config,
+uint64_t engine_count_slabs(const struct engine_config *config,
 			    uint64_t slab_bytes)
 {
 	uint32_t need = config->redundancy.data ? config->redundancy.data : 1;
@@ -171,8 +171,8 @@ static int open_fallback(const struct engine_config *config,
 {
 	struct fallback_config f = { .path = config->fallback,
 				     .size_bytes = config->fallback_bytes,
-				     .default_slots =
-					     count_slabs(config, slab_bytes),
+				     .default_slots = engine_count_slabs(
+					     config, slab_bytes),
 				     .slab_bytes = slab_bytes,
 				     .chunk_bytes = chunk_bytes(config) };
 
@@ -187,11 +187,11 @@ static int check_room(const struct engine_config *config,
 {
 	uint64_t free_bytes =
 		probe->free_bytes + fallback_total_bytes(fallback);
-	uint64_t wanted_bytes = count_slabs(config, probe->slab_bytes) *
+	uint64_t wanted_bytes = engine_count_slabs(config, probe->slab_bytes) *
 				redundancy_shards(&config->redundancy) *
 				probe->slab_bytes;
 
-	if (free_bytes >= wanted_bytes)
+	if (config->is_reserved || free_bytes >= wanted_bytes)
 		return 0;
 	fallback_close(fallback);
 	error_set(why,

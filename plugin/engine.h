@@ -36,6 +36,11 @@
 int engine_probe(struct engine_config *config, uint64_t *slab_bytes,
 		 struct fallback *fallback, struct error *why);
 
+/* How many slabs of SLAB_BYTES a device of CONFIG has at most.  On servers each
+ * has as many as there are shards of a page (redundancy_shards). */
+uint64_t engine_count_slabs(const struct engine_config *config,
+			    uint64_t slab_bytes);
+
 /* Allocates all memory that requests use.  0 or a negative errno. */
 int engine_create(struct engine *engine, const struct engine_config *config,
 		  uint64_t slab_bytes, const struct fallback *fallback,

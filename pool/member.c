@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "jsonout.h"
-#include "size.h"
 #include "value.h"
 
 static const struct {
@@ -45,6 +44,7 @@ void member_write(const struct member *member, FILE *out)
 	jsonout_number(&j, "free_bytes", member->free_bytes);
 	if (member->held_slabs != MEMBER_HELD_UNKNOWN)
 		jsonout_number(&j, "held_slabs", member->held_slabs);
+	jsonout_number(&j, "unreserved_bytes", member->unreserved_bytes);
 	jsonout_number(&j, "sessions", member->sessions);
 	jsonout_number(&j, "load_permille", member->load_permille);
 	jsonout_text(&j, "version", member->version);
@@ -128,6 +128,9 @@ static const char *take_all(struct json_object *object, const char *address,
 		return "free_bytes";
 	if (!take_held(object, m))
 		return "held_slabs";
+	if (!value_number(object, "unreserved_bytes", INT64_MAX,
+			  &m->unreserved_bytes))
+		return "unreserved_bytes";
 	if (!value_number(object, "sessions", UINT32_MAX, &sessions))
 		return "sessions";
 	if (!value_number(object, "load_permille", 1000, &load))
@@ -141,13 +144,10 @@ int member_parse(const char *address, const char *value, struct member *member,
 		 struct error *why)
 {
 	struct json_object *object = value_parse(value);
-	const char *wrong = NULL;
+	const char *wrong;
 
 	*member = (struct member){ 0 };
-	if (object)
-		wrong = take_all(object, address, member);
-	else
-		wrong = "whole value";
+	wrong = object ? take_all(object, address, member) : "whole value";
 	json_object_put(object);
 	if (!wrong)
 		return 0;

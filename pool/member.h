@@ -23,7 +23,8 @@ struct member {
 	char state[MEMBER_STATE_BYTES]; /* "serving" and so on */
 	uint64_t slab_bytes;
 	uint64_t memory_bytes; /* that it grants at most */
-	uint64_t free_bytes;
+	uint64_t free_bytes;   /* of these: nobody has or has reserved them */
+	uint64_t unreserved_bytes; /* in use or guaranteed, and not reserved */
 	uint32_t held_slabs; /* that sessions have, or MEMBER_HELD_UNKNOWN */
 	uint32_t sessions;
 	uint32_t load_permille; /* of its machine's processors' time */

@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +74,18 @@ bool pool_check_files(const struct pool *pool, const char *prefix,
 	else
 		return true;
 	return false;
+}
+
+struct pool_key pool_key(const struct pool *pool, const char *format, ...)
+{
+	struct pool_key key;
+	int n = snprintf(key.text, sizeof key.text, "/rswap/1/%s/", pool->name);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(key.text + n, sizeof key.text - (size_t)n, format, args);
+	va_end(args);
+	return key;
 }
 
 static struct pool_prefix prefix_of(const struct pool *pool, const char *kind)

@@ -44,4 +44,12 @@ struct pool_prefix pool_servers_prefix(const struct pool *pool);
 /* And those of the orders to them, "/rswap/1/NAME/orders/". */
 struct pool_prefix pool_orders_prefix(const struct pool *pool);
 
+/* Any key of the pool, or what some begin with: "/rswap/1/NAME/" and what the
+ * format gives.  It is cut where it is too long. */
+struct pool_key {
+	char text[512];
+};
+__attribute__((format(printf, 2, 3))) struct pool_key
+pool_key(const struct pool *pool, const char *format, ...);
+
 #endif

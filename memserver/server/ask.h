@@ -29,7 +29,7 @@ struct ask {
 
 void ask_open(struct ask *ask, struct server *server);
 
-/* Has the main loop call FILL, and writes to OUT, which may be NULL, what it
+/* Has the main loop call FILL, and writes to OUT (NULL: nowhere) what it
  * writes.  False, and nothing is written, if memory is short or ask_close was
  * called.  The asking thread. */
 bool ask_main_loop(struct ask *ask, ask_fill *fill, FILE *out);

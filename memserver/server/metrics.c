@@ -196,6 +196,11 @@ static uint64_t tenant_guaranteed_bytes(const struct tenant *t)
 	return t->limits.guaranteed_bytes;
 }
 
+static uint64_t tenant_reserved_bytes(const struct tenant *t)
+{
+	return t->reserved_bytes;
+}
+
 static uint64_t tenant_sessions(const struct tenant *t)
 {
 	return t->sessions;
@@ -217,6 +222,9 @@ static const struct {
 	  tenant_limit_bytes },
 	{ "rswap_memserver_tenant_guaranteed_bytes",
 	  "Memory that is kept free for the tenant.", tenant_guaranteed_bytes },
+	{ "rswap_memserver_tenant_reserved_bytes",
+	  "Memory that the tenant has reserved here in the pool.",
+	  tenant_reserved_bytes },
 	{ "rswap_memserver_tenant_sessions", "Sessions of the tenant.",
 	  tenant_sessions },
 	{ "rswap_memserver_tenant_lanes", "Lanes of the tenant's sessions.",

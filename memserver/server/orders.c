@@ -8,9 +8,11 @@
 #include "log.h"
 #include "order.h"
 
-/* How long etcd has to list the orders: together with the longest call of
- * registration.c less than the lease lasts. */
-#define CALL_NS (2500 * NS_PER_MS)
+/* Beside that of reserved.c. */
+#define WATCH 1
+/* How long etcd has to list the orders: together with what reserved.c lists,
+ * and the longest call of registration.c, less than the lease lasts. */
+#define CALL_NS (2 * NS_PER_S)
 
 static const char *pool_name(const struct orders *orders)
 {
@@ -106,7 +108,8 @@ void orders_open(struct orders *orders, struct ask *ask, struct etcd *etcd,
 					   .prefix = orders->key,
 					   .ops = &ops,
 					   .arg = orders,
-					   .call_ns = CALL_NS };
+					   .call_ns = CALL_NS,
+					   .watch = WATCH };
 }
 
 /* Once, until they can be read.  Where etcd does not answer, the registration
@@ -120,20 +123,19 @@ static void complain(struct orders *orders, int rc, const struct error *why)
 		  why->text);
 }
 
-bool orders_wait(struct orders *orders, uint64_t until_ns)
+bool orders_step(struct orders *orders)
 {
 	struct error why;
 	int rc;
 
 	orders->obeyed = false;
-	rc = etcd_view_step(&orders->view, until_ns, &why);
+	rc = etcd_view_step(&orders->view, clock_now_ns(), &why);
 	if (!rc) {
 		orders->complained = false;
 		return orders->obeyed;
 	}
 	complain(orders, rc, &why);
 	orders_rest(orders);
-	etcd_pause(orders->view.etcd, until_ns);
 	return orders->obeyed;
 }
 

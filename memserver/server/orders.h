@@ -13,7 +13,7 @@ struct orders {
 	char key[sizeof(struct pool_prefix) + 128];
 	uint64_t seen_revision; /* of the last order, of which nothing is left
 				   to do */
-	bool obeyed;		/* an order, in this call of orders_wait */
+	bool obeyed;		/* an order, in this call of orders_step */
 	bool complained;
 };
 
@@ -24,12 +24,11 @@ void orders_open(struct orders *orders, struct ask *ask, struct etcd *etcd,
 
 /* For the rest: the thread of the client of etcd. */
 
-/* Waits for orders until UNTIL_NS, and obeys them.  Returns at once when there
- * was something to do, or on etcd_wake.  Where orders cannot be read, it only
- * waits.  True if an order was obeyed, so that the server's state may be
- * another. */
-bool orders_wait(struct orders *orders, uint64_t until_ns);
-/* Ends the watch, which orders_wait begins again. */
+/* Obeys the orders that have come; etcd_pause, in whatever place, ends when
+ * there are more.  Where orders cannot be read, it does nothing.  True if an
+ * order was obeyed, so that the server's state may be another. */
+bool orders_step(struct orders *orders);
+/* Ends the watch, which orders_step begins again. */
 void orders_rest(struct orders *orders);
 
 #endif

@@ -1,12 +1,10 @@
 #include "registration.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ask.h"
 #include "clock.h"
@@ -15,9 +13,9 @@
 #include "helper.h"
 #include "log.h"
 #include "member.h"
+#include "offer.h"
 #include "orders.h"
-#include "session/lookup.h"
-#include "session/release.h"
+#include "reserved.h"
 
 /* The key is gone so long after the server's last word.  Four words fit, and
  * the longest call. */
@@ -50,74 +48,33 @@ struct registration {
 	atomic_bool stopping, noticed;
 
 	/* The thread's. */
-	struct net_name address;
+	struct offer offer;
 	char key[KEY_BYTES];
 	uint64_t lease;	    /* 0: none */
 	uint64_t kept_ns;   /* when it was last known to live */
 	char *value;	    /* that the key has with this lease; NULL: none */
 	uint64_t put_ns;    /* when it was put */
 	uint64_t looked_ns; /* and when there was another to put, or not */
-	uint64_t cpu_ns, cpu_at_ns; /* at the last value */
-	bool drains;		    /* by the last value */
 	bool complained;
 	struct orders orders;
+	struct reserved reserved; /* what clients have reserved here */
 
 	/* `lock` protects this, and is a leaf. */
 	pthread_mutex_t lock;
 	struct registration_figures figures;
 };
 
-/* --- what it says, on the main loop --- */
+/* --- on the main loop, while the thread waits --- */
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-/* The part of the machine's processors that the server took since the last
- * time. */
-static uint32_t load_permille(struct registration *r)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t now_ns = clock_now_ns(), used_ns = cpu_ns();
-	uint64_t room_ns =
-		(now_ns - r->cpu_at_ns) * (uint64_t)(cpus > 0 ? cpus : 1);
-	uint64_t permille =
-		room_ns ? (used_ns - r->cpu_ns) * 1000 / room_ns : 0;
-
-	r->cpu_ns = used_ns;
-	r->cpu_at_ns = now_ns;
-	return permille < 1000 ? (uint32_t)permille : 1000;
-}
-
-/* The thread waits meanwhile, so its members may be used. */
 static void fill_in(struct server *server, FILE *out)
 {
-	struct registration *r = server->registration;
-	struct slab_figures slabs = slab_pool_figures(&server->pool);
-	bool grants = server->sessions.drain == RELEASE_SERVING &&
-		      !server->sessions.pressed;
-	struct member m = {
-		.address = r->address,
-		.transports = server->links.open,
-		.slab_bytes = server->pool.slab_bytes,
-		.memory_bytes = server->config->memory_bytes,
-		.free_bytes = grants ? slabs.free_bytes : 0,
-		.held_slabs = release_held(&server->sessions).slabs,
-		.sessions = server->sessions.count,
-		.load_permille = load_permille(r),
-	};
+	offer_write(&server->registration->offer, server, out);
+}
 
-	r->drains = server->sessions.drain != RELEASE_SERVING;
-	memcpy(m.zone, server->config->zone, sizeof m.zone);
-	memcpy(m.incarnation, server->incarnation, sizeof m.incarnation);
-	snprintf(m.state, sizeof m.state, "%s",
-		 release_state_name(&server->sessions));
-	snprintf(m.version, sizeof m.version, "%s", RSWAP_VERSION);
-	member_write(&m, out);
+static void hold_back(struct server *server, FILE *out)
+{
+	(void)out;
+	reserved_apply(&server->registration->reserved, &server->tenants);
 }
 
 /* --- the thread: how it stands --- */
@@ -192,6 +149,14 @@ static void tell_other(struct registration *r, const struct etcd_kv *kv)
 			   pool_name(r), r->figures.address);
 }
 
+/* --- the thread: what is reserved --- */
+
+static void hand_over(struct registration *r)
+{
+	if (reserved_sums(&r->reserved))
+		ask_main_loop(&r->ask, hold_back, NULL);
+}
+
 /* --- the thread: lease and key --- */
 
 static uint64_t soon_ns(void)
@@ -234,7 +199,7 @@ static uint64_t look_ns(struct registration *r)
 	if (!r->value)
 		return 0;
 	return r->looked_ns + (atomic_load(&r->noticed) ? NOTICE_NS
-			       : r->drains		? DRAIN_NS
+			       : r->offer.drains	? DRAIN_NS
 							: REFRESH_NS);
 }
 
@@ -316,22 +281,39 @@ static int refresh(struct registration *r, struct error *why)
 	return rc;
 }
 
+/* Before clients find the server.  Whether this fails is told later. */
+static void hold_back_first(struct registration *r)
+{
+	struct error ignored;
+
+	if (r->value || r->reserved.view.listed)
+		return;
+	reserved_step(&r->reserved, clock_now_ns(), &ignored);
+	hand_over(r);
+}
+
 static int step(struct registration *r, struct error *why)
 {
 	int rc = keep_lease(r, why);
 
+	if (!rc)
+		hold_back_first(r);
 	if (!rc && !clock_left_ns(look_ns(r)))
 		rc = refresh(r, why);
 	return rc;
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns < b_ns ? a_ns : b_ns;
 }
 
 /* When there is something to do again. */
 static uint64_t next_ns(struct registration *r)
 {
 	uint64_t keep_ns = r->kept_ns + KEEP_ALIVE_NS;
-	uint64_t value_ns = look_ns(r);
 
-	return keep_ns < value_ns ? keep_ns : value_ns;
+	return earlier(keep_ns, look_ns(r));
 }
 
 static void leave(struct registration *r)
@@ -348,10 +330,28 @@ static void leave(struct registration *r)
 	set_figures(r, false, "the server is stopping");
 }
 
+/* --- the thread: all of it --- */
+
+/* A watch that is open could end the pause again and again. */
 static void rest(struct registration *r)
 {
 	orders_rest(&r->orders);
+	reserved_rest(&r->reserved);
 	etcd_pause(r->etcd, clock_now_ns() + etcd_backoff_ns(r->etcd));
+}
+
+/* Waits for what etcd tells: each of the two hears of its own keys. */
+static void follow(struct registration *r)
+{
+	struct error why;
+
+	if (orders_step(&r->orders))
+		atomic_store(&r->noticed, true);
+	if (reserved_step(&r->reserved, next_ns(r), &why))
+		etcd_pause(r->etcd,
+			   earlier(next_ns(r),
+				   clock_now_ns() + etcd_backoff_ns(r->etcd)));
+	hand_over(r);
 }
 
 static void *registration_main(void *arg)
@@ -370,8 +370,8 @@ static void *registration_main(void *arg)
 			complain(r, &why);
 		if (rc)
 			rest(r);
-		else if (orders_wait(&r->orders, next_ns(r)))
-			atomic_store(&r->noticed, true);
+		else
+			follow(r);
 	}
 	orders_rest(&r->orders);
 	leave(r);
@@ -397,48 +397,10 @@ int registration_open(struct server *server, struct error *why)
 		return rc;
 	}
 	r->server = server;
-	r->cpu_ns = cpu_ns();
-	r->cpu_at_ns = clock_now_ns();
 	pthread_mutex_init(&r->lock, NULL);
 	ask_open(&r->ask, server);
 	server->registration = r;
 	return 0;
-}
-
-static bool is_any(const struct net_addr *addr)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)&addr->storage;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-
-	return sa->sa_family == AF_INET
-		       ? v4->sin_addr.s_addr == htonl(INADDR_ANY)
-		       : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-}
-
-/* What clients connect to: as --pool-address says, else the first address of
- * --listen. */
-static bool choose_address(struct registration *r, struct error *why)
-{
-	const struct config *config = r->server->config;
-	const struct listener *first = &r->server->listeners.at[0];
-	struct error ignored;
-
-	r->address = config->pool_address;
-	if (*r->address.host) {
-		if (!r->address.port)
-			r->address.port = net_addr_port(&first->addr);
-		return true;
-	}
-	if (is_any(&first->addr)) {
-		error_set(why,
-			  "--pool: --listen=%.60s is no address that clients "
-			  "can use: --pool-address=HOST[:PORT] gives one",
-			  net_name_format(&config->listen[0]).text);
-		return false;
-	}
-	return net_name_parse(net_addr_format(&first->addr).text, 0,
-			      &r->address, &ignored);
 }
 
 int registration_start(struct server *server, struct error *why)
@@ -448,15 +410,20 @@ int registration_start(struct server *server, struct error *why)
 
 	if (!r)
 		return 0;
-	if (!choose_address(r, why))
-		return -EINVAL;
+	rc = offer_open(&r->offer, server, why);
+	if (rc)
+		return rc;
 	snprintf(r->figures.address, sizeof r->figures.address, "%s",
-		 net_name_format(&r->address).text);
+		 net_name_format(&r->offer.address).text);
 	snprintf(r->key, sizeof r->key, "%s%s",
 		 pool_servers_prefix(&server->config->pool).text,
 		 r->figures.address);
 	orders_open(&r->orders, &r->ask, r->etcd, r->figures.address);
 	set_figures(r, false, "");
+	rc = reserved_open(&r->reserved, r->etcd, &server->config->pool,
+			   r->figures.address, why);
+	if (rc)
+		return rc;
 	rc = helper_start(&r->thread, "pool", registration_main, r);
 	if (rc) {
 		error_set(why, "cannot start a thread: %s", strerror(rc));
@@ -505,6 +472,7 @@ void registration_stop(struct server *server)
 		return;
 	ask_free(&r->ask);
 	server->registration = NULL;
+	reserved_close(&r->reserved);
 	etcd_close(r->etcd);
 	free(r->value);
 	pthread_mutex_destroy(&r->lock);

@@ -1,6 +1,7 @@
-/* The server's key in its pool (--pool): how clients find it, and the orders to
- * it (orders.h).  A thread of its own talks to etcd, so that nothing else ever
- * waits for etcd.  docs/pool.md has the keys. */
+/* The server's key in its pool (--pool): how clients find it, the orders to it
+ * (orders.h), and what is reserved on it (reserved.h).  A thread of its own
+ * talks to etcd, so that nothing else ever waits for etcd.  docs/pool.md has
+ * the keys. */
 #ifndef RSWAP_REGISTRATION_H
 #define RSWAP_REGISTRATION_H
 

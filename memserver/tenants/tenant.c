@@ -29,9 +29,20 @@ static uint32_t whole_slabs(const struct tenants *tenants, uint64_t bytes)
 	return slabs < TENANT_ANY ? (uint32_t)slabs : TENANT_ANY;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* No more than the tenant may have, and than there is: nothing is held back in
+ * vain. */
 static uint32_t guaranteed_slabs(const struct tenant *t)
 {
-	return whole_slabs(t->tenants, t->limits.guaranteed_bytes);
+	uint64_t bytes = larger(t->limits.guaranteed_bytes, t->reserved_bytes);
+	uint32_t most = smaller(whole_slabs(t->tenants, t->limits.memory_bytes),
+				t->tenants->pool->count);
+
+	return smaller(whole_slabs(t->tenants, bytes), most);
 }
 
 /* Guaranteed to T, and not in use yet. */
@@ -46,6 +57,21 @@ void tenant_limit(struct tenant *t, const struct tenant_limits *limits)
 	t->limits = *limits;
 	t->tenants->reserved += reserve_of(t);
 	atomic_store_explicit(&t->weight, limits->weight, memory_order_relaxed);
+}
+
+void tenant_reserve(struct tenant *t, uint64_t bytes)
+{
+	t->tenants->reserved -= reserve_of(t);
+	t->reserved_bytes = bytes;
+	t->tenants->reserved += reserve_of(t);
+}
+
+uint64_t tenant_unreserved_bytes(const struct tenant *t)
+{
+	uint64_t used_bytes = t->slabs * t->tenants->pool->slab_bytes;
+	uint64_t bytes = larger(t->limits.guaranteed_bytes, used_bytes);
+
+	return bytes > t->reserved_bytes ? bytes - t->reserved_bytes : 0;
 }
 
 void tenant_init(struct tenant *t, struct tenants *tenants, const char *name,
@@ -87,7 +113,9 @@ static uint32_t room(const struct tenant *t)
 {
 	uint32_t free_slabs = pool_free(t->tenants);
 	uint32_t own = reserve_of(t);
-	uint32_t shared = less(free_slabs, t->tenants->reserved - own);
+	uint64_t others = t->tenants->reserved - own;
+	uint32_t shared =
+		others < free_slabs ? free_slabs - (uint32_t)others : 0;
 	uint32_t most = smaller(own, free_slabs);
 
 	return shared > most ? shared : most;

@@ -7,8 +7,13 @@
  * being prepared for a client that waits.  A tenant may have one more slab
  *
  *   - if that stays within limits.memory_bytes, and
- *   - if the tenant has less than limits.guaranteed_bytes, or if free slabs are
- *     left beyond those that are guaranteed to other tenants.
+ *   - if the tenant has less than is guaranteed to it, or if free slabs are
+ * left beyond those that are guaranteed to other tenants.
+ *
+ * Guaranteed is limits.guaranteed_bytes, or what the tenant has reserved in the
+ * pool of the server if that is more.  Reservations are made elsewhere
+ * (server/reserved.h), and may be more than the server's memory: then the
+ * tenant that comes first has it.
  *
  * A spare (grants/grant.h) is not counted: it goes back when another session
  * needs its memory.
@@ -53,6 +58,7 @@ struct tenant {
 	TAILQ_ENTRY(tenant) entry;
 	char name[WIRE_NAME_BYTES]; /* "-" for clients without a key */
 	struct tenant_limits limits;
+	uint64_t reserved_bytes; /* in the pool; 0: nothing */
 	_Atomic uint32_t weight; /* limits.weight, for data threads */
 
 	bool listed;	/* in the file of tenants: is there without sessions */
@@ -79,7 +85,7 @@ struct tenants {
 	struct tenantfile *file; /* NULL: no limits */
 	TAILQ_HEAD(tenant_list, tenant) list;
 	uint32_t slabs;	   /* of all tenants */
-	uint32_t reserved; /* guaranteed, and not in use yet: of all tenants */
+	uint64_t reserved; /* guaranteed, and not in use yet: of all tenants */
 };
 
 /* Fills in a zeroed TENANT of that NAME, which has nothing. */
@@ -89,6 +95,11 @@ void tenant_init(struct tenant *tenant, struct tenants *tenants,
 /* Sets the LIMITS of TENANT.  A limit below what the tenant has takes nothing
  * away. */
 void tenant_limit(struct tenant *tenant, const struct tenant_limits *limits);
+
+/* Sets what TENANT has reserved.  Less than before takes nothing away. */
+void tenant_reserve(struct tenant *tenant, uint64_t bytes);
+/* What TENANT uses, or has as a guarantee, beyond what it has reserved. */
+uint64_t tenant_unreserved_bytes(const struct tenant *tenant);
 
 /* Whether TENANT may have a session with LANES more lanes; or the limit that is
  * in the way. */

@@ -1,6 +1,7 @@
 #include "tenants.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +111,7 @@ static void apply_limits(struct tenants *tenants)
 		t->listed = line;
 		if (line)
 			line->has_tenant = true;
-		else if (!t->users)
+		else if (!t->users && !t->reserved_bytes)
 			drop(t);
 	}
 }
@@ -152,6 +153,64 @@ int tenants_read(struct tenants *tenants, const char *path, struct error *why)
 unsigned tenants_listed(const struct tenants *tenants)
 {
 	return tenants->file ? tenants->file->n : 0;
+}
+
+/* --- reservations --- */
+
+static int by_name(const void *a, const void *b)
+{
+	const struct tenants_reservation *first = a, *second = b;
+
+	return strcmp(first->name, second->name);
+}
+
+static struct tenants_reservation *
+reservation_of(struct tenants_reservation *list, unsigned n, const char *name)
+{
+	struct tenants_reservation key = { .bytes = 0 };
+
+	snprintf(key.name, sizeof key.name, "%s", name);
+	return n ? bsearch(&key, list, n, sizeof *list, by_name) : NULL;
+}
+
+void tenants_reserve(struct tenants *tenants, struct tenants_reservation *list,
+		     unsigned n)
+{
+	struct tenant *next;
+
+	for (unsigned i = 0; i < n; i++)
+		list[i].has_tenant = false;
+	for (struct tenant *t = TAILQ_FIRST(&tenants->list); t; t = next) {
+		struct tenants_reservation *r =
+			reservation_of(list, n, t->name);
+
+		next = TAILQ_NEXT(t, entry);
+		tenant_reserve(t, r ? r->bytes : 0);
+		if (r)
+			r->has_tenant = true;
+		else if (!t->users && !t->listed)
+			drop(t);
+	}
+	/* They count before the first session. */
+	for (unsigned i = 0; i < n; i++) {
+		struct tenant *t =
+			list[i].has_tenant ? NULL : add(tenants, list[i].name);
+
+		if (t)
+			tenant_reserve(t, list[i].bytes);
+	}
+}
+
+uint64_t tenants_unreserved_bytes(const struct tenants *tenants)
+{
+	const struct tenant *t;
+	uint64_t bytes = 0;
+
+	TAILQ_FOREACH(t, &tenants->list, entry)
+	{
+		bytes += tenant_unreserved_bytes(t);
+	}
+	return bytes;
 }
 
 /* --- sessions --- */
@@ -200,7 +259,7 @@ struct tenant *tenants_enter(struct tenants *tenants, const char *identity,
 
 void tenants_leave(struct tenant *t)
 {
-	if (!--t->users && !t->listed)
+	if (!--t->users && !t->listed && !t->reserved_bytes)
 		drop(t);
 }
 

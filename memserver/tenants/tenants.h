@@ -19,6 +19,21 @@ int tenants_read(struct tenants *tenants, const char *path, struct error *why);
 /* How many names the file has. */
 unsigned tenants_listed(const struct tenants *tenants);
 
+/* What an identity has reserved in the pool. */
+struct tenants_reservation {
+	char name[WIRE_NAME_BYTES];
+	uint64_t bytes;
+	bool has_tenant; /* for tenants_reserve */
+};
+
+/* Holds memory back for the N identities of LIST, which is sorted by name, and
+ * for no others.  One for which memory is short has no reservation. */
+void tenants_reserve(struct tenants *tenants, struct tenants_reservation *list,
+		     unsigned n);
+/* What all tenants use, or have as guarantees, beyond what they have reserved.
+ */
+uint64_t tenants_unreserved_bytes(const struct tenants *tenants);
+
 /* Whether IDENTITY has a line, or has a session from the time when it had one.
  * If not, WHY says so. */
 bool tenants_know(const struct tenants *tenants, const char *identity,

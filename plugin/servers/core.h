@@ -32,6 +32,9 @@ struct engine_config {
 	uint32_t n_pooled;
 	/* How many servers there may be at a time; 0: n_servers. */
 	uint32_t servers_max;
+	/* Room for all of the device is reserved besides: engine_probe does not
+	 * ask whether servers have it. */
+	bool is_reserved;
 	uint64_t size_bytes;		       /* a multiple of PAGE_BYTES */
 	const struct transport_ops *transport; /* NULL: auto */
 	/* Of control connections, the caller's; NULL: they are plain. */

@@ -164,6 +164,10 @@ static int take(struct config *config, const struct key *key, const char *value,
 				      value);
 	case KEY_POOL_STATE:
 		return take_path(config, &config->pool_state, value);
+	case KEY_POOL_RESERVE:
+		config->pool_reserve_bytes = number;
+		e->is_reserved = number == CONFIG_RESERVE_ALL;
+		break;
 	case KEY_SIZE:
 		e->size_bytes = number;
 		break;
@@ -250,7 +254,8 @@ static int check_pool(struct config *config)
 {
 	static const enum key_id ids[] = { KEY_SERVERS_MAX, KEY_POOL_CA,
 					   KEY_POOL_CERT,   KEY_POOL_KEY,
-					   KEY_POOL_LOGIN,  KEY_POOL_STATE };
+					   KEY_POOL_LOGIN,  KEY_POOL_STATE,
+					   KEY_POOL_RESERVE };
 	struct error why;
 
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {

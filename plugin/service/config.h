@@ -9,15 +9,19 @@
 #include "pool.h"
 #include "pskfile.h"
 
+/* All that the device takes on servers. */
+#define CONFIG_RESERVE_ALL UINT64_MAX
+
 struct config {
 	struct engine_config engine;
 	/* If KEY_POOL is given.  Its files are the paths below, absolute. */
 	struct pool pool;
 	char *pool_url;
 	char *pool_ca, *pool_cert, *pool_key, *pool_login;
-	char *pool_state;	 /* or NULL */
-	char *control_path;	 /* Unix control socket, or NULL */
-	struct net_name metrics; /* if KEY_METRICS is given */
+	char *pool_state;	     /* or NULL */
+	uint64_t pool_reserve_bytes; /* 0: nothing; or CONFIG_RESERVE_ALL */
+	char *control_path;	     /* Unix control socket, or NULL */
+	struct net_name metrics;     /* if KEY_METRICS is given */
 	char *fallback_path;
 	char *psk_path;		       /* or NULL: no TLS */
 	char identity[PSK_NAME_BYTES]; /* "": the only key */

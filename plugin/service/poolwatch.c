@@ -193,13 +193,28 @@ static void begin_figures(struct poolwatch *watch)
 		events_add(EVENT_POOL_AWAY, watch->figures.name, "%s", error);
 }
 
+/* How often the thread looks for an engine. */
+#define NO_ENGINE_NS (1 * NS_PER_S)
+
+/* Returns when to call it again, at the latest. */
+static uint64_t step(struct poolwatch *watch)
+{
+	uint64_t reserve_ns = poolreserve_step(&watch->reserve);
+	uint64_t follow_ns = clock_now_ns() + NO_ENGINE_NS;
+
+	watch->follow.engine = atomic_load(&watch->engine);
+	if (watch->follow.engine)
+		follow_ns = poolfollow_step(&watch->follow);
+	return reserve_ns < follow_ns ? reserve_ns : follow_ns;
+}
+
 static void *poolwatch_main(void *arg)
 {
 	struct poolwatch *watch = arg;
 
 	while (!atomic_load(&watch->stopping)) {
 		struct error why = { "etcd does not tell of changes" };
-		uint64_t until_ns = poolfollow_step(&watch->follow);
+		uint64_t until_ns = step(watch);
 		int rc = members_step(&watch->members, until_ns, &why);
 
 		if (atomic_load(&watch->stopping))
@@ -245,15 +260,25 @@ int poolwatch_open(struct poolwatch *watch, struct config *config,
 	return rc;
 }
 
-int poolwatch_start(struct poolwatch *watch, struct engine *engine,
-		    struct error *why)
+int poolwatch_reserve(struct poolwatch *watch, uint64_t slab_bytes,
+		      struct error *why)
+{
+	if (!watch->config)
+		return 0;
+	return poolreserve_take(&watch->reserve, watch->config, watch->etcd,
+				&watch->members, slab_bytes, why);
+}
+
+int poolwatch_start(struct poolwatch *watch, struct error *why)
 {
 	int rc;
 
 	if (!watch->config)
 		return 0;
-	watch->follow = (struct poolfollow){ .engine = engine,
-					     .members = &watch->members,
+	rc = poolreserve_confirm(&watch->reserve, why);
+	if (rc)
+		return rc;
+	watch->follow = (struct poolfollow){ .members = &watch->members,
 					     .pool = watch->figures.name };
 	begin_figures(watch);
 	rc = helper_start(&watch->thread, "pool", poolwatch_main, watch);
@@ -261,6 +286,14 @@ int poolwatch_start(struct poolwatch *watch, struct engine *engine,
 		error_set(why, "the pool's thread: %s", strerror(rc));
 	watch->has_thread = !rc;
 	return -rc;
+}
+
+void poolwatch_follow(struct poolwatch *watch, struct engine *engine)
+{
+	if (!watch->config)
+		return;
+	atomic_store(&watch->engine, engine);
+	etcd_wake(watch->etcd);
 }
 
 void poolwatch_stop(struct poolwatch *watch)
@@ -278,10 +311,17 @@ void poolwatch_stop(struct poolwatch *watch)
 		pthread_timedjoin_np(watch->thread, NULL, &until) != 0;
 }
 
+void poolwatch_leave(struct poolwatch *watch)
+{
+	if (watch->config && !watch->has_thread)
+		poolreserve_leave(&watch->reserve);
+}
+
 void poolwatch_close(struct poolwatch *watch)
 {
 	if (!watch->config || watch->has_thread)
 		return;
+	poolreserve_close(&watch->reserve);
 	members_close(&watch->members);
 	etcd_close(watch->etcd);
 	pthread_mutex_destroy(&watch->lock);
@@ -296,5 +336,6 @@ bool poolwatch_get_figures(struct poolwatch *watch,
 	pthread_mutex_lock(&watch->lock);
 	*figures = watch->figures;
 	pthread_mutex_unlock(&watch->lock);
+	poolreserve_get_figures(&watch->reserve, &figures->reserve);
 	return true;
 }

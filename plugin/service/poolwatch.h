@@ -18,6 +18,7 @@
 #include "error.h"
 #include "members.h"
 #include "poolfollow.h"
+#include "poolreserve.h"
 #include "poolstate.h"
 
 /* Of the heap that is set aside: libcurl's buffers, an answer of etcd, and the
@@ -32,6 +33,7 @@ struct poolwatch_figures {
 	struct net_text endpoint;     /* of etcd, that answered last */
 	char name[POOL_NAME_BYTES];   /* of the pool */
 	char error[160];	      /* why it is away, or "" */
+	struct poolreserve_figures reserve; /* zeroed without pool-reserve= */
 };
 
 struct poolwatch {
@@ -40,10 +42,12 @@ struct poolwatch {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stopping;
+	_Atomic(struct engine *) engine; /* that it follows the pool for */
 
 	/* The thread's, once there is one. */
 	struct members members;
 	struct poolfollow follow;
+	struct poolreserve reserve;
 	struct poolstate state;
 	struct error began_away; /* why etcd did not answer at start, or "" */
 	uint64_t current_ns;	 /* when it was CURRENT last */
@@ -62,11 +66,22 @@ struct poolwatch {
  * negative errno with one line in WHY. */
 int poolwatch_open(struct poolwatch *watch, struct config *config,
 		   struct error *why);
-/* Starts the thread.  ENGINE is started.  0, or a negative errno with WHY. */
-int poolwatch_start(struct poolwatch *watch, struct engine *engine,
-		    struct error *why);
-/* Ends the thread, within a few seconds.  Before the engine is stopped. */
+/* Reserves memory of the servers of CONFIG, of which engine_probe has left
+ * those that can be used, with slabs of SLAB_BYTES (pool-reserve=).  Before any
+ * other thread runs.  0, or a negative errno with one line in WHY. */
+int poolwatch_reserve(struct poolwatch *watch, uint64_t slab_bytes,
+		      struct error *why);
+/* Starts the thread, which keeps the reservation.  0, or a negative errno with
+ * WHY. */
+int poolwatch_start(struct poolwatch *watch, struct error *why);
+/* From now on ENGINE, which is started, uses servers as the pool says. */
+void poolwatch_follow(struct poolwatch *watch, struct engine *engine);
+/* Ends the thread, if there is one, within a few seconds.  Before the engine is
+ * stopped. */
 void poolwatch_stop(struct poolwatch *watch);
+/* Gives the reservation back, within seconds.  After the engine is stopped:
+ * what is not reserved any more should be free. */
+void poolwatch_leave(struct poolwatch *watch);
 /* Also after poolwatch_open failed, or was not called. */
 void poolwatch_close(struct poolwatch *watch);
 

@@ -316,6 +316,16 @@ static void put_safety(const struct safety *safety, struct jsonout *j)
 	jsonout_number(j, "locked_bytes", safety_locked_bytes());
 }
 
+static void put_reserve(const struct poolreserve_figures *f, struct jsonout *j)
+{
+	if (!f->wanted_bytes)
+		return;
+	jsonout_number(j, "reserve_bytes", f->wanted_bytes);
+	jsonout_number(j, "reserved_bytes", f->held_bytes);
+	if (f->error[0])
+		jsonout_text(j, "reserve_error", f->error);
+}
+
 /* Left out without a pool. */
 static void put_pool(const struct engine *e, struct poolwatch *pool,
 		     struct jsonout *j)
@@ -335,6 +345,7 @@ static void put_pool(const struct engine *e, struct poolwatch *pool,
 	jsonout_number(j, "serving", f.serving);
 	jsonout_number(j, "used", roster_used(e));
 	jsonout_number(j, "servers_max", e->config.servers_max);
+	put_reserve(&f.reserve, j);
 	jsonout_end(j, '}');
 }
 

@@ -53,9 +53,14 @@ int service_probe(struct service *service, struct error *why)
 		rc = engine_probe(&service->config.engine, &service->slab_bytes,
 				  &service->fallback, why);
 	if (!rc)
+		rc = poolwatch_reserve(&service->pool, service->slab_bytes,
+				       why);
+	if (!rc)
 		rc = listen_control(service, why);
 	if (!rc)
 		rc = listen_metrics(service, why);
+	if (rc)
+		poolwatch_leave(&service->pool);
 	return rc;
 }
 
@@ -114,6 +119,7 @@ static _Noreturn void leave(struct service *service, int status)
 	status_stop(&service->status);
 	poolwatch_stop(&service->pool);
 	engine_stop(&service->engine);
+	poolwatch_leave(&service->pool);
 	log_stop();
 	_exit(status);
 }
@@ -162,6 +168,9 @@ static int start(struct service *service, const struct service_front *front,
 	safety_apply(&service->safety, heap);
 	privileges_give_up();
 	rc = tell_safety(service, why);
+	/* The lease of a reservation does not last while the engine starts. */
+	if (!rc)
+		rc = poolwatch_start(&service->pool, why);
 	if (!rc)
 		rc = engine_create(&service->engine, &config->engine,
 				   service->slab_bytes, &service->fallback,
@@ -171,7 +180,7 @@ static int start(struct service *service, const struct service_front *front,
 			&service->engine,
 			clock_now_ns() + engine_reach_ns(&config->engine), why);
 	if (!rc)
-		rc = poolwatch_start(&service->pool, &service->engine, why);
+		poolwatch_follow(&service->pool, &service->engine);
 	if (!rc && config->control_path)
 		rc = status_start(&service->status, &service->engine,
 				  &service->pool, &service->safety, why);
@@ -201,6 +210,8 @@ int service_start(struct service *service, const struct service_front *front)
 	serving = service;
 	if (start(service, front, &why)) {
 		log_error("%s", why.text);
+		poolwatch_stop(&service->pool);
+		poolwatch_leave(&service->pool);
 		log_stop();
 		return -1;
 	}
@@ -217,6 +228,7 @@ void service_stop(struct service *service)
 	status_stop(&service->status);
 	poolwatch_stop(&service->pool);
 	stopped = engine_stop(&service->engine);
+	poolwatch_leave(&service->pool);
 	if (stopped && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
 	poolwatch_close(&service->pool);

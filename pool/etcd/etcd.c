@@ -16,6 +16,8 @@
 #define BACKOFF_FIRST_NS (250 * NS_PER_MS)
 #define BACKOFF_MAX_NS	 (10 * NS_PER_S)
 
+_Static_assert(ETCD_WATCHES <= HTTP_STREAMS, "each watch is a stream");
+
 /* Keys in an answer: of some hundred bytes each. */
 #define RANGE_KEYS 1000
 
@@ -29,7 +31,8 @@ struct etcd {
 	bool has_tls;
 	struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
 	unsigned n, current;
-	struct login login; /* no user: none */
+	unsigned watched[ETCD_WATCHES]; /* the endpoint that each is at */
+	struct login login;		/* no user: none */
 	bool has_token;
 	bool no_auth;	   /* this cluster has no users */
 	unsigned failures; /* in a row */
@@ -372,6 +375,18 @@ int etcd_put_if(struct etcd *etcd, const char *where, uint64_t lease_now,
 		    deadline_ns, there, why);
 }
 
+int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
+		  uint64_t deadline_ns, bool *done, struct error *why)
+{
+	struct etcd_answer answer;
+	int rc = call(etcd, "/v3/kv/txn", etcd_request_txn(txn), deadline_ns,
+		      &answer, why);
+
+	*done = !rc && answer.succeeded;
+	etcd_answer_free(&answer);
+	return rc;
+}
+
 /* The keys behind AFTER, which is freed.  *AFTER becomes the last one where
  * there are more, or NULL. */
 static int range_part(struct etcd *etcd, const char *prefix, char **after,
@@ -415,10 +430,10 @@ int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 	return rc;
 }
 
-/* --- a watch --- */
+/* --- watches --- */
 
-int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
-	       uint64_t deadline_ns, struct error *why)
+int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
+	       uint64_t revision, uint64_t deadline_ns, struct error *why)
 {
 	char *body = etcd_request_watch(prefix, revision);
 	int rc = body ? 0 : -ENOMEM;
@@ -426,7 +441,8 @@ int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
 
 	if (!rc && *etcd->login.user && !etcd->has_token)
 		rc = authenticate(etcd, deadline_ns, why);
-	at = &etcd->endpoints[etcd->current]; /* which may be another now */
+	etcd->watched[which] = etcd->current; /* which may be another now */
+	at = &etcd->endpoints[etcd->current];
 	look_up(at);
 	if (!rc && !at->place.addrs.n) {
 		*why = at->why;
@@ -436,29 +452,31 @@ int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
 	if (!rc)
 		rc = check_password(etcd, at, why);
 	if (!rc)
-		rc = http_stream_begin(etcd->http, &at->place, "/v3/watch",
-				       body, why);
+		rc = http_stream_begin(etcd->http, which, &at->place,
+				       "/v3/watch", body, why);
 	free(body);
 	return rc;
 }
 
-/* The next call goes to another server, with another token. */
-static void leave_server(struct etcd *etcd)
+/* The next call goes to another server, with another token, unless the client
+ * has left this one already: all its watches end with a server. */
+static void leave_server(struct etcd *etcd, unsigned at)
 {
-	etcd->endpoints[etcd->current].place.addrs.n = 0;
-	etcd->current = (etcd->current + 1) % etcd->n;
+	etcd->endpoints[at].place.addrs.n = 0;
+	if (etcd->current == at)
+		etcd->current = (at + 1) % etcd->n;
 }
 
-int etcd_watch_next(struct etcd *etcd, struct etcd_answer *answer,
-		    struct error *why)
+int etcd_watch_next(struct etcd *etcd, unsigned which,
+		    struct etcd_answer *answer, struct error *why)
 {
 	size_t bytes;
-	const char *line = http_stream_line(etcd->http, &bytes);
+	const char *line = http_stream_line(etcd->http, which, &bytes);
 	int rc;
 
 	*answer = (struct etcd_answer){ 0 };
-	if (!line && http_stream_has_ended(etcd->http, why)) {
-		leave_server(etcd);
+	if (!line && http_stream_has_ended(etcd->http, which, why)) {
+		leave_server(etcd, etcd->watched[which]);
 		return -EIO;
 	}
 	if (!line)
@@ -473,14 +491,14 @@ int etcd_watch_next(struct etcd *etcd, struct etcd_answer *answer,
 	if (answer->code == ETCD_TOKEN)
 		etcd->has_token = false;
 	else
-		leave_server(etcd);
+		leave_server(etcd, etcd->watched[which]);
 	etcd_answer_free(answer);
 	return rc;
 }
 
-void etcd_unwatch(struct etcd *etcd)
+void etcd_unwatch(struct etcd *etcd, unsigned which)
 {
-	http_stream_end(etcd->http);
+	http_stream_end(etcd->http, which);
 }
 
 /* --- waiting --- */

@@ -23,6 +23,7 @@
 #include "answer.h"
 #include "error.h"
 #include "net.h"
+#include "request.h"
 
 #define ETCD_ENDPOINTS_MAX 8
 #define ETCD_DEFAULT_PORT  2379
@@ -68,6 +69,12 @@ int etcd_put_if(struct etcd *etcd, const char *where, uint64_t lease_now,
 		uint64_t deadline_ns, struct etcd_answer *there,
 		struct error *why);
 
+/* Makes the changes of TXN, at most ETCD_TXN_MAX, if its guards hold; *DONE
+ * tells.  A transaction that two servers carried out is refused by its own
+ * first time: so *DONE may be false after the changes were made. */
+int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
+		  uint64_t deadline_ns, bool *done, struct error *why);
+
 /* Called with KVS, some of the keys, in order; again until all were there. */
 typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);
 
@@ -77,17 +84,20 @@ int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 	       etcd_take *take, void *arg, uint64_t *revision,
 	       struct error *why);
 
-/* --- a watch; etcd_view (view.h) is what to use --- */
+/* --- watches; etcd_view (view.h) is what to use --- */
+
+/* Of a client; WHICH is less. */
+#define ETCD_WATCHES 2
 
 /* Begins to watch keys with PREFIX from REVISION on, at the server that
  * answered last. */
-int etcd_watch(struct etcd *etcd, const char *prefix, uint64_t revision,
-	       uint64_t deadline_ns, struct error *why);
+int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
+	       uint64_t revision, uint64_t deadline_ns, struct error *why);
 /* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
  * now; or a negative errno: the watch has ended. */
-int etcd_watch_next(struct etcd *etcd, struct etcd_answer *answer,
-		    struct error *why);
-void etcd_unwatch(struct etcd *etcd);
+int etcd_watch_next(struct etcd *etcd, unsigned which,
+		    struct etcd_answer *answer, struct error *why);
+void etcd_unwatch(struct etcd *etcd, unsigned which);
 
 /* --- waiting --- */
 
@@ -95,7 +105,7 @@ void etcd_unwatch(struct etcd *etcd);
  * part of it, so that the clients of a cluster that comes back do not all come
  * at once.  A call that succeeds begins anew. */
 uint64_t etcd_backoff_ns(struct etcd *etcd);
-/* Sleeps until the watch has an answer or ends, etcd_wake, etcd_cancel, or
+/* Sleeps until a watch has an answer or ends, etcd_wake, etcd_cancel, or
  * UNTIL_NS. */
 void etcd_pause(struct etcd *etcd, uint64_t until_ns);
 /* Ends the pause, or the next one.  Any thread. */

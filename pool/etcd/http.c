@@ -34,12 +34,17 @@ struct exchange {
 	CURLcode result; /* if not running */
 };
 
+struct stream {
+	struct exchange exchange;
+	size_t line; /* the next line begins here */
+};
+
 struct http {
 	CURLM *multi;
 	struct http_tls tls;
 	char token[1024];
-	struct exchange call, stream;
-	size_t line; /* the next line of the stream begins here */
+	struct exchange call;
+	struct stream streams[HTTP_STREAMS];
 	atomic_bool woken, canceled;
 };
 
@@ -93,7 +98,8 @@ void http_close(struct http *http)
 	if (!http)
 		return;
 	exchange_end(http, &http->call);
-	exchange_end(http, &http->stream);
+	for (unsigned i = 0; i < HTTP_STREAMS; i++)
+		http_stream_end(http, i);
 	if (http->multi)
 		lib.multi_cleanup(http->multi);
 	explicit_bzero(http->token, sizeof http->token);
@@ -257,10 +263,18 @@ static int begin(struct http *http, struct exchange *exchange,
 
 /* --- waiting --- */
 
+static struct exchange *exchange_of(struct http *http, const CURL *curl)
+{
+	for (unsigned i = 0; i < HTTP_STREAMS; i++) {
+		if (http->streams[i].exchange.curl == curl)
+			return &http->streams[i].exchange;
+	}
+	return &http->call;
+}
+
 static void note_end(struct http *http, CURL *curl, CURLcode result)
 {
-	struct exchange *exchange =
-		http->call.curl == curl ? &http->call : &http->stream;
+	struct exchange *exchange = exchange_of(http, curl);
 
 	lib.multi_remove_handle(http->multi, curl);
 	exchange->running = false;
@@ -310,21 +324,39 @@ void http_renew(struct http *http)
 	atomic_store(&http->canceled, false);
 }
 
-static bool has_line(const struct http *http)
+static bool has_line(const struct stream *stream)
 {
-	const struct text *in = &http->stream.in;
+	const struct text *in = &stream->exchange.in;
 
-	return in->bytes > http->line &&
-	       memchr(in->at + http->line, '\n', in->bytes - http->line);
+	return in->bytes > stream->line &&
+	       memchr(in->at + stream->line, '\n', in->bytes - stream->line);
+}
+
+static unsigned count_running(const struct http *http)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < HTTP_STREAMS; i++)
+		n += http->streams[i].exchange.running;
+	return n;
+}
+
+static bool any_has_line(const struct http *http)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < HTTP_STREAMS; i++)
+		any |= has_line(&http->streams[i]);
+	return any;
 }
 
 void http_pause(struct http *http, uint64_t until_ns)
 {
-	bool streams = http->stream.running;
+	unsigned running = count_running(http);
 
 	for (;;) {
 		turn(http);
-		if (has_line(http) || (streams && !http->stream.running) ||
+		if (any_has_line(http) || count_running(http) < running ||
 		    atomic_load(&http->canceled) ||
 		    atomic_exchange(&http->woken, false) ||
 		    !clock_left_ns(until_ns))
@@ -387,47 +419,52 @@ int http_post(struct http *http, const struct http_place *place,
 	return rc;
 }
 
-/* --- the stream --- */
+/* --- the streams --- */
 
-int http_stream_begin(struct http *http, const struct http_place *place,
-		      const char *path, const char *body, struct error *why)
+int http_stream_begin(struct http *http, unsigned which,
+		      const struct http_place *place, const char *path,
+		      const char *body, struct error *why)
 {
-	http->line = 0;
-	return begin(http, &http->stream, place, path, body, why);
+	struct stream *stream = &http->streams[which];
+
+	stream->line = 0;
+	return begin(http, &stream->exchange, place, path, body, why);
 }
 
 /* Forgets the lines that were taken. */
-static void shift(struct http *http)
+static void shift(struct stream *stream)
 {
-	struct text *in = &http->stream.in;
+	struct text *in = &stream->exchange.in;
 
-	if (!http->line)
+	if (!stream->line)
 		return;
-	in->bytes -= http->line;
-	memmove(in->at, in->at + http->line, in->bytes + 1);
-	http->line = 0;
+	in->bytes -= stream->line;
+	memmove(in->at, in->at + stream->line, in->bytes + 1);
+	stream->line = 0;
 }
 
-const char *http_stream_line(struct http *http, size_t *bytes)
+const char *http_stream_line(struct http *http, unsigned which, size_t *bytes)
 {
-	struct text *in = &http->stream.in;
+	struct stream *stream = &http->streams[which];
+	struct text *in = &stream->exchange.in;
 	char *line, *newline;
 
-	if (!has_line(http)) {
-		shift(http);
+	if (!has_line(stream)) {
+		shift(stream);
 		return NULL;
 	}
-	line = in->at + http->line;
-	newline = memchr(line, '\n', in->bytes - http->line);
+	line = in->at + stream->line;
+	newline = memchr(line, '\n', in->bytes - stream->line);
 	*newline = '\0';
 	*bytes = (size_t)(newline - line);
-	http->line += *bytes + 1;
+	stream->line += *bytes + 1;
 	return line;
 }
 
-bool http_stream_has_ended(const struct http *http, struct error *why)
+bool http_stream_has_ended(const struct http *http, unsigned which,
+			   struct error *why)
 {
-	const struct exchange *stream = &http->stream;
+	const struct exchange *stream = &http->streams[which].exchange;
 
 	if (stream->running)
 		return false;
@@ -439,8 +476,8 @@ bool http_stream_has_ended(const struct http *http, struct error *why)
 	return true;
 }
 
-void http_stream_end(struct http *http)
+void http_stream_end(struct http *http, unsigned which)
 {
-	http->line = 0;
-	exchange_end(http, &http->stream);
+	http->streams[which].line = 0;
+	exchange_end(http, &http->streams[which].exchange);
 }

@@ -1,5 +1,5 @@
-/* POST requests over HTTP, by libcurl: one call at a time, and beside it one
- * stream, an answer that goes on.  The thread that opened it uses it, except
+/* POST requests over HTTP, by libcurl: one call at a time, and beside it
+ * streams, answers that go on.  The thread that opened it uses it, except
  * where a function says otherwise.  No call waits beyond its deadline. */
 #ifndef RSWAP_ETCD_HTTP_H
 #define RSWAP_ETCD_HTTP_H
@@ -48,22 +48,27 @@ int http_post(struct http *http, const struct http_place *place,
 	      const char *path, const char *body, uint64_t deadline_ns,
 	      struct http_answer *answer, struct error *why);
 
-/* --- the stream --- */
+/* --- the streams --- */
 
-/* Begins it.  It has no deadline.  TCP notices a host that vanished, within
- * seconds. */
-int http_stream_begin(struct http *http, const struct http_place *place,
-		      const char *path, const char *body, struct error *why);
+/* WHICH is less. */
+#define HTTP_STREAMS 2
+
+/* Begins a stream, in the place of an earlier one.  It has no deadline.  TCP
+ * notices a host that vanished, within seconds. */
+int http_stream_begin(struct http *http, unsigned which,
+		      const struct http_place *place, const char *path,
+		      const char *body, struct error *why);
 /* The next line of it, without its newline, or NULL: none is there now. It
  * stays until the next call.  http_pause receives lines. */
-const char *http_stream_line(struct http *http, size_t *bytes);
+const char *http_stream_line(struct http *http, unsigned which, size_t *bytes);
 /* Whether it has ended, and why.  There may be lines left. */
-bool http_stream_has_ended(const struct http *http, struct error *why);
-void http_stream_end(struct http *http);
+bool http_stream_has_ended(const struct http *http, unsigned which,
+			   struct error *why);
+void http_stream_end(struct http *http, unsigned which);
 
 /* --- waiting --- */
 
-/* Sleeps until the stream has a line or ends, http_wake, http_cancel, or
+/* Sleeps until a stream has a line or ends, http_wake, http_cancel, or
  * UNTIL_NS. */
 void http_pause(struct http *http, uint64_t until_ns);
 /* Ends the pause, or the next one.  Any thread. */

@@ -118,9 +118,27 @@ static void put_comparison(struct body *body, const char *key, uint64_t lease)
 	jsonout_end(j, ']');
 }
 
+static void put_change(struct body *body, const struct etcd_change *change,
+		       uint64_t lease)
+{
+	struct jsonout *j = &body->j;
+
+	jsonout_begin(j, NULL, '{');
+	if (change->value) {
+		jsonout_begin(j, "request_put", '{');
+		put_pair(body, change->key, change->value, lease);
+	} else {
+		jsonout_begin(j, "request_delete_range", '{');
+		put_text(body, "key", change->key);
+	}
+	jsonout_end(j, '}');
+	jsonout_end(j, '}');
+}
+
 char *etcd_request_put_if(const char *where, uint64_t lease_now,
 			  const char *key, const char *value, uint64_t lease)
 {
+	const struct etcd_change put = { key, value };
 	struct body body;
 	struct jsonout *j = &body.j;
 
@@ -128,11 +146,7 @@ char *etcd_request_put_if(const char *where, uint64_t lease_now,
 		return NULL;
 	put_comparison(&body, where, lease_now);
 	jsonout_begin(j, "success", '[');
-	jsonout_begin(j, NULL, '{');
-	jsonout_begin(j, "request_put", '{');
-	put_pair(&body, key, value, lease);
-	jsonout_end(j, '}');
-	jsonout_end(j, '}');
+	put_change(&body, &put, lease);
 	jsonout_end(j, ']');
 	jsonout_begin(j, "failure", '[');
 	jsonout_begin(j, NULL, '{');
@@ -140,6 +154,37 @@ char *etcd_request_put_if(const char *where, uint64_t lease_now,
 	put_text(&body, "key", where);
 	jsonout_end(j, '}');
 	jsonout_end(j, '}');
+	jsonout_end(j, ']');
+	return finish(&body);
+}
+
+static void put_guard(struct body *body, const struct etcd_guard *guard)
+{
+	struct jsonout *j = &body->j;
+
+	jsonout_begin(j, NULL, '{');
+	put_text(body, "key", guard->prefix);
+	put_end(body, guard->prefix);
+	jsonout_text(j, "target", "MOD");
+	jsonout_text(j, "result", "LESS");
+	jsonout_number(j, "mod_revision", guard->revision + 1);
+	jsonout_end(j, '}');
+}
+
+char *etcd_request_txn(const struct etcd_txn *txn)
+{
+	struct body body;
+	struct jsonout *j = &body.j;
+
+	if (!begin(&body))
+		return NULL;
+	jsonout_begin(j, "compare", '[');
+	for (unsigned i = 0; i < txn->n_guards; i++)
+		put_guard(&body, &txn->guards[i]);
+	jsonout_end(j, ']');
+	jsonout_begin(j, "success", '[');
+	for (unsigned i = 0; i < txn->n_changes; i++)
+		put_change(&body, &txn->changes[i], txn->lease);
 	jsonout_end(j, ']');
 	return finish(&body);
 }

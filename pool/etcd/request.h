@@ -16,6 +16,29 @@ char *etcd_request_put(const char *key, const char *value, uint64_t lease);
  * has none), puts VALUE into KEY with LEASE; otherwise gets WHERE. */
 char *etcd_request_put_if(const char *where, uint64_t lease_now,
 			  const char *key, const char *value, uint64_t lease);
+
+/* A transaction.  What is guarded are the keys that begin with PREFIX: none of
+ * them was put after the store's REVISION.  One that was deleted meanwhile is
+ * not noticed. */
+struct etcd_guard {
+	const char *prefix;
+	uint64_t revision;
+};
+struct etcd_change {
+	const char *key;
+	const char *value; /* NULL: delete it */
+};
+/* Of guards, and of changes: etcd's default limit (--max-txn-ops). */
+#define ETCD_TXN_MAX 128
+struct etcd_txn {
+	const struct etcd_guard *guards;
+	const struct etcd_change *changes;
+	unsigned n_guards, n_changes;
+	uint64_t lease; /* of what is put; 0: none */
+};
+/* If all guards hold, makes all changes; otherwise none. */
+char *etcd_request_txn(const struct etcd_txn *txn);
+
 char *etcd_request_grant(uint64_t ttl_s);
 /* For keepalive and revoke. */
 char *etcd_request_lease(uint64_t lease);

@@ -47,8 +47,8 @@ static int list(struct etcd_view *view, struct error *why)
 
 static int watch(struct etcd_view *view, struct error *why)
 {
-	int rc = etcd_watch(view->etcd, view->prefix, view->revision + 1,
-			    soon_ns(view), why);
+	int rc = etcd_watch(view->etcd, view->watch, view->prefix,
+			    view->revision + 1, soon_ns(view), why);
 
 	view->watching = !rc;
 	view->began = false;
@@ -58,7 +58,7 @@ static int watch(struct etcd_view *view, struct error *why)
 static void unwatch(struct etcd_view *view)
 {
 	if (view->watching)
-		etcd_unwatch(view->etcd);
+		etcd_unwatch(view->etcd, view->watch);
 	view->watching = false;
 }
 
@@ -108,7 +108,7 @@ static int read_watch(struct etcd_view *view, struct error *why)
 
 	while (view->watching) {
 		struct etcd_answer answer;
-		int rc = etcd_watch_next(view->etcd, &answer, why);
+		int rc = etcd_watch_next(view->etcd, view->watch, &answer, why);
 
 		if (rc < 0) {
 			unwatch(view);
@@ -151,5 +151,7 @@ bool etcd_view_is_current(const struct etcd_view *view)
 
 void etcd_view_close(struct etcd_view *view)
 {
+	if (view->watching)
+		list_soon(view);
 	unwatch(view);
 }

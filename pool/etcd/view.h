@@ -32,6 +32,8 @@ struct etcd_view {
 	void *arg;
 	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s. */
 	uint64_t call_ns;
+	/* Views of one client have different ones, below ETCD_WATCHES. */
+	unsigned watch;
 
 	/* The view's own; zeroed at first. */
 	bool listed;		    /* else: LISTING */
@@ -50,7 +52,7 @@ int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 /* Whether the view has all keys, and hears of changes. */
 bool etcd_view_is_current(const struct etcd_view *view);
 
-/* Ends the watch. */
+/* Ends the watch, which the next step begins again. */
 void etcd_view_close(struct etcd_view *view);
 
 #endif

@@ -51,7 +51,7 @@ diff <(help_words) <(offers "") ||
 say "words that have begun, and values"
 expect_offer "detach" det
 expect_offer "--version" --v
-expect_offer "--plugin= --pool-ca= --pool-cert= --pool-key= --pool-login= --pool-state= --pool= --priority= --psk-file=" attach 10.0.0.1 --p
+expect_offer "--plugin= --pool-ca= --pool-cert= --pool-key= --pool-login= --pool-reserve= --pool-state= --pool= --priority= --psk-file=" attach 10.0.0.1 --p
 expect_offer "auto nbd nbdkit ublk" attach --front =
 expect_offer "nbd nbdkit" attach --front = nb
 expect_offer "--front=nbd --front=nbdkit" attach --front=nb # without "=" in COMP_WORDBREAKS
@@ -62,7 +62,7 @@ expect_offer "$dir/my.keys" attach --psk-file = "$dir/my.k"
 expect_offer "" attach ""
 
 say "what a command is to do"
-expect_offer "drain rebalance status" pool ""
+expect_offer "drain rebalance reserve status" pool ""
 expect_offer "drain" pool d
 expect_offer "" pool drain ""
 

@@ -19,6 +19,15 @@ for words in "" status "stat etcd://e1/x" "status etcd://e1/x y" "status e1/x" "
 	expect_status 1 "${word[@]}"
 	expect_one_line "$dir/err" "rswapctl pool: " "llowed"
 done
+for words in "status etcd://e1/x --quota=1G" "status etcd://e1/x --overcommit=2" \
+	"reserve etcd://e1/x --watch" "reserve etcd://e1/x --tenant=a" "reserve etcd://e1/x --quota=1G" \
+	"reserve etcd://e1/x --tenant=a --quota=1Y" "reserve etcd://e1/x --overcommit=0.05" \
+	"reserve etcd://e1/x --overcommit=1,5" "reserve etcd://e1/x y"; do
+	read -ra word <<<"$words"
+	expect_status 1 "${word[@]}"
+	expect_one_line "$dir/err" "rswapctl pool: " "llowed"
+done
+expect_status 3 reserve etcd://127.0.0.1:1/blue --tenant=a --quota=1G
 expect_status 1 status etcd://127.0.0.1:1/blue --pool-login="$dir/none"
 expect_one_line "$dir/err" "$dir/none: No such file"
 
@@ -67,6 +76,39 @@ expect_line "$dir/said" "store-9:1" "its transports is not what a memory server 
 expect_line "$dir/said" "pool blue: 3 servers"
 "$ctl" pool status "$pool" --json | perl "$src/tests/flatten.pl" >"$dir/flat"
 expect_line "$dir/flat" "its transports is not"
+
+say "what is reserved, quotas and overcommit"
+etcd_do e del /rswap/1/blue/servers/store-9:1 >/dev/null
+id=0123456789abcdef0123456789abcdef
+etcd_do e put "/rswap/1/blue/reserved/$(server a)/$id" '{"identity":"alpha","bytes":16777216}' >/dev/null
+etcd_do e put "/rswap/1/blue/reserved/$(server b)/$id" '{"identity":"alpha","bytes":8388608}' >/dev/null
+etcd_do e put "/rswap/1/blue/reserving/alpha/$id" \
+	'{"identity":"alpha","machine":"node-7","bytes":25165824}' >/dev/null
+etcd_do e put "/rswap/1/blue/reserving/alpha/x" '{}' >/dev/null
+expect_status 0 reserve "$pool"
+expect_line "$dir/said" "pool blue: 24 MiB reserved by 1 client, 88 MiB left to reserve, overcommit 1.000"
+expect_line "$dir/said" "1 keys are not understood"
+expect_line "$dir/said" "$(server a)" "16 MiB" "48 MiB" "64 MiB"
+expect_line "$dir/said" alpha "24 MiB" none "1"
+expect_line "$dir/said" node-7 "24 MiB" alpha
+expect_status 0 reserve "$pool" --tenant=alpha --quota=32M --overcommit=1.5
+expect_line "$dir/said" alpha "24 MiB" "32 MiB"
+expect_line "$dir/said" "144 MiB left to reserve, overcommit 1.500"
+expect_status 0 reserve "$pool" --tenant=beta --quota=0
+"$ctl" pool reserve "$pool" --json | perl "$src/tests/flatten.pl" >"$dir/flat"
+flat overcommit_permille 1500
+flat tenants.0.identity alpha
+flat tenants.0.quota_bytes $((32 << 20))
+flat tenants.1.identity beta
+flat tenants.1.quota_bytes 0
+flat reservations.0.id "$id"
+flat reservations.0.bytes $((24 << 20))
+[ "$(grep -c '^servers\.[0-9]*\.left_bytes ' "$dir/flat")" = 3 ] || fail "not three servers"
+expect_status 0 reserve "$pool" --tenant=alpha --quota=none
+expect_line "$dir/said" alpha "24 MiB" none
+[ "$(etcd_do e get /rswap/1/blue/settings --print-value-only)" = '{"overcommit_permille":1500}' ] ||
+	fail "settings: $(etcd_do e get /rswap/1/blue/settings)"
+etcd_do e put /rswap/1/blue/servers/store-9:1 '{"address":"store-9:1"}' >/dev/null
 
 say "changes, as they come"
 "$ctl" pool status "$pool" --json --watch >"$dir/watch.log" 2>&1 &

@@ -48,6 +48,35 @@ expect_client "error No such file or directory: *" "$at" keep "$lease"
 expect_client "error No such file or directory: *lease not found" "$at" put /a/3 x "$lease"
 expect_client "error Input/output error: *" 127.0.0.1:1 range /a/
 
+say "transactions, guarded by a prefix"
+etcd_revision() {
+	etcd_do one get /none -w json | sed 's/.*"revision":\([0-9]*\).*/\1/'
+}
+client "$at" put /t/gone old 0
+now=$(etcd_revision)
+# nobody has put a key with the prefix; other keys do not matter
+client "$at" put /b/1 again 0
+expect_client done "$at" transact /none/ "$now" 0 /u/1 made /t/gone
+expect_client "" "$at" range /t/
+# a key is new, or has another value
+now=$(etcd_revision)
+client "$at" put /t/2 new 0
+expect_client refused "$at" transact /t/ "$now" 0 /u/1 lost /t/2
+now=$(etcd_revision)
+client "$at" put /t/2 newer 0
+expect_client refused "$at" transact /t/ "$now" 0 /u/1 lost /t/2
+expect_client $'/u/1 made' "$at" range /u/
+expect_client $'/t/2 newer' "$at" range /t/
+# one that is gone does not matter
+now=$(etcd_revision)
+etcd_do one del /t/2 >/dev/null
+lease=$(client "$at" grant 60)
+expect_client done "$at" transact /t/ "$now" "$lease" /u/1 leased /t/2
+expect_client "" "$at" revoke "$lease"
+expect_client "" "$at" range /u/
+expect_client "error No such file or directory: *lease not found" \
+	"$at" transact /t/ "$now" "$lease" /u/1 x /t/2
+
 say "more keys than one answer has"
 for part in $(seq 0 10); do
 	{

@@ -86,6 +86,25 @@ static int do_put_if(struct error *why)
 	return rc;
 }
 
+/* PREFIX REVISION LEASE KEY VALUE GONE: puts KEY and deletes GONE. */
+static int do_transact(struct error *why)
+{
+	const struct etcd_guard guard = { word[0], number(1) };
+	const struct etcd_change changes[] = { { word[3], word[4] },
+					       { word[5], NULL } };
+	const struct etcd_txn txn = { .guards = &guard,
+				      .changes = changes,
+				      .n_guards = 1,
+				      .n_changes = 2,
+				      .lease = number(2) };
+	bool done;
+	int rc = etcd_transact(etcd, &txn, soon_ns(), &done, why);
+
+	if (!rc)
+		puts(done ? "done" : "refused");
+	return rc;
+}
+
 static void show(void *arg, const struct etcd_kv *kvs, unsigned n)
 {
 	(void)arg;
@@ -150,10 +169,11 @@ static const struct command {
 	const char *name;
 	int words;
 	int (*run)(struct error *why);
-} commands[] = { { "grant", 1, do_grant },   { "keep", 1, do_keep },
-		 { "revoke", 1, do_revoke }, { "put", 3, do_put },
-		 { "put-if", 5, do_put_if }, { "puts", 1, do_puts },
-		 { "range", 1, do_range },   { "view", 1, do_view } };
+} commands[] = { { "grant", 1, do_grant },	{ "keep", 1, do_keep },
+		 { "revoke", 1, do_revoke },	{ "put", 3, do_put },
+		 { "put-if", 5, do_put_if },	{ "puts", 1, do_puts },
+		 { "range", 1, do_range },	{ "view", 1, do_view },
+		 { "transact", 6, do_transact } };
 
 /* --- the command line --- */
 

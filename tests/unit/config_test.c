@@ -137,6 +137,7 @@ static void what_goes_with_a_pool_only(void **state)
 	incomplete("servers-max is given without pool");
 	take("pool", "etcd://e1/blue");
 	assert_int_equal(config_complete(&config), 0);
+	assert_int_equal(config.pool_reserve_bytes, 0);
 	take("server", "memory2");
 	incomplete("servers-max=1 is less than the 2 servers");
 	take("servers-max", "2");
@@ -144,6 +145,17 @@ static void what_goes_with_a_pool_only(void **state)
 	incomplete("servers-max=2 is too few: replicas needs 3 servers");
 	take("servers-max", "3");
 	assert_int_equal(config_complete(&config), 0);
+	take("pool-reserve", "64M");
+	assert_int_equal(config.pool_reserve_bytes, 64 << 20);
+	assert_false(config.engine.is_reserved);
+	take("pool-reserve", "all");
+	assert_true(config.pool_reserve_bytes == CONFIG_RESERVE_ALL);
+	assert_true(config.engine.is_reserved);
+	take("pool-reserve", "no");
+	assert_int_equal(config.pool_reserve_bytes, 0);
+	assert_false(config.engine.is_reserved);
+	refuse("pool-reserve", "some", "no, all, or a size from 1M to 1024T");
+	refuse("pool-reserve", "4K", "no, all, or a size from 1M to 1024T");
 	take("pool-cert", "/cert");
 	incomplete("pool-cert is given without pool-key");
 	take("pool-key", "/key");

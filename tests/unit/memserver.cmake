@@ -1,5 +1,5 @@
 # The memory server: its modules, and the whole daemon over TCP.
-foreach(name admission filelimit config host conn handshakes shares syscalls
+foreach(name admission filelimit config host conn handshakes reserved shares syscalls
     tenantfile)
   rswap_unit_test(memserver_${name} LIBRARIES rswap-memserver-core)
 endforeach()

@@ -565,6 +565,109 @@ static void the_removed_keep_what_they_have(void **state)
 	assert_null(TAILQ_NEXT(TAILQ_FIRST(&server.tenants.list), entry));
 }
 
+/* --- reservations in a pool --- */
+
+static void reserve(const char *name, uint64_t slabs)
+{
+	struct tenants_reservation list[] = { { .bytes = slabs * SLAB } };
+
+	snprintf(list[0].name, sizeof list[0].name, "%s", name);
+	tenants_reserve(&server.tenants, list, slabs ? 1 : 0);
+}
+
+static void what_is_reserved_is_held_back(void **state)
+{
+	struct session *owner, *other = open_as("other");
+
+	(void)state;
+	/* before the first session of its owner */
+	reserve("owner", 60);
+	assert_int_equal(told("other"), 4);
+	assert_int_equal(told("owner"), SERVER_SLABS);
+	take(other, 4);
+	assert_refused(other, "60M are guaranteed to other tenants");
+	owner = open_as("owner");
+	take(owner, 60);
+	assert_refused(owner, "all memory is in use");
+	assert_int_equal(tenants_unreserved_bytes(&server.tenants), 4 * SLAB);
+	/* given back while it is in use: takes nothing away */
+	reserve("owner", 0);
+	assert_int_equal(owner->owner.slab_count, 60);
+	assert_int_equal(tenants_unreserved_bytes(&server.tenants), 64 * SLAB);
+	free_one(owner);
+	take(other, 1);
+}
+
+static void a_reservation_lasts_as_long_as_it_is_listed(void **state)
+{
+	struct tenants_reservation list[] = {
+		{ .name = "a", .bytes = 8 * SLAB },
+		{ .name = "b", .bytes = 16 * SLAB },
+	};
+	struct session *session;
+
+	(void)state;
+	tenants_reserve(&server.tenants, list, 2);
+	assert_int_equal(server.tenants.reserved, 24);
+	session = open_as("a");
+	session_end(session, "test");
+	while (server.sessions.count)
+		ev_run(server.loop, EVRUN_ONCE);
+	assert_int_equal(server.tenants.reserved, 24);
+	tenants_reserve(&server.tenants, list + 1, 1);
+	assert_int_equal(server.tenants.reserved, 16);
+	tenants_reserve(&server.tenants, NULL, 0);
+	assert_int_equal(server.tenants.reserved, 0);
+	assert_true(TAILQ_EMPTY(&server.tenants.list));
+}
+
+static void the_file_limits_reservations(void **state)
+{
+	struct error why;
+
+	(void)state;
+	reserve("a", 10);
+	assert_int_equal(server.tenants.reserved, 10);
+	assert_int_equal(read_lines("a memory=6M guaranteed=4M\n*", &why), 0);
+	assert_int_equal(server.tenants.reserved, 6);
+	/* the larger of the two, not both */
+	reserve("a", 5);
+	assert_int_equal(server.tenants.reserved, 5);
+	reserve("a", 2);
+	assert_int_equal(server.tenants.reserved, 4);
+	assert_int_equal(tenants_unreserved_bytes(&server.tenants), 2 * SLAB);
+	/* one that the file does not have gets nothing, and keeps nothing */
+	reserve("c", 5);
+	assert_int_equal(read_lines("a\n", &why), 0);
+	assert_int_equal(server.tenants.reserved, 0);
+	assert_int_equal(read_lines("a\n*", &why), 0);
+	assert_int_equal(server.tenants.reserved, 5);
+}
+
+/* An operator allows it, or somebody wrote nonsense into etcd. */
+static void more_may_be_reserved_than_there_is(void **state)
+{
+	struct tenants_reservation list[] = {
+		{ .name = "a", .bytes = 48 * SLAB },
+		{ .name = "b", .bytes = 48 * SLAB },
+		{ .name = "c", .bytes = INT64_MAX },
+	};
+	struct session *a, *b, *other = open_as("other");
+
+	(void)state;
+	tenants_reserve(&server.tenants, list, 2);
+	a = open_as("a");
+	b = open_as("b");
+	assert_int_equal(told("other"), 0);
+	assert_refused(other, "guaranteed to other tenants");
+	take(a, 40);
+	assert_int_equal(told("b"), 24);
+	take(b, 24);
+	assert_refused(a, "all memory is in use");
+	tenants_reserve(&server.tenants, list, 3);
+	assert_int_equal(server.tenants.reserved, 8 + 24 + SERVER_SLABS);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -587,6 +690,10 @@ int main(void)
 		TEST(the_file_says_who_may_have_what),
 		TEST(a_bad_file_changes_nothing),
 		TEST(the_removed_keep_what_they_have),
+		TEST(what_is_reserved_is_held_back),
+		TEST(a_reservation_lasts_as_long_as_it_is_listed),
+		TEST(the_file_limits_reservations),
+		TEST(more_may_be_reserved_than_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

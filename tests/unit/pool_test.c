@@ -103,6 +103,7 @@ static struct member full(void)
 			    .memory_bytes = 1ull << 40,
 			    .free_bytes = 1ull << 39,
 			    .held_slabs = 9,
+			    .unreserved_bytes = 1ull << 38,
 			    .sessions = 7,
 			    .load_permille = 1000,
 			    .version = "0.1.0" };
@@ -189,6 +190,7 @@ static void what_is_no_member(void **state)
 		       "its held_slabs");
 	assert_refused("\"held_slabs\":9", "\"held_slabs\":4294967295",
 		       "its held_slabs");
+	assert_refused("274877906944", "\"1\"", "its unreserved_bytes");
 	assert_refused("\"sessions\":7", "\"sessions\":4294967296",
 		       "its sessions");
 	assert_refused("1000", "1001", "its load_permille");

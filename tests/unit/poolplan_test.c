@@ -38,6 +38,7 @@ static struct member *add(uint64_t memory_bytes, uint64_t used_bytes)
 	m->slab_bytes = 2 * MIB;
 	m->memory_bytes = memory_bytes;
 	m->free_bytes = memory_bytes - used_bytes;
+	m->held_slabs = MEMBER_HELD_UNKNOWN;
 	return m;
 }
 
@@ -86,6 +87,17 @@ static void an_empty_server_gets_its_part(void **state)
 	/* until the difference is no longer worth a move */
 	assert_in_range(plan.move_bytes, 23 * GIB, 24 * GIB);
 	assert_int_equal(plan.move_bytes, plan.move_slabs * 2 * MIB);
+	assert_false(plan.is_cut);
+}
+
+static void what_is_only_reserved_stays(void **state)
+{
+	(void)state;
+	add(64 * GIB, 48 * GIB)->held_slabs = 4 * GIB / (2 * MIB);
+	add(64 * GIB, 0);
+	make();
+	assert_int_equal(plan.servers[0].fill_ppm, 750000);
+	assert_int_equal(plan.move_bytes, 4 * GIB);
 	assert_false(plan.is_cut);
 }
 
@@ -165,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(even_servers_keep_what_they_have),
 		test(an_empty_server_gets_its_part),
+		test(what_is_only_reserved_stays),
 		test(many_servers),
 		test(only_servers_that_serve_count),
 		test(slabs_of_other_sizes_are_apart),

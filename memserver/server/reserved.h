@@ -1,0 +1,62 @@
+/* What clients have reserved on this server, as its pool tells (docs/pool.md):
+ * a view of the keys in etcd, whose sums become guarantees of tenants.  The
+ * server alone holds memory back; etcd only says for which identity.
+ *
+ * A reservation whose key is deleted counts no more at once.  One that is
+ * missing when all keys are listed anew counts on for a while: an etcd that was
+ * restarted empty has forgotten reservations of devices that live, and they put
+ * them again.  While etcd is away everything stays.
+ *
+ * The thread of the registration uses it, but for reserved_apply. */
+#ifndef RSWAP_RESERVED_H
+#define RSWAP_RESERVED_H
+
+#include "etcd/view.h"
+#include "reservation.h"
+#include "tenants/tenants.h"
+
+/* Reservations on one server.  Those beyond are not held back. */
+#define RESERVED_MAX 4096
+
+/* The reservation of one client. */
+struct reserved_entry {
+	char id[RESERVATION_ID_BYTES];
+	char identity[WIRE_NAME_BYTES];
+	uint64_t bytes;
+	bool is_listed;	  /* while all keys are listed anew */
+	uint64_t gone_ns; /* when it ends, as it was not listed; 0: it was */
+};
+
+struct reserved {
+	struct etcd_view view;
+	struct pool_key prefix;
+	const char *pool;		/* its name, for messages */
+	struct reserved_entry *entries; /* [RESERVED_MAX] */
+	unsigned n;
+	bool changed; /* since reserved_sums */
+	bool complained_of_key, complained_of_etcd;
+	/* Of reserved_sums. */
+	struct tenants_reservation *sums; /* [RESERVED_MAX] */
+	unsigned n_sums;
+};
+
+/* For the server at ADDRESS.  POOL stays where it is.  0, or -ENOMEM with
+ * WHY. */
+int reserved_open(struct reserved *reserved, struct etcd *etcd,
+		  const struct pool *pool, const char *address,
+		  struct error *why);
+/* Reads what etcd tells until UNTIL_NS, or until something is told or the
+ * client of etcd is woken.  0, or a negative errno with WHY: call again after
+ * etcd_backoff_ns. */
+int reserved_step(struct reserved *reserved, uint64_t until_ns,
+		  struct error *why);
+/* Ends the watch, which reserved_step begins again.  All reservations stay. */
+void reserved_rest(struct reserved *reserved);
+/* Whether something has changed since the last call: then the sums are made
+ * anew. */
+bool reserved_sums(struct reserved *reserved);
+/* Makes the sums guarantees.  Main loop, while the thread waits. */
+void reserved_apply(struct reserved *reserved, struct tenants *tenants);
+void reserved_close(struct reserved *reserved);
+
+#endif

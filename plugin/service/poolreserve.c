@@ -1,0 +1,387 @@
+#include "poolreserve.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "engine.h"
+#include "events.h"
+#include "log.h"
+#include "size.h"
+
+/* As a memory server's own lease.  Four words fit, and the longest call. */
+#define LEASE_S	      10
+#define KEEP_ALIVE_NS (2500 * NS_PER_MS)
+#define CALL_NS	      (5 * NS_PER_S)
+
+/* How long it may take at start, besides the first list of servers. */
+#define FIRST_NS (10 * NS_PER_S)
+/* How long to wait where there is no room for it any more. */
+#define NO_ROOM_NS (10 * NS_PER_S)
+#define LEAVE_NS   (3 * NS_PER_S)
+
+static uint64_t soon_ns(void)
+{
+	return clock_now_ns() + CALL_NS;
+}
+
+static const char *pool_name(const struct poolreserve *reserve)
+{
+	return reserve->config->pool.name;
+}
+
+/* --- what is wanted --- */
+
+static const struct member *member_of(const struct members *members,
+				      const char *address)
+{
+	for (unsigned i = 0; i < members->n; i++) {
+		const struct members_entry *entry = &members->entries[i];
+
+		if (entry->is_understood &&
+		    !strcmp(entry->address.text, address))
+			return &entry->member;
+	}
+	return NULL;
+}
+
+/* A server that is given by hand may be in the pool or not. */
+static void want_servers(struct poolreserve *reserve)
+{
+	const struct engine_config *engine = &reserve->config->engine;
+	struct ledger *ledger = &reserve->ledger;
+
+	for (uint32_t i = 0;
+	     i < engine->n_servers && ledger->n < LEDGER_SERVERS_MAX; i++) {
+		struct net_text text = net_name_format(&engine->servers[i]);
+		const struct member *m = member_of(reserve->members, text.text);
+
+		if (m)
+			ledger->servers[ledger->n++] = (struct ledger_server){
+				.address = text,
+				.memory_bytes = m->memory_bytes,
+				.unreserved_bytes = m->unreserved_bytes,
+				.is_wanted = true,
+			};
+	}
+}
+
+static int want_bytes(struct poolreserve *reserve, uint64_t slab_bytes,
+		      struct error *why)
+{
+	const struct config *config = reserve->config;
+	struct ledger *ledger = &reserve->ledger;
+	uint64_t slabs = engine_count_slabs(&config->engine, slab_bytes);
+	uint64_t all = slabs * redundancy_shards(&config->engine.redundancy);
+
+	ledger->slab_bytes = slab_bytes;
+	ledger->most_each = slabs;
+	ledger->slabs = all;
+	if (config->pool_reserve_bytes == CONFIG_RESERVE_ALL)
+		return 0;
+	ledger->slabs =
+		(config->pool_reserve_bytes + slab_bytes - 1) / slab_bytes;
+	if (ledger->slabs <= all)
+		return 0;
+	error_set(why,
+		  "the device takes %s on servers at most: allowed is no more, "
+		  "or all",
+		  size_format(all * slab_bytes).text);
+	return -EINVAL;
+}
+
+static void set_who(struct poolreserve *reserve)
+{
+	struct reservation *who = &reserve->ledger.who;
+	const char *identity =
+		reserve->config->tls
+			? tls_context_identity(reserve->config->tls)
+			: "-";
+
+	snprintf(who->identity, sizeof who->identity, "%s", identity);
+	/* For people only. */
+	if (gethostname(who->machine, sizeof who->machine - 1) ||
+	    !wire_name_ok(who->machine))
+		who->machine[0] = '\0';
+}
+
+/* --- how it stands --- */
+
+static void set_figures(struct poolreserve *reserve, const char *error)
+{
+	struct poolreserve_figures *f = &reserve->figures;
+
+	pthread_mutex_lock(&reserve->lock);
+	f->wanted_bytes = reserve->ledger.slabs * reserve->ledger.slab_bytes;
+	f->held_bytes = reserve->is_lost ? 0 : ledger_bytes(&reserve->ledger);
+	snprintf(f->error, sizeof f->error, "%s", error);
+	pthread_mutex_unlock(&reserve->lock);
+}
+
+static struct size_text wanted_text(const struct poolreserve *reserve)
+{
+	return size_format(reserve->ledger.slabs * reserve->ledger.slab_bytes);
+}
+
+/* Once for each loss. */
+static void tell_lost(struct poolreserve *reserve, const struct error *why)
+{
+	bool was_lost = reserve->is_lost;
+
+	reserve->is_lost = true;
+	set_figures(reserve, why->text);
+	if (was_lost)
+		return;
+	log_error("pool %s: the reservation of %s is lost: %s; trying to "
+		  "reserve again, and serving meanwhile",
+		  pool_name(reserve), wanted_text(reserve).text, why->text);
+	events_add(EVENT_RESERVATION_LOST, pool_name(reserve), "%s", why->text);
+}
+
+static void tell_held(struct poolreserve *reserve, bool is_anew)
+{
+	reserve->is_lost = false;
+	set_figures(reserve, "");
+	if (!is_anew)
+		return;
+	log_notice("pool %s: %s are reserved again on %u servers",
+		   pool_name(reserve), wanted_text(reserve).text,
+		   reserve->ledger.n);
+	events_add(EVENT_RESERVATION_BACK, pool_name(reserve),
+		   "%s on %u "
+		   "servers",
+		   wanted_text(reserve).text, reserve->ledger.n);
+}
+
+/* --- lease and reservation --- */
+
+/* Keeps the lease that there is. */
+static int keep(struct poolreserve *reserve, struct error *why)
+{
+	struct ledger *ledger = &reserve->ledger;
+	uint64_t now_ns = clock_now_ns();
+	int rc = etcd_keep_alive(ledger->etcd, ledger->lease, soon_ns(), why);
+
+	if (rc == -ENOENT)
+		ledger->lease = 0;
+	if (!rc)
+		reserve->kept_ns = now_ns;
+	return rc;
+}
+
+/* Reserves with a new lease. */
+static int reserve_anew(struct poolreserve *reserve, uint64_t deadline_ns,
+			struct error *why)
+{
+	struct ledger *ledger = &reserve->ledger;
+	uint64_t now_ns = clock_now_ns();
+	struct error ignored;
+	int rc = etcd_grant(ledger->etcd, LEASE_S, soon_ns(), &ledger->lease,
+			    why);
+
+	if (rc)
+		return rc;
+	rc = ledger_reserve(ledger, deadline_ns, why);
+	if (!rc) {
+		reserve->kept_ns = now_ns;
+		return 0;
+	}
+	/* A lease stands for a reservation; and what was not answered may have
+	 * been done. */
+	etcd_revoke(ledger->etcd, ledger->lease, soon_ns(), &ignored);
+	ledger->lease = 0;
+	return rc;
+}
+
+/* Whether another attempt may help at once. */
+static bool is_passing(int rc)
+{
+	return rc == -EIO || rc == -ETIMEDOUT || rc == -EPROTO || rc == -ENOENT;
+}
+
+static int reserve_first(struct poolreserve *reserve, struct error *why)
+{
+	uint64_t deadline_ns = clock_now_ns() + FIRST_NS;
+
+	for (;;) {
+		struct etcd *etcd = reserve->ledger.etcd;
+		int rc = reserve_anew(reserve, deadline_ns, why);
+		uint64_t again_ns = clock_now_ns() + etcd_backoff_ns(etcd);
+
+		if (!is_passing(rc) || again_ns >= deadline_ns)
+			return rc;
+		etcd_pause(etcd, again_ns);
+	}
+}
+
+/* --- at start --- */
+
+static const char *asked_text(const struct config *config,
+			      struct size_text *text)
+{
+	if (config->pool_reserve_bytes == CONFIG_RESERVE_ALL)
+		return "all";
+	*text = size_format(config->pool_reserve_bytes);
+	return text->text;
+}
+
+static int refuse(struct poolreserve *reserve, int rc,
+		  const struct error *detail, struct error *why)
+{
+	struct size_text text;
+
+	poolreserve_leave(reserve);
+	error_set(why, "pool-reserve=%s: %.220s",
+		  asked_text(reserve->config, &text), detail->text);
+	return rc;
+}
+
+int poolreserve_take(struct poolreserve *reserve, const struct config *config,
+		     struct etcd *etcd, struct members *members,
+		     uint64_t slab_bytes, struct error *why)
+{
+	struct error detail;
+	int rc;
+
+	if (!config->pool_reserve_bytes)
+		return 0;
+	reserve->config = config;
+	reserve->members = members;
+	reserve->ledger.etcd = etcd;
+	reserve->ledger.pool = &config->pool;
+	pthread_mutex_init(&reserve->lock, NULL);
+	reservation_id_draw(reserve->ledger.id);
+	set_who(reserve);
+	want_servers(reserve);
+	rc = want_bytes(reserve, slab_bytes, &detail);
+	if (!rc)
+		rc = reserve_first(reserve, &detail);
+	if (rc)
+		return refuse(reserve, rc, &detail, why);
+	tell_held(reserve, false);
+	return 0;
+}
+
+int poolreserve_confirm(struct poolreserve *reserve, struct error *why)
+{
+	struct error detail;
+	int rc;
+
+	if (!reserve->config)
+		return 0;
+	rc = keep(reserve, &detail);
+	if (rc == -ENOENT)
+		rc = reserve_first(reserve, &detail);
+	/* etcd may be away for a moment: the thread will see. */
+	if (is_passing(rc) &&
+	    clock_now_ns() - reserve->kept_ns < LEASE_S * NS_PER_S)
+		rc = 0;
+	if (rc)
+		return refuse(reserve, rc, &detail, why);
+	reserve->again_ns = reserve->kept_ns + KEEP_ALIVE_NS;
+	return 0;
+}
+
+/* --- the thread --- */
+
+/* What the servers have now, as far as they are registered.  What this device
+ * uses there counts as unreserved once its reservation is gone, so that does
+ * not count. */
+static void look_again(struct poolreserve *reserve)
+{
+	struct ledger *ledger = &reserve->ledger;
+
+	for (unsigned i = 0; i < ledger->n; i++) {
+		struct ledger_server *server = &ledger->servers[i];
+		const struct member *m =
+			member_of(reserve->members, server->address.text);
+
+		server->unreserved_bytes = 0;
+		if (m)
+			server->memory_bytes = m->memory_bytes;
+	}
+}
+
+/* Takes the reservation that is lost. */
+static int take_again(struct poolreserve *reserve, struct error *why)
+{
+	int rc;
+
+	look_again(reserve);
+	rc = reserve_anew(reserve, soon_ns(), why);
+	if (!rc)
+		tell_held(reserve, true);
+	return rc;
+}
+
+static bool may_have_ended(const struct poolreserve *reserve)
+{
+	return !reserve->ledger.lease ||
+	       !clock_left_ns(reserve->kept_ns + LEASE_S * NS_PER_S);
+}
+
+static uint64_t later_ns(struct poolreserve *reserve, int rc)
+{
+	if (!rc)
+		return reserve->kept_ns + KEEP_ALIVE_NS;
+	if (is_passing(rc))
+		return clock_now_ns() + etcd_backoff_ns(reserve->ledger.etcd);
+	return clock_now_ns() + NO_ROOM_NS;
+}
+
+uint64_t poolreserve_step(struct poolreserve *reserve)
+{
+	struct error why;
+	int rc;
+
+	if (!reserve->config)
+		return UINT64_MAX;
+	if (clock_left_ns(reserve->again_ns))
+		return reserve->again_ns;
+	rc = reserve->ledger.lease ? keep(reserve, &why) : -ENOENT;
+	if (rc == -ENOENT)
+		rc = take_again(reserve, &why);
+	else if (!rc)
+		tell_held(reserve, reserve->is_lost);
+	if (rc && rc != -ECANCELED && may_have_ended(reserve))
+		tell_lost(reserve, &why);
+	reserve->again_ns = later_ns(reserve, rc);
+	return reserve->again_ns;
+}
+
+/* --- the end --- */
+
+void poolreserve_leave(struct poolreserve *reserve)
+{
+	struct ledger *ledger = &reserve->ledger;
+	struct error why;
+
+	if (!reserve->config || !ledger->lease)
+		return;
+	etcd_renew(ledger->etcd);
+	if (etcd_revoke(ledger->etcd, ledger->lease, clock_now_ns() + LEAVE_NS,
+			&why))
+		log_notice("pool %s: cannot give the reservation back (%s): it "
+			   "ends in %d seconds",
+			   pool_name(reserve), why.text, LEASE_S);
+	ledger->lease = 0;
+}
+
+void poolreserve_close(struct poolreserve *reserve)
+{
+	if (reserve->config)
+		pthread_mutex_destroy(&reserve->lock);
+	reserve->config = NULL;
+}
+
+bool poolreserve_get_figures(struct poolreserve *reserve,
+			     struct poolreserve_figures *figures)
+{
+	if (!reserve->config)
+		return false;
+	pthread_mutex_lock(&reserve->lock);
+	*figures = reserve->figures;
+	pthread_mutex_unlock(&reserve->lock);
+	return true;
+}

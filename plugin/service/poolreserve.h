@@ -1,0 +1,65 @@
+/* The reservation of this device in its pool (pool-reserve=): memory that the
+ * servers hold back for its identity, taken at start or refused with figures,
+ * bound to a lease of etcd.
+ *
+ *   HELD  etcd has it, and the lease lives
+ *   LOST  the lease has ended, or may have; it is taken anew when etcd answers.
+ *         The servers hold back what they know meanwhile
+ *
+ * Requests never wait for it.  It is the setup's at start, and from then on the
+ * thread's that follows the pool (poolwatch.h). */
+#ifndef RSWAP_POOLRESERVE_H
+#define RSWAP_POOLRESERVE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "error.h"
+#include "ledger.h"
+#include "members.h"
+
+struct poolreserve_figures {
+	uint64_t wanted_bytes; /* 0: no reservation */
+	uint64_t held_bytes;
+	char error[200]; /* why it is less, or "" */
+};
+
+struct poolreserve {
+	const struct config *config; /* NULL: not opened, or no reservation */
+	struct members *members;
+	struct ledger ledger;
+	uint64_t kept_ns;  /* when the lease was last known to live */
+	uint64_t again_ns; /* when to do something again */
+	bool is_lost;	   /* and was told */
+
+	/* `lock` protects this, and is a leaf. */
+	pthread_mutex_t lock;
+	struct poolreserve_figures figures;
+};
+
+/* For all that follow: without pool-reserve= they do nothing. */
+
+/* Reserves what CONFIG asks for on those of its servers that MEMBERS has,
+ * within seconds.  Servers have slabs of SLAB_BYTES.  0, or a negative errno
+ * with one line in WHY. */
+int poolreserve_take(struct poolreserve *reserve, const struct config *config,
+		     struct etcd *etcd, struct members *members,
+		     uint64_t slab_bytes, struct error *why);
+/* Whether it is still held before the device serves, and takes it anew if not:
+ * setting up may take longer than a lease lasts. */
+int poolreserve_confirm(struct poolreserve *reserve, struct error *why);
+/* Keeps the lease alive, or takes the reservation anew, if it is time.  Returns
+ * when to call it again, at the latest. */
+uint64_t poolreserve_step(struct poolreserve *reserve);
+/* Gives it back, within seconds. */
+void poolreserve_leave(struct poolreserve *reserve);
+/* Also after poolreserve_take failed, or was not called. */
+void poolreserve_close(struct poolreserve *reserve);
+
+/* False without a reservation.  Any thread. */
+bool poolreserve_get_figures(struct poolreserve *reserve,
+			     struct poolreserve_figures *figures);
+
+#endif

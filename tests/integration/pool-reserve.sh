@@ -1,0 +1,242 @@
+#!/bin/bash
+# Memory of a pool that a device reserves, in a real etcd: pool-reserve=.  Exactly one
+# of several that want the last slabs has them, a quota and the servers' memory bound
+# what is reserved, the servers refuse it to others, and it outlives an etcd that is
+# restarted empty.
+. "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
+
+ctl=$build/ctl/rswapctl
+for name in alpha beta; do
+	(umask 077 && "$ctl" genkey $name >"$dir/$name.key")
+done
+(umask 077 && cat "$dir/alpha.key" "$dir/beta.key" >"$dir/keys")
+
+memory() { # NAME SIZE
+	start_server "$1" --memory="$2" --slab-size=1M --grace=5 --psk-file="$dir/keys" --pool="$pool"
+}
+registered() { # N
+	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
+}
+reservations() { # the keys, sums of identities included
+	etcd_do e get --prefix /rswap/1/blue/reserv --keys-only | grep -c . || true
+}
+reservations_are() { # N
+	[ "$(reservations)" = "$1" ]
+}
+# What the server NAME holds back for IDENTITY.
+reserved_on() { # NAME IDENTITY
+	ask "$1" | awk -v identity="$2" '
+		$1 ~ /^tenants\.[0-9]+\.name$/ { split($1, part, "."); here = $2 == identity }
+		here && $1 == "tenants." part[2] ".reserved_bytes" { n = $2 }
+		END { print n + 0 }'
+}
+reserved_on_is() { # NAME IDENTITY MIB
+	[ "$(reserved_on "$1" "$2")" = $(($3 << 20)) ]
+}
+# What the servers say that others use without a reservation.
+unreserved_is() { # MIB
+	etcd_do e get --prefix /rswap/1/blue/servers/ --print-value-only | grep . |
+		sed 's/.*"unreserved_bytes":\([0-9]*\).*/\1/' |
+		awk -v mib="$1" '{ n += $1 } END { exit n != mib * 1048576 }'
+}
+device() { # NAME IDENTITY KEY=VALUE...
+	start_plugin "$1" pool="$pool" psk-file="$dir/$2.key" encrypt=off checksum=off timeout=60 lanes=4 "${@:3}"
+}
+refused() { # "WORD..." IDENTITY KEY=VALUE...
+	plugin_refuses "$1" pool="$pool" psk-file="$dir/$2.key" encrypt=off checksum=off "${@:3}"
+}
+tells() { # NAME WORD...: rswapctl check
+	"$ctl" check "$dir/$1.ctl" >"$dir/said" || true
+	has_line "$dir/said" "${@:2}"
+}
+
+say "what is not allowed"
+pool=etcd://127.0.0.1:1/blue
+plugin_refuses "pool-reserve=x not allowed no, all, or a size from 1M" pool="$pool" size=16M pool-reserve=x
+plugin_refuses "pool-reserve is given without pool" 127.0.0.1:1 size=16M pool-reserve=all
+
+start_etcds e
+pool=etcd://127.0.0.1:${port[e]}/blue
+memory a 32M
+expect 20 registered 1
+refused "pool-reserve=17M takes 16M on servers at most" alpha size=16M pool-reserve=17M
+
+say "the servers hold back what is reserved"
+device p alpha size=20M pool-reserve=all
+[ "$(value p pool.reserve_bytes)" = $((20 << 20)) ] || fail "$(ask p | grep pool)"
+[ "$(value p pool.reserved_bytes)" = $((20 << 20)) ] || fail "$(ask p | grep pool)"
+reservations_are 2 || fail "$(etcd_do e get --prefix /rswap/)"
+expect 10 reserved_on_is a alpha 20
+"$ctl" status "$dir/p.ctl" >"$dir/said" || true
+expect_line "$dir/said" "reserved " "20 MiB of 20 MiB"
+! tells p reservation-lost || fail "$(cat "$dir/said")"
+refused "size=13M more than 12M" beta size=13M
+refused "pool-reserve=all: 13M are wanted, and 1 server of the pool has 12M free to reserve" \
+	beta size=13M pool-reserve=all
+refused "of 32M in all, at an overcommit of 1.000, others reserve 20M" beta size=13M pool-reserve=all
+device q beta size=12M
+expect_req q ok write:0:12M:4
+expect_req p ok write:0:20M:4
+expect_req p ok check:0:20M:4
+stop q
+stop p
+reservations_are 0 || fail "it is not given back: $(etcd_do e get --prefix /rswap/ --keys-only)"
+expect 40 unreserved_is 0
+expect 10 reserved_on_is a alpha 0
+
+say "one that was there before finds no room while another one has it reserved"
+device q beta size=24M timeout=5
+device p alpha size=16M pool-reserve=all
+expect 10 reserved_on_is a alpha 16
+result=$(req q write:0:24M:4 2>&1) || true
+[ "$result" != ok ] || fail "it took what is reserved"
+expect_value q servers.0.slabs -le 16
+expect_req p ok write:0:16M:4
+stop q
+stop p
+expect 40 unreserved_is 0
+
+say "part of a device"
+device p alpha size=16M pool-reserve=4M
+expect 10 reserved_on_is a alpha 4
+stop p
+expect 10 reserved_on_is a alpha 0
+
+say "copies, on several servers"
+memory b 32M
+expect 20 registered 2
+device p alpha size=24M replicas=2 pool-reserve=all
+reservations_are 3 || fail "$(etcd_do e get --prefix /rswap/)"
+expect 10 reserved_on_is a alpha 24
+expect 10 reserved_on_is b alpha 24
+refused "17M are wanted, and 2 servers of the pool have 16M free" beta size=17M pool-reserve=all
+
+say "a server hears of orders and of reservations"
+order() { # WORD
+	etcd_do e put "/rswap/1/blue/orders/$(server b)" \
+		"{\"order\":\"$1\",\"incarnation\":\"$(value b incarnation)\"}" >/dev/null
+}
+state_is() { # STATE
+	[ "$(value b state)" = "$1" ]
+}
+is_registered_as() { # STATE
+	etcd_do e get "/rswap/1/blue/servers/$(server b)" --print-value-only | grep -q "\"state\":\"$1\""
+}
+order drain
+expect 10 state_is draining
+stop p
+expect 10 reserved_on_is b alpha 0
+order serve
+expect 10 state_is serving
+expect 10 is_registered_as serving
+
+say "of two that want the last slabs at once exactly one has them"
+for round in 1 2 3 4 5; do
+	expect 40 unreserved_is 0
+	for name in x y; do
+		identity=alpha
+		[ $name = x ] || identity=beta
+		rm -f "$dir/$name.log"
+		"$rswap_nbd" -U "$dir/$name.sock" control="$dir/$name.ctl" pool="$pool" \
+			psk-file="$dir/$identity.key" encrypt=off checksum=off size=34M timeout=60 lanes=4 \
+			pool-reserve=all >"$dir/$name.log" 2>&1 &
+		pid[$name]=$!
+	done
+	expect 40 serves_or_ended x
+	expect 40 serves_or_ended y
+	has_it=
+	for name in x y; do
+		if alive $name; then
+			has_it+=$name
+		else
+			expect_one_line "$dir/$name.log" "pool-reserve=all: 34M are wanted" "free to reserve"
+			unset "pid[$name]"
+		fi
+	done
+	[ ${#has_it} = 1 ] || fail "round $round: \"$has_it\" have it"
+	expect_req "$has_it" ok write:0:17M:4
+	expect_req "$has_it" ok write:17M:17M:5
+	stop "$has_it"
+done
+
+say "killed: it ends with its lease"
+device p alpha size=34M pool-reserve=all
+stop p KILL || true
+reservations_are 3 || fail "it went with the process"
+refused "34M are wanted" beta size=34M pool-reserve=all
+expect 30 reservations_are 0
+expect 10 reserved_on_is a alpha 0
+device q beta size=34M pool-reserve=all
+stop q
+
+say "quotas"
+"$ctl" pool reserve "$pool" --tenant=alpha --quota=20M >/dev/null
+etcd_do e put /rswap/1/blue/tenants/alphabet '{"reserve_bytes":0}' >/dev/null
+device p alpha size=16M pool-reserve=all
+refused "pool-reserve=all: 8M are wanted, and identity alpha reserves 16M already, of its quota of 20M" \
+	alpha size=8M pool-reserve=all
+device q alpha size=4M pool-reserve=all
+stop q
+device q beta size=40M pool-reserve=all
+stop q
+stop p
+etcd_do e put /rswap/1/blue/tenants/alpha 'what?' >/dev/null
+refused "pool-reserve=all: /rswap/1/blue/tenants/alpha: its whole value is not that of a quota" \
+	alpha size=8M pool-reserve=all
+etcd_do e del --prefix /rswap/1/blue/tenants/ >/dev/null
+
+say "overcommit"
+device p alpha size=40M pool-reserve=all
+refused "40M are wanted" beta size=40M pool-reserve=all
+"$ctl" pool reserve "$pool" --overcommit=1.25 >"$dir/said"
+expect_line "$dir/said" "pool blue: 40 MiB reserved by 1 client, 40 MiB left to reserve, overcommit 1.250"
+device q beta size=40M pool-reserve=all
+refused "have 0 free to reserve: of 64M in all, at an overcommit of 1.250, others reserve 80M" \
+	alpha size=1M pool-reserve=all
+stop q
+etcd_do e put /rswap/1/blue/settings '{"overcommit_permille":500}' >/dev/null
+refused "at an overcommit of 0.500" beta size=1M pool-reserve=all
+stop p
+etcd_do e del /rswap/1/blue/settings >/dev/null
+
+say "what others use without a reservation cannot be reserved"
+device q beta size=40M
+expect_req q ok write:0:40M:4
+expect 40 unreserved_is 40
+refused "25M are wanted, and 2 servers of the pool have 24M free to reserve" alpha size=25M pool-reserve=all
+stop q
+
+expect 40 unreserved_is 0
+
+say "etcd is restarted empty: it is reserved again, and no request notices"
+device p alpha size=24M pool-reserve=all
+expect_req p ok write:0:16M:4
+expect_req p ok trim:0:24M
+start_shadow load p --connections=2 --size=24M
+expect_more 10 p writes 200
+stop e KILL || true
+expect 40 tells p "of the 24 MiB that it reserves in the pool it has 0" "[reservation-lost]"
+[ $(($(reserved_on a alpha) + $(reserved_on b alpha))) = $((24 << 20)) ] || fail "the servers forgot it"
+rm -rf "$dir/e.etcd"
+start_etcds e
+held() { [ "$(value p pool.reserved_bytes)" = $((24 << 20)) ]; }
+expect 60 held
+expect 10 reservations_are 3
+expect_line "$dir/p.log" "pool blue: 24M are reserved again"
+! tells p reservation-lost || fail "$(cat "$dir/said")"
+"$ctl" events "$dir/p.ctl" >"$dir/said"
+expect_line "$dir/said" "reservation lost" blue
+expect_line "$dir/said" "reservation back" blue "24M on 2 servers"
+expect_more 10 p writes 200
+[ "$(value p errors)" = 0 ] || fail "requests failed"
+finish_shadow load
+both() { [ $(($(reserved_on a alpha) + $(reserved_on b alpha))) = $((24 << 20)) ]; }
+expect 60 both
+stop p
+stop a
+stop b
+
+say "etcd does not answer"
+stop e KILL || true
+refused "pool=$pool: 127.0.0.1:${port[e]}:" alpha size=8M pool-reserve=all
