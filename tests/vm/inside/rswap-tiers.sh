@@ -200,13 +200,14 @@ zram_off
 	die "zram trimmed the device: say so in docs/tiers.md"
 stop_block
 
-# swap_through_crypt NAME [KEYS...]: the program's pages go through dm-crypt to the
-# device, and come back.
+# swap_through_crypt NAME [OPTIONS...]: of attach.  The program's pages go through
+# dm-crypt to the device, and come back.
 swap_through_crypt()
 {
 	local name=$1 key sectors
 	shift
-	start_block "$transport" 300M "$address" "$@"
+	attach "$transport" 300M "$address" "$@"
+	swapoff "$block_device"
 	sectors=$(blockdev --getsz "$block_device")
 	key=$(od -An -tx1 -N64 /dev/urandom | tr -d ' \n')
 	# There is no udev here, so the node is the one that the kernel makes.
@@ -227,13 +228,13 @@ swap_through_crypt()
 	run_tier "$name"
 	swapoff "$crypt"
 	dmsetup remove tiers
-	stop_block
+	detach
 }
 
 say "dm-crypt on the device"
 load_modules dm-crypt
 swap_through_crypt "dm-crypt on rswap"
-swap_through_crypt "dm-crypt on rswap with encrypt=off" encrypt=off
+swap_through_crypt "dm-crypt on rswap with encrypt=off" --encrypt=off
 
 say "memory.swap.max of a group"
 attach "$transport" 300M "$address"
