@@ -121,10 +121,10 @@ static int read_settings(struct ledger *ledger, struct terms *terms,
 	terms->settings.overcommit_permille = SETTINGS_OVERCOMMIT_DEFAULT;
 	rc = read_one(ledger, terms, &terms->settings_key, deadline_ns, &value,
 		      why);
-	if (!rc && value)
-		rc = settings_parse(value, &terms->settings, &detail);
-	if (rc == -EINVAL)
+	if (!rc && value && settings_parse(value, &terms->settings, &detail)) {
 		error_set(why, "%s: %s", terms->settings_key.text, detail.text);
+		rc = -EINVAL;
+	}
 	free(value);
 	return rc;
 }
@@ -141,12 +141,12 @@ static int read_quota(struct ledger *ledger, struct terms *terms,
 	terms->quota_key = quota_key(ledger->pool, identity);
 	rc = read_one(ledger, terms, &terms->quota_key, deadline_ns, &value,
 		      why);
-	if (!rc && value) {
-		terms->has_quota = true;
-		rc = quota_parse(value, &terms->quota_bytes, &detail);
-	}
-	if (rc == -EINVAL)
+	terms->has_quota = !rc && value;
+	if (terms->has_quota &&
+	    quota_parse(value, &terms->quota_bytes, &detail)) {
 		error_set(why, "%s: %s", terms->quota_key.text, detail.text);
+		rc = -EINVAL;
+	}
 	free(value);
 	if (rc || !terms->has_quota)
 		return rc;

@@ -8,7 +8,7 @@
  *
  *   - if that stays within limits.memory_bytes, and
  *   - if the tenant has less than is guaranteed to it, or if free slabs are
- * left beyond those that are guaranteed to other tenants.
+ *     left beyond those that are guaranteed to other tenants.
  *
  * Guaranteed is limits.guaranteed_bytes, or what the tenant has reserved in the
  * pool of the server if that is more.  Reservations are made elsewhere
