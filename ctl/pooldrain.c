@@ -163,8 +163,10 @@ static void print_progress(const struct pooldrain *d, const struct member *m,
 
 	if (m->held_slabs != MEMBER_HELD_UNKNOWN)
 		snprintf(held, sizeof held, "%" PRIu32, m->held_slabs);
-	snprintf(line, sizeof line, "%s, with %s slabs of %" PRIu32 " sessions",
-		 m->state, held, m->sessions);
+	snprintf(line, sizeof line,
+		 "%s, with %s slab%s of %" PRIu32 " session%s", m->state, held,
+		 m->held_slabs == 1 ? "" : "s", m->sessions,
+		 m->sessions == 1 ? "" : "s");
 	if (!strcmp(line, w->told))
 		return;
 	memcpy(w->told, line, sizeof line);

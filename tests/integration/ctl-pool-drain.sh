@@ -60,11 +60,11 @@ say "until it drains, and until it is empty"
 start_plugin p "$(server a)" "$(server b)" size=16M replicas=1 timeout=60 lanes=4
 expect_req p ok write:0:16M:7
 drains 0 "$(server a)"
-expect_line "$dir/said" "$(server a): draining, with " " slabs of 1 sessions"
+expect_line "$dir/said" "$(server a): draining, with " " slabs of 1 session"
 expect 20 state_is a draining
 expect_line "$dir/a.log" "draining, as asked by an order in pool blue"
 drains 0 "$(server a)" --wait --timeout=300
-[ "$(tail -n 1 "$dir/said")" = "$(server a): draining, with 0 slabs of 1 sessions" ] ||
+[ "$(tail -n 1 "$dir/said")" = "$(server a): draining, with 0 slabs of 1 session" ] ||
 	fail "it is not empty: $(cat "$dir/said")"
 expect_value a slabs_used -eq 0
 state_is b serving || fail "b drains too"
