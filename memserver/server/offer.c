@@ -107,7 +107,6 @@ void offer_write(struct offer *offer, struct server *server, FILE *out)
 		.load_permille = load_permille(offer),
 	};
 
-	offer->drains = server->sessions.drain != RELEASE_SERVING;
 	memcpy(m.zone, server->config->zone, sizeof m.zone);
 	memcpy(m.incarnation, server->incarnation, sizeof m.incarnation);
 	snprintf(m.state, sizeof m.state, "%s",

@@ -11,7 +11,6 @@
 struct offer {
 	struct net_name address;    /* which clients connect to */
 	uint64_t cpu_ns, cpu_at_ns; /* at the last value */
-	bool drains;		    /* by the last value */
 };
 
 /* The listeners are open.  0, or a negative errno with WHY. */

@@ -12,10 +12,12 @@
 #include "events.h"
 #include "helper.h"
 #include "log.h"
+#include "loops/container.h"
 #include "member.h"
 #include "offer.h"
 #include "orders.h"
 #include "reserved.h"
+#include "session/release.h"
 
 /* The key is gone so long after the server's last word.  Four words fit, and
  * the longest call. */
@@ -28,8 +30,6 @@
  * change of state is written at once, but not more often than that. */
 #define REFRESH_NS (12 * NS_PER_S)
 #define NOTICE_NS  (1 * NS_PER_S)
-/* While the server drains, and somebody may wait for the end of that. */
-#define DRAIN_NS (3 * NS_PER_S)
 /* Also a value that has not changed: somebody may have deleted the key. */
 #define UNCHANGED_NS (60 * NS_PER_S)
 
@@ -46,6 +46,10 @@ struct registration {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stopping, noticed;
+
+	/* The main loop's. */
+	ev_prepare drained_check;
+	bool is_drained;
 
 	/* The thread's. */
 	struct offer offer;
@@ -75,6 +79,23 @@ static void hold_back(struct server *server, FILE *out)
 {
 	(void)out;
 	reserved_apply(&server->registration->reserved, &server->tenants);
+}
+
+/* Somebody may wait for the end of a drain.  Runs before the loop sleeps, after
+ * every event that may give a slab back. */
+static void drained_cb(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+	struct registration *r =
+		container_of(watcher, struct registration, drained_check);
+	const struct sessions *sessions = &r->server->sessions;
+	bool is_drained = sessions->drain != RELEASE_SERVING &&
+			  !release_held(sessions).sessions;
+
+	(void)loop;
+	(void)events;
+	if (is_drained && !r->is_drained)
+		registration_notice(r->server);
+	r->is_drained = is_drained;
 }
 
 /* --- the thread: how it stands --- */
@@ -198,9 +219,8 @@ static uint64_t look_ns(struct registration *r)
 {
 	if (!r->value)
 		return 0;
-	return r->looked_ns + (atomic_load(&r->noticed) ? NOTICE_NS
-			       : r->offer.drains	? DRAIN_NS
-							: REFRESH_NS);
+	return r->looked_ns +
+	       (atomic_load(&r->noticed) ? NOTICE_NS : REFRESH_NS);
 }
 
 static char *ask_value(struct registration *r, struct error *why)
@@ -430,6 +450,8 @@ int registration_start(struct server *server, struct error *why)
 		return -rc;
 	}
 	r->has_thread = true;
+	ev_prepare_init(&r->drained_check, drained_cb);
+	ev_prepare_start(server->loop, &r->drained_check);
 	return 0;
 }
 
@@ -449,6 +471,8 @@ void registration_leave(struct server *server)
 
 	if (!r || atomic_load(&r->stopping))
 		return;
+	if (r->has_thread)
+		ev_prepare_stop(r->server->loop, &r->drained_check);
 	ask_close(&r->ask);
 	/* Before: once the thread is to stop, it takes the key back, which is
 	 * not to be canceled. */

@@ -30,11 +30,12 @@ for name in a b; do
 	start_server $name --memory=64M --slab-size=1M --pool="$pool"
 	expect 20 key_is $name state serving
 done
-start_plugin p "$(server a)" "$(server b)" size=16M replicas=1 timeout=60 lanes=4
-expect_req p ok write:0:16M:7
+start_plugin p "$(server a)" "$(server b)" size=32M replicas=1 repair-rate=1M timeout=60 lanes=4
+expect_req p ok write:0:32M:7
 
 say "a drain, and what is left as it goes"
 key_is a held_slabs "$(value a slabs_used)" || expect 30 key_is a held_slabs "$(value a slabs_used)"
+writes=$(value a pool.writes) since_s=$SECONDS
 tells a drain
 expect 20 state_is a draining
 expect_line "$dir/a.log" "draining, as asked by an order in pool blue: clients have to move"
@@ -43,6 +44,9 @@ expect 20 key_is a state draining
 expect_line "$dir/said" "drain"
 state_is b serving || fail "b drains too"
 expect 60 key_is a held_slabs 0
+# when it began, every 12 seconds, and at the end
+most=$((writes + 2 + (SECONDS - since_s) / 12))
+[ "$(value a pool.writes)" -le $most ] || fail "$(value a pool.writes) writes of the key, and not $most at most"
 expect_req p "stamp 7" read:0:16M
 
 say "it serves again"
