@@ -21,6 +21,7 @@ static const char *const names[EVENT_KINDS] = {
 	[EVENT_POOL_BACK] = "pool_back",
 	[EVENT_RESERVATION_LOST] = "reservation_lost",
 	[EVENT_RESERVATION_BACK] = "reservation_back",
+	[EVENT_RESERVATION_MOVED] = "reservation_moved",
 	[EVENT_REPAIR_BEGUN] = "repair_begun",
 	[EVENT_REPAIR_DONE] = "repair_done",
 	[EVENT_SCRUB_BEGUN] = "scrub_begun",

@@ -31,6 +31,7 @@ enum event_kind {
 	EVENT_POOL_BACK,	/* after POOL_AWAY */
 	EVENT_RESERVATION_LOST, /* of memory in the pool */
 	EVENT_RESERVATION_BACK,
+	EVENT_RESERVATION_MOVED,
 	/* the plugin's: of the device */
 	EVENT_REPAIR_BEGUN,
 	EVENT_REPAIR_DONE,

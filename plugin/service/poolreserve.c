@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "events.h"
 #include "log.h"
+#include "poolparts.h"
 #include "size.h"
 
 /* As a memory server's own lease.  Four words fit, and the longest call. */
@@ -32,40 +33,6 @@ static const char *pool_name(const struct poolreserve *reserve)
 }
 
 /* --- what is wanted --- */
-
-static const struct member *member_of(const struct members *members,
-				      const char *address)
-{
-	for (unsigned i = 0; i < members->n; i++) {
-		const struct members_entry *entry = &members->entries[i];
-
-		if (entry->is_understood &&
-		    !strcmp(entry->address.text, address))
-			return &entry->member;
-	}
-	return NULL;
-}
-
-/* A server that is given by hand may be in the pool or not. */
-static void want_servers(struct poolreserve *reserve)
-{
-	const struct engine_config *engine = &reserve->config->engine;
-	struct ledger *ledger = &reserve->ledger;
-
-	for (uint32_t i = 0;
-	     i < engine->n_servers && ledger->n < LEDGER_SERVERS_MAX; i++) {
-		struct net_text text = net_name_format(&engine->servers[i]);
-		const struct member *m = member_of(reserve->members, text.text);
-
-		if (m)
-			ledger->servers[ledger->n++] = (struct ledger_server){
-				.address = text,
-				.memory_bytes = m->memory_bytes,
-				.unreserved_bytes = m->unreserved_bytes,
-				.is_wanted = true,
-			};
-	}
-}
 
 static int want_bytes(struct poolreserve *reserve, uint64_t slab_bytes,
 		      struct error *why)
@@ -114,7 +81,9 @@ static void set_figures(struct poolreserve *reserve, const char *error)
 
 	pthread_mutex_lock(&reserve->lock);
 	f->wanted_bytes = reserve->ledger.slabs * reserve->ledger.slab_bytes;
-	f->held_bytes = reserve->is_lost ? 0 : ledger_bytes(&reserve->ledger);
+	f->held_bytes = reserve->state == POOLRESERVE_LOST
+				? 0
+				: ledger_bytes(&reserve->ledger);
 	snprintf(f->error, sizeof f->error, "%s", error);
 	pthread_mutex_unlock(&reserve->lock);
 }
@@ -127,9 +96,9 @@ static struct size_text wanted_text(const struct poolreserve *reserve)
 /* Once for each loss. */
 static void tell_lost(struct poolreserve *reserve, const struct error *why)
 {
-	bool was_lost = reserve->is_lost;
+	bool was_lost = reserve->state == POOLRESERVE_LOST;
 
-	reserve->is_lost = true;
+	reserve->state = POOLRESERVE_LOST;
 	set_figures(reserve, why->text);
 	if (was_lost)
 		return;
@@ -139,9 +108,27 @@ static void tell_lost(struct poolreserve *reserve, const struct error *why)
 	events_add(EVENT_RESERVATION_LOST, pool_name(reserve), "%s", why->text);
 }
 
-static void tell_held(struct poolreserve *reserve, bool is_anew)
+static void tell_short(struct poolreserve *reserve, const struct error *why)
 {
-	reserve->is_lost = false;
+	bool was_held = reserve->state == POOLRESERVE_HELD;
+
+	reserve->state = POOLRESERVE_SHORT;
+	set_figures(reserve, why->text);
+	if (!was_held)
+		return;
+	log_error("pool %s: of the reservation of %s, %s are left, as servers "
+		  "drain or are not used any more: %s; trying again, and "
+		  "serving meanwhile",
+		  pool_name(reserve), wanted_text(reserve).text,
+		  size_format(ledger_bytes(&reserve->ledger)).text, why->text);
+	events_add(EVENT_RESERVATION_LOST, pool_name(reserve), "%s", why->text);
+}
+
+static void tell_held(struct poolreserve *reserve)
+{
+	bool is_anew = reserve->state != POOLRESERVE_HELD;
+
+	reserve->state = POOLRESERVE_HELD;
 	set_figures(reserve, "");
 	if (!is_anew)
 		return;
@@ -149,9 +136,20 @@ static void tell_held(struct poolreserve *reserve, bool is_anew)
 		   pool_name(reserve), wanted_text(reserve).text,
 		   reserve->ledger.n);
 	events_add(EVENT_RESERVATION_BACK, pool_name(reserve),
-		   "%s on %u "
-		   "servers",
-		   wanted_text(reserve).text, reserve->ledger.n);
+		   "%s on %u servers", wanted_text(reserve).text,
+		   reserve->ledger.n);
+}
+
+static void tell_moved(struct poolreserve *reserve, uint64_t slabs)
+{
+	struct size_text text = size_format(slabs * reserve->ledger.slab_bytes);
+
+	log_notice(
+		"pool %s: %s of the reservation moved away from servers that "
+		"drain or are not used any more",
+		pool_name(reserve), text.text);
+	events_add(EVENT_RESERVATION_MOVED, pool_name(reserve), "%s",
+		   text.text);
 }
 
 /* --- lease and reservation --- */
@@ -253,13 +251,13 @@ int poolreserve_take(struct poolreserve *reserve, const struct config *config,
 	pthread_mutex_init(&reserve->lock, NULL);
 	reservation_id_draw(reserve->ledger.id);
 	set_who(reserve);
-	want_servers(reserve);
+	poolparts_begin(&reserve->ledger, members, &config->engine);
 	rc = want_bytes(reserve, slab_bytes, &detail);
 	if (!rc)
 		rc = reserve_first(reserve, &detail);
 	if (rc)
 		return refuse(reserve, rc, &detail, why);
-	tell_held(reserve, false);
+	tell_held(reserve);
 	return 0;
 }
 
@@ -285,34 +283,58 @@ int poolreserve_confirm(struct poolreserve *reserve, struct error *why)
 
 /* --- the thread --- */
 
-/* What the servers have now, as far as they are registered.  What this device
- * uses there counts as unreserved once its reservation is gone, so that does
- * not count. */
-static void look_again(struct poolreserve *reserve)
-{
-	struct ledger *ledger = &reserve->ledger;
-
-	for (unsigned i = 0; i < ledger->n; i++) {
-		struct ledger_server *server = &ledger->servers[i];
-		const struct member *m =
-			member_of(reserve->members, server->address.text);
-
-		server->unreserved_bytes = 0;
-		if (m)
-			server->memory_bytes = m->memory_bytes;
-	}
-}
-
 /* Takes the reservation that is lost. */
-static int take_again(struct poolreserve *reserve, struct error *why)
+static int take_again(struct poolreserve *reserve, const struct engine *engine,
+		      struct error *why)
 {
 	int rc;
 
-	look_again(reserve);
+	poolparts_look_again(&reserve->ledger, reserve->members, engine);
 	rc = reserve_anew(reserve, soon_ns(), why);
 	if (!rc)
-		tell_held(reserve, true);
+		tell_held(reserve);
 	return rc;
+}
+
+/* Moves a part of SLABS that is misplaced.  Where the other servers have no
+ * room for it, it stays where it is: the server may come back. */
+static int move(struct poolreserve *reserve, const struct engine *engine,
+		uint64_t slabs, struct error *why)
+{
+	int rc;
+
+	poolparts_look_again(&reserve->ledger, reserve->members, engine);
+	rc = ledger_reserve(&reserve->ledger, soon_ns(), why);
+	if (!rc) {
+		tell_moved(reserve, slabs);
+		tell_held(reserve);
+	} else if (rc == -ENOENT) {
+		reserve->ledger.lease = 0;
+	} else if (!is_passing(rc)) {
+		tell_short(reserve, why);
+		reserve->move_ns = clock_now_ns() + NO_ROOM_NS;
+		rc = 0;
+	}
+	return rc;
+}
+
+static int follow(struct poolreserve *reserve, const struct engine *engine,
+		  struct error *why)
+{
+	struct ledger *ledger = &reserve->ledger;
+	uint64_t slabs = 0;
+
+	if (engine)
+		slabs = poolparts_misplaced(ledger, reserve->members, engine);
+	if (slabs)
+		return clock_left_ns(reserve->move_ns)
+			       ? 0
+			       : move(reserve, engine, slabs, why);
+	/* A server has come back. */
+	if (reserve->state == POOLRESERVE_SHORT)
+		poolparts_look_again(ledger, reserve->members, engine);
+	tell_held(reserve);
+	return 0;
 }
 
 static bool may_have_ended(const struct poolreserve *reserve)
@@ -330,7 +352,7 @@ static uint64_t later_ns(struct poolreserve *reserve, int rc)
 	return clock_now_ns() + NO_ROOM_NS;
 }
 
-uint64_t poolreserve_step(struct poolreserve *reserve)
+uint64_t poolreserve_step(struct poolreserve *reserve, struct engine *engine)
 {
 	struct error why;
 	int rc;
@@ -341,9 +363,9 @@ uint64_t poolreserve_step(struct poolreserve *reserve)
 		return reserve->again_ns;
 	rc = reserve->ledger.lease ? keep(reserve, &why) : -ENOENT;
 	if (rc == -ENOENT)
-		rc = take_again(reserve, &why);
+		rc = take_again(reserve, engine, &why);
 	else if (!rc)
-		tell_held(reserve, reserve->is_lost);
+		rc = follow(reserve, engine, &why);
 	if (rc && rc != -ECANCELED && may_have_ended(reserve))
 		tell_lost(reserve, &why);
 	reserve->again_ns = later_ns(reserve, rc);

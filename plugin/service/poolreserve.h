@@ -2,9 +2,16 @@
  * servers hold back for its identity, taken at start or refused with figures,
  * bound to a lease of etcd.
  *
- *   HELD  etcd has it, and the lease lives
- *   LOST  the lease has ended, or may have; it is taken anew when etcd answers.
- *         The servers hold back what they know meanwhile
+ *   HELD   etcd has it, on servers that the device uses, and the lease lives
+ *   SHORT  part of it is misplaced (poolparts.h), and has found no room on
+ * other servers yet LOST   the lease has ended, or may have; it is taken anew
+ * when etcd answers. The servers hold back what they know meanwhile
+ *
+ *   HELD  --a part is misplaced: it moves-------------------------------> HELD
+ *   HELD  --the same, and the others have no room for it----------------> SHORT
+ *   SHORT --they have, when it tries again------------------------------> HELD
+ *   any   --the lease ends----------------------------------------------> LOST
+ *   LOST  --reserved with a new lease-----------------------------------> HELD
  *
  * Requests never wait for it.  It is the setup's at start, and from then on the
  * thread's that follows the pool (poolwatch.h). */
@@ -20,6 +27,12 @@
 #include "ledger.h"
 #include "members.h"
 
+enum poolreserve_state {
+	POOLRESERVE_HELD,
+	POOLRESERVE_SHORT,
+	POOLRESERVE_LOST
+};
+
 struct poolreserve_figures {
 	uint64_t wanted_bytes; /* 0: no reservation */
 	uint64_t held_bytes;
@@ -32,7 +45,8 @@ struct poolreserve {
 	struct ledger ledger;
 	uint64_t kept_ns;  /* when the lease was last known to live */
 	uint64_t again_ns; /* when to do something again */
-	bool is_lost;	   /* and was told */
+	uint64_t move_ns;  /* and when to move a part again */
+	enum poolreserve_state state; /* as told */
 
 	/* `lock` protects this, and is a leaf. */
 	pthread_mutex_t lock;
@@ -50,9 +64,11 @@ int poolreserve_take(struct poolreserve *reserve, const struct config *config,
 /* Whether it is still held before the device serves, and takes it anew if not:
  * setting up may take longer than a lease lasts. */
 int poolreserve_confirm(struct poolreserve *reserve, struct error *why);
-/* Keeps the lease alive, or takes the reservation anew, if it is time.  Returns
- * when to call it again, at the latest. */
-uint64_t poolreserve_step(struct poolreserve *reserve);
+/* Keeps the lease alive, takes the reservation anew, or moves what is misplaced
+ * among the servers of ENGINE, if it is time.  ENGINE: NULL
+ * before it follows the pool.  Returns when to call it again, at the latest.
+ * The thread of roster_join. */
+uint64_t poolreserve_step(struct poolreserve *reserve, struct engine *engine);
 /* Gives it back, within seconds. */
 void poolreserve_leave(struct poolreserve *reserve);
 /* Also after poolreserve_take failed, or was not called. */

@@ -199,11 +199,12 @@ static void begin_figures(struct poolwatch *watch)
 /* Returns when to call it again, at the latest. */
 static uint64_t step(struct poolwatch *watch)
 {
-	uint64_t reserve_ns = poolreserve_step(&watch->reserve);
+	struct engine *engine = atomic_load(&watch->engine);
+	uint64_t reserve_ns = poolreserve_step(&watch->reserve, engine);
 	uint64_t follow_ns = clock_now_ns() + NO_ENGINE_NS;
 
-	watch->follow.engine = atomic_load(&watch->engine);
-	if (watch->follow.engine)
+	watch->follow.engine = engine;
+	if (engine)
 		follow_ns = poolfollow_step(&watch->follow);
 	return reserve_ns < follow_ns ? reserve_ns : follow_ns;
 }

@@ -1,0 +1,176 @@
+#include "poolparts.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "servers/server.h"
+
+static const struct member *member_of(const struct members *members,
+				      const char *address)
+{
+	for (unsigned i = 0; i < members->n; i++) {
+		const struct members_entry *entry = &members->entries[i];
+
+		if (entry->is_understood &&
+		    !strcmp(entry->address.text, address))
+			return &entry->member;
+	}
+	return NULL;
+}
+
+void poolparts_begin(struct ledger *ledger, const struct members *members,
+		     const struct engine_config *engine)
+{
+	for (uint32_t i = 0;
+	     i < engine->n_servers && ledger->n < LEDGER_SERVERS_MAX; i++) {
+		struct net_text text = net_name_format(&engine->servers[i]);
+		const struct member *m = member_of(members, text.text);
+
+		if (m)
+			ledger->servers[ledger->n++] = (struct ledger_server){
+				.address = text,
+				.memory_bytes = m->memory_bytes,
+				.unreserved_bytes = m->unreserved_bytes,
+				.is_wanted = true,
+			};
+	}
+}
+
+/* --- which are used --- */
+
+static const struct server *server_of(const struct engine *engine,
+				      const char *address)
+{
+	for (uint32_t i = 0; i < engine->n_servers; i++) {
+		const struct server *server = &engine->servers[i];
+
+		if (server_in_use(server) &&
+		    !strcmp(server->text.text, address))
+			return server;
+	}
+	return NULL;
+}
+
+/* It grants nothing, whatever is reserved there. */
+static bool drains(const struct member *m)
+{
+	return !strcmp(m->state, "draining") || !strcmp(m->state, "leaving");
+}
+
+/* A session goes on without a key in the pool. */
+static bool is_used(const struct members *members, const struct engine *engine,
+		    const char *address)
+{
+	const struct server *server = server_of(engine, address);
+	const struct member *m = member_of(members, address);
+
+	if (!server)
+		return false;
+	return m ? !drains(m) : server_state(server) != SERVER_DOWN;
+}
+
+uint64_t poolparts_misplaced(const struct ledger *ledger,
+			     const struct members *members,
+			     const struct engine *engine)
+{
+	uint64_t slabs = 0;
+
+	for (unsigned i = 0; i < ledger->n; i++) {
+		const struct ledger_server *part = &ledger->servers[i];
+
+		if (part->slabs &&
+		    !is_used(members, engine, part->address.text))
+			slabs += part->slabs;
+	}
+	return slabs;
+}
+
+/* Returns how many of the parts are still wanted. */
+static unsigned leave_servers(struct ledger *ledger,
+			      const struct members *members,
+			      const struct engine *engine)
+{
+	unsigned n = ledger->n, wanted = 0;
+
+	ledger->n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct ledger_server part = ledger->servers[i];
+
+		part.is_wanted = is_used(members, engine, part.address.text);
+		wanted += part.is_wanted;
+		if (part.is_wanted || part.slabs)
+			ledger->servers[ledger->n++] = part;
+	}
+	return wanted;
+}
+
+static bool has_part(const struct ledger *ledger, const char *address)
+{
+	for (unsigned i = 0; i < ledger->n; i++) {
+		if (!strcmp(ledger->servers[i].address.text, address))
+			return true;
+	}
+	return false;
+}
+
+static void add_servers(struct ledger *ledger, const struct members *members,
+			const struct engine *engine, unsigned wanted)
+{
+	for (uint32_t i = 0;
+	     i < engine->n_servers && wanted < LEDGER_SERVERS_MAX; i++) {
+		const struct server *server = &engine->servers[i];
+
+		if (!server_in_use(server) ||
+		    !member_of(members, server->text.text) ||
+		    !is_used(members, engine, server->text.text) ||
+		    has_part(ledger, server->text.text))
+			continue;
+		ledger->servers[ledger->n++] =
+			(struct ledger_server){ .address = server->text,
+						.is_wanted = true };
+		wanted++;
+	}
+}
+
+/* --- what they have --- */
+
+/* What is not to be reserved there.  What this device uses beyond its part
+ * counts as that, but is what it reserves.  Once its reservation is gone, so
+ * may be those of others, which then count as well. */
+static uint64_t unreserved_bytes(const struct ledger *ledger,
+				 const struct ledger_server *part,
+				 const struct member *m,
+				 const struct server *server)
+{
+	uint64_t slabs = server ? atomic_load(&server->shared.slabs) : 0;
+	uint64_t beyond_bytes = 0;
+
+	if (!ledger->lease && part->slabs)
+		return 0;
+	if (slabs > part->slabs)
+		beyond_bytes = (slabs - part->slabs) * ledger->slab_bytes;
+	return m->unreserved_bytes > beyond_bytes
+		       ? m->unreserved_bytes - beyond_bytes
+		       : 0;
+}
+
+void poolparts_look_again(struct ledger *ledger, const struct members *members,
+			  const struct engine *engine)
+{
+	if (engine)
+		add_servers(ledger, members, engine,
+			    leave_servers(ledger, members, engine));
+	for (unsigned i = 0; i < ledger->n; i++) {
+		struct ledger_server *part = &ledger->servers[i];
+		const char *address = part->address.text;
+		const struct member *m = member_of(members, address);
+
+		part->unreserved_bytes = 0;
+		if (!m)
+			continue;
+		part->memory_bytes = m->memory_bytes;
+		part->unreserved_bytes = unreserved_bytes(
+			ledger, part, m,
+			engine ? server_of(engine, address) : NULL);
+	}
+}
