@@ -5,6 +5,7 @@
 
 all_faults=(kill stop restart flap loss delay blackhole reject reset drain)
 declare -A undo_pid=()
+pool= # etcd.sh
 
 # start_memserver NAME: with the options of run's command line
 start_memserver() {
@@ -13,10 +14,10 @@ start_memserver() {
 	(in_ns "$name" "$memserver" --listen="${address[$name]}:10909" \
 		--port-file="$dir/$name.port" --control="$dir/$name.ctl" \
 		--memory="$memory" --slab-size="$slab_size" \
-		--psk-file="$dir/keys" \
+		--psk-file="$dir/keys" ${pool:+--pool="$pool"} \
 		"${server_options[@]//@/$name}") >>"$dir/$name.log" 2>&1 &
 	pid[$name]=$!
-	expect 10 test -s "$dir/$name.port"
+	expect 60 test -s "$dir/$name.port"
 }
 
 begin_kill() { stop "$1" KILL || true; }

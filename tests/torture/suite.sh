@@ -4,6 +4,9 @@
 #   suite.sh none|replicas|redundancy|fallback   each fault alone, one of each
 #   suite.sh mix                                 60 seconds of all, replicas=2
 #   suite.sh long [SECONDS]                      the same, 600 seconds
+#   suite.sh pool                                each fault of etcd alone, without
+#                                                copies: no request may fail
+#   suite.sh pool-mix                            mix in a pool, with its faults too
 #   suite.sh NAME-plain                          with encrypt=off
 #   suite.sh NAME-unchecked                      with checksum=off too
 #
@@ -16,14 +19,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 grace=--grace=20
 
 each=(--sequence --hold=2 --pause=1)
-name=${1:?none, replicas, redundancy, fallback, mix or long}
+name=${1:?none, replicas, redundancy, fallback, mix, long, pool or pool-mix}
 shift
 keys=
 case $name in
 *-plain) keys=" encrypt=off" ;;
 *-unchecked) keys=" encrypt=off checksum=off" ;;
 esac
-case ${name%-*} in
+suite=${name%-plain}
+case ${suite%-unchecked} in
 none)
 	options=("${each[@]}" --servers=3 --config="${keys# }")
 	;;
@@ -41,6 +45,15 @@ fallback)
 	;;
 mix)
 	options=(--seconds=60 --servers=3 --config="replicas=2$keys")
+	;;
+pool)
+	options=("${each[@]}" --pool --servers=3 --expect=never-eio
+		--config="pool-reserve=all"
+		--faults=etcd_leader,etcd_minority,etcd_majority,etcd_hang,etcd_gone,etcd_empty)
+	;;
+pool-mix)
+	options=(--seconds=90 --pool --servers=4
+		--config="replicas=2 pool-reserve=all")
 	;;
 long)
 	seconds=600
