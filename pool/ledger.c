@@ -217,6 +217,43 @@ static int refuse_quota(const struct ledger *ledger, const struct terms *terms,
 	return -EDQUOT;
 }
 
+static uint64_t total_slabs(const struct ledger *ledger)
+{
+	uint64_t slabs = 0;
+
+	for (unsigned i = 0; i < ledger->n; i++)
+		slabs += ledger->servers[i].slabs;
+	return slabs;
+}
+
+/* It moves at most: a quota that was lowered meanwhile takes nothing away. */
+static bool is_reserved(const struct ledger *ledger)
+{
+	return ledger->lease == ledger->parts_lease &&
+	       total_slabs(ledger) == ledger->slabs;
+}
+
+/* The parts as they are, or were until their lease ended.  What others use
+ * there without a reservation they used beside these parts, or nobody knows yet
+ * that they had reserved it: after a loss of etcd's data all reserve again. */
+static bool plan_as_before(const struct ledger *ledger,
+			   const struct terms *terms, uint64_t *shares)
+{
+	for (unsigned i = 0; i < ledger->n; i++) {
+		const struct ledger_server *server = &ledger->servers[i];
+
+		shares[i] = server->slabs;
+		if (server->slabs &&
+		    (!server->is_wanted ||
+		     shares_left(server->memory_bytes,
+				 terms->settings.overcommit_permille, 0,
+				 server->reserved_bytes,
+				 ledger->slab_bytes) < server->slabs))
+			return false;
+	}
+	return total_slabs(ledger) == ledger->slabs;
+}
+
 /* SHARES[i] is for server i. */
 static int plan(const struct ledger *ledger, const struct terms *terms,
 		uint64_t *shares, struct error *why)
@@ -243,6 +280,8 @@ static int plan(const struct ledger *ledger, const struct terms *terms,
 	    (terms->used_bytes > terms->quota_bytes ||
 	     wanted_bytes > terms->quota_bytes - terms->used_bytes))
 		return refuse_quota(ledger, terms, why);
+	if (plan_as_before(ledger, terms, shares))
+		return 0;
 	if (room < ledger->slabs)
 		return refuse_room(ledger, terms, n, room, why);
 	shares_plan(left, ledger->n, ledger->most_each, ledger->slabs, shares);
@@ -284,6 +323,7 @@ static void add(struct writing *writing, const struct ledger *ledger,
 						    writing->values[i] };
 }
 
+/* Keys that an earlier attempt may have left are deleted as well. */
 static int write_shares(struct ledger *ledger, const struct terms *terms,
 			const uint64_t *shares, uint64_t deadline_ns,
 			bool *done, struct error *why)
@@ -297,9 +337,10 @@ static int write_shares(struct ledger *ledger, const struct terms *terms,
 	*done = false;
 	error_set(why, "out of memory");
 	for (unsigned i = 0; w && i < ledger->n; i++) {
-		const struct ledger_server *server = &ledger->servers[i];
+		struct ledger_server *server = &ledger->servers[i];
 
-		if (shares[i] || server->slabs)
+		server->has_key |= shares[i] != 0;
+		if (server->has_key)
 			add(w, ledger,
 			    reservation_server_prefix(ledger->pool,
 						      server->address.text),
@@ -313,11 +354,13 @@ static int write_shares(struct ledger *ledger, const struct terms *terms,
 		txn.changes = w->changes;
 		txn.n_changes = w->n;
 	}
-	if (w && !w->failed)
+	if (w && !w->failed) {
+		ledger->is_unsure = true;
 		rc = etcd_transact(
 			ledger->etcd, &txn,
 			earlier(clock_now_ns() + CALL_NS, deadline_ns), done,
 			why);
+	}
 	for (unsigned i = 0; w && i < w->n; i++)
 		free(w->values[i]);
 	free(w);
@@ -333,10 +376,13 @@ static void take_over(struct ledger *ledger, const uint64_t *shares)
 		struct ledger_server server = ledger->servers[i];
 
 		server.slabs = shares[i];
+		server.has_key = shares[i] != 0;
 		if (server.is_wanted)
 			ledger->servers[kept++] = server;
 	}
 	ledger->n = kept;
+	ledger->parts_lease = ledger->lease;
+	ledger->is_unsure = false;
 }
 
 /* --- all of it --- */
@@ -348,7 +394,7 @@ static int attempt(struct ledger *ledger, struct terms *terms,
 	int rc = read_settings(ledger, terms, deadline_ns, why);
 
 	*done = false;
-	if (!rc)
+	if (!rc && !is_reserved(ledger))
 		rc = read_quota(ledger, terms, deadline_ns, why);
 	if (!rc)
 		rc = read_servers(ledger, terms, deadline_ns, why);
@@ -395,7 +441,7 @@ int ledger_reserve(struct ledger *ledger, uint64_t deadline_ns,
 				  attempts + 1);
 			rc = -EBUSY;
 		} else {
-			etcd_pause(ledger->etcd, again_ns(attempts));
+			etcd_rest(ledger->etcd, again_ns(attempts));
 		}
 	}
 	free(terms);

@@ -23,6 +23,7 @@ struct ledger_server {
 	uint64_t unreserved_bytes; /* not to be reserved; 0: does not count */
 	bool is_wanted; /* false: it has a part from before, to be given back */
 	uint64_t slabs; /* the part that is reserved; 0: none */
+	bool has_key;	/* of it, in etcd; or it may have */
 
 	/* While a reservation is made: of others. */
 	uint64_t reserved_bytes;
@@ -35,6 +36,9 @@ struct ledger {
 	char id[RESERVATION_ID_BYTES];
 	struct reservation who; /* without bytes */
 	uint64_t lease;		/* of all keys */
+	uint64_t parts_lease;	/* that the parts were reserved with */
+	bool is_unsure; /* a change was not answered: etcd may have other parts
+			 */
 
 	/* At most half of them are wanted. */
 	struct ledger_server servers[LEDGER_SERVERS_MAX * 2];
@@ -46,11 +50,11 @@ struct ledger {
 
 /* Reserves ledger->slabs on the servers that are wanted, anew: what is reserved
  * already counts as free, and goes from servers that are not wanted any more,
- * which are left out afterwards.  Where others reserve at the same time, tries
- * again until DEADLINE_NS.  0, or a negative errno with WHY:
- *   -ENOSPC  the servers have less; WHY has the figures
- *   -EDQUOT  the quota of the identity is too small, likewise
- *   -EBUSY   others reserved all the time
+ * which are left out afterwards.  Parts that can stay stay, and their sum is
+ * not held against a quota again while their lease lives.  Where others reserve
+ * at the same time, tries again until DEADLINE_NS.  0, or a negative errno with
+ * WHY: -ENOSPC  the servers have less; WHY has the figures -EDQUOT  the quota
+ * of the identity is too small, likewise -EBUSY   others reserved all the time
  *   -ENOENT  the lease is gone
  *   others   as of etcd.h
  * Nothing has changed then, as far as is known. */

@@ -38,14 +38,13 @@ void poolparts_begin(struct ledger *ledger, const struct members *members,
 
 /* --- which are used --- */
 
-static const struct server *server_of(const struct engine *engine,
-				      const char *address)
+static struct server *server_of(struct engine *engine, const char *address)
 {
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
-		const struct server *server = &engine->servers[i];
+		struct server *server = &engine->servers[i];
 
 		if (server_in_use(server) &&
-		    !strcmp(server->text.text, address))
+		    !strcmp(server_text(server).text, address))
 			return server;
 	}
 	return NULL;
@@ -58,10 +57,10 @@ static bool drains(const struct member *m)
 }
 
 /* A session goes on without a key in the pool. */
-static bool is_used(const struct members *members, const struct engine *engine,
+static bool is_used(const struct members *members, struct engine *engine,
 		    const char *address)
 {
-	const struct server *server = server_of(engine, address);
+	struct server *server = server_of(engine, address);
 	const struct member *m = member_of(members, address);
 
 	if (!server)
@@ -71,7 +70,7 @@ static bool is_used(const struct members *members, const struct engine *engine,
 
 uint64_t poolparts_misplaced(const struct ledger *ledger,
 			     const struct members *members,
-			     const struct engine *engine)
+			     struct engine *engine)
 {
 	uint64_t slabs = 0;
 
@@ -85,10 +84,11 @@ uint64_t poolparts_misplaced(const struct ledger *ledger,
 	return slabs;
 }
 
-/* Returns how many of the parts are still wanted. */
+/* Returns how many of the parts are still wanted.  Those without slabs are
+ * found anew. */
 static unsigned leave_servers(struct ledger *ledger,
 			      const struct members *members,
-			      const struct engine *engine)
+			      struct engine *engine)
 {
 	unsigned n = ledger->n, wanted = 0;
 
@@ -96,10 +96,12 @@ static unsigned leave_servers(struct ledger *ledger,
 	for (unsigned i = 0; i < n; i++) {
 		struct ledger_server part = ledger->servers[i];
 
-		part.is_wanted = is_used(members, engine, part.address.text);
+		if (!part.slabs && !part.has_key)
+			continue;
+		part.is_wanted = wanted < LEDGER_SERVERS_MAX &&
+				 is_used(members, engine, part.address.text);
 		wanted += part.is_wanted;
-		if (part.is_wanted || part.slabs)
-			ledger->servers[ledger->n++] = part;
+		ledger->servers[ledger->n++] = part;
 	}
 	return wanted;
 }
@@ -114,19 +116,19 @@ static bool has_part(const struct ledger *ledger, const char *address)
 }
 
 static void add_servers(struct ledger *ledger, const struct members *members,
-			const struct engine *engine, unsigned wanted)
+			struct engine *engine, unsigned wanted)
 {
 	for (uint32_t i = 0;
 	     i < engine->n_servers && wanted < LEDGER_SERVERS_MAX; i++) {
-		const struct server *server = &engine->servers[i];
+		struct net_text text = server_text(&engine->servers[i]);
 
-		if (!server_in_use(server) ||
-		    !member_of(members, server->text.text) ||
-		    !is_used(members, engine, server->text.text) ||
-		    has_part(ledger, server->text.text))
+		if (!member_of(members, text.text) ||
+		    !is_used(members, engine, text.text) ||
+		    has_part(ledger, text.text) ||
+		    ledger->n == 2 * LEDGER_SERVERS_MAX)
 			continue;
 		ledger->servers[ledger->n++] =
-			(struct ledger_server){ .address = server->text,
+			(struct ledger_server){ .address = text,
 						.is_wanted = true };
 		wanted++;
 	}
@@ -134,28 +136,27 @@ static void add_servers(struct ledger *ledger, const struct members *members,
 
 /* --- what they have --- */
 
-/* What is not to be reserved there.  What this device uses beyond its part
- * counts as that, but is what it reserves.  Once its reservation is gone, so
- * may be those of others, which then count as well. */
+/* What is not to be reserved there.  What this device uses beyond its part, or
+ * beyond nothing once the part's lease has ended, counts as that, but is what
+ * it reserves. */
 static uint64_t unreserved_bytes(const struct ledger *ledger,
 				 const struct ledger_server *part,
 				 const struct member *m,
 				 const struct server *server)
 {
-	uint64_t slabs = server ? atomic_load(&server->shared.slabs) : 0;
+	uint64_t used = server ? atomic_load(&server->shared.slabs) : 0;
+	uint64_t part_slabs = ledger->lease ? part->slabs : 0;
 	uint64_t beyond_bytes = 0;
 
-	if (!ledger->lease && part->slabs)
-		return 0;
-	if (slabs > part->slabs)
-		beyond_bytes = (slabs - part->slabs) * ledger->slab_bytes;
+	if (used > part_slabs)
+		beyond_bytes = (used - part_slabs) * ledger->slab_bytes;
 	return m->unreserved_bytes > beyond_bytes
 		       ? m->unreserved_bytes - beyond_bytes
 		       : 0;
 }
 
 void poolparts_look_again(struct ledger *ledger, const struct members *members,
-			  const struct engine *engine)
+			  struct engine *engine)
 {
 	if (engine)
 		add_servers(ledger, members, engine,

@@ -124,20 +124,28 @@ static void tell_short(struct poolreserve *reserve, const struct error *why)
 	events_add(EVENT_RESERVATION_LOST, pool_name(reserve), "%s", why->text);
 }
 
+static unsigned count_parts(const struct ledger *ledger)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ledger->n; i++)
+		n += ledger->servers[i].slabs != 0;
+	return n;
+}
+
 static void tell_held(struct poolreserve *reserve)
 {
 	bool is_anew = reserve->state != POOLRESERVE_HELD;
+	unsigned n = count_parts(&reserve->ledger);
 
 	reserve->state = POOLRESERVE_HELD;
 	set_figures(reserve, "");
 	if (!is_anew)
 		return;
 	log_notice("pool %s: %s are reserved again on %u servers",
-		   pool_name(reserve), wanted_text(reserve).text,
-		   reserve->ledger.n);
+		   pool_name(reserve), wanted_text(reserve).text, n);
 	events_add(EVENT_RESERVATION_BACK, pool_name(reserve),
-		   "%s on %u servers", wanted_text(reserve).text,
-		   reserve->ledger.n);
+		   "%s on %u servers", wanted_text(reserve).text, n);
 }
 
 static void tell_moved(struct poolreserve *reserve, uint64_t slabs)
@@ -209,7 +217,7 @@ static int reserve_first(struct poolreserve *reserve, struct error *why)
 
 		if (!is_passing(rc) || again_ns >= deadline_ns)
 			return rc;
-		etcd_pause(etcd, again_ns);
+		etcd_rest(etcd, again_ns);
 	}
 }
 
@@ -284,7 +292,7 @@ int poolreserve_confirm(struct poolreserve *reserve, struct error *why)
 /* --- the thread --- */
 
 /* Takes the reservation that is lost. */
-static int take_again(struct poolreserve *reserve, const struct engine *engine,
+static int take_again(struct poolreserve *reserve, struct engine *engine,
 		      struct error *why)
 {
 	int rc;
@@ -298,7 +306,7 @@ static int take_again(struct poolreserve *reserve, const struct engine *engine,
 
 /* Moves a part of SLABS that is misplaced.  Where the other servers have no
  * room for it, it stays where it is: the server may come back. */
-static int move(struct poolreserve *reserve, const struct engine *engine,
+static int move(struct poolreserve *reserve, struct engine *engine,
 		uint64_t slabs, struct error *why)
 {
 	int rc;
@@ -306,11 +314,12 @@ static int move(struct poolreserve *reserve, const struct engine *engine,
 	poolparts_look_again(&reserve->ledger, reserve->members, engine);
 	rc = ledger_reserve(&reserve->ledger, soon_ns(), why);
 	if (!rc) {
-		tell_moved(reserve, slabs);
+		if (slabs)
+			tell_moved(reserve, slabs);
 		tell_held(reserve);
 	} else if (rc == -ENOENT) {
 		reserve->ledger.lease = 0;
-	} else if (!is_passing(rc)) {
+	} else if (!is_passing(rc) && rc != -ECANCELED) {
 		tell_short(reserve, why);
 		reserve->move_ns = clock_now_ns() + NO_ROOM_NS;
 		rc = 0;
@@ -318,7 +327,7 @@ static int move(struct poolreserve *reserve, const struct engine *engine,
 	return rc;
 }
 
-static int follow(struct poolreserve *reserve, const struct engine *engine,
+static int follow(struct poolreserve *reserve, struct engine *engine,
 		  struct error *why)
 {
 	struct ledger *ledger = &reserve->ledger;
@@ -326,13 +335,12 @@ static int follow(struct poolreserve *reserve, const struct engine *engine,
 
 	if (engine)
 		slabs = poolparts_misplaced(ledger, reserve->members, engine);
-	if (slabs)
+	if (slabs || ledger->is_unsure)
 		return clock_left_ns(reserve->move_ns)
 			       ? 0
 			       : move(reserve, engine, slabs, why);
-	/* A server has come back. */
-	if (reserve->state == POOLRESERVE_SHORT)
-		poolparts_look_again(ledger, reserve->members, engine);
+	/* A server whose part was to move may have come back. */
+	poolparts_look_again(ledger, reserve->members, engine);
 	tell_held(reserve);
 	return 0;
 }

@@ -518,6 +518,11 @@ void etcd_pause(struct etcd *etcd, uint64_t until_ns)
 	http_pause(etcd->http, until_ns);
 }
 
+void etcd_rest(struct etcd *etcd, uint64_t until_ns)
+{
+	http_rest(etcd->http, until_ns);
+}
+
 void etcd_wake(struct etcd *etcd)
 {
 	http_wake(etcd->http);

@@ -108,6 +108,8 @@ uint64_t etcd_backoff_ns(struct etcd *etcd);
 /* Sleeps until a watch has an answer or ends, etcd_wake, etcd_cancel, or
  * UNTIL_NS. */
 void etcd_pause(struct etcd *etcd, uint64_t until_ns);
+/* The same, whatever watches and etcd_wake say meanwhile. */
+void etcd_rest(struct etcd *etcd, uint64_t until_ns);
 /* Ends the pause, or the next one.  Any thread. */
 void etcd_wake(struct etcd *etcd);
 /* Ends calls and pauses, until etcd_renew.  Any thread. */

@@ -365,6 +365,14 @@ void http_pause(struct http *http, uint64_t until_ns)
 	}
 }
 
+void http_rest(struct http *http, uint64_t until_ns)
+{
+	while (!atomic_load(&http->canceled) && clock_left_ns(until_ns)) {
+		turn(http);
+		sleep_until(http, until_ns);
+	}
+}
+
 /* --- a call --- */
 
 static int wait_call(struct http *http, uint64_t deadline_ns, struct error *why)

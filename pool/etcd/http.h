@@ -71,6 +71,8 @@ void http_stream_end(struct http *http, unsigned which);
 /* Sleeps until a stream has a line or ends, http_wake, http_cancel, or
  * UNTIL_NS. */
 void http_pause(struct http *http, uint64_t until_ns);
+/* The same, whatever streams and http_wake say meanwhile. */
+void http_rest(struct http *http, uint64_t until_ns);
 /* Ends the pause, or the next one.  Any thread. */
 void http_wake(struct http *http);
 /* Ends what is waited for, and all that is begun until http_renew.  Any thread.

@@ -48,6 +48,9 @@ expect_client "error No such file or directory: *" "$at" keep "$lease"
 expect_client "error No such file or directory: *lease not found" "$at" put /a/3 x "$lease"
 expect_client "error Input/output error: *" 127.0.0.1:1 range /a/
 
+say "a rest is not cut short by a watch that has something to tell"
+expect_client rested "$at" rest /rest/ /rest/1
+
 say "transactions, guarded by a prefix"
 etcd_revision() {
 	etcd_do one get /none -w json | sed 's/.*"revision":\([0-9]*\).*/\1/'

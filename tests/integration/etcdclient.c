@@ -165,15 +165,33 @@ static int do_view(struct error *why)
 	return 0;
 }
 
+/* PREFIX KEY: rests while a watch of PREFIX has something to tell. */
+static int do_rest(struct error *why)
+{
+	uint64_t until_ns;
+	int rc = etcd_watch(etcd, 0, word[0], 0, soon_ns(), why);
+
+	if (!rc)
+		rc = etcd_put(etcd, word[1], "x", 0, soon_ns(), why);
+	if (rc)
+		return rc;
+	etcd_pause(etcd, soon_ns());
+	until_ns = clock_now_ns() + 500 * NS_PER_MS;
+	etcd_wake(etcd);
+	etcd_rest(etcd, until_ns);
+	puts(clock_left_ns(until_ns) ? "woken" : "rested");
+	return 0;
+}
+
 static const struct command {
 	const char *name;
 	int words;
 	int (*run)(struct error *why);
-} commands[] = { { "grant", 1, do_grant },	{ "keep", 1, do_keep },
-		 { "revoke", 1, do_revoke },	{ "put", 3, do_put },
-		 { "put-if", 5, do_put_if },	{ "puts", 1, do_puts },
-		 { "range", 1, do_range },	{ "view", 1, do_view },
-		 { "transact", 6, do_transact } };
+} commands[] = { { "grant", 1, do_grant },	 { "keep", 1, do_keep },
+		 { "revoke", 1, do_revoke },	 { "put", 3, do_put },
+		 { "put-if", 5, do_put_if },	 { "puts", 1, do_puts },
+		 { "range", 1, do_range },	 { "view", 1, do_view },
+		 { "transact", 6, do_transact }, { "rest", 2, do_rest } };
 
 /* --- the command line --- */
 

@@ -50,6 +50,9 @@ expect_req p ok write:0:24M:4
 expect_req p ok trim:0:24M
 start_shadow load p --connections=2 --size=24M
 
+say "a quota that is lowered takes nothing away, also where a part moves"
+etcd_do e put /rswap/1/blue/tenants/- '{"reserve_bytes":1048576}' >/dev/null
+
 say "a server is lost, and another one takes its place"
 memory c
 expect 20 registered 3

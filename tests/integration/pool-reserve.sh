@@ -237,6 +237,28 @@ stop p
 stop a
 stop b
 
+say "a lease that ended: reserved again with the same parts, beside what others use"
+memory a 32M
+memory b 32M
+expect 60 registered 2
+# by hand, so that nothing moves from a to b
+start_plugin q "$(server a)" psk-file="$dir/beta.key" encrypt=off checksum=off size=20M timeout=60 lanes=4
+expect_req q ok write:0:20M:4
+expect 40 unreserved_is 20
+device p alpha size=30M pool-reserve=all
+parts() {
+	etcd_do e get --prefix /rswap/1/blue/reserved/ | sed 's/"machine":"[^"]*",//'
+}
+before=$(parts)
+lease=$(etcd_do e get --prefix /rswap/1/blue/reserved/ -w json | sed 's/.*"lease":\([0-9]*\).*/\1/')
+etcd_do e lease revoke "$(printf %x "$lease")" >/dev/null
+expect 60 reservations_are 3
+[ "$(parts)" = "$before" ] || fail "before: $before, now: $(parts)"
+stop p
+stop q
+stop a
+stop b
+
 say "etcd does not answer"
 stop e KILL || true
 refused "pool=$pool: 127.0.0.1:${port[e]}:" alpha size=8M pool-reserve=all
