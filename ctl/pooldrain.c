@@ -151,6 +151,7 @@ static enum exit_status give(const struct pooldrain *d, struct member *to)
 
 struct wait {
 	struct member ordered; /* as it was then */
+	struct member last;    /* as it was heard of last */
 	char told[160];	       /* the last line */
 	bool obeyed;	       /* its state was as ordered */
 	bool complained;       /* of etcd */
@@ -174,15 +175,18 @@ static void print_progress(const struct pooldrain *d, const struct member *m,
 	fflush(stdout);
 }
 
-/* EXIT_OK where a server that was to be emptied is gone. */
+/* A server that is gone was emptied if it said so before. */
 static enum exit_status gone(const struct pooldrain *d, const struct wait *w,
 			     const char *how)
 {
-	if (w->obeyed && d->wait) {
-		printf("%s: %s\n", d->address, how);
+	if (w->obeyed && d->wait && w->last.held_slabs == 0) {
+		printf("%s: it was emptied; %s\n", d->address, how);
 		return EXIT_OK;
 	}
-	fprintf(stderr, "rswapctl pool: %s: %s\n", d->address, how);
+	fprintf(stderr, "rswapctl pool: %s: %s", d->address, how);
+	if (w->obeyed && d->wait)
+		fputs(", and was not emptied before", stderr);
+	fputc('\n', stderr);
 	return EXIT_FAILED;
 }
 
@@ -221,6 +225,7 @@ static bool judge(const struct pooldrain *d, struct wait *w,
 		return w->obeyed;
 	}
 	w->obeyed = true;
+	w->last = *m;
 	print_progress(d, m, w);
 	*status = EXIT_OK;
 	return !d->wait || d->stop || m->held_slabs == 0;

@@ -46,6 +46,7 @@ struct registration {
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool stopping, noticed;
+	char *last_value; /* of the key; before stopping is set.  NULL: none */
 
 	/* The main loop's. */
 	ev_prepare drained_check;
@@ -338,12 +339,16 @@ static uint64_t next_ns(struct registration *r)
 
 static void leave(struct registration *r)
 {
+	uint64_t deadline_ns = clock_now_ns() + LEAVE_NS;
 	struct error why;
 
 	if (!r->lease)
 		return;
 	etcd_renew(r->etcd);
-	if (etcd_revoke(r->etcd, r->lease, clock_now_ns() + LEAVE_NS, &why))
+	if (r->value && r->last_value)
+		etcd_put(r->etcd, r->key, r->last_value, r->lease, deadline_ns,
+			 &why);
+	if (etcd_revoke(r->etcd, r->lease, deadline_ns, &why))
 		log_notice("pool %s: cannot take the key back (%s): it is gone "
 			   "in %d seconds",
 			   pool_name(r), why.text, LEASE_S);
@@ -465,12 +470,29 @@ void registration_notice(struct server *server)
 	etcd_wake(r->etcd);
 }
 
+/* Whoever waits for a drain has to hear whether slabs were left at the end. */
+static void write_last_value(struct registration *r)
+{
+	size_t bytes;
+	FILE *out = open_memstream(&r->last_value, &bytes);
+
+	if (!out)
+		return;
+	offer_write(&r->offer, r->server, out);
+	if (fclose(out) == 0)
+		return;
+	free(r->last_value);
+	r->last_value = NULL;
+}
+
 void registration_leave(struct server *server)
 {
 	struct registration *r = server->registration;
 
 	if (!r || atomic_load(&r->stopping))
 		return;
+	if (r->has_thread)
+		write_last_value(r);
 	if (r->has_thread)
 		ev_prepare_stop(r->server->loop, &r->drained_check);
 	ask_close(&r->ask);
@@ -499,6 +521,7 @@ void registration_stop(struct server *server)
 	reserved_close(&r->reserved);
 	etcd_close(r->etcd);
 	free(r->value);
+	free(r->last_value);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }

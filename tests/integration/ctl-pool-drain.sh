@@ -78,6 +78,20 @@ drains 1 "$(server b)" --wait --timeout=5
 expect_one_line "$dir/err" "$(server b): it was not emptied in the time of --timeout: it is draining"
 expect_line "$dir/said" "$(server b): draining, with "
 
+say "its key is gone before it is empty: it may be cut off from etcd, with pages"
+"$ctl" pool drain "$pool" "$(server b)" --wait >"$dir/gone.log" 2>&1 &
+pid[wait]=$!
+expect_line "$dir/gone.log" "$(server b): draining, with"
+etcd_do e del "/rswap/1/blue/servers/$(server b)" >/dev/null
+expect 20 gone "${pid[wait]}"
+status=0
+wait "${pid[wait]}" || status=$?
+unset "pid[wait]"
+[ "$status" = 1 ] || fail "exit status $status: $(cat "$dir/gone.log")"
+expect_line "$dir/gone.log" "$(server b): its key is gone" "was not emptied before"
+# the server puts its key again after a minute at most
+expect 90 registered 2
+
 say "serve again"
 for name in a b; do
 	drains 0 "$(server $name)" --stop
@@ -111,12 +125,12 @@ expect 60 state_is a draining
 expect 40 registered 2
 
 say "it ends while somebody waits"
-"$ctl" pool drain "$pool" "$(server b)" --wait >"$dir/wait.log" 2>&1 &
+"$ctl" pool drain "$pool" "$(server b)" --wait >"$dir/ends.log" 2>&1 &
 pid[wait]=$!
-expect_line "$dir/wait.log" "$(server b): draining, with"
+expect_line "$dir/ends.log" "$(server b): draining, with"
 stop p
 expect 20 gone "${pid[wait]}"
-wait "${pid[wait]}" || fail "exit status $?: $(cat "$dir/wait.log")"
+wait "${pid[wait]}" || fail "exit status $?: $(cat "$dir/ends.log")"
 unset "pid[wait]"
 stop a
 stop b

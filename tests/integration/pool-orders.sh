@@ -77,7 +77,13 @@ expect 20 state_is a serving
 expect_req p ok write:0:16M:8
 held() { is b slabs_used -gt 0; }
 expect 20 held
+ETCDCTL_API=3 etcdctl --endpoints="127.0.0.1:${port[e]}" watch --prefix /rswap/1/blue/servers/ \
+	--rev=1 >"$dir/watch.log" 2>&1 &
+pid[watch]=$!
 stop a
+# the last word of a server is whether slabs were left
+expect_line "$dir/watch.log" '"state":"stopping"' '"held_slabs":0'
+stop watch || true
 kill -TERM "${pid[b]}"
 expect 20 state_is b leaving
 tells b serve
