@@ -52,7 +52,7 @@ swaps() {
 
 doctor_reaches() { # SERVER
 	"$ctl" doctor "$1" >"$dir/doctor" 2>&1 || true
-	grep -F "$1" "$dir/doctor" | grep -qF "memory server, protocol" ||
+	grep -F "$1" "$dir/doctor" | grep -F "memory server, protocol" >/dev/null ||
 		fail "doctor $1: $(cat "$dir/doctor")"
 }
 

@@ -79,7 +79,7 @@ fi
 # what other pages say of a code
 for code in $(grep -ohE '\[[a-z]+(-[a-z]+)+\]' "$src"/docs/*.md \
 	"$src/docs/man/rswapctl.pod" "$src/README.md" | tr -d '[]' | sort -u); do
-	in_code | grep -q "^$code " && continue
+	in_code | grep "^$code " >/dev/null && continue
 	echo "$code: no such finding"
 	failed=1
 done

@@ -68,9 +68,9 @@ for front in rswap-nbd rswap-ublk; do
 		"$(help_keys)"
 done
 for key in $(help_keys); do
-	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -q -e "\<$key=" && continue
+	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -e "\<$key=" >/dev/null && continue
 	# [server=]HOST[:PORT]
-	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -qF "[$key=]" && continue
+	section nbdkit-rswap-plugin '=head1 SYNOPSIS' | grep -F "[$key=]" >/dev/null && continue
 	echo "nbdkit-rswap-plugin(1): $key= isn't in the synopsis"
 	failed=1
 done

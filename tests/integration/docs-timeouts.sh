@@ -56,13 +56,13 @@ done < <(rows)
 }
 
 for name in $(grep -oE '^#define TIMES_[A-Z_]+_S\b' "$src/common/times.h" | cut -d' ' -f2); do
-	rows | grep -qw "$name" || {
+	rows | grep -w "$name" >/dev/null || {
 		echo "$name: no row"
 		failed=1
 	}
 done
 while IFS=: read -r unit setting; do
-	rows | grep -qF "|systemd/$unit ${setting%%=*}" || {
+	rows | grep -F "|systemd/$unit ${setting%%=*}" >/dev/null || {
 		echo "$unit: $setting: no row"
 		failed=1
 	}

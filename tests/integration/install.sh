@@ -53,7 +53,7 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		grep -q "^ExecStart=$1/sbin/rswap" "$root$3/$unit" ||
 			fail "$unit has: $(grep ^Exec "$root$3/$unit")"
 		# nothing of the template, nor of the configured prefix
-		! grep -v '^#' "$root$3/$unit" | grep -q '@[a-zA-Z_]*@' ||
+		! grep -v '^#' "$root$3/$unit" | grep '@[a-zA-Z_]*@' >/dev/null ||
 			fail "$unit isn't filled in"
 		# all of ours, but for the one that sends a signal
 		! grep '^Exec' "$root$3/$unit" |

@@ -188,10 +188,10 @@ JOURNAL_STREAM=1:1 INVOCATION_ID=1 start_server j --memory=64M
 expect_line "$dir/j.log" "rswap-memserver: listening on"
 
 # --help and --version
-"$memserver" --help | grep -q -e --memory=SIZE || fail "no --help"
+"$memserver" --help | grep -e --memory=SIZE >/dev/null || fail "no --help"
 "$memserver" --version | grep -qE '^rswap-memserver [0-9]' || fail "no version"
 nbdkit_command
-"${nbdkit[@]}" "$plugin" --help | grep -q size=SIZE || fail "no --help"
+"${nbdkit[@]}" "$plugin" --help | grep size=SIZE >/dev/null || fail "no --help"
 "${nbdkit[@]}" "$plugin" --dump-plugin >"$dir/dump"
 for key in rswap_version=0 rswap_protocol=3 rswap_transports= \
 	rswap_rdma_device= "rswap_keys=server pool"; do

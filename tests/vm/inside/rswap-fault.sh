@@ -22,7 +22,7 @@ results=/run/pagecheck.results
 server_pid=()
 # The plugin waits so long for a server to come back as it was.
 grace=
-! "$memserver" --help | grep -q -e --grace || grace=--grace=5
+! "$memserver" --help | grep -e --grace >/dev/null || grace=--grace=5
 
 control()
 {

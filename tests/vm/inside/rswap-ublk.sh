@@ -254,7 +254,7 @@ kill -KILL "$(plugin_pid)"
 status=0
 wait "$program" || status=$?
 [ "$status" -gt 128 ] || die "the program ended with status $status"
-dmesg | grep -q "Read-error on swap-device" ||
+dmesg | grep "Read-error on swap-device" >/dev/null ||
 	die "the kernel's log does not tell of the lost pages"
 # The kernel can't end this swap any more; nobody waits for that.
 status=0
