@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "clock.h"
 #include "log.h"
@@ -31,6 +33,11 @@ int slab_pool_open(struct slab_pool *pool,
 		.preparer = preparer,
 		.fill = { .run = stock_fill_run },
 	};
+	if (getrandom(&pool->label_key, sizeof pool->label_key, 0) !=
+	    sizeof pool->label_key) {
+		error_set(why, "no random numbers: %s", strerror(errno));
+		return -EIO;
+	}
 	err = slab_memory_reserve(pool, why);
 	if (err)
 		return err;
@@ -229,50 +236,34 @@ static uint32_t owner_of(const struct slab *slab)
 			  OWNER_SHIFT);
 }
 
-/* Clients choose labels, and mostly count up.  The owner is hashed too, so that
- * equal labels of many sessions do not share a chain. */
-static struct slab **label_chain(struct slab_pool *pool, uint32_t owner,
-				 uint64_t label)
+/* Clients choose labels.  One that could choose many for the same chain would
+ * have the main loop walk along it for all others. */
+static struct slab_chain *label_chain(struct slab_pool *pool, uint32_t owner,
+				      uint64_t label)
 {
-	uint64_t hash = (label ^ (uint64_t)owner << OWNER_SHIFT) *
-			UINT64_C(0x9e3779b97f4a7c15);
-
-	return &pool->by_label[(hash ^ hash >> 32) % pool->count];
+	return &pool->by_label[siphash(&pool->label_key, owner, label) %
+			       pool->count];
 }
 
 struct slab *slab_find_label(struct slab_pool *pool, uint32_t owner,
 			     uint64_t label)
 {
-	struct slab *slab = *label_chain(pool, owner, label);
+	struct slab *slab;
 
-	while (slab && (slab->label != label || owner_of(slab) != owner))
-		slab = slab->next_label;
-	return slab;
-}
-
-static void add_label(struct slab *slab, uint32_t owner, uint64_t label)
-{
-	struct slab **chain = label_chain(slab->pool, owner, label);
-
-	slab->label = label;
-	slab->next_label = *chain;
-	*chain = slab;
-}
-
-static void remove_label(struct slab *slab)
-{
-	struct slab **at = label_chain(slab->pool, owner_of(slab), slab->label);
-
-	while (*at != slab)
-		at = &(*at)->next_label;
-	*at = slab->next_label;
+	LIST_FOREACH(slab, label_chain(pool, owner, label), chained)
+	{
+		if (slab->label == label && owner_of(slab) == owner)
+			return slab;
+	}
+	return NULL;
 }
 
 void slab_own(struct slab *slab, uint32_t owner, uint64_t label)
 {
 	struct slab_pool *pool = slab->pool;
 
-	add_label(slab, owner, label);
+	slab->label = label;
+	LIST_INSERT_HEAD(label_chain(pool, owner, label), slab, chained);
 	pthread_mutex_lock(&pool->lock);
 	pool->owned++;
 	pthread_mutex_unlock(&pool->lock);
@@ -296,7 +287,7 @@ bool slab_disown(struct slab *slab)
 {
 	uint64_t before;
 
-	remove_label(slab);
+	LIST_REMOVE(slab, chained);
 	atomic_store_explicit(&slab->freed_ns, clock_now_ns(),
 			      memory_order_relaxed);
 	before = atomic_fetch_and_explicit(&slab->hold, USERS_MASK,

@@ -32,6 +32,7 @@
 
 #include "error.h"
 #include "loops/work.h"
+#include "siphash.h"
 
 struct slab_pool;
 
@@ -42,9 +43,9 @@ struct slab {
 	uint32_t number;
 	struct slab *next; /* in the pool's lists */
 	/* Main loop, while the slab is owned, or held after that: */
-	TAILQ_ENTRY(slab) owned; /* in the owner's lists */
-	uint64_t label;		 /* the client's number for it */
-	struct slab *next_label; /* of the same hash */
+	TAILQ_ENTRY(slab) owned;  /* in the owner's lists */
+	uint64_t label;		  /* the client's number for it */
+	LIST_ENTRY(slab) chained; /* with others of the same hash */
 	/* Called on the main loop when no user holds the disowned slab any
 	 * more.  `freed_ns` is when the slab was disowned. */
 	void (*unheld)(struct slab *slab);
@@ -60,6 +61,7 @@ struct slab {
 };
 
 TAILQ_HEAD(slab_list, slab);
+LIST_HEAD(slab_chain, slab);
 
 struct slab_pool {
 	uint64_t slab_bytes;
@@ -70,7 +72,9 @@ struct slab_pool {
 	uint64_t mapped_bytes;
 	uint8_t *mapped;
 	struct slab *slabs;
-	struct slab **by_label; /* hash table of owned slabs; main loop */
+	/* Hash table of owned slabs; main loop. */
+	struct slab_chain *by_label;
+	struct siphash_key label_key;
 	struct workq *preparer;
 
 	pthread_mutex_t lock;

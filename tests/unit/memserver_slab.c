@@ -419,6 +419,57 @@ static void finds_what_a_label_has(void **state)
 	assert_null(slab_find_label(&pool, 8, 5));
 }
 
+/* The paper's key and bytes, 00 01 02 ...; what its authors' program gives. */
+static void siphash_is_that_of_the_paper(void **state)
+{
+	const struct siphash_key key = { { UINT64_C(0x0706050403020100),
+					   UINT64_C(0x0f0e0d0c0b0a0908) } };
+
+	(void)state;
+	assert_true(siphash(&key, key.k[0], key.k[1]) ==
+		    UINT64_C(0x3f2acc7f57c29bdb));
+}
+
+static unsigned longest_chain(void)
+{
+	unsigned longest = 0;
+
+	for (uint32_t i = 0; i < pool.count; i++) {
+		const struct slab *slab;
+		unsigned n = 0;
+
+		LIST_FOREACH(slab, &pool.by_label[i], chained)
+		n++;
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+/* Labels that meet in one chain of a hash without a secret: x * CONSTANT is
+ * inverted for products of which only bits below the upper half differ. */
+static void nobody_chooses_a_chain(void **state)
+{
+	const uint64_t constant = UINT64_C(0x9e3779b97f4a7c15);
+	const unsigned n = 64;
+	struct slab slabs[64] = { { .hold = 0 } };
+	uint64_t inverse = constant;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) /* Newton's method, modulo 2^64 */
+		inverse *= 2 - constant * inverse;
+	for (unsigned i = 0; i < n; i++) {
+		slabs[i].pool = &pool;
+		slab_own(&slabs[i], ME,
+			 ((uint64_t)i * SLABS * inverse) ^ (uint64_t)ME << 32);
+	}
+	/* of 64 in 4 chains */
+	assert_in_range(longest_chain(), n / SLABS, n / 4 * 3);
+	for (unsigned i = 0; i < n; i++)
+		LIST_REMOVE(&slabs[i], chained);
+	pool.owned = 0;
+	assert_int_equal(longest_chain(), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -434,6 +485,8 @@ int main(void)
 		TEST(unregisters_before_it_goes_back),
 		TEST(never_reuses_what_stays_registered),
 		TEST(races_with_freeing),
+		cmocka_unit_test(siphash_is_that_of_the_paper),
+		TEST(nobody_chooses_a_chain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
