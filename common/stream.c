@@ -62,6 +62,19 @@ void stream_close(struct stream *stream)
 
 /* --- with deadlines --- */
 
+/* What tls_read or tls_write returned: 0 where bytes were moved, or where the
+ * same call can move some now; or a negative errno. */
+static int go_on(const struct stream *stream, ssize_t moved_bytes,
+		 uint64_t deadline_ns)
+{
+	if (moved_bytes != -EAGAIN)
+		return moved_bytes < 0 ? (int)moved_bytes : 0;
+	/* There may always be a record that moves nothing. */
+	if (!clock_left_ns(deadline_ns))
+		return -ETIMEDOUT;
+	return net_wait(stream->fd, tls_events(stream->tls), deadline_ns);
+}
+
 int stream_secure(struct stream *stream, const struct tls_context *context,
 		  uint64_t deadline_ns, struct error *why)
 {
@@ -73,7 +86,7 @@ int stream_secure(struct stream *stream, const struct tls_context *context,
 	if (!stream->tls)
 		return -ENOMEM;
 	while ((rc = tls_handshake(stream->tls, why)) == -EAGAIN) {
-		rc = net_wait(stream->fd, tls_events(stream->tls), deadline_ns);
+		rc = go_on(stream, -EAGAIN, deadline_ns);
 		if (rc) {
 			error_set(why, "in the TLS handshake: %s",
 				  strerror(-rc));
@@ -81,17 +94,6 @@ int stream_secure(struct stream *stream, const struct tls_context *context,
 		}
 	}
 	return rc;
-}
-
-/* What tls_read or tls_write returned: 0 where bytes were moved, or where the
- * same call can move some now; or a negative errno. */
-static int go_on(const struct stream *stream, ssize_t moved_bytes,
-		 uint64_t deadline_ns)
-{
-	if (moved_bytes == -EAGAIN)
-		return net_wait(stream->fd, tls_events(stream->tls),
-				deadline_ns);
-	return moved_bytes < 0 ? (int)moved_bytes : 0;
 }
 
 int stream_send_all(struct stream *stream, const void *buf, size_t bytes,

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <string.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -85,6 +86,25 @@ bool session_take_release(struct server *server, const struct wire_message *m)
 	return true;
 }
 
+/* A server that goes on asking for slabs has no more time for that. */
+static int receive_reply(struct server *server, struct wire_message *reply,
+			 uint64_t deadline_ns, struct error *why)
+{
+	int rc;
+
+	for (;;) {
+		rc = wire_recv(&server->locked.control, reply, deadline_ns,
+			       why);
+		if (rc || !session_take_release(server, reply))
+			return rc;
+		if (clock_left_ns(deadline_ns))
+			continue;
+		error_set(why, "waiting for a message: %s",
+			  strerror(ETIMEDOUT));
+		return -ETIMEDOUT;
+	}
+}
+
 int session_call_once(struct server *server, struct wire_message *request,
 		      uint16_t reply_type, struct wire_message *reply,
 		      struct error *why)
@@ -98,12 +118,8 @@ int session_call_once(struct server *server, struct wire_message *request,
 			       why);
 	else
 		error_set(why, "there is no connection");
-	if (!rc) {
-		do {
-			rc = wire_recv(&server->locked.control, reply,
-				       deadline_ns, why);
-		} while (!rc && session_take_release(server, reply));
-	}
+	if (!rc)
+		rc = receive_reply(server, reply, deadline_ns, why);
 	if (!rc)
 		rc = wire_check_reply(request, reply_type, reply, why);
 	/* No server refuses a PING that arrived as it was sent. */
