@@ -54,8 +54,9 @@ run() { # COMMAND
 		return
 		;;
 	esac
-	# as it stands, but for the minute that a bench takes
-	eval "${1/rswapctl bench/rswapctl bench --seconds=4}" >"$dir/said" 2>&1 ||
+	# as it stands, but for NAME, which status has shown, and the minute that a bench takes
+	set -- "${1/rswapctl bench NAME/rswapctl bench --seconds=4 $name}"
+	eval "$1" >"$dir/said" 2>&1 ||
 		status=$?
 	case $1 in
 	"rswapctl doctor"* | "rswapctl check"*) [ "$status" -le 1 ] ;;
@@ -65,7 +66,10 @@ run() { # COMMAND
 	"rswapctl doctor 10"*) expect_line "$dir/said" ok 10.0.0.1 "65G free" ;;
 	sysctl*) [ "$(cat /proc/sys/vm/min_free_kbytes)" = 65536 ] || fail "$1" ;;
 	"rswapctl attach"*) swaps_to 0 || fail "no swap" ;;
-	"rswapctl status"*) expect_line "$dir/said" "swap on /dev/nbd0" ;;
+	"rswapctl status"*)
+		expect_line "$dir/said" "swap on /dev/nbd0"
+		name=$(sed -n '1s,: /dev/.*,,p' "$dir/said")
+		;;
 	"rswapctl detach"*) expect_nothing_left "detach" ;;
 	esac
 }
@@ -94,16 +98,23 @@ ln -s "$ctl" "$dir/bin/rswapctl"
 ln -s "$memserver" "$dir/bin/rswap-memserver"
 # to the other machine, which is this one
 printf '#!/bin/sh\nexec cp "$1" "${2#store:}"\n' >"$dir/bin/scp"
-chmod +x "$dir/bin/scp"
+printf '#!/bin/sh\nshift\nexec sh -c "$*"\n' >"$dir/bin/ssh"
+chmod +x "$dir/bin/"{scp,ssh}
 
 for page in "README.md:Two machines in five minutes" \
 	"docs/quickstart.md:Keys:On store:On node"; do
 	IFS=: read -ra words <<<"$page"
 	n=0
+	name=
 	run_sections "$src/${words[0]}" "${words[@]:1}"
 	[ "$n" -ge 10 ] || fail "$page is not understood: $n commands"
 	grep -qx 'OPTIONS="--psk-file=/etc/rswap/node.keys"' /etc/rswap/far.conf ||
 		fail "far.conf: $(cat /etc/rswap/far.conf)"
+	# the keys of further clients are beside the first one's
+	for file in /etc/rswap/node*.keys; do
+		grep -qxFf "$file" /etc/rswap/memserver.keys ||
+			fail "memserver.keys lacks the key of $file"
+	done
 	stop memserver || true
 	rm -rf /etc/rswap
 done

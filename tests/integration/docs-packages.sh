@@ -1,5 +1,5 @@
 #!/bin/bash
-# README's apt line and debian/control have what packages.txt lists, and the two
+# README's apt lines and debian/control have what packages.txt lists, and the two
 # lists of changes have the same version.
 set -euo pipefail
 
@@ -7,14 +7,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
 . "$src/scripts/packages.sh"
 
-# The words of a command that goes on over lines with a backslash at their end.
+# The words of commands, which go on over lines with a backslash at their end.
 readme_packages() {
-	sed -n '/^ *apt install /,/[^\\]$/p' "$src/README.md" |
-		sed 's/apt install//; s/\\$//' | tr -s ' \n' '\n' | grep . | sort
+	sed -ne ':more' -e '/\\$/{N;s/\\\n//;b more' -e '}' -e 's/^ *apt install //p' \
+		"$src/README.md" | tr -s ' \n' '\n' | grep . | sort
 }
 
+# lintian only looks at packages that are made
 if ! diff <(readme_packages) \
-	<(list_packages "$src/packages.txt" build run | sort -u); then
+	<(list_packages "$src/packages.txt" build run package | grep -vx lintian | sort -u); then
 	echo "README.md (<) and packages.txt (>) differ"
 	exit 1
 fi
