@@ -38,13 +38,16 @@ void poolparts_begin(struct ledger *ledger, const struct members *members,
 
 /* --- which are used --- */
 
-static struct server *server_of(struct engine *engine, const char *address)
+/* A name changes only in this thread, while its server is vacant.  So nobody
+ * who does I/O ever waits here for a lock. */
+static const struct server *server_of(const struct engine *engine,
+				      const char *address)
 {
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
-		struct server *server = &engine->servers[i];
+		const struct server *server = &engine->servers[i];
 
 		if (server_in_use(server) &&
-		    !strcmp(server_text(server).text, address))
+		    !strcmp(net_name_format(&server->name).text, address))
 			return server;
 	}
 	return NULL;
@@ -57,10 +60,10 @@ static bool drains(const struct member *m)
 }
 
 /* A session goes on without a key in the pool. */
-static bool is_used(const struct members *members, struct engine *engine,
+static bool is_used(const struct members *members, const struct engine *engine,
 		    const char *address)
 {
-	struct server *server = server_of(engine, address);
+	const struct server *server = server_of(engine, address);
 	const struct member *m = member_of(members, address);
 
 	if (!server)
@@ -70,7 +73,7 @@ static bool is_used(const struct members *members, struct engine *engine,
 
 uint64_t poolparts_misplaced(const struct ledger *ledger,
 			     const struct members *members,
-			     struct engine *engine)
+			     const struct engine *engine)
 {
 	uint64_t slabs = 0;
 
@@ -88,7 +91,7 @@ uint64_t poolparts_misplaced(const struct ledger *ledger,
  * found anew. */
 static unsigned leave_servers(struct ledger *ledger,
 			      const struct members *members,
-			      struct engine *engine)
+			      const struct engine *engine)
 {
 	unsigned n = ledger->n, wanted = 0;
 
@@ -116,11 +119,12 @@ static bool has_part(const struct ledger *ledger, const char *address)
 }
 
 static void add_servers(struct ledger *ledger, const struct members *members,
-			struct engine *engine, unsigned wanted)
+			const struct engine *engine, unsigned wanted)
 {
 	for (uint32_t i = 0;
 	     i < engine->n_servers && wanted < LEDGER_SERVERS_MAX; i++) {
-		struct net_text text = server_text(&engine->servers[i]);
+		struct net_text text =
+			net_name_format(&engine->servers[i].name);
 
 		if (!member_of(members, text.text) ||
 		    !is_used(members, engine, text.text) ||
@@ -156,7 +160,7 @@ static uint64_t unreserved_bytes(const struct ledger *ledger,
 }
 
 void poolparts_look_again(struct ledger *ledger, const struct members *members,
-			  struct engine *engine)
+			  const struct engine *engine)
 {
 	if (engine)
 		add_servers(ledger, members, engine,

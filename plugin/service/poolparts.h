@@ -21,12 +21,12 @@ void poolparts_begin(struct ledger *ledger, const struct members *members,
  * that drain, or that are lost and have left the pool. */
 uint64_t poolparts_misplaced(const struct ledger *ledger,
 			     const struct members *members,
-			     struct engine *engine);
+			     const struct engine *engine);
 
 /* LEDGER wants a part on each server that ENGINE uses now and that does not
  * drain, with what it has now, and has the misplaced parts to be given back.
  * ENGINE: NULL if it uses the same as before. */
 void poolparts_look_again(struct ledger *ledger, const struct members *members,
-			  struct engine *engine);
+			  const struct engine *engine);
 
 #endif

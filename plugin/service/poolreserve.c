@@ -292,7 +292,7 @@ int poolreserve_confirm(struct poolreserve *reserve, struct error *why)
 /* --- the thread --- */
 
 /* Takes the reservation that is lost. */
-static int take_again(struct poolreserve *reserve, struct engine *engine,
+static int take_again(struct poolreserve *reserve, const struct engine *engine,
 		      struct error *why)
 {
 	int rc;
@@ -306,7 +306,7 @@ static int take_again(struct poolreserve *reserve, struct engine *engine,
 
 /* Moves a part of SLABS that is misplaced.  Where the other servers have no
  * room for it, it stays where it is: the server may come back. */
-static int move(struct poolreserve *reserve, struct engine *engine,
+static int move(struct poolreserve *reserve, const struct engine *engine,
 		uint64_t slabs, struct error *why)
 {
 	int rc;
@@ -327,7 +327,7 @@ static int move(struct poolreserve *reserve, struct engine *engine,
 	return rc;
 }
 
-static int follow(struct poolreserve *reserve, struct engine *engine,
+static int follow(struct poolreserve *reserve, const struct engine *engine,
 		  struct error *why)
 {
 	struct ledger *ledger = &reserve->ledger;
@@ -360,7 +360,8 @@ static uint64_t later_ns(struct poolreserve *reserve, int rc)
 	return clock_now_ns() + NO_ROOM_NS;
 }
 
-uint64_t poolreserve_step(struct poolreserve *reserve, struct engine *engine)
+uint64_t poolreserve_step(struct poolreserve *reserve,
+			  const struct engine *engine)
 {
 	struct error why;
 	int rc;

@@ -68,7 +68,8 @@ int poolreserve_confirm(struct poolreserve *reserve, struct error *why);
  * among the servers of ENGINE, if it is time.  ENGINE: NULL
  * before it follows the pool.  Returns when to call it again, at the latest.
  * The thread of roster_join. */
-uint64_t poolreserve_step(struct poolreserve *reserve, struct engine *engine);
+uint64_t poolreserve_step(struct poolreserve *reserve,
+			  const struct engine *engine);
 /* Gives it back, within seconds. */
 void poolreserve_leave(struct poolreserve *reserve);
 /* Also after poolreserve_take failed, or was not called. */

@@ -36,8 +36,8 @@ static int begin(void **state)
 			 "serving");
 		entry->member.memory_bytes = 100 * SLAB_BYTES;
 		memset(server, 0, sizeof *server);
-		pthread_mutex_init(&server->lock, NULL);
-		server->text = entry->address;
+		snprintf(server->name.host, sizeof server->name.host, "s%u", i);
+		server->name.port = 1;
 		atomic_store(&server->shared.in_use, true);
 		atomic_store(&server->shared.state, SERVER_UP);
 	}
