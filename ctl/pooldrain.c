@@ -150,12 +150,27 @@ static enum exit_status give(const struct pooldrain *d, struct member *to)
 /* --- waiting --- */
 
 struct wait {
+	const struct pooldrain *drain;
 	struct member ordered; /* as it was then */
 	struct member last;    /* as it was heard of last */
 	char told[160];	       /* the last line */
 	bool obeyed;	       /* its state was as ordered */
 	bool complained;       /* of etcd */
 };
+
+/* A server's last word comes together with the end of its key. */
+static void hear(void *arg, const struct members_entry *entry)
+{
+	struct wait *w = arg;
+	const struct member *m = &entry->member;
+
+	if (strcmp(entry->address.text, w->drain->address) ||
+	    memcmp(m->incarnation, w->ordered.incarnation,
+		   sizeof m->incarnation))
+		return;
+	w->last = *m;
+	w->obeyed |= is_as_ordered(w->drain, m);
+}
 
 static void print_progress(const struct pooldrain *d, const struct member *m,
 			   struct wait *w)
@@ -225,7 +240,6 @@ static bool judge(const struct pooldrain *d, struct wait *w,
 		return w->obeyed;
 	}
 	w->obeyed = true;
-	w->last = *m;
 	print_progress(d, m, w);
 	*status = EXIT_OK;
 	return !d->wait || d->stop || m->held_slabs == 0;
@@ -272,8 +286,15 @@ static enum exit_status await(const struct pooldrain *d, struct wait *w)
 
 enum exit_status pooldrain_run(const struct pooldrain *drain)
 {
-	struct wait w = { .told = "" };
+	struct wait w = { .drain = drain };
 	enum exit_status status = give(drain, &w.ordered);
 
-	return status == EXIT_OK ? await(drain, &w) : status;
+	if (status != EXIT_OK)
+		return status;
+	w.last = w.ordered;
+	drain->members->each = hear;
+	drain->members->arg = &w;
+	status = await(drain, &w);
+	drain->members->each = NULL;
+	return status;
 }

@@ -158,6 +158,8 @@ static void changed(void *arg, const struct etcd_kv *kv)
 	entry->is_understood =
 		!member_parse(address, kv->value, &entry->member, &entry->why);
 	members->changes++;
+	if (members->each && entry->is_understood)
+		members->each(members->arg, entry);
 }
 
 static const struct etcd_view_ops ops = { begin, end, changed };

@@ -30,6 +30,10 @@ struct members {
 	uint64_t changes;  /* ever */
 	uint64_t too_many; /* keys that were skipped */
 	bool out_of_memory;
+	/* Unless it is NULL: called with each value from etcd that is
+	 * understood, also if another one, or the key's end, came at once. */
+	void (*each)(void *arg, const struct members_entry *entry);
+	void *arg; /* its first argument */
 };
 
 /* Neither is copied, and ETCD and MEMBERS stay where they are. */

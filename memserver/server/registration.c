@@ -491,10 +491,10 @@ void registration_leave(struct server *server)
 
 	if (!r || atomic_load(&r->stopping))
 		return;
-	if (r->has_thread)
+	if (r->has_thread) {
 		write_last_value(r);
-	if (r->has_thread)
 		ev_prepare_stop(r->server->loop, &r->drained_check);
+	}
 	ask_close(&r->ask);
 	/* Before: once the thread is to stop, it takes the key back, which is
 	 * not to be canceled. */

@@ -132,7 +132,23 @@ stop p
 expect 20 gone "${pid[wait]}"
 wait "${pid[wait]}" || fail "exit status $?: $(cat "$dir/ends.log")"
 unset "pid[wait]"
-stop a
+stop b
+
+say "it is told to end, moves its slabs away, and ends"
+start_server b --memory=64M --slab-size=1M --pool="$pool"
+drains 0 "$(server a)" --stop
+expect 40 registered 2
+start_plugin p "$(server a)" "$(server b)" size=16M replicas=1 repair-rate=1M timeout=60 lanes=4
+expect_req p ok write:0:16M:7
+kill -TERM "${pid[a]}"
+expect 20 state_is a leaving
+drains 0 "$(server a)" --wait
+[ "$(tail -n 1 "$dir/said")" = "$(server a): it was emptied; its key is gone: it has ended, or is cut off from etcd" ] ||
+	expect_line "$dir/said" "with 0 slabs"
+expect 20 gone "${pid[a]}"
+wait "${pid[a]}" || fail "a: exit status $?"
+unset "pid[a]"
+stop p
 stop b
 stop e || true
 

@@ -58,6 +58,16 @@ pool_is_well() {
 		[ "$(value p pool.state)" = current ]
 }
 
+# What is reserved is in etcd, whatever came between, and on servers that are used.
+reserved_as_told() {
+	local wanted
+	wanted=$(value p pool.reserve_bytes)
+	[ "$(value p pool.reserved_bytes)" = "$wanted" ] &&
+		[ "$(for ((i = 0; i < servers; i++)); do
+			etcd_do get --prefix "/rswap/1/torture/reserved/${address[s$i]}:10909/" --print-value-only
+		done | sed -n 's/.*"bytes":\([0-9]*\).*/\1/p' | awk '{ n += $1 } END { print n + 0 }')" = "$wanted" ]
+}
+
 # The leader, or the first one while there is none.
 leader() {
 	local name found=${etcds[0]}
