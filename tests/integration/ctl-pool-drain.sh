@@ -142,12 +142,17 @@ start_plugin p "$(server a)" "$(server b)" size=16M replicas=1 repair-rate=1M ti
 expect_req p ok write:0:16M:7
 kill -TERM "${pid[a]}"
 expect 20 state_is a leaving
-drains 0 "$(server a)" --wait
-[ "$(tail -n 1 "$dir/said")" = "$(server a): it was emptied; its key is gone: it has ended, or is cut off from etcd" ] ||
-	expect_line "$dir/said" "with 0 slabs"
-expect 20 gone "${pid[a]}"
+"$ctl" pool drain "$pool" "$(server a)" --wait >"$dir/late.log" 2>&1 &
+pid[wait]=$!
+expect_line "$dir/late.log" "$(server a): leaving, with"
+# so that it hears of all the rest at once
+kill -STOP "${pid[wait]}"
+expect 60 gone "${pid[a]}"
 wait "${pid[a]}" || fail "a: exit status $?"
 unset "pid[a]"
+kill -CONT "${pid[wait]}"
+wait "${pid[wait]}" || fail "exit status $?: $(cat "$dir/late.log")"
+unset "pid[wait]"
 stop p
 stop b
 stop e || true
