@@ -278,6 +278,7 @@ static void add_members(struct poolreserve_view *view,
 		if (!server)
 			continue;
 		server->is_registered = true;
+		server->drains = member_drains(&entry->member);
 		server->memory_bytes = entry->member.memory_bytes;
 		server->unreserved_bytes = entry->member.unreserved_bytes;
 	}
@@ -328,6 +329,8 @@ int poolreserve_read(struct etcd *etcd, const struct pool *pool,
 uint64_t poolreserve_left(const struct poolreserve_view *view,
 			  const struct poolreserve_server *server)
 {
+	if (server->drains)
+		return 0;
 	return shares_left(server->memory_bytes,
 			   view->settings.overcommit_permille,
 			   server->unreserved_bytes, server->reserved_bytes, 1);

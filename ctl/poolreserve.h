@@ -32,6 +32,7 @@ struct poolreserve_tenant {
 struct poolreserve_server {
 	struct net_text address;
 	bool is_registered;
+	bool drains;
 	/* 0 unless it is registered. */
 	uint64_t memory_bytes, unreserved_bytes;
 	uint64_t reserved_bytes;

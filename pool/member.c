@@ -154,3 +154,10 @@ int member_parse(const char *address, const char *value, struct member *member,
 	error_set(why, "its %s is not what a memory server registers", wrong);
 	return -EINVAL;
 }
+
+bool member_drains(const struct member *member)
+{
+	return !strcmp(member->state, "draining") ||
+	       !strcmp(member->state, "leaving") ||
+	       !strcmp(member->state, "stopping");
+}

@@ -39,4 +39,8 @@ void member_write(const struct member *member, FILE *out);
 int member_parse(const char *address, const char *value, struct member *member,
 		 struct error *why);
 
+/* Whether it is to be emptied, and so grants nothing, whatever is reserved
+ * there. */
+bool member_drains(const struct member *member);
+
 #endif

@@ -53,12 +53,6 @@ static const struct server *server_of(const struct engine *engine,
 	return NULL;
 }
 
-/* It grants nothing, whatever is reserved there. */
-static bool drains(const struct member *m)
-{
-	return !strcmp(m->state, "draining") || !strcmp(m->state, "leaving");
-}
-
 /* A session goes on without a key in the pool. */
 static bool is_used(const struct members *members, const struct engine *engine,
 		    const char *address)
@@ -68,7 +62,7 @@ static bool is_used(const struct members *members, const struct engine *engine,
 
 	if (!server)
 		return false;
-	return m ? !drains(m) : server_state(server) != SERVER_DOWN;
+	return m ? !member_drains(m) : server_state(server) != SERVER_DOWN;
 }
 
 uint64_t poolparts_misplaced(const struct ledger *ledger,

@@ -87,6 +87,8 @@ expect_line "$dir/said" "reservation back" blue "48M on 2 servers"
 say "a server drains, whose part has no other place, and serves again"
 "$ctl" drain --control="$dir/d.ctl" >/dev/null
 expect 60 tells "of the 48 MiB that it reserves in the pool it has 24 MiB" "[reservation-lost]"
+"$ctl" pool reserve "$pool" >"$dir/said"
+expect_line "$dir/said" "pool blue: 48 MiB reserved by 1 client, 8 MiB left to reserve"
 "$ctl" drain --control="$dir/d.ctl" --undo >/dev/null
 expect 60 tells_not reservation-lost
 reserved_is c 24 && reserved_is d 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
