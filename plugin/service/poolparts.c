@@ -8,14 +8,9 @@
 static const struct member *member_of(const struct members *members,
 				      const char *address)
 {
-	for (unsigned i = 0; i < members->n; i++) {
-		const struct members_entry *entry = &members->entries[i];
+	const struct members_entry *entry = members_find(members, address);
 
-		if (entry->is_understood &&
-		    !strcmp(entry->address.text, address))
-			return &entry->member;
-	}
-	return NULL;
+	return entry && entry->is_understood ? &entry->member : NULL;
 }
 
 void poolparts_begin(struct ledger *ledger, const struct members *members,

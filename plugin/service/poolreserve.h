@@ -3,15 +3,16 @@
  * bound to a lease of etcd.
  *
  *   HELD   etcd has it, on servers that the device uses, and the lease lives
- *   SHORT  part of it is misplaced (poolparts.h), and has found no room on
- * other servers yet LOST   the lease has ended, or may have; it is taken anew
- * when etcd answers. The servers hold back what they know meanwhile
+ *   SHORT  part of it is misplaced (poolparts.h), and has no room elsewhere yet
+ *   LOST   the lease has ended, or may have; it is taken anew when etcd answers
  *
  *   HELD  --a part is misplaced: it moves-------------------------------> HELD
  *   HELD  --the same, and the others have no room for it----------------> SHORT
  *   SHORT --they have, when it tries again------------------------------> HELD
  *   any   --the lease ends----------------------------------------------> LOST
  *   LOST  --reserved with a new lease-----------------------------------> HELD
+ *
+ * While it is LOST, the servers hold back what they know.
  *
  * Requests never wait for it.  It is the setup's at start, and from then on the
  * thread's that follows the pool (poolwatch.h). */

@@ -31,12 +31,13 @@ static int begin(void **state)
 
 		*entry = (struct members_entry){ .is_understood = true };
 		snprintf(entry->address.text, sizeof entry->address.text,
-			 "s%u:1", i);
+			 "s%03u:1", i);
 		snprintf(entry->member.state, sizeof entry->member.state,
 			 "serving");
 		entry->member.memory_bytes = 100 * SLAB_BYTES;
 		memset(server, 0, sizeof *server);
-		snprintf(server->name.host, sizeof server->name.host, "s%u", i);
+		snprintf(server->name.host, sizeof server->name.host, "s%03u",
+			 i);
 		server->name.port = 1;
 		atomic_store(&server->shared.in_use, true);
 		atomic_store(&server->shared.state, SERVER_UP);
