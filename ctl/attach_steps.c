@@ -283,11 +283,47 @@ static int tune_queue(struct attach *a, struct error *why)
 	return 0;
 }
 
-static int make_swap(struct attach *a, struct error *why)
+static int run_mkswap(const struct attach *a, struct error *why)
 {
 	const char *const argv[] = { "mkswap", a->state.device, NULL };
 
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
+}
+
+static bool is_cut_off(const struct attach *a)
+{
+	const struct driver *driver = driver_of_attach(a);
+
+	return driver->is_cut_off && driver->is_cut_off(a->number);
+}
+
+static int connect_again(struct attach *a, struct error *why)
+{
+	printf("  the kernel serves only one connection of %s: connecting "
+	       "again\n",
+	       a->state.device);
+	fflush(stdout);
+	if (disconnect(a, why) < 0 || connect_device(a, why) < 0)
+		return -1;
+	return tune_queue(a, why);
+}
+
+/* On a very slow machine it shows only now that a connection gets no replies;
+ * mkswap then had to wait for the kernel's timeout.  Nothing but mkswap has
+ * used the device yet, so it can be connected anew, in the end by one
+ * connection, which needs no other. */
+static int make_swap(struct attach *a, struct error *why)
+{
+	for (int attempt = 1;; attempt++) {
+		int err = run_mkswap(a, why);
+
+		if (run_interrupted() || !is_cut_off(a))
+			return err;
+		if (attempt > 1)
+			a->connections = 1;
+		if (connect_again(a, why) < 0)
+			return -1;
+	}
 }
 
 static void warn(void *arg, const struct finding *finding)

@@ -65,6 +65,9 @@ struct driver {
 	void (*identify)(int number, char identity[DRIVER_IDENTITY_MAX]);
 	/* As many connections should the front end have; 0: unknown. */
 	unsigned (*connections)(int number);
+	/* Whether a request may go to a connection that gets no replies, as the
+	 * kernel serves another one only.  NULL: it cannot. */
+	bool (*is_cut_off)(int number);
 
 	/* Takes the front end away from its device, also under a user: see
 	 * teardown.h before calling this.  0 or -1. NULL: the front end does

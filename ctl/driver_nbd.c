@@ -106,13 +106,26 @@ static int connect_once(const struct driver_link *link, unsigned connections,
  * machine is so slow that it does. */
 #define RESCUE_MS 1000
 
-/* Whether a connection of the device gets no replies (nbdrescuer.h). */
+/* The kernel has a queue for each connection, or for each processor if these
+ * are fewer. */
+static unsigned connections(int number)
+{
+	return blockdev_queues(nbddev_name(number).text);
+}
+
+/* nbdrescuer.h */
 static bool is_cut_off(int number)
+{
+	return connections(number) > 1 &&
+	       nbdrescuer_look("/proc", number) == NBDRESCUER_BUSY;
+}
+
+static bool is_soon_cut_off(int number)
 {
 	if (nbdrescuer_look("/proc", number) == NBDRESCUER_NONE)
 		return false;
 	run_pause(RESCUE_MS);
-	return nbdrescuer_look("/proc", number) == NBDRESCUER_BUSY;
+	return is_cut_off(number);
 }
 
 static int take_back(int number, uint64_t deadline_ns, struct error *why)
@@ -140,7 +153,7 @@ static int connect_device(const struct driver_link *link, uint64_t deadline_ns,
 		unsigned n = attempt <= ATTEMPTS ? link->connections : 1;
 		int number = connect_once(link, n, deadline_ns, busy, why);
 
-		if (number < 0 || n == 1 || !is_cut_off(number))
+		if (number < 0 || n == 1 || !is_soon_cut_off(number))
 			return number;
 		printf("  the kernel serves only one of %u connections of "
 		       "/dev/%s: connecting again\n",
@@ -162,13 +175,6 @@ static int find(const char *socket, const char *control)
 static void identify(int number, char identity[DRIVER_IDENTITY_MAX])
 {
 	nbddev_backend(number, identity, DRIVER_IDENTITY_MAX);
-}
-
-/* The kernel has a queue for each connection, or for each processor if these
- * are fewer. */
-static unsigned connections(int number)
-{
-	return blockdev_queues(nbddev_name(number).text);
 }
 
 static int sweep(int number, const char *program, struct error *why)
@@ -194,6 +200,7 @@ const struct driver driver_nbd = {
 	.is_connected = nbddev_connected,
 	.identify = identify,
 	.connections = connections,
+	.is_cut_off = is_cut_off,
 	.disconnect = nbd_netlink_disconnect,
 	.sweep = sweep,
 };
