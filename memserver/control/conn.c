@@ -10,6 +10,10 @@
 /* A peer has this long to read the last message. */
 #define LEAVE_S 1.0
 
+/* So many messages of a connection are taken in one turn of the main loop.  A
+ * record of TLS has room for some hundred. */
+#define TURN_MESSAGES 32
+
 static const char lost[] = "the connection is lost";
 
 static void watch(struct conn *c, int events)
@@ -43,6 +47,7 @@ void conn_cut(struct conn *c, const char *why)
 		return;
 	c->broken = why;
 	ev_io_stop(c->loop, &c->io);
+	ev_timer_stop(c->loop, &c->again);
 	conn_limit(c, 0.);
 }
 
@@ -186,20 +191,38 @@ static bool receive(struct conn *c)
 	return got > 0;
 }
 
-/* C may be gone afterwards. */
-static void receive_and_take(struct conn *c)
+/* Takes what has come, up to MOST messages.  TAKEN: there may be more. */
+static enum take take_messages(struct conn *c, unsigned *most)
 {
 	enum take took;
 
-	/* More than once only for what is left of a TLS record, which poll does
-	 * not show. */
 	do {
+		took = take_message(c);
+	} while (took == TAKEN && --*most);
+	return took;
+}
+
+/* Takes what has come, and what is left of a TLS record, which poll does not
+ * show.  The rest has to wait for the next turn.  C may be gone afterwards. */
+static void take_turn(struct conn *c)
+{
+	unsigned most = TURN_MESSAGES;
+	enum take took = take_messages(c, &most);
+
+	while (took == NOTHING && !c->broken && stream_pending(&c->stream)) {
 		if (!receive(c))
 			return;
-		do {
-			took = take_message(c);
-		} while (took == TAKEN);
-	} while (took != GONE && !c->broken && stream_pending(&c->stream));
+		took = take_messages(c, &most);
+	}
+	if (took == TAKEN && !c->broken)
+		ev_timer_start(c->loop, &c->again);
+}
+
+static void again_cb(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	take_turn(container_of(watcher, struct conn, again));
 }
 
 /* Looks at the first byte, and leaves it where it is. */
@@ -282,8 +305,8 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 	}
 	if (events & EV_WRITE)
 		flush(c);
-	if (events & EV_READ && !c->broken)
-		receive_and_take(c);
+	if (events & EV_READ && !c->broken && receive(c))
+		take_turn(c);
 }
 
 static void timer_cb(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -309,6 +332,7 @@ void conn_open(struct conn *c, struct ev_loop *loop, int fd,
 	c->whole_messages = true;
 	ev_io_init(&c->io, io_cb, fd, EV_READ);
 	ev_init(&c->timer, timer_cb);
+	ev_timer_init(&c->again, again_cb, 0., 0.);
 	ev_io_start(loop, &c->io);
 }
 
@@ -316,5 +340,6 @@ int conn_detach(struct conn *c)
 {
 	ev_io_stop(c->loop, &c->io);
 	ev_timer_stop(c->loop, &c->timer);
+	ev_timer_stop(c->loop, &c->again);
 	return stream_detach(&c->stream);
 }

@@ -66,6 +66,7 @@ struct conn {
 	enum conn_phase phase;
 	ev_io io;
 	ev_timer timer;
+	ev_timer again;	     /* messages are left of the last turn */
 	bool whole_messages; /* receives nothing beyond the current message */
 	bool leaving;	     /* sends what is queued, then ends */
 	bool unheard;	     /* sending failed: receives until the end */

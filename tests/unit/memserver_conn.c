@@ -357,6 +357,28 @@ static void takes_messages_behind_a_handshake(void **state)
 	end_tls();
 }
 
+/* A record that is full of messages keeps nobody else waiting. */
+static void takes_a_record_in_several_turns(void **state)
+{
+	enum { MANY = 100, ONE_TURN = 32 };
+	uint8_t bytes[MANY * WIRE_MESSAGE_MAX];
+	size_t n = 0;
+
+	(void)state;
+	begin_tls(&key);
+	assert_int_equal(shake_hands(), 0);
+	for (int i = 0; i < MANY; i++)
+		n += hello(bytes + n);
+	assert_in_range(n, 1, 16384);
+	assert_int_equal(stream_write(&client, bytes, n), n);
+	for (unsigned before = 0; before < MANY; before = messages) {
+		ev_run(loop, EVRUN_ONCE);
+		assert_in_range(messages - before, 0, ONE_TURN);
+	}
+	assert_int_equal(messages, MANY);
+	end_tls();
+}
+
 static void waits_for_its_turn(void **state)
 {
 	(void)state;
@@ -451,6 +473,7 @@ int main(void)
 		TEST(keeps_its_limit),
 		TEST(tells_the_end),
 		TEST(takes_messages_behind_a_handshake),
+		TEST(takes_a_record_in_several_turns),
 		TEST(waits_for_its_turn),
 		TEST(shows_a_wrong_key_out),
 		TEST(leaves_in_the_middle_of_a_handshake),
