@@ -1,8 +1,6 @@
 #include "tcp.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,12 +33,23 @@ static uint64_t requests_of(const struct data_loop *loop)
 
 static void link_end(struct tcp_link *l);
 
+/* The client has more requests under way than a client of ours ever has. */
+static void stall(struct tcp_link *l)
+{
+	if (l->stalled)
+		return;
+	l->stalled = true;
+	net_limit_receiving(l->fd, STALLED_BYTES);
+}
+
 static void set_events(struct tcp_link *l)
 {
 	int events = 0;
 
 	if (l->queued < REPLIES)
 		events |= EV_READ;
+	else
+		stall(l);
 	if (l->queued || l->more)
 		events |= EV_WRITE;
 	if ((l->io.events & (EV_READ | EV_WRITE)) == events)
@@ -215,16 +224,6 @@ static void tcp_close(struct link *link)
 	ev_async_send(l->loop->ev, &l->loop->kick);
 }
 
-/* Without this limit the kernel takes megabytes of replies for a client that
- * does not read (net.ipv4.tcp_wmem).  The bytes that the client's window has
- * room for do not count, so a client that reads loses nothing. */
-static void limit_unsent(int fd)
-{
-	const int bytes = UNSENT_BYTES;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
-}
-
 /* A client has its connections in pairs, one for READs and one for WRITEs,
  * which it opens one after the other, so they have neighbouring slots.  One
  * thread serves both.  With two threads each would be woken for the few
@@ -258,7 +257,7 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 	l->number = slot;
 	l->peer = *peer;
 	l->fd = fd;
-	limit_unsent(fd);
+	net_limit_sending(fd, SENDING_BYTES);
 	link_joined(set, slot, &l->link);
 	l->mail.deliver = begin_deliver;
 	mailbox_post(&l->loop->box, &l->mail);

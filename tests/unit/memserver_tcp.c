@@ -3,6 +3,7 @@
  * from being served, and loses nothing. */
 #include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -18,7 +19,8 @@
 /* As docs/architecture.md says. */
 #define IN_BYTES_MOST (64 << 10)
 #define REPLIES_MOST  128
-#define UNSENT_MOST   (1 << 20)
+#define SENDING_MOST  (1 << 20)
+#define STALLED_MOST  (512 << 10)
 
 #define REQUESTS      8192
 #define REQUEST_BYTES sizeof(struct wire_data_request)
@@ -116,12 +118,14 @@ static void set_buffer(int fd, int which, int bytes)
 static struct lane open_local_lane(void)
 {
 	int ends[2];
+	struct lane lane;
 
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-	set_buffer(ends[0], SO_SNDBUF, 1);
 	set_buffer(ends[1], SO_SNDBUF, 1 << 20);
-	return open_lane(ends);
+	lane = open_lane(ends);
+	set_buffer(lane.served, SO_SNDBUF, 1);
+	return lane;
 }
 
 /* The client's end has little room for replies. */
@@ -234,7 +238,7 @@ static void a_lane_holds_so_many_requests_and_replies(void **state)
 	receive_reads(&unread, REQUESTS, bytes);
 }
 
-static void the_kernel_holds_so_many_unsent_replies(void **state)
+static void the_kernel_holds_so_many_replies(void **state)
 {
 	const unsigned n = 16;
 
@@ -244,11 +248,39 @@ static void the_kernel_holds_so_many_unsent_replies(void **state)
 	send_reads(&unread, n, SLAB);
 	wait_until_asleep();
 	/* the kernel takes whole buffers, of 64 KiB here */
-	assert_in_range(queue_of(unread.served, SIOCOUTQNSD), UNSENT_MOST / 2,
-			UNSENT_MOST + (128 << 10));
+	assert_in_range(queue_of(unread.served, SIOCOUTQ), 64 << 10,
+			SENDING_MOST + (64 << 10));
 	for (int i = 0; i < 20; i++)
 		assert_served(&healthy);
 	receive_reads(&unread, n, SLAB);
+}
+
+/* Sends until the kernels of both ends take no more. */
+static void flood(const struct lane *lane)
+{
+	static const struct wire_data_request requests[512];
+
+	while (send(lane->client, requests, sizeof requests,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) > 0 ||
+	       !net_wait(lane->client, POLLOUT, after_ms(100)))
+		;
+}
+
+static void the_kernel_holds_so_many_requests(void **state)
+{
+	(void)state;
+	unread = open_tcp_lane();
+	healthy = open_tcp_lane();
+	/* a client with much to send gets a large window */
+	for (int i = 0; i < 32; i++) {
+		send_reads(&unread, REQUESTS, 64);
+		receive_reads(&unread, REQUESTS, 64);
+	}
+	send_reads(&unread, 2 * REPLIES_MOST, SLAB);
+	flood(&unread);
+	assert_in_range(queue_of(unread.served, SIOCINQ), 64 << 10,
+			STALLED_MOST);
+	assert_served(&healthy);
 }
 
 /* --- threads --- */
@@ -291,7 +323,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_lane_holds_so_many_requests_and_replies),
-		TEST(the_kernel_holds_so_many_unsent_replies),
+		TEST(the_kernel_holds_so_many_replies),
+		TEST(the_kernel_holds_so_many_requests),
 		cmocka_unit_test_setup_teardown(a_pair_of_lanes_has_one_thread,
 						setup_three, teardown),
 	};
