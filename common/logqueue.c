@@ -23,7 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "helper.h"
+#include "join.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #include <sanitizer/common_interface_defs.h>
@@ -312,17 +314,11 @@ int log_start(struct error *why)
 
 bool log_stop(void)
 {
-	struct timespec until;
-
 	if (!atomic_load(&queue.on))
 		return true;
 	atomic_store(&queue.stop, true);
 	wake_writer();
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
-	/* ThreadSanitizer knows this join, but not pthread_clockjoin_np: after
-	 * that it would report races. */
-	if (pthread_timedjoin_np(queue.writer, NULL, &until))
+	if (!join_until(queue.writer, clock_now_ns() + STOP_S * NS_PER_S))
 		return false;
 	atomic_store(&queue.on, false);
 	sigaction(SIGABRT, &queue.on_abort, NULL);

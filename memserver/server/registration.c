@@ -11,6 +11,7 @@
 #include "etcd/etcd.h"
 #include "events.h"
 #include "helper.h"
+#include "join.h"
 #include "log.h"
 #include "loops/container.h"
 #include "member.h"
@@ -506,15 +507,12 @@ void registration_leave(struct server *server)
 void registration_stop(struct server *server)
 {
 	struct registration *r = server->registration;
-	struct timespec until;
 
 	if (!r || !r->has_thread)
 		return;
 	registration_leave(server);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
 	/* It may wait for a name service, and then ends with the process. */
-	if (pthread_timedjoin_np(r->thread, NULL, &until))
+	if (!join_until(r->thread, clock_now_ns() + STOP_S * NS_PER_S))
 		return;
 	ask_free(&r->ask);
 	server->registration = NULL;

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "events.h"
+#include "join.h"
 #include "log.h"
 #include "placement.h"
 #include "roster.h"
@@ -249,27 +250,17 @@ void session_ask_to_stop(struct server *server)
 	server_wake(server);
 }
 
-/* On the clock of pthread_timedjoin_np. */
-static struct timespec wall_after(uint64_t ns)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return clock_timespec((uint64_t)now.tv_sec * NS_PER_S +
-			      (uint64_t)now.tv_nsec + ns);
-}
-
 /* Waits for the threads, NS in all.  True if all have ended. */
 static bool join_all(struct engine *engine, uint64_t ns)
 {
-	struct timespec until = wall_after(ns);
+	uint64_t deadline_ns = clock_now_ns() + ns;
 	bool all = true;
 
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		struct server *server = &engine->servers[i];
 
 		if (server->starter.has_thread &&
-		    !pthread_timedjoin_np(server->starter.thread, NULL, &until))
+		    join_until(server->starter.thread, deadline_ns))
 			server->starter.has_thread = false;
 		all &= !server->starter.has_thread;
 	}

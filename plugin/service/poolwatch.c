@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "events.h"
 #include "helper.h"
+#include "join.h"
 #include "log.h"
 #include "poolpick.h"
 
@@ -299,17 +300,13 @@ void poolwatch_follow(struct poolwatch *watch, struct engine *engine)
 
 void poolwatch_stop(struct poolwatch *watch)
 {
-	struct timespec until;
-
 	if (!watch->has_thread)
 		return;
 	atomic_store(&watch->stopping, true);
 	etcd_cancel(watch->etcd);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
 	/* It may wait for a name service, and then ends with the process. */
 	watch->has_thread =
-		pthread_timedjoin_np(watch->thread, NULL, &until) != 0;
+		!join_until(watch->thread, clock_now_ns() + STOP_S * NS_PER_S);
 }
 
 void poolwatch_leave(struct poolwatch *watch)

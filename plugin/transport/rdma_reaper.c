@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "join.h"
 #include "rdma.h"
 
 #define END_NS (2 * NS_PER_S)
@@ -73,7 +74,6 @@ int rdma_reaper_get(struct error *why)
 
 void rdma_reaper_put(void)
 {
-	struct timespec until;
 	bool last;
 
 	pthread_mutex_lock(&reaper.lock);
@@ -83,9 +83,7 @@ void rdma_reaper_put(void)
 	pthread_mutex_unlock(&reaper.lock);
 	if (!last)
 		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)(END_NS / NS_PER_S);
-	if (pthread_timedjoin_np(reaper.thread, NULL, &until))
+	if (!join_until(reaper.thread, clock_now_ns() + END_NS))
 		pthread_detach(reaper.thread);
 }
 

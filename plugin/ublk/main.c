@@ -66,11 +66,8 @@ static void await_news(void)
 		sem_wait(&news);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += LOOK_NS;
-	until.tv_sec += until.tv_nsec / (long)NS_PER_S;
-	until.tv_nsec %= (long)NS_PER_S;
-	sem_timedwait(&news, &until);
+	until = clock_timespec(clock_now_ns() + LOOK_NS);
+	sem_clockwait(&news, CLOCK_MONOTONIC, &until);
 }
 
 /* The driver does not tell when the device is opened and closed.  What would
