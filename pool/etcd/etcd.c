@@ -21,9 +21,15 @@ _Static_assert(ETCD_WATCHES <= HTTP_STREAMS, "each watch is a stream");
 /* Keys in an answer: of some hundred bytes each. */
 #define RANGE_KEYS 1000
 
+/* A name service may be gone too, and then takes some ten seconds to say so.
+ * So a server that fails once is tried at the same address again, and only
+ * then looked up; and it keeps its old address where that fails. */
+#define MISSES_MAX 2
+
 struct endpoint {
-	struct http_place place; /* addrs.n 0: to be looked up */
-	struct error why;	 /* why it could not be */
+	struct http_place place; /* addrs.n 0: no address is known yet */
+	struct error why;	 /* why not */
+	unsigned misses;	 /* at this address, in a row */
 };
 
 struct etcd {
@@ -60,10 +66,13 @@ static bool check_file(const char *path, struct error *why)
 static void look_up(struct endpoint *endpoint)
 {
 	struct http_place *place = &endpoint->place;
+	struct net_addrs found;
 
-	if (!place->addrs.n &&
-	    net_resolve(&place->name, &place->addrs, &endpoint->why) < 0)
-		place->addrs.n = 0;
+	if (place->addrs.n && endpoint->misses < MISSES_MAX)
+		return;
+	endpoint->misses = 0;
+	if (!net_resolve(&place->name, &found, &endpoint->why))
+		place->addrs = found;
 }
 
 static int read_files(struct etcd *etcd, const struct etcd_config *config,
@@ -193,9 +202,10 @@ static int ask_server(struct etcd *etcd, struct endpoint *at, const char *path,
 		rc = http_post(etcd->http, &at->place, path, body, deadline_ns,
 			       &got, why);
 	if (rc == -EIO || rc == -ETIMEDOUT)
-		at->place.addrs.n = 0; /* its address may have changed */
+		at->misses++;
 	if (rc)
 		return rc;
+	at->misses = 0;
 	rc = judge(&got, answer, why);
 	explicit_bzero(got.text, got.bytes);
 	free(got.text);
@@ -462,7 +472,7 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
  * has left this one already: all its watches end with a server. */
 static void leave_server(struct etcd *etcd, unsigned at)
 {
-	etcd->endpoints[at].place.addrs.n = 0;
+	etcd->endpoints[at].misses++;
 	if (etcd->current == at)
 		etcd->current = (at + 1) % etcd->n;
 }

@@ -10,6 +10,7 @@ free_ports() { # N: ports that are free now
 # start_etcds NAME...: a cluster of so many.  A name that was started before has its
 # ports again, and its data unless that was removed.
 declare -A peer_port etcd_extra
+etcd_host=127.0.0.1 # where clients find them
 start_etcds() {
 	local name ports cluster=
 	for name; do
@@ -35,8 +36,8 @@ start_etcd() {
 	read -ra extra <<<"${etcd_extra[$name]:-}"
 	[[ "${etcd_extra[$name]:-}" != *--cert-file* ]] || scheme=https
 	etcd --name="$name" --data-dir="$dir/$name.etcd" \
-		--listen-client-urls="$scheme://127.0.0.1:${port[$name]}" \
-		--advertise-client-urls="$scheme://127.0.0.1:${port[$name]}" \
+		--listen-client-urls="$scheme://$etcd_host:${port[$name]}" \
+		--advertise-client-urls="$scheme://$etcd_host:${port[$name]}" \
 		--listen-peer-urls="http://127.0.0.1:${peer_port[$name]}" \
 		--initial-advertise-peer-urls="http://127.0.0.1:${peer_port[$name]}" \
 		--initial-cluster="$cluster" "${extra[@]}" >>"$dir/$name.etcd.log" 2>&1 &
@@ -46,12 +47,12 @@ start_etcd() {
 # It serves, and has a leader.
 etcd_answers() { # NAME
 	if [[ "${etcd_extra[$1]:-}" = *--cert-file* ]]; then
-		(: </dev/tcp/127.0.0.1/"${port[$1]}") 2>/dev/null
+		(: </dev/tcp/"$etcd_host/${port[$1]}") 2>/dev/null
 	else
 		etcd_do "$1" endpoint health >/dev/null 2>&1
 	fi
 }
 
 etcd_do() { # NAME ETCDCTL-ARGUMENT...
-	ETCDCTL_API=3 etcdctl --endpoints="127.0.0.1:${port[$1]}" --command-timeout=$((10 * slow))s "${@:2}"
+	ETCDCTL_API=3 etcdctl --endpoints="$etcd_host:${port[$1]}" --command-timeout=$((10 * slow))s "${@:2}"
 }
