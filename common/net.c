@@ -420,14 +420,10 @@ void net_tune(int fd, uint64_t timeout_ns)
 		   sizeof timeout_ms);
 }
 
-void net_limit_sending(int fd, int bytes)
-{
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
-void net_limit_receiving(int fd, int bytes)
+void net_limit_buffers(int fd, int bytes)
 {
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 int net_send_all(int fd, const void *buf, size_t bytes, uint64_t deadline_ns)

@@ -89,13 +89,13 @@ int net_listen_unix(const char *path, struct error *why);
  * ends. */
 void net_tune(int fd, uint64_t timeout_ns);
 
-/* The kernel keeps at most BYTES that were sent and not acknowledged, or that
- * came and were not read; with what it needs besides, twice that (socket(7)).
- * By itself it takes some 10 MB for a peer that sends and does not read
- * (tcp(7): tcp_wmem, tcp_rmem), but only while that goes on: a limit of what is
- * received also limits how much a peer sends that is read at once. */
-void net_limit_sending(int fd, int bytes);
-void net_limit_receiving(int fd, int bytes);
+/* The kernel keeps at most BYTES that came and were not read, and as many that
+ * were sent and not acknowledged; with what it needs besides, twice that
+ * (socket(7)).  By itself it takes some 10 MB for a peer that sends and does
+ * not read (tcp(7): tcp_rmem, tcp_wmem).  Connections have the limit of the
+ * socket that listened for them.  Set later, it would take the kernel's first
+ * window for the largest. */
+void net_limit_buffers(int fd, int bytes);
 
 /* Sends or receives exactly BYTES.  The socket may be blocking or not: the
  * socket call itself never blocks. */

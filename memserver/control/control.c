@@ -16,9 +16,6 @@
 #define PROVE_S 5.0
 /* A host that is silent for this long is dead. */
 #define SILENT_NS (60 * NS_PER_S)
-/* In the kernel, each way, of a connection that becomes no lane: a thousand
- * messages. */
-#define SOCKET_BYTES (32 << 10)
 
 /* --- connections that become links --- */
 
@@ -82,13 +79,6 @@ static void refuse_plain(struct control *c, const struct wire_message *m)
 		"(--psk-file)");
 }
 
-/* C becomes no lane. */
-static void limit_buffers(const struct control *c)
-{
-	net_limit_sending(c->conn.stream.fd, SOCKET_BYTES);
-	net_limit_receiving(c->conn.stream.fd, SOCKET_BYTES);
-}
-
 static bool message_cb(struct conn *conn, const struct wire_message *m)
 {
 	struct control *c = control_of(conn);
@@ -96,8 +86,6 @@ static bool message_cb(struct conn *conn, const struct wire_message *m)
 
 	if (c->state == NEW && m->type == WIRE_JOIN && !secure)
 		return on_join(c, m);
-	if (c->state == NEW && !secure)
-		limit_buffers(c);
 	if (c->controls->identities.tls && !secure)
 		refuse_plain(c, m);
 	else
@@ -112,7 +100,6 @@ static void tls_cb(struct conn *conn)
 	struct control *c = control_of(conn);
 	const struct tls_context *tls = c->controls->identities.tls;
 
-	limit_buffers(c);
 	if (!tls)
 		control_refuse_as(c, 0, WIRE_E_IDENTITY,
 				  "this server has no keys, and speaks no TLS",

@@ -33,23 +33,12 @@ static uint64_t requests_of(const struct data_loop *loop)
 
 static void link_end(struct tcp_link *l);
 
-/* The client has more requests under way than a client of ours ever has. */
-static void stall(struct tcp_link *l)
-{
-	if (l->stalled)
-		return;
-	l->stalled = true;
-	net_limit_receiving(l->fd, STALLED_BYTES);
-}
-
 static void set_events(struct tcp_link *l)
 {
 	int events = 0;
 
 	if (l->queued < REPLIES)
 		events |= EV_READ;
-	else
-		stall(l);
 	if (l->queued || l->more)
 		events |= EV_WRITE;
 	if ((l->io.events & (EV_READ | EV_WRITE)) == events)
@@ -257,7 +246,6 @@ static bool tcp_adopt(struct link_set *set, uint32_t slot, int fd,
 	l->number = slot;
 	l->peer = *peer;
 	l->fd = fd;
-	net_limit_sending(fd, SENDING_BYTES);
 	link_joined(set, slot, &l->link);
 	l->mail.deliver = begin_deliver;
 	mailbox_post(&l->loop->box, &l->mail);

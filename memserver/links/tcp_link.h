@@ -22,13 +22,6 @@
  * time as sending so many takes. */
 #define TURN_REQUEST_BYTES 1024u
 
-/* The kernel keeps so much of the replies that a client has not received: a
- * hundred pages, or as much as a network of 25 Gb/s moves in 160 us. */
-#define SENDING_BYTES (512 << 10)
-/* And of the requests that come while no more replies can be queued.  A client
- * that reads its replies never comes to that. */
-#define STALLED_BYTES (256 << 10)
-
 #define REPLY_BYTES sizeof(struct wire_data_reply)
 
 struct reply {
@@ -63,9 +56,8 @@ struct tcp_link {
 	struct data_member member;	/* of loop->members */
 	const _Atomic uint32_t *weight; /* of the tenant */
 	enum tcp_state state;
-	bool dead;    /* the socket has failed or was closed */
-	bool more;    /* the input buffer may have whole requests left */
-	bool stalled; /* STALLED_BYTES holds, to the end of the link */
+	bool dead; /* the socket has failed or was closed */
+	bool more; /* the input buffer may have whole requests left */
 	uint32_t in_at;
 	uint32_t in_end;
 

@@ -1,10 +1,23 @@
 #!/bin/bash
 # How many lanes there are: by default they follow from nbdkit's threads, and in
 # rswap-nbd from the processors.  A line of the log tells of lanes that do not fit
-# nbdkit's threads.
+# nbdkit's threads.  And what the server's kernel may keep of each.
 . "$(dirname "$0")/functions.sh"
 
 start_server s --memory=64M --slab-size=1M
+
+# Of the server's connections, each way, as docs/architecture.md says.
+buffers_are_limited() {
+	ss -tmnH state established "( sport = :${port[s]} )" >"$dir/sockets"
+	awk -v most=$((1 << 20)) '
+		match($0, /skmem:\([^)]*\)/) {
+			n = split(substr($0, RSTART, RLENGTH), figure, /[(),]/)
+			for (i = 1; i <= n; i++)
+				if (figure[i] ~ /^[rt]b[0-9]+$/ && substr(figure[i], 3) > most) bad = 1
+			seen++
+		}
+		END { exit bad || !seen }' "$dir/sockets" || fail "more than 1 MiB: $(cat "$dir/sockets")"
+}
 
 # lanes_are NUMBER ADVICE OPTION... [KEY=VALUE...]: and so often there is advice
 lanes_are() {
@@ -14,6 +27,7 @@ lanes_are() {
 	start_plugin p "$@" "$(server s)" size=8M
 	expect_value p lanes -eq "$number"
 	expect_line "$dir/p.log" "serving 8M from 1 server: $number lanes"
+	buffers_are_limited
 	stop p # and all of its log is there
 	lines=$(lines_with "$dir/p.log" "do not fit nbdkit's")
 	[ "$lines" = "$advice" ] || fail "$*: $lines lines of advice"

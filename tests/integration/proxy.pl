@@ -1,6 +1,7 @@
 # proxy.pl PORT [OWN]: a network between plugin and server that can break.  Listens
 # on port OWN or a free one, prints which, and forwards each connection to PORT.
-# All that it forwards is added to the file that CAPTURE of the environment names.
+# All that it forwards is added to the file that CAPTURE of the environment names,
+# and is DELAY_S seconds on its way.
 #
 # Killed, it resets all connections; stopped (SIGSTOP), it swallows what is sent.
 #
@@ -17,6 +18,7 @@ BEGIN { require "$FindBin::Bin/wire.pl" }
 use constant { HOLD_S => 0.15, LATE_S => 0.7, SOME => 1 << 18 };
 
 my ($port, $own) = @ARGV;
+my $delay_s = $ENV{DELAY_S};
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
 	LocalPort => $own // 0, ReuseAddr => 1, Listen => 50, Proto => 'tcp')
 	or die "cannot listen: $!\n";
@@ -71,8 +73,10 @@ sub forward {
 	syswrite $capture, $bytes if $capture;
 	if (defined $side->{kept}) {
 		$side->{kept} .= $bytes;
-	} elsif ($side->{other}{socket}) {
-		put($side->{other}{socket}, $bytes);
+	} else {
+		my $other = $side->{other};
+		my $arrive = sub { put($other->{socket}, $bytes) if $other->{socket} };
+		$delay_s ? push @due, [time + $delay_s, $arrive] : $arrive->();
 	}
 }
 
