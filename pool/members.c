@@ -81,8 +81,9 @@ static struct members_entry *put_in(struct members *members, unsigned i,
 	return at;
 }
 
-bool members_put(struct members *members, const char *address,
-		 const char *value)
+/* The entry, new or not, or NULL. */
+static struct members_entry *put(struct members *members, const char *address,
+				 const char *value)
 {
 	struct members_entry *entry;
 	bool found;
@@ -90,12 +91,18 @@ bool members_put(struct members *members, const char *address,
 
 	entry = found ? &members->entries[i] : put_in(members, i, address);
 	if (!entry)
-		return false;
+		return NULL;
 	entry->is_listed = true;
 	entry->is_understood =
 		!member_parse(address, value, &entry->member, &entry->why);
 	members->changes++;
-	return true;
+	return entry;
+}
+
+bool members_put(struct members *members, const char *address,
+		 const char *value)
+{
+	return put(members, address, value);
 }
 
 /* --- the view's --- */
@@ -134,30 +141,31 @@ static const char *address_of(const struct members *members, const char *key)
 	return address;
 }
 
+static void take_away(struct members *members, const char *address)
+{
+	bool found;
+	unsigned i = find(members, address, &found);
+
+	if (found)
+		take_out(members, i);
+}
+
 static void changed(void *arg, const struct etcd_kv *kv)
 {
 	struct members *members = arg;
 	const char *address = address_of(members, kv->key);
 	struct members_entry *entry;
-	bool found;
-	unsigned i;
 
 	if (!address)
 		return;
-	i = find(members, address, &found);
 	if (kv->deleted) {
-		if (found)
-			take_out(members, i);
+		take_away(members, address);
 		return;
 	}
-	entry = found ? &members->entries[i] : put_in(members, i, address);
+	entry = put(members, address, kv->value);
 	if (!entry)
 		return;
-	entry->is_listed = true;
 	entry->lease = kv->lease;
-	entry->is_understood =
-		!member_parse(address, kv->value, &entry->member, &entry->why);
-	members->changes++;
 	if (members->each && entry->is_understood)
 		members->each(members->arg, entry);
 }
