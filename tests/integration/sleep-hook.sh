@@ -16,14 +16,16 @@ fail() {
 	exit 1
 }
 
-# Notes each call; "detach NAME" fails for the names in $dir/stuck.  A unit is active,
+# Notes each call; "detach NAME" fails for the names in $dir/stuck, and has lost pages
+# for those in $dir/lossy.  A unit is active,
 # or has the states that are in $dir/states-NAME, one for each question; the last one
 # stays.  Only sleep lets time pass.
 cat >"$dir/bin/rswapctl" <<-'END'
 	#!/bin/sh
 	echo "rswapctl $1 $2" >>"$RSWAP_TEST/calls"
 	! grep -qsx "$2" "$RSWAP_TEST/ends-helper" || kill -KILL "$PPID"
-	! grep -qx "$2" "$RSWAP_TEST/stuck"
+	! grep -qx "$2" "$RSWAP_TEST/stuck" || exit 1
+	! grep -qsx "$2" "$RSWAP_TEST/lossy" || exit 2
 END
 cat >"$dir/bin/systemctl" <<-'END'
 	#!/bin/sh
@@ -88,6 +90,14 @@ for operation in suspend hibernate; do
 	sleeps after $operation
 	no_calls
 done
+
+# A device whose pages were lost before is detached like any other.
+echo far >"$dir/lossy"
+sleeps before suspend || fail "it does not sleep"
+calls "rswapctl detach far" "rswapctl detach near"
+sleeps after suspend
+calls "systemctl --no-block start rswap@far" "systemctl --no-block start rswap@near"
+rm "$dir/lossy"
 
 # What was detached comes back when another device keeps the machine awake.
 echo near >"$dir/stuck"
