@@ -6,6 +6,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+const char *journal_priority(enum log_level level)
+{
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		return "<3>";
+	case LOG_LEVEL_NOTICE:
+		return "<5>";
+	default:
+		return "";
+	}
+}
+
 bool journal_has(int fd)
 {
 	const char *stream = getenv("JOURNAL_STREAM");

@@ -3,12 +3,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include "concurrency.h"
 #include "engine.h"
+#include "journal.h"
 #include "log.h"
 #include "nbdkit_threads.h"
 #include "service/aligned.h"
@@ -28,16 +30,23 @@
 #define HEAP_BYTES	       (2u << 20)
 
 static struct service service;
+static bool under_journal; /* standard error is */
 
 /* Called by the thread that writes the log, once there is such a thread. */
 static void log_line(enum log_level level, const char *line)
 {
 	switch (level) {
 	case LOG_LEVEL_ERROR:
-		nbdkit_error("%s", line);
+		/* nbdkit writes no priority. */
+		if (under_journal)
+			fprintf(stderr, "%snbdkit: rswap: error: %s\n",
+				journal_priority(level), line);
+		else
+			nbdkit_error("%s", line);
 		break;
 	case LOG_LEVEL_NOTICE:
-		fprintf(stderr, "nbdkit: rswap: %s\n", line);
+		fprintf(stderr, "%snbdkit: rswap: %s\n",
+			under_journal ? journal_priority(level) : "", line);
 		break;
 	case LOG_LEVEL_DEBUG:
 		nbdkit_debug("%s", line);
@@ -51,6 +60,7 @@ static void log_line(enum log_level level, const char *line)
 
 static void rswap_load(void)
 {
+	under_journal = journal_has(STDERR_FILENO);
 	log_to(log_line);
 	config_fill_help();
 	safety_prepare();

@@ -15,15 +15,12 @@ static bool under_journal;
 /* Runs on the thread that writes the log. */
 static void write_line(enum log_level level, const char *line)
 {
-	static const char *const priority[] = {
-		[LOG_LEVEL_ERROR] = "<3>", [LOG_LEVEL_NOTICE] = "<5>"
-	};
-
 	if (level == LOG_LEVEL_MANAGER)
 		sd_notify(0, line);
 	else if (level != LOG_LEVEL_DEBUG)
 		fprintf(stderr, "%s%s\n",
-			under_journal ? priority[level] : "rswap-memserver: ",
+			under_journal ? journal_priority(level)
+				      : "rswap-memserver: ",
 			line);
 }
 

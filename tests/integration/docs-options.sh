@@ -38,9 +38,15 @@ compare() { # WHAT HELP MAN
 	fi
 }
 
+# "  attach     swap to ..."
+commands=$("$ctl" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+[ "$(wc -w <<<"$commands")" -ge 15 ] || {
+	echo "rswapctl --help is not understood: $commands"
+	exit 1
+}
 compare "rswapctl" "$("$ctl" --help | help_options)" \
 	"$(section rswapctl '=head1 OPTIONS' | man_options)"
-for command in attach detach status top events check doctor ping try bench report drain pool genkey; do
+for command in $commands; do
 	compare "rswapctl $command" \
 		"$("$ctl" "$command" --help | help_options)" \
 		"$(section rswapctl "=head2 $command" | man_options)"
@@ -127,7 +133,7 @@ for key in $(nbdkit "$plugin" --help |
 done
 
 # and all that is documented is also in the commands' synopses
-for command in attach detach status top events check doctor ping try bench report drain pool; do
+for command in $commands; do
 	for option in $(section rswapctl "=head2 $command" | man_options); do
 		[ "$option" = help ] && continue
 		if ! section rswapctl '=head1 SYNOPSIS' |

@@ -25,7 +25,7 @@ found() {
 
 # A prefix with all below it; the plugin and units in directories of their own.
 found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
-	local unit page
+	local unit page file
 	found "$2/nbdkit-rswap-plugin.so"
 	found "$1/sbin/rswap-memserver"
 	found "$1/sbin/rswap-nbd"
@@ -48,6 +48,11 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 	found "$1/share/bash-completion/completions/rswapctl.bash"
 	found "$1/share/rswap/monitoring/alerts.yml"
 	found "$1/share/rswap/monitoring/dashboard.json"
+	for file in rswap-memserver.conf rswap-tools.conf; do
+		found "$(dirname "$(dirname "$3")")/tmpfiles.d/$file"
+		grep -qx "d /etc/rswap 0700 root root -" "$root$(dirname "$(dirname "$3")")/tmpfiles.d/$file" ||
+			fail "$file"
+	done
 	for unit in rswap-memserver.service rswap@.service; do
 		found "$3/$unit"
 		grep -q "^ExecStart=$1/sbin/rswap" "$root$3/$unit" ||

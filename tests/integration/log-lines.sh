@@ -4,9 +4,9 @@
 # are allowed in what runs before a program serves, and in the sinks.
 . "$(dirname "$0")/functions.sh"
 
-allowed='^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|fprintf\(stderr, "nbdkit: rswap)'
+allowed='^plugin/nbdkit.c:.*(nbdkit_(error|debug)\("%s"|fprintf\(stderr, "%snbdkit: rswap|journal_has\(STDERR_FILENO\))'
 allowed+='|^common/cmdline.c:.*fprintf\(stderr, "%s: %s'
-allowed+='|^plugin/service/program.c:.*fprintf\(stderr, "%s: %s'
+allowed+='|^plugin/service/program.c:.*(fprintf\(stderr, "%s%s: %s|journal_has\(STDERR_FILENO\))'
 allowed+='|^memserver/output/output.c:.*(fprintf\(stderr, "%s%s|sd_notify\(0, line\)|journal_has\(STDERR_FILENO\))'
 allowed+='|^memserver/main.c:.*fprintf\(stderr, PROGRAM'
 allowed+='|^common/logsink.c:.*fprintf\(stderr, "rswap: '
