@@ -17,14 +17,18 @@
 /* How long a server may be of no use while others wait for its place. */
 #define USELESS_NS (30 * NS_PER_S)
 
+/* How long others are taken before one that was dismissed for that. */
+#define AVOID_NS (300 * NS_PER_S)
+
 static bool is_name(const struct net_name *a, const struct net_name *b)
 {
 	return a->port == b->port && !strcmp(a->host, b->host);
 }
 
-/* The name changes only in this thread, while a server is vacant. */
-static bool is_listed(const struct poolfollow *follow,
-		      const struct server *server)
+/* What the list has of SERVER, or NULL.  The name changes only in this thread,
+ * while a server is vacant. */
+static const struct members_entry *listed(const struct poolfollow *follow,
+					  const struct server *server)
 {
 	const struct members *members = follow->members;
 
@@ -34,14 +38,15 @@ static bool is_listed(const struct poolfollow *follow,
 		if (entry->is_understood
 			    ? is_name(&entry->member.address, &server->name)
 			    : !strcmp(entry->address.text, server->text.text))
-			return true;
+			return entry;
 	}
-	return false;
+	return NULL;
 }
 
 static bool is_used(void *arg, const struct net_name *address)
 {
-	const struct engine *engine = arg;
+	const struct poolfollow *follow = arg;
+	const struct engine *engine = follow->engine;
 
 	for (uint32_t i = 0; i < engine->n_servers; i++) {
 		const struct server *server = &engine->servers[i];
@@ -52,9 +57,38 @@ static bool is_used(void *arg, const struct net_name *address)
 	return false;
 }
 
-/* How many servers with free memory wait to join, N at most, in NAMES. */
-static uint32_t candidates(const struct poolfollow *follow,
-			   struct net_name *names, uint32_t n)
+/* A server that was started again since is another one. */
+static bool is_avoided(void *arg, const struct member *member)
+{
+	const struct poolfollow *follow = arg;
+
+	for (uint32_t i = 0; i < follow->engine->n_servers; i++) {
+		if (clock_left_ns(follow->servers[i].avoided_until_ns) &&
+		    is_name(&follow->servers[i].avoided, &member->address) &&
+		    !memcmp(follow->servers[i].avoided_incarnation,
+			    member->incarnation, sizeof member->incarnation))
+			return true;
+	}
+	return false;
+}
+
+static void avoid(struct poolfollow *follow, const struct server *server)
+{
+	const struct members_entry *entry = listed(follow, server);
+
+	if (!entry || !entry->is_understood)
+		return;
+	follow->servers[server->index].avoided = server->name;
+	memcpy(follow->servers[server->index].avoided_incarnation,
+	       entry->member.incarnation, sizeof entry->member.incarnation);
+	follow->servers[server->index].avoided_until_ns =
+		clock_now_ns() + AVOID_NS;
+}
+
+/* A server with free memory that waits to join, in NAME, if there is one.
+ * ANYONE: also one that is avoided. */
+static bool candidate(struct poolfollow *follow, bool anyone,
+		      struct net_name *name)
 {
 	struct engine *engine = follow->engine;
 	const struct transport_ops *transport = engine->config.transport;
@@ -64,11 +98,16 @@ static uint32_t candidates(const struct poolfollow *follow,
 		.slab_bytes = engine->slabs.geometry.slab_bytes,
 		.free_bytes = engine->slabs.geometry.slab_bytes,
 		.is_used = is_used,
-		.arg = engine,
+		.is_avoided = anyone ? NULL : is_avoided,
+		.arg = follow,
 	};
-	int found = poolpick_choose(&pick, names, n);
 
-	return found > 0 ? (uint32_t)found : 0;
+	return poolpick_choose(&pick, name, 1) > 0;
+}
+
+static bool next_to_join(struct poolfollow *follow, struct net_name *name)
+{
+	return candidate(follow, false, name) || candidate(follow, true, name);
 }
 
 /* --- leaving --- */
@@ -85,7 +124,7 @@ static void want_listed(struct poolfollow *follow)
 		if (!server_in_use(server))
 			follow->servers[i].dismissed = false;
 		else if (!follow->servers[i].dismissed)
-			roster_want(server, is_listed(follow, server));
+			roster_want(server, listed(follow, server));
 	}
 }
 
@@ -131,8 +170,9 @@ static void make_room(struct poolfollow *follow)
 	struct net_name name;
 
 	if (i == engine->n_servers || roster_vacant(engine) ||
-	    !candidates(follow, &name, 1))
+	    !candidate(follow, false, &name))
 		return;
+	avoid(follow, &engine->servers[i]);
 	follow->servers[i].dismissed = true;
 	roster_dismiss(&engine->servers[i]);
 }
@@ -154,7 +194,7 @@ static void join(struct poolfollow *follow)
 	struct net_name name;
 
 	follow->join_at_ns = 0;
-	while (candidates(follow, &name, 1)) {
+	while (next_to_join(follow, &name)) {
 		struct net_text text = net_name_format(&name);
 
 		server = roster_join(engine, &name);
@@ -175,7 +215,7 @@ static void look_for_more(struct poolfollow *follow)
 {
 	struct net_name name;
 
-	if (!roster_vacant(follow->engine) || !candidates(follow, &name, 1))
+	if (!roster_vacant(follow->engine) || !next_to_join(follow, &name))
 		follow->join_at_ns = 0;
 	else if (!follow->join_at_ns)
 		follow->join_at_ns = soon_ns();

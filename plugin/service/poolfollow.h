@@ -5,8 +5,10 @@
  * place for joins.  A server that the pool lists no more is not wanted any
  * more: if its session is lost, it makes room.  A server that is of no use
  * makes room too, where others wait: one that cannot be reached, and one that
- * holds no slab and grants none.  Draining needs nothing here: the server asks
- * for its slabs by its session. */
+ * holds no slab and grants none.  What was dismissed so comes back only where
+ * there is no other one, for some minutes: this machine may be cut off from a
+ * server that etcd and others reach.  Draining needs nothing here: the server
+ * asks for its slabs by its session. */
 #ifndef RSWAP_POOLFOLLOW_H
 #define RSWAP_POOLFOLLOW_H
 
@@ -26,6 +28,10 @@ struct poolfollow {
 	struct {
 		uint64_t useless_ns; /* since when; 0: it is of use */
 		bool dismissed;	     /* until it is vacant */
+		/* The last one that was dismissed from here is avoided. */
+		struct net_name avoided;
+		uint8_t avoided_incarnation[WIRE_INCARNATION_BYTES];
+		uint64_t avoided_until_ns; /* 0: there is none */
 	} servers[KEYS_SERVERS_MAX];
 };
 

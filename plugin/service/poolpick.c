@@ -22,7 +22,8 @@ static bool suits(const struct poolpick *pick,
 	       m->transports & pick->transports &&
 	       m->free_bytes >= pick->free_bytes &&
 	       (!pick->slab_bytes || m->slab_bytes == pick->slab_bytes) &&
-	       !pick->is_used(pick->arg, &m->address);
+	       !pick->is_used(pick->arg, &m->address) &&
+	       !(pick->is_avoided && pick->is_avoided(pick->arg, m));
 }
 
 /* Whether slabs that are there stay there, as far as the server knows. */

@@ -16,6 +16,8 @@ struct poolpick {
 	/* Whether a server is in use already.  It is not chosen, and counts in
 	 * its zone, unless it drains. */
 	bool (*is_used)(void *arg, const struct net_name *address);
+	/* Whether a server is not to be chosen, used or not.  NULL: none. */
+	bool (*is_avoided)(void *arg, const struct member *member);
 	void *arg;
 	uint64_t seed; /* the same choice for the same seed; 0: another one each
 			  time */

@@ -153,6 +153,32 @@ expect 60 uses p a "$other"
 expect_req p ok write:0:32M:4
 [ "$(value p errors)" = 0 ] || fail "requests failed"
 stop p
-stop a
 stop "$other"
+expect 20 registered 1
+
+say "a server that this machine alone cannot reach gives way, and stays away while there are others"
+start_server n --memory=48M --slab-size=1M # for its port
+stop n
+network cut n
+memory n --zone=far --pool-address="$(server cut)"
+expect 20 registered 2
+start_plugin q pool="$pool" servers-max=2 size=8M timeout=60 lanes=4
+expect 40 server_is q cut state = up
+memory h
+stop cut KILL || true
+expect 30 server_is q cut state = down
+expect 90 uses q a h
+never_back() {
+	[ "$(lines_with "$dir/q.log" "joins from pool blue")" = 1 ] && uses q a h
+}
+sleep 5
+never_back || fail "they take turns: $(grep joins "$dir/q.log")"
+say "it is taken where there is no other one"
+stop h
+network cut n
+expect 60 server_is q cut state = up
+stop q
+stop n
+stop cut || true
+stop a
 stop e || true
