@@ -442,6 +442,15 @@ int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 
 /* --- watches --- */
 
+/* The next call goes to another server, with another token, unless the client
+ * has left this one already: all its watches end with a server. */
+static void leave_server(struct etcd *etcd, unsigned at)
+{
+	etcd->endpoints[at].misses++;
+	if (etcd->current == at)
+		etcd->current = (at + 1) % etcd->n;
+}
+
 int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	       uint64_t revision, uint64_t deadline_ns, struct error *why)
 {
@@ -456,6 +465,7 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	look_up(at);
 	if (!rc && !at->place.addrs.n) {
 		*why = at->why;
+		leave_server(etcd, etcd->current);
 		rc = -EIO;
 	}
 	/* a token is as good as a password while it lasts */
@@ -466,15 +476,6 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 				       "/v3/watch", body, why);
 	free(body);
 	return rc;
-}
-
-/* The next call goes to another server, with another token, unless the client
- * has left this one already: all its watches end with a server. */
-static void leave_server(struct etcd *etcd, unsigned at)
-{
-	etcd->endpoints[at].misses++;
-	if (etcd->current == at)
-		etcd->current = (at + 1) % etcd->n;
 }
 
 int etcd_watch_next(struct etcd *etcd, unsigned which,

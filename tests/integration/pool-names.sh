@@ -36,5 +36,17 @@ printf '127.0.0.2 etcd.test\n' >"$dir/hosts"
 etcd_host=127.0.0.2
 start_etcds e
 expect 60 state_is registered
+
+say "one of two names has no address"
+for turn in 1 2 3; do
+	start_plugin p pool="etcd://etcd.test:${port[e]},nowhere.test:1/blue" servers-max=2 size=8M lanes=4
+	stop e KILL || true
+	start_etcds e
+	start_server b --memory=32M --slab-size=1M --pool="etcd://etcd.test:${port[e]}/blue"
+	joined() { [ "$(value p pool.used)" = 2 ]; }
+	expect 15 joined
+	stop p
+	stop b
+done
 stop a
 stop e || true
