@@ -233,12 +233,23 @@ static bool is_reserved(const struct ledger *ledger)
 	       total_slabs(ledger) == ledger->slabs;
 }
 
+/* Whether etcd has lost its keys since the parts were reserved, and began anew:
+ * a revision only goes up.  Nobody knows then who had reserved what. */
+static bool was_emptied(const struct ledger *ledger, const struct terms *terms)
+{
+	return terms->guards[0].revision < ledger->revision;
+}
+
 /* The parts as they are, or were until their lease ended.  What others use
- * there without a reservation they used beside these parts, or nobody knows yet
- * that they had reserved it: after a loss of etcd's data all reserve again. */
+ * there without a reservation they used beside these parts while the lease
+ * lived; after that they may have taken what was held back, unless etcd lost
+ * its keys: all reserve again then what they had. */
 static bool plan_as_before(const struct ledger *ledger,
 			   const struct terms *terms, uint64_t *shares)
 {
+	bool held = ledger->lease == ledger->parts_lease ||
+		    was_emptied(ledger, terms);
+
 	for (unsigned i = 0; i < ledger->n; i++) {
 		const struct ledger_server *server = &ledger->servers[i];
 
@@ -246,7 +257,8 @@ static bool plan_as_before(const struct ledger *ledger,
 		if (server->slabs &&
 		    (!server->is_wanted ||
 		     shares_left(server->memory_bytes,
-				 terms->settings.overcommit_permille, 0,
+				 terms->settings.overcommit_permille,
+				 held ? 0 : server->unreserved_bytes,
 				 server->reserved_bytes,
 				 ledger->slab_bytes) < server->slabs))
 			return false;
@@ -368,7 +380,8 @@ static int write_shares(struct ledger *ledger, const struct terms *terms,
 }
 
 /* The servers that have no part any more, and are not wanted, go. */
-static void take_over(struct ledger *ledger, const uint64_t *shares)
+static void take_over(struct ledger *ledger, const struct terms *terms,
+		      const uint64_t *shares)
 {
 	unsigned kept = 0;
 
@@ -382,6 +395,7 @@ static void take_over(struct ledger *ledger, const uint64_t *shares)
 	}
 	ledger->n = kept;
 	ledger->parts_lease = ledger->lease;
+	ledger->revision = terms->guards[0].revision;
 	ledger->is_unsure = false;
 }
 
@@ -404,7 +418,7 @@ static int attempt(struct ledger *ledger, struct terms *terms,
 		rc = write_shares(ledger, terms, shares, deadline_ns, done,
 				  why);
 	if (*done)
-		take_over(ledger, shares);
+		take_over(ledger, terms, shares);
 	return rc;
 }
 

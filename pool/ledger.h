@@ -37,6 +37,7 @@ struct ledger {
 	struct reservation who; /* without bytes */
 	uint64_t lease;		/* of all keys */
 	uint64_t parts_lease;	/* that the parts were reserved with */
+	uint64_t revision;	/* of etcd's keys at that time */
 	bool is_unsure; /* a change was not answered: etcd may have other parts
 			 */
 

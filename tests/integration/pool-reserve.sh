@@ -259,21 +259,34 @@ stop q
 
 say "it ends while the device starts, and another one has the memory then"
 expect 40 unreserved_is 0
-DELAY_S=2 network slow e
-rm -f "$dir/p.log"
-"$rswap_nbd" -U "$dir/p.sock" control="$dir/p.ctl" pool="etcd://127.0.0.1:${port[slow]}/blue" psk-file="$dir/alpha.key" \
-	encrypt=off checksum=off size=30M pool-reserve=all >"$dir/p.log" 2>&1 &
-pid[p]=$!
-expect 60 reservations_are 3
-# The answer is still on its way.
-lease=$(etcd_do e get --prefix /rswap/1/blue/reserved/ -w json | sed 's/.*"lease":\([0-9]*\).*/\1/')
-etcd_do e lease revoke "$(printf %x "$lease")" >/dev/null
-for name in a b; do
-	etcd_do e put "/rswap/1/blue/reserved/$(server $name)/0123456789abcdef0123456789abcdef" \
-		'{"identity":"beta","bytes":20971520}' >/dev/null
+DELAY_S=0.5 network slow e
+lease_of_all() { # in LEASE
+	lease=$(etcd_do e get --prefix /rswap/1/blue/reserved/ -w json | sed -n 's/.*"lease":\([0-9]*\).*/\1/p')
+	[ "$lease" ]
+}
+other_reserves() {
+	local name
+	for name in a b; do
+		etcd_do e put "/rswap/1/blue/reserved/$(server $name)/0123456789abcdef0123456789abcdef" \
+			'{"identity":"beta","bytes":20971520}' >/dev/null
+	done
+}
+# etcd's answer is on its way for half a second, and the next question too.  Where that
+# is not enough for what is done here meanwhile, once more.
+for attempt in 1 2 3 4 5; do
+	rm -f "$dir/p.log" "$dir/p.sock"
+	"$rswap_nbd" -U "$dir/p.sock" control="$dir/p.ctl" pool="etcd://$(server slow)/blue" \
+		psk-file="$dir/alpha.key" encrypt=off checksum=off size=30M pool-reserve=all >"$dir/p.log" 2>&1 &
+	pid[p]=$!
+	expect 40 lease_of_all
+	etcd_do e lease revoke "$(printf %x "$lease")" >/dev/null
+	other_reserves
+	expect 40 serves_or_ended p
+	alive p || break
+	stop p
+	etcd_do e del --prefix /rswap/1/blue/reserved/ >/dev/null
 done
-expect 40 gone "${pid[p]}"
-! stop p || fail "it serves"
+! stop p || fail "it serves, each time"
 expect_line "$dir/p.log" "pool-reserve=all: 30M are wanted, and 2 servers of the pool have 24M free to reserve"
 reservations_are 2 || fail "it has left something: $(parts)"
 stop slow || true

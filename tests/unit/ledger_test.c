@@ -367,6 +367,43 @@ static void moves_once_though_it_did_before(void **state)
 	assert_int_equal(slabs_on("b:1"), 0);
 }
 
+/* The lease ended, and what it held back was taken by somebody. */
+static void lose_the_lease(void)
+{
+	must_reserve();
+	put(pool_key(&pool, "reserved/a:1/%s", ledger.id).text, NULL);
+	put(pool_key(&pool, "reserved/b:1/%s", ledger.id).text, NULL);
+	ledger.lease++;
+	server_at("a:1")->unreserved_bytes = 15 * SLAB_BYTES;
+}
+
+static void has_less_after_others_took_it(void **state)
+{
+	struct error why;
+
+	(void)state;
+	lose_the_lease();
+	must_reserve();
+	assert_in_range(slabs_on("a:1"), 0, 5);
+	begin(NULL);
+	lose_the_lease();
+	server_at("b:1")->unreserved_bytes = 14 * SLAB_BYTES;
+	assert_int_equal(reserve(&why), -ENOSPC);
+}
+
+/* Others have not reserved again yet, so what they had reserved counts as used
+ * without a reservation. */
+static void has_what_it_had_after_etcd_lost_its_keys(void **state)
+{
+	(void)state;
+	revision = 100;
+	lose_the_lease();
+	memset(entries, 0, sizeof entries);
+	revision = 3;
+	must_reserve();
+	assert_int_equal(slabs_on("a:1"), 6);
+}
+
 static void gives_way_to_who_was_first(void **state)
 {
 	(void)state;
@@ -398,6 +435,8 @@ int main(void)
 		TEST(knows_after_a_lost_request),
 		TEST(moves_once_though_it_did_before),
 		TEST(keeps_to_a_quota_without_memory),
+		TEST(has_less_after_others_took_it),
+		TEST(has_what_it_had_after_etcd_lost_its_keys),
 		TEST(gives_way_to_who_was_first),
 		TEST(has_nothing_where_others_always_are_first),
 	};
