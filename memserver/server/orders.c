@@ -88,10 +88,13 @@ static void changed(void *arg, const struct etcd_kv *kv)
 	struct orders *orders = arg;
 
 	if (strcmp(kv->key, orders->key) || kv->deleted ||
-	    kv->mod_revision == orders->seen_revision)
+	    (kv->mod_revision == orders->seen_revision &&
+	     kv->lease == orders->seen_lease))
 		return;
-	if (obey(orders, kv->value))
-		orders->seen_revision = kv->mod_revision;
+	if (!obey(orders, kv->value))
+		return;
+	orders->seen_revision = kv->mod_revision;
+	orders->seen_lease = kv->lease;
 }
 
 static const struct etcd_view_ops ops = { begin, begin, changed };

@@ -11,9 +11,10 @@ struct orders {
 	struct ask *ask;
 	struct etcd_view view;
 	char key[sizeof(struct pool_prefix) + 128];
-	uint64_t seen_revision; /* of the last order, of which nothing is left
-				   to do */
-	bool obeyed;		/* an order, in this call of orders_step */
+	/* Of the last order, of which nothing is left to do.  Where etcd lost
+	 * its keys, another one may have that revision, but not that lease. */
+	uint64_t seen_revision, seen_lease;
+	bool obeyed; /* an order, in this call of orders_step */
 	bool complained;
 };
 

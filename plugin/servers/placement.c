@@ -69,6 +69,7 @@ struct choose_server placement_view(const struct server *server)
 		.own_slabs = atomic_load(&server->shared.slabs),
 		.read_us =
 			read_us < UINT32_MAX ? (uint32_t)read_us : UINT32_MAX,
+		.load_permille = atomic_load(&server->shared.load_permille),
 		.last_resort = server_is_last_resort(server),
 	};
 }

@@ -58,6 +58,7 @@ static void forget(struct server *server)
 	atomic_store(&server->shared.usual_ns, 0);
 	atomic_store(&server->shared.deviation_ns, 0);
 	atomic_store(&server->shared.zone_id, 0);
+	atomic_store(&server->shared.load_permille, 0);
 	atomic_store(&server->shared.dismissed, false);
 	atomic_store(&server->shared.transport, NULL);
 	figures_forget(&engine->lanes, &engine->recent, server->index);

@@ -115,6 +115,11 @@ struct server {
 		_Atomic uint32_t recoveries;  /* RECOVERING to UP, ever */
 		_Atomic uint32_t slabs;	      /* that it holds */
 
+		/* The part of its machine's processors that the server takes,
+		 * as its pool tells; 0: unknown.  The pool's thread writes it.
+		 */
+		_Atomic uint32_t load_permille;
+
 		/* Any thread writes the following members. */
 		/* How many slabs the server asks to be given back
 		 * (WIRE_RELEASE_ALL: all). */

@@ -112,7 +112,16 @@ static bool next_to_join(struct poolfollow *follow, struct net_name *name)
 
 /* --- leaving --- */
 
-static void want_listed(struct poolfollow *follow)
+/* Without a key a server is as busy as it was. */
+static void heed(struct server *server, const struct members_entry *entry)
+{
+	roster_want(server, entry);
+	if (entry && entry->is_understood)
+		atomic_store(&server->shared.load_permille,
+			     entry->member.load_permille);
+}
+
+static void heed_list(struct poolfollow *follow)
 {
 	struct engine *engine = follow->engine;
 
@@ -124,7 +133,7 @@ static void want_listed(struct poolfollow *follow)
 		if (!server_in_use(server))
 			follow->servers[i].dismissed = false;
 		else if (!follow->servers[i].dismissed)
-			roster_want(server, listed(follow, server));
+			heed(server, listed(follow, server));
 	}
 }
 
@@ -227,7 +236,7 @@ uint64_t poolfollow_step(struct poolfollow *follow)
 {
 	uint64_t again_ns = clock_now_ns() + EVERY_NS;
 
-	want_listed(follow);
+	heed_list(follow);
 	make_room(follow);
 	look_for_more(follow);
 	return follow->join_at_ns && follow->join_at_ns < again_ns

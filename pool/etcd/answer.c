@@ -49,22 +49,22 @@ static bool truth(struct json_object *object, const char *name)
 	return json_object_get_boolean(member(object, name, json_type_boolean));
 }
 
-/* Base64 of bytes without a NUL; "" if there is no such member. NULL if it is
- * something else. */
-static char *text_of(struct json_object *object, const char *name)
+/* Base64 of bytes; "" if there is no such member.  NULL if it is something
+ * else. *IS_TEXT: it has no NUL. */
+static char *bytes_of(struct json_object *object, const char *name,
+		      bool *is_text)
 {
 	struct json_object *found = member(object, name, json_type_string);
 	size_t n;
-	char *text;
+	char *bytes;
 
+	*is_text = true;
 	if (!found)
 		return calloc(1, 1);
-	text = b64_decode(json_object_get_string(found),
-			  (size_t)json_object_get_string_len(found), &n);
-	if (text && strlen(text) == n)
-		return text;
-	free(text);
-	return NULL;
+	bytes = b64_decode(json_object_get_string(found),
+			   (size_t)json_object_get_string_len(found), &n);
+	*is_text = bytes && strlen(bytes) == n;
+	return bytes;
 }
 
 /* --- parts of an answer --- */
@@ -110,12 +110,17 @@ static bool take_error(struct json_object *object, struct etcd_answer *answer)
 static bool take_kv(struct json_object *object, bool deleted,
 		    struct etcd_kv *kv)
 {
-	kv->key = text_of(object, "key");
-	kv->value = text_of(object, "value");
+	bool key_is_text, value_is_text;
+
+	kv->key = bytes_of(object, "key", &key_is_text);
+	kv->value = bytes_of(object, "value", &value_is_text);
+	/* Somebody else's: it is skipped as one that is empty. */
+	if (kv->value && !value_is_text)
+		*kv->value = '\0';
 	kv->mod_revision = number(object, "mod_revision");
 	kv->lease = number(object, "lease");
 	kv->deleted = deleted;
-	return kv->key && kv->value && *kv->key;
+	return kv->key && kv->value && *kv->key && key_is_text;
 }
 
 /* An event has its key in a member. */

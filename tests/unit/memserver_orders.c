@@ -56,6 +56,8 @@ static void keep_line(enum log_level level, const char *line)
 	snprintf(lines + n, sizeof lines - n, "%s\n", line);
 }
 
+static uint64_t lease; /* of the next order */
+
 static int begin(void **state)
 {
 	(void)state;
@@ -65,6 +67,7 @@ static int begin(void **state)
 	ask = (struct ask){ .server = &server };
 	orders_open(&orders, &ask, NULL, "10.0.0.1:10909");
 	drains = ends = 0;
+	lease = 100;
 	is_leaving = is_stopping = false;
 	lines[0] = '\0';
 	log_to(keep_line);
@@ -76,6 +79,7 @@ static void tell(const char *key, const char *value, uint64_t revision)
 	const struct etcd_kv kv = { .key = (char *)key,
 				    .value = (char *)value,
 				    .mod_revision = revision,
+				    .lease = lease,
 				    .deleted = !value };
 
 	orders.view.ops->changed(&orders, &kv);
@@ -116,6 +120,10 @@ static void an_order_is_obeyed_once(void **state)
 	/* a store from a backup */
 	order("drain", MINE, 2);
 	assert_int_equal(drains, 2);
+	/* an empty store, in which another one has come to that revision */
+	lease++;
+	order("drain", MINE, 2);
+	assert_int_equal(drains, 3);
 }
 
 static void other_keys_do_not_count(void **state)

@@ -90,6 +90,11 @@ static void figures_of_servers_are_looked_at(void **state)
 	atomic_store(&fake.engine.servers[2].shared.total_bytes, 0);
 	server_took(&fake.engine.servers[2], NS_PER_S);
 	assert_first(SERVER_UP, "3");
+	atomic_store(&fake.engine.servers[2].shared.usual_ns, 0);
+	atomic_store(&fake.engine.servers[3].shared.load_permille, 900);
+	assert_first(SERVER_UP, "2");
+	atomic_store(&fake.engine.servers[2].shared.load_permille, 1000);
+	assert_first(SERVER_UP, "3");
 }
 
 static void only_servers_in_that_state_are_looked_at(void **state)
