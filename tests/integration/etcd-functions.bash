@@ -56,3 +56,18 @@ etcd_answers() { # NAME
 etcd_do() { # NAME ETCDCTL-ARGUMENT...
 	ETCDCTL_API=3 etcdctl --endpoints="$etcd_host:${port[$1]}" --command-timeout=$((10 * slow))s "${@:2}"
 }
+
+# certify NAME TEMPLATE-LINE...: NAME.pem and NAME.key, of the authority ca, but for ca
+# itself and "other", which are authorities
+certify() {
+	certtool --generate-privkey --key-type=ecdsa --outfile="$dir/$1.key" 2>/dev/null
+	printf '%s\n' "cn=$1" "${@:2}" >"$dir/$1.template"
+	if [ "$1" = ca ] || [ "$1" = other ]; then
+		certtool --generate-self-signed --load-privkey="$dir/$1.key" \
+			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
+	else
+		certtool --generate-certificate --load-privkey="$dir/$1.key" \
+			--load-ca-certificate="$dir/ca.pem" --load-ca-privkey="$dir/ca.key" \
+			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
+	fi
+}

@@ -271,18 +271,6 @@ unset "pid[puts]"
 stop jwt || true
 
 say "TLS"
-certify() { # NAME TEMPLATE-LINE...
-	certtool --generate-privkey --key-type=ecdsa --outfile="$dir/$1.key" 2>/dev/null
-	printf '%s\n' "cn=$1" "${@:2}" >"$dir/$1.template"
-	if [ "$1" = ca ] || [ "$1" = other ]; then
-		certtool --generate-self-signed --load-privkey="$dir/$1.key" \
-			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
-	else
-		certtool --generate-certificate --load-privkey="$dir/$1.key" \
-			--load-ca-certificate="$dir/ca.pem" --load-ca-privkey="$dir/ca.key" \
-			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
-	fi
-}
 certify ca ca cert_signing_key
 certify other ca cert_signing_key
 certify host ip_address=127.0.0.1 tls_www_server tls_www_client signing_key
