@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "beside.h"
 #include "clock.h"
 #include "daemon.h"
@@ -290,11 +291,28 @@ static int run_mkswap(const struct attach *a, struct error *why)
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }
 
+/* By the front end, which the kernel has closed one to. */
+static bool lacks_connections(const struct attach *a)
+{
+	struct state_path control =
+		statedir_path(a->state.name, "control.sock");
+	struct error ignored;
+	struct json_object *answer =
+		answer_ask(control.text, "status", &ignored);
+	bool lacks = answer && answer_at(answer, "connections") &&
+		     answer_number(answer, "connections") <
+			     driver_of_attach(a)->connections(a->number);
+
+	answer_put(answer);
+	return lacks;
+}
+
 static bool is_cut_off(const struct attach *a)
 {
 	const struct driver *driver = driver_of_attach(a);
 
-	return driver->is_cut_off && driver->is_cut_off(a->number);
+	return driver->is_cut_off &&
+	       (driver->is_cut_off(a->number) || lacks_connections(a));
 }
 
 static int connect_again(struct attach *a, struct error *why)
@@ -309,7 +327,8 @@ static int connect_again(struct attach *a, struct error *why)
 }
 
 /* On a very slow machine it shows only now that a connection gets no replies;
- * mkswap then had to wait for the kernel's timeout.  Nothing but mkswap has
+ * mkswap then had to wait for the kernel's timeout, and the kernel may have
+ * given the connection up.  Nothing but mkswap has
  * used the device yet, so it can be connected anew, in the end by one
  * connection, which needs no other. */
 static int make_swap(struct attach *a, struct error *why)
@@ -317,7 +336,7 @@ static int make_swap(struct attach *a, struct error *why)
 	for (int attempt = 1;; attempt++) {
 		int err = run_mkswap(a, why);
 
-		if (run_interrupted() || !is_cut_off(a))
+		if (run_interrupted() || a->connections == 1 || !is_cut_off(a))
 			return err;
 		if (attempt > 1)
 			a->connections = 1;
