@@ -416,6 +416,16 @@ static void put_pool_servers(struct promtext *p,
 	put_state(p, state, n);
 }
 
+static void put_reservation(struct promtext *p,
+			    const struct poolwatch_figures *f)
+{
+	promtext_family(p, "rswap_pool_reservation_bytes", "gauge",
+			"What the device reserves in its pool "
+			"(pool-reserve=), as it is wanted and as it is held.");
+	put_state(p, "wanted", f->reserve.wanted_bytes);
+	put_state(p, "held", f->reserve.held_bytes);
+}
+
 static void put_pool(struct promtext *p, const struct engine *e,
 		     struct poolwatch *pool)
 {
@@ -430,12 +440,13 @@ static void put_pool(struct promtext *p, const struct engine *e,
 			"Of the pool, if there is one: servers that are "
 			"registered, those of them that are serving, servers "
 			"in use, and how many may be (servers-max).");
-	if (!has_pool)
-		return;
-	put_pool_servers(p, &f, "registered", f.registered);
-	put_pool_servers(p, &f, "serving", f.serving);
-	put_pool_servers(p, &f, "used", roster_used(e));
-	put_pool_servers(p, &f, "max", e->config.servers_max);
+	if (has_pool) {
+		put_pool_servers(p, &f, "registered", f.registered);
+		put_pool_servers(p, &f, "serving", f.serving);
+		put_pool_servers(p, &f, "used", roster_used(e));
+		put_pool_servers(p, &f, "max", e->config.servers_max);
+	}
+	put_reservation(p, &f);
 }
 
 /* --- all of it --- */

@@ -210,13 +210,20 @@ stop q
 expect 40 unreserved_is 0
 
 say "etcd is restarted empty: it is reserved again, and no request notices"
-device p alpha size=24M pool-reserve=all
+read -r http < <(free_ports 1)
+figure_is() { # STATE MIB
+	curl -fsS "http://127.0.0.1:$http/metrics" >"$dir/figures"
+	grep -qx "rswap_pool_reservation_bytes{state=\"$1\"} $(($2 << 20))" "$dir/figures"
+}
+device p alpha size=24M pool-reserve=all metrics="$http"
+figure_is wanted 24 && figure_is held 24 || fail "$(grep reservation "$dir/figures")"
 expect_req p ok write:0:16M:4
 expect_req p ok trim:0:24M
 start_shadow load p --connections=2 --size=24M
 expect_more 10 p writes 200
 stop e KILL || true
 expect 40 tells p "of the 24 MiB that it reserves in the pool it has 0" "[reservation-lost]"
+figure_is wanted 24 && figure_is held 0 || fail "$(grep reservation "$dir/figures")"
 [ $(($(reserved_on a alpha) + $(reserved_on b alpha))) = $((24 << 20)) ] || fail "the servers forgot it"
 rm -rf "$dir/e.etcd"
 start_etcds e
@@ -224,6 +231,7 @@ held() { [ "$(value p pool.reserved_bytes)" = $((24 << 20)) ]; }
 expect 60 held
 expect 10 reservations_are 3
 expect_line "$dir/p.log" "pool blue: 24M are reserved again"
+figure_is held 24 || fail "$(grep reservation "$dir/figures")"
 ! tells p reservation-lost || fail "$(cat "$dir/said")"
 "$ctl" events "$dir/p.ctl" >"$dir/said"
 expect_line "$dir/said" "reservation lost" blue
