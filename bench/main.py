@@ -49,6 +49,8 @@ def suite_of(name):
         from lib import instructions as suite
     elif name == "strangers":
         from lib import strangers as suite
+    elif name == "pool":
+        from lib import pool as suite
     else:
         from lib import scale as suite
     return suite

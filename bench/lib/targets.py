@@ -206,6 +206,15 @@ def strangers(samples):
         for addresses in (1, 1000)]
 
 
+def pool(samples):
+    return [
+        Target("start with 1,000 servers in the pool", 1, None,
+               samples.median("start_s", "rswap-nbd", servers=1000),
+               at_most=True, unit="s"),
+        Target("a server that joins is used, after its key is there", 2, None,
+               samples.median("join_s", "rswap-nbd"), at_most=True, unit="s")]
+
+
 def tuning(samples):
     """No setting is to be better than what rswapctl attach leaves, beyond
     noise."""
@@ -229,4 +238,4 @@ def instructions(samples):
 def of_suite(suite, samples):
     return {"host": host, "instructions": instructions, "vm": vm, "raw": raw, "scale": scale,
             "tuning": tuning, "copies": copies, "faults": faults,
-            "strangers": strangers}[suite](samples)
+            "strangers": strangers, "pool": pool}[suite](samples)
