@@ -20,6 +20,7 @@ static void keep_rate(struct engine *engine)
 	uint64_t rate = engine->config.repair_bytes_per_s, due_ns, now_ns;
 	uint64_t pages = atomic_load(&repair->read_pages) - repair->rated_pages;
 
+	repair_measure(repair);
 	repair->rated_pages += pages;
 	now_ns = clock_now_ns();
 	if (now_ns - repair->rate_from_ns > NS_PER_S) {

@@ -74,8 +74,10 @@ struct repair {
 	_Atomic uint64_t moving_slabs;
 	_Atomic uint64_t stuck_slabs; /* that no server has room for */
 	/* Since when pages are missing somewhere, or are to be moved; 0: none
-	 * are.  copied_pages at that time, and how many pages are left. */
-	_Atomic uint64_t since_ns, since_copied, left_pages;
+	 * are.  copied_pages at that time. */
+	_Atomic uint64_t since_ns, since_copied;
+	/* How many pages were left at the last pass, and copied_pages then. */
+	_Atomic uint64_t left_pages, left_copied;
 	_Atomic uint64_t pages_per_s; /* copied, lately */
 
 	/* For the thread only. */
@@ -97,6 +99,10 @@ int repair_start(struct engine *engine, struct error *why);
 /* Ends the thread, after the copy under way. */
 void repair_stop(struct engine *engine);
 
+/* How many pages are left to be copied, about: as the last pass found, less
+ * what was copied since.  A pass lasts as long as its copying.  Any thread. */
+uint64_t repair_left_pages(const struct repair *repair);
+
 /* --- between repair.c, fill.c and tell.c; the thread only --- */
 
 struct slab;
@@ -110,6 +116,9 @@ struct repair_sums {
 	uint64_t stale_pages, short_slabs, moving_slabs, stuck_slabs;
 	uint64_t left_pages; /* to be copied */
 };
+
+/* Measures how fast pages are copied: over a second at least, smoothed. */
+void repair_measure(struct repair *repair);
 
 /* Logs once what has changed since the last pass, and stores the figures. */
 void repair_tell(struct engine *engine, const struct repair_sums *sums);

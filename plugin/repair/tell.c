@@ -55,14 +55,13 @@ static void note_lost_pages(struct engine *engine)
 	repair->noted_lost = lost;
 }
 
-/* How fast pages are copied: over a second at least, smoothed. */
-static void measure(struct repair *repair)
+void repair_measure(struct repair *repair)
 {
 	uint64_t now_ns = clock_now_ns(), ns = now_ns - repair->measured_ns;
 	uint64_t copied = atomic_load(&repair->copied_pages);
 	uint64_t rate, before = atomic_load(&repair->pages_per_s);
 
-	if (ns < NS_PER_S)
+	if (!atomic_load(&repair->since_ns) || ns < NS_PER_S)
 		return;
 	rate = (copied - repair->measured_copied) * NS_PER_S / ns;
 	atomic_store(&repair->pages_per_s,
@@ -74,11 +73,11 @@ static void measure(struct repair *repair)
 static void tell_progress(struct repair *repair, uint64_t left_pages)
 {
 	bool running = atomic_load(&repair->since_ns) != 0;
+	uint64_t copied = atomic_load(&repair->copied_pages);
 
+	atomic_store(&repair->left_copied, copied);
 	atomic_store(&repair->left_pages, left_pages);
 	if (left_pages && !running) {
-		uint64_t copied = atomic_load(&repair->copied_pages);
-
 		atomic_store(&repair->since_copied, copied);
 		atomic_store(&repair->pages_per_s, 0);
 		repair->measured_copied = copied;
@@ -87,16 +86,24 @@ static void tell_progress(struct repair *repair, uint64_t left_pages)
 		events_add(EVENT_REPAIR_BEGUN, "", "%llu pages to copy",
 			   (unsigned long long)left_pages);
 	} else if (left_pages) {
-		measure(repair);
+		repair_measure(repair);
 	} else if (running) {
 		atomic_store(&repair->since_ns, 0);
 		events_add(
 			EVENT_REPAIR_DONE, "", "%llu pages were copied",
-			(unsigned long long)(atomic_load(
-						     &repair->copied_pages) -
+			(unsigned long long)(copied -
 					     atomic_load(
 						     &repair->since_copied)));
 	}
+}
+
+uint64_t repair_left_pages(const struct repair *repair)
+{
+	uint64_t left = atomic_load(&repair->left_pages);
+	uint64_t since = atomic_load(&repair->copied_pages) -
+			 atomic_load(&repair->left_copied);
+
+	return left > since ? left - since : 0;
 }
 
 void repair_tell(struct engine *engine, const struct repair_sums *sums)

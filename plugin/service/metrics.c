@@ -212,7 +212,7 @@ static void put_repair(struct promtext *p, const struct repair *repair)
 			 atomic_load(&repair->copied_pages));
 	promtext_gauge(p, "rswap_repair_left_pages",
 		       "Pages that are still to be copied.",
-		       atomic_load(&repair->left_pages));
+		       repair_left_pages(repair));
 	promtext_gauge(p, "rswap_repair_stale_pages",
 		       "Pages that some server should have, and lacks.",
 		       atomic_load(&repair->stale_pages));

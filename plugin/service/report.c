@@ -85,7 +85,7 @@ static void put_redundancy(const struct engine *e, struct jsonout *j)
 static void put_progress(const struct repair *repair, struct jsonout *j)
 {
 	uint64_t since_ns = atomic_load(&repair->since_ns);
-	uint64_t left = atomic_load(&repair->left_pages);
+	uint64_t left = repair_left_pages(repair);
 	uint64_t rate = atomic_load(&repair->pages_per_s);
 
 	jsonout_begin(j, "repair", '{');
