@@ -284,10 +284,10 @@ can_put() {
 }
 expect 60 can_put
 expect_client "/a/1 sealed" "${with[@]}" range /a/
-expect_client "error *" --ca="$dir/ca.pem" "$at" range /a/
+expect_client "error Input/output error: $at: *" --ca="$dir/ca.pem" "$at" range /a/
 expect_client "error Input/output error: *" --ca="$dir/other.pem" --cert="$dir/client.pem" \
 	--key="$dir/client.key" "$at" range /a/
-expect_client "error *" "$at" range /a/
+expect_client "error Input/output error: $at: *" "$at" range /a/
 expect_client "error Permission denied: $dir/none: No such file or directory" \
 	--ca="$dir/none" "$at" range /a/
 stop tls || true
