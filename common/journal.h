@@ -11,8 +11,8 @@
  * pipe, or in a terminal, inherits it too (systemd.exec(5)). */
 bool journal_has(int fd);
 
-/* What a line begins with there, its priority (sd-daemon(3)): 3, an error, or 5,
- * a notice.  "" for what is no log line. */
+/* What a line begins with there, its priority (sd-daemon(3)): 3, an error, or
+ * 5, a notice.  "" for what is no log line. */
 const char *journal_priority(enum log_level level);
 
 #endif

@@ -102,9 +102,10 @@ static int connect_once(const struct driver_link *link, unsigned connections,
 	return number;
 }
 
-/* How long the kernel may take to call the rescuer: 10 ms, and more where a
- * machine is so slow that it does. */
-#define RESCUE_MS 1000
+/* How long the kernel may take to have all connections served, or to call the
+ * rescuer: some milliseconds, and more where a machine is so slow that it does.
+ */
+#define RESCUE_NS (20 * NS_PER_S)
 
 /* The kernel has a queue for each connection, or for each processor if these
  * are fewer. */
@@ -113,19 +114,36 @@ static unsigned connections(int number)
 	return blockdev_queues(nbddev_name(number).text);
 }
 
-/* nbdrescuer.h */
-static bool is_cut_off(int number)
+/* Whether one of N connections gets no replies, as the rescuer is at work
+ * elsewhere (nbdrescuer.h). */
+static bool lacks_receiver(const struct nbdreceivers *r, unsigned n)
 {
-	return connections(number) > 1 &&
-	       nbdrescuer_look("/proc", number) == NBDRESCUER_BUSY;
+	return r->rescuer == NBDRESCUER_BUSY && r->workers + 1 < n;
 }
 
-static bool is_soon_cut_off(int number)
+static bool is_cut_off(int number)
 {
-	if (nbdrescuer_look("/proc", number) == NBDRESCUER_NONE)
-		return false;
-	run_pause(RESCUE_MS);
-	return is_cut_off(number);
+	struct nbdreceivers r = nbdrescuer_look("/proc", number);
+
+	return lacks_receiver(&r, connections(number));
+}
+
+/* Waits until all N connections are served, or one cannot be. */
+static bool is_soon_cut_off(int number, unsigned n)
+{
+	uint64_t deadline_ns = clock_now_ns() + RESCUE_NS;
+
+	while (clock_left_ns(deadline_ns) && !run_interrupted()) {
+		struct nbdreceivers r = nbdrescuer_look("/proc", number);
+
+		if (lacks_receiver(&r, n))
+			return true;
+		if (r.rescuer == NBDRESCUER_NONE ||
+		    r.workers + (r.rescuer == NBDRESCUER_BUSY) >= n)
+			return false;
+		run_pause(50);
+	}
+	return false;
 }
 
 static int take_back(int number, uint64_t deadline_ns, struct error *why)
@@ -153,7 +171,7 @@ static int connect_device(const struct driver_link *link, uint64_t deadline_ns,
 		unsigned n = attempt <= ATTEMPTS ? link->connections : 1;
 		int number = connect_once(link, n, deadline_ns, busy, why);
 
-		if (number < 0 || n == 1 || !is_soon_cut_off(number))
+		if (number < 0 || n == 1 || !is_soon_cut_off(number, n))
 			return number;
 		printf("  the kernel serves only one of %u connections of "
 		       "/dev/%s: connecting again\n",

@@ -20,9 +20,22 @@ static bool is_rescuer(const char *name, int number)
 	return !strcmp(name, wanted);
 }
 
+/* Linux 4.18 and later show a worker's work behind its name, and + in front of
+ * it while the work runs (wq_worker_comm). */
+static bool is_receiver(const char *name, int number)
+{
+	char wanted[32];
+	size_t n = strlen(name), end;
+
+	snprintf(wanted, sizeof wanted, "+nbd%d-recv", number);
+	end = strlen(wanted);
+	return !strncmp(name, "kworker/", strlen("kworker/")) && n > end &&
+	       !strcmp(name + n - end, wanted);
+}
+
 /* The name and the state of a process, as proc(5) has them in `stat`: "PID
  * (NAME) STATE ...".  A rescuer sleeps idle, I, while it has no work. */
-static enum nbdrescuer look_at(const char *stat, int number)
+static void look_at(const char *stat, int number, struct nbdreceivers *found)
 {
 	char line[256], *name, *end;
 	FILE *f = fopen(stat, "re");
@@ -33,26 +46,28 @@ static enum nbdrescuer look_at(const char *stat, int number)
 	name = read ? strchr(line, '(') : NULL;
 	end = name ? strrchr(name, ')') : NULL;
 	if (!end || end[1] != ' ')
-		return NBDRESCUER_NONE;
+		return;
 	*end = '\0';
-	if (!is_rescuer(name + 1, number))
-		return NBDRESCUER_NONE;
-	return end[2] == 'I' ? NBDRESCUER_IDLE : NBDRESCUER_BUSY;
+	if (is_receiver(name + 1, number))
+		found->workers++;
+	else if (is_rescuer(name + 1, number))
+		found->rescuer =
+			end[2] == 'I' ? NBDRESCUER_IDLE : NBDRESCUER_BUSY;
 }
 
-enum nbdrescuer nbdrescuer_look(const char *proc, int number)
+struct nbdreceivers nbdrescuer_look(const char *proc, int number)
 {
-	enum nbdrescuer found = NBDRESCUER_NONE;
+	struct nbdreceivers found = { .rescuer = NBDRESCUER_NONE };
 	DIR *dir = opendir(proc);
 	struct dirent *entry;
 
-	while (dir && found == NBDRESCUER_NONE && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		char stat[300];
 
 		if (strtol(entry->d_name, NULL, 10) <= 0)
 			continue;
 		snprintf(stat, sizeof stat, "%s/%s/stat", proc, entry->d_name);
-		found = look_at(stat, number);
+		look_at(stat, number, &found);
 	}
 	if (dir)
 		closedir(dir);

@@ -1,4 +1,4 @@
-/* The kernel's rescuer of an nbd device.
+/* The kernel's workers that receive replies of an nbd device, and its rescuer.
  *
  * For each connection of a device a worker of the kernel receives replies, as
  * long as the connection lasts (recv_work in drivers/block/nbd.c).  Where the
@@ -16,7 +16,12 @@ enum nbdrescuer {
 	NBDRESCUER_BUSY,
 };
 
-/* What the rescuer of device NUMBER does.  PROC is "/proc". */
-enum nbdrescuer nbdrescuer_look(const char *proc, int number);
+struct nbdreceivers {
+	enum nbdrescuer rescuer;
+	unsigned workers; /* that receive, besides the rescuer */
+};
+
+/* Who receives replies of device NUMBER now.  PROC is "/proc". */
+struct nbdreceivers nbdrescuer_look(const char *proc, int number);
 
 #endif

@@ -32,8 +32,9 @@ static void a_kernel_may_show_none(void **state)
 	has("40", "40 (nbd1-recv) S 2 0 0\n");
 	has("41", "41 (nbd10-recv) S 2 0 0\n");
 	has("42", "");
-	assert_int_equal(nbdrescuer_look(proc, 0), NBDRESCUER_NONE);
-	assert_int_equal(nbdrescuer_look("/nowhere", 0), NBDRESCUER_NONE);
+	assert_int_equal(nbdrescuer_look(proc, 0).rescuer, NBDRESCUER_NONE);
+	assert_int_equal(nbdrescuer_look("/nowhere", 0).rescuer,
+			 NBDRESCUER_NONE);
 }
 
 static void one_without_work_is_idle(void **state)
@@ -41,16 +42,30 @@ static void one_without_work_is_idle(void **state)
 	(void)state;
 	has("50", "50 (nbd3-recv) I 2 0 0\n");
 	has("51", "51 (kworker/R-nbd4-recv) I 2 0 0\n");
-	assert_int_equal(nbdrescuer_look(proc, 3), NBDRESCUER_IDLE);
-	assert_int_equal(nbdrescuer_look(proc, 4), NBDRESCUER_IDLE);
+	assert_int_equal(nbdrescuer_look(proc, 3).rescuer, NBDRESCUER_IDLE);
+	assert_int_equal(nbdrescuer_look(proc, 4).rescuer, NBDRESCUER_IDLE);
 }
 
 static void one_that_waits_for_a_reply_is_busy(void **state)
 {
 	(void)state;
-	assert_int_equal(nbdrescuer_look(proc, 1), NBDRESCUER_BUSY);
+	assert_int_equal(nbdrescuer_look(proc, 1).rescuer, NBDRESCUER_BUSY);
 	has("51", "51 (kworker/R-nbd4-recv) R 2 0 0\n");
-	assert_int_equal(nbdrescuer_look(proc, 4), NBDRESCUER_BUSY);
+	assert_int_equal(nbdrescuer_look(proc, 4).rescuer, NBDRESCUER_BUSY);
+}
+
+static void workers_are_counted_while_they_receive(void **state)
+{
+	(void)state;
+	has("60", "60 (kworker/u4:1+nbd5-recv) D 2 0 0\n");
+	has("61", "61 (kworker/u8:10+nbd5-recv) S 2 0 0\n");
+	/* has received, of another device, and no worker */
+	has("62", "62 (kworker/u4:2-nbd5-recv) I 2 0 0\n");
+	has("63", "63 (kworker/u4:3+nbd15-recv) D 2 0 0\n");
+	has("64", "64 (x+nbd5-recv) D 1 0 0\n");
+	assert_int_equal(nbdrescuer_look(proc, 5).workers, 2);
+	assert_int_equal(nbdrescuer_look(proc, 15).workers, 1);
+	assert_int_equal(nbdrescuer_look(proc, 3).workers, 0);
 }
 
 static int start(void **state)
@@ -74,6 +89,7 @@ int main(void)
 		cmocka_unit_test(a_kernel_may_show_none),
 		cmocka_unit_test(one_without_work_is_idle),
 		cmocka_unit_test(one_that_waits_for_a_reply_is_busy),
+		cmocka_unit_test(workers_are_counted_while_they_receive),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
