@@ -7,10 +7,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 src=${RSWAP_SRC:-$(cd "$here/../.." && pwd)}
 . "$src/scripts/packages.sh"
 
-# The words of commands, which go on over lines with a backslash at their end.
+# The words of commands, which go on over lines with a backslash at their end; without
+# comments, and without the packages that were made by hand.
 readme_packages() {
-	sed -ne ':more' -e '/\\$/{N;s/\\\n//;b more' -e '}' -e 's/^ *apt install //p' \
-		"$src/README.md" | tr -s ' \n' '\n' | grep . | sort
+	sed -ne ':more' -e '/\\$/{N;s/\\\n//;b more' -e '}' -e 's/ #.*//' -e 's/^ *apt install //p' \
+		"$src/README.md" | tr -s ' \n' '\n' | grep . | grep -v '^\./' | sort
 }
 
 # lintian only looks at packages that are made
