@@ -328,9 +328,9 @@ static int connect_again(struct attach *a, struct error *why)
 
 /* On a very slow machine it shows only now that a connection gets no replies;
  * mkswap then had to wait for the kernel's timeout, and the kernel may have
- * given the connection up.  Nothing but mkswap has
- * used the device yet, so it can be connected anew, in the end by one
- * connection, which needs no other. */
+ * given the connection up.  Nothing but mkswap has written to the device yet,
+ * so it can be connected anew, in the end by one connection, which needs no
+ * other. */
 static int make_swap(struct attach *a, struct error *why)
 {
 	for (int attempt = 1;; attempt++) {
@@ -479,9 +479,11 @@ static bool lost_race(const struct attach *a)
 
 int attach_run(struct attach *a)
 {
+	unsigned connections = a->connections;
 	int err;
 
 	for (int guess = 1;; guess++) {
+		a->connections = connections; /* make_swap may have left one */
 		a->lock_fd = -1;
 		a->made_directory = a->no_front = a->lost_race = false;
 		a->state = (struct state){ .front = a->front };

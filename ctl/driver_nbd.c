@@ -11,6 +11,7 @@
 #include "nbddev.h"
 #include "nbdexport.h"
 #include "nbdrescuer.h"
+#include "net.h"
 #include "run.h"
 #include "times.h"
 
@@ -102,11 +103,6 @@ static int connect_once(const struct driver_link *link, unsigned connections,
 	return number;
 }
 
-/* How long the kernel may take to have all connections served, or to call the
- * rescuer: some milliseconds, and more where a machine is so slow that it does.
- */
-#define RESCUE_NS (20 * NS_PER_S)
-
 /* The kernel has a queue for each connection, or for each processor if these
  * are fewer. */
 static unsigned connections(int number)
@@ -128,11 +124,10 @@ static bool is_cut_off(int number)
 	return lacks_receiver(&r, connections(number));
 }
 
-/* Waits until all N connections are served, or one cannot be. */
-static bool is_soon_cut_off(int number, unsigned n)
+/* Waits until all N connections are served, or one cannot be.  The kernel takes
+ * some milliseconds for that, and seconds on a machine that is very slow. */
+static bool is_soon_cut_off(int number, unsigned n, uint64_t deadline_ns)
 {
-	uint64_t deadline_ns = clock_now_ns() + RESCUE_NS;
-
 	while (clock_left_ns(deadline_ns) && !run_interrupted()) {
 		struct nbdreceivers r = nbdrescuer_look("/proc", number);
 
@@ -171,7 +166,11 @@ static int connect_device(const struct driver_link *link, uint64_t deadline_ns,
 		unsigned n = attempt <= ATTEMPTS ? link->connections : 1;
 		int number = connect_once(link, n, deadline_ns, busy, why);
 
-		if (number < 0 || n == 1 || !is_soon_cut_off(number, n))
+		/* the time is for the attempts that may follow too */
+		if (number < 0 || n == 1 ||
+		    !is_soon_cut_off(number, n,
+				     net_turn_deadline(deadline_ns,
+						       ATTEMPTS + 2 - attempt)))
 			return number;
 		printf("  the kernel serves only one of %u connections of "
 		       "/dev/%s: connecting again\n",
