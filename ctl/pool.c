@@ -188,59 +188,116 @@ static void check_options(const char *verb)
 
 /* --- status --- */
 
-static void show(const struct members *members, const struct etcd *etcd)
+/* How often tenants are read anew: etcd tells only of servers by itself. */
+#define TENANTS_NS (5 * NS_PER_S)
+
+struct tenants {
+	struct poolreserve_view view;
+	uint64_t read_ns; /* 0: never */
+};
+
+static bool are_same(const struct poolreserve_view *a,
+		     const struct poolreserve_view *b)
+{
+	return a->n_tenants == b->n_tenants &&
+	       (!a->n_tenants || !memcmp(a->tenants, b->tenants,
+					 a->n_tenants * sizeof *a->tenants));
+}
+
+/* Unless they were read just now.  *CHANGED is set if others are there. */
+static int read_tenants(struct tenants *tenants, const struct members *members,
+			struct etcd *etcd, bool *changed, struct error *why)
+{
+	struct poolreserve_view view;
+	int rc;
+
+	if (tenants->read_ns && clock_left_ns(tenants->read_ns + TENANTS_NS))
+		return 0;
+	rc = poolreserve_read(etcd, &pool, members, &view, why);
+	if (rc) {
+		poolreserve_free(&view);
+		return rc;
+	}
+	*changed |= !are_same(&tenants->view, &view);
+	poolreserve_free(&tenants->view);
+	tenants->view = view;
+	tenants->read_ns = clock_now_ns();
+	return 0;
+}
+
+static void show(const struct members *members, const struct tenants *tenants,
+		 const struct etcd *etcd)
 {
 	if (args.json)
-		poolprint_json(&pool, members, !args.watch);
+		poolprint_json(&pool, members, &tenants->view, !args.watch);
 	else
-		poolprint_table(&pool, members, etcd_endpoint(etcd).text);
+		poolprint_table(&pool, members, &tenants->view,
+				etcd_endpoint(etcd).text);
 	fflush(stdout);
 }
 
-static enum exit_status look(struct members *members, struct etcd *etcd)
+static enum exit_status look(struct members *members, struct tenants *tenants,
+			     struct etcd *etcd)
 {
 	struct error why;
+	bool changed = false;
+	int rc = members_step(members, clock_now_ns() + LOOK_NS, &why);
 
-	if (members_step(members, clock_now_ns() + LOOK_NS, &why)) {
+	if (!rc)
+		rc = read_tenants(tenants, members, etcd, &changed, &why);
+	if (rc) {
 		fprintf(stderr, "rswapctl pool: %s\n", why.text);
 		return EXIT_NO_ANSWER;
 	}
-	show(members, etcd);
+	show(members, tenants, etcd);
 	return members->n ? EXIT_OK : EXIT_NOTHING;
 }
 
 /* Until a signal ends it, or nobody reads any more. */
-static void watch(struct members *members, struct etcd *etcd)
+static void watch(struct members *members, struct tenants *tenants,
+		  struct etcd *etcd)
 {
 	bool screen = isatty(STDOUT_FILENO) && !args.json;
+	bool changed = true;
 	uint64_t shown = 0;
 
 	while (!ferror(stdout)) {
 		struct error why;
-		int rc = members_step(members, clock_now_ns() + LOOK_NS, &why);
+		int rc = members_step(members, clock_now_ns() + TENANTS_NS,
+				      &why);
 
+		if (!rc)
+			rc = read_tenants(tenants, members, etcd, &changed,
+					  &why);
 		if (rc) {
 			fprintf(stderr, "rswapctl pool: %s\n", why.text);
 			etcd_pause(etcd,
 				   clock_now_ns() + etcd_backoff_ns(etcd));
+			continue;
 		}
-		if (members->changes == shown || rc)
+		if (members->changes == shown && !changed)
 			continue;
 		shown = members->changes;
+		changed = false;
 		if (screen)
 			fputs("\033[H\033[2J", stdout);
-		show(members, etcd);
+		show(members, tenants, etcd);
 	}
 }
 
 static enum exit_status status(struct members *members, struct etcd *etcd,
 			       char **words)
 {
+	struct tenants tenants = { .read_ns = 0 };
+	enum exit_status status = EXIT_FAILED;
+
 	(void)words;
-	if (!args.watch)
-		return look(members, etcd);
-	watch(members, etcd);
-	return EXIT_FAILED;
+	if (args.watch)
+		watch(members, &tenants, etcd);
+	else
+		status = look(members, &tenants, etcd);
+	poolreserve_free(&tenants.view);
+	return status;
 }
 
 /* --- drain --- */

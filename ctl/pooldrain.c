@@ -190,7 +190,9 @@ static void print_progress(const struct pooldrain *d, const struct member *m,
 	fflush(stdout);
 }
 
-/* A server that is gone was emptied if it said so before. */
+/* A server that is gone was emptied if it said so before.  If it did not, it
+ * may have been emptied nevertheless: its last word can be missed, where all
+ * keys are listed anew after its key has gone. */
 static enum exit_status gone(const struct pooldrain *d, const struct wait *w,
 			     const char *how)
 {
@@ -200,7 +202,7 @@ static enum exit_status gone(const struct pooldrain *d, const struct wait *w,
 	}
 	fprintf(stderr, "rswapctl pool: %s: %s", d->address, how);
 	if (w->obeyed && d->wait)
-		fputs(", and was not emptied before", stderr);
+		fputs(", and did not say that it was emptied", stderr);
 	fputc('\n', stderr);
 	return EXIT_FAILED;
 }

@@ -104,6 +104,7 @@ static void print_zone(const struct sum *sum)
 }
 
 void poolprint_table(const struct pool *pool, const struct members *members,
+		     const struct poolreserve_view *reserve,
 		     const char *endpoint)
 {
 	struct sum *zones;
@@ -126,6 +127,7 @@ void poolprint_table(const struct pool *pool, const struct members *members,
 	for (unsigned i = 0; i < n; i++)
 		print_zone(&zones[i]);
 	free(zones);
+	poolreserve_print_tenants(reserve);
 }
 
 static struct cell percent(uint32_t ppm)
@@ -221,6 +223,18 @@ static struct json_object *json_sum(const struct sum *sum)
 	return object;
 }
 
+static struct json_object *json_tenant(const struct poolreserve_tenant *t)
+{
+	struct json_object *tenant = json_object_new_object();
+
+	put_text(tenant, "identity", t->identity);
+	put_number(tenant, "reserved_bytes", t->reserved_bytes);
+	put(tenant, "quota_bytes",
+	    t->has_quota ? json_object_new_uint64(t->quota_bytes) : NULL);
+	put_number(tenant, "clients", t->clients);
+	return tenant;
+}
+
 /* In one line unless PRETTY.  Frees ALL. */
 static void print_all(struct json_object *all, bool pretty)
 {
@@ -233,11 +247,12 @@ static void print_all(struct json_object *all, bool pretty)
 }
 
 void poolprint_json(const struct pool *pool, const struct members *members,
-		    bool pretty)
+		    const struct poolreserve_view *reserve, bool pretty)
 {
 	struct json_object *all = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 	struct json_object *sums = json_object_new_array();
+	struct json_object *tenants = json_object_new_array();
 	struct sum *zones;
 	unsigned n;
 	struct sum total = add_up(members, &zones, &n);
@@ -247,9 +262,13 @@ void poolprint_json(const struct pool *pool, const struct members *members,
 	for (unsigned i = 0; i < n; i++)
 		json_object_array_add(sums, json_sum(&zones[i]));
 	free(zones);
+	for (unsigned i = 0; i < reserve->n_tenants; i++)
+		json_object_array_add(tenants,
+				      json_tenant(&reserve->tenants[i]));
 	put_text(all, "pool", pool->name);
 	put(all, "total", json_sum(&total));
 	put(all, "zones", sums);
+	put(all, "tenants", tenants);
 	put(all, "servers", list);
 	print_all(all, pretty);
 }

@@ -61,6 +61,8 @@ void poolreserve_free(struct poolreserve_view *view);
 uint64_t poolreserve_left(const struct poolreserve_view *view,
 			  const struct poolreserve_server *server);
 
+/* For people: who has reserved something, or has a quota. */
+void poolreserve_print_tenants(const struct poolreserve_view *view);
 /* For people, and as one JSON object. */
 void poolreserve_print(const struct pool *pool,
 		       const struct poolreserve_view *view);

@@ -33,7 +33,7 @@ static void print_servers(const struct poolreserve_view *view)
 	}
 }
 
-static void print_tenants(const struct poolreserve_view *view)
+void poolreserve_print_tenants(const struct poolreserve_view *view)
 {
 	if (view->n_tenants)
 		printf(TENANT_FORMAT, "IDENTITY", "RESERVED", "QUOTA",
@@ -81,7 +81,7 @@ void poolreserve_print(const struct pool *pool,
 		printf("  %u keys are not understood, and reserve nothing\n",
 		       view->skipped);
 	print_servers(view);
-	print_tenants(view);
+	poolreserve_print_tenants(view);
 	print_clients(view);
 }
 

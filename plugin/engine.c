@@ -9,6 +9,7 @@
 #include "io/transfer.h"
 #include "log.h"
 #include "repair/repair.h"
+#include "servers/probe.h"
 #include "servers/session.h"
 #include "size.h"
 
@@ -19,8 +20,7 @@
  * has the page too. */
 #define ATTEMPT_MAX_NS (1 * NS_PER_S)
 
-/* How long a server of a pool may take to answer at start.  There are others.
- */
+/* How long servers of a pool may take to answer at start.  There are others. */
 #define POOLED_ANSWER_NS (2 * NS_PER_S)
 
 /* --- before anything is opened --- */
@@ -28,27 +28,22 @@
 /* What the servers answered. */
 struct probe {
 	struct engine_config *config;
-	struct wire_welcome *welcomes; /* [config->n_servers] */
+	struct probe_answer *answers; /* [config->n_servers] */
 	uint64_t slab_bytes, free_bytes;
 	struct error skipped; /* why a server of a pool was taken out last */
 };
-
-static bool is_pooled(const struct engine_config *config, uint32_t i)
-{
-	return i >= config->n_servers - config->n_pooled &&
-	       i < config->n_servers;
-}
 
 /* Refuses server I if it is one of the servers before it under another name:
  * its memory would be counted twice, and it would get two shards of a slab. */
 static int refuse_same(const struct probe *probe, uint32_t i, struct error *why)
 {
 	const struct engine_config *config = probe->config;
+	const struct probe_answer *answers = probe->answers;
 
 	for (uint32_t k = 0; k < i; k++) {
-		if (memcmp(probe->welcomes[k].incarnation,
-			   probe->welcomes[i].incarnation,
-			   sizeof probe->welcomes[i].incarnation))
+		if (memcmp(answers[k].welcome.incarnation,
+			   answers[i].welcome.incarnation,
+			   sizeof answers[i].welcome.incarnation))
 			continue;
 		error_set(why,
 			  "server=%s and server=%s are the same memory "
@@ -60,18 +55,15 @@ static int refuse_same(const struct probe *probe, uint32_t i, struct error *why)
 	return 0;
 }
 
-static int probe_server(struct probe *probe, uint32_t i, uint64_t deadline_ns,
-			struct error *why)
+static int judge(struct probe *probe, uint32_t i, struct error *why)
 {
-	const struct engine_config *config = probe->config;
-	struct net_text text = net_name_format(&config->servers[i]);
-	struct wire_welcome *welcome = &probe->welcomes[i];
-	struct error inner;
-	int rc = session_probe(&config->servers[i], config->transport,
-			       config->tls, deadline_ns, welcome, &inner);
+	const struct probe_answer *answer = &probe->answers[i];
+	const struct wire_welcome *welcome = &answer->welcome;
+	struct net_text text = net_name_format(&probe->config->servers[i]);
+	int rc = answer->rc;
 
 	if (rc) {
-		error_set(why, "server=%s: %s", text.text, inner.text);
+		error_set(why, "server=%s: %s", text.text, answer->why.text);
 		return rc;
 	}
 	rc = refuse_same(probe, i, why);
@@ -90,44 +82,66 @@ static int probe_server(struct probe *probe, uint32_t i, uint64_t deadline_ns,
 	return 0;
 }
 
-/* Takes the servers of a pool from I on out, N of them. */
-static void take_out(struct engine_config *config, uint32_t i, uint32_t n)
+static void ask(struct probe *probe, uint32_t from, uint32_t n,
+		uint64_t deadline_ns)
 {
+	probe_servers(probe->config, &probe->config->servers[from], n,
+		      deadline_ns, &probe->answers[from]);
+}
+
+/* Takes the servers of a pool from I on out, N of them. */
+static void take_out(struct probe *probe, uint32_t i, uint32_t n)
+{
+	struct engine_config *config = probe->config;
+	uint32_t behind = config->n_servers - i - n;
+
 	memmove(&config->servers[i], &config->servers[i + n],
-		(config->n_servers - i - n) * sizeof *config->servers);
+		behind * sizeof *config->servers);
+	memmove(&probe->answers[i], &probe->answers[i + n],
+		behind * sizeof *probe->answers);
 	config->n_servers -= n;
 	config->n_pooled -= n;
 }
 
-/* A server of a pool that does not answer as it should may come later. */
+/* As many as are missing at a time, until there are enough, or no others.  A
+ * server that does not answer as it should may come later. */
 static void probe_pooled(struct probe *probe, uint32_t i, uint64_t deadline_ns)
 {
-	uint64_t soon_ns = clock_now_ns() + POOLED_ANSWER_NS;
-	struct error *why = &probe->skipped;
+	struct engine_config *config = probe->config;
 
-	if (!probe_server(probe, i,
-			  soon_ns < deadline_ns ? soon_ns : deadline_ns, why))
-		return;
-	log_notice("%s; starting without it", why->text);
-	take_out(probe->config, i, 1);
+	while (i < config->n_servers && i < config->servers_max) {
+		uint64_t soon_ns = clock_now_ns() + POOLED_ANSWER_NS;
+		uint32_t most = config->n_servers < config->servers_max
+					? config->n_servers
+					: config->servers_max;
+
+		ask(probe, i, most - i,
+		    soon_ns < deadline_ns ? soon_ns : deadline_ns);
+		for (uint32_t left = most - i; left; left--) {
+			if (!judge(probe, i, &probe->skipped)) {
+				i++;
+				continue;
+			}
+			log_notice("%s; starting without it",
+				   probe->skipped.text);
+			take_out(probe, i, 1);
+		}
+	}
+	take_out(probe, i, config->n_servers - i);
 }
 
-static int probe_servers(struct probe *probe, struct error *why)
+static int probe_all(struct probe *probe, struct error *why)
 {
 	struct engine_config *config = probe->config;
 	uint64_t deadline_ns = clock_now_ns() + engine_reach_ns(config);
-	uint32_t i = 0, before;
+	uint32_t by_hand = config->n_servers - config->n_pooled;
 	int rc = 0;
 
-	while (i < config->n_servers - config->n_pooled && !rc)
-		rc = probe_server(probe, i++, deadline_ns, why);
-	while (!rc && is_pooled(config, i) && i < config->servers_max) {
-		before = config->n_servers;
-		probe_pooled(probe, i, deadline_ns);
-		i += config->n_servers == before;
-	}
+	ask(probe, 0, by_hand, deadline_ns);
+	for (uint32_t i = 0; i < by_hand && !rc; i++)
+		rc = judge(probe, i, why);
 	if (!rc && config->n_pooled)
-		take_out(config, i, config->n_servers - i);
+		probe_pooled(probe, by_hand, deadline_ns);
 	return rc;
 }
 
@@ -213,13 +227,13 @@ int engine_probe(struct engine_config *config, uint64_t *slab_bytes,
 	struct probe probe = { .config = config };
 	int rc;
 
-	probe.welcomes = calloc(config->n_servers, sizeof *probe.welcomes);
-	if (!probe.welcomes) {
+	probe.answers = calloc(config->n_servers, sizeof *probe.answers);
+	if (!probe.answers) {
 		error_set(why, "out of memory");
 		return -ENOMEM;
 	}
-	rc = probe_servers(&probe, why);
-	free(probe.welcomes);
+	rc = probe_all(&probe, why);
+	free(probe.answers);
 	if (!rc)
 		rc = check_number(&probe, why);
 	if (rc)
@@ -407,6 +421,12 @@ int engine_create(struct engine *engine, const struct engine_config *config,
 	if (rc)
 		engine_destroy(engine);
 	return rc;
+}
+
+static bool is_pooled(const struct engine_config *config, uint32_t i)
+{
+	return i >= config->n_servers - config->n_pooled &&
+	       i < config->n_servers;
 }
 
 /* Waits for the session of server I.  Without a server of a pool the engine

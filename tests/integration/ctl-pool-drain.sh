@@ -88,7 +88,7 @@ status=0
 wait "${pid[wait]}" || status=$?
 unset "pid[wait]"
 [ "$status" = 1 ] || fail "exit status $status: $(cat "$dir/gone.log")"
-expect_line "$dir/gone.log" "$(server b): its key is gone" "was not emptied before"
+expect_line "$dir/gone.log" "$(server b): its key is gone" "did not say that it was emptied"
 # the server puts its key again after a minute at most
 expect 90 registered 2
 

@@ -104,6 +104,16 @@ flat tenants.1.quota_bytes 0
 flat reservations.0.id "$id"
 flat reservations.0.bytes $((24 << 20))
 [ "$(grep -c '^servers\.[0-9]*\.left_bytes ' "$dir/flat")" = 3 ] || fail "not three servers"
+expect_status 0 status "$pool"
+expect_line "$dir/said" IDENTITY RESERVED QUOTA CLIENTS
+expect_line "$dir/said" alpha "24 MiB" "32 MiB" 1
+expect_line "$dir/said" beta "0 B" "0 B" 0
+"$ctl" pool status "$pool" --json | perl "$src/tests/flatten.pl" >"$dir/flat"
+flat tenants.0.identity alpha
+flat tenants.0.reserved_bytes $((24 << 20))
+flat tenants.0.quota_bytes $((32 << 20))
+flat tenants.0.clients 1
+flat tenants.1.quota_bytes 0
 expect_status 0 reserve "$pool" --tenant=alpha --quota=none
 expect_line "$dir/said" alpha "24 MiB" none
 [ "$(etcd_do e get /rswap/1/blue/settings --print-value-only)" = '{"overcommit_permille":1500}' ] ||
@@ -123,6 +133,9 @@ expect 20 last_says total.serving 2
 stop c
 expect 20 last_says total.servers 2
 expect 20 last_says total.memory_bytes $((96 << 20))
+# Nothing of a server changes by a quota.
+"$ctl" pool reserve "$pool" --tenant=gamma --quota=1G >/dev/null
+expect 20 last_says tenants.2.quota_bytes $((1 << 30))
 kill -KILL "${pid[watch]}"
 wait "${pid[watch]}" 2>/dev/null || true
 unset "pid[watch]"

@@ -7,6 +7,8 @@
     k8s-manifests.py same FILE TYPED
         Each field of the DaemonSet in FILE is in the JSON file TYPED as well: what
         a program made that knows the types drops the fields that it does not know.
+    k8s-manifests.py overlay DIRECTORY
+        What a kustomization there makes: its resources, with its patches.
     k8s-manifests.py daemonset FILE
         The DaemonSet alone, as JSON.
     k8s-manifests.py pod FILE CONTAINER run|capabilities|probe
@@ -97,10 +99,19 @@ def check_paths(where, pod, container, options, unit):
     for path, volume in mounts.items():
         if not volume:
             fault(where, f"{path}: no such volume")
-    files = [options["psk-file"], options["tenants"], options["control"]]
-    for path in files + pod["initContainers"][0]["command"][-2:]:
+    copied = [word for word in pod["initContainers"][0]["command"]
+              if word.startswith("/")]
+    files = [options[key] for key in ("psk-file", "tenants", "control", "pool-ca",
+                                      "pool-login") if key in options]
+    for path in files + copied:
         if os.path.dirname(path) not in mounts:
             fault(where, f"{path} is in no volume")
+    # Secrets are root's, and the server takes only what is its user's.
+    names = [os.path.basename(path) for path in copied[:-1]]
+    for path in files:
+        if path.startswith(os.path.dirname(copied[-1]) + "/") and \
+                os.path.basename(path) not in names:
+            fault(where, f"{path}: the init container does not copy it")
     wanted = setting(unit, "ExecStart").partition("--control=%t/")[2].split()[0]
     if options["control"] != f"/run/{wanted}":
         fault(where, f"--control: rswapctl looks at /run/{wanted}")
@@ -216,6 +227,34 @@ def check(src, help_path, *paths):
         fault("manifests", f"no DaemonSet in {len(paths)} files")
 
 
+# --- overlays ---
+
+def overlaid(directory):
+    """As kubectl kustomize: what our overlays use of it."""
+    import jsonpatch
+
+    kustomization = documents(os.path.join(directory, "kustomization.yaml"))[0]
+    made = []
+    for name in kustomization["resources"]:
+        path = os.path.join(directory, name)
+        made += overlaid(path) if os.path.isdir(path) else documents(path)
+    for patch in kustomization.get("patches", []):
+        target = patch["target"]
+        meant = [i for i, document in enumerate(made)
+                 if document["kind"] == target["kind"] and
+                 document["metadata"]["name"] == target["name"]]
+        if not meant:
+            fault(directory, f"no {target['kind']} {target['name']}")
+        for i in meant:
+            made[i] = jsonpatch.apply_patch(made[i], yaml.load(patch["patch"],
+                                                               Loader))
+    return made
+
+
+def overlay(directory):
+    print(yaml.safe_dump_all(overlaid(directory)))
+
+
 # --- the same, read by a program that knows the types ---
 
 def missing(ours, theirs, path):
@@ -258,8 +297,8 @@ def tell_pod(path, name, what):
     print("\n".join(words))
 
 
-COMMANDS = {"check": check, "same": same, "daemonset": tell_daemonset,
-            "pod": tell_pod}
+COMMANDS = {"check": check, "same": same, "overlay": overlay,
+            "daemonset": tell_daemonset, "pod": tell_pod}
 COMMANDS[sys.argv[1]](*sys.argv[2:])
 if faults:
     print("\n".join(faults))

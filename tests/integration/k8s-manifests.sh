@@ -1,8 +1,8 @@
 #!/bin/bash
 # The manifests of examples/kubernetes: each is YAML with the fields of its kind, and
 # what they say of rswap-memserver is true: options, paths, times, pages, memory.
-# Where kubectl is at hand, it puts the overlays together, and reads the DaemonSet
-# with Kubernetes' own types.  No cluster is needed.
+# So is what the overlays make of them.  Where kubectl is at hand, it puts the overlays
+# together, and reads the DaemonSet with Kubernetes' own types.  No cluster is needed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,8 +12,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 examples=$src/examples/kubernetes
 
-/usr/bin/python3 -c 'import jsonschema, yaml' 2>/dev/null || {
-	echo "python3-jsonschema or python3-yaml is not installed"
+/usr/bin/python3 -c 'import jsonpatch, jsonschema, yaml' 2>/dev/null || {
+	echo "python3-jsonpatch, python3-jsonschema or python3-yaml is not installed"
 	exit 77
 }
 
@@ -24,6 +24,20 @@ manifests() {
 "$build/memserver/rswap-memserver" --help >"$dir/help"
 mapfile -t files < <(find "$examples" -name '*.yaml')
 manifests check "$src" "$dir/help" "${files[@]}"
+
+# The overlays, each on the base.
+overlays=()
+for file in "$examples"/*/kustomization.yaml; do
+	overlays+=("$(basename "$(dirname "$file")")")
+done
+for overlay in "${overlays[@]}"; do
+	manifests overlay "$examples/$overlay" >"$dir/$overlay.yaml"
+	manifests check "$src" "$dir/help" "$dir/$overlay.yaml"
+done
+grep -q -- "--pool=etcd://" "$dir/pool.yaml" || {
+	echo "the overlay pool has no pool"
+	exit 1
+}
 
 # What a kustomization and a Containerfile name is there.
 for file in "$examples"/*/kustomization.yaml; do
@@ -48,11 +62,11 @@ grep -q '^Before=.*\<kubelet\.service\>' "$src/systemd/rswap@.service.in" || {
 
 # kubectl has no --offline: what would ask a cluster fails.
 if ! command -v kubectl >/dev/null; then
-	echo "without kubectl: overlays and types are not checked"
+	echo "without kubectl: types are not checked"
 	exit 0
 fi
 export KUBECONFIG=/dev/null
-for overlay in base rdma rack; do
+for overlay in "${overlays[@]}"; do
 	kubectl kustomize "$examples/$overlay" >"$dir/$overlay.yaml"
 	manifests check "$src" "$dir/help" "$dir/$overlay.yaml"
 	manifests daemonset "$dir/$overlay.yaml" >"$dir/daemonset.json"

@@ -56,7 +56,8 @@ pool_is name blue && pool_is state current && pool_is servers_max 3 && pool_is u
 
 say "a server joins while requests go on, and gets slabs"
 start_shadow load p --connections=2 --size=40M
-memory b
+network e-of-b e
+pool=etcd://$(server e-of-b)/blue memory b
 expect 20 uses p a b
 expect 20 server_is p b state = up
 expect_line "$dir/p.log" "server $(server b) joins from pool blue: 2 in use, of 3 allowed"
@@ -70,6 +71,27 @@ expect_line "$dir/said" "server joined" "$(server b)" "from pool blue"
 expect 60 server_is p a slabs = 0
 server_is p b slabs -gt 4 || fail "b has no slabs"
 "$ctl" drain --control="$dir/a.ctl" --undo >/dev/null
+
+say "a lease ends while its server lives: the data goes on, and the key comes back"
+lease=$(etcd_do e get "/rswap/1/blue/servers/$(server a)" -w json | sed 's/.*"lease":\([0-9]*\).*/\1/')
+etcd_do e lease revoke "$(printf %x "$lease")" >/dev/null
+expect_more 10 p writes 1000
+expect 30 registered 2
+uses p a b || fail "a server was dropped"
+server_is p a state = up || fail "a is $(server_value p a state)"
+
+say "a server that is cut off from etcd alone: likewise"
+kill -STOP "${pid[e-of-b]}"
+expect 40 registered 1
+expect 20 has_line "$dir/b.log" "pool blue:" "trying again, and serving clients meanwhile"
+expect_more 10 p writes 1000
+uses p a b || fail "a server was dropped"
+server_is p b state = up || fail "b is $(server_value p b state)"
+kill -CONT "${pid[e-of-b]}"
+expect 40 registered 2
+expect_more 10 p writes 1000
+[ "$(value p errors)" = 0 ] || fail "requests failed"
+uses p a b || fail "a server was dropped"
 
 say "etcd hangs: no request notices"
 kill -STOP "${pid[e]}"
@@ -180,5 +202,6 @@ expect 60 server_is q cut state = up
 stop q
 stop n
 stop cut || true
+stop e-of-b || true
 stop a
 stop e || true

@@ -77,6 +77,31 @@ plugin_fails pool="$pool" size=16M replicas=2
 expect_line "$dir/err" "1 server can be used, and replicas needs 2: server=$(server d):"
 expect 40 registered 2 # its lease ends
 
+say "all are asked at the same time"
+# Two that answer only when both are asked.
+at() { # NAME: who is connected to its port
+	ss -Htn state established "sport = :${port[$1]}" | grep -c . || true
+}
+answer_together() {
+	until [ "$(at b)" -gt 0 ] && [ "$(at f)" -gt 0 ]; do
+		sleep 0.02
+	done
+	kill -CONT "${pid[b]}" "${pid[f]}"
+}
+memory f --zone=z3
+expect 20 registered 3
+kill -STOP "${pid[b]}" "${pid[f]}"
+answer_together &
+together=$!
+start_plugin p pool="$pool" size=16M timeout=60 lanes=4
+kill "$together" 2>/dev/null || true
+wait "$together" 2>/dev/null || true
+kill -CONT "${pid[b]}" "${pid[f]}"
+uses p b f
+stop p
+stop f
+expect 20 registered 2
+
 say "another front end"
 "$rswap_nbd" -U "$dir/q.sock" control="$dir/q.ctl" pool="$pool" size=16M timeout=60 lanes=4 \
 	>>"$dir/q.log" 2>&1 &

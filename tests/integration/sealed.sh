@@ -139,6 +139,24 @@ for kind in $kinds; do
 	expect 20 is_asked
 	lies truth
 done
+
+say "a scrub finds each lie, though no request reads the page, and writes it anew"
+scrub() { # its exit status
+	local status=0
+	"$build/ctl/rswapctl" scrub "$dir/p.ctl" --wait >"$dir/said" 2>&1 || status=$?
+	echo "$status"
+}
+for kind in $kinds; do
+	expect_req p ok write:0:128K:11
+	expect_req p ok write:0:128K:12
+	expect 20 is p pages_stale -eq 0
+	lies $kind
+	[ "$(scrub)" = 2 ] || fail "$kind: $(cat "$dir/said")"
+	expect_line "$dir/said" "32 of 32 pages" "32 wrong, 0 lost, 0 unread"
+	lies truth
+	expect 20 is p pages_stale -eq 0
+	[ "$(scrub)" = 0 ] || fail "$kind, mended: $(cat "$dir/said")"
+done
 expect_value p errors -eq 0
 expect_value p pages_lost_ever -eq 0
 end_liar

@@ -1,0 +1,81 @@
+/* How long a client of etcd rests after calls that failed: longer each time, up
+ * to a limit, and at random, so that a thousand clients of an etcd that comes
+ * back do not ask it at the same moment.  docs/pool.md has the figures. */
+#include "etcd/etcd.h"
+#include "clock.h"
+#include "support.h"
+
+#include <errno.h>
+
+#define FIRST_NS (250 * NS_PER_MS)
+#define MOST_NS	 (10 * NS_PER_S)
+#define DRAWS	 64
+
+static struct etcd *etcd;
+
+/* Nobody listens on port 1. */
+static int open_etcd(void **state)
+{
+	static const struct etcd_config config = {
+		.endpoints = { { .host = "127.0.0.1", .port = 1 } },
+		.n_endpoints = 1,
+	};
+	struct error why;
+
+	(void)state;
+	return etcd_open(&etcd, &config, &why);
+}
+
+static int close_etcd(void **state)
+{
+	(void)state;
+	etcd_close(etcd);
+	return 0;
+}
+
+static void fail_once(void)
+{
+	struct error why = { "" };
+
+	assert_int_equal(
+		etcd_keep_alive(etcd, 1, clock_now_ns() + NS_PER_S, &why),
+		-EIO);
+}
+
+/* All within half of NS around it, and not the same. */
+static void assert_rests(uint64_t ns)
+{
+	uint64_t least_ns = UINT64_MAX, most_ns = 0;
+
+	for (int i = 0; i < DRAWS; i++) {
+		uint64_t rest_ns = etcd_backoff_ns(etcd);
+
+		assert_in_range(rest_ns, ns / 2, ns + ns / 2);
+		least_ns = rest_ns < least_ns ? rest_ns : least_ns;
+		most_ns = rest_ns > most_ns ? rest_ns : most_ns;
+	}
+	/* Of 64 draws all are in one half by a chance of 2^-63. */
+	assert_true(most_ns - least_ns > ns / 4);
+}
+
+static void longer_each_time(void **state)
+{
+	(void)state;
+	for (uint64_t ns = FIRST_NS; ns < MOST_NS; ns *= 2) {
+		fail_once();
+		assert_rests(ns);
+	}
+	for (int i = 0; i < 70; i++) {
+		fail_once();
+		assert_rests(MOST_NS);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(longer_each_time),
+	};
+
+	return cmocka_run_group_tests(tests, open_etcd, close_etcd);
+}
