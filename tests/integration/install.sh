@@ -60,9 +60,11 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		# nothing of the template, nor of the configured prefix
 		! grep -v '^#' "$root$3/$unit" | grep '@[a-zA-Z_]*@' >/dev/null ||
 			fail "$unit isn't filled in"
-		# all of ours, but for the one that sends a signal
+		# all of ours, but for what sends a signal or removes a file
 		! grep '^Exec' "$root$3/$unit" |
 			grep -v -e "^Exec[A-Za-z]*=-\?$1/sbin/" \
+				-e "^Exec[A-Za-z]*=+$1/libexec/rswap/" \
+				-e '^ExecStopPost=+/bin/rm -f ' \
 				-e '^ExecReload=/bin/kill -HUP \$MAINPID$' ||
 			fail "$unit has: $(grep ^Exec "$root$3/$unit")"
 	done

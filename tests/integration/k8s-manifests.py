@@ -115,7 +115,7 @@ def check_paths(where, pod, container, options, unit):
     wanted = setting(unit, "ExecStart").partition("--control=%t/")[2].split()[0]
     if options["control"] != f"/run/{wanted}":
         fault(where, f"--control: rswapctl looks at /run/{wanted}")
-    keys = os.path.basename(setting(unit, "LoadCredential"))
+    keys = os.path.basename(setting(unit, "ExecStartPre").split()[1])
     if os.path.basename(options["psk-file"]) != keys:
         fault(where, f"--psk-file: the unit's file is {keys}")
 

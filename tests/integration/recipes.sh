@@ -122,7 +122,7 @@ nothing_to_do "${server[@]}"
 # The real one takes what is there, and is where the unit looks.
 unit=$src/systemd/rswap-memserver.service.in
 grep -q '^EnvironmentFile=-/etc/default/rswap-memserver$' "$unit" || fail "EnvironmentFile="
-grep -q '^LoadCredential=keys:/etc/rswap/memserver.keys$' "$unit" || fail "LoadCredential="
+grep -q '^ExecStartPre=+.*-keys /etc/rswap/memserver.keys ' "$unit" || fail "the unit's keys"
 OPTIONS=$(sed -n 's/^OPTIONS="\(.*\)"$/\1/p' "$root/etc/default/rswap-memserver")
 # shellcheck disable=SC2086 # words, as systemd splits them
 "$memserver" $OPTIONS --psk-file="$root/etc/rswap/memserver.keys" \

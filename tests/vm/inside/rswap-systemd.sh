@@ -111,6 +111,13 @@ for setting in io_flusher realtime locked oom; do
 done
 rswapctl check || die "rswapctl check is not content"
 
+say "a key comes, and goes, while the memory server serves"
+rswapctl genkey other >>/etc/rswap/memserver.keys
+systemctl reload rswap-memserver
+cp /etc/rswap/far.keys /etc/rswap/memserver.keys
+systemctl reload rswap-memserver
+in_order rswap-memserver "SIGHUP: .* has 2 keys" "SIGHUP: .* has 1 key"
+
 say "a service puts pages out; the instance is stopped meanwhile"
 start_program 15
 await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
@@ -158,6 +165,7 @@ say "the memory server is stopped"
 systemctl stop rswap-memserver
 want rswap-memserver ActiveState=inactive Result=success ExecMainStatus=0
 [ ! -e /run/rswap-memserver ] || die "its directory is still there"
+[ ! -e /run/rswap-memserver.keys/keys ] || die "its keys are still there"
 [ ! -e "/proc/$server" ] || die "it is still there"
 [ "$(systemctl --failed --no-legend --plain | wc -l)" = 0 ] ||
 	die "failed: $(systemctl --failed --no-legend --plain)"
