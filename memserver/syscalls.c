@@ -23,9 +23,7 @@ static const int allowed[] = {
 	SCMP_SYS(readv),
 	SCMP_SYS(writev),
 	SCMP_SYS(recvfrom),
-	SCMP_SYS(sendto),
 	SCMP_SYS(recvmsg),
-	SCMP_SYS(sendmsg),
 	SCMP_SYS(poll),
 	SCMP_SYS(ppoll),
 	SCMP_SYS(epoll_wait),
@@ -117,6 +115,10 @@ struct rule {
 #define WRITES (O_ACCMODE | O_CREAT | O_TRUNC)
 
 static const struct rule rules[] = {
+	/* not the first data of a connection, which makes it (tcp(7),
+	 * TCP_FASTOPEN): a listening socket that was shut down could */
+	{ SCMP_SYS(sendto), 3, MSG_FASTOPEN, 0 },
+	{ SCMP_SYS(sendmsg), 2, MSG_FASTOPEN, 0 },
 	{ SCMP_SYS(open), 1, WRITES, O_RDONLY },
 	{ SCMP_SYS(openat), 2, WRITES, O_RDONLY },
 	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
@@ -138,10 +140,10 @@ static const struct rule rules[] = {
 /* What only a client of etcd does: looking names up, and connecting. */
 static const int allowed_to_connect[] = {
 	SCMP_SYS(connect),
-	SCMP_SYS(sendmmsg),
 };
 
 static const struct rule rules_to_connect[] = {
+	{ SCMP_SYS(sendmmsg), 3, MSG_FASTOPEN, 0 },
 	{ SCMP_SYS(socket), 0, WHOLE, AF_INET },
 	{ SCMP_SYS(socket), 0, WHOLE, AF_INET6 },
 };

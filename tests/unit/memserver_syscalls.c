@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -69,6 +70,10 @@ static const struct call refused[] = {
 	{ "raw socket", SYS_socket, { AF_PACKET, SOCK_RAW } },
 	{ "connect", SYS_connect, { -1 } },
 	{ "listen", SYS_listen, { -1 } },
+	{ "connecting by data", SYS_sendto, { -1, AT(page), 1, MSG_FASTOPEN } },
+	{ "connecting by a message",
+	  SYS_sendmsg,
+	  { -1, AT(page), MSG_FASTOPEN } },
 	{ "code from memory",
 	  SYS_mmap,
 	  { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS } },
@@ -151,6 +156,36 @@ static int try_allowed(void)
 		read_file("/proc/self/statm") && use_memory() && use_sockets();
 
 	return fine ? FINE : FAULT;
+}
+
+/* Under the filter a socket that listens connects to TARGET, unless the filter
+ * knows of the way. */
+static int listener, target;
+
+static int try_connect_by_data(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	socklen_t length = sizeof to;
+	ssize_t sent;
+
+	if (getsockname(target, (struct sockaddr *)&to, &length))
+		return FAULT;
+	shutdown(listener, SHUT_RD);
+	sent = sendto(listener, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+		      (struct sockaddr *)&to, sizeof to);
+	return sent < 0 && errno == ENOSYS ? FINE : FAULT;
+}
+
+static int listening_socket(void)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
 }
 
 static int try_abort(void)
@@ -244,6 +279,16 @@ static void its_own_calls_are_not(void **state)
 	assert_fine(try_allowed, true);
 }
 
+static void a_listener_connects_nowhere(void **state)
+{
+	skip_if_sanitized(state);
+	listener = listening_socket();
+	target = listening_socket();
+	assert_fine(try_connect_by_data, false);
+	close(listener);
+	close(target);
+}
+
 static int try_connect(void)
 {
 	int four = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -253,7 +298,8 @@ static int try_connect(void)
 		return FAULT;
 	/* neither is a socket's */
 	if (connect(-1, NULL, 0) == 0 || errno != EBADF ||
-	    sendmmsg(-1, NULL, 0, 0) >= 0 || errno != EBADF)
+	    sendmmsg(-1, NULL, 0, 0) >= 0 || errno != EBADF ||
+	    sendmmsg(-1, NULL, 0, MSG_FASTOPEN) >= 0 || errno != ENOSYS)
 		return FAULT;
 	/* and no more than that */
 	if (socket(AF_PACKET, SOCK_RAW, 0) >= 0 || errno != ENOSYS ||
@@ -288,6 +334,7 @@ int main(void)
 		cmocka_unit_test(other_calls_are_refused),
 		cmocka_unit_test(in_older_threads_too),
 		cmocka_unit_test(its_own_calls_are_not),
+		cmocka_unit_test(a_listener_connects_nowhere),
 		cmocka_unit_test(one_with_a_pool_connects),
 		cmocka_unit_test(it_can_abort),
 	};
