@@ -116,14 +116,22 @@ static void keep_spare(struct owner *owner, struct slab *slab)
 }
 
 /* Puts the spare of some owner back, so that an owner that asks can have the
- * memory.  The release is queued before the grant that needs it. */
-static bool reclaim_spare(struct grants *grants)
+ * memory: one of its own tenant, or else the oldest.  The release is queued
+ * before the grant that needs it. */
+static bool reclaim_spare(struct grants *grants, const struct tenant *tenant)
 {
-	struct owner *owner = TAILQ_FIRST(&grants->spares);
+	struct owner *owner, *found = TAILQ_FIRST(&grants->spares);
 
-	if (owner)
-		grant_put_spare_back(owner);
-	return owner;
+	TAILQ_FOREACH(owner, &grants->spares, spare_entry)
+	{
+		if (owner->tenant == tenant) {
+			found = owner;
+			break;
+		}
+	}
+	if (found)
+		grant_put_spare_back(found);
+	return found;
 }
 
 void grant_open(struct owner *owner)
@@ -349,7 +357,7 @@ static void grant_done(struct work *work)
 	}
 	/* A spare that goes back now is queued before the next attempt. */
 	if (grant->err && grant->counted && !owner->ending &&
-	    reclaim_spare(grants)) {
+	    reclaim_spare(grants, owner->tenant)) {
 		grant->err = 0;
 		workq_submit(grants->preparer, work);
 		return;

@@ -417,6 +417,24 @@ static void spares_of_an_identity_are_limited(void **state)
 	assert_non_null(bobs->owner.spare);
 }
 
+static void a_spare_of_the_same_identity_goes_first(void **state)
+{
+	struct session *bobs, *alices[2], *filler = open_tcp(0);
+
+	(void)state;
+	server.grants.keep_spares = true;
+	total_most[LIMITED_SPARE] = 4;
+	bobs = open_registered(client_named("bob"));
+	for (int i = 0; i < 2; i++)
+		alices[i] = open_registered(client_named("alice"));
+	grant_put_spare_back(&alices[1]->owner);
+	for (unsigned i = 0; i < SLABS - 2; i++)
+		await_slab(filler);
+	await_slab(alices[1]);
+	assert_null(alices[0]->owner.spare);
+	assert_non_null(bobs->owner.spare);
+}
+
 /* What the others try with smaller ones, as slabs take memory.  The numbers are
  * those of docs/architecture.md. */
 static void the_limits_of_slabs_are_as_described(void **state)
@@ -448,6 +466,7 @@ int main(void)
 		TEST(held_slabs_in_total_are_limited),
 		TEST(spares_are_limited),
 		TEST(spares_of_an_identity_are_limited),
+		TEST(a_spare_of_the_same_identity_goes_first),
 		TEST(the_limits_of_slabs_are_as_described),
 	};
 
