@@ -164,12 +164,12 @@ static const char *timeout_cb(struct conn *conn)
 {
 	struct control *c = control_of(conn);
 
-	if (c->state == NEW) {
+	if (c->state == NEW || c->state == GREETED) {
 		c->complained = true;
 		c->controls->errors++;
-		output_peer(&c->peer,
-			    "sent no valid message for %.0f seconds; "
-			    "connection closed",
+		output_peer(&c->peer, "%s for %.0f seconds; connection closed",
+			    c->state == NEW ? "sent no valid message"
+					    : "opened no session",
 			    PROVE_S);
 	}
 	return "it was silent";
@@ -291,7 +291,7 @@ void controls_read_keys(struct controls *controls, const char *path)
 	if (secretfile_is_credential(path))
 		log_error("SIGHUP: systemd copied these keys when it started "
 			  "the unit: a key that was added or removed since "
-			  "then is not seen (rswap-memserver(8), FILES)");
+			  "then is not seen");
 	TAILQ_FOREACH(c, &controls->list, entry)
 	{
 		review(c, &before);

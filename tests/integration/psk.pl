@@ -12,9 +12,10 @@ my ($port, $case, @keys) = @ARGV;
 alarm 60;
 use constant E_IDENTITY => 10;
 
-# A control connection by TLS, as NAME=KEY.
+# A control connection by TLS, as NAME=KEY, to the server or to another PORT.
 sub tls_connect {
 	my ($name, $key) = split /=/, $_[0];
+	my $to = $_[1] // $port;
 	socketpair(my $mine, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC)
 		or die "socketpair: $!\n";
 	my $pid = fork // die "fork: $!\n";
@@ -23,7 +24,7 @@ sub tls_connect {
 		POSIX::dup2(fileno $its, $_) for 0, 1;
 		exec 'gnutls-cli', '--logfile=/dev/null', '--no-ca-verification',
 			'--priority=NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK',
-			"--pskusername=$name", "--pskkey=$key", '-p', $port,
+			"--pskusername=$name", "--pskkey=$key", '-p', $to,
 			'127.0.0.1'
 			or POSIX::_exit(127);
 	}
@@ -33,7 +34,7 @@ sub tls_connect {
 }
 
 sub tls_session {
-	my $control = tls_connect($_[0]);
+	my $control = tls_connect(@_);
 	call($control, HELLO, hello_body(), WELCOME);
 	my ($id, undef, $token) = unpack 'Q<2 a16', call($control, OPEN,
 		pack('Q< V V', 1 << 30, 4, TCP), OPENED);
@@ -48,7 +49,55 @@ sub refused {
 	return $text;
 }
 
+# A network to the server, in a process of its own, as [its port, its process].
+# After SIGUSR1 it changes a bit of what it forwards to the server.
+sub network {
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+		Listen => 1, Proto => 'tcp') or die "cannot listen: $!\n";
+	my $pid = fork // die "fork: $!\n";
+	return ($listener->sockport, $pid) if $pid;
+	my $changes = 0;
+	$SIG{USR1} = sub { $changes = 1 };
+	my $client = $listener->accept or POSIX::_exit(1);
+	my $server = connect_to($port);
+	my $select = IO::Select->new($client, $server);
+	for (;;) {
+		for my $from ($select->can_read) {
+			my $bytes;
+			sysread($from, $bytes, 1 << 16) or POSIX::_exit(0);
+			# behind the header of the record
+			substr($bytes, 7, 1) ^= "\x01"
+				if $changes && $from == $client;
+			syswrite($from == $client ? $server : $client, $bytes);
+		}
+	}
+}
+
 my %cases = (
+	# A record that was changed on its way ends the connection, and the
+	# session goes on over another one.
+	changed => sub {
+		my ($network, $pid) = network();
+		my $session = tls_session($keys[0], $network);
+		call($session->{control}, PING, '', PONG);
+		kill USR1 => $pid;
+		put($session->{control}, message(PING, ''));
+		die "there is an answer\n" if length get($session->{control}, 1);
+		my $own = tls_connect($keys[0]);
+		call($own, HELLO, hello_body(), WELCOME);
+		call($own, RESUME, resume_body($session), RESUMED);
+		call($own, PING, '', PONG);
+		put($own, message(BYE, ''));
+		get($own, 1);
+	},
+
+	# A key and a greeting are not enough to stay.
+	silent => sub {
+		my $s = tls_connect($keys[0]);
+		call($s, HELLO, hello_body(), WELCOME);
+		die "there is more\n" if length get($s, 1);
+	},
+
 	# Another identity has the token of a session, and gets nothing by it.
 	stolen => sub {
 		my $session = tls_session($keys[0]);

@@ -99,6 +99,10 @@ expect_lines "$dir/s.log" "the token does not resume session" 2
 perl "$here/psk.pl" "${port[s]}" join "$alpha" || fail "join"
 expect_line "$dir/s.log" "JOIN is out of place"
 
+perl "$here/psk.pl" "${port[s]}" changed "$alpha" || fail "changed"
+expect_line "$dir/s.log" "session" "a TLS record does not"
+perl "$here/psk.pl" "${port[s]}" silent "$alpha" || fail "silent"
+expect_line "$dir/s.log" "opened no session for 5 seconds; connection closed"
 perl "$here/psk.pl" "${port[s]}" crowd "$alpha" || fail "crowd"
 expect_line "$dir/s.log" "the limit of 64 without a session, of one address"
 
