@@ -498,5 +498,6 @@ uint64_t engine_memory_bytes(const struct engine *engine)
 	       (uint64_t)engine->lanes.n *
 		       (sizeof *engine->lanes.lanes +
 			engine->n_servers * sizeof(struct lane_link) +
-			lane_counters_bytes(&engine->lanes));
+			lane_counters_bytes(&engine->lanes)) +
+	       engine->n_servers * server_memory_bytes(engine->servers);
 }

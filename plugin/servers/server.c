@@ -48,6 +48,12 @@ int server_create(struct server *server, struct engine *engine, uint32_t index,
 	return 0;
 }
 
+uint64_t server_memory_bytes(const struct server *server)
+{
+	return server->locked.max_given_back *
+	       sizeof *server->locked.given_back;
+}
+
 void server_destroy(struct server *server)
 {
 	close(server->wake_fd);

@@ -210,6 +210,8 @@ int server_create(struct server *server, struct engine *engine, uint32_t index,
 		  const struct server_kind *kind, const struct net_name *name,
 		  struct error *why);
 void server_destroy(struct server *server);
+/* Its table.  All servers of an engine have one of the same size. */
+uint64_t server_memory_bytes(const struct server *server);
 
 static inline enum server_state server_state(const struct server *server)
 {

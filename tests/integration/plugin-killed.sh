@@ -22,8 +22,8 @@ for round in 1 2 3; do
 	start_plugin p "$(server s)" size=64M
 	expect_req p ok write:32M:32M:3
 	# and requests in flight when it ends, all of them writes half done
-	shadow p --seconds=20 --size=32M >/dev/null 2>&1 &
-	expect_more 10 p writes $((500 / slow))
+	shadow p --seconds=50 --size=32M >/dev/null 2>&1 &
+	expect_more 40 p writes $((500 / slow))
 	expect_value s sessions -eq 2
 	expect_value s slabs_used -ge 32
 	rss=$(value s rss_bytes)
