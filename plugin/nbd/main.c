@@ -76,7 +76,10 @@ static int run(const struct options *options)
 {
 	const struct service_front front = { .shut_down = shut_down,
 					     .heap_bytes = HEAP_BYTES,
-					     .no_handlers = true };
+					     .no_handlers = true,
+					     .is_confined = true,
+					     .paths = { options->socket,
+							options->pidfile } };
 	struct error why;
 	int fd, status = EXIT_FAILURE;
 

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "confine.h"
 #include "events.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -152,6 +154,19 @@ static uint64_t heap_bytes(const struct service *service)
 	return bytes;
 }
 
+/* Where the kernel cannot do that, the front end serves as it is. */
+static void confine(const struct config *config,
+		    const struct service_front *front)
+{
+	const char *const paths[] = { front->paths[0], front->paths[1],
+				      config->control_path,
+				      config->pool_state };
+	int rc = confine_files(paths, sizeof paths / sizeof paths[0]);
+
+	if (rc && rc != -ENOSYS && rc != -EOPNOTSUPP)
+		log_error("cannot give up writing files: %s", strerror(-rc));
+}
+
 /* Threads inherit the settings of safety_apply, so safety_apply comes before
  * the threads of the engine and of the front end. */
 static int start(struct service *service, const struct service_front *front,
@@ -167,6 +182,8 @@ static int start(struct service *service, const struct service_front *front,
 	lifecycle_block_signals(front->no_handlers);
 	safety_apply(&service->safety, heap);
 	privileges_give_up();
+	if (front->is_confined)
+		confine(config, front);
 	rc = tell_safety(service, why);
 	/* The lease of a reservation does not last while the engine starts. */
 	if (!rc)

@@ -44,6 +44,10 @@ struct service_front {
 	uint64_t heap_bytes;
 	/* The front end has no signal handlers of its own. */
 	bool no_handlers;
+	/* No file is executed once the front end serves, and none but the
+	 * service's own and these two (or NULL) is made or removed. */
+	bool is_confined;
+	const char *paths[2];
 };
 
 /* 0 or a negative errno. */

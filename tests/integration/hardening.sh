@@ -123,6 +123,31 @@ if [ -r "/proc/${pid[s]}/smaps" ]; then
 fi
 works s
 
+# rswap-nbd makes no file but in the directories of its own.
+makes() { # FILE: what it says at its end
+	: >"$dir/q.log"
+	(
+		export LD_PRELOAD=$programs/elsewhere.so RSWAP_TEST_ELSEWHERE=$1
+		exec "$rswap_nbd" -U "$dir/q.sock" control="$dir/q.ctl" "$(server t)" size=16M
+	) >"$dir/q.log" 2>&1 &
+	pid[q]=$!
+	expect 20 serves_or_ended q
+	stop q || fail "exit status $?"
+	has_line "$dir/q.log" "elsewhere: $2" || { rm -rf "$elsewhere"; fail "$(cat "$dir/q.log")"; }
+}
+start_server t --memory=64M
+elsewhere=$dir.elsewhere
+mkdir "$elsewhere"
+makes "$dir/made" written
+if landlock=$(perl -e 'print syscall(444, 0, 0, 1)') && [ "$landlock" -gt 0 ]; then
+	makes "$elsewhere/made" "Permission denied"
+	rmdir "$elsewhere" || fail "it was made"
+else
+	rmdir "$elsewhere"
+	say "without Landlock"
+fi
+stop t || fail "exit status $?"
+
 # The filter alone can be left out.
 start_server s --memory=64M --no-seccomp
 have s NoNewPrivs 1 || fail "it may get privileges"
