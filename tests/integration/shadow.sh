@@ -3,10 +3,19 @@
 # 1, 2 and 16 lanes; and the figures that the status gives for it.
 . "$(dirname "$0")/functions.sh"
 
+# log_lines NAME...: how many their logs have
+log_lines() {
+	local name
+	for name; do
+		cat "$dir/$name.log"
+	done | wc -l
+}
+
 # check NAME SERVER...: the pages, slabs and memory, while there are pages and
 # when all are trimmed
 check() {
-	local name=$1 present rss_before=0 rss_after=0 s
+	local name=$1 present rss_before=0 rss_after=0 s lines
+	lines=$(log_lines "$@")
 	shift
 	present=$(shadow "$name" --seconds=2 --no-trims --size=48M |
 		sed -n 's/.* present //p')
@@ -39,6 +48,9 @@ check() {
 	for s; do
 		expect 10 is "$s" slabs_used -eq 0
 	done
+	# thousands of requests, slabs that came and went: nobody is told
+	[ "$(log_lines "$name" "$@")" = "$lines" ] ||
+		fail "told: $(cd "$dir" && tail -n 5 "$name.log" "${@/%/.log}")"
 }
 
 start_server one --memory=256M --slab-size=4M
