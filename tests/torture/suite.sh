@@ -7,6 +7,8 @@
 #   suite.sh pool                                each fault of etcd alone, without
 #                                                copies: no request may fail
 #   suite.sh pool-mix                            mix in a pool, with its faults too
+#   suite.sh beside-NAME                         and on the same servers another
+#                                                device with encrypt=off
 #   suite.sh NAME-plain                          with encrypt=off
 #   suite.sh NAME-unchecked                      with checksum=off too
 #
@@ -26,7 +28,9 @@ case $name in
 *-plain) keys=" encrypt=off" ;;
 *-unchecked) keys=" encrypt=off checksum=off" ;;
 esac
-suite=${name%-plain}
+beside=${name%%-*}
+suite=${name#beside-}
+suite=${suite%-plain}
 case ${suite%-unchecked} in
 none)
 	options=("${each[@]}" --servers=3 --config="${keys# }")
@@ -67,4 +71,11 @@ long)
 	exit 2
 	;;
 esac
+if [ "$beside" = beside ]; then
+	for option in "${options[@]}"; do
+		[[ $option = --config=* ]] || continue
+		keys=${option#--config=}
+		options+=("--beside=${keys//@DIR@\/fallback/@DIR@\/fallback-beside} encrypt=off")
+	done
+fi
 exec "$here/run" "${options[@]}" --server-options="$grace" "$@"
