@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 struct start {
+	const char *name;
 	void *(*main)(void *arg);
 	void *arg;
 	sem_t begun;
@@ -18,6 +19,9 @@ static void *helper_main(void *arg)
 	void *(*run)(void *) = start->main;
 	void *run_arg = start->arg;
 
+	/* By itself: pthread_setname_np writes to a file for another thread,
+	 * which a process that is confined may not. */
+	prctl(PR_SET_NAME, start->name, 0, 0, 0);
 	/* Each thread has privileges of its own. */
 	capng_clear(CAPNG_SELECT_CAPS);
 	capng_apply(CAPNG_SELECT_CAPS);
@@ -60,13 +64,12 @@ static int create(pthread_t *thread, struct start *start)
 int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 		 void *arg)
 {
-	struct start start = { .main = main, .arg = arg };
+	struct start start = { .name = name, .main = main, .arg = arg };
 	int rc;
 
 	sem_init(&start.begun, 0, 0);
 	rc = create(thread, &start);
 	if (!rc) {
-		pthread_setname_np(*thread, name);
 		/* no handler interrupts this forever */
 		while (sem_wait(&start.begun))
 			;

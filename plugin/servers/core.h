@@ -37,6 +37,9 @@ struct engine_config {
 	bool is_reserved;
 	uint64_t size_bytes;		       /* a multiple of PAGE_BYTES */
 	const struct transport_ops *transport; /* NULL: auto */
+	/* Unless it is NULL: a session has new links, by TRANSPORT.  Threads of
+	 * sessions call it. */
+	void (*uses)(const struct transport_ops *transport);
 	/* Of control connections, the caller's; NULL: they are plain. */
 	const struct tls_context *tls;
 	uint32_t lanes;

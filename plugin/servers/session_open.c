@@ -313,6 +313,14 @@ static void describe_links(struct server *server)
 	pthread_mutex_unlock(&server->lock);
 }
 
+static void tell_transport(const struct server *server)
+{
+	const struct engine_config *config = &server->engine->config;
+
+	if (config->uses)
+		config->uses(atomic_load(&server->shared.transport));
+}
+
 int session_build_links(struct server *server, struct error *why)
 {
 	struct lane_pool *pool = &server->engine->lanes;
@@ -329,6 +337,7 @@ int session_build_links(struct server *server, struct error *why)
 		}
 	}
 	describe_links(server);
+	tell_transport(server);
 	lane_links_up(pool, server->index);
 	return 0;
 }

@@ -313,6 +313,7 @@ static void put_safety(const struct safety *safety, struct jsonout *j)
 		jsonout_end(j, '}');
 	}
 	jsonout_end(j, '}');
+	jsonout_bool(j, "confined", safety->confined);
 	jsonout_number(j, "locked_bytes", safety_locked_bytes());
 }
 

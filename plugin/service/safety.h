@@ -43,6 +43,7 @@ struct safety {
 		bool holds;
 		struct error why;
 	} setting[SAFETY_SETTINGS];
+	bool confined; /* by confine_files */
 };
 
 const char *safety_name(enum safety_setting setting);

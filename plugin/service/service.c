@@ -47,10 +47,18 @@ static int listen_metrics(struct service *service, struct error *why)
 	return rc;
 }
 
+/* A server that joins later, or comes back over RDMA, counts too. */
+static void uses(const struct transport_ops *transport)
+{
+	if (transport->apart)
+		safety_stay_apart();
+}
+
 int service_probe(struct service *service, struct error *why)
 {
 	int rc = poolwatch_open(&service->pool, &service->config, why);
 
+	service->config.engine.uses = uses;
 	if (!rc)
 		rc = engine_probe(&service->config.engine, &service->slab_bytes,
 				  &service->fallback, why);
@@ -103,17 +111,6 @@ void service_tell(const struct service *service)
 		   size_format(e->size_bytes).text, e->n_servers);
 }
 
-static void stay_apart(const struct service *service)
-{
-	for (uint32_t i = 0; i < service->config.engine.n_servers; i++) {
-		const struct transport_ops *transport = atomic_load(
-			&service->engine.servers[i].shared.transport);
-
-		if (transport && transport->apart)
-			safety_stay_apart();
-	}
-}
-
 /* The servers are told.  Memory stays, as requests may still use it. */
 static _Noreturn void leave(struct service *service, int status)
 {
@@ -154,21 +151,27 @@ static uint64_t heap_bytes(const struct service *service)
 	return bytes;
 }
 
-/* Where the kernel cannot do that, the front end serves as it is. */
-static void confine(const struct config *config,
-		    const struct service_front *front)
+/* Where it does not work, the front end serves as it is. */
+static void confine(struct service *service, const struct service_front *front)
 {
 	const char *const paths[] = { front->paths[0], front->paths[1],
-				      config->control_path,
-				      config->pool_state };
-	int rc = confine_files(paths, sizeof paths / sizeof paths[0]);
+				      service->config.control_path,
+				      service->config.pool_state };
+	struct error why;
+	int rc = confine_files(paths, sizeof paths / sizeof paths[0], &why);
 
-	if (rc && rc != -ENOSYS && rc != -EOPNOTSUPP)
-		log_error("cannot give up writing files: %s", strerror(-rc));
+	service->safety.confined = !rc;
+	if (rc == -ENOSYS || rc == -EOPNOTSUPP)
+		log_notice("this kernel has no Landlock: files are not out of "
+			   "reach of this process");
+	else if (rc)
+		log_error("files are not out of reach of this process: %s",
+			  why.text);
 }
 
-/* Threads inherit the settings of safety_apply, so safety_apply comes before
- * the threads of the engine and of the front end. */
+/* Threads inherit the settings of safety_apply and what is given up, so these
+ * come before all threads.  The log comes next: no thread that serves may wait
+ * for the reader of the log. */
 static int start(struct service *service, const struct service_front *front,
 		 struct error *why)
 {
@@ -183,8 +186,10 @@ static int start(struct service *service, const struct service_front *front,
 	safety_apply(&service->safety, heap);
 	privileges_give_up();
 	if (front->is_confined)
-		confine(config, front);
-	rc = tell_safety(service, why);
+		confine(service, front);
+	rc = log_start(why);
+	if (!rc)
+		rc = tell_safety(service, why);
 	/* The lease of a reservation does not last while the engine starts. */
 	if (!rc)
 		rc = poolwatch_start(&service->pool, why);
@@ -214,16 +219,10 @@ static int start(struct service *service, const struct service_front *front,
 	return rc;
 }
 
-/* The log comes first: no thread that serves may wait for the reader of the
- * log. */
 int service_start(struct service *service, const struct service_front *front)
 {
 	struct error why = { "" };
 
-	if (log_start(&why)) {
-		log_error("%s", why.text);
-		return -1;
-	}
 	serving = service;
 	if (start(service, front, &why)) {
 		log_error("%s", why.text);
@@ -232,7 +231,6 @@ int service_start(struct service *service, const struct service_front *front)
 		log_stop();
 		return -1;
 	}
-	stay_apart(service);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  *
  *   service_probe   asks the pool and the servers, and makes the sockets of
  * rswapctl and of metrics=; while errors still reach the user's terminal
- *   service_start   the log's thread, then signals and safety, then the engine
+ *   service_start   signals and safety, then the log's thread, then the engine
  *   service_tell    says so
  *   service_stop    the reverse, or service_leave
  *
@@ -44,8 +44,8 @@ struct service_front {
 	uint64_t heap_bytes;
 	/* The front end has no signal handlers of its own. */
 	bool no_handlers;
-	/* No file is executed once the front end serves, and none but the
-	 * service's own and these two (or NULL) is made or removed. */
+	/* The front end executes no file, and makes and removes none but the
+	 * service's own and these two (or NULL): confine.h. */
 	bool is_confined;
 	const char *paths[2];
 };

@@ -889,11 +889,19 @@ static const char *way(void)
 	return atomic_load(&server->shared.transport)->name;
 }
 
+static const struct transport_ops *used;
+
+static void note_use(const struct transport_ops *transport)
+{
+	used = transport;
+}
+
 static void pages_go_by_tcp_while_rdma_does_not_connect(void **state)
 {
 	struct error why = { "" };
 
 	(void)state;
+	engine.config.uses = note_use;
 	assert_string_equal(way(), "rdma");
 	assert_int_equal(rdma_links, engine.lanes.n);
 	/* enough tokens for a pair of connections */
@@ -902,6 +910,7 @@ static void pages_go_by_tcp_while_rdma_does_not_connect(void **state)
 	script.rdma_fails = 1;
 	break_and_heal();
 	assert_string_equal(way(), "tcp");
+	assert_ptr_equal(used, &transport_tcp);
 	assert_int_equal(rdma_links, 0);
 	assert_int_equal(received(WIRE_FENCE), 2);
 	/* it stays so for a while, and not for ever */
@@ -912,6 +921,7 @@ static void pages_go_by_tcp_while_rdma_does_not_connect(void **state)
 				      "over rdma again");
 	break_and_heal();
 	assert_string_equal(way(), "rdma");
+	assert_ptr_equal(used, &transport_rdma);
 	assert_int_equal(rdma_links, engine.lanes.n);
 	assert_false(session_detour_ends(server, &why));
 	assert_int_equal(received(WIRE_OPEN), 1);
