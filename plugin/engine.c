@@ -103,21 +103,22 @@ static void take_out(struct probe *probe, uint32_t i, uint32_t n)
 	config->n_pooled -= n;
 }
 
-/* As many as are missing at a time, until there are enough, or no others.  A
- * server that does not answer as it should may come later. */
+/* As many as are missing, and if these are not enough, all others.  A server
+ * that does not answer as it should may come later. */
 static void probe_pooled(struct probe *probe, uint32_t i, uint64_t deadline_ns)
 {
 	struct engine_config *config = probe->config;
+	uint32_t most = config->n_servers < config->servers_max
+				? config->n_servers
+				: config->servers_max;
 
-	while (i < config->n_servers && i < config->servers_max) {
+	while (i < most && i < config->servers_max) {
 		uint64_t soon_ns = clock_now_ns() + POOLED_ANSWER_NS;
-		uint32_t most = config->n_servers < config->servers_max
-					? config->n_servers
-					: config->servers_max;
 
 		ask(probe, i, most - i,
 		    soon_ns < deadline_ns ? soon_ns : deadline_ns);
-		for (uint32_t left = most - i; left; left--) {
+		for (uint32_t left = most - i; left && i < config->servers_max;
+		     left--) {
 			if (!judge(probe, i, &probe->skipped)) {
 				i++;
 				continue;
@@ -126,6 +127,7 @@ static void probe_pooled(struct probe *probe, uint32_t i, uint64_t deadline_ns)
 				   probe->skipped.text);
 			take_out(probe, i, 1);
 		}
+		most = config->n_servers;
 	}
 	take_out(probe, i, config->n_servers - i);
 }

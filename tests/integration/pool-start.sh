@@ -90,16 +90,39 @@ answer_together() {
 }
 memory f --zone=z3
 expect 20 registered 3
-kill -STOP "${pid[b]}" "${pid[f]}"
-answer_together &
-together=$!
-start_plugin p pool="$pool" size=16M timeout=60 lanes=4
-kill "$together" 2>/dev/null || true
-wait "$together" 2>/dev/null || true
-kill -CONT "${pid[b]}" "${pid[f]}"
+# They have two seconds to answer, which a busy machine may not give them: once more.
+for attempt in 1 2 3 4 5; do
+	kill -STOP "${pid[b]}" "${pid[f]}"
+	answer_together &
+	together=$!
+	start_plugin p pool="$pool" size=16M timeout=60 lanes=4
+	kill "$together" 2>/dev/null || true
+	wait "$together" 2>/dev/null || true
+	kill -CONT "${pid[b]}" "${pid[f]}"
+	[ "$(addresses p)" != "$(for s in b f; do server $s; done | sort)" ] || break
+	stop p
+done
 uses p b f
 stop p
-stop f
+
+say "where the first are silent, all others are asked at once"
+start_server near --memory=32M --slab-size=1M --grace=5 # by hand: it is asked first
+memory g
+memory h
+expect 20 registered 5
+for s in b f g h; do
+	kill -STOP "${pid[$s]}"
+done
+start_plugin r "$(server near)" pool="$pool" servers-max=2 size=16M timeout=60 lanes=4
+expect_line "$dir/r.log" "serving 16M from 1 server"
+[ "$(lines_with "$dir/r.log" "starting without it")" = 4 ] || fail "not all were asked: $(cat "$dir/r.log")"
+for s in b f g h; do
+	kill -CONT "${pid[$s]}"
+done
+stop r
+for s in near f g h; do
+	stop $s
+done
 expect 20 registered 2
 
 say "another front end"
