@@ -175,11 +175,20 @@ check_keys "$keys"
 
 packages="rswap-memserver rswap-tools ibverbs-providers libcurl3-gnutls"
 install_packages "$@"
+before=$changes
+reloaded=
 put_file 0600 /etc/rswap/memserver.keys <"$keys"
+# The server takes other keys without a restart.
+if [ "$changes" != "$before" ] && systemctl is-active --quiet rswap-memserver.service; then
+	systemctl reload rswap-memserver.service || die "systemctl reload rswap-memserver.service fails"
+	echo "$program: rswap-memserver.service has the new keys"
+	reloaded=1
+	changes=$before
+fi
 put_file 0644 /etc/default/rswap-memserver <<END
 # by memory-server.sh
 OPTIONS="--memory=$memory --listen=$listen${options:+ $options}"
 END
 start_unit rswap-memserver.service \
 	"systemctl restart asks its clients to move their pages first"
-[ "$changes" -gt 0 ] || echo "$program: nothing to do"
+[ "$changes" -gt 0 ] || [ "$reloaded" ] || echo "$program: nothing to do"

@@ -45,10 +45,25 @@ for mode in 0604 0640 0660; do
 	has "$copy" beta: || fail "the copy went"
 done
 chmod 600 "$file"
-chown $user "$file"
+chown $((user + 1)) "$file"
 [ "$(give)" = 1 ] || fail "somebody else's"
-expect_one_line "$dir/said" "$file: it must belong to root"
+expect_one_line "$dir/said" "$file: it must belong to root, or to the server's user"
 has "$copy" beta: || fail "the copy went"
+rm "$file"
+[ "$(give)" = 1 ] || fail "it is gone"
+expect_one_line "$dir/said" "$file: it is gone; the server keeps the keys that it has"
+has "$copy" beta: || fail "the copy went"
+[ "$(ls "${copy%/*}")" = keys ] || fail "left: $(ls "${copy%/*}")"
+
+say "a file of the server's user, by a symbolic link"
+"$build/ctl/rswapctl" genkey gamma >"$dir/real"
+chmod 600 "$dir/real"
+chown $user "$dir/real"
+ln -s real "$file"
+[ "$(give)" = 0 ] || fail "$(cat "$dir/said")"
+has_copy
+setpriv --reuid=$user --clear-groups cat "$copy" | cmp - "$dir/real" || fail "the user cannot read it"
+rm "$file"
 
 say "the unit names it, the server takes the copy, and hears of new keys"
 place=libexec/rswap/rswap-memserver-keys
@@ -57,8 +72,9 @@ place=libexec/rswap/rswap-memserver-keys
 DESTDIR=$dir/root cmake --install "$build" --component memserver --prefix /usr >/dev/null
 [ -x "$dir/root/usr/$place" ] || fail "it is not installed"
 user=0 # the server's, here
-chown $user "$file" "$dir/runtime"
+chown $user "$dir/runtime"
 "$build/ctl/rswapctl" genkey alpha >"$file"
+chmod 600 "$file"
 [ "$(give)" = 0 ] || fail "$(cat "$dir/said")"
 start_server s --memory=16M --psk-file="$copy"
 "$build/ctl/rswapctl" genkey beta >>"$file"

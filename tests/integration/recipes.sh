@@ -140,7 +140,8 @@ says memory-server.sh "wrote /etc/default/rswap-memserver" \
 calls "systemctl daemon-reload"
 cat "$dir/node-8.keys" >>"$dir/node-7.keys"
 recipe "${server[@]}"
-grep -q "wrote /etc/rswap/memserver.keys" "$dir/said" || fail "no new key"
+says memory-server.sh "wrote /etc/rswap/memserver.keys" "rswap-memserver.service has the new keys"
+calls "systemctl reload rswap-memserver.service"
 chmod 644 "$root/etc/rswap/memserver.keys"
 recipe "${server[@]}"
 has_mode 600 /etc/rswap/memserver.keys
