@@ -205,15 +205,15 @@ static bool are_same(const struct poolreserve_view *a,
 }
 
 /* Unless they were read just now.  *CHANGED is set if others are there. */
-static int read_tenants(struct tenants *tenants, const struct members *members,
-			struct etcd *etcd, bool *changed, struct error *why)
+static int read_tenants(struct tenants *tenants, struct etcd *etcd,
+			uint64_t deadline_ns, bool *changed, struct error *why)
 {
 	struct poolreserve_view view;
 	int rc;
 
 	if (tenants->read_ns && clock_left_ns(tenants->read_ns + TENANTS_NS))
 		return 0;
-	rc = poolreserve_read(etcd, &pool, members, &view, why);
+	rc = poolreserve_read_tenants(etcd, &pool, deadline_ns, &view, why);
 	if (rc) {
 		poolreserve_free(&view);
 		return rc;
@@ -236,20 +236,23 @@ static void show(const struct members *members, const struct tenants *tenants,
 	fflush(stdout);
 }
 
+/* Servers are shown also where it is not known what is reserved. */
 static enum exit_status look(struct members *members, struct tenants *tenants,
 			     struct etcd *etcd)
 {
+	uint64_t deadline_ns = clock_now_ns() + LOOK_NS;
 	struct error why;
 	bool changed = false;
-	int rc = members_step(members, clock_now_ns() + LOOK_NS, &why);
+	int rc = members_step(members, deadline_ns, &why);
 
-	if (!rc)
-		rc = read_tenants(tenants, members, etcd, &changed, &why);
+	if (!rc) {
+		rc = read_tenants(tenants, etcd, deadline_ns, &changed, &why);
+		show(members, tenants, etcd);
+	}
 	if (rc) {
 		fprintf(stderr, "rswapctl pool: %s\n", why.text);
 		return EXIT_NO_ANSWER;
 	}
-	show(members, tenants, etcd);
 	return members->n ? EXIT_OK : EXIT_NOTHING;
 }
 
@@ -267,7 +270,8 @@ static void watch(struct members *members, struct tenants *tenants,
 				      &why);
 
 		if (!rc)
-			rc = read_tenants(tenants, members, etcd, &changed,
+			rc = read_tenants(tenants, etcd,
+					  clock_now_ns() + LOOK_NS, &changed,
 					  &why);
 		if (rc) {
 			fprintf(stderr, "rswapctl pool: %s\n", why.text);

@@ -253,7 +253,7 @@ static void take_each(void *arg, const struct etcd_kv *kvs, unsigned n)
 }
 
 static int read_all(struct etcd *etcd, struct poolreserve_view *view,
-		    struct pool_key prefix,
+		    struct pool_key prefix, uint64_t deadline_ns,
 		    bool (*take)(struct reader *reader,
 				 const struct etcd_kv *kv),
 		    struct error *why)
@@ -261,8 +261,8 @@ static int read_all(struct etcd *etcd, struct poolreserve_view *view,
 	struct taking taking = { { view, prefix }, take };
 	uint64_t revision;
 
-	return etcd_range(etcd, taking.reader.prefix.text, soon_ns(), take_each,
-			  &taking, &revision, why);
+	return etcd_range(etcd, taking.reader.prefix.text, deadline_ns,
+			  take_each, &taking, &revision, why);
 }
 
 static void add_members(struct poolreserve_view *view,
@@ -297,33 +297,57 @@ static void sort(struct poolreserve_view *view)
 		      by_text);
 }
 
-int poolreserve_read(struct etcd *etcd, const struct pool *pool,
-		     const struct members *members,
-		     struct poolreserve_view *view, struct error *why)
+static int finish(struct poolreserve_view *view, int rc, struct error *why)
 {
-	int rc;
-
-	*view = (struct poolreserve_view){
-		.settings = { SETTINGS_OVERCOMMIT_DEFAULT }
-	};
-	add_members(view, members);
-	rc = read_all(etcd, view, pool_key(pool, "reserved/"), take_on_server,
-		      why);
-	if (!rc)
-		rc = read_all(etcd, view, pool_key(pool, "reserving/"),
-			      take_in_all, why);
-	if (!rc)
-		rc = read_all(etcd, view, pool_key(pool, "tenants/"),
-			      take_quota, why);
-	if (!rc)
-		rc = read_all(etcd, view, settings_key(pool), take_settings,
-			      why);
 	if (!rc && view->out_of_memory) {
 		error_set(why, "out of memory");
 		rc = -ENOMEM;
 	}
 	sort(view);
 	return rc;
+}
+
+static int read_tenants(struct etcd *etcd, const struct pool *pool,
+			uint64_t deadline_ns, struct poolreserve_view *view,
+			struct error *why)
+{
+	int rc = read_all(etcd, view, pool_key(pool, "reserving/"), deadline_ns,
+			  take_in_all, why);
+
+	if (!rc)
+		rc = read_all(etcd, view, pool_key(pool, "tenants/"),
+			      deadline_ns, take_quota, why);
+	return rc;
+}
+
+int poolreserve_read_tenants(struct etcd *etcd, const struct pool *pool,
+			     uint64_t deadline_ns,
+			     struct poolreserve_view *view, struct error *why)
+{
+	*view = (struct poolreserve_view){ .n_tenants = 0 };
+	return finish(view, read_tenants(etcd, pool, deadline_ns, view, why),
+		      why);
+}
+
+int poolreserve_read(struct etcd *etcd, const struct pool *pool,
+		     const struct members *members,
+		     struct poolreserve_view *view, struct error *why)
+{
+	uint64_t deadline_ns = soon_ns();
+	int rc;
+
+	*view = (struct poolreserve_view){
+		.settings = { SETTINGS_OVERCOMMIT_DEFAULT }
+	};
+	add_members(view, members);
+	rc = read_all(etcd, view, pool_key(pool, "reserved/"), deadline_ns,
+		      take_on_server, why);
+	if (!rc)
+		rc = read_tenants(etcd, pool, deadline_ns, view, why);
+	if (!rc)
+		rc = read_all(etcd, view, settings_key(pool), deadline_ns,
+			      take_settings, why);
+	return finish(view, rc, why);
 }
 
 uint64_t poolreserve_left(const struct poolreserve_view *view,

@@ -49,12 +49,16 @@ struct poolreserve_view {
 	bool out_of_memory;
 };
 
-/* Both ask etcd, for seconds.  0, or a negative errno with WHY. */
+/* These ask etcd, for seconds.  0, or a negative errno with WHY. */
 int poolreserve_set(struct etcd *etcd, const struct pool *pool,
 		    const struct poolreserve_orders *orders, struct error *why);
 int poolreserve_read(struct etcd *etcd, const struct pool *pool,
 		     const struct members *members,
 		     struct poolreserve_view *view, struct error *why);
+/* Only what clients reserve in all, and quotas: tenants and clients. */
+int poolreserve_read_tenants(struct etcd *etcd, const struct pool *pool,
+			     uint64_t deadline_ns,
+			     struct poolreserve_view *view, struct error *why);
 void poolreserve_free(struct poolreserve_view *view);
 
 /* What is left to reserve on SERVER. */
