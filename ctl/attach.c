@@ -26,6 +26,7 @@
 #include "swapinfo.h"
 #include "targets.h"
 #include "times.h"
+#include "warning.h"
 #include "wire.h"
 
 /* How long a detach may take after the end of the front end. */
@@ -300,11 +301,12 @@ static void warn_of_timeout(void)
 	}
 	fits_s = times_least_timeout_s(grace_s);
 	if (grace_s && args.timeout_s < fits_s)
-		printf("  warning: --timeout=%u is too short for the "
-		       "memory server's --grace=%" PRIu64
-		       ": in an outage requests fail while their pages may "
-		       "still come back; --timeout=%" PRIu64 " or more fits\n",
-		       args.timeout_s, grace_s, fits_s);
+		warning_print(
+			"--timeout=%u is too short for the "
+			"memory server's --grace=%" PRIu64
+			": in an outage requests fail while their pages may "
+			"still come back; --timeout=%" PRIu64 " or more fits",
+			args.timeout_s, grace_s, fits_s);
 }
 
 /* Whether the front end ended because of a detach: detach holds the lock until

@@ -23,6 +23,7 @@
 #include "teardown.h"
 #include "times.h"
 #include "vmtune.h"
+#include "warning.h"
 
 #define STEP_NS (30 * NS_PER_S)
 /* How much longer a front end may take that asks a pool for its servers first,
@@ -150,10 +151,10 @@ static int set_vm(struct attach *a, struct error *why)
 	if (a->tune)
 		return vmtune_set(VMTUNE_ATTACH, why);
 	if (now_kib < wanted_kib)
-		printf("  warning: vm.min_free_kbytes is %" PRIu64
-		       ", and should be %" PRIu64
-		       ": sending a page away takes memory\n",
-		       now_kib, wanted_kib);
+		warning_print("vm.min_free_kbytes is %" PRIu64
+			      ", and should be %" PRIu64
+			      ": sending a page away takes memory",
+			      now_kib, wanted_kib);
 	return 0;
 }
 
@@ -280,7 +281,7 @@ static int tune_queue(struct attach *a, struct error *why)
 	(void)why;
 	if (a->tune && !queuetune_set(a->state.device + strlen("/dev/"),
 				      record.text, &slow))
-		printf("  warning: %s\n", slow.text);
+		warning_print("%s", slow.text);
 	return 0;
 }
 
@@ -348,8 +349,8 @@ static int make_swap(struct attach *a, struct error *why)
 static void warn(void *arg, const struct finding *finding)
 {
 	(void)arg;
-	printf("  warning: %s [%s]  -> %s\n", finding->what,
-	       finding_name(finding), finding_action(finding));
+	warning_print("%s [%s]  -> %s", finding->what, finding_name(finding),
+		      finding_action(finding));
 }
 
 /* Only warnings: an administrator may want it so. */
@@ -379,9 +380,9 @@ static int swap_on(struct attach *a, struct error *why)
 
 	warn_of_beside(a);
 	if (swapunit_keep_on(a->state.device, a->state.name, &why_off))
-		printf("  warning: systemd runs swapoff when the machine goes "
-		       "down: %s\n",
-		       why_off.text);
+		warning_print("systemd runs swapoff when the machine goes "
+			      "down: %s",
+			      why_off.text);
 	snprintf(priority, sizeof priority, "%u", a->priority);
 	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
 }

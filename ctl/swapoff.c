@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "run.h"
+#include "warning.h"
 #include "words.h"
 
 #define MIB (1024 * 1024)
@@ -205,7 +206,7 @@ static int check_fits(const struct swapoff_order *order,
 	if (order->lost || swapoff_fits(order->device, swap, why))
 		return 0;
 	if (order->force) {
-		printf("  warning: %s\n", why->text);
+		warning_print("%s", why->text);
 		return 0;
 	}
 	n = strlen(why->text);

@@ -22,6 +22,7 @@
 #include "swapoff.h"
 #include "swapunit.h"
 #include "vmtune.h"
+#include "warning.h"
 
 #define MIB (1024 * 1024)
 
@@ -302,7 +303,7 @@ static void sweep(const struct state *state)
 	    !front_find(state->front, &program))
 		return;
 	if (driver->sweep(number, program.text, &why) < 0)
-		printf("  warning: %s\n", why.text);
+		warning_print("%s", why.text);
 }
 
 /* Somebody may have begun to use a device that is still there, and somebody may

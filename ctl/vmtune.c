@@ -12,6 +12,7 @@
 #include "settings.h"
 #include "statedir.h"
 #include "swapinfo.h"
+#include "warning.h"
 
 #define RESERVE_MAX_KIB (64u << 10)
 #define RESERVE_PART	20
@@ -186,8 +187,8 @@ void vmtune_put_back(void)
 	int lock_fd = lock(&why);
 
 	if (lock_fd < 0) {
-		printf("  warning: the kernel's memory settings stay: %s\n",
-		       why.text);
+		warning_print("the kernel's memory settings stay: %s",
+			      why.text);
 		return;
 	}
 	if (!any_attached())

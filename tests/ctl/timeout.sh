@@ -19,6 +19,14 @@ detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 say "a shorter timeout"
 attach one --timeout=30 || fail "attach: $(cat "$dir/one.log")"
 expect_line "$dir/one.log" warning --timeout=30 --grace=60 "--timeout=75 or more"
+! grep '^<' "$dir/one.log" || fail "a priority in a file"
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
+
+say "the same in systemd's journal"
+: >"$dir/one.log"
+JOURNAL_STREAM=$(stat -c %d:%i "$dir/one.log") attach one --timeout=30 ||
+	fail "attach: $(cat "$dir/one.log")"
+expect_line "$dir/one.log" "<4>  warning: " --timeout=30
 detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
 
 say "another server's grace time is longer"
