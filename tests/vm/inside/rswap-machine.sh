@@ -97,6 +97,20 @@ for unit in kubelet systemd-oomd; do
 	grep -q nbd0 /run/$unit.saw || die "$unit was started before swap"
 done
 
+say "it boots while its memory server is silent"
+systemctl stop $instance kubelet systemd-oomd other boot.target
+cp /etc/rswap/far.conf /run/far.conf
+sed -i 's/^OPTIONS="/&--timeout=10 /' /etc/rswap/far.conf
+server=$(property rswap-memserver MainPID)
+kill -STOP "$server"
+systemctl start --no-block boot.target
+await 20 is other ActiveState active || die "it waits for a server"
+await 60 is kubelet ActiveState active || die "kubelet waits for more than one attempt"
+! attached || die "attached to what?"
+kill -CONT "$server"
+await 60 attached || die "it does not attach: $(journal_of $instance)"
+cp /run/far.conf /etc/rswap/far.conf
+
 say "it suspends: detached before, attached again afterwards"
 cat >/run/systemd/system/program.service <<-END
 [Service]

@@ -102,6 +102,8 @@ process=$(property $instance MainPID)
 	die "the main process is not $front_program"
 threads_have "$process" CapPrm 0000000000000000
 grep -q "^$block_device " /proc/swaps || die "/proc/swaps: $(</proc/swaps)"
+[ "$front" != nbd ] || [ "$(status_value confined /run/rswap/far/control.sock)" = yes ] ||
+	die "it can change any file"
 [ "$(status_value servers.0.transport /run/rswap/far/control.sock)" = \
 	"$transport" ] || die "not over $transport"
 for setting in io_flusher realtime locked oom; do
@@ -112,11 +114,16 @@ done
 rswapctl check || die "rswapctl check is not content"
 
 say "a key comes, and goes, while the memory server serves"
-rswapctl genkey other >>/etc/rswap/memserver.keys
+(umask 077 && rswapctl genkey other >/run/other.keys)
+! rswapctl ping "$address" --psk-file=/run/other.keys || die "it has no such key"
+cat /run/other.keys >>/etc/rswap/memserver.keys
 systemctl reload rswap-memserver
+await 20 journal_has rswap-memserver "SIGHUP: .* has 2 keys" || die "it has no new key"
+rswapctl ping "$address" --psk-file=/run/other.keys || die "the new key is of no use"
 cp /etc/rswap/far.keys /etc/rswap/memserver.keys
 systemctl reload rswap-memserver
-in_order rswap-memserver "SIGHUP: .* has 2 keys" "SIGHUP: .* has 1 key"
+await 20 journal_has rswap-memserver "SIGHUP: .* has 1 key" || die "it has the key"
+! rswapctl ping "$address" --psk-file=/run/other.keys || die "it still has the key"
 
 say "a service puts pages out; the instance is stopped meanwhile"
 start_program 15
@@ -138,6 +145,26 @@ await 90 is program SubState dead || die "the program does not end"
 want program Result=success
 [ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
 kernel_log_clean
+
+say "a stop that memory cannot hold is refused, and swap stays on"
+systemctl start $instance
+want $instance ActiveState=active
+process=$(property $instance MainPID)
+start_program 40
+await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
+raise_ballast $(($(swapped_mib) - 20))
+systemctl stop $instance || true
+grep -q "^$block_device " /proc/swaps || die "swap is off"
+kill -0 "$process" || die "$front_program has ended"
+in_order $instance "holds .* MiB, and there are .* MiB for it"
+drop_ballast
+rswapctl check || die "rswapctl check is not content"
+rswapctl detach far >/run/said || die "$(cat /run/said)"
+no_swap || die "/proc/swaps: $(</proc/swaps)"
+await 90 is program SubState dead || die "the program does not end"
+want program Result=success
+[ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
+systemctl reset-failed $instance 2>/dev/null || true
 
 say "an instance whose front end is killed has failed, and starts again"
 systemctl start $instance
