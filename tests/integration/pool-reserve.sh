@@ -300,6 +300,7 @@ for attempt in 1 2 3 4 5; do
 	stop p
 	etcd_do e del --prefix /rswap/1/blue/reserved/ >/dev/null
 done
+[ "$lease" ] || fail "etcd's answers come too late, each time"
 ! stop p || fail "it serves, each time"
 expect_line "$dir/p.log" "pool-reserve=all: 30M are wanted, and 2 servers of the pool have 24M free to reserve"
 reservations_are 2 || fail "it has left something: $(parts)"

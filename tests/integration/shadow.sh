@@ -15,6 +15,7 @@ log_lines() {
 # when all are trimmed
 check() {
 	local name=$1 present rss_before=0 rss_after=0 s lines
+	expect_line "$dir/$name.log" "serving "
 	lines=$(log_lines "$@")
 	shift
 	present=$(shadow "$name" --seconds=2 --no-trims --size=48M |
