@@ -146,26 +146,6 @@ want program Result=success
 [ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
 kernel_log_clean
 
-say "a stop that memory cannot hold is refused, and swap stays on"
-systemctl start $instance
-want $instance ActiveState=active
-process=$(property $instance MainPID)
-start_program 40
-await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
-raise_ballast $(($(swapped_mib) - 20))
-systemctl stop $instance || true
-grep -q "^$block_device " /proc/swaps || die "swap is off"
-kill -0 "$process" || die "$front_program has ended"
-in_order $instance "holds .* MiB, and there are .* MiB for it"
-drop_ballast
-rswapctl check || die "rswapctl check is not content"
-rswapctl detach far >/run/said || die "$(cat /run/said)"
-no_swap || die "/proc/swaps: $(</proc/swaps)"
-await 90 is program SubState dead || die "the program does not end"
-want program Result=success
-[ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
-systemctl reset-failed $instance 2>/dev/null || true
-
 say "an instance whose front end is killed has failed, and starts again"
 systemctl start $instance
 want $instance ActiveState=active
