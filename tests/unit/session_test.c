@@ -35,6 +35,7 @@ static struct {
 	bool restarts;	  /* another incarnation for each connection */
 	bool gone;	  /* nobody listens once a connection is lost */
 	bool release;	  /* RELEASE before every PONG */
+	bool flood;	  /* RELEASE without end in the place of a PONG, once */
 	bool give_back; /* slab 3, by the plugin, when it asks for one, once */
 	/* A transfer fails at the next FREE, and its slab is given back. */
 	bool breaks;
@@ -60,21 +61,21 @@ static struct {
 	struct wire_open open;
 } machine;
 
-static void send_to(int fd, const struct wire_message *m)
+static int send_to(int fd, const struct wire_message *m)
 {
 	struct stream stream = stream_plain(fd);
 	struct error ignored;
 
-	wire_send(&stream, m, after_ms(LONG_MS), &ignored);
+	return wire_send(&stream, m, after_ms(LONG_MS), &ignored);
 }
 
-static void send_release(int fd)
+static int send_release(int fd)
 {
 	struct wire_message m = { .type = WIRE_RELEASE,
 				  .release = { .slabs = 7,
 					       .error = WIRE_RELEASE_DRAIN } };
 
-	send_to(fd, &m);
+	return send_to(fd, &m);
 }
 
 static void fill_error(struct wire_message *m, uint32_t code)
@@ -227,6 +228,12 @@ static void serve_one(nfds_t i)
 	if (m.type == script.garble && script.garbles > 0) {
 		script.garbles--;
 		(void)!write(machine.fds[i], "what is no message at all", 25);
+		return;
+	}
+	if (m.type == WIRE_PING && script.flood) {
+		script.flood = false;
+		while (!send_release(machine.fds[i]))
+			continue;
 		return;
 	}
 	if (m.type == WIRE_PING && script.release)
@@ -445,6 +452,19 @@ static void release_comes_before_an_answer(void **state)
 	assert_int_equal(reply.type, WIRE_PONG);
 	assert_int_equal(atomic_load(&server->shared.release_slabs), 7);
 	assert_healed(0);
+}
+
+static void releases_without_end_are_no_answer(void **state)
+{
+	struct wire_message reply;
+
+	(void)state;
+	server->shared.grace_ms = 60000;
+	atomic_store(&server->shared.slabs, 1);
+	script.flood = true;
+	assert_int_equal(call(WIRE_PING, WIRE_PONG, &reply), 0);
+	assert_false(script.flood);
+	assert_healed(1);
 }
 
 static void an_alloc_is_asked_again_by_its_label(void **state)
@@ -963,6 +983,7 @@ int main(void)
 			no_way_round_where_rdma_was_asked_for, setup_rdma,
 			teardown),
 		TEST(release_comes_before_an_answer),
+		TEST(releases_without_end_are_no_answer),
 		TEST(an_alloc_is_asked_again_by_its_label),
 		TEST(a_slab_that_is_gone_was_freed),
 		TEST(a_server_that_hangs_is_asked_again),
