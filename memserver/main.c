@@ -27,6 +27,9 @@
 #include "syscalls.h"
 
 #define PROGRAM "rswap-memserver"
+/* So many steps behind the threads that move pages.  A step is a tenth of the
+ * processor time (sched(7)). */
+#define MAIN_NICE 5
 
 #ifdef __SANITIZE_THREAD__
 /* ThreadSanitizer reads the bytes of a send after the send.  By then the client
@@ -175,6 +178,14 @@ static void tell_ready(const struct server *server)
 		       net_addr_format(&server->listeners.at[0].addr).text);
 }
 
+/* Where processors are short, pages go before connections and handshakes, which
+ * strangers may ask for as often as they like.  On Linux a nice value is the
+ * calling thread's own (setpriority(2), under NOTES). */
+static void stand_back(void)
+{
+	(void)!nice(MAIN_NICE);
+}
+
 /* Everything is open that is opened for writing, and every thread is started.
  */
 static bool restrict_calls(const struct config *config, struct error *why)
@@ -258,6 +269,7 @@ static int run(const struct config *config)
 	}
 	accounts_limit_files(&server.sessions.accounts, files);
 	server_catch_signals(&server);
+	stand_back();
 	if (!write_pidfile(&server, &why) || !write_port_file(&server, &why) ||
 	    !restrict_calls(config, &why)) {
 		log_error("%s", why.text);

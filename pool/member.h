@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "error.h"
 #include "net.h"
 #include "wire.h"
@@ -14,6 +15,10 @@
 #define MEMBER_STATE_BYTES   16
 #define MEMBER_VERSION_BYTES 32
 #define MEMBER_HELD_UNKNOWN  UINT32_MAX
+
+/* A server puts its key again after so long, also if nothing has changed:
+ * somebody may have deleted it. */
+#define MEMBER_UNCHANGED_NS (60 * NS_PER_S)
 
 struct member {
 	struct net_name address;    /* which clients connect to */

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* By then some server has put its key again, and etcd has told of it. */
+#define QUIET_NS (75 * NS_PER_S)
+_Static_assert(QUIET_NS > MEMBER_UNCHANGED_NS, "silence is usual");
+
 /* Where ADDRESS is, or would be. */
 static unsigned find(const struct members *members, const char *address,
 		     bool *found)
@@ -181,7 +185,8 @@ void members_open(struct members *members, struct etcd *etcd,
 	members->view = (struct etcd_view){ .etcd = etcd,
 					    .prefix = members->prefix.text,
 					    .ops = &ops,
-					    .arg = members };
+					    .arg = members,
+					    .quiet_ns = QUIET_NS };
 }
 
 int members_step(struct members *members, uint64_t deadline_ns,

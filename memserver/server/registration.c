@@ -31,8 +31,6 @@
  * change of state is written at once, but not more often than that. */
 #define REFRESH_NS (12 * NS_PER_S)
 #define NOTICE_NS  (1 * NS_PER_S)
-/* Also a value that has not changed: somebody may have deleted the key. */
-#define UNCHANGED_NS (60 * NS_PER_S)
 
 /* How long the server's end waits for the key to go. */
 #define LEAVE_NS (3 * NS_PER_S)
@@ -283,7 +281,7 @@ static int put(struct registration *r, const char *value, struct error *why)
 static bool is_as_put(struct registration *r, const char *value)
 {
 	return r->value && !strcmp(r->value, value) &&
-	       clock_now_ns() - r->put_ns < UNCHANGED_NS;
+	       clock_now_ns() - r->put_ns < MEMBER_UNCHANGED_NS;
 }
 
 static int refresh(struct registration *r, struct error *why)

@@ -27,6 +27,19 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 	return a_ns < b_ns ? a_ns : b_ns;
 }
 
+/* Etcd has said something. */
+static void hear(struct etcd_view *view)
+{
+	view->quiet_at_ns =
+		view->quiet_ns ? clock_now_ns() + view->quiet_ns : UINT64_MAX;
+}
+
+/* When to list anew. */
+static uint64_t next_list_ns(const struct etcd_view *view)
+{
+	return earlier(view->list_at_ns, view->quiet_at_ns);
+}
+
 static int list(struct etcd_view *view, struct error *why)
 {
 	uint64_t revision;
@@ -42,6 +55,7 @@ static int list(struct etcd_view *view, struct error *why)
 	view->listed = true;
 	view->cluster = 0;
 	view->list_at_ns = clock_now_ns() + LIST_EVERY_NS;
+	hear(view);
 	return 0;
 }
 
@@ -117,6 +131,7 @@ static int read_watch(struct etcd_view *view, struct error *why)
 		}
 		if (!rc)
 			break;
+		hear(view);
 		told |= take(view, &answer);
 		etcd_answer_free(&answer);
 	}
@@ -128,7 +143,7 @@ int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 {
 	int rc;
 
-	if (view->listed && !clock_left_ns(view->list_at_ns)) {
+	if (view->listed && !clock_left_ns(next_list_ns(view))) {
 		unwatch(view);
 		view->listed = false;
 	}
@@ -139,7 +154,7 @@ int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 		if (rc)
 			return rc;
 	}
-	etcd_pause(view->etcd, earlier(deadline_ns, view->list_at_ns));
+	etcd_pause(view->etcd, earlier(deadline_ns, next_list_ns(view)));
 	rc = read_watch(view, why);
 	return rc < 0 ? rc : 0;
 }

@@ -8,7 +8,8 @@
  * A store that was restarted empty, or from a backup, has lower revisions than
  * the view has seen: a watch there would be silent until they are passed.  So
  * the view then lists anew.  It also does so once in a while, in case an event
- * was missed for a reason that nobody thought of.
+ * was missed for a reason that nobody thought of, and where the watch has been
+ * silent for too long, in case etcd hangs and keeps its connections.
  *
  * The thread of the client runs it. */
 #ifndef RSWAP_ETCD_VIEW_H
@@ -32,6 +33,9 @@ struct etcd_view {
 	void *arg;
 	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s. */
 	uint64_t call_ns;
+	/* Where changes are sure to come: a watch that is silent for so long is
+	 * not believed.  0: silence tells nothing. */
+	uint64_t quiet_ns;
 	/* Views of one client have different ones, below ETCD_WATCHES. */
 	unsigned watch;
 
@@ -41,6 +45,7 @@ struct etcd_view {
 	bool began;		    /* and etcd has answered it */
 	uint64_t cluster, revision; /* the last that was seen */
 	uint64_t list_at_ns;	    /* anew */
+	uint64_t quiet_at_ns;	    /* anew as well, unless etcd speaks */
 };
 
 /* Does what can be done until DEADLINE_NS, and returns at once when something

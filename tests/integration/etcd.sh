@@ -21,8 +21,8 @@ soon() {
 }
 
 # The views are processes of the test, by NAME, with a log.
-start_view() { # NAME WHERE PREFIX
-	"$programs/etcdclient" "$2" view "$3" >"$dir/$1.log" 2>&1 &
+start_view() { # NAME WHERE PREFIX [SECONDS-OF-SILENCE]
+	"$programs/etcdclient" "$2" view "${@:3}" >"$dir/$1.log" 2>&1 &
 	pid[$1]=$!
 }
 
@@ -104,6 +104,17 @@ etcd_do one del /a/2 >/dev/null
 expect 20 has_line "$dir/v.log" "gone /a/2"
 has "$dir/v.log" "is /a/1 again" || fail "no change: $(cat "$dir/v.log")"
 ! has "$dir/v.log" "/b/" || fail "a key of another prefix"
+
+say "silence is not believed for long: an etcd that hangs is noticed"
+start_view q "$at" /a/ 2
+expect 20 at_least_lines "$dir/q.log" "current at" 2
+! has "$dir/q.log" error || fail "an etcd that answers is not believed: $(cat "$dir/q.log")"
+kill -STOP "${pid[one]}"
+expect 60 has_line "$dir/q.log" error
+kill -CONT "${pid[one]}"
+count=$(lines_with "$dir/q.log" "current at")
+expect 60 at_least_lines "$dir/q.log" "current at" $((count + 1))
+end_view q
 
 say "a view goes on where it was"
 stop one KILL || true

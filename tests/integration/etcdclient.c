@@ -145,9 +145,12 @@ static bool puts_work(void)
 	return !ferror(stdout);
 }
 
-static int do_view(struct error *why)
+static int view(uint64_t quiet_ns, struct error *why)
 {
-	struct etcd_view v = { .etcd = etcd, .prefix = word[0], .ops = &ops };
+	struct etcd_view v = { .etcd = etcd,
+			       .prefix = word[0],
+			       .ops = &ops,
+			       .quiet_ns = quiet_ns };
 	bool current = false;
 
 	while (puts_work()) {
@@ -163,6 +166,17 @@ static int do_view(struct error *why)
 		}
 	}
 	return 0;
+}
+
+static int do_view(struct error *why)
+{
+	return view(0, why);
+}
+
+/* PREFIX SECONDS: that etcd may be silent. */
+static int do_view_loud(struct error *why)
+{
+	return view(strtoull(word[1], NULL, 10) * NS_PER_S, why);
 }
 
 /* PREFIX KEY: rests while a watch of PREFIX has something to tell. */
@@ -187,11 +201,12 @@ static const struct command {
 	const char *name;
 	int words;
 	int (*run)(struct error *why);
-} commands[] = { { "grant", 1, do_grant },	 { "keep", 1, do_keep },
-		 { "revoke", 1, do_revoke },	 { "put", 3, do_put },
-		 { "put-if", 5, do_put_if },	 { "puts", 1, do_puts },
-		 { "range", 1, do_range },	 { "view", 1, do_view },
-		 { "transact", 6, do_transact }, { "rest", 2, do_rest } };
+} commands[] = { { "grant", 1, do_grant },    { "keep", 1, do_keep },
+		 { "revoke", 1, do_revoke },  { "put", 3, do_put },
+		 { "put-if", 5, do_put_if },  { "puts", 1, do_puts },
+		 { "range", 1, do_range },    { "view", 1, do_view },
+		 { "view", 2, do_view_loud }, { "transact", 6, do_transact },
+		 { "rest", 2, do_rest } };
 
 /* --- the command line --- */
 
