@@ -198,6 +198,22 @@ leave b || true
 alive other || fail "a process that is no front end was ended"
 stop other || true
 
+say "the machine goes down: one that has ended is not waited for, though nobody reaps it"
+perl -e '$| = 1; my $child = fork // die; exit unless $child; print "$child\n"; sleep 1000' \
+	>"$dir/zombie" &
+pid[parent]=$!
+expect 10 test -s "$dir/zombie"
+is_zombie() { grep -q '^State:.*Z' "/proc/$(<"$dir/zombie")/status"; }
+expect 10 is_zombie
+printf 'device /dev/none\npid %s\nstart %s\n' "$(<"$dir/zombie")" \
+	"$(sed 's/.*) //' "/proc/$(<"$dir/zombie")/stat" | cut -d' ' -f20)" >"$dir/run/far/state"
+mkdir "$dir/bin"
+printf '#!/bin/sh\necho >>%s\n' "$dir/looks" >"$dir/bin/sleep"
+chmod +x "$dir/bin/sleep"
+PATH=$dir/bin:$PATH RSWAP_RUN_DIR=$dir/run sh "$src/systemd/rswap-shutdown" poweroff
+[ ! -e "$dir/looks" ] || fail "looked for it $(wc -l <"$dir/looks") times more"
+stop parent || true
+
 say "no client: at once, whoever was there before"
 start_plugin v "$(server s)" size=64M
 attach b v
