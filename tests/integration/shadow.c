@@ -9,6 +9,8 @@
  *   --depth=N        requests in flight on each (4)
  *   --size=BYTES     of the device's front to use (all of it)
  *   --max=BYTES      the largest request (4M)
+ *   --pause=US       each connection rests so long when it has looked at its
+ *                    requests (0): a load that leaves processors to others
  *   --no-trims       no trims, zeroes and flushes
  *   --trim-at-end    trims all at the end
  *   --tolerate-eio   EIO and ENOSPC of reads and writes are no mismatch; wrong
@@ -73,6 +75,7 @@ struct connection {
 
 static struct options {
 	uint64_t seed, seconds, connections, depth, size, max, max_latency_s;
+	uint64_t pause_us;
 	bool no_trims, trim_at_end, tolerate_eio;
 	const char *until;
 } options = { .seconds = 5, .connections = 4, .depth = 4, .max = 4u << 20 };
@@ -361,6 +364,7 @@ static void *run(void *arg)
 		}
 		if (nbd_poll(c->nbd, in_flight ? 20 : 1) < 0)
 			die("the connection");
+		usleep((useconds_t)options.pause_us);
 	} while (in_flight || !over());
 	return NULL;
 }
@@ -467,6 +471,7 @@ static void parse(int argc, char **argv)
 		{ "size", required_argument, NULL, 'z' },
 		{ "max", required_argument, NULL, 'm' },
 		{ "max-latency", required_argument, NULL, 'l' },
+		{ "pause", required_argument, NULL, 'p' },
 		{ "until", required_argument, NULL, 'u' },
 		{ "no-trims", no_argument, NULL, 'n' },
 		{ "trim-at-end", no_argument, NULL, 'e' },
@@ -498,6 +503,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'l':
 			options.max_latency_s = number(optarg);
+			break;
+		case 'p':
+			options.pause_us = number(optarg);
 			break;
 		case 'u':
 			options.until = optarg;

@@ -4,7 +4,9 @@
 # memory than there is.  So swap stays on, nothing waits, no read fails, and the
 # memory server is told at the end.
 #
-#	tests/vm/power.sh TRANSPORT
+#	tests/vm/power.sh TRANSPORT [OPTION...]
+#
+# OPTIONs are those of pair and guest.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,6 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/host-lib.sh"
 
 transport=${1:?rdma or tcp}
+shift
 name=power-${RSWAP_FRONT:-nbd}
 logs=$cache/logs/$name
 
@@ -34,10 +37,10 @@ fail()
 	exit 1
 }
 
-"$here/pair" --name="$name" --systemd \
+"$here/pair" "$@" --name="$name" --systemd \
 	--server="tests/vm/inside/rswap-power-server.sh $transport" \
 	--compute="tests/vm/inside/rswap-power.sh $transport"
-"$here/guest" --name="$name-none" --memory=512 --systemd -- \
+"$here/guest" "$@" --name="$name-none" --memory=512 --systemd -- \
 	"$here/inside/rswap-power.sh" none
 without=$(ms_off "$cache/logs/$name-none")
 with=$(ms_off "$logs/compute")

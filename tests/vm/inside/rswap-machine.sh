@@ -128,6 +128,14 @@ suspend || die "it does not sleep: $(journal_of rswap-sleep@suspend)"
 await 60 attached || die "it is not attached again"
 [ "$(property $instance MainPID)" != "$before" ] || die "it was not detached"
 
+say "it does not hibernate to the device, which is detached before"
+before=$(property $instance MainPID)
+systemctl start systemd-hibernate && die "it hibernates, and no other swap is there"
+await 60 attached || die "it is not attached again"
+[ "$(property $instance MainPID)" != "$before" ] || die "it was not detached"
+[ "$(</sys/power/resume)" = 0:0 ] ||
+	die "the kernel was given a device to hibernate to: $(</sys/power/resume)"
+
 kept()
 {
 	[ "$(property $instance MainPID)" = "$before" ] || die "it was detached"
@@ -185,10 +193,14 @@ systemctl daemon-reload
 systemctl restart rswap-memserver
 server=$(property rswap-memserver MainPID)
 kill -STOP "$server"
+# The process first: while systemd ends the old one the unit is active for a moment
+# and has none.
 started_again()
 {
-	is rswap-memserver ActiveState active &&
-		[ "$(property rswap-memserver MainPID)" != "$server" ]
+	case $(property rswap-memserver MainPID) in
+	0 | "$server") return 1 ;;
+	esac
+	is rswap-memserver ActiveState active
 }
 await 120 started_again || die "it is not: $(journal_of rswap-memserver)"
 [ "$(property rswap-memserver NRestarts)" -ge 1 ] || die "no restart"

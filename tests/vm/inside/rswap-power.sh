@@ -49,6 +49,21 @@ start_late()
 	systemctl start late
 }
 
+# systemctl stop where memory cannot hold what comes back: swap stays on, and the
+# front end serves on.  The machine goes down well with the unit failed.
+stop_in_vain()
+{
+	local process
+	process=$(property rswap@far MainPID)
+	systemctl stop rswap@far || true
+	want rswap@far ActiveState=failed
+	grep -q '^/dev' /proc/swaps || die "swap is off"
+	kill -0 "$process" || die "the front end has ended"
+	journal_has rswap@far "holds .* MiB, and there are .* MiB for it" ||
+		die "it does not say why: $(journal_of rswap@far)"
+	[ "$(tr -d x </mnt/full/pages | wc -c)" = 0 ] || die "pages are wrong"
+}
+
 # fill FILE MIB
 fill()
 {
@@ -72,6 +87,7 @@ else
 	awk '/^.dev/ { exit $4 < 150000 }' /proc/swaps ||
 		die "little is swapped out: $(</proc/swaps)"
 	rswapctl detach far && die "there is memory for what is swapped out"
+	[ "$front" != nbdkit ] || stop_in_vain
 	kernel_log_clean
 fi
 say "power-off"

@@ -195,6 +195,15 @@ read -r written _ </sys/block/zram0/bd_stat
 end_program
 read -r _ read_back _ </sys/block/zram0/bd_stat
 [ "$read_back" -gt 500 ] || die "only $read_back pages were read back"
+# what has not been touched for two seconds, all the time
+while sleep 2; do
+	echo idle >/sys/block/zram0/writeback
+	echo all >/sys/block/zram0/idle
+done &
+writer=$!
+run_tier "zram with writeback to rswap"
+kill $writer
+wait $writer || true
 zram_off
 [ "$(status_value pages_present)" -gt 1000 ] ||
 	die "zram trimmed the device: say so in docs/tiers.md"
@@ -244,6 +253,7 @@ await 60 holds_over "$block_device" 40
 peak=$(cat /sys/fs/cgroup/limited/memory.swap.current)
 [ "$peak" -le $((70 << 20)) ] || die "the group has $peak bytes in swap"
 end_program
+run_tier "memory.swap.max of 70 MiB"
 echo 0 >/sys/fs/cgroup/limited/memory.swap.max
 run_in_cgroup limited "$RSWAP_BUILD/tests/pagecheck" --size=20M --random=1000 >"$results"
 [ "$(result_value pswpout $results)" -lt 200 ] || die "a group without swap was swapped out"
