@@ -1,6 +1,7 @@
 # Included when installing, not when configuring: only then is it known which
 # prefix is in use (cmake --install build --prefix PREFIX).  Sets
 #   rswap_plugin_dir, rswap_unit_dir, rswap_shutdown_dir, rswap_tmpfiles_dir,
+#   rswap_udev_dir,
 #   rswap_sbin_dir, rswap_helper_dir: absolute, without DESTDIR
 # from what CMakeLists.txt hands over:
 #   RSWAP_PLUGIN_DIR, RSWAP_SYSTEMD_UNIT_DIR   the user's choice, or empty
@@ -37,4 +38,7 @@ get_filename_component(rswap_shutdown_dir "${rswap_unit_dir}/../system-shutdown"
   ABSOLUTE)
 # where systemd-tmpfiles looks
 get_filename_component(rswap_tmpfiles_dir "${rswap_unit_dir}/../../tmpfiles.d"
+  ABSOLUTE)
+# and where udev does
+get_filename_component(rswap_udev_dir "${rswap_unit_dir}/../../udev/rules.d"
   ABSOLUTE)

@@ -53,6 +53,7 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		grep -qx "d /etc/rswap 0700 root root -" "$root$(dirname "$(dirname "$3")")/tmpfiles.d/$file" ||
 			fail "$file"
 	done
+	found "$(dirname "$(dirname "$3")")/udev/rules.d/90-rswap.rules"
 	for unit in rswap-memserver.service rswap@.service; do
 		found "$3/$unit"
 		grep -q "^ExecStart=$1/sbin/rswap" "$root$3/$unit" ||

@@ -30,9 +30,23 @@ swap_is_on()
 	grep -qE '^/dev/(nbd|ublkb)[0-9]' /proc/swaps
 }
 
+# No swap unit ends with the machine, whatever names udev has for the device.
+stays_on()
+{
+	local unit units
+	units=$(systemctl list-units --all --type=swap --plain --no-legend | cut -d' ' -f1)
+	[ -n "$units" ] || die "systemd has no swap unit"
+	for unit in $units; do
+		[ -z "$(property "$unit" Conflicts)" ] ||
+			die "systemd would run swapoff by $unit when the machine goes down"
+	done
+}
+
 works()
 {
 	await 300 swap_is_on || die "no swap: $(journal_of rswap@far)"
+	udevadm settle
+	stays_on
 	want rswap@far ActiveState=active
 	want rswap-memserver ActiveState=active
 	answers 10919 rswap_memserver_
