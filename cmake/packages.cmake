@@ -13,6 +13,8 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_STRIP_FILES ON)
+# Scripts of packages are executable, whatever the files of the tree are.
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 
 set(about "rswap lets a Linux machine swap to the memory of other machines, over\
@@ -34,9 +36,18 @@ set(CPACK_DEBIAN_MEMSERVER_PACKAGE_RECOMMENDS "ibverbs-providers, libcurl3-gnutl
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME rswap-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "iproute2, kmod, mount")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_RECOMMENDS "libcurl3-gnutls, rswap-nbd | rswap-ublk | nbdkit-plugin-rswap")
-# CPack goes by the file's name.
-configure_file(${PROJECT_SOURCE_DIR}/debian/rswap-tools.prerm
-               ${PROJECT_BINARY_DIR}/packages/prerm COPYONLY)
-set(CPACK_DEBIAN_TOOLS_PACKAGE_CONTROL_EXTRA
-    ${PROJECT_BINARY_DIR}/packages/prerm)
+# What runs when a package comes and goes: debhelper makes most of it by itself.
+# CPack goes by the files' names.
+function(package_scripts component prerm)
+  set(dir ${PROJECT_BINARY_DIR}/packages/${component})
+  set(scripts ${PROJECT_SOURCE_DIR}/cmake/scripts)
+  configure_file(${scripts}/postinst.in ${dir}/postinst @ONLY)
+  configure_file(${scripts}/postrm ${dir}/postrm COPYONLY)
+  configure_file(${prerm} ${dir}/prerm COPYONLY)
+  string(TOUPPER ${component} upper)
+  set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA
+      ${dir}/postinst ${dir}/postrm ${dir}/prerm PARENT_SCOPE)
+endfunction()
+package_scripts(memserver ${PROJECT_SOURCE_DIR}/cmake/scripts/rswap-memserver.prerm)
+package_scripts(tools ${PROJECT_SOURCE_DIR}/debian/rswap-tools.prerm)
 include(CPack)

@@ -105,4 +105,5 @@ DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq 'rswap-*' >/run/apt.log 2>&1
 	die "$(tail -n 20 /run/apt.log)"
 ! swap_is_on || die "swap is on: $(</proc/swaps)"
 [ ! -e /usr/sbin/rswapctl ] || die "rswapctl is there"
+! pgrep -x rswap-memserver || die "the memory server runs on"
 say "done: installed, restarted, removed"
