@@ -14,7 +14,8 @@
 #include "request.h"
 
 #define BACKOFF_FIRST_NS (250 * NS_PER_MS)
-#define BACKOFF_MAX_NS	 (10 * NS_PER_S)
+/* The longest wait, half as much again, is less than a lease lasts. */
+#define BACKOFF_MAX_NS (6 * NS_PER_S)
 
 _Static_assert(ETCD_WATCHES <= HTTP_STREAMS, "each watch is a stream");
 
@@ -46,12 +47,13 @@ struct etcd {
 
 /* --- life --- */
 
-static uint32_t draw(void)
+/* As wide as times are: 32 bits of nanoseconds are four seconds. */
+static uint64_t draw(void)
 {
-	uint32_t n = 0;
+	uint64_t n = 0;
 
 	if (getrandom(&n, sizeof n, GRND_NONBLOCK) != sizeof n)
-		n = (uint32_t)clock_now_ns();
+		n = clock_now_ns();
 	return n;
 }
 
@@ -105,7 +107,7 @@ int etcd_open(struct etcd **etcd, const struct etcd_config *config,
 	e->has_tls = config->ca;
 	e->n = config->n_endpoints;
 	/* Not all clients of a cluster at its first server. */
-	e->current = draw() % e->n;
+	e->current = (unsigned)(draw() % e->n);
 	rc = read_files(e, config, why);
 	if (!rc)
 		rc = http_open(&e->http, &tls, why);
