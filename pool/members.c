@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* By then some server has put its key again, and etcd has told of it. */
+/* By then some server has put its key again, and etcd has told of it.  The view
+ * waits for up to half as long more, so that not all clients list at once. */
 #define QUIET_NS (75 * NS_PER_S)
 _Static_assert(QUIET_NS > MEMBER_UNCHANGED_NS, "silence is usual");
 

@@ -523,7 +523,12 @@ uint64_t etcd_backoff_ns(struct etcd *etcd)
 
 	if (doubled < 10 && BACKOFF_FIRST_NS << doubled < ns)
 		ns = BACKOFF_FIRST_NS << doubled;
-	return ns / 2 + draw() % ns;
+	return ns / 2 + etcd_draw_ns(ns);
+}
+
+uint64_t etcd_draw_ns(uint64_t most_ns)
+{
+	return most_ns ? draw() % most_ns : 0;
 }
 
 void etcd_pause(struct etcd *etcd, uint64_t until_ns)

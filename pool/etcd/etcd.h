@@ -105,6 +105,9 @@ void etcd_unwatch(struct etcd *etcd, unsigned which);
  * part of it, so that the clients of a cluster that comes back do not all come
  * at once.  A call that succeeds begins anew. */
 uint64_t etcd_backoff_ns(struct etcd *etcd);
+/* A random time below MOST_NS, or 0: with it clients that began at the same
+ * time do not all ask etcd at the same time again.  Any thread. */
+uint64_t etcd_draw_ns(uint64_t most_ns);
 /* Sleeps until a watch has an answer or ends, etcd_wake, etcd_cancel, or
  * UNTIL_NS. */
 void etcd_pause(struct etcd *etcd, uint64_t until_ns);

@@ -6,6 +6,8 @@
 
 #define CALL_NS (10 * NS_PER_S)
 
+/* And up to a quarter more: clients that began at once do not go on together.
+ */
 #define LIST_EVERY_NS (300 * NS_PER_S)
 #define LIST_SOON_NS  (20 * NS_PER_S)
 
@@ -27,11 +29,18 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 	return a_ns < b_ns ? a_ns : b_ns;
 }
 
+/* A key that changes is told to all clients at the same moment, and so they
+ * would also all miss the next one at the same moment: hence the draw. */
+static uint64_t end_of_silence_ns(uint64_t quiet_ns)
+{
+	return clock_now_ns() + quiet_ns + etcd_draw_ns(quiet_ns / 2);
+}
+
 /* Etcd has said something. */
 static void hear(struct etcd_view *view)
 {
 	view->quiet_at_ns =
-		view->quiet_ns ? clock_now_ns() + view->quiet_ns : UINT64_MAX;
+		view->quiet_ns ? end_of_silence_ns(view->quiet_ns) : UINT64_MAX;
 }
 
 /* When to list anew. */
@@ -54,7 +63,8 @@ static int list(struct etcd_view *view, struct error *why)
 	view->revision = revision;
 	view->listed = true;
 	view->cluster = 0;
-	view->list_at_ns = clock_now_ns() + LIST_EVERY_NS;
+	view->list_at_ns = clock_now_ns() + LIST_EVERY_NS +
+			   etcd_draw_ns(LIST_EVERY_NS / 4);
 	hear(view);
 	return 0;
 }

@@ -33,8 +33,9 @@ struct etcd_view {
 	void *arg;
 	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s. */
 	uint64_t call_ns;
-	/* Where changes are sure to come: a watch that is silent for so long is
-	 * not believed.  0: silence tells nothing. */
+	/* Where changes are sure to come: a watch that is silent for so long,
+	 * and a random time of up to half as long more, is not believed.  0:
+	 * silence tells nothing. */
 	uint64_t quiet_ns;
 	/* Views of one client have different ones, below ETCD_WATCHES. */
 	unsigned watch;

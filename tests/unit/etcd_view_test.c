@@ -1,0 +1,212 @@
+/* pool/etcd/view.c: when it lists, watches and rests.  A real etcd can be made
+ * to cancel a watch, or to be silent for minutes, in no test that is short: so
+ * its answers are made here. */
+#include <errno.h>
+
+#include "etcd/view.h"
+#include "support.h"
+
+#define DRAWS	 256
+#define LIST_NS	 (300 * NS_PER_S)
+#define QUIET_NS (75 * NS_PER_S)
+
+static struct etcd *etcd;
+static struct etcd_view view;
+
+/* --- an etcd --- */
+
+static unsigned lists, watches;
+/* What the watch tells next, once. */
+static struct etcd_answer next;
+static bool has_next;
+
+int __wrap_etcd_range(struct etcd *e, const char *prefix, uint64_t deadline_ns,
+		      etcd_take *take, void *arg, uint64_t *revision,
+		      struct error *why);
+int __wrap_etcd_range(struct etcd *e, const char *prefix, uint64_t deadline_ns,
+		      etcd_take *take, void *arg, uint64_t *revision,
+		      struct error *why)
+{
+	(void)e, (void)prefix, (void)deadline_ns;
+	(void)take, (void)arg, (void)why;
+	lists++;
+	*revision = 7;
+	return 0;
+}
+
+int __wrap_etcd_watch(struct etcd *e, unsigned which, const char *prefix,
+		      uint64_t revision, uint64_t deadline_ns,
+		      struct error *why);
+int __wrap_etcd_watch(struct etcd *e, unsigned which, const char *prefix,
+		      uint64_t revision, uint64_t deadline_ns,
+		      struct error *why)
+{
+	(void)e, (void)which, (void)prefix;
+	(void)revision, (void)deadline_ns, (void)why;
+	watches++;
+	return 0;
+}
+
+int __wrap_etcd_watch_next(struct etcd *e, unsigned which,
+			   struct etcd_answer *answer, struct error *why);
+int __wrap_etcd_watch_next(struct etcd *e, unsigned which,
+			   struct etcd_answer *answer, struct error *why)
+{
+	bool told = has_next;
+
+	(void)e, (void)which, (void)why;
+	has_next = false;
+	*answer = told ? next : (struct etcd_answer){ 0 };
+	return told;
+}
+
+void __wrap_etcd_unwatch(struct etcd *e, unsigned which);
+void __wrap_etcd_unwatch(struct etcd *e, unsigned which)
+{
+	(void)e, (void)which;
+}
+
+/* --- the view --- */
+
+static void begin_list(void *arg)
+{
+	(void)arg;
+}
+
+static void changed(void *arg, const struct etcd_kv *kv)
+{
+	(void)arg, (void)kv;
+}
+
+static const struct etcd_view_ops ops = { begin_list, begin_list, changed };
+
+static int open_etcd(void **state)
+{
+	static const struct etcd_config config = {
+		.endpoints = { { .host = "127.0.0.1", .port = 1 } },
+		.n_endpoints = 1,
+	};
+	struct error why;
+
+	(void)state;
+	return etcd_open(&etcd, &config, &why);
+}
+
+static int close_etcd(void **state)
+{
+	(void)state;
+	etcd_close(etcd);
+	return 0;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	lists = watches = 0;
+	has_next = false;
+	view = (struct etcd_view){
+		.etcd = etcd, .prefix = "/a/", .ops = &ops, .quiet_ns = QUIET_NS
+	};
+	return 0;
+}
+
+static int step(void)
+{
+	struct error why = { "" };
+	int rc = etcd_view_step(&view, clock_now_ns(), &why);
+
+	assert_true(!rc || *why.text);
+	return rc;
+}
+
+/* The watch tells ANSWER. */
+static int hear(struct etcd_answer answer)
+{
+	next = answer;
+	has_next = true;
+	return step();
+}
+
+/* --- what is drawn --- */
+
+struct range {
+	uint64_t least_ns, most_ns;
+};
+
+static void add(struct range *range, uint64_t ns)
+{
+	if (!range->most_ns || ns < range->least_ns)
+		range->least_ns = ns;
+	if (ns > range->most_ns)
+		range->most_ns = ns;
+}
+
+/* All of FROM_NS to TO_NS are drawn.  Of 256 draws none is in the last quarter,
+ * or in the first one, by a chance of 10^-31. */
+static void assert_range(struct range range, uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t quarter_ns = (to_ns - from_ns) / 4;
+
+	assert_in_range(range.least_ns, from_ns, from_ns + quarter_ns);
+	assert_in_range(range.most_ns, to_ns - quarter_ns, to_ns);
+}
+
+/* The view's times are at AFTER_NS or a moment later. */
+static uint64_t since(uint64_t at_ns, uint64_t after_ns)
+{
+	assert_true(at_ns >= after_ns);
+	return at_ns - after_ns;
+}
+
+static void lists_are_spread(void **state)
+{
+	struct range list = { 0 }, quiet = { 0 };
+
+	(void)state;
+	for (int i = 0; i < DRAWS; i++) {
+		uint64_t now_ns = clock_now_ns();
+
+		view.listed = false;
+		assert_int_equal(step(), 0);
+		add(&list, since(view.list_at_ns, now_ns));
+		add(&quiet, since(view.quiet_at_ns, now_ns));
+	}
+	assert_int_equal(lists, DRAWS);
+	/* the moments since now_ns are less than the second */
+	assert_range(list, LIST_NS, LIST_NS + LIST_NS / 4 + NS_PER_S);
+	assert_range(quiet, QUIET_NS, QUIET_NS + QUIET_NS / 2 + NS_PER_S);
+}
+
+/* All clients hear of a key at the same time. */
+static void silence_is_spread_after_a_word(void **state)
+{
+	struct range quiet = { 0 };
+
+	(void)state;
+	assert_int_equal(step(), 0);
+	for (int i = 0; i < DRAWS; i++) {
+		uint64_t now_ns = clock_now_ns();
+
+		assert_int_equal(hear((struct etcd_answer){ .created = true,
+							    .revision = 7 }),
+				 0);
+		add(&quiet, since(view.quiet_at_ns, now_ns));
+	}
+	assert_int_equal(lists, 1);
+	assert_int_equal(watches, 1);
+	assert_range(quiet, QUIET_NS, QUIET_NS + QUIET_NS / 2 + NS_PER_S);
+	/* where no change is sure to come, silence tells nothing */
+	view.quiet_ns = 0;
+	assert_int_equal(hear((struct etcd_answer){ .revision = 7 }), 0);
+	assert_true(view.quiet_at_ns == UINT64_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(lists_are_spread, begin),
+		cmocka_unit_test_setup(silence_is_spread_after_a_word, begin),
+	};
+
+	return cmocka_run_group_tests(tests, open_etcd, close_etcd);
+}
