@@ -327,6 +327,20 @@ static void only_keys_of_servers_count(void **state)
 	free(members.entries);
 }
 
+/* Without it an etcd that hangs, and keeps its connections, is noticed by the
+ * next list only. */
+static void a_watch_is_not_believed_for_ever(void **state)
+{
+	struct members members;
+
+	(void)state;
+	assert_true(pool_set_url(&pool, "etcd://e1/blue"));
+	members_open(&members, NULL, &pool);
+	/* by then some server has put its key again */
+	assert_in_range(members.view.quiet_ns, MEMBER_UNCHANGED_NS + 1,
+			2 * MEMBER_UNCHANGED_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +354,7 @@ int main(void)
 		cmocka_unit_test(an_order_comes_back),
 		cmocka_unit_test(what_is_no_order),
 		cmocka_unit_test(only_keys_of_servers_count),
+		cmocka_unit_test(a_watch_is_not_believed_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
