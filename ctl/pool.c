@@ -2,6 +2,7 @@
  * is reserved on them. */
 #include "pool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,7 +275,9 @@ static void watch(struct members *members, struct tenants *tenants,
 					  clock_now_ns() + LOOK_NS, &changed,
 					  &why);
 		if (rc) {
-			fprintf(stderr, "rswapctl pool: %s\n", why.text);
+			if (rc != -EAGAIN)
+				fprintf(stderr, "rswapctl pool: %s\n",
+					why.text);
 			etcd_pause(etcd,
 				   clock_now_ns() + etcd_backoff_ns(etcd));
 			continue;

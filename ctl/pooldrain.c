@@ -270,15 +270,16 @@ static enum exit_status await(const struct pooldrain *d, struct wait *w)
 	while (!judge(d, w, &status)) {
 		struct error why;
 		int rc = members_step(d->members, d->deadline_ns, &why);
+		bool failed = rc && rc != -EAGAIN;
 
 		if (!clock_left_ns(d->deadline_ns))
 			return out_of_time(d, w);
-		if (rc && !w->complained)
+		if (failed && !w->complained)
 			fprintf(stderr,
 				"rswapctl pool: %s; the order is given, trying "
 				"again\n",
 				why.text);
-		w->complained = rc;
+		w->complained = failed;
 		if (rc)
 			etcd_pause(d->etcd,
 				   clock_now_ns() + etcd_backoff_ns(d->etcd));

@@ -142,11 +142,12 @@ int reserved_step(struct reserved *r, uint64_t until_ns, struct error *why)
 		return rc;
 	}
 	/* That etcd is away is told by the registration. */
-	if (!r->complained_of_etcd && (rc == -EACCES || rc == -EREMOTEIO))
-		log_error("pool %s: etcd does not tell what is reserved on "
-			  "this server: %s",
-			  r->pool, why->text);
+	if (r->complained_of_etcd || (rc != -EACCES && rc != -EREMOTEIO))
+		return rc;
 	r->complained_of_etcd = true;
+	log_error("pool %s: etcd does not tell what is reserved on this "
+		  "server: %s",
+		  r->pool, why->text);
 	return rc;
 }
 

@@ -96,14 +96,33 @@ static bool is_same_store(struct etcd_view *view,
 	       answer->revision >= view->revision;
 }
 
-/* Whether something was told. */
-static bool take(struct etcd_view *view, const struct etcd_answer *answer)
+/* Why all keys have to be listed anew, or NULL. */
+static const char *why_void(struct etcd_view *view,
+			    const struct etcd_answer *answer)
 {
-	if (answer->canceled || answer->compact_revision ||
-	    !is_same_store(view, answer)) {
+	if (answer->compact_revision)
+		return "etcd has dropped changes that the watch did not tell "
+		       "yet";
+	if (answer->canceled)
+		return "etcd has canceled the watch";
+	if (!is_same_store(view, answer))
+		return "another etcd answers, or one that has lost its keys";
+	return NULL;
+}
+
+/* 1 if something was told, 0, or -EAGAIN.  The caller rests before the next
+ * list: behind one address there may be two stores, and each watch may be
+ * answered by the one that was not listed. */
+static int take(struct etcd_view *view, const struct etcd_answer *answer,
+		struct error *why)
+{
+	const char *reason = why_void(view, answer);
+
+	if (reason) {
+		error_set(why, "%s", reason);
 		unwatch(view);
 		view->listed = false;
-		return false;
+		return -EAGAIN;
 	}
 	view->began |= answer->created;
 	for (unsigned i = 0; i < answer->n; i++) {
@@ -111,7 +130,7 @@ static bool take(struct etcd_view *view, const struct etcd_answer *answer)
 		if (answer->kvs[i].mod_revision > view->revision)
 			view->revision = answer->kvs[i].mod_revision;
 	}
-	return answer->n;
+	return answer->n != 0;
 }
 
 /* A store that was restarted empty may have passed the view's revision again
@@ -142,8 +161,11 @@ static int read_watch(struct etcd_view *view, struct error *why)
 		if (!rc)
 			break;
 		hear(view);
-		told |= take(view, &answer);
+		rc = take(view, &answer, why);
 		etcd_answer_free(&answer);
+		if (rc < 0)
+			return rc;
+		told |= rc;
 	}
 	return told;
 }

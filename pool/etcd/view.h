@@ -51,7 +51,8 @@ struct etcd_view {
 
 /* Does what can be done until DEADLINE_NS, and returns at once when something
  * was told to the ops.  0, or a negative errno with WHY: etcd cannot be reached
- * or refuses; call again after etcd_backoff_ns. */
+ * or refuses; call again after etcd_backoff_ns.  -EAGAIN: etcd answers, and the
+ * next step lists all keys anew; nothing is amiss that a user could mend. */
 int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 		   struct error *why);
 

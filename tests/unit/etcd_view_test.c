@@ -201,11 +201,45 @@ static void silence_is_spread_after_a_word(void **state)
 	assert_true(view.quiet_at_ns == UINT64_MAX);
 }
 
+static void assert_lists_after_a_rest(struct etcd_answer answer)
+{
+	unsigned before = lists;
+
+	assert_int_equal(hear(answer), -EAGAIN);
+	assert_int_equal(lists, before);
+	assert_false(etcd_view_is_current(&view));
+	assert_int_equal(step(), 0);
+	assert_int_equal(lists, before + 1);
+}
+
+/* Two stores behind one address would otherwise have the view list and watch in
+ * turn, as fast as they answer. */
+static void a_list_that_is_void_is_told(void **state)
+{
+	const struct etcd_answer usual = { .cluster = 3, .revision = 7 };
+	struct etcd_answer canceled = usual, compacted = usual, older = usual,
+			   other = usual;
+
+	(void)state;
+	canceled.canceled = true;
+	compacted.compact_revision = 5;
+	older.revision = 6;
+	other.cluster = 4;
+	assert_int_equal(step(), 0);
+	assert_int_equal(hear(usual), 0);
+	assert_lists_after_a_rest(canceled);
+	assert_lists_after_a_rest(compacted);
+	assert_lists_after_a_rest(older);
+	assert_int_equal(hear(usual), 0);
+	assert_lists_after_a_rest(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(lists_are_spread, begin),
 		cmocka_unit_test_setup(silence_is_spread_after_a_word, begin),
+		cmocka_unit_test_setup(a_list_that_is_void_is_told, begin),
 	};
 
 	return cmocka_run_group_tests(tests, open_etcd, close_etcd);
