@@ -33,13 +33,19 @@ struct endpoint {
 	unsigned misses;	 /* at this address, in a row */
 };
 
+struct watch {
+	unsigned at;  /* the endpoint */
+	bool is_open; /* a stream is there, which may have ended */
+	bool is_left; /* its server did not answer a call since */
+};
+
 struct etcd {
 	struct http *http;
 	bool has_tls;
 	struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
 	unsigned n, current;
-	unsigned watched[ETCD_WATCHES]; /* the endpoint that each is at */
-	struct login login;		/* no user: none */
+	struct watch watches[ETCD_WATCHES];
+	struct login login; /* no user: none */
 	bool has_token;
 	bool no_auth;	   /* this cluster has no users */
 	unsigned failures; /* in a row */
@@ -222,6 +228,18 @@ static bool is_this_server(int rc)
 	return rc == -EIO || rc == -ETIMEDOUT || rc == -EPROTO;
 }
 
+/* A server that hangs while its kernel lives keeps its streams open, and would
+ * not tell of a change for as long as it hangs.  So its watches end when it
+ * does not answer a call. */
+static void end_watches(struct etcd *etcd, unsigned at)
+{
+	for (unsigned i = 0; i < ETCD_WATCHES; i++) {
+		struct watch *watch = &etcd->watches[i];
+
+		watch->is_left |= watch->is_open && watch->at == at;
+	}
+}
+
 /* Asks the servers in turn. */
 static int ask_any(struct etcd *etcd, const char *path, const char *body,
 		   uint64_t deadline_ns, struct etcd_answer *answer,
@@ -243,6 +261,8 @@ static int ask_any(struct etcd *etcd, const char *path, const char *body,
 			  net_name_format(&at->place.name).text, detail.text);
 		if (!is_this_server(rc))
 			return rc;
+		if (rc != -EPROTO)
+			end_watches(etcd, etcd->current);
 		etcd->current = (etcd->current + 1) % etcd->n;
 	}
 	return rc;
@@ -458,11 +478,12 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 {
 	char *body = etcd_request_watch(prefix, revision);
 	int rc = body ? 0 : -ENOMEM;
+	struct watch *watch = &etcd->watches[which];
 	struct endpoint *at;
 
 	if (!rc && *etcd->login.user && !etcd->has_token)
 		rc = authenticate(etcd, deadline_ns, why);
-	etcd->watched[which] = etcd->current; /* which may be another now */
+	*watch = (struct watch){ .at = etcd->current }; /* maybe another now */
 	at = &etcd->endpoints[etcd->current];
 	look_up(at);
 	if (!rc && !at->place.addrs.n) {
@@ -477,19 +498,39 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 		rc = http_stream_begin(etcd->http, which, &at->place,
 				       "/v3/watch", body, why);
 	free(body);
+	watch->is_open = !rc;
 	return rc;
+}
+
+static int tell_left(const struct etcd *etcd, const struct watch *watch,
+		     struct error *why)
+{
+	const struct endpoint *at = &etcd->endpoints[watch->at];
+
+	error_set(why, "%s: it does not answer, so the watch there ends",
+		  net_name_format(&at->place.name).text);
+	return -EIO;
+}
+
+bool etcd_watch_is_left(const struct etcd *etcd, unsigned which)
+{
+	return etcd->watches[which].is_left;
 }
 
 int etcd_watch_next(struct etcd *etcd, unsigned which,
 		    struct etcd_answer *answer, struct error *why)
 {
+	const struct watch *watch = &etcd->watches[which];
+	const char *line;
 	size_t bytes;
-	const char *line = http_stream_line(etcd->http, which, &bytes);
 	int rc;
 
 	*answer = (struct etcd_answer){ 0 };
+	if (watch->is_left)
+		return tell_left(etcd, watch, why);
+	line = http_stream_line(etcd->http, which, &bytes);
 	if (!line && http_stream_has_ended(etcd->http, which, why)) {
-		leave_server(etcd, etcd->watched[which]);
+		leave_server(etcd, watch->at);
 		return -EIO;
 	}
 	if (!line)
@@ -504,13 +545,14 @@ int etcd_watch_next(struct etcd *etcd, unsigned which,
 	if (answer->code == ETCD_TOKEN)
 		etcd->has_token = false;
 	else
-		leave_server(etcd, etcd->watched[which]);
+		leave_server(etcd, watch->at);
 	etcd_answer_free(answer);
 	return rc;
 }
 
 void etcd_unwatch(struct etcd *etcd, unsigned which)
 {
+	etcd->watches[which] = (struct watch){ .at = 0 };
 	http_stream_end(etcd->http, which);
 }
 

@@ -94,9 +94,12 @@ int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	       uint64_t revision, uint64_t deadline_ns, struct error *why);
 /* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
- * now; or a negative errno: the watch has ended. */
+ * now; or a negative errno: the watch has ended.  It also ends when its server
+ * does not answer a call. */
 int etcd_watch_next(struct etcd *etcd, unsigned which,
 		    struct etcd_answer *answer, struct error *why);
+/* Whether it has ended so, which no pause notices. */
+bool etcd_watch_is_left(const struct etcd *etcd, unsigned which);
 void etcd_unwatch(struct etcd *etcd, unsigned which);
 
 /* --- waiting --- */

@@ -170,6 +170,14 @@ static int read_watch(struct etcd_view *view, struct error *why)
 	return told;
 }
 
+static uint64_t pause_until_ns(const struct etcd_view *view,
+			       uint64_t deadline_ns)
+{
+	if (etcd_watch_is_left(view->etcd, view->watch))
+		return 0;
+	return earlier(deadline_ns, next_list_ns(view));
+}
+
 int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 		   struct error *why)
 {
@@ -186,7 +194,7 @@ int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 		if (rc)
 			return rc;
 	}
-	etcd_pause(view->etcd, earlier(deadline_ns, next_list_ns(view)));
+	etcd_pause(view->etcd, pause_until_ns(view, deadline_ns));
 	rc = read_watch(view, why);
 	return rc < 0 ? rc : 0;
 }

@@ -21,7 +21,7 @@ soon() {
 }
 
 # The views are processes of the test, by NAME, with a log.
-start_view() { # NAME WHERE PREFIX [SECONDS-OF-SILENCE]
+start_view() { # NAME WHERE PREFIX [SECONDS-OF-SILENCE [LEASE-TO-KEEP]]
 	"$programs/etcdclient" "$2" view "${@:3}" >"$dir/$1.log" 2>&1 &
 	pid[$1]=$!
 }
@@ -151,20 +151,38 @@ expect 60 has_line "$dir/v.log" "is /a/6 new"
 stop v KILL || true
 stop one || true
 
-say "one of three dies, and then the leader"
 start_etcds x y z
 all=127.0.0.1:${port[x]},127.0.0.1:${port[y]},127.0.0.1:${port[z]}
-start_view w "$all" /a/
-expect 20 has_line "$dir/w.log" "current at"
-used=$(sed -n 's/^current at .*://p' "$dir/w.log" | tail -n 1)
-for name in x y z; do
-	[ "${port[$name]}" != "$used" ] || first=$name
-done
-stop "$first" KILL || true
-expect 60 at_least_lines "$dir/w.log" "current at" 2
+used_by() { # VIEW: the server of the three that it is at
+	local used name
+	used=$(sed -n 's/^current at .*://p' "$dir/$1.log" | tail -n 1)
+	for name in x y z; do
+		[ "${port[$name]}" != "$used" ] || echo "$name"
+	done
+}
 can_put() { # VALUE
 	client "$all" put /a/1 "$1" 0 >"$dir/said"
 }
+
+say "one of three hangs: the watch leaves it with the calls"
+lease=$(client "$all" grant 600)
+start_view h "$all" /a/ 0 "$lease"
+expect 20 has_line "$dir/h.log" "current at"
+first=$(used_by h)
+kill -STOP "${pid[$first]}"
+expect 60 can_put heard
+expect 60 has_line "$dir/h.log" "is /a/1 heard"
+has_line "$dir/h.log" "error 127.0.0.1:${port[$first]}: it does not answer" || fail "$(cat "$dir/h.log")"
+kill -CONT "${pid[$first]}"
+end_view h
+expect 60 etcd_answers "$first"
+
+say "one of three dies, and then the leader"
+start_view w "$all" /a/
+expect 20 has_line "$dir/w.log" "current at"
+first=$(used_by w)
+stop "$first" KILL || true
+expect 60 at_least_lines "$dir/w.log" "current at" 2
 expect 60 can_put two
 expect 60 has_line "$dir/w.log" "is /a/1 two"
 restart_etcd() { # CLUSTER-NAMES NAME: one of a cluster again

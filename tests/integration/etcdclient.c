@@ -145,7 +145,19 @@ static bool puts_work(void)
 	return !ferror(stdout);
 }
 
-static int view(uint64_t quiet_ns, struct error *why)
+/* With a LEASE the client also makes calls.  Returns when a step has to end. */
+static uint64_t keep(uint64_t lease)
+{
+	struct error why;
+
+	if (!lease)
+		return soon_ns();
+	if (etcd_keep_alive(etcd, lease, soon_ns(), &why))
+		printf("error %s\n", why.text);
+	return clock_now_ns() + NS_PER_S;
+}
+
+static int view(uint64_t quiet_ns, uint64_t lease, struct error *why)
 {
 	struct etcd_view v = { .etcd = etcd,
 			       .prefix = word[0],
@@ -154,7 +166,7 @@ static int view(uint64_t quiet_ns, struct error *why)
 	bool current = false;
 
 	while (puts_work()) {
-		if (etcd_view_step(&v, soon_ns(), why)) {
+		if (etcd_view_step(&v, keep(lease), why)) {
 			printf("error %s\n", why->text);
 			etcd_pause(etcd,
 				   clock_now_ns() + etcd_backoff_ns(etcd));
@@ -170,13 +182,19 @@ static int view(uint64_t quiet_ns, struct error *why)
 
 static int do_view(struct error *why)
 {
-	return view(0, why);
+	return view(0, 0, why);
 }
 
 /* PREFIX SECONDS: that etcd may be silent. */
 static int do_view_loud(struct error *why)
 {
-	return view(strtoull(word[1], NULL, 10) * NS_PER_S, why);
+	return view(number(1) * NS_PER_S, 0, why);
+}
+
+/* PREFIX SECONDS LEASE: 0 seconds: for ever. */
+static int do_view_keep(struct error *why)
+{
+	return view(number(1) * NS_PER_S, number(2), why);
 }
 
 /* PREFIX KEY: rests while a watch of PREFIX has something to tell. */
@@ -206,7 +224,7 @@ static const struct command {
 		 { "put-if", 5, do_put_if },  { "puts", 1, do_puts },
 		 { "range", 1, do_range },    { "view", 1, do_view },
 		 { "view", 2, do_view_loud }, { "transact", 6, do_transact },
-		 { "rest", 2, do_rest } };
+		 { "view", 3, do_view_keep }, { "rest", 2, do_rest } };
 
 /* --- the command line --- */
 
