@@ -34,9 +34,11 @@ struct endpoint {
 };
 
 struct watch {
-	unsigned at;  /* the endpoint */
-	bool is_open; /* a stream is there, which may have ended */
-	bool is_left; /* its server did not answer a call since */
+	unsigned at;	      /* the endpoint */
+	bool is_open;	      /* a stream is there, which may have ended */
+	bool is_left;	      /* its server did not answer a call since */
+	bool is_created;      /* etcd has said that it begins */
+	uint64_t begin_by_ns; /* when etcd has to have said so */
 };
 
 struct etcd {
@@ -483,7 +485,9 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 
 	if (!rc && *etcd->login.user && !etcd->has_token)
 		rc = authenticate(etcd, deadline_ns, why);
-	*watch = (struct watch){ .at = etcd->current }; /* maybe another now */
+	/* which may be another now */
+	*watch = (struct watch){ .at = etcd->current,
+				 .begin_by_ns = deadline_ns };
 	at = &etcd->endpoints[etcd->current];
 	look_up(at);
 	if (!rc && !at->place.addrs.n) {
@@ -502,42 +506,62 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	return rc;
 }
 
-static int tell_left(const struct etcd *etcd, const struct watch *watch,
-		     struct error *why)
+uint64_t etcd_watch_due_ns(const struct etcd *etcd, unsigned which)
+{
+	const struct watch *watch = &etcd->watches[which];
+
+	if (watch->is_left)
+		return 0;
+	return watch->is_open && !watch->is_created ? watch->begin_by_ns
+						    : UINT64_MAX;
+}
+
+static void blame(const struct etcd *etcd, const struct watch *watch,
+		  const char *reason, struct error *why)
 {
 	const struct endpoint *at = &etcd->endpoints[watch->at];
 
-	error_set(why, "%s: it does not answer, so the watch there ends",
-		  net_name_format(&at->place.name).text);
-	return -EIO;
+	error_set(why, "%s: %s", net_name_format(&at->place.name).text, reason);
 }
 
-bool etcd_watch_is_left(const struct etcd *etcd, unsigned which)
+/* Whether WATCH, which tells nothing now, has ended. */
+static int look_for_end(struct etcd *etcd, unsigned which, struct error *why)
 {
-	return etcd->watches[which].is_left;
+	const struct watch *watch = &etcd->watches[which];
+
+	if (http_stream_has_ended(etcd->http, which, why)) {
+		leave_server(etcd, watch->at);
+		return -EIO;
+	}
+	if (watch->is_created || clock_left_ns(watch->begin_by_ns))
+		return 0;
+	blame(etcd, watch, "it does not begin the watch", why);
+	leave_server(etcd, watch->at);
+	end_watches(etcd, watch->at);
+	return -ETIMEDOUT;
 }
 
 int etcd_watch_next(struct etcd *etcd, unsigned which,
 		    struct etcd_answer *answer, struct error *why)
 {
-	const struct watch *watch = &etcd->watches[which];
+	struct watch *watch = &etcd->watches[which];
 	const char *line;
 	size_t bytes;
 	int rc;
 
 	*answer = (struct etcd_answer){ 0 };
-	if (watch->is_left)
-		return tell_left(etcd, watch, why);
-	line = http_stream_line(etcd->http, which, &bytes);
-	if (!line && http_stream_has_ended(etcd->http, which, why)) {
-		leave_server(etcd, watch->at);
+	if (watch->is_left) {
+		blame(etcd, watch,
+		      "it does not answer, so the watch there ends", why);
 		return -EIO;
 	}
+	line = http_stream_line(etcd->http, which, &bytes);
 	if (!line)
-		return 0;
+		return look_for_end(etcd, which, why);
 	rc = etcd_answer_parse(line, bytes, answer, why);
 	if (rc)
 		return rc;
+	watch->is_created |= answer->created;
 	if (answer->code == ETCD_OK)
 		return 1;
 	error_set(why, "%s", answer->message);

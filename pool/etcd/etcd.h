@@ -95,11 +95,13 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	       uint64_t revision, uint64_t deadline_ns, struct error *why);
 /* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
  * now; or a negative errno: the watch has ended.  It also ends when its server
- * does not answer a call. */
+ * does not answer a call, and with -ETIMEDOUT if its server has not told by
+ * DEADLINE_NS that it was created. */
 int etcd_watch_next(struct etcd *etcd, unsigned which,
 		    struct etcd_answer *answer, struct error *why);
-/* Whether it has ended so, which no pause notices. */
-bool etcd_watch_is_left(const struct etcd *etcd, unsigned which);
+/* When to ask etcd_watch_next again, at the latest: no pause notices that a
+ * watch has ended so. */
+uint64_t etcd_watch_due_ns(const struct etcd *etcd, unsigned which);
 void etcd_unwatch(struct etcd *etcd, unsigned which);
 
 /* --- waiting --- */

@@ -173,9 +173,9 @@ static int read_watch(struct etcd_view *view, struct error *why)
 static uint64_t pause_until_ns(const struct etcd_view *view,
 			       uint64_t deadline_ns)
 {
-	if (etcd_watch_is_left(view->etcd, view->watch))
-		return 0;
-	return earlier(deadline_ns, next_list_ns(view));
+	uint64_t due_ns = etcd_watch_due_ns(view->etcd, view->watch);
+
+	return earlier(earlier(deadline_ns, due_ns), next_list_ns(view));
 }
 
 int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,

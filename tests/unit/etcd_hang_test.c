@@ -107,22 +107,49 @@ static void a_call_without_an_answer_ends_the_watches(void **state)
 	begin(0, after_ms(LONG_MS));
 	begin(1, after_ms(LONG_MS));
 	assert_int_equal(next(0), 0);
-	assert_false(etcd_watch_is_left(etcd, 0));
+	assert_true(etcd_watch_due_ns(etcd, 0) > 0);
 	call_in_vain();
 	for (unsigned which = 0; which < 2; which++) {
-		assert_true(etcd_watch_is_left(etcd, which));
+		assert_int_equal(etcd_watch_due_ns(etcd, which), 0);
 		assert_int_equal(next(which), -EIO);
 		assert_contains(why.text, "does not answer");
 	}
 	/* one begins anew, the other one is not there any more */
 	begin(0, after_ms(LONG_MS));
-	assert_false(etcd_watch_is_left(etcd, 0));
 	assert_int_equal(next(0), 0);
 	etcd_unwatch(etcd, 1);
-	assert_false(etcd_watch_is_left(etcd, 1));
 	call_in_vain();
-	assert_true(etcd_watch_is_left(etcd, 0));
-	assert_false(etcd_watch_is_left(etcd, 1));
+	assert_int_equal(etcd_watch_due_ns(etcd, 0), 0);
+	assert_true(etcd_watch_due_ns(etcd, 1) == UINT64_MAX);
+}
+
+static void pause_until_due(unsigned which)
+{
+	uint64_t due_ns = etcd_watch_due_ns(etcd, which);
+
+	assert_true(due_ns <= after_ms(SHORT_MS));
+	while (clock_left_ns(due_ns))
+		etcd_pause(etcd, due_ns);
+}
+
+static void a_watch_that_does_not_begin_ends(void **state)
+{
+	struct net_text first = etcd_endpoint(etcd);
+
+	(void)state;
+	begin(1, after_ms(LONG_MS));
+	begin(0, after_ms(SHORT_MS));
+	pause_until_due(0);
+	assert_int_equal(next(0), -ETIMEDOUT);
+	assert_contains(why.text, "it does not begin the watch");
+	assert_contains(why.text, first.text);
+	/* the client leaves that server, with all that it has there */
+	assert_int_equal(!strcmp(etcd_endpoint(etcd).text, first.text),
+			 config.n_endpoints == 1);
+	assert_int_equal(next(1), -EIO);
+	/* it is the watch's deadline, and no call's */
+	begin(0, after_ms(LONG_MS));
+	assert_int_equal(next(0), 0);
 }
 
 /* --- views --- */
@@ -171,12 +198,29 @@ static void a_view_tells_it_at_once(void **state)
 	etcd_view_close(&view);
 }
 
+static void a_view_waits_for_its_watch_as_long_as_it_says(void **state)
+{
+	struct etcd_view view = listed();
+	uint64_t deadline_ns = after_ms(LONG_MS);
+
+	(void)state;
+	view.call_ns = SHORT_MS * NS_PER_MS;
+	assert_int_equal(etcd_view_step(&view, deadline_ns, &why), -ETIMEDOUT);
+	assert_contains(why.text, "it does not begin the watch");
+	assert_true(clock_left_ns(deadline_ns) > 0);
+	assert_false(view.watching);
+	etcd_view_close(&view);
+}
+
 int main(void)
 {
 #define TEST(f, setup) cmocka_unit_test_setup_teardown(f, setup, close_client)
 	const struct CMUnitTest tests[] = {
 		TEST(a_call_without_an_answer_ends_the_watches, with_one),
 		TEST(a_call_without_an_answer_ends_the_watches, with_two),
+		TEST(a_watch_that_does_not_begin_ends, with_one),
+		TEST(a_watch_that_does_not_begin_ends, with_two),
+		TEST(a_view_waits_for_its_watch_as_long_as_it_says, with_two),
 		TEST(a_view_tells_it_at_once, with_one),
 		TEST(a_view_tells_it_at_once, with_two),
 	};
