@@ -172,10 +172,17 @@ static void tell_other(struct registration *r, const struct etcd_kv *kv)
 
 /* --- the thread: what is reserved --- */
 
+/* False if memory is short. */
+static bool ask_to_hold_back(void *arg)
+{
+	struct registration *r = arg;
+
+	return ask_main_loop(&r->ask, hold_back, NULL);
+}
+
 static void hand_over(struct registration *r)
 {
-	if (reserved_sums(&r->reserved))
-		ask_main_loop(&r->ask, hold_back, NULL);
+	reserved_hand_over(&r->reserved, ask_to_hold_back, r);
 }
 
 /* --- the thread: lease and key --- */

@@ -179,11 +179,8 @@ static unsigned merge(struct tenants_reservation *sums, unsigned n)
 	return kept;
 }
 
-bool reserved_sums(struct reserved *r)
+static void make_sums(struct reserved *r)
 {
-	if (!r->changed)
-		return false;
-	r->changed = false;
 	for (unsigned i = 0; i < r->n; i++) {
 		r->sums[i] = (struct tenants_reservation){
 			.bytes = r->entries[i].bytes
@@ -192,7 +189,14 @@ bool reserved_sums(struct reserved *r)
 		       sizeof r->sums[i].name);
 	}
 	r->n_sums = merge(r->sums, r->n);
-	return true;
+}
+
+void reserved_hand_over(struct reserved *r, reserved_take *take, void *arg)
+{
+	if (!r->changed)
+		return;
+	make_sums(r);
+	r->changed = !take(arg);
 }
 
 void reserved_apply(struct reserved *r, struct tenants *tenants)

@@ -33,9 +33,9 @@ struct reserved {
 	const char *pool;		/* its name, for messages */
 	struct reserved_entry *entries; /* [RESERVED_MAX] */
 	unsigned n;
-	bool changed; /* since reserved_sums */
+	bool changed; /* since they were handed over */
 	bool complained_of_key, complained_of_etcd;
-	/* Of reserved_sums. */
+	/* One for each identity, as handed over. */
 	struct tenants_reservation *sums; /* [RESERVED_MAX] */
 	unsigned n_sums;
 };
@@ -52,9 +52,12 @@ int reserved_step(struct reserved *reserved, uint64_t until_ns,
 		  struct error *why);
 /* Ends the watch, which reserved_step begins again.  All reservations stay. */
 void reserved_rest(struct reserved *reserved);
-/* Whether something has changed since the last call: then the sums are made
- * anew. */
-bool reserved_sums(struct reserved *reserved);
+/* Takes the sums, by reserved_apply.  False: it could not. */
+typedef bool reserved_take(void *arg);
+/* If something has changed: makes the sums anew, and has TAKE take them.  If it
+ * cannot, the next call has it try again. */
+void reserved_hand_over(struct reserved *reserved, reserved_take *take,
+			void *arg);
 /* Makes the sums guarantees.  Main loop, while the thread waits. */
 void reserved_apply(struct reserved *reserved, struct tenants *tenants);
 void reserved_close(struct reserved *reserved);

@@ -10,12 +10,15 @@
 
 static struct pool pool;
 static struct reserved reserved;
+static unsigned takes;
+static bool can_take;
 
 static int setup(void **state)
 {
 	struct error why;
 
 	(void)state;
+	can_take = true;
 	assert_true(pool_set_url(&pool, "etcd://e1/blue"));
 	assert_int_equal(
 		reserved_open(&reserved, NULL, &pool, "10.0.0.1:7", &why), 0);
@@ -51,6 +54,22 @@ static void tell_id(const char *id, const char *value)
 	tell(key, value);
 }
 
+static bool take(void *arg)
+{
+	assert_ptr_equal(arg, &reserved);
+	takes++;
+	return can_take;
+}
+
+/* Whether there was something to hand over. */
+static bool hand_over(void)
+{
+	unsigned before = takes;
+
+	reserved_hand_over(&reserved, take, &reserved);
+	return takes > before;
+}
+
 static void assert_sum(unsigned i, const char *identity, uint64_t bytes)
 {
 	assert_true(i < reserved.n_sums);
@@ -61,21 +80,35 @@ static void assert_sum(unsigned i, const char *identity, uint64_t bytes)
 static void sums_for_each_identity(void **state)
 {
 	(void)state;
-	assert_false(reserved_sums(&reserved));
+	assert_false(hand_over());
 	tell_id(ID_A, "{\"identity\":\"zeta\",\"bytes\":5}");
 	tell_id(ID_B, "{\"identity\":\"alpha\",\"bytes\":7}");
 	tell_id(ID_C, "{\"identity\":\"zeta\",\"bytes\":11}");
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_int_equal(reserved.n_sums, 2);
 	assert_sum(0, "alpha", 7);
 	assert_sum(1, "zeta", 16);
-	assert_false(reserved_sums(&reserved));
+	assert_false(hand_over());
 	/* another value, and one that goes */
 	tell_id(ID_A, "{\"identity\":\"zeta\",\"bytes\":6}");
 	tell_id(ID_B, NULL);
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_int_equal(reserved.n_sums, 1);
 	assert_sum(0, "zeta", 17);
+}
+
+/* The main loop has no memory for a question. */
+static void what_is_not_taken_is_handed_over_again(void **state)
+{
+	(void)state;
+	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":5}");
+	can_take = false;
+	assert_true(hand_over());
+	assert_true(hand_over());
+	can_take = true;
+	assert_true(hand_over());
+	assert_sum(0, "a", 5);
+	assert_false(hand_over());
 }
 
 static void only_what_is_understood_counts(void **state)
@@ -90,13 +123,13 @@ static void only_what_is_understood_counts(void **state)
 	tell_id("\033[2J", "{\"identity\":\"a\",\"bytes\":5}");
 	tell_id(ID_A "0", "{\"identity\":\"a\",\"bytes\":5}");
 	tell_id(ID_A, "{}");
-	assert_false(reserved_sums(&reserved));
+	assert_false(hand_over());
 	assert_true(reserved.complained_of_key);
 	/* one that is not understood any more */
 	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":5}");
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	tell_id(ID_A, "5");
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_int_equal(reserved.n_sums, 0);
 }
 
@@ -106,7 +139,7 @@ static void sums_do_not_overflow(void **state)
 	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":9223372036854775807}");
 	tell_id(ID_B, "{\"identity\":\"a\",\"bytes\":9223372036854775807}");
 	tell_id(ID_C, "{\"identity\":\"a\",\"bytes\":9223372036854775807}");
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_sum(0, "a", INT64_MAX);
 }
 
@@ -119,7 +152,7 @@ static void their_number_is_bounded(void **state)
 		snprintf(id, sizeof id, "%032x", i);
 		tell_id(id, "{\"identity\":\"a\",\"bytes\":1}");
 	}
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_sum(0, "a", RESERVED_MAX);
 	assert_true(reserved.complained_of_key);
 }
@@ -130,11 +163,11 @@ static void what_is_not_listed_lingers(void **state)
 	(void)state;
 	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":5}");
 	tell_id(ID_B, "{\"identity\":\"b\",\"bytes\":7}");
-	reserved_sums(&reserved);
+	hand_over();
 	reserved.view.ops->begin(reserved.view.arg);
 	tell_id(ID_B, "{\"identity\":\"b\",\"bytes\":7}");
 	reserved.view.ops->end(reserved.view.arg);
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_sum(0, "a", 5);
 	assert_sum(1, "b", 7);
 	assert_true(reserved.entries[0].gone_ns > 0);
@@ -142,7 +175,7 @@ static void what_is_not_listed_lingers(void **state)
 	/* it is put again */
 	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":6}");
 	assert_int_equal(reserved.entries[0].gone_ns, 0);
-	assert_true(reserved_sums(&reserved));
+	assert_true(hand_over());
 	assert_sum(0, "a", 6);
 }
 
@@ -151,6 +184,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(sums_for_each_identity),
+		TEST(what_is_not_taken_is_handed_over_again),
 		TEST(only_what_is_understood_counts),
 		TEST(sums_do_not_overflow),
 		TEST(their_number_is_bounded),
