@@ -95,25 +95,53 @@ static void offer(struct choose *choice, uint32_t i, const struct candidate *c)
 		     });
 }
 
+/* How often the zones were chosen that were chosen least. */
+static uint32_t least_uses(const struct candidate *candidates, uint32_t n,
+			   bool with_room)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (with_room && !has_room(&candidates[i]))
+			continue;
+		if (candidates[i].zone_uses < least)
+			least = candidates[i].zone_uses;
+	}
+	return least;
+}
+
+/* One of the candidates in the zones that were chosen least, each with the same
+ * chance. */
+static uint32_t any(const struct candidate *candidates, uint32_t n,
+		    uint64_t seed)
+{
+	uint32_t least = least_uses(candidates, n, false);
+	uint32_t seen = 0, found = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (candidates[i].zone_uses == least &&
+		    choose_mix(seed + i) % ++seen == 0)
+			found = i;
+	}
+	return found;
+}
+
 /* Of the candidates with room, in the zones that were chosen least.  Without
- * one that has room, the first candidate. */
+ * one that has room, any: where all memory of a pool is reserved, devices that
+ * start would otherwise all choose the same. */
 static uint32_t best(const struct candidate *candidates, uint32_t n,
 		     uint64_t seed)
 {
-	uint32_t least = UINT32_MAX, found;
+	uint32_t least = least_uses(candidates, n, true), found;
 	struct choose choice;
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (has_room(&candidates[i]) && candidates[i].zone_uses < least)
-			least = candidates[i].zone_uses;
-	}
 	choose_begin(&choice, NULL, 0, seed);
 	for (uint32_t i = 0; i < n; i++) {
 		if (candidates[i].zone_uses == least)
 			offer(&choice, i, &candidates[i]);
 	}
 	found = choose_end(&choice);
-	return found == CHOOSE_NONE ? 0 : found;
+	return found == CHOOSE_NONE ? any(candidates, n, seed) : found;
 }
 
 /* Takes candidate I out, and counts it in its zone. */

@@ -27,8 +27,8 @@ struct poolpick {
  * ones first: in as many zones as possible, where the zones of servers that are
  * in use count too, and in these zones as
  * servers/choose.h says, so that many plugins that choose at once do not choose
- * the same.  A server without room comes last.  Returns how many are in NAMES,
- * or a negative errno. */
+ * the same.  Servers without room come last, in any order, and in as many zones
+ * as possible too.  Returns how many are in NAMES, or a negative errno. */
 int poolpick_choose(const struct poolpick *pick, struct net_name *names,
 		    uint32_t n);
 

@@ -187,6 +187,36 @@ static void full_servers_last(void **state)
 	assert_true(is_chosen("full", 4));
 }
 
+/* All memory may be reserved, for others or for this device. */
+static void any_of_full_servers(void **state)
+{
+	unsigned chosen[4] = { 0 };
+
+	(void)state;
+	add("a", "x", 0);
+	add("b", "x", 0);
+	add("c", "y", MIB);
+	add("d", "", 0);
+	for (int i = 0; i < 256; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		chosen[names[0].host[0] - 'a']++;
+	}
+	/* one is missing by a chance of 10^-31 */
+	for (int i = 0; i < 4; i++)
+		assert_true(chosen[i] > 0);
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 3), 3);
+		assert_true(is_chosen("c", 3) && is_chosen("d", 3));
+	}
+	/* a zone that is in use comes last here too */
+	used = "d";
+	snprintf(entries[3].member.zone, sizeof entries[3].member.zone, "y");
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 1), 1);
+		assert_false(is_chosen("c", 1));
+	}
+}
+
 /* By what is in use, not by size. */
 static void the_emptier_of_two(void **state)
 {
@@ -251,6 +281,7 @@ int main(void)
 		cmocka_unit_test_setup(what_drains_leaves_its_zone, begin),
 		cmocka_unit_test_setup(servers_without_a_zone_are_apart, begin),
 		cmocka_unit_test_setup(full_servers_last, begin),
+		cmocka_unit_test_setup(any_of_full_servers, begin),
 		cmocka_unit_test_setup(the_emptier_of_two, begin),
 		cmocka_unit_test_setup(the_same_by_the_same_seed, begin),
 		cmocka_unit_test_setup(rather_those_with_more_room, begin),
