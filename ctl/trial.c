@@ -88,12 +88,14 @@ void trial_take_word(const struct cmdline *cmdline, struct trial_order *order,
 		order->keys[key - keys] = value;
 }
 
-/* Two devices must not write to one file, nor listen on one port. */
+/* Two devices must not write to one file, nor listen on one port.  A second
+ * reservation would take memory of the pool from others, or be refused. */
 static bool may_share(const struct key *key)
 {
 	return key != &keys[KEY_CONTROL] && key != &keys[KEY_METRICS] &&
 	       key != &keys[KEY_SIZE] && key != &keys[KEY_FALLBACK] &&
-	       key != &keys[KEY_FALLBACK_SIZE];
+	       key != &keys[KEY_FALLBACK_SIZE] &&
+	       key != &keys[KEY_POOL_STATE] && key != &keys[KEY_POOL_RESERVE];
 }
 
 int trial_take_front(struct trial_order *order, pid_t pid, struct error *why)
@@ -123,9 +125,9 @@ int trial_take_front(struct trial_order *order, pid_t pid, struct error *why)
 		else if (key && key != &keys[KEY_SERVER] && may_share(key))
 			order->keys[key - keys] = value;
 	}
-	if (order->n_servers)
+	if (order->n_servers || order->keys[KEY_POOL])
 		return 0;
-	error_set(why, "process %d names no server", (int)pid);
+	error_set(why, "process %d names no server and no pool", (int)pid);
 	return -1;
 }
 

@@ -37,9 +37,9 @@ struct trial {
 void trial_take_word(const struct cmdline *cmdline, struct trial_order *order,
 		     char *word);
 
-/* Takes server= and keys from the command line of the front end PID, but for
- * those that two devices cannot share.  The words stay until the program's end.
- * 0 or -1. */
+/* Takes server=, pool= and the other keys from the command line of the front
+ * end PID, but for those that two devices cannot share.  The words stay until
+ * the program's end.  0 or -1. */
 int trial_take_front(struct trial_order *order, pid_t pid, struct error *why);
 
 /* Starts the front end and connects to it.  Ends early on a signal (run.h).  0;

@@ -32,12 +32,31 @@ pool=etcd://127.0.0.1:${port[e]}/blue
 start_server a --memory=64M --slab-size=1M --pool="$pool"
 there() { etcd_do e get --prefix /rswap/ --keys-only | grep -q .; }
 expect 20 there
-attach_pool first --pool="$pool" --pool-state="$dir/state" || fail "attach: $(cat "$dir/first.log")"
+attach_pool first --pool="$pool" --pool-state="$dir/state" --pool-reserve=all ||
+	fail "attach: $(cat "$dir/first.log")"
 expect_line "$dir/first.log" "swapping 16M to $pool"
 swaps_to 0 || fail "nbd0 is no swap"
 has "$dir/state" "$(server a) {" || fail "the servers are not kept"
 "$ctl" status nbd0 >"$dir/said" || fail "status: $(cat "$dir/said")"
 expect_line "$dir/said" "pool  " "blue, current for" "1 in use of 16 allowed"
+
+say "bench takes the pool, and neither its file nor its reservation"
+export TMPDIR=$dir/tmp
+mkdir "$TMPDIR"
+begin bench "$ctl" bench --seconds=4 --size=4M nbd0 >"$dir/said" 2>"$dir/err"
+bench_words() { # its front end's, one a line, to $dir/words
+	local process
+	process=$(pgrep -f "control=$TMPDIR/") || return 1
+	tr '\0' '\n' <"/proc/$process/cmdline" >"$dir/words"
+	grep -qx "control=$TMPDIR/.*" "$dir/words"
+}
+expect 20 bench_words
+finish bench
+[ "$(cat "$dir/status")" = 0 ] || fail "bench: $(cat "$dir/said" "$dir/err")"
+grep -qxF "pool=$pool" "$dir/words" || fail "not of the pool: $(cat "$dir/words")"
+! grep -E '^pool-(state|reserve)=' "$dir/words" || fail "these are the attached device's"
+expect_line "$dir/said" "server  $(server a) over tcp"
+[ -z "$(ls "$TMPDIR")" ] || fail "bench left $(ls "$TMPDIR")"
 detach first nbd0 || fail "detach: $(cat "$dir/first.log")"
 expect_nothing_left "detach"
 
