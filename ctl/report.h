@@ -40,4 +40,7 @@ void report_end(struct report *report);
  * what the targets and the configuration name. */
 void report_know_hosts(const struct report *r);
 
+/* The same of hosts that a log names. */
+void report_know_text(const struct report *r, const char *text);
+
 #endif

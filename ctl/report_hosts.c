@@ -1,5 +1,7 @@
 /* The hosts that a report knows, so that their names can be taken out. */
 #include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,21 +77,23 @@ static bool names_hosts(const char *option, size_t n)
 	return false;
 }
 
-/* The values of options, of a command line or of OPTIONS=... */
-static void know_options(const struct report *r, char *words)
+/* The values of options, of a command line or of OPTIONS=...  IS_NEXT: the
+ * first word is the value of an option before, as in the line before. */
+static void know_options(const struct report *r, char *words, bool *is_next)
 {
-	bool is_next = false;
 	char *word;
 
-	while ((word = strsep(&words, "\"' \n"))) {
+	while ((word = strsep(&words, "\"' \t\\\n"))) {
 		char *first = strstr(word, "=--");
 		size_t n;
 
-		if (is_next)
+		if (!*word)
+			continue;
+		if (*is_next)
 			know_value(r, word);
 		word = first ? first + 1 : word;
 		n = strcspn(word, "=");
-		is_next = names_hosts(word, n) && !word[n];
+		*is_next = names_hosts(word, n) && !word[n];
 		if (names_hosts(word, n) && word[n])
 			know_value(r, word + n + 1);
 	}
@@ -99,6 +103,7 @@ static void know_options(const struct report *r, char *words)
 static void know_process(const struct report *r, pid_t pid)
 {
 	char path[40], words[4096];
+	bool is_next = false;
 	size_t n;
 	FILE *f;
 
@@ -111,7 +116,7 @@ static void know_process(const struct report *r, pid_t pid)
 	for (size_t i = 0; i < n; i++)
 		words[i] = words[i] ? words[i] : ' ';
 	words[n] = '\0';
-	know_options(r, words);
+	know_options(r, words, &is_next);
 }
 
 static void know_target(const struct report *r, const struct target *t)
@@ -129,20 +134,145 @@ static void know_target(const struct report *r, const struct target *t)
 		know_process(r, (pid_t)answer_number(answer, "pid"));
 }
 
-/* The words of a line SERVERS="..." of /etc/rswap/NAME.conf, and OPTIONS. */
+/* --- the configuration --- */
+
+/* A file of settings, as systemd reads them: a value goes on in the next line
+ * after a backslash, and within quotes.  What was commented out has names too.
+ */
+struct config {
+	bool in_servers; /* the next line is of SERVERS= */
+	bool in_comment; /* and in comments */
+	char quote;	 /* that is not closed yet, or 0 */
+	bool is_next;	 /* know_options */
+};
+
+static bool is_comment(const char *line)
+{
+	char first = line[strspn(line, " \t")];
+
+	return first == '#' || first == ';';
+}
+
+/* Whether the value goes on in the next line. */
+static bool goes_on(struct config *c, const char *value)
+{
+	size_t n = strcspn(value, "\n");
+
+	if (c->quote && strchr(value, c->quote))
+		c->quote = '\0';
+	return c->quote || (n && value[n - 1] == '\\');
+}
+
+/* The value of SERVERS= in LINE, or NULL. */
+static char *servers_of(struct config *c, char *line)
+{
+	char *value = strstr(line, "SERVERS=");
+
+	if (!value && c->in_servers && c->in_comment == is_comment(line))
+		return line + strspn(line, " \t#;");
+	c->in_servers = false;
+	if (!value)
+		return NULL;
+	value += strlen("SERVERS=");
+	c->in_comment = is_comment(line);
+	c->quote = '\0';
+	if (*value == '"' || *value == '\'')
+		c->quote = *value++;
+	return value;
+}
+
+static void know_line(const struct report *r, struct config *c, char *line)
+{
+	char *servers = servers_of(c, line);
+
+	if (!servers) {
+		know_options(r, line, &c->is_next);
+		return;
+	}
+	c->in_servers = goes_on(c, servers);
+	know_words(r, servers, "\"' \t\\\n");
+}
+
 static void know_config(const struct report *r, const char *path)
 {
 	FILE *f = fopen(path, "re");
-	char line[4096];
+	struct config config = { .quote = '\0' };
+	char *line = NULL;
+	size_t size = 0;
 
-	while (f && fgets(line, sizeof line, f)) {
-		if (strncmp(line, "SERVERS=", 8) == 0)
-			know_words(r, line + 8, "\"' \n");
-		else
-			know_options(r, line);
-	}
+	while (f && getline(&line, &size, f) >= 0)
+		know_line(r, &config, line);
+	free(line);
 	if (f)
 		fclose(f);
+}
+
+/* --- logs --- */
+
+/* What rswapctl and the front ends say of servers that the configuration may
+ * not have any more.  Each TEXT begins with what is told above its function. */
+
+#define WORDS_MAX 2048
+
+/* attach: "swapping 64G to store-1 store-2; end it with: ..." */
+static void know_swapping(const struct report *r, const char *text)
+{
+	char words[WORDS_MAX];
+
+	if (sscanf(text, "swapping %*31s to %2047[^;\n]", words) == 1)
+		know_values(r, words);
+}
+
+/* 'cannot look up "store-1": ...' */
+static void know_looked_up(const struct report *r, const char *text)
+{
+	char word[256];
+
+	if (sscanf(text, "cannot look up \"%255[^\"\n]", word) == 1)
+		know_value(r, word);
+}
+
+/* "SERVER store-1:0: allowed is ...", and not "a SERVER is missing" */
+static void know_argument(const struct report *r, const char *text)
+{
+	char word[256];
+
+	if (sscanf(text, "SERVER %255s", word) == 1 &&
+	    word[strlen(word) - 1] == ':')
+		know_value(r, word);
+}
+
+/* A pool, and not what is told to be allowed: etcd://HOST... */
+static void know_pool(const struct report *r, const char *text)
+{
+	char words[WORDS_MAX];
+
+	if (sscanf(text, "etcd://%2047[^/ \"'\n]", words) == 1 &&
+	    strncmp(words, "HOST...", 7) != 0 &&
+	    strncmp(words, "HOST[", 5) != 0)
+		know_words(r, words, ",");
+}
+
+void report_know_text(const struct report *r, const char *text)
+{
+	static const struct {
+		const char *mark;
+		void (*know)(const struct report *r, const char *text);
+	} forms[] = {
+		{ "swapping ", know_swapping },
+		{ "cannot look up ", know_looked_up },
+		{ "SERVER ", know_argument },
+		{ "etcd://", know_pool },
+	};
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		const char *at = text;
+
+		while ((at = strstr(at, forms[i].mark))) {
+			forms[i].know(r, at);
+			at += strlen(forms[i].mark);
+		}
+	}
 }
 
 /* The name of this machine; without its domain, if it has one. */

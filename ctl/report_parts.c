@@ -66,20 +66,16 @@ static void add_own(const struct report *r, const char *command,
 	add_tool(r, argv, sizeof text);
 }
 
-/* The end of a file.  NULs, as in a command line, become spaces. */
-static void add_file(const struct report *r, const char *path, size_t size)
+/* The end of a file, or NULL with errno.  NULs, as in a command line, become
+ * spaces. */
+static const char *read_end(const char *path, size_t size)
 {
 	FILE *f = fopen(path, "re");
 	bool is_cut;
 	size_t n;
 
-	fprintf(r->out, "==> ");
-	say(r, path);
-	fprintf(r->out, " <==\n");
-	if (!f) {
-		fprintf(r->out, "%m\n\n");
-		return;
-	}
+	if (!f)
+		return NULL;
 	/* files of /proc have no size, and can't be read from their end */
 	is_cut = fseek(f, 1 - (long)size, SEEK_END) == 0 && ftell(f) > 0;
 	if (!is_cut)
@@ -89,7 +85,22 @@ static void add_file(const struct report *r, const char *path, size_t size)
 	for (size_t i = 0; i < n; i++)
 		text[i] = text[i] ? text[i] : ' ';
 	text[n] = '\0';
-	say(r, is_cut ? whole_lines(text) : text);
+	return is_cut ? whole_lines(text) : text;
+}
+
+static void add_file(const struct report *r, const char *path, size_t size)
+{
+	const char *end;
+
+	fprintf(r->out, "==> ");
+	say(r, path);
+	fprintf(r->out, " <==\n");
+	end = read_end(path, size);
+	if (!end) {
+		fprintf(r->out, "%m\n\n");
+		return;
+	}
+	say(r, end);
 	fputs("\n\n", r->out);
 }
 
@@ -179,15 +190,75 @@ static void write_processes(struct report *r)
 	}
 }
 
+/* How long the word of the kernel's command line at AT is: spaces within quotes
+ * are part of a word. */
+static size_t kernel_word(const char *at)
+{
+	bool quoted = false;
+	size_t n = 0;
+
+	for (; at[n] && (quoted || !strchr(" \t\n", at[n])); n++)
+		quoted ^= at[n] == '"';
+	return n;
+}
+
+/* Whether a word of the kernel's command line matters to rswap.  Others may be
+ * passwords, and names of machines: systemd.set_credential=, nfsroot=, iSCSI.
+ */
+static bool concerns_rswap(const char *word)
+{
+	static const char *const begins[] = {
+		"rswap=",      "zswap.",
+		"psi=",	       "mem=",
+		"hugepages",   "default_hugepagesz=",
+		"cgroup",      "systemd.unified_cgroup_hierarchy",
+		"resume=",     "nbd.",
+		"ublk_drv.",   "transparent_hugepage=",
+		"swapaccount="
+	};
+
+	for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+		if (!strncmp(word, begins[i], strlen(begins[i])))
+			return true;
+	}
+	return false;
+}
+
+static void add_kernel_words(const struct report *r)
+{
+	const char *rest = read_end("/proc/cmdline", LOG_BYTES);
+	unsigned left_out = 0;
+
+	fprintf(r->out, "==> /proc/cmdline <==\n");
+	while (rest && *(rest += strspn(rest, " \t\n"))) {
+		size_t n = kernel_word(rest);
+		char word[256];
+
+		if (concerns_rswap(rest) && n < sizeof word) {
+			snprintf(word, sizeof word, "%.*s", (int)n, rest);
+			say(r, word);
+			fputc('\n', r->out);
+		} else {
+			left_out++;
+		}
+		rest += n;
+	}
+	fprintf(r->out, "%u words that do not concern rswap are left out\n\n",
+		left_out);
+}
+
 static void write_memory(struct report *r)
 {
 	static const char *const files[] = {
-		"/proc/swaps",	 "/proc/meminfo",	  "/proc/vmstat",
-		"/proc/cmdline", "/proc/pressure/memory",
+		"/proc/swaps",
+		"/proc/meminfo",
+		"/proc/vmstat",
+		"/proc/pressure/memory",
 	};
 
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		add_file(r, files[i], LOG_BYTES);
+	add_kernel_words(r);
 }
 
 /* "/proc/sys/vm/swappiness = 60" */
@@ -230,15 +301,35 @@ static void write_logs(struct report *r)
 	}
 }
 
+static const char *const journal[] = {
+	"journalctl", "--no-pager", "--no-hostname",   "--output",
+	"short-iso",  "--lines",    LOG_LINES,	       "--unit",
+	"rswap@*",    "--unit",	    "rswap-memserver", NULL
+};
+
 static void write_journal(struct report *r)
 {
-	const char *const argv[] = {
-		"journalctl", "--no-pager", "--no-hostname",   "--output",
-		"short-iso",  "--lines",    LOG_LINES,	       "--unit",
-		"rswap@*",    "--unit",	    "rswap-memserver", NULL
-	};
+	add_tool(r, journal, sizeof text);
+}
 
-	add_tool(r, argv, sizeof text);
+/* Before any part is written: a name in one part may stand in another one. */
+static void know_logs(const struct report *r)
+{
+	struct error ignored;
+
+	*text = '\0';
+	run_tool(journal, clock_now_ns() + TOOL_NS, text, sizeof text,
+		 &ignored);
+	report_know_text(r, text);
+	for (int i = 0; i < r->n_targets; i++) {
+		const char *name = r->targets[i].name, *log = NULL;
+
+		if (r->targets[i].state)
+			log = read_end(statedir_path(name, "log").text,
+				       LOG_BYTES);
+		if (log)
+			report_know_text(r, log);
+	}
 }
 
 static bool concerns_swap(const char *line)
@@ -248,6 +339,9 @@ static bool concerns_swap(const char *line)
 		"Out of memory", "rdma", "infiniband", "blocked for more"
 	};
 
+	/* the kernel tells its command line there (concerns_rswap) */
+	if (strcasestr(line, "command line"))
+		return false;
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (strcasestr(line, words[i]))
 			return true;
@@ -287,7 +381,7 @@ const struct report_part report_parts[] = {
 	  "command lines, limits and state of front ends and memory server",
 	  write_processes },
 	{ "memory.txt",
-	  "/proc/swaps, meminfo, vmstat, pressure, the kernel's command line",
+	  "/proc/swaps, meminfo, vmstat, pressure, words of /proc/cmdline",
 	  write_memory },
 	{ "sysctl.txt", "/proc/sys/vm", write_sysctl },
 	{ "config.txt", "/etc/rswap/*.conf, /etc/default/rswap-memserver",
@@ -314,6 +408,7 @@ void report_begin(struct report *r, const struct cmdline *cmdline, char **words,
 		options_die(cmdline, "out of memory");
 	r->n_targets = targets_find(cmdline, words, n_words, NULL, targets);
 	report_know_hosts(r);
+	know_logs(r);
 }
 
 void report_end(struct report *r)

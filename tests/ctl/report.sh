@@ -26,6 +26,15 @@ mkdir -p "$dir"/etc/{rswap/far.conf.d,default}
 cat >"$dir/etc/rswap/far.conf" <<EOF
 SERVERS="secret-host 192.0.2.77:10909"
 # alpha:$key
+#SERVERS="was-secret"
+	SERVERS=indented-secret
+# SERVERS=commented-secret \\
+#	goes-on-secret
+SERVERS="line-secret \\
+	next-secret
+	last-secret"
+OPTIONS="--pool-address \\
+	option-secret"
 EOF
 cat >"$dir/etc/rswap/far.conf.d/90-more.conf" <<'EOF'
 OPTIONS=--listen=2001:db8::77
@@ -45,8 +54,36 @@ server secret-host: cannot connect to mem-1.secret.example:10909, alpha:$key
 another line of 192.0.2.77 and 198.51.100.7
 conf-secret.corp.example, mem-secret.corp.example and client-secret.corp.example
 EOF
-# and where a long log is cut, so little of a key that it doesn't look like one
-perl -e 'print "'"$key"'\n" x 8192, "and this is the very last line\n"' >>"$RSWAP_RUN_DIR/far/log"
+cat >"$dir/bin/journalctl" <<'EOF'
+#!/bin/sh
+cat <<'LINES'
+rswapctl[7]: /dev/nbd0: swapping 64G to store-secret etcd://pool-secret-1,pool-secret-2:2379/blue; end it with: rswapctl detach far
+rswap-nbd[8]: server store-2:10909: cannot look up "lookup-secret": Name or service not known
+rswapctl[9]: rswapctl attach: SERVER argument-secret:0: allowed is a PORT from 1 to 65535
+rswapctl[9]: rswapctl attach: a SERVER is missing; allowed is HOST[:PORT], one or more, or --pool=etcd://HOST.../NAME
+log-secret: a log tells of it
+LINES
+EOF
+cat >"$dir/bin/dmesg" <<'EOF'
+#!/bin/sh
+cat <<'LINES'
+Command line: quiet zswap.enabled=1 systemd.set_credential=login:boot-secret
+Unknown kernel command line parameters "rswap=1 nfsroot=boot-secret:/srv", will be passed to user space.
+Adding 16380k swap on /dev/nbd0.
+LINES
+EOF
+chmod +x "$dir"/bin/{journalctl,dmesg}
+cat >"$dir/cmdline" <<'EOF'
+BOOT_IMAGE=/vmlinuz quiet rswap=1 zswap.enabled=1 systemd.set_credential=login:boot-secret nfsroot=boot-secret:/srv netroot=iscsi:user:boot-secret@192.0.2.7::::iqn dyndbg="file boot-secret mem=boot-secret +p" hugepagesz=2M hugepages=64 resume=/dev/sda2
+EOF
+mount --bind "$dir/cmdline" /proc/cmdline
+# and where a long log is cut, so little of a key that it doesn't look like one; behind
+# it, in lines as long as a key's, servers that only another log tells of
+perl -e '
+	print "'"$key"'\n" x 8192;
+	printf "%-64s\n", $_ for "swapping 1G to log-secret; end it with: rswapctl detach far",
+		"store-secret, lookup-secret: the journal tells of them";
+	print "and this is the very last line\n"' >>"$RSWAP_RUN_DIR/far/log"
 
 # report OUTPUT OPTION...: unpacks it into $dir/unpacked/*
 report() {
@@ -82,6 +119,21 @@ expect_line "${parts[0]}/doctor.txt" "attached far"
 expect_line "${parts[0]}/processes.txt" "$program" "psk-file=$dir/keys"
 expect_line "${parts[0]}/memory.txt" "MemTotal:"
 expect_line "${parts[0]}/memory.txt" "/dev/nbd0"
+sed -n '/cmdline/,/^$/p' "${parts[0]}/memory.txt" >"$dir/words"
+diff - "$dir/words" <<'EOF' || fail "the kernel's command line"
+==> /proc/cmdline <==
+rswap=1
+zswap.enabled=1
+hugepagesz=2M
+hugepages=64
+resume=/dev/sda2
+6 words that do not concern rswap are left out
+
+EOF
+[ "$(cat "${parts[0]}/kernel.txt")" = "Adding 16380k swap on /dev/nbd0." ] ||
+	fail "kernel.txt: $(cat "${parts[0]}/kernel.txt")"
+expect_line "${parts[0]}/journal.txt" "swapping 64G to host-" etcd://host- "/blue; end it"
+expect_line "${parts[0]}/journal.txt" "allowed is HOST[:PORT], one or more" etcd://HOST.../NAME
 expect_line "${parts[0]}/sysctl.txt" "/proc/sys/vm/swappiness ="
 expect_line "${parts[0]}/versions.txt" "rswapctl $("$ctl" --version | cut -d' ' -f2)"
 expect_line "${parts[0]}/versions.txt" "Linux $(uname -r)"
@@ -122,5 +174,5 @@ expect_one_line "$dir/err" "--output=$dir/first.tar.gz"
 expect_line "$dir/err" "rswapctl report: $dir/no/such"
 nothing_is_left_behind || fail "a directory is left behind"
 
-umount /etc
+umount /etc /proc/cmdline
 detach far far || fail "detach: $(cat "$dir/far.log")"
