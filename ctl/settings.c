@@ -53,21 +53,31 @@ static int save(const char *path, const struct record *record,
 	return newfile_replace(path, text, why);
 }
 
-/* The entry for PATH, made anew with OLD where there is none; or NULL. */
-static struct change *entry(struct record *record, const char *path,
-			    const char *old)
+static struct change *find(struct record *record, const char *path)
 {
-	struct change *c;
-
 	for (int i = 0; i < record->n; i++) {
 		if (!strcmp(record->changes[i].path, path))
 			return &record->changes[i];
 	}
-	if (record->n == CHANGES_MAX || strlen(path) >= PATH_BYTES)
+	return NULL;
+}
+
+/* The entry for PATH, made anew where there is none; or NULL.  NOW is the value
+ * before this change.  If NOW is not what the change before has set, an
+ * administrator has set it since: that is what is to be put back. */
+static struct change *entry(struct record *record, const char *path,
+			    const char *now)
+{
+	struct change *c = find(record, path);
+
+	if (c && !strcmp(c->new, now))
+		return c;
+	if (!c && (record->n == CHANGES_MAX || strlen(path) >= PATH_BYTES))
 		return NULL;
-	c = &record->changes[record->n++];
+	if (!c)
+		c = &record->changes[record->n++];
 	snprintf(c->path, sizeof c->path, "%s", path);
-	snprintf(c->old, sizeof c->old, "%s", old);
+	snprintf(c->old, sizeof c->old, "%s", now);
 	return c;
 }
 

@@ -20,8 +20,10 @@ bool settings_read(const char *path, char value[SETTINGS_VALUE_MAX]);
 /* The same as a number; 0 where it is none. */
 uint64_t settings_number(const char *path);
 
-/* Sets PATH to VALUE, and keeps in RECORD what was there.  Does nothing if that
- * is the value already.  1 if it was changed; 0; or a negative errno. */
+/* Sets PATH to VALUE, and keeps in RECORD what was there: before the first
+ * change, or, where somebody else has set PATH since the last change, before
+ * this one.  Does nothing if that is the value already.  1 if it was changed;
+ * 0; or a negative errno. */
 int settings_change(const char *record, const char *path, const char *value,
 		    struct error *why);
 

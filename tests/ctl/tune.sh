@@ -69,6 +69,21 @@ is $scheduler mq-deadline
 detach two nbd1 || fail "detach: $(cat "$dir/two.log")"
 put_back
 
+say "what an administrator sets between two attaches is put back"
+as_before
+attach one || fail "attach: $(cat "$dir/one.log")"
+echo 8192 >$reserve
+attach two || fail "attach: $(cat "$dir/two.log")"
+is $reserve "$wanted"
+expect_line "$dir/two.log" "vm.min_free_kbytes: 8192 -> $wanted"
+attach three || fail "attach: $(cat "$dir/three.log")"
+detach one nbd0 || fail "detach: $(cat "$dir/one.log")"
+detach three nbd2 || fail "detach: $(cat "$dir/three.log")"
+is $reserve "$wanted"
+detach two nbd1 || fail "detach: $(cat "$dir/two.log")"
+is $reserve 8192
+is $compaction 1
+
 say "--tune=no"
 as_before
 attach one --tune=no || fail "attach: $(cat "$dir/one.log")"
