@@ -9,8 +9,11 @@
 #include "driver.h"
 #include "error.h"
 #include "run.h"
+#include "statedir.h"
 #include "swapinfo.h"
 #include "sysfile.h"
+
+#define NAMES_MAX 256
 
 static void found(finding_tell *tell, void *arg, enum finding_code code,
 		  const struct error *what, const char *action)
@@ -139,6 +142,29 @@ void beside_judge(const struct beside *b, finding_tell *tell, void *arg)
 
 /* --- lines in /etc --- */
 
+/* Whether rswap has attached the device PATH now. */
+static bool is_attached(const char *path)
+{
+	static char names[NAMES_MAX][STATE_NAME_MAX + 1];
+	int n = statedir_list(names, NAMES_MAX);
+	struct error ignored;
+	struct state state;
+
+	for (int i = 0; i < n; i++) {
+		if (statedir_load(names[i], &state, &ignored) == 0 &&
+		    !strcmp(state.device, path) && !statedir_is_foreign(&state))
+			return true;
+	}
+	return false;
+}
+
+/* A line of swap is of a device that rswap would attach.  Another one may be of
+ * a disk behind nbd or ublk that rswap has nothing to do with. */
+static bool concerns_rswap(const char *device, bool of_swap)
+{
+	return is_swap_device(device) && (of_swap || is_attached(device));
+}
+
 static void tell_line(const char *file, const char *device, finding_tell *tell,
 		      void *arg)
 {
@@ -161,7 +187,8 @@ static void judge_fstab(finding_tell *tell, void *arg)
 		while (mnt_table_next_fs(table, iter, &entry) == 0) {
 			const char *source = mnt_fs_get_source(entry);
 
-			if (source && is_swap_device(source))
+			if (source &&
+			    concerns_rswap(source, mnt_fs_is_swaparea(entry)))
 				tell_line("/etc/fstab", source, tell, arg);
 		}
 	}
@@ -176,8 +203,14 @@ static void judge_crypttab(finding_tell *tell, void *arg)
 	char line[512], device[64];
 
 	while (f && fgets(line, sizeof line, f)) {
-		if (sscanf(line, " %*[^# \t\n] %63s", device) == 1 &&
-		    is_swap_device(device))
+		char list[256] = "";
+		bool of_swap;
+
+		if (sscanf(line, " %*[^# \t\n] %63s %*s %255s", device, list) <
+		    1)
+			continue;
+		of_swap = mnt_optstr_get_option(list, "swap", NULL, NULL) == 0;
+		if (concerns_rswap(device, of_swap))
 			tell_line("/etc/crypttab", device, tell, arg);
 	}
 	if (f)

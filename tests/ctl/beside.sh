@@ -100,15 +100,30 @@ detach_one
 say "lines in /etc"
 printf '/dev/sda2 none swap sw 0 0\n#/dev/nbd1 none swap sw 0 0\n' >/etc/fstab
 printf 'swap /dev/sda3 /dev/urandom swap\n# swap /dev/nbd1 /dev/urandom swap\n' >/etc/crypttab
+# other disks behind nbd and ublk
+printf '/dev/nbd3 /srv ext4 _netdev 0 0\n/dev/ublkb3 /mnt ext4 noauto 0 0\n' >>/etc/fstab
+printf 'disk /dev/nbd3 none luks,noswap\nother /dev/ublkb3\n' >>/etc/crypttab
 doctor
 says_not said device-in-fstab
 echo '/dev/nbd2 none swap sw 0 0' >>/etc/fstab
-echo 'swap /dev/ublkb0 /dev/urandom swap' >>/etc/crypttab
+echo 'swap /dev/ublkb0 /dev/urandom cipher=aes-xts-plain64,swap' >>/etc/crypttab
 doctor
 says said warn "/etc/fstab has a line for /dev/nbd2" "[device-in-fstab]" rswap@NAME
 says said warn "/etc/crypttab has a line for /dev/ublkb0" "[device-in-fstab]"
 attach_one
 says one.log "warning: /etc/fstab has a line for /dev/nbd2" "[device-in-fstab]"
+! has "$dir/one.log" nbd3 || fail "it is a disk: $(cat "$dir/one.log")"
+detach_one
+
+say "lines in /etc for a device that is attached"
+echo '/dev/nbd0 /srv ext4 _netdev 0 0' >/etc/fstab
+echo 'disk /dev/nbd0 none luks' >/etc/crypttab
+doctor
+says_not said device-in-fstab
+attach_one
+says one.log "warning: /etc/fstab has a line for /dev/nbd0" "[device-in-fstab]"
+doctor
+says said warn "/etc/crypttab has a line for /dev/nbd0" "[device-in-fstab]"
 detach_one
 rm /etc/fstab /etc/crypttab
 
