@@ -197,6 +197,8 @@ static void read_reason(const struct trial *trial, struct error *why)
 
 	if (!f)
 		return;
+	if (fseek(f, 1 - (long)sizeof text, SEEK_END) < 0)
+		rewind(f);
 	n = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
 	text[n] = '\0';

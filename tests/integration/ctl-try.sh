@@ -88,6 +88,18 @@ expect_one_line "$dir/err" TMPDIR=
 TMPDIR=$dir/none "$ctl" try "$(server s)" 2>"$dir/err" && fail "it works"
 expect_one_line "$dir/err" "$dir/none" "No such file"
 
+say "the reason stands at the end of a long log"
+mkdir "$dir/fake"
+cat >"$dir/fake/rswap-nbd" <<'EOF'
+#!/bin/sh
+seq -f 'rswap-nbd: line %g of the log' 1000 >&2
+echo 'rswap-nbd: this is why' >&2
+exit 1
+EOF
+chmod +x "$dir/fake/rswap-nbd"
+PATH=$dir/fake:$PATH trial 1 "$(server s)"
+expect_one_line "$dir/err" "rswapctl try: this is why"
+
 say "Ctrl-C"
 rm -f "$dir/said"
 "$ctl" try "$(server s)" >"$dir/said" 2>"$dir/err" &
