@@ -48,6 +48,16 @@ for unit in rswap-memserver.service rswap@test.service; do
 	fi
 done
 
+# Before sleep detach runs in another unit, and needs the same devices, but for RDMA's,
+# which the front end opens.
+devices_of() { # UNIT
+	sed -n 's/^DeviceAllow=//p' "$units/$1" | grep -v infiniband | sort
+}
+diff <(devices_of rswap@test.service) <(devices_of rswap-sleep@suspend.service) || {
+	echo "the devices of rswap@ (<) and rswap-sleep@ (>) differ"
+	exit 1
+}
+
 # exposure UNIT TENTHS: what systemd takes for exposed, 0 to 100
 exposure() {
 	systemd-analyze security --offline=yes --no-pager --threshold="$2" \
