@@ -1,6 +1,7 @@
 #!/bin/bash
 # docs/timeouts.md has the times that the code and the units have: each row names where
-# its value stands, and each time of common/times.h and of a unit has a row.
+# its value stands, and each time of common/times.h, of detach's steps, of a unit and of
+# its helpers has a row.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -58,6 +59,18 @@ done < <(rows)
 for name in $(grep -oE '^#define TIMES_[A-Z_]+_S\b' "$src/common/times.h" | cut -d' ' -f2); do
 	rows | grep -w "$name" >/dev/null || {
 		echo "$name: no row"
+		failed=1
+	}
+done
+for name in $(grep -oE '^#define TEARDOWN_[A-Z_]+_NS\b' "$src/ctl/teardown.h" | cut -d' ' -f2); do
+	rows | grep -F "|ctl/teardown.h $name" >/dev/null || {
+		echo "$name: no row"
+		failed=1
+	}
+done
+for helper in $(cd "$src/systemd" && grep -l '^limit_s=' ./* | sed 's,^\./,,'); do
+	rows | grep -F "|systemd/$helper limit_s" >/dev/null || {
+		echo "$helper: limit_s: no row"
 		failed=1
 	}
 done
