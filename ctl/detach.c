@@ -21,6 +21,7 @@ static struct {
 	bool all;
 	bool force;
 	bool if_attached;
+	bool if_dead;
 	unsigned timeout_s;
 } args = { .timeout_s = DETACH_DEFAULT_S };
 
@@ -37,6 +38,10 @@ static const struct option_spec options[] = {
 	  .kind = OPTION_FLAG,
 	  .help = "nothing to detach is no error",
 	  .out.flag = &args.if_attached },
+	{ .name = "if-dead",
+	  .kind = OPTION_FLAG,
+	  .help = "only if its front end has ended, or attach was killed",
+	  .out.flag = &args.if_dead },
 	{ .name = "timeout",
 	  .metavar = "SECONDS",
 	  .kind = OPTION_NUMBER,
@@ -72,6 +77,13 @@ static int take_apart(const struct state *state,
 	return 0;
 }
 
+/* An attach that was killed leaves no front end, or one that has ended, or one
+ * without a device. */
+static bool is_served(const struct state *state)
+{
+	return statedir_running(state) && statedir_is_connected(state);
+}
+
 int detach_name(const char *name, const struct detach_request *request,
 		struct detach_outcome *outcome, struct error *why)
 {
@@ -90,7 +102,9 @@ int detach_name(const char *name, const struct detach_request *request,
 		 * state file. */
 		statedir_load(name, &state, &ignored);
 		statedir_recall(&state);
-		err = take_apart(&state, request, outcome, why);
+		outcome->lives = request->if_dead && is_served(&state);
+		if (!outcome->lives)
+			err = take_apart(&state, request, outcome, why);
 	}
 	close(lock_fd);
 	return err;
@@ -100,6 +114,7 @@ static enum exit_status detach(const char *name)
 {
 	const struct detach_request request = {
 		.force = args.force,
+		.if_dead = args.if_dead,
 		.deadline_ns = clock_now_ns() + args.timeout_s * NS_PER_S,
 	};
 	struct detach_outcome outcome;
@@ -109,6 +124,8 @@ static enum exit_status detach(const char *name)
 		fprintf(stderr, "rswapctl detach: %s: %s\n", name, why.text);
 		return EXIT_FAILED;
 	}
+	if (args.if_dead && (outcome.lives || outcome.was_gone))
+		return EXIT_OK;
 	if (outcome.lost_bytes) {
 		fprintf(stderr,
 			"rswapctl detach: %s is detached; %" PRIu64
@@ -139,10 +156,16 @@ static const char *find_name(const char *word, char names[][STATE_NAME_MAX + 1],
 	return NULL;
 }
 
+/* Whether nothing to detach is no error. */
+static bool may_be_none(void)
+{
+	return args.if_attached || args.if_dead;
+}
+
 /* The name without a word: only if one device is attached. */
 static const char *only_name(char names[][STATE_NAME_MAX + 1], int n)
 {
-	if (n == 0 && args.if_attached)
+	if (n == 0 && may_be_none())
 		return NULL;
 	if (n == 0)
 		options_die(&cmdline, "nothing is attached");
@@ -188,7 +211,7 @@ int cmd_detach(int argc, char **argv)
 	if (args.all)
 		return detach_all(names, n);
 	name = words ? find_name(argv[0], names, n) : only_name(names, n);
-	if (!name && args.if_attached)
+	if (!name && may_be_none())
 		return EXIT_OK;
 	if (!name)
 		options_die(&cmdline,

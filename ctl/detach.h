@@ -13,11 +13,13 @@
 struct detach_request {
 	bool force; /* also where memory could not hold the pages that come back
 		     */
+	bool if_dead;	      /* not where a front end serves the device */
 	uint64_t deadline_ns; /* of swapoff */
 };
 
 struct detach_outcome {
 	bool was_gone;	     /* there was nothing of this name */
+	bool lives;	     /* if_dead: a front end serves it, so it stays */
 	uint64_t lost_bytes; /* were swapped out, and could not come back */
 };
 

@@ -78,6 +78,14 @@ bool statedir_is_foreign(const struct state *state)
 	return strcmp(identity, state->identity) != 0;
 }
 
+bool statedir_is_connected(const struct state *state)
+{
+	int number = statedir_number(state);
+
+	return number >= 0 && state->front->driver->is_connected(number) &&
+	       !statedir_is_foreign(state);
+}
+
 void statedir_recall(struct state *state)
 {
 	struct state_path control = statedir_path(state->name, "control.sock");
@@ -100,19 +108,16 @@ bool statedir_in_use(const char *name, struct error *why)
 {
 	struct state state;
 	struct error ignored;
-	int number;
 
 	statedir_load(name, &state, &ignored);
 	statedir_recall(&state);
-	number = statedir_number(&state);
 	if (statedir_running(&state))
 		error_set(why,
 			  "%s is attached already (%s, %s is process "
 			  "%d); rswapctl detach %s ends it",
 			  name, *state.device ? state.device : "no device",
 			  state.front->program, (int)state.pid, name);
-	else if (number >= 0 && state.front->driver->is_connected(number) &&
-		 !statedir_is_foreign(&state))
+	else if (statedir_is_connected(&state))
 		error_set(why,
 			  "%s is still connected to %s, though its %s is "
 			  "gone; run rswapctl detach %s",

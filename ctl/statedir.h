@@ -81,6 +81,9 @@ int statedir_number(const struct state *state);
  * Then ours is gone, and rswapctl leaves that device alone. */
 bool statedir_is_foreign(const struct state *state);
 
+/* Whether the device has a front end, and is the one of this state. */
+bool statedir_is_connected(const struct state *state);
+
 /* Whether the front end of this state still runs. */
 bool statedir_running(const struct state *state);
 

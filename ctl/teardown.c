@@ -126,14 +126,6 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 
 /* --- the device --- */
 
-static bool is_ours(const struct state *state)
-{
-	int number = statedir_number(state);
-
-	return number >= 0 && state->front->driver->is_connected(number) &&
-	       !statedir_is_foreign(state);
-}
-
 /* Whether the device, or a device that stands on it, is mounted. */
 static bool is_mounted(const struct blockdev_stack *stack, struct error *why)
 {
@@ -211,7 +203,7 @@ static int claim(const struct state *state, uint64_t deadline_ns,
 			return -1;
 		if (fd >= 0)
 			return fd;
-		if (!is_ours(state))
+		if (!statedir_is_connected(state))
 			return GONE;
 		if (fd == -EBUSY && !run_interrupted() &&
 		    clock_left_ns(deadline_ns)) {
@@ -245,13 +237,13 @@ int teardown_device(const struct state *state, uint64_t claim_deadline_ns,
 	bool ours;
 	int fd, err = 0;
 
-	if (!is_ours(state))
+	if (!statedir_is_connected(state))
 		return 0;
 	fd = claim(state, claim_deadline_ns, why);
 	if (fd < 0)
 		return fd == GONE ? 0 : -1;
 	/* as long as it is open no program can connect it anew */
-	ours = is_ours(state);
+	ours = statedir_is_connected(state);
 	if (ours)
 		err = disconnect(state, why);
 	close(fd);
@@ -272,7 +264,7 @@ static int kill_front(const struct state *state, struct error *why)
 	bool killed;
 	int fd = -1;
 
-	if (is_ours(state)) {
+	if (statedir_is_connected(state)) {
 		fd = claim(state, clock_now_ns(), why);
 		if (fd < 0 && fd != GONE)
 			return -1;
@@ -296,7 +288,7 @@ static void sweep(const struct state *state)
 	struct front_path program;
 	struct error why;
 
-	if (is_ours(state))
+	if (statedir_is_connected(state))
 		driver_wait(driver, number, false,
 			    clock_now_ns() + TEARDOWN_CLAIM_NS);
 	if (number < 0 || statedir_is_foreign(state) ||
@@ -311,7 +303,7 @@ static void sweep(const struct state *state)
  * force, SIGHUP never does (rswap-ublk(8)). */
 static bool ask_to_end(const struct state *state)
 {
-	int sig = is_ours(state) ? SIGHUP : SIGTERM;
+	int sig = statedir_is_connected(state) ? SIGHUP : SIGTERM;
 
 	return daemon_stop(state->pid, state->start, sig,
 			   clock_now_ns() + TEARDOWN_STEP_NS);

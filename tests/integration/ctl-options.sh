@@ -85,6 +85,7 @@ refused ":10909" attach :10909 --size=1G
 
 refused "--timeout=0 86400" detach --timeout=0
 refused "--if-attached=1 without" detach --if-attached=1
+refused "--if-dead=1 without" detach --if-dead=1
 refused "--force=x without" detach --force=x
 refused "--all nbd0" detach nbd0 --all
 refused "nbd1" detach nbd0 nbd1
@@ -128,6 +129,9 @@ if [ "$(id -u)" = 0 ]; then
 		# shellcheck disable=SC2086
 		[ -z "$("$ctl" detach --if-attached $words 2>&1)" ] ||
 			complain "detach --if-attached $words: not silent"
+		# shellcheck disable=SC2086
+		[ -z "$("$ctl" detach --if-dead $words 2>&1)" ] ||
+			complain "detach --if-dead $words: not silent"
 	done
 fi
 
