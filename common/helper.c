@@ -44,7 +44,19 @@ static void leave_realtime(pthread_attr_t *attr)
 	pthread_attr_setschedparam(attr, &param);
 }
 
-static int create(pthread_t *thread, struct start *start)
+/* A sanitizer needs more than most threads do. */
+static void set_stack(pthread_attr_t *attr, size_t bytes)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	if (bytes)
+		pthread_attr_setstacksize(attr, bytes);
+#else
+	(void)attr;
+	(void)bytes;
+#endif
+}
+
+static int create(pthread_t *thread, struct start *start, size_t stack_bytes)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -53,6 +65,7 @@ static int create(pthread_t *thread, struct start *start)
 	if (rc)
 		return rc;
 	leave_realtime(&attr);
+	set_stack(&attr, stack_bytes);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(thread, &attr, helper_main, start);
@@ -61,14 +74,14 @@ static int create(pthread_t *thread, struct start *start)
 	return rc;
 }
 
-int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
-		 void *arg)
+int helper_start_small(pthread_t *thread, const char *name, size_t stack_bytes,
+		       void *(*main)(void *arg), void *arg)
 {
 	struct start start = { .name = name, .main = main, .arg = arg };
 	int rc;
 
 	sem_init(&start.begun, 0, 0);
-	rc = create(thread, &start);
+	rc = create(thread, &start, stack_bytes);
 	if (!rc) {
 		/* no handler interrupts this forever */
 		while (sem_wait(&start.begun))
@@ -76,4 +89,10 @@ int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 	}
 	sem_destroy(&start.begun);
 	return rc;
+}
+
+int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
+		 void *arg)
+{
+	return helper_start_small(thread, name, 0, main, arg);
 }

@@ -4,6 +4,7 @@
 #define RSWAP_HELPER_H
 
 #include <pthread.h>
+#include <stddef.h>
 
 /* Starts a thread that runs MAIN with ARG.  The thread has no real-time
  * priority, also where the caller has, takes no signals, and has no
@@ -11,5 +12,8 @@
  * most 15 characters. 0 or an errno. */
 int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 		 void *arg);
+/* The same with a stack of STACK_BYTES; 0: of the usual size. */
+int helper_start_small(pthread_t *thread, const char *name, size_t stack_bytes,
+		       void *(*main)(void *arg), void *arg);
 
 #endif

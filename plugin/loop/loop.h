@@ -50,7 +50,7 @@
 
 struct engine;
 
-#define LOOP_SOURCES_MAX 68
+#define LOOP_SOURCES_MAX 69
 #define LOOP_RECHECK_NS	 (NS_PER_MS / 2)
 
 /* A file descriptor that the loop polls.  The front end owns it. */

@@ -1,7 +1,6 @@
 #include "connection.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -94,6 +93,7 @@ static void break_off(struct connection *c)
 {
 	c->requests.ended = c->broken = true;
 	c->source.fd = -1;
+	host_forget(c->host, &c->requests.client);
 }
 
 static void receive(struct connection *c)
@@ -200,7 +200,8 @@ static bool depends_on_others(const struct connection *c)
 {
 	const struct requests *q = &c->requests;
 
-	return q->starved && !q->ended && !q->busy && !has_output(c);
+	return q->starved && !q->maps && !q->ended && !q->busy &&
+	       !has_output(c);
 }
 
 /* Whether slots have replies that the client has not read, or wait for bytes
@@ -255,7 +256,7 @@ static void close_down(struct connection *c)
 		host_leave(c->host, &c->requests.client);
 		c->host->client_closed();
 	}
-	free(c);
+	mapper_put(c->host->mapper, c, connection_bytes());
 }
 
 /* After each turn: goes on with input that waited for a slot, sends, and closes
@@ -286,26 +287,26 @@ static void finish(struct loop_source *source)
 				 (waits_for_room(c) ? POLLOUT : 0));
 }
 
-bool connection_open(const struct host *host, int fd)
+uint64_t connection_bytes(void)
 {
-	struct connection *c = calloc(1, sizeof *c);
+	return sizeof(struct connection);
+}
 
-	if (!c) {
-		close(fd);
-		return false;
-	}
+bool connection_open(const struct host *host, int fd, void *memory)
+{
+	struct connection *c = memory;
+
 	c->source = (struct loop_source){
 		.fd = fd, .events = POLLOUT, .ready = ready, .finish = finish
 	};
+	if (!loop_add(host->loop, &c->source)) {
+		close(fd);
+		return false;
+	}
 	c->fd = fd;
 	c->host = host;
 	replies_init(&c->replies, host, &c->handshake.terms);
 	requests_init(&c->requests, host, &c->handshake.terms, &c->replies);
 	handshake_begin(&c->handshake, host->size, PAGE_BYTES, &c->answer);
-	if (!loop_add(host->loop, &c->source)) {
-		close(fd);
-		free(c);
-		return false;
-	}
 	return true;
 }

@@ -13,8 +13,10 @@
 
 #include "host.h"
 
-/* Serves the client at FD from now on, and owns FD.  False where there are too
- * many clients, or no memory: FD is closed. */
-bool connection_open(const struct host *host, int fd);
+/* Serves the client at FD from now on, and owns FD and MEMORY, which is zeros
+ * of connection_bytes from host->mapper.  False where there are too many
+ * clients: FD is closed, and MEMORY is good for the next one. */
+bool connection_open(const struct host *host, int fd, void *memory);
+uint64_t connection_bytes(void);
 
 #endif

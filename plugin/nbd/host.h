@@ -11,6 +11,7 @@ struct host {
 	struct loop *loop;
 	struct engine *engine;
 	struct slots *slots;
+	struct mapper *mapper;
 	uint64_t size; /* of the device */
 	/* A client enters transmission: false where it may not. */
 	bool (*client_opens)(void);
@@ -32,6 +33,14 @@ static inline void host_retry(const struct host *host)
 static inline void host_put_slot(const struct host *host, struct slot *slot)
 {
 	slots_put(host->slots, slot);
+	host_retry(host);
+}
+
+/* The client takes no more slots. */
+static inline void host_forget(const struct host *host,
+			       struct slots_client *client)
+{
+	slots_forget(host->slots, client);
 	host_retry(host);
 }
 

@@ -10,6 +10,10 @@ struct listener {
 	int fd;
 	uint64_t rests_until_ns; /* 0: it accepts */
 	bool fails;		 /* the last client could not be accepted */
+	/* Of the next client's connection: it is asked for when that client is
+	 * there. */
+	struct mapping mapping;
+	void *memory;
 };
 
 /* Serves the clients of FD (net_listen_unix), which stays the caller's.  HOST

@@ -18,13 +18,13 @@
 
 #define PROGRAM "rswap-nbd"
 
-/* Four clients, two connections of the kernel and as many of tools, take 280
- * KiB of it.  The rest is for the engine's and the sessions' small allocations.
- */
-#define HEAP_BYTES (512u << 10)
+/* For the small allocations of the slots, the engine and the sessions.  Clients
+ * take nothing of it (mapper.h). */
+#define HEAP_BYTES (256u << 10)
 
 static struct service service;
 static struct loop loop;
+static struct mapper mapper;
 static struct slots slots;
 static struct listener listener;
 static struct host host;
@@ -43,7 +43,7 @@ static int make_loop(struct error *why)
 	const struct loop_config loop_config = { .engine = &service.engine,
 						 .spin_ns = spin_ns,
 						 .turn = heartbeat_turn };
-	int rc = slots_create(&slots, config->lanes, why);
+	int rc = slots_create(&slots, config->lanes, &mapper, why);
 
 	return rc ? rc : loop_create(&loop, &loop_config, why);
 }
@@ -53,7 +53,8 @@ static int serve(const struct options *options, int fd)
 {
 	struct error why;
 
-	if (make_loop(&why) || program_write_pidfile(options->pidfile, &why)) {
+	if (make_loop(&why) || program_write_pidfile(options->pidfile, &why) ||
+	    mapper_start(&mapper, &loop, &why)) {
 		log_error("%s", why.text);
 		return EXIT_FAILURE;
 	}
@@ -61,6 +62,7 @@ static int serve(const struct options *options, int fd)
 		.loop = &loop,
 		.engine = &service.engine,
 		.slots = &slots,
+		.mapper = &mapper,
 		.size = service.config.engine.size_bytes,
 		.client_opens = lifecycle_client_opens,
 		.client_closed = lifecycle_client_closed,
@@ -69,6 +71,8 @@ static int serve(const struct options *options, int fd)
 	listener_start(&listener, &host, fd);
 	service_tell(&service);
 	loop_run(&loop);
+	/* A thread that is left ends with the process. */
+	mapper_stop(&mapper);
 	return EXIT_SUCCESS;
 }
 

@@ -199,6 +199,7 @@ static struct slot *get_slot(struct requests *q, const struct nbd_request *r,
 		*error = NBD_ENOMEM;
 		rc = slots_get(slots, &q->client, 0, &slot);
 	}
+	q->maps = rc == -EINPROGRESS;
 	return rc ? NULL : slot;
 }
 

@@ -21,6 +21,7 @@ struct requests {
 	struct slots_client client; /* joined while requests are taken */
 	bool ended;		    /* no more requests are taken */
 	bool starved;		    /* a request waits for a slot or a buffer */
+	bool maps;		    /* for a buffer that is being mapped */
 	uint32_t busy;		    /* requests with the loop */
 
 	struct slot *filling; /* a WRITE whose bytes come in */

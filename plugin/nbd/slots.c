@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "transport/memory.h"
 
@@ -58,13 +57,15 @@ static bool make_slots(struct slots *slots)
 	return true;
 }
 
-int slots_create(struct slots *slots, uint32_t lanes, struct error *why)
+int slots_create(struct slots *slots, uint32_t lanes, struct mapper *mapper,
+		 struct error *why)
 {
 	uint32_t n = lanes / LANES_PER_BUFFER;
 
 	if (n < BUFFERS_MIN)
 		n = BUFFERS_MIN;
 	*slots = (struct slots){
+		.mapper = mapper,
 		.total = { SLOTS, n, n },
 		.n_free = { SLOTS, n, n },
 	};
@@ -100,10 +101,19 @@ void slots_leave(struct slots *slots, struct slots_client *client)
 {
 	struct slots_client **at = &slots->clients;
 
+	slots_forget(slots, client);
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
 	slots->n_clients--;
+}
+
+void slots_forget(struct slots *slots, struct slots_client *client)
+{
+	if (client->huge.state == MAPPING_NONE)
+		return;
+	mapper_forget(slots->mapper, &client->huge);
+	slots->huge_bytes -= client->huge.bytes;
 }
 
 bool slots_others_wait(const struct slots *slots,
@@ -169,20 +179,26 @@ static void give_back(struct slots *slots, struct slots_client *client,
 /* --- slots --- */
 
 /* These return as slots_get. */
-static int get_huge(struct slots *slots, struct slot *slot, uint32_t bytes)
+static int get_huge(struct slots *slots, struct slots_client *client,
+		    struct slot *slot, uint32_t bytes)
 {
-	void *p;
+	void *memory;
+	int rc;
 
-	if (slots->huge_bytes + bytes > SLOT_HUGE_BYTES)
-		return -EAGAIN;
-	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	slots->huge_bytes += bytes;
-	slot->buffer = p;
-	slot->huge_bytes = bytes;
-	return 0;
+	if (client->huge.state == MAPPING_NONE) {
+		if (slots->huge_bytes + bytes > SLOT_HUGE_BYTES)
+			return -EAGAIN;
+		slots->huge_bytes += bytes;
+		mapper_ask(slots->mapper, &client->huge, bytes);
+	}
+	rc = mapper_take(slots->mapper, &client->huge, &memory);
+	if (!rc) {
+		slot->buffer = memory;
+		slot->huge_bytes = bytes;
+	} else if (rc == -ENOMEM) {
+		slots->huge_bytes -= bytes;
+	}
+	return rc;
 }
 
 static int get_buffer(struct slots *slots, struct slots_client *client,
@@ -197,7 +213,7 @@ static int get_buffer(struct slots *slots, struct slots_client *client,
 		return 0;
 	}
 	if (bytes > SLOT_LARGE_BYTES)
-		return get_huge(slots, slot, bytes);
+		return get_huge(slots, client, slot, bytes);
 	/* Without a medium buffer a large one does. */
 	if (bytes <= SLOT_MEDIUM_BYTES && may_take(slots, client, SLOTS_MEDIUM))
 		kind = SLOTS_MEDIUM;
@@ -233,7 +249,7 @@ int slots_get(struct slots *slots, struct slots_client *client, uint32_t bytes,
 void slots_put(struct slots *slots, struct slot *slot)
 {
 	if (slot->huge_bytes) {
-		munmap(slot->buffer, slot->huge_bytes);
+		mapper_put(slots->mapper, slot->buffer, slot->huge_bytes);
 		slots->huge_bytes -= slot->huge_bytes;
 	} else if (slot->kind != SLOTS_ANY) {
 		slots->buffers[slot->kind][slots->n_free[slot->kind]] =

@@ -7,7 +7,7 @@
  * room for a page; for every four lanes there is a medium buffer for what the
  * kernel reads ahead, and a large one for the most that its nbd device sends.
  * A request that is larger still comes from a tool.  Its buffer is mapped for
- * this one request, SLOT_HUGE_BYTES of such memory at a time.
+ * this one request (mapper.h), SLOT_HUGE_BYTES of such memory at a time.
  *
  * Half of the slots, and of the buffers of each size, is kept for the clients,
  * in equal parts.  A client takes more than its part only of what is not kept
@@ -22,6 +22,7 @@
 
 #include "error.h"
 #include "loop/loop.h"
+#include "mapper.h"
 #include "protocol.h"
 
 /* As many requests as two connections of the kernel's nbd device send. */
@@ -45,6 +46,7 @@ enum slots_kind { SLOTS_ANY, SLOTS_MEDIUM, SLOTS_LARGE, SLOTS_KINDS };
 struct slots_client {
 	struct slots_client *next;
 	uint32_t has[SLOTS_KINDS];
+	struct mapping huge; /* for its next request */
 	/* The client goes on only when another one gives slots back. */
 	bool waits;
 };
@@ -67,6 +69,7 @@ struct slot {
 };
 
 struct slots {
+	struct mapper *mapper;
 	struct slots_client *clients;
 	uint32_t n_clients;
 	uint32_t total[SLOTS_KINDS], n_free[SLOTS_KINDS];
@@ -74,19 +77,24 @@ struct slots {
 	struct slot *free;
 	uint8_t *memory[SLOTS_KINDS];	/* [total] of the kind's bytes */
 	uint8_t **buffers[SLOTS_KINDS]; /* [n_free]; SLOTS_ANY has none */
-	uint64_t huge_bytes;		/* mapped */
+	uint64_t huge_bytes;		/* mapped, or asked for */
 	bool wanted; /* slots_get returned -EAGAIN since it was cleared */
 };
 
-/* For LANES requests in flight at the memory servers.  0 or a negative errno.
- */
-int slots_create(struct slots *slots, uint32_t lanes, struct error *why);
+/* For LANES requests in flight at the memory servers.  MAPPER, which may be
+ * started later, outlives the slots.  0 or a negative errno. */
+int slots_create(struct slots *slots, uint32_t lanes, struct mapper *mapper,
+		 struct error *why);
 void slots_destroy(struct slots *slots);
 
 /* CLIENT, which is zeros, may take slots until it leaves. */
 void slots_join(struct slots *slots, struct slots_client *client);
 /* All its slots are back. */
 void slots_leave(struct slots *slots, struct slots_client *client);
+
+/* Memory that is mapped for the next request of CLIENT is not needed: the
+ * client takes no more slots.  CLIENT has joined, or is zeros. */
+void slots_forget(struct slots *slots, struct slots_client *client);
 
 /* Whether a client waits, other than CLIENT. */
 bool slots_others_wait(const struct slots *slots,
@@ -95,9 +103,11 @@ bool slots_others_wait(const struct slots *slots,
 void slots_clear_waits(struct slots *slots);
 
 /* Gets a slot with a buffer of at least BYTES.  0; -EAGAIN where CLIENT gets
- * none until others are put; -ENOMEM where there is no memory for the buffer of
- * a request that is larger than SLOT_LARGE_BYTES.  After -ENOMEM there is a
- * slot without such a buffer. */
+ * none until others are put; -EINPROGRESS where the buffer of a request that is
+ * larger than SLOT_LARGE_BYTES is being mapped: CLIENT asks again with the same
+ * BYTES after the mapper has told the loop, or slots_forget; -ENOMEM where
+ * there is no memory for such a buffer.  After -ENOMEM there is a slot without
+ * such a buffer. */
 int slots_get(struct slots *slots, struct slots_client *client, uint32_t bytes,
 	      struct slot **got);
 void slots_put(struct slots *slots, struct slot *slot);

@@ -1,4 +1,5 @@
-/* The scheduling of a helper's thread, whatever its caller's is. */
+/* The scheduling of a helper's thread, whatever its caller's is, and its stack.
+ */
 #include "support.h"
 
 #include <cap-ng.h>
@@ -65,11 +66,38 @@ static void stays_idle(void **state)
 	assert_int_equal(policy_of_helper(SCHED_BATCH, 0, true), SCHED_BATCH);
 }
 
+static void *note_stack(void *arg)
+{
+	pthread_attr_t attr;
+
+	pthread_getattr_np(pthread_self(), &attr);
+	pthread_attr_getstacksize(&attr, arg);
+	pthread_attr_destroy(&attr);
+	return NULL;
+}
+
+static void has_a_small_stack(void **state)
+{
+	size_t bytes = 0;
+	pthread_t thread;
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* a sanitizer needs more */
+#endif
+	assert_int_equal(helper_start_small(&thread, "test", 32 << 10,
+					    note_stack, &bytes),
+			 0);
+	pthread_join(thread, NULL);
+	assert_in_range(bytes, 1, 40 << 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leaves_realtime),
 		cmocka_unit_test(stays_idle),
+		cmocka_unit_test(has_a_small_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

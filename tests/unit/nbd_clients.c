@@ -3,24 +3,40 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "nbd/connection.h"
+#include "transport/memory.h"
 
 #define LANES	  8u
-#define TURNS_MAX 1000
+#define TURNS_MAX 4000
 
 struct nbd_clients nbd;
 
 /* --- time --- */
 
+static uint64_t begin_ns; /* of the test */
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
 int __wrap_clock_gettime(clockid_t id, struct timespec *t);
 
+/* The end of the mapper's thread is waited for by the real clocks. */
 int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 {
-	(void)id;
-	*t = clock_timespec(NS_PER_S + nbd.later_ns);
+	if (id == CLOCK_REALTIME)
+		return __real_clock_gettime(id, t);
+	*t = clock_timespec(begin_ns + nbd.later_ns);
 	return 0;
+}
+
+static void begin_time(void)
+{
+	struct timespec t;
+
+	__real_clock_gettime(CLOCK_MONOTONIC, &t);
+	begin_ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+	nbd.later_ns = 0;
 }
 
 /* --- the server --- */
@@ -55,15 +71,18 @@ int nbd_setup(void **state)
 	(void)state;
 	log_to(keep_line);
 	nbd.last_line[0] = '\0';
-	nbd.later_ns = 0;
+	begin_time();
+	nbd.mapper_hangs = false;
 	nbd.n_clients = 0;
 	nbd.engine.lanes.config.lanes = LANES;
 	nbd.engine.lanes.max_writers = LANES / 2;
-	assert_int_equal(slots_create(&nbd.slots, LANES, &why), 0);
+	assert_int_equal(slots_create(&nbd.slots, LANES, &nbd.mapper, &why), 0);
 	assert_int_equal(loop_create(&nbd.loop, &config, &why), 0);
+	assert_int_equal(mapper_start(&nbd.mapper, &nbd.loop, &why), 0);
 	nbd.host = (struct host){ .loop = &nbd.loop,
 				  .engine = &nbd.engine,
 				  .slots = &nbd.slots,
+				  .mapper = &nbd.mapper,
 				  .size = SIZE,
 				  .client_opens = opens,
 				  .client_closed = closed,
@@ -82,6 +101,11 @@ void nbd_drop_removed(void)
 	nbd.loop.n_sources = kept;
 }
 
+static bool waits_for_mapper(void)
+{
+	return nbd.mapper.busy_bytes && !nbd.mapper_hangs;
+}
+
 /* False where the loop would sleep. */
 static bool turn(void)
 {
@@ -94,7 +118,7 @@ static bool turn(void)
 			(struct pollfd){ .fd = nbd.loop.sources[i]->fd,
 					 .events =
 						 nbd.loop.sources[i]->events };
-	ready = poll(polls, n, 0);
+	ready = poll(polls, n, waits_for_mapper() ? LONG_MS : 0);
 	assert_true(ready >= 0);
 	if (!ready && !nbd.loop.soon)
 		return false;
@@ -161,9 +185,12 @@ int nbd_teardown(void **state)
 	(void)state;
 	nbd_answer_all();
 	assert_int_equal(nbd.n_clients, 0);
-	assert_int_equal(nbd.loop.n_sources, 0);
 	assert_int_equal(nbd.slots.n_clients, 0);
 	assert_int_equal(nbd.slots.n_free[SLOTS_ANY], SLOTS);
+	assert_int_equal(nbd.slots.huge_bytes, 0);
+	assert_true(mapper_stop(&nbd.mapper));
+	nbd_drop_removed();
+	assert_int_equal(nbd.loop.n_sources, 0);
 	slots_destroy(&nbd.slots);
 	loop_destroy(&nbd.loop);
 	return 0;
@@ -231,7 +258,8 @@ int nbd_dial(void)
 
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	assert_true(connection_open(&nbd.host, fds[0]));
+	assert_true(connection_open(&nbd.host, fds[0],
+				    pages_map(connection_bytes())));
 	nbd_put32(flags, NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES);
 	nbd_send_all(fds[1], flags, sizeof flags);
 	return fds[1];
@@ -257,6 +285,29 @@ void nbd_close_client(int fd)
 {
 	close(fd);
 	nbd_settle();
+}
+
+int nbd_listen(struct listener *listener)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int served = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t bytes = sizeof addr;
+
+	/* The kernel chooses a name. */
+	assert_int_equal(bind(served, (void *)&addr, sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(served, 1), 0);
+	assert_int_equal(getsockname(served, (void *)&addr, &bytes), 0);
+	listener_start(listener, &nbd.host, served);
+	assert_int_equal(connect(fd, (void *)&addr, bytes), 0);
+	return fd;
+}
+
+void nbd_unlisten(struct listener *listener)
+{
+	loop_remove(&nbd.loop, &listener->source);
+	nbd_drop_removed();
+	close(listener->fd);
 }
 
 void nbd_put_request(uint8_t out[NBD_REQUEST_BYTES], enum nbd_command command,

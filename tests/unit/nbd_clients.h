@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "log.h"
 #include "nbd/host.h"
+#include "nbd/listener.h"
 #include "nbd/protocol.h"
 #include "support.h"
 
@@ -19,8 +20,10 @@
 struct nbd_clients {
 	struct engine engine;
 	struct loop loop;
+	struct mapper mapper; /* with its thread */
 	struct slots slots;
 	struct host host;
+	bool mapper_hangs;  /* so nbd_settle does not wait for it */
 	unsigned n_clients; /* as the server counts them */
 	uint64_t later_ns;
 	char last_line[LOG_LINE_BYTES]; /* of the log */
@@ -34,7 +37,8 @@ int nbd_teardown(void **state);
 
 /* --- the server --- */
 
-/* Turns until the loop would sleep.  Fails if it never does. */
+/* Turns until the loop would sleep, and nothing is being mapped.  Fails if that
+ * never comes. */
 void nbd_settle(void);
 /* The servers answer all requests that the loop has. */
 void nbd_answer_all(void);
@@ -50,6 +54,9 @@ int nbd_dial(void);
 /* One that may send requests. */
 int nbd_open_client(void);
 void nbd_close_client(int fd);
+/* A client that has connected to LISTENER, which begins now. */
+int nbd_listen(struct listener *listener);
+void nbd_unlisten(struct listener *listener);
 /* Whether the server has closed it. */
 bool nbd_is_closed(int fd);
 
