@@ -7,25 +7,35 @@
 #include <sys/prctl.h>
 
 struct start {
-	const char *name;
-	void *(*main)(void *arg);
-	void *arg;
+	const struct helper *helper;
 	sem_t begun;
 };
+
+/* Each thread has privileges of its own.  Where the limit of locked memory
+ * could not be raised, a mapping that is locked takes a privilege. */
+static void give_up_capabilities(bool maps)
+{
+	bool lock =
+		maps && capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK);
+
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (lock)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+			     CAP_IPC_LOCK);
+	capng_apply(CAPNG_SELECT_CAPS);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
 
 static void *helper_main(void *arg)
 {
 	struct start *start = arg;
-	void *(*run)(void *) = start->main;
-	void *run_arg = start->arg;
+	void *(*run)(void *) = start->helper->main;
+	void *run_arg = start->helper->arg;
 
 	/* By itself: pthread_setname_np writes to a file for another thread,
 	 * which a process that is confined may not. */
-	prctl(PR_SET_NAME, start->name, 0, 0, 0);
-	/* Each thread has privileges of its own. */
-	capng_clear(CAPNG_SELECT_CAPS);
-	capng_apply(CAPNG_SELECT_CAPS);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_NAME, start->helper->name, 0, 0, 0);
+	give_up_capabilities(start->helper->maps);
 	sem_post(&start->begun);
 	return run(run_arg);
 }
@@ -56,7 +66,7 @@ static void set_stack(pthread_attr_t *attr, size_t bytes)
 #endif
 }
 
-static int create(pthread_t *thread, struct start *start, size_t stack_bytes)
+static int create(pthread_t *thread, struct start *start)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -65,7 +75,7 @@ static int create(pthread_t *thread, struct start *start, size_t stack_bytes)
 	if (rc)
 		return rc;
 	leave_realtime(&attr);
-	set_stack(&attr, stack_bytes);
+	set_stack(&attr, start->helper->stack_bytes);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(thread, &attr, helper_main, start);
@@ -74,14 +84,13 @@ static int create(pthread_t *thread, struct start *start, size_t stack_bytes)
 	return rc;
 }
 
-int helper_start_small(pthread_t *thread, const char *name, size_t stack_bytes,
-		       void *(*main)(void *arg), void *arg)
+int helper_start_as(pthread_t *thread, const struct helper *helper)
 {
-	struct start start = { .name = name, .main = main, .arg = arg };
+	struct start start = { .helper = helper };
 	int rc;
 
 	sem_init(&start.begun, 0, 0);
-	rc = create(thread, &start, stack_bytes);
+	rc = create(thread, &start);
 	if (!rc) {
 		/* no handler interrupts this forever */
 		while (sem_wait(&start.begun))
@@ -94,5 +103,7 @@ int helper_start_small(pthread_t *thread, const char *name, size_t stack_bytes,
 int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 		 void *arg)
 {
-	return helper_start_small(thread, name, 0, main, arg);
+	const struct helper helper = { .name = name, .main = main, .arg = arg };
+
+	return helper_start_as(thread, &helper);
 }

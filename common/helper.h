@@ -4,16 +4,24 @@
 #define RSWAP_HELPER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Starts a thread that runs MAIN with ARG.  The thread has no real-time
- * priority, also where the caller has, takes no signals, and has no
- * capabilities.  When this returns, the thread has given them up.  NAME has at
- * most 15 characters. 0 or an errno. */
+struct helper {
+	const char *name; /* at most 15 characters */
+	void *(*main)(void *arg);
+	void *arg;
+	size_t stack_bytes; /* 0: as usual */
+	bool maps;	    /* memory that is locked: it keeps CAP_IPC_LOCK */
+};
+
+/* Starts a thread.  The thread has no real-time priority, also where the caller
+ * has, takes no signals, and has no capabilities but that for what it maps.
+ * When this returns, the thread has given them up, and HELPER is not used any
+ * more.  0 or an errno. */
+int helper_start_as(pthread_t *thread, const struct helper *helper);
+/* The same for MAIN with ARG, and nothing else. */
 int helper_start(pthread_t *thread, const char *name, void *(*main)(void *arg),
 		 void *arg);
-/* The same with a stack of STACK_BYTES; 0: of the usual size. */
-int helper_start_small(pthread_t *thread, const char *name, size_t stack_bytes,
-		       void *(*main)(void *arg), void *arg);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "clock.h"
 #include "cmd.h"
 #include "options.h"
@@ -110,6 +112,18 @@ int detach_name(const char *name, const struct detach_request *request,
 	return err;
 }
 
+/* Under systemd the stop of a service has a deadline of its own, which is
+ * short: it is also how long systemd waits for a front end that had to be left
+ * running. */
+static void ask_for_time(uint64_t deadline_ns)
+{
+	uint64_t ns =
+		LOCK_NS + clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS;
+
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64,
+		   (uint64_t)(ns / NS_PER_US));
+}
+
 static enum exit_status detach(const char *name)
 {
 	const struct detach_request request = {
@@ -120,6 +134,7 @@ static enum exit_status detach(const char *name)
 	struct detach_outcome outcome;
 	struct error why;
 
+	ask_for_time(request.deadline_ns);
 	if (detach_name(name, &request, &outcome, &why) < 0) {
 		fprintf(stderr, "rswapctl detach: %s: %s\n", name, why.text);
 		return EXIT_FAILED;

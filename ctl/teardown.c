@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <libmount.h>
-#include <systemd/sd-daemon.h>
 
 #include "blockdev.h"
 #include "claim.h"
@@ -85,15 +84,6 @@ static int read_swap(const struct state *state, struct swap_usage *swap,
 	return -1;
 }
 
-/* Under systemd, stopping a service has a deadline of its own. */
-static void ask_for_time(uint64_t deadline_ns)
-{
-	uint64_t us =
-		(clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS) / NS_PER_US;
-
-	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, us);
-}
-
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		  uint64_t *lost_bytes, struct error *why)
 {
@@ -120,7 +110,6 @@ int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,
 		if (stays_on(state, why))
 			return -1;
 	}
-	ask_for_time(deadline_ns);
 	return swapoff_run(&order, why);
 }
 

@@ -180,6 +180,11 @@ void mapper_put(struct mapper *mapper, void *memory, uint64_t bytes)
 
 int mapper_start(struct mapper *mapper, struct loop *loop, struct error *why)
 {
+	const struct helper helper = { .name = "rswap-mapper",
+				       .main = mapper_main,
+				       .arg = mapper,
+				       .stack_bytes = STACK_BYTES,
+				       .maps = true };
 	int rc;
 
 	memset(mapper, 0, sizeof *mapper);
@@ -196,8 +201,7 @@ int mapper_start(struct mapper *mapper, struct loop *loop, struct error *why)
 		return -rc;
 	}
 	sem_init(&mapper->work, 0, 0);
-	rc = helper_start_small(&mapper->thread, "rswap-mapper", STACK_BYTES,
-				mapper_main, mapper);
+	rc = helper_start_as(&mapper->thread, &helper);
 	if (rc) {
 		error_set(why, "cannot start a thread: %s", strerror(rc));
 		close(mapper->source.fd);

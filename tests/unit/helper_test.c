@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <cap-ng.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,23 +80,70 @@ static void *note_stack(void *arg)
 static void has_a_small_stack(void **state)
 {
 	size_t bytes = 0;
+	const struct helper helper = { .name = "test",
+				       .main = note_stack,
+				       .arg = &bytes,
+				       .stack_bytes = 32 << 10 };
 	pthread_t thread;
 
 	(void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	skip(); /* a sanitizer needs more */
 #endif
-	assert_int_equal(helper_start_small(&thread, "test", 32 << 10,
-					    note_stack, &bytes),
-			 0);
+	assert_int_equal(helper_start_as(&thread, &helper), 0);
 	pthread_join(thread, NULL);
 	assert_in_range(bytes, 1, 40 << 10);
+}
+
+/* Of this thread; bit N is capability N (proc(5), CapEff). */
+static uint64_t capabilities(void)
+{
+	FILE *f = fopen("/proc/thread-self/status", "re");
+	char line[128];
+	uint64_t set = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "CapEff: %" SCNx64, &set) == 1)
+			break;
+	fclose(f);
+	return set;
+}
+
+static void *note_capabilities(void *arg)
+{
+	*(uint64_t *)arg = capabilities();
+	return NULL;
+}
+
+static uint64_t capabilities_of_helper(bool maps)
+{
+	uint64_t set = ~UINT64_C(0);
+	const struct helper helper = { .name = "test",
+				       .main = note_capabilities,
+				       .arg = &set,
+				       .maps = maps };
+	pthread_t thread;
+
+	assert_int_equal(helper_start_as(&thread, &helper), 0);
+	pthread_join(thread, NULL);
+	return set;
+}
+
+static void keeps_what_mapping_takes_at_most(void **state)
+{
+	uint64_t lock = capabilities() & UINT64_C(1) << CAP_IPC_LOCK;
+
+	(void)state;
+	assert_int_equal(capabilities_of_helper(true), lock);
+	assert_int_equal(capabilities_of_helper(false), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leaves_realtime),
+		cmocka_unit_test(keeps_what_mapping_takes_at_most),
 		cmocka_unit_test(stays_idle),
 		cmocka_unit_test(has_a_small_stack),
 	};

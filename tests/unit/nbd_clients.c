@@ -130,7 +130,7 @@ static bool turn(void)
 	nbd.loop.soon = false;
 	nbd.loop.wake_ns = UINT64_MAX;
 	for (uint32_t i = 0; i < n; i++) {
-		if (nbd.loop.sources[i])
+		if (nbd.loop.sources[i] && nbd.loop.sources[i]->finish)
 			nbd.loop.sources[i]->finish(nbd.loop.sources[i]);
 	}
 	nbd_drop_removed();
