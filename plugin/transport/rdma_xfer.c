@@ -451,19 +451,43 @@ static struct rdma_domain *domain_of(const struct watch_source *source)
 	return &rdma->domains[i];
 }
 
+/* Ends all transfers on D, whose device is gone: no completion comes, and a
+ * thread that slept until one does would never sleep. */
+static void lose_domain(struct rdma_channel *rdma, const struct rdma_domain *d)
+{
+	for (size_t i = 0; i < rdma->used; i++) {
+		struct rdma_link *link;
+
+		if (!rdma->xfers[i])
+			continue;
+		link = rdma_link(rdma->xfers[i]->link);
+		if (link->domain != d)
+			continue;
+		give_up(link);
+		settle(rdma, i, -EIO);
+	}
+}
+
 static void rdma_look(const struct watch_source *source)
 {
-	if (source->poll.revents)
-		take_event(domain_of(source));
+	struct rdma_domain *d = domain_of(source);
+	bool lost = source->poll.revents && take_event(d);
+
 	poll_domains(source->source);
+	if (lost)
+		lose_domain(source->source, d);
 }
 
 /* The queue is armed and then polled, because a completion that came in between
  * makes no event. */
 static void rdma_rest(const struct watch_source *source)
 {
-	ibv_req_notify_cq(domain_of(source)->cq, 0);
+	struct rdma_domain *d = domain_of(source);
+	bool lost = ibv_req_notify_cq(d->cq, 0);
+
 	poll_domains(source->source);
+	if (lost)
+		lose_domain(source->source, d);
 }
 
 static int create_channel(const struct channel_config *config,

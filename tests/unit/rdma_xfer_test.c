@@ -2,6 +2,7 @@
 #include "mock_verbs.h"
 #include "support.h"
 #include "transport/rdma.h"
+#include "transport/watch.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -816,6 +817,59 @@ static void ibv_get_cq_event__EIO(void **state)
 	assert_statuses(0, N, -EIO);
 }
 
+/* --- a loop's thread --- */
+
+/* What a loop does with the channel of the first device, which is ready, in a
+ * turn or before it sleeps. */
+static void turn(bool sleeps)
+{
+	struct watch watch = { .n = 0 };
+
+	for (size_t i = 0; i < N; i++) {
+		if (xfers[i].status == -EINPROGRESS)
+			rdma->watch(&xfers[i], &watch);
+	}
+	assert_int_equal(watch.n, 2);
+	watch.sources[0].poll.revents = POLLERR;
+	(sleeps ? rdma->rest : rdma->look)(&watch.sources[0]);
+}
+
+/* The loop would turn until the deadline, with real-time priority. */
+static void a_loop_ends_what_is_on_a_device_that_is_gone(bool sleeps,
+							 const char *call)
+{
+	mock.hold = true;
+	close_link(1);
+	mock.device = 1;
+	connect_link(1);
+	plan_both(XFER_READ, N);
+	submit(xfers, N);
+	fail_call(call, 0, EIO);
+	turn(sleeps);
+	mock.fail = NULL;
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(xfers[i].status, xfers[i].link == xfers[0].link
+							  ? -EIO
+							  : -EINPROGRESS);
+	assert_untouched(0, N);
+	assert_false(rdma->usable(channel));
+	rdma->abandon(channel, xfers, N);
+}
+
+static void a_loop__ibv_get_cq_event__EIO(void **state)
+{
+	(void)state;
+	a_loop_ends_what_is_on_a_device_that_is_gone(false, "ibv_get_cq_event");
+}
+
+static void a_loop__ibv_req_notify_cq__EIO(void **state)
+{
+	(void)state;
+	a_loop_ends_what_is_on_a_device_that_is_gone(true, "ibv_req_notify_cq");
+}
+
+/* --- a thread's own wait --- */
+
 /* The other one may be gone. */
 static void only_a_device_with_transfers_is_waited_for(void **state)
 {
@@ -891,6 +945,8 @@ int main(void)
 		with_links(ibv_req_notify_cq__EIO),
 		with_links(ibv_get_cq_event__EAGAIN),
 		with_links(ibv_get_cq_event__EIO),
+		with_links(a_loop__ibv_get_cq_event__EIO),
+		with_links(a_loop__ibv_req_notify_cq__EIO),
 		with_links(only_a_device_with_transfers_is_waited_for),
 		with_links(ibv_poll_cq__EIO),
 	};
