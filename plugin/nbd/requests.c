@@ -8,9 +8,10 @@
 #include "service/aligned.h"
 
 /* Extents of one reply, which fit a small buffer, and how much of the device
- * one request looks at. */
+ * one request looks at: other clients wait as long as the loop looks at so many
+ * pages. */
 #define EXTENTS_MAX  ((SLOT_SMALL_BYTES - 4) / 8)
-#define EXTENT_BYTES (UINT64_C(1) << 30)
+#define EXTENT_BYTES (UINT64_C(64) << 20)
 
 void requests_init(struct requests *q, const struct host *host,
 		   const struct nbd_terms *terms, struct replies *replies)
