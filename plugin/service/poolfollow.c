@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "events.h"
 #include "log.h"
+#include "poolparts.h"
 #include "poolpick.h"
 #include "servers/roster.h"
 
@@ -85,6 +86,16 @@ static void avoid(struct poolfollow *follow, const struct server *server)
 		clock_now_ns() + AVOID_NS;
 }
 
+/* A server that was away comes back with what is reserved there for this
+ * device, which is why it has less free memory, or none. */
+static uint64_t own_bytes(void *arg, const struct member *member)
+{
+	const struct poolfollow *follow = arg;
+
+	return poolparts_bytes(follow->ledger,
+			       net_name_format(&member->address).text);
+}
+
 /* A server with free memory that waits to join, in NAME, if there is one.
  * ANYONE: also one that is avoided. */
 static bool candidate(struct poolfollow *follow, bool anyone,
@@ -97,6 +108,7 @@ static bool candidate(struct poolfollow *follow, bool anyone,
 		.transports = transport ? transport->wire_bit : UINT32_MAX,
 		.slab_bytes = engine->slabs.geometry.slab_bytes,
 		.free_bytes = engine->slabs.geometry.slab_bytes,
+		.own_bytes = own_bytes,
 		.is_used = is_used,
 		.is_avoided = anyone ? NULL : is_avoided,
 		.arg = follow,

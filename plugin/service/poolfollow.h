@@ -1,14 +1,15 @@
 /* Follows a pool's list of servers while the engine runs: which servers it
  * uses, and which it does not use any more (servers/roster.h).
  *
- * A server that the pool lists, that has free memory, and that the engine has a
- * place for joins.  A server that the pool lists no more is not wanted any
- * more: if its session is lost, it makes room.  A server that is of no use
- * makes room too, where others wait: one that cannot be reached, and one that
- * holds no slab and grants none.  What was dismissed so comes back only where
- * there is no other one, for some minutes: this machine may be cut off from a
- * server that etcd and others reach.  Draining needs nothing here: the server
- * asks for its slabs by its session. */
+ * A server that the pool lists, that has free memory or some that is reserved
+ * for this device, and that the engine has a place for joins.  A server that
+ * the pool lists no more is not wanted any more: if its session is lost, it
+ * makes room.  A server that is of no use makes room too, where others wait:
+ * one that cannot be reached, and one that holds no slab and grants none.  What
+ * was dismissed so comes back only where there is no other one, for some
+ * minutes: this machine may be cut off from a server that etcd and others
+ * reach.  Draining needs nothing here: the server asks for its slabs by its
+ * session. */
 #ifndef RSWAP_POOLFOLLOW_H
 #define RSWAP_POOLFOLLOW_H
 
@@ -22,7 +23,8 @@
 struct poolfollow {
 	struct engine *engine;
 	const struct members *members;
-	const char *pool; /* its name, for messages */
+	const struct ledger *ledger; /* what the device has reserved */
+	const char *pool;	     /* its name, for messages */
 	/* Its own; zeroed at first. */
 	uint64_t join_at_ns; /* 0: nothing to join */
 	struct {

@@ -60,6 +60,17 @@ static bool is_used(const struct members *members, const struct engine *engine,
 	return m ? !member_drains(m) : server_state(server) != SERVER_DOWN;
 }
 
+uint64_t poolparts_bytes(const struct ledger *ledger, const char *address)
+{
+	for (unsigned i = 0; i < ledger->n; i++) {
+		const struct ledger_server *part = &ledger->servers[i];
+
+		if (!strcmp(part->address.text, address))
+			return part->slabs * ledger->slab_bytes;
+	}
+	return 0;
+}
+
 uint64_t poolparts_misplaced(const struct ledger *ledger,
 			     const struct members *members,
 			     const struct engine *engine)

@@ -17,6 +17,9 @@
 void poolparts_begin(struct ledger *ledger, const struct members *members,
 		     const struct engine_config *engine);
 
+/* What LEDGER has reserved on the server at ADDRESS, as in the pool's keys. */
+uint64_t poolparts_bytes(const struct ledger *ledger, const char *address);
+
 /* How many slabs are reserved on servers that ENGINE does not use any more,
  * that drain, or that are lost and have left the pool. */
 uint64_t poolparts_misplaced(const struct ledger *ledger,

@@ -9,9 +9,18 @@
 
 struct candidate {
 	const struct member *member;
+	uint64_t free_bytes;
 	/* Servers in its zone that were chosen, or are in use already. */
 	uint32_t zone_uses;
 };
+
+static uint64_t free_bytes(const struct poolpick *pick, const struct member *m)
+{
+	uint64_t own_bytes =
+		pick->own_bytes ? pick->own_bytes(pick->arg, m) : 0;
+
+	return m->free_bytes + own_bytes;
+}
 
 static bool suits(const struct poolpick *pick,
 		  const struct members_entry *entry)
@@ -20,7 +29,7 @@ static bool suits(const struct poolpick *pick,
 
 	return entry->is_understood && !strcmp(m->state, "serving") &&
 	       m->transports & pick->transports &&
-	       m->free_bytes >= pick->free_bytes &&
+	       free_bytes(pick, m) >= pick->free_bytes &&
 	       (!pick->slab_bytes || m->slab_bytes == pick->slab_bytes) &&
 	       !pick->is_used(pick->arg, &m->address) &&
 	       !(pick->is_avoided && pick->is_avoided(pick->arg, m));
@@ -60,9 +69,11 @@ static uint32_t collect(const struct poolpick *pick,
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < members->n; i++) {
+		const struct member *m = &members->entries[i].member;
+
 		if (suits(pick, &members->entries[i]))
 			candidates[n++] = (struct candidate){
-				.member = &members->entries[i].member
+				.member = m, .free_bytes = free_bytes(pick, m)
 			};
 	}
 	for (unsigned i = 0; n && i < members->n; i++)
@@ -79,7 +90,7 @@ static uint32_t slabs_of(const struct member *m, uint64_t bytes)
 
 static bool has_room(const struct candidate *c)
 {
-	return slabs_of(c->member, c->member->free_bytes) > 0;
+	return slabs_of(c->member, c->free_bytes) > 0;
 }
 
 static void offer(struct choose *choice, uint32_t i, const struct candidate *c)
@@ -89,7 +100,7 @@ static void offer(struct choose *choice, uint32_t i, const struct candidate *c)
 	choose_offer(choice,
 		     &(struct choose_server){
 			     .index = i,
-			     .free_slabs = slabs_of(m, m->free_bytes),
+			     .free_slabs = slabs_of(m, c->free_bytes),
 			     .total_slabs = slabs_of(m, m->memory_bytes),
 			     .load_permille = m->load_permille,
 		     });

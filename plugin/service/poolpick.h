@@ -12,7 +12,10 @@ struct poolpick {
 	const struct members *members;
 	uint32_t transports; /* bits as WELCOME has them, one of which it has */
 	uint64_t slab_bytes; /* 0: that of the first server that is chosen */
-	uint64_t free_bytes; /* at least, as the pool says */
+	uint64_t free_bytes; /* at least */
+	/* What is reserved there for who chooses: it is free too, though the
+	 * pool does not say so.  NULL: nothing anywhere. */
+	uint64_t (*own_bytes)(void *arg, const struct member *member);
 	/* Whether a server is in use already.  It is not chosen, and counts in
 	 * its zone, unless it drains. */
 	bool (*is_used)(void *arg, const struct net_name *address);

@@ -281,6 +281,7 @@ int poolwatch_start(struct poolwatch *watch, struct error *why)
 	if (rc)
 		return rc;
 	watch->follow = (struct poolfollow){ .members = &watch->members,
+					     .ledger = &watch->reserve.ledger,
 					     .pool = watch->figures.name };
 	begin_figures(watch);
 	rc = helper_start(&watch->thread, "pool", poolwatch_main, watch);

@@ -85,6 +85,29 @@ static void none_that_does_not(void **state)
 	assert_string_equal(names[0].host, "a");
 }
 
+static uint64_t own_bytes(void *arg, const struct member *m)
+{
+	(void)arg;
+	return !strcmp(m->address.host, "mine") ? 4 * MIB : 0;
+}
+
+static void what_is_reserved_for_the_device_is_free(void **state)
+{
+	(void)state;
+	add("full", "", 0);
+	add("mine", "", 0);
+	pick.free_bytes = 2 * MIB;
+	assert_int_equal(poolpick_choose(&pick, names, 8), 0);
+	pick.own_bytes = own_bytes;
+	assert_int_equal(poolpick_choose(&pick, names, 8), 1);
+	assert_string_equal(names[0].host, "mine");
+	pick.free_bytes = 0;
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(poolpick_choose(&pick, names, 8), 2);
+		assert_string_equal(names[0].host, "mine");
+	}
+}
+
 static void slabs_of_one_size(void **state)
 {
 	(void)state;
@@ -275,6 +298,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(all_that_fit, begin),
 		cmocka_unit_test_setup(none_that_does_not, begin),
+		cmocka_unit_test_setup(what_is_reserved_for_the_device_is_free,
+				       begin),
 		cmocka_unit_test_setup(slabs_of_one_size, begin),
 		cmocka_unit_test_setup(each_zone_in_turn, begin),
 		cmocka_unit_test_setup(zones_in_use_come_last, begin),
