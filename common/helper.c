@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 struct start {
 	const struct helper *helper;
@@ -58,6 +59,10 @@ static void leave_realtime(pthread_attr_t *attr)
 static void set_stack(pthread_attr_t *attr, size_t bytes)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	long least_bytes = sysconf(_SC_THREAD_STACK_MIN);
+
+	if (bytes && least_bytes > 0 && bytes < (size_t)least_bytes)
+		bytes = (size_t)least_bytes;
 	if (bytes)
 		pthread_attr_setstacksize(attr, bytes);
 #else

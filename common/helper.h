@@ -11,7 +11,7 @@ struct helper {
 	const char *name; /* at most 15 characters */
 	void *(*main)(void *arg);
 	void *arg;
-	size_t stack_bytes; /* 0: as usual */
+	size_t stack_bytes; /* or the least that a thread needs; 0: as usual */
 	bool maps;	    /* memory that is locked: it keeps CAP_IPC_LOCK */
 };
 

@@ -381,6 +381,10 @@ int cmd_attach(int argc, char **argv)
 	if (geteuid() != 0)
 		options_die(&cmdline, "only root can attach a swap device");
 	run_catch_signals();
+	/* A unit that stops while it starts has no ExecStop=, but the signal
+	 * that must not hurt a front end. */
+	if (getenv("NOTIFY_SOCKET") && !args.foreground)
+		run_catch_stop();
 	if (attach_run(&args) < 0)
 		return EXIT_FAILED;
 	warn_of_timeout();

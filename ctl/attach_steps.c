@@ -128,6 +128,7 @@ static int make_directory(struct attach *a, struct error *why)
 	a->made_directory = true;
 	a->state.size_bytes = a->size_bytes;
 	a->state.front = a->front;
+	a->state.attaching = true;
 	snprintf(a->state.choice, sizeof a->state.choice, "%.159s",
 		 a->choice.text);
 	note_servers(a);
@@ -384,7 +385,10 @@ static int swap_on(struct attach *a, struct error *why)
 			      "down: %s",
 			      why_off.text);
 	snprintf(priority, sizeof priority, "%u", a->priority);
-	return run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why);
+	if (run_must(argv, in_ns(STEP_NS + a->timeout_s * NS_PER_S), why) < 0)
+		return -1;
+	a->state.attaching = false;
+	return statedir_save(&a->state, why);
 }
 
 /* swapon may have done its work although it was killed, or its deadline passed.

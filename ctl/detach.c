@@ -79,21 +79,35 @@ static int take_apart(const struct state *state,
 	return 0;
 }
 
-/* An attach that was killed leaves no front end, or one that has ended, or one
- * without a device. */
+/* An attach that was killed may leave a front end and a device, which nobody
+ * uses or ends. */
 static bool is_served(const struct state *state)
 {
-	return statedir_running(state) && statedir_is_connected(state);
+	return !state->attaching && statedir_running(state) &&
+	       statedir_is_connected(state);
+}
+
+/* Under systemd the stop of a service has a deadline of its own, which is
+ * short: it is also how long systemd waits for a front end that had to be left
+ * running. */
+static void ask_for_time(uint64_t deadline_ns)
+{
+	uint64_t ns =
+		LOCK_NS + clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS;
+
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64,
+		   (uint64_t)(ns / NS_PER_US));
 }
 
 int detach_name(const char *name, const struct detach_request *request,
 		struct detach_outcome *outcome, struct error *why)
 {
-	int lock_fd = statedir_lock(name, clock_now_ns() + LOCK_NS, why);
 	struct error ignored;
 	struct state state;
-	int err = 0;
+	int lock_fd, err = 0;
 
+	ask_for_time(request->deadline_ns);
+	lock_fd = statedir_lock(name, clock_now_ns() + LOCK_NS, why);
 	*outcome = (struct detach_outcome){ 0 };
 	if (lock_fd < 0)
 		return -1;
@@ -112,18 +126,6 @@ int detach_name(const char *name, const struct detach_request *request,
 	return err;
 }
 
-/* Under systemd the stop of a service has a deadline of its own, which is
- * short: it is also how long systemd waits for a front end that had to be left
- * running. */
-static void ask_for_time(uint64_t deadline_ns)
-{
-	uint64_t ns =
-		LOCK_NS + clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS;
-
-	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64,
-		   (uint64_t)(ns / NS_PER_US));
-}
-
 static enum exit_status detach(const char *name)
 {
 	const struct detach_request request = {
@@ -134,7 +136,6 @@ static enum exit_status detach(const char *name)
 	struct detach_outcome outcome;
 	struct error why;
 
-	ask_for_time(request.deadline_ns);
 	if (detach_name(name, &request, &outcome, &why) < 0) {
 		fprintf(stderr, "rswapctl detach: %s: %s\n", name, why.text);
 		return EXIT_FAILED;

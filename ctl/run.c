@@ -29,14 +29,24 @@ static void on_signal(int sig)
 	interrupted = sig;
 }
 
-void run_catch_signals(void)
+static void catch_signal(int sig)
 {
 	/* no SA_RESTART: a signal has to end a wait */
 	struct sigaction action = { .sa_handler = on_signal };
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	sigaction(sig, &action, NULL);
+}
+
+void run_catch_signals(void)
+{
+	catch_signal(SIGINT);
+	catch_signal(SIGTERM);
+	catch_signal(SIGHUP);
+}
+
+void run_catch_stop(void)
+{
+	catch_signal(SIGCONT);
 }
 
 bool run_interrupted(void)

@@ -13,6 +13,8 @@
 /* From here on SIGINT, SIGTERM and SIGHUP end rswapctl's current wait instead
  * of rswapctl, so that it can undo its steps. */
 void run_catch_signals(void);
+/* And SIGCONT, with which rswap@.service stops an attach that is at work. */
+void run_catch_stop(void);
 /* Whether a signal came; and forgetting it. */
 bool run_interrupted(void);
 void run_forget_signals(void);

@@ -229,11 +229,12 @@ int statedir_save(const struct state *state, struct error *why)
 	int n = snprintf(text, sizeof text,
 			 "device %s\nidentity %s\nsize_bytes %" PRIu64
 			 "\nfront %s\nchoice %s\npid %d\nstart %" PRIu64
-			 "\nservers %s\n",
+			 "\nattaching %s\nservers %s\n",
 			 *state->device ? state->device : "-",
 			 *state->identity ? state->identity : "-",
 			 state->size_bytes, state->front->name, state->choice,
-			 (int)state->pid, state->start, state->servers);
+			 (int)state->pid, state->start,
+			 state->attaching ? "yes" : "no", state->servers);
 
 	if (n < 0 || (size_t)n >= sizeof text) {
 		error_set(why, "%s: too much to write", state->name);
@@ -276,6 +277,9 @@ int statedir_load(const char *name, struct state *state, struct error *why)
 		state->pid = (pid_t)strtol(value, NULL, 10);
 	if (keyvalue_get(text, "start", value, sizeof value))
 		state->start = strtoull(value, NULL, 10);
+	state->attaching =
+		keyvalue_get(text, "attaching", value, sizeof value) &&
+		!strcmp(value, "yes");
 	if (!keyvalue_get(text, "device", state->device,
 			  sizeof state->device) ||
 	    !strcmp(state->device, "-"))

@@ -32,6 +32,7 @@ struct state {
 	uint64_t size_bytes;
 	const struct front *front; /* never NULL */
 	char choice[160];	   /* why this front end */
+	bool attaching;		   /* attach has not done its last step */
 	pid_t pid;	/* of the front end; 0 before it is started */
 	uint64_t start; /* run_start_time of it */
 	char servers[1024];

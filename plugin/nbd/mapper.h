@@ -5,8 +5,9 @@
  * returns.  Where the machine is short of memory this waits until some is free,
  * and what has to be written to swap before comes to this very device.
  * munmap(2) waits for a thread of the process that is in mmap(2).  So the loop
- * does neither. An ordinary thread does both (common/helper.h), and only the
- * client that wants the memory waits for it.
+ * does neither (and a thread that does meanwhile, such as one that connects to
+ * a server, waits too). An ordinary thread does both (common/helper.h), and
+ * only the client that wants the memory waits for it.
  *
  *   NONE --mapper_ask--> QUEUED --> MAPPING --> OVER --mapper_take--> NONE
  *

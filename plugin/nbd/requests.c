@@ -8,8 +8,8 @@
 #include "service/aligned.h"
 
 /* Extents of one reply, which fit a small buffer, and how much of the device
- * one request looks at: other clients wait as long as the loop looks at so many
- * pages. */
+ * one request looks at: other clients wait while the loop looks at so many
+ * pages, for each of up to SLOTS requests. */
 #define EXTENTS_MAX  ((SLOT_SMALL_BYTES - 4) / 8)
 #define EXTENT_BYTES (UINT64_C(64) << 20)
 

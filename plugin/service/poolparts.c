@@ -62,7 +62,7 @@ static bool is_used(const struct members *members, const struct engine *engine,
 
 uint64_t poolparts_bytes(const struct ledger *ledger, const char *address)
 {
-	for (unsigned i = 0; i < ledger->n; i++) {
+	for (unsigned i = 0; ledger->lease && i < ledger->n; i++) {
 		const struct ledger_server *part = &ledger->servers[i];
 
 		if (!strcmp(part->address.text, address))

@@ -17,7 +17,8 @@
 void poolparts_begin(struct ledger *ledger, const struct members *members,
 		     const struct engine_config *engine);
 
-/* What LEDGER has reserved on the server at ADDRESS, as in the pool's keys. */
+/* What LEDGER has reserved on the server at ADDRESS, as in the pool's keys.
+ * Nothing once its lease has ended. */
 uint64_t poolparts_bytes(const struct ledger *ledger, const char *address);
 
 /* How many slabs are reserved on servers that ENGINE does not use any more,

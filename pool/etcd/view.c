@@ -138,7 +138,7 @@ static int take(struct etcd_view *view, const struct etcd_answer *answer,
 static void list_soon(struct etcd_view *view)
 {
 	uint64_t soon_ns =
-		clock_now_ns() + LIST_SOON_NS + etcd_backoff_ns(view->etcd);
+		clock_now_ns() + LIST_SOON_NS + etcd_draw_ns(LIST_SOON_NS);
 
 	view->list_at_ns = earlier(view->list_at_ns, soon_ns);
 }

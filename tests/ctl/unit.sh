@@ -1,6 +1,7 @@
 #!/bin/bash
 # What rswap@NAME.service calls: detach asks systemd for time before it waits for
-# anything, and with --if-dead it leaves a device that a front end serves.
+# anything, and with --if-dead it leaves a device that a front end serves; attach is
+# undone where the unit stops meanwhile.
 . "$(dirname "$0")/harness.sh"
 
 start_server a --memory=64M --slab-size=1M
@@ -44,7 +45,34 @@ expect_line "$dir/far.log" "far is detached; 1 MiB" "are lost"
 expect_nothing_left "a dead front end"
 
 say "nor does what an attach that was killed has left"
+hook mkswap after <<'HOOK'
+kill -KILL $RSWAPCTL
+HOOK
+! attach one --name=one || fail "attach: $(cat "$dir/one.log")"
+no_hooks
+connected 0 && [ -n "$(daemons)" ] || fail "it left nothing"
+detach one --if-dead one || fail "$(cat "$dir/one.log")"
+expect_nothing_left "an attach that was killed in mkswap"
 mkdir "$RSWAP_RUN_DIR/one"
 : >"$RSWAP_RUN_DIR/one/state"
 detach one --if-dead one || fail "$(cat "$dir/one.log")"
 expect_nothing_left "an attach that was killed"
+
+say "a stop comes while attach is at work: without ExecStop=, and with SIGCONT"
+hook mkswap after <<'HOOK'
+kill -CONT $RSWAPCTL
+while [ -d /proc/$PPID ]; do sleep 0.02; done
+HOOK
+[ "$(NOTIFY_SOCKET=$dir/notify status_of attach one --name=one)" = 1 ] ||
+	fail "attach: $(cat "$dir/one.log")"
+expect_line "$dir/one.log" "failed to mkswap" interrupted
+expect_nothing_left "a stop while attach is at work"
+
+say "SIGCONT from elsewhere does nothing"
+hook mkswap after <<'HOOK'
+kill -CONT $RSWAPCTL
+HOOK
+attach one --name=one || fail "attach: $(cat "$dir/one.log")"
+no_hooks
+detach one one || fail "detach: $(cat "$dir/one.log")"
+expect_nothing_left "SIGCONT"

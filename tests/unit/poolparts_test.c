@@ -183,9 +183,24 @@ static void own_use_does_not_count(void **state)
 	assert_int_equal(part(0)->unreserved_bytes, 0);
 }
 
+/* Others may have reserved it since. */
+static void what_was_reserved_with_a_lease_that_ended_is_nothing(void **state)
+{
+	(void)state;
+	reserve_on(0, 2);
+	assert_int_equal(poolparts_bytes(&ledger, entries[1].address.text),
+			 3 * SLAB_BYTES);
+	assert_int_equal(poolparts_bytes(&ledger, entries[2].address.text), 0);
+	ledger.lease = 0;
+	assert_int_equal(poolparts_bytes(&ledger, entries[1].address.text), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(
+			what_was_reserved_with_a_lease_that_ended_is_nothing,
+			begin),
 		cmocka_unit_test_setup(what_is_misplaced, begin),
 		cmocka_unit_test_setup(no_more_than_a_transaction_has_room_for,
 				       begin),
