@@ -89,7 +89,9 @@ static bool is_served(const struct state *state)
 
 /* Under systemd the stop of a service has a deadline of its own, which is
  * short: it is also how long systemd waits for a front end that had to be left
- * running. */
+ * running.  In ExecStopPost= it waits for that until the deadline that was
+ * asked for, though this process has ended: so it is asked for only where there
+ * is something to take apart. */
 static void ask_for_time(uint64_t deadline_ns)
 {
 	uint64_t ns =
@@ -106,7 +108,8 @@ int detach_name(const char *name, const struct detach_request *request,
 	struct state state;
 	int lock_fd, err = 0;
 
-	ask_for_time(request->deadline_ns);
+	if (!request->if_dead)
+		ask_for_time(request->deadline_ns);
 	lock_fd = statedir_lock(name, clock_now_ns() + LOCK_NS, why);
 	*outcome = (struct detach_outcome){ 0 };
 	if (lock_fd < 0)
@@ -119,8 +122,11 @@ int detach_name(const char *name, const struct detach_request *request,
 		statedir_load(name, &state, &ignored);
 		statedir_recall(&state);
 		outcome->lives = request->if_dead && is_served(&state);
-		if (!outcome->lives)
+		if (!outcome->lives) {
+			if (request->if_dead)
+				ask_for_time(request->deadline_ns);
 			err = take_apart(&state, request, outcome, why);
+		}
 	}
 	close(lock_fd);
 	return err;

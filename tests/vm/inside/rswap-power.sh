@@ -53,9 +53,10 @@ start_late()
 # front end serves on.  The machine goes down well with the unit failed.
 stop_in_vain()
 {
-	local process
+	local process since=$SECONDS
 	process=$(property rswap@far MainPID)
 	systemctl stop rswap@far || true
+	echo "a stop that is refused: $((SECONDS - since)) s"
 	want rswap@far ActiveState=failed
 	grep -q '^/dev' /proc/swaps || die "swap is off"
 	kill -0 "$process" || die "the front end has ended"
