@@ -2,12 +2,12 @@
  * pages), the pages that the request has locked, and the results of its
  * attempts.  Every function in this directory takes the state as an argument.
  *
- * The state has less than 4 KiB.  It is on the stack of the thread that runs the
- * request (service/safety.c gives each thread a locked stack of 128 KiB), or in
- * memory that the caller allocated before.  The repairer and the search for
- * wrong shards each have their own state.  Late transfers outlive the request.
- * So the transfers and the scratch memory that they use are in the lane
- * (pages/lane.h).
+ * The state has less than 4 KiB.  It is on the stack of the thread that runs
+ * the request (service/safety.c gives each thread a locked stack of 128 KiB),
+ * or in memory that the caller allocated before.  The repairer and the search
+ * for wrong shards each have their own state.  Late transfers outlive the
+ * request. So the transfers and the scratch memory that they use are in the
+ * lane (pages/lane.h).
  *
  * Only the thread that holds the lane uses the state.
  */
