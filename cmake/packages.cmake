@@ -36,18 +36,28 @@ set(CPACK_DEBIAN_MEMSERVER_PACKAGE_RECOMMENDS "ibverbs-providers, libcurl3-gnutl
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME rswap-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "iproute2, kmod, mount")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_RECOMMENDS "libcurl3-gnutls, rswap-nbd | rswap-ublk | nbdkit-plugin-rswap")
-# What runs when a package comes and goes: debhelper makes most of it by itself.
+# What runs when a package comes and goes: the same as in Debian's own packages.
 # CPack goes by the files' names.
-function(package_scripts component prerm)
+function(package_scripts component)
   set(dir ${PROJECT_BINARY_DIR}/packages/${component})
-  set(scripts ${PROJECT_SOURCE_DIR}/cmake/scripts)
-  configure_file(${scripts}/postinst.in ${dir}/postinst @ONLY)
-  configure_file(${scripts}/postrm ${dir}/postrm COPYONLY)
-  configure_file(${prerm} ${dir}/prerm COPYONLY)
+  # What debhelper puts there.
+  string(CONCAT tmpfiles "! command -v systemd-tmpfiles >/dev/null ||\n"
+    "\tsystemd-tmpfiles --create rswap-${component}.conf || true\n")
+  foreach(script postinst prerm postrm)
+    set(from ${PROJECT_SOURCE_DIR}/debian/rswap-${component}.${script})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${from})
+    file(READ ${from} text)
+    if(script STREQUAL postinst)
+      string(REPLACE "#DEBHELPER#\n" "${tmpfiles}" text "${text}")
+    else()
+      string(REPLACE "\n#DEBHELPER#\n" "" text "${text}")
+    endif()
+    file(WRITE ${dir}/${script} "${text}")
+    list(APPEND scripts ${dir}/${script})
+  endforeach()
   string(TOUPPER ${component} upper)
-  set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA
-      ${dir}/postinst ${dir}/postrm ${dir}/prerm PARENT_SCOPE)
+  set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA ${scripts} PARENT_SCOPE)
 endfunction()
-package_scripts(memserver ${PROJECT_SOURCE_DIR}/cmake/scripts/rswap-memserver.prerm)
-package_scripts(tools ${PROJECT_SOURCE_DIR}/debian/rswap-tools.prerm)
+package_scripts(memserver)
+package_scripts(tools)
 include(CPack)
