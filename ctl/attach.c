@@ -274,8 +274,8 @@ static int end_stay(void)
 	run_forget_signals();
 	if (detach_name(args.state.name, &request, &outcome, &why) == 0)
 		return EXIT_OK;
-	fprintf(stderr, "rswapctl attach: %s is still attached: %s\n",
-		args.state.name, why.text);
+	warning_error("rswapctl attach: %s is still attached: %s",
+		      args.state.name, why.text);
 	return EXIT_FAILED;
 }
 
@@ -338,9 +338,9 @@ static int stay(void)
 		if (was_detached())
 			return EXIT_OK;
 		ended_explain(args.front, status, &why);
-		fprintf(stderr,
+		warning_error(
 			"rswapctl attach: %s; what was swapped to %s is lost: "
-			"rswapctl detach %s\n",
+			"rswapctl detach %s",
 			why.text, args.state.device, args.state.name);
 		return EXIT_FAILED;
 	}

@@ -436,9 +436,9 @@ static void undo(struct attach *a, size_t n)
 		printf("  undo: %s\n", steps[n].what);
 		if (steps[n].undo(a, &why) == 0)
 			continue;
-		fprintf(stderr,
+		warning_error(
 			"rswapctl attach: %s can't be undone: %s; the rest "
-			"stays, until rswapctl detach %s\n",
+			"stays, until rswapctl detach %s",
 			steps[n].what, why.text, a->state.name);
 		return;
 	}
@@ -458,8 +458,8 @@ static int run_steps(struct attach *a)
 		}
 		if (err) {
 			undo(a, i + 1);
-			fprintf(stderr, "rswapctl attach: failed to %s: %s\n",
-				steps[i].what, why.text);
+			warning_error("rswapctl attach: failed to %s: %s",
+				      steps[i].what, why.text);
 			return -1;
 		}
 	}

@@ -13,6 +13,7 @@
 #include "run.h"
 #include "statedir.h"
 #include "teardown.h"
+#include "warning.h"
 
 #define MIB (1024 * 1024)
 /* How long to wait for another rswapctl. */
@@ -143,16 +144,16 @@ static enum exit_status detach(const char *name)
 	struct error why;
 
 	if (detach_name(name, &request, &outcome, &why) < 0) {
-		fprintf(stderr, "rswapctl detach: %s: %s\n", name, why.text);
+		warning_error("rswapctl detach: %s: %s", name, why.text);
 		return EXIT_FAILED;
 	}
 	if (args.if_dead && (outcome.lives || outcome.was_gone))
 		return EXIT_OK;
 	if (outcome.lost_bytes) {
-		fprintf(stderr,
+		warning_error(
 			"rswapctl detach: %s is detached; %" PRIu64
 			" MiB that were swapped out are lost, and a process "
-			"that touches them gets SIGBUS\n",
+			"that touches them gets SIGBUS",
 			name, outcome.lost_bytes / MIB);
 		return EXIT_LOST;
 	}

@@ -3,14 +3,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "cmd.h"
+#include "journal.h"
 
 void options_die(const struct cmdline *cmdline, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "%s: ", cmdline->program);
+	fprintf(stderr, "%s%s: ", journal_has(STDERR_FILENO) ? SD_ERR : "",
+		cmdline->program);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);

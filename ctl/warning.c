@@ -18,3 +18,14 @@ void warning_print(const char *format, ...)
 	va_end(args);
 	putchar('\n');
 }
+
+void warning_error(const char *format, ...)
+{
+	va_list args;
+
+	fputs(journal_has(STDERR_FILENO) ? SD_ERR : "", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}

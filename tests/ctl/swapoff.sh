@@ -89,6 +89,15 @@ expect_one_line "$dir/one.log" "rswapctl detach: nbd0:" "/dev/nbd0 holds 100 MiB
 	"use --force"
 still_attached
 
+say "in the journal that is an error"
+: >"$dir/one.log"
+[ "$(JOURNAL_STREAM=$(stat -c %d:%i "$dir/one.log") status_of detach one nbd0)" = 1 ] ||
+	fail "detach: $(cat "$dir/one.log")"
+expect_one_line "$dir/one.log" "<3>rswapctl detach: nbd0:" "/dev/nbd0 holds 100 MiB"
+[ "$(JOURNAL_STREAM=$(stat -c %d:%i "$dir/one.log") status_of detach one --timeout=0)" = 1 ] ||
+	fail "detach: $(cat "$dir/one.log")"
+expect_one_line "$dir/one.log" "<3>rswapctl detach: --timeout=0"
+
 # beside [LINE]: swap beside the device, and no other
 beside() {
 	local own

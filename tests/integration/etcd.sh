@@ -210,6 +210,8 @@ done
 for name in x y z; do
 	[ "$name" = "$leader" ] || [ "$name" = "$left" ] || second=$name
 done
+start_view l "127.0.0.1:${port[$left]}" /a/
+expect 20 has_line "$dir/l.log" "current at"
 stop "$second" KILL || true
 cannot_put() {
 	! client "127.0.0.1:${port[$left]}" put /a/1 lost 0 >"$dir/said"
@@ -217,6 +219,9 @@ cannot_put() {
 expect 60 cannot_put
 grep -q "^error Input/output error: \|^error Connection timed out: " "$dir/said" ||
 	fail "$(cat "$dir/said")"
+# Without a leader etcd ends a watch, if that was asked for: it would tell of no change.
+expect 60 has_line "$dir/l.log" "error 127.0.0.1:${port[$left]}:" "no leader"
+end_view l
 restart_etcd "x y z" "$second"
 expect 60 can_put four
 expect 60 has_line "$dir/w.log" "is /a/1 four"

@@ -52,6 +52,11 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 		found "$(dirname "$(dirname "$3")")/tmpfiles.d/$file"
 		grep -qx "d /etc/rswap 0700 root root -" "$root$(dirname "$(dirname "$3")")/tmpfiles.d/$file" ||
 			fail "$file"
+		# the directory that the documentation names for --pool-state
+		state=$(grep -oh 'pool-state=/[^ ,`)]*' "$src/systemd/swap0.conf.example" "$src/docs/pool.md" |
+			sed 's,.*=,,; s,/[^/]*$,,' | sort -u)
+		grep -qx "d $state 0700 root root -" "$root$(dirname "$(dirname "$3")")/tmpfiles.d/$file" ||
+			fail "$file does not make $state"
 	done
 	found "$(dirname "$(dirname "$3")")/udev/rules.d/90-rswap.rules"
 	for unit in rswap-memserver.service rswap@.service; do

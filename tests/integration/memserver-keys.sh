@@ -42,6 +42,9 @@ for mode in 0604 0640 0660; do
 	chmod $mode "$file"
 	[ "$(give)" = 1 ] || fail "mode $mode"
 	expect_one_line "$dir/said" "$file: others can read it (mode $mode)" "0600 or 0400"
+	! grep '^<' "$dir/said" || fail "a priority in a file"
+	[ "$(JOURNAL_STREAM=$(stat -c %d:%i "$dir/said") give)" = 1 ] || fail "mode $mode"
+	expect_one_line "$dir/said" "<3>$file: others can read it (mode $mode)"
 	has "$copy" beta: || fail "the copy went"
 done
 chmod 600 "$file"

@@ -104,6 +104,9 @@ echo near >"$dir/stuck"
 stays_awake "near cannot be detached" suspend
 calls "rswapctl detach far" "rswapctl detach near" \
 	"systemctl --no-block start rswap@far" "systemctl --no-block start rswap@near"
+! grep -q '^<' "$dir/said" || fail "a priority in a file"
+JOURNAL_STREAM=$(stat -c %d:%i "$dir/said") stays_awake "near cannot be detached" suspend
+grep -q '^<3>the machine stays awake: near' "$dir/said" || fail "no error in the journal"
 : >"$dir/stuck"
 
 # The helper is ended in the middle of a detach, as at the end of its time.  What was
