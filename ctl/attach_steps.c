@@ -428,6 +428,8 @@ static void undo(struct attach *a, size_t n)
 	/* the signal that interrupted the step must not interrupt its undoing
 	 */
 	run_forget_signals();
+	/* swapoff, the device, the front end */
+	teardown_ask_for_time(a->timeout_s * NS_PER_S + 4 * STEP_NS);
 	while (n-- > 0) {
 		struct error why = { "" };
 

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "clock.h"
 #include "cmd.h"
 #include "options.h"
@@ -95,11 +93,8 @@ static bool is_served(const struct state *state)
  * is something to take apart. */
 static void ask_for_time(uint64_t deadline_ns)
 {
-	uint64_t ns =
-		LOCK_NS + clock_left_ns(deadline_ns) + 3 * TEARDOWN_STEP_NS;
-
-	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64,
-		   (uint64_t)(ns / NS_PER_US));
+	teardown_ask_for_time(LOCK_NS + clock_left_ns(deadline_ns) +
+			      3 * TEARDOWN_STEP_NS);
 }
 
 int detach_name(const char *name, const struct detach_request *request,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <libmount.h>
+#include <systemd/sd-daemon.h>
 
 #include "blockdev.h"
 #include "claim.h"
@@ -82,6 +83,12 @@ static int read_swap(const struct state *state, struct swap_usage *swap,
 		  "and remove it)",
 		  swap->above, state->device);
 	return -1;
+}
+
+void teardown_ask_for_time(uint64_t ns)
+{
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64,
+		   (uint64_t)(ns / NS_PER_US));
 }
 
 int teardown_swap(const struct state *state, bool force, uint64_t deadline_ns,

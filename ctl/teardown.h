@@ -16,6 +16,9 @@
  * be a tool that is about to end. */
 #define TEARDOWN_CLAIM_NS (5 * NS_PER_S)
 
+/* Has systemd wait NS for what follows, where this process is a unit's. */
+void teardown_ask_for_time(uint64_t ns);
+
 /* swapoff, if the device is swapped to (swapoff.h: with progress, and stopped
  * if memory runs out).  Refuses if memory and other swap could not hold the
  * pages, unless FORCE; if swap is on a device that stands on this one; and

@@ -46,7 +46,6 @@ expect 10 gone "$process"
 [ "$(NOTIFY_SOCKET=$dir/notify status_of detach far --if-dead far)" = 2 ] ||
 	fail "$(cat "$dir/far.log")"
 expect 5 grep -q EXTEND_TIMEOUT_USEC= "$dir/told"
-stop notify TERM || true
 expect_line "$dir/far.log" "far is detached; 1 MiB" "are lost"
 expect_nothing_left "a dead front end"
 
@@ -69,8 +68,10 @@ hook mkswap after <<'HOOK'
 kill -CONT $RSWAPCTL
 while [ -d /proc/$PPID ]; do sleep 0.02; done
 HOOK
+: >"$dir/told"
 [ "$(NOTIFY_SOCKET=$dir/notify status_of attach one --name=one)" = 1 ] ||
 	fail "attach: $(cat "$dir/one.log")"
+expect 5 grep -q EXTEND_TIMEOUT_USEC= "$dir/told"
 expect_line "$dir/one.log" "failed to mkswap" interrupted
 expect_nothing_left "a stop while attach is at work"
 
@@ -82,3 +83,4 @@ attach one --name=one || fail "attach: $(cat "$dir/one.log")"
 no_hooks
 detach one one || fail "detach: $(cat "$dir/one.log")"
 expect_nothing_left "SIGCONT"
+stop notify TERM || true

@@ -42,7 +42,7 @@ repaired() {
 start_etcds e
 pool=etcd://127.0.0.1:${port[e]}/blue
 memory a 32
-memory b 24
+memory b 32
 expect 20 registered 2
 start_plugin p pool="$pool" servers-max=2 size=24M replicas=2 pool-reserve=all encrypt=off checksum=off timeout=60 lanes=4
 reserved_is a 24 && reserved_is b 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
@@ -75,28 +75,37 @@ expect 120 tells "of the 48 MiB that it reserves in the pool it has 24 MiB" "1 s
 expect_line "$dir/p.log" "pool blue: of the reservation of 48M, 24M are left"
 reserved_is c 24 || fail "the part of c has changed"
 
-say "until it comes back, though all that it has is reserved for this device"
-memory b 24
-expect 60 uses b
-reserved_is b 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
+say "until one joins"
+memory d 24
+expect 60 uses d
+expect 60 reserved_is d 24
 expect 20 tells_not reservation-lost
 expect_line "$dir/p.log" "pool blue: 48M are reserved again"
 "$ctl" events "$dir/p.ctl" >"$dir/said"
 expect_line "$dir/said" "reservation back" blue "48M on 2 servers"
 
+say "that one is lost too, and comes back, though all that it has is reserved for this device"
+stop d KILL || true
+expect 120 tells "of the 48 MiB that it reserves in the pool it has 24 MiB" "[reservation-lost]"
+memory d 24
+expect 60 uses d
+reserved_is d 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
+expect 20 tells_not reservation-lost
+expect 120 repaired
+
 say "a server drains, whose part has no other place, and serves again"
-"$ctl" drain --control="$dir/b.ctl" >/dev/null
+"$ctl" drain --control="$dir/d.ctl" >/dev/null
 expect 60 tells "of the 48 MiB that it reserves in the pool it has 24 MiB" "[reservation-lost]"
 "$ctl" pool reserve "$pool" >"$dir/said"
 expect_line "$dir/said" "pool blue: 48 MiB reserved by 1 client, 8 MiB left to reserve"
-"$ctl" drain --control="$dir/b.ctl" --undo >/dev/null
+"$ctl" drain --control="$dir/d.ctl" --undo >/dev/null
 expect 60 tells_not reservation-lost
-reserved_is c 24 && reserved_is b 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
+reserved_is c 24 && reserved_is d 24 || fail "$(etcd_do e get --prefix /rswap/1/blue/reserv)"
 expect_more 10 p writes 200
 [ "$(value p errors)" = 0 ] || fail "requests failed"
 finish_shadow load
 stop p
 etcd_do e get --prefix /rswap/1/blue/reserv --keys-only | grep . && fail "not all is given back"
 stop c
-stop b
+stop d
 stop e || true

@@ -1,7 +1,7 @@
 /* How long a client of etcd rests after calls that failed: longer each time, up
  * to a limit, and at random, so that a thousand clients of an etcd that comes
  * back do not ask it at the same moment.  docs/pool.md has the figures. */
-#include "etcd/etcd.h"
+#include "etcd_client.h"
 #include "clock.h"
 #include "support.h"
 
@@ -10,28 +10,6 @@
 #define FIRST_NS (250 * NS_PER_MS)
 #define MOST_NS	 (6 * NS_PER_S)
 #define DRAWS	 256
-
-static struct etcd *etcd;
-
-/* Nobody listens on port 1. */
-static int open_etcd(void **state)
-{
-	static const struct etcd_config config = {
-		.endpoints = { { .host = "127.0.0.1", .port = 1 } },
-		.n_endpoints = 1,
-	};
-	struct error why;
-
-	(void)state;
-	return etcd_open(&etcd, &config, &why);
-}
-
-static int close_etcd(void **state)
-{
-	(void)state;
-	etcd_close(etcd);
-	return 0;
-}
 
 static void fail_once(void)
 {
@@ -79,5 +57,6 @@ int main(void)
 		cmocka_unit_test(longer_each_time),
 	};
 
-	return cmocka_run_group_tests(tests, open_etcd, close_etcd);
+	return cmocka_run_group_tests(tests, etcd_client_open,
+				      etcd_client_close);
 }

@@ -4,13 +4,13 @@
 #include <errno.h>
 
 #include "etcd/view.h"
+#include "etcd_client.h"
 #include "support.h"
 
 #define DRAWS	 256
 #define LIST_NS	 (300 * NS_PER_S)
 #define QUIET_NS (75 * NS_PER_S)
 
-static struct etcd *etcd;
 static struct etcd_view view;
 
 /* --- an etcd --- */
@@ -79,25 +79,6 @@ static void changed(void *arg, const struct etcd_kv *kv)
 }
 
 static const struct etcd_view_ops ops = { begin_list, begin_list, changed };
-
-static int open_etcd(void **state)
-{
-	static const struct etcd_config config = {
-		.endpoints = { { .host = "127.0.0.1", .port = 1 } },
-		.n_endpoints = 1,
-	};
-	struct error why;
-
-	(void)state;
-	return etcd_open(&etcd, &config, &why);
-}
-
-static int close_etcd(void **state)
-{
-	(void)state;
-	etcd_close(etcd);
-	return 0;
-}
 
 static int begin(void **state)
 {
@@ -242,5 +223,5 @@ int main(void)
 		cmocka_unit_test_setup(a_list_that_is_void_is_told, begin),
 	};
 
-	return cmocka_run_group_tests(tests, open_etcd, close_etcd);
+	return cmocka_run_group_tests(tests, etcd_client_open, etcd_client_close);
 }

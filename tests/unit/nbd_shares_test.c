@@ -408,6 +408,27 @@ static void a_new_client_waits_for_memory(void **state)
 	nbd_close_client(kernel);
 }
 
+/* The log says why, and the client is served when there is some. */
+static void a_new_client_without_memory_in_time_waits_on(void **state)
+{
+	struct listener listener;
+	int fd = nbd_listen(&listener);
+	uint32_t n_sources = nbd.loop.n_sources;
+
+	(void)state;
+	memory_is_short();
+	nbd_settle();
+	nbd_pass(9);
+	assert_string_equal(nbd.last_line, "");
+	nbd_pass(2);
+	assert_contains(nbd.last_line, "cannot accept a client");
+	memory_comes();
+	nbd_pass(2);
+	assert_int_equal(nbd.loop.n_sources, n_sources + 1);
+	nbd_close_client(fd);
+	nbd_unlisten(&listener);
+}
+
 static const struct slots_client *client_of(const struct loop_request *r)
 {
 	return ((const struct slot *)r)->client;
@@ -564,6 +585,7 @@ int main(void)
 		TEST(the_time_that_the_server_was_stopped_does_not_count),
 		TEST(only_a_large_request_waits_for_memory),
 		TEST(a_new_client_waits_for_memory),
+		TEST(a_new_client_without_memory_in_time_waits_on),
 		TEST(large_requests_take_turns),
 		TEST(one_that_goes_leaves_its_memory),
 		TEST(no_more_is_mapped_than_is_allowed),
