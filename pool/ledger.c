@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "clock.h"
 #include "shares.h"
@@ -424,12 +423,11 @@ static int attempt(struct ledger *ledger, struct terms *terms,
 
 static uint64_t again_ns(unsigned attempts)
 {
-	uint64_t most_ns = AGAIN_MAX_NS, part = 0;
+	uint64_t most_ns = AGAIN_MAX_NS;
 
 	if (attempts < 6)
 		most_ns = AGAIN_FIRST_NS << attempts;
-	(void)!getrandom(&part, sizeof part, GRND_NONBLOCK);
-	return clock_now_ns() + part % most_ns;
+	return clock_now_ns() + etcd_draw_ns(most_ns);
 }
 
 int ledger_reserve(struct ledger *ledger, uint64_t deadline_ns,

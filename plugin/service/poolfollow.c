@@ -1,7 +1,6 @@
 #include "poolfollow.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #include "clock.h"
 #include "events.h"
@@ -202,10 +201,7 @@ static void make_room(struct poolfollow *follow)
 
 static uint64_t soon_ns(void)
 {
-	uint32_t part = 0;
-
-	(void)!getrandom(&part, sizeof part, GRND_NONBLOCK);
-	return clock_now_ns() + part % SPREAD_NS;
+	return clock_now_ns() + etcd_draw_ns(SPREAD_NS);
 }
 
 static void join(struct poolfollow *follow)

@@ -223,5 +223,6 @@ int main(void)
 		cmocka_unit_test_setup(a_list_that_is_void_is_told, begin),
 	};
 
-	return cmocka_run_group_tests(tests, etcd_client_open, etcd_client_close);
+	return cmocka_run_group_tests(tests, etcd_client_open,
+				      etcd_client_close);
 }
