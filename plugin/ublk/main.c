@@ -31,9 +31,10 @@
 static struct service service;
 static struct control control;
 static struct queues queues;
-static sem_t news;	  /* for the main thread */
-static atomic_bool ended; /* no more clients, and a signal came */
-static bool counted;	  /* the device is a client (lifecycle.h) */
+static sem_t news;	    /* for the main thread */
+static atomic_bool ended;   /* no more clients, and a signal came */
+static atomic_bool refused; /* the kernel did not take an answer */
+static bool counted;	    /* the device is a client (lifecycle.h) */
 
 /* Any thread. */
 static void tell_main(void)
@@ -45,6 +46,13 @@ static void tell_main(void)
 static void shut_down(void)
 {
 	atomic_store(&ended, true);
+	tell_main();
+}
+
+/* Any thread. */
+static void refuse(void)
+{
+	atomic_store(&refused, true);
 	tell_main();
 }
 
@@ -95,6 +103,8 @@ static int await_end(void)
 	bool told = false;
 
 	while (!atomic_load(&ended)) {
+		if (atomic_load(&refused))
+			return EXIT_FAILURE;
 		if (queues_any_ended(&queues)) {
 			log_error("the kernel has ended %s",
 				  control.block_path);
@@ -124,6 +134,7 @@ static int make_device(const struct options *options, struct error *why)
 		.size_bytes = shape.size_bytes,
 		.turn = heartbeat_turn,
 		.ended = tell_main,
+		.refused = refuse,
 	};
 	int rc = control_add(&control, &shape, why);
 
@@ -138,6 +149,13 @@ static bool end_device(bool started)
 {
 	struct error why;
 
+	/* STOP_DEV would wait for the answer that the kernel did not take. */
+	if (started && atomic_load(&refused)) {
+		log_error("ending this process, and %s with it: a request "
+			  "would wait for ever",
+			  control.block_path);
+		return false;
+	}
 	if (started && !control_stop(&control, &why)) {
 		log_error("%s", why.text);
 		return false;

@@ -18,15 +18,16 @@ static uint8_t *buffer_of(const struct queue *queue, uint16_t tag)
 
 /* --- to the kernel --- */
 
-/* Queues OP for a tag.  There is room for one of each tag. */
-static void put(struct queue *queue, uint32_t op, uint16_t tag, int32_t result)
+/* Queues the last command of a tag.  There is room for one of each tag. */
+static void put(struct queue *queue, uint16_t number)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&queue->ring);
+	const struct tag *tag = &queue->tags[number];
 	struct ublk_io_command command = {
 		.queue = queue->config.number,
-		.tag = tag,
-		.result = result,
-		.addr = (uintptr_t)buffer_of(queue, tag),
+		.tag = number,
+		.result = tag->result,
+		.addr = (uintptr_t)buffer_of(queue, number),
 	};
 
 	if (!sqe)
@@ -35,14 +36,22 @@ static void put(struct queue *queue, uint32_t op, uint16_t tag, int32_t result)
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->flags = IOSQE_FIXED_FILE;
 	sqe->fd = 0;
-	sqe->off = op;
-	sqe->user_data = tag;
+	sqe->off = tag->op;
+	sqe->user_data = number;
 	memcpy(sqe->cmd, &command, sizeof command);
 }
 
-static void answer(struct queue *queue, uint16_t tag, int32_t result)
+static void command(struct queue *queue, uint32_t op, uint16_t number,
+		    int32_t result)
 {
-	put(queue, UBLK_COMMIT_AND_FETCH, tag, result);
+	queue->tags[number].op = op;
+	queue->tags[number].result = result;
+	put(queue, number);
+}
+
+static void answer(struct queue *queue, uint16_t number, int32_t result)
+{
+	command(queue, UBLK_COMMIT_AND_FETCH, number, result);
 }
 
 /* The kernel takes an errno for what it is. */
@@ -125,29 +134,44 @@ static void take(struct queue *queue, uint16_t number)
 /* A tag that is over: the device ends, or the kernel has refused the FETCH. */
 static void drop(struct queue *queue, int res)
 {
-	if (res != UBLK_RES_ABORT)
+	if (res != UBLK_RES_ABORT) {
 		log_error("ublk queue %u: the kernel refuses a request's tag: "
 			  "%s",
 			  queue->config.number, strerror(-res));
+		queue->config.refused();
+	}
 	if (--queue->n_alive == 0)
 		loop_end(queue->config.loop);
 }
 
-/* Takes all FETCHes that have ended. */
-static void reap(struct queue *queue)
+/* io_uring allocates memory for a command of some kernels. */
+static bool is_for_now(int res)
+{
+	return res == -ENOMEM || res == -EAGAIN || res == -EINTR;
+}
+
+/* Takes all FETCHes that have ended.  False: some of them did because the
+ * kernel was short of memory, and are to be sent again. */
+static bool reap(struct queue *queue)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, n = 0;
+	bool all = true;
 
 	io_uring_for_each_cqe(&queue->ring, head, cqe)
 	{
-		if (cqe->res == UBLK_RES_OK)
+		if (cqe->res == UBLK_RES_OK) {
 			take(queue, (uint16_t)cqe->user_data);
-		else
+		} else if (is_for_now(cqe->res)) {
+			put(queue, (uint16_t)cqe->user_data);
+			all = false;
+		} else {
 			drop(queue, cqe->res);
+		}
 		n++;
 	}
 	io_uring_cq_advance(&queue->ring, n);
+	return all;
 }
 
 /* Has the kernel take the answers, and do on this thread what is to be done for
@@ -159,7 +183,8 @@ static void enter(struct queue *queue)
 
 	io_uring_submit_and_get_events(&queue->ring);
 	short_of_memory = io_uring_sq_ready(&queue->ring) > 0;
-	reap(queue);
+	if (!reap(queue))
+		short_of_memory = true;
 	/* What the kernel had no memory for is sent a little later: a real-time
 	 * thread that tried at once would keep the processor from those that
 	 * free memory.  The answers to requests that need no run are sent in
@@ -278,7 +303,7 @@ int queue_fetch(struct queue *queue, struct error *why)
 	int rc;
 
 	for (uint16_t i = 0; i < queue->config.depth; i++)
-		put(queue, UBLK_FETCH, i, 0);
+		command(queue, UBLK_FETCH, i, 0);
 	queue->n_alive = queue->config.depth;
 	rc = io_uring_submit(&queue->ring);
 	if (rc >= 0)

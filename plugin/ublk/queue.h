@@ -8,6 +8,7 @@
  *   the kernel's --FETCH ends: a request--> the loop's --done--> to be sent
  *        ^  |                                                        |
  *        |  +--FETCH ends: there are no more--> over                 |
+ *        |  +--no memory for the command now--> to be sent again ----+
  *        +-----------------COMMIT_AND_FETCH--------------------------+
  *
  * The kernel copies the bytes of a WRITE into the buffer before the FETCH
@@ -37,6 +38,9 @@ struct tag {
 	struct loop_request run; /* the first member */
 	struct queue *queue;
 	uint16_t number;
+	/* The last command to the kernel: FETCH or COMMIT_AND_FETCH. */
+	uint32_t op;
+	int32_t result;
 };
 
 struct queue_config {
@@ -45,6 +49,10 @@ struct queue_config {
 	uint64_t size_bytes; /* of the device */
 	int char_fd;
 	uint16_t number, depth;
+	/* The kernel has not taken a tag, for another reason than that the
+	 * device ends: if that was with an answer, it waits for the answer as
+	 * long as this process lives.  The queue's thread calls this. */
+	void (*refused)(void);
 };
 
 struct queue {

@@ -35,6 +35,7 @@ static int make(struct queues_thread *t)
 		.char_fd = config->control->char_fd,
 		.number = t->number,
 		.depth = config->control->depth,
+		.refused = config->refused,
 	};
 	int rc = loop_create(&t->loop, &loop_config, &t->why);
 

@@ -25,6 +25,8 @@ struct queues_config {
 	void (*turn)(uint32_t in_flight);
 	/* A queue takes no requests any more.  Its thread calls this. */
 	void (*ended)(void);
+	/* As queue_config.refused. */
+	void (*refused)(void);
 };
 
 struct queues_thread {

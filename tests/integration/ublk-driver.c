@@ -1,11 +1,15 @@
 /* Preloaded into rswap-ublk: a stand-in for liburing, and for the kernel's ublk
  * driver behind it, that does not end the device.  STOP_DEV fails, and requests
  * go on: while the program's memory is being freed, there is a READ of the
- * first page. */
+ * first page.
+ *
+ * With UBLK_DRIVER=refuses there is a READ once the device was started, and the
+ * driver does not take the answer. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +30,31 @@ static atomic_bool stop_failed, answered;
 
 /* --- the driver --- */
 
+static bool refuses(void)
+{
+	const char *how = getenv("UBLK_DRIVER");
+
+	return how && !strcmp(how, "refuses");
+}
+
+/* A READ of the first page, with tag 0. */
+static void send_read(void)
+{
+	struct ublk_request r = { .op_flags = UBLK_READ, .sectors = 8 };
+
+	if (pwrite(char_fd, &r, sizeof r, 0) != sizeof r)
+		abort();
+	fake_ring_post(queue_ring, 0, UBLK_RES_OK);
+}
+
 static int control(const struct io_uring_sqe *sqe)
 {
 	struct ublk_control_command command;
 	struct ublk_dev_info *info;
 
 	memcpy(&command, sqe->cmd, sizeof command);
+	if (sqe->off == UBLK_START_DEV && refuses())
+		send_read();
 	if (sqe->off == UBLK_STOP_DEV) {
 		atomic_store(&stop_failed, true);
 		return -EIO;
@@ -48,18 +71,15 @@ static void take(struct io_uring *ring, const struct io_uring_sqe *sqe)
 {
 	if (ring != queue_ring)
 		fake_ring_post(ring, sqe->user_data, control(sqe));
+	else if (sqe->off == UBLK_COMMIT_AND_FETCH && refuses())
+		fake_ring_post(ring, sqe->user_data, -EINVAL);
 	else if (sqe->off == UBLK_COMMIT_AND_FETCH)
 		atomic_store(&answered, true);
 }
 
-/* A READ of the first page, with tag 0. */
 static void read_page(void)
 {
-	struct ublk_request r = { .op_flags = UBLK_READ, .sectors = 8 };
-
-	if (pwrite(char_fd, &r, sizeof r, 0) != sizeof r)
-		abort();
-	fake_ring_post(queue_ring, 0, UBLK_RES_OK);
+	send_read();
 	while (!atomic_load(&answered))
 		usleep(1000);
 }

@@ -62,6 +62,11 @@ static void take_io(struct io_uring *ring, const struct io_uring_sqe *sqe)
 	assert_false(tag->fetched);
 	if (sqe->off == UBLK_COMMIT_AND_FETCH) {
 		assert_false(tag->answered);
+		if (mock.answers_refused) {
+			mock.answers_refused--;
+			fake_ring_post(ring, command.tag, mock.refusal);
+			return;
+		}
 		tag->answered = true;
 		tag->result = command.result;
 		copy_read(tag);

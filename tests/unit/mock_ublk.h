@@ -33,7 +33,9 @@ struct mock_ublk {
 	unsigned fetches, enters;
 	unsigned submits_fail;	    /* the next ones: no memory */
 	unsigned waits_interrupted; /* the next ones for a command */
-	int fetch_result; /* 0, or what each FETCH ends with at once */
+	int fetch_result;	  /* 0, or what each FETCH ends with at once */
+	unsigned answers_refused; /* the next ones, */
+	int refusal;		  /* with this */
 
 	struct mock_command commands[MOCK_COMMANDS];
 	unsigned n_commands;

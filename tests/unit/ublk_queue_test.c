@@ -16,6 +16,12 @@
 static struct loop loop;
 static struct queue queue;
 static bool stopping;
+static unsigned refusals; /* that the queue has told of */
+
+static void refused(void)
+{
+	refusals++;
+}
 
 static bool answered_all(void)
 {
@@ -39,11 +45,13 @@ static int setup(void **state)
 	struct queue_config queue_config = { .loop = &loop,
 					     .engine = &fake.engine,
 					     .size_bytes = SIZE_BYTES,
-					     .depth = MOCK_DEPTH };
+					     .depth = MOCK_DEPTH,
+					     .refused = refused };
 	struct error why;
 
 	(void)state;
 	stopping = false;
+	refusals = 0;
 	mock_start();
 	fake_start(2, LANES, LONG_MS);
 	fake_session_start(0);
@@ -249,6 +257,51 @@ static void answers_that_the_kernel_did_not_take_are_sent_again(void **state)
 	assert_int_equal(mock.submits_fail, 0);
 }
 
+/* At the end of a turn. */
+static void sleep_while_answers_are_refused(uint32_t in_flight)
+{
+	if (in_flight == 0 && mock.answers_refused > 0)
+		assert_false(loop.soon);
+	turn(in_flight);
+}
+
+static void an_answer_without_memory_for_it_is_sent_again(void **state)
+{
+	(void)state;
+	loop.config.turn = sleep_while_answers_are_refused;
+	mock.refusal = -ENOMEM;
+	write_pages(0, 0, 2, 1);
+	request(1, UBLK_FLUSH, 0, 0, NULL);
+	mock.answers_refused = 5;
+	run();
+	assert_result(0, 2 * PAGE_BYTES);
+	assert_result(1, 0);
+	assert_int_equal(mock.answers_refused, 0);
+	assert_int_equal(refusals, 0);
+	assert_int_equal(queue.n_alive, MOCK_DEPTH);
+}
+
+static void end_when_told(uint32_t in_flight)
+{
+	(void)in_flight;
+	if (refusals > 0)
+		loop_end(&loop);
+}
+
+static void an_answer_that_is_refused_is_told(void **state)
+{
+	(void)state;
+	quiet_log();
+	loop.config.turn = end_when_told;
+	mock.refusal = -EINVAL;
+	mock.answers_refused = 1;
+	write_pages(2, 0, 1, 1);
+	run();
+	assert_false(mock.tags[2].answered);
+	assert_int_equal(refusals, 1);
+	assert_int_equal(queue.n_alive, MOCK_DEPTH - 1);
+}
+
 /* The driver ends the device, but for what it waits for first. */
 static void stop_in_turn(uint32_t in_flight)
 {
@@ -265,6 +318,7 @@ static void the_loop_ends_when_all_tags_are_over(void **state)
 	run();
 	assert_result(3, PAGE_BYTES);
 	assert_int_equal(queue.n_alive, 0);
+	assert_int_equal(refusals, 0);
 }
 
 static void a_queue_that_the_kernel_refuses_ends_too(void **state)
@@ -292,6 +346,8 @@ int main(void)
 		TEST(no_room_is_told),
 		TEST(answers_of_a_turn_take_one_call),
 		TEST(answers_that_the_kernel_did_not_take_are_sent_again),
+		TEST(an_answer_without_memory_for_it_is_sent_again),
+		TEST(an_answer_that_is_refused_is_told),
 		TEST(the_loop_ends_when_all_tags_are_over),
 		TEST(a_queue_that_the_kernel_refuses_ends_too),
 	};
