@@ -52,6 +52,7 @@ static bool is_first(const char *name, const char *text, const char *first,
 static const struct option names[] = {
 	{ "socket", required_argument, NULL, 'u' },
 	{ "uri", required_argument, NULL, 'U' },
+	{ "device", required_argument, NULL, 'b' },
 	{ "until", required_argument, NULL, 'f' },
 	{ "size", required_argument, NULL, 'z' },
 	{ "seed", required_argument, NULL, 's' },
@@ -75,6 +76,9 @@ static void set(struct options *o, int key, const char *name)
 		break;
 	case 'U':
 		o->uri = optarg;
+		break;
+	case 'b':
+		o->device = optarg;
 		break;
 	case 'f':
 		o->until = optarg;
@@ -132,9 +136,10 @@ void options_parse(struct options *o, int argc, char **argv)
 			       .trims = true };
 	while ((key = getopt_long(argc, argv, "", names, &index)) != -1)
 		set(o, key, names[index].name);
-	if (optind == argc && !o->socket != !o->uri)
+	if (optind == argc && !!o->socket + !!o->uri + !!o->device == 1)
 		return;
-	fprintf(stderr, "torture: one of --socket=PATH and --uri=URI is wanted "
-			"(options: the head of torture.c)\n");
+	fprintf(stderr, "torture: one of --socket=PATH, --uri=URI and "
+			"--device=PATH is wanted (options: the head of "
+			"torture.c)\n");
 	exit(2);
 }

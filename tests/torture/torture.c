@@ -1,7 +1,7 @@
 /* Random requests of many threads, which may meet on the same pages, with a
  * model of what each read may return (model.h).
  *
- *   torture --socket=PATH|--uri=URI [OPTION...]
+ *   torture --socket=PATH|--uri=URI|--device=PATH [OPTION...]
  *
  *   --size=BYTES       of the device's front to use (all of it)
  *   --threads=N        one request at a time each (8)
@@ -16,8 +16,9 @@
  *   --interval=S       every so often a line of read latencies
  *   --report           one line of key=value at the end
  *
- * Each thread has a connection of its own where the server allows it.  At the
- * end every page is read once more.
+ * --device is a block device, which needs root.  Each thread has a connection
+ * of its own where the server allows it.  At the end every page is read once
+ * more.
  *
  * Exit status 0; 1 where a read returned what it may not, or failed and may
  * not: each is told in a line; 2 where it could not run.
@@ -34,11 +35,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <libnbd.h>
-
 #include "torture.h"
 #include "latency.h"
 #include "model.h"
+#include "target.h"
 #include "value.h"
 
 #define NS	       1000000000ull
@@ -52,12 +52,12 @@ static const char *const op_names[] = { "read", "write", "trim", "zero",
 struct request {
 	enum op op;
 	uint64_t page, n, began;
-	uint32_t flags;
+	bool fua;
 };
 
 struct worker {
 	unsigned slot;
-	struct nbd_handle *nbd;
+	struct target *target;
 	uint64_t random;
 	char *buf;
 	uint64_t *stamps;
@@ -99,10 +99,20 @@ static void *allocate(uint64_t n, uint64_t bytes)
 	return p;
 }
 
-static _Noreturn void die(const char *what)
+/* As O_DIRECT wants it. */
+static void *allocate_pages(uint64_t n)
+{
+	void *p = aligned_alloc(PAGE, n * PAGE);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+static _Noreturn void die(const char *what, const char *why)
 {
 	fprintf(stderr, "torture: seed %" PRIu64 ": %s: %s\n", options.seed,
-		what, nbd_get_error());
+		what, why);
 	_exit(2);
 }
 
@@ -152,13 +162,14 @@ static void check_page(const char *buf, uint64_t page, uint64_t began,
 	atomic_fetch_add(&pages_checked, 1);
 }
 
-static void request_failed(struct worker *w, const struct request *r)
+static void request_failed(struct worker *w, const struct request *r, int rc)
 {
-	int error = nbd_get_errno();
-	bool may = error == EIO || (error == ENOSPC && r->op == WRITE);
+	const struct target_ops *ops = w->target->ops;
+	const char *why = ops->error();
+	bool may = rc == -EIO || (rc == -ENOSPC && r->op == WRITE);
 
-	if (nbd_aio_is_dead(w->nbd) > 0 || nbd_aio_is_closed(w->nbd) > 0)
-		die("the connection has ended");
+	if (ops->is_dead(w->target))
+		die("the connection has ended", why);
 	atomic_fetch_add(&failed[r->op], 1);
 	if (may && options.eio_allowed)
 		return;
@@ -166,8 +177,8 @@ static void request_failed(struct worker *w, const struct request *r)
 		fprintf(stderr,
 			"torture: VIOLATION error: %s of page %" PRIu64
 			"+%" PRIu64 " at %.3f s: %s (seed %" PRIu64 ")\n",
-			op_names[r->op], r->page, r->n, seconds(),
-			nbd_get_error(), options.seed);
+			op_names[r->op], r->page, r->n, seconds(), why,
+			options.seed);
 }
 
 /* --- who has which pages, where they aren't shared --- */
@@ -223,7 +234,7 @@ static void choose(struct worker *w, struct request *r)
 		r->page %= (n_pages + 15) / 16;
 	if (r->op == FLUSH)
 		r->n = 0;
-	r->flags = draw(w) % 8 ? 0 : LIBNBD_CMD_FLAG_FUA;
+	r->fua = draw(w) % 8 == 0;
 }
 
 static void prepare_write(struct worker *w, const struct request *r)
@@ -239,22 +250,24 @@ static void prepare_write(struct worker *w, const struct request *r)
 	}
 }
 
+/* 0 or a negative errno. */
 static int send_request(struct worker *w, const struct request *r)
 {
+	const struct target_ops *ops = w->target->ops;
 	uint64_t offset = r->page * PAGE, bytes = r->n * PAGE;
 
 	switch (r->op) {
 	case READ:
 		memset(w->buf, 0xa5, bytes);
-		return nbd_pread(w->nbd, w->buf, bytes, offset, 0);
+		return ops->read(w->target, w->buf, bytes, offset);
 	case WRITE:
-		return nbd_pwrite(w->nbd, w->buf, bytes, offset, r->flags);
+		return ops->write(w->target, w->buf, bytes, offset, r->fua);
 	case TRIM:
-		return nbd_trim(w->nbd, bytes, offset, r->flags);
+		return ops->trim(w->target, bytes, offset, r->fua);
 	case ZERO:
-		return nbd_zero(w->nbd, bytes, offset, r->flags);
+		return ops->zero(w->target, bytes, offset, r->fua);
 	default:
-		return nbd_flush(w->nbd, 0);
+		return ops->flush(w->target);
 	}
 }
 
@@ -262,7 +275,7 @@ static void one_request(struct worker *w)
 {
 	struct request r;
 	uint64_t sent, took;
-	bool ok;
+	int rc;
 
 	choose(w, &r);
 	if (!claim(r.page, r.n, r.op != READ))
@@ -272,19 +285,19 @@ static void one_request(struct worker *w)
 		prepare_write(w, &r);
 	sent = now_ns();
 	atomic_store(&w->since_ns, sent);
-	ok = send_request(w, &r) == 0;
+	rc = send_request(w, &r);
 	atomic_store(&w->since_ns, 0);
 	took = now_ns() - sent;
 	if (r.op == READ) {
 		latency_add(&reads, took);
 		latency_add(&interval_reads, took);
 	}
-	if (!ok)
-		request_failed(w, &r);
+	if (rc)
+		request_failed(w, &r, rc);
 	for (uint64_t i = 0; i < r.n; i++) {
 		if (r.op != READ)
-			model_write_end(model, r.page + i, r.began, ok);
-		else if (ok)
+			model_write_end(model, r.page + i, r.began, rc == 0);
+		else if (!rc)
 			check_page(w->buf + i * PAGE, r.page + i, r.began,
 				   false);
 	}
@@ -363,65 +376,64 @@ static void *watch(void *arg)
 
 /* --- beginning and end --- */
 
-static struct nbd_handle *connect_one(void)
+static struct target *open_one(void)
 {
-	struct nbd_handle *nbd = nbd_create();
-	int rc;
+	struct target *target = allocate(1, sizeof *target);
+	const char *why = NULL;
+	bool ok = options.device
+			  ? target_open_block(target, options.device, &why)
+			  : target_open_nbd(target, options.socket, options.uri,
+					    &why);
 
-	if (!nbd)
-		die("nbd_create");
-	rc = options.socket ? nbd_connect_unix(nbd, options.socket)
-			    : nbd_connect_uri(nbd, options.uri);
-	if (rc < 0)
-		die("connecting");
-	return nbd;
+	if (!ok)
+		die("connecting", why);
+	return target;
 }
 
-/* Without multi-conn threads take turns on one connection. */
-static void connect_all(struct worker *workers)
+/* Where there can be no more than one, threads take turns on it. */
+static void open_all(struct worker *workers)
 {
-	bool multi;
-
-	workers[0].nbd = connect_one();
-	multi = nbd_can_multi_conn(workers[0].nbd) > 0;
+	workers[0].target = open_one();
 	for (unsigned i = 0; i < options.threads; i++) {
 		struct worker *w = &workers[i];
 
 		w->slot = i;
 		if (i)
-			w->nbd = multi ? connect_one() : workers[0].nbd;
+			w->target = workers[0].target->may_be_many
+					    ? open_one()
+					    : workers[0].target;
 		w->random = value_mix(options.seed * 1000 + i);
-		w->buf = allocate(options.max_pages + 1, PAGE);
+		w->buf = allocate_pages(options.max_pages + 1);
 		w->stamps = allocate(options.max_pages + 1, sizeof(uint64_t));
 	}
 }
 
-static void start_pages(struct nbd_handle *nbd)
+static void start_pages(uint64_t bytes)
 {
-	uint64_t bytes = (uint64_t)nbd_get_size(nbd);
-
 	if (options.size && options.size < bytes)
 		bytes = options.size;
 	n_pages = bytes / PAGE;
-	model = n_pages ? model_create(n_pages, options.threads) : NULL;
+	if (!n_pages)
+		die("no pages", "the device is too small");
+	model = model_create(n_pages, options.threads);
 	if (!model)
-		die("no pages");
+		abort();
 	users = allocate(n_pages, sizeof *users);
 }
 
-/* Pages R, with nothing else going on; false where the request fails. */
-static bool read_quietly(struct worker *w, struct request *r)
+/* Pages R, with nothing else going on.  0 or a negative errno. */
+static int read_quietly(struct worker *w, struct request *r)
 {
-	bool ok;
+	int rc;
 
 	r->began = model_begin(model, w->slot);
 	atomic_store(&w->since_ns, now_ns());
-	ok = send_request(w, r) == 0;
+	rc = send_request(w, r);
 	atomic_store(&w->since_ns, 0);
-	for (uint64_t i = 0; i < r->n && ok; i++)
+	for (uint64_t i = 0; i < r->n && !rc; i++)
 		check_page(w->buf + i * PAGE, r->page + i, r->began, true);
 	model_finish(model, w->slot);
-	return ok;
+	return rc;
 }
 
 /* Where a request fails, page by page, as that one says nothing of its
@@ -429,6 +441,7 @@ static bool read_quietly(struct worker *w, struct request *r)
 static uint64_t read_all(struct worker *w)
 {
 	uint64_t present = 0, stamp = 0, page = 0;
+	int rc;
 
 	while (page < n_pages) {
 		struct request r = { .op = READ, .page = page };
@@ -436,11 +449,12 @@ static uint64_t read_all(struct worker *w)
 
 		r.n = left < options.max_pages ? left : options.max_pages;
 		page += r.n;
-		if (read_quietly(w, &r))
+		if (!read_quietly(w, &r))
 			continue;
 		for (r.n = 1; r.page < page; r.page++) {
-			if (!read_quietly(w, &r))
-				request_failed(w, &r);
+			rc = read_quietly(w, &r);
+			if (rc)
+				request_failed(w, &r, rc);
 		}
 	}
 	for (page = 0; page < n_pages; page++)
@@ -471,11 +485,13 @@ static void close_all(struct worker *workers)
 	for (unsigned i = 0; i < options.threads; i++) {
 		free(workers[i].buf);
 		free(workers[i].stamps);
-		if (i && workers[i].nbd == workers[0].nbd)
+		if (i && workers[i].target == workers[0].target)
 			continue;
-		nbd_shutdown(workers[i].nbd, 0);
-		nbd_close(workers[i].nbd);
+		workers[i].target->ops->close(workers[i].target);
+		if (i)
+			free(workers[i].target);
 	}
+	free(workers[0].target);
 	model_free(model);
 	free((void *)users);
 	free(workers);
@@ -497,8 +513,8 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	workers = allocate(options.threads, sizeof *workers);
 	start_ns = now_ns();
-	connect_all(workers);
-	start_pages(workers[0].nbd);
+	open_all(workers);
+	start_pages(workers[0].target->bytes);
 	end_ns = start_ns + options.seconds * NS;
 	watcher.workers = workers;
 	start_thread(&watcher.thread, watch, &watcher);

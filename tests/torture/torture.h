@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct options {
-	const char *socket, *uri, *until;
+	const char *socket, *uri, *device, *until;
 	uint64_t size; /* bytes, 0: all */
 	uint64_t seed, seconds, max_pages, max_read_wait, interval;
 	unsigned threads;
