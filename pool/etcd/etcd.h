@@ -21,21 +21,10 @@
 #include <stdint.h>
 
 #include "answer.h"
+#include "config.h"
 #include "error.h"
 #include "net.h"
 #include "request.h"
-
-#define ETCD_ENDPOINTS_MAX 8
-#define ETCD_DEFAULT_PORT  2379
-
-/* The strings are the caller's. */
-struct etcd_config {
-	struct net_name endpoints[ETCD_ENDPOINTS_MAX];
-	unsigned n_endpoints; /* 1 or more */
-	/* PEM files.  No ca: plain HTTP.  cert and key: both or none. */
-	const char *ca, *cert, *key;
-	const char *login; /* a file with USER:PASSWORD, or NULL */
-};
 
 struct etcd;
 
@@ -83,26 +72,6 @@ typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);
 int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 	       etcd_take *take, void *arg, uint64_t *revision,
 	       struct error *why);
-
-/* --- watches; etcd_view (view.h) is what to use --- */
-
-/* Of a client; WHICH is less. */
-#define ETCD_WATCHES 2
-
-/* Begins to watch keys with PREFIX from REVISION on, at the server that
- * answered last. */
-int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
-	       uint64_t revision, uint64_t deadline_ns, struct error *why);
-/* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
- * now; or a negative errno: the watch has ended.  It also ends when its server
- * does not answer a call, and with -ETIMEDOUT if its server has not told by
- * DEADLINE_NS that it was created. */
-int etcd_watch_next(struct etcd *etcd, unsigned which,
-		    struct etcd_answer *answer, struct error *why);
-/* When to ask etcd_watch_next again, at the latest: no pause notices that a
- * watch has ended so. */
-uint64_t etcd_watch_due_ns(const struct etcd *etcd, unsigned which);
-void etcd_unwatch(struct etcd *etcd, unsigned which);
 
 /* --- waiting --- */
 

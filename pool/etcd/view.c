@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "watch.h"
 
 #define CALL_NS (10 * NS_PER_S)
 

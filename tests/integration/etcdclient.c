@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "etcd/view.h"
+#include "etcd/watch.h"
 
 #define CALL_NS (10 * NS_PER_S)
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "etcd/view.h"
+#include "etcd/watch.h"
 #include "support.h"
 
 #define SERVERS	 2

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "etcd/view.h"
+#include "etcd/watch.h"
 #include "etcd_client.h"
 #include "support.h"
 
