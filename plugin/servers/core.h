@@ -110,6 +110,7 @@ struct engine {
 	pthread_mutex_t identities;
 	uint64_t attempt_ns; /* how long a server has to answer an attempt */
 	struct engine_counters counters;
+	char apart[64]; /* requests read what is above */
 	struct engine_cpu cpus[ENGINE_CPUS];
 	uint64_t start_ns;
 };

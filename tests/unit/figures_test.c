@@ -1,6 +1,8 @@
 /* What the lanes count: requests, and transfers by server. */
 #include "fake_servers.h"
 
+#include <sched.h>
+
 #include "repair/repair.h"
 
 #define PAGES 8u
@@ -155,6 +157,52 @@ static void threads_count_together(void **state)
 	fake_stop();
 }
 
+#define CACHE_LINE_BYTES 64u
+
+/* Binds the thread to the first of its processors from CPU on; returns which,
+ * or -1 where none is left. */
+static int bind_to(const cpu_set_t *allowed, int cpu)
+{
+	cpu_set_t one;
+
+	while (cpu < CPU_SETSIZE && !CPU_ISSET(cpu, allowed))
+		cpu++;
+	if (cpu == CPU_SETSIZE)
+		return -1;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+	return cpu;
+}
+
+static void each_processor_counts_in_its_own_lines(void **state)
+{
+	const struct engine_cpu *cpus = fake.engine.cpus;
+	cpu_set_t allowed;
+
+	(void)state;
+	/* The engine is aligned to no cache line: the last counter of a
+	 * processor and the first one of the next are a line apart. */
+	assert_true((uintptr_t)&cpus[1].events[0] -
+			    (uintptr_t)&cpus[0].events[ENGINE_EVENTS - 1] >=
+		    CACHE_LINE_BYTES);
+	fake_start(1, 1, LONG_MS);
+	assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+	for (int cpu = bind_to(&allowed, 0); cpu >= 0;
+	     cpu = bind_to(&allowed, cpu + 1)) {
+		uint32_t own = (uint32_t)cpu % ENGINE_CPUS;
+		uint64_t before = atomic_load(&cpus[own].events[ENGINE_TRIMS]);
+
+		engine_count(&fake.engine, ENGINE_TRIMS, 7);
+		assert_int_equal(atomic_load(&cpus[own].events[ENGINE_TRIMS]),
+				 before + 7);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+	assert_int_equal(engine_counted(&fake.engine, ENGINE_TRIMS),
+			 7 * (uint64_t)CPU_COUNT(&allowed));
+	fake_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +211,7 @@ int main(void)
 		cmocka_unit_test(a_failed_transfer_is_an_error_of_its_server),
 		cmocka_unit_test(what_is_long_ago_is_not_recent),
 		cmocka_unit_test(threads_count_together),
+		cmocka_unit_test(each_processor_counts_in_its_own_lines),
 	};
 
 	return cmocka_run_group_tests_name("figures", tests, NULL, NULL);

@@ -281,6 +281,43 @@ static void each_lane_has_memory_of_its_own(void **state)
 	assert_int_equal(given.outside_bytes, 4096);
 }
 
+#define CACHE_LINE_BYTES 64u
+
+/* Counting must not make a lane wait for a cache line that another lane's
+ * thread writes: the counters of a lane fill whole lines. */
+static void counts_in_lines_of_its_own(uint32_t servers)
+{
+	const struct lane_pool_config config = { .lanes = LANES,
+						 .servers = servers };
+	struct error why;
+	uint64_t bytes;
+
+	lane_pool_destroy(&pool);
+	assert_int_equal(lane_pool_create(&pool, &config, &why), 0);
+	bytes = lane_counters_bytes(&pool);
+	assert_int_equal(bytes % CACHE_LINE_BYTES, 0);
+	for (uint32_t i = 0; i < pool.n; i++) {
+		const struct lane_counters *c = pool.lanes[i].counters;
+		uintptr_t begin = (uintptr_t)c, end = begin + bytes;
+
+		assert_int_equal(begin % CACHE_LINE_BYTES, 0);
+		assert_true((uintptr_t)&c->transfers[servers] <= end);
+		for (uint32_t j = 0; j < i; j++) {
+			uintptr_t other = (uintptr_t)pool.lanes[j].counters;
+
+			assert_true(other >= end || other + bytes <= begin);
+		}
+	}
+}
+
+static void each_lane_counts_in_cache_lines_of_its_own(void **state)
+{
+	(void)state;
+	/* with other numbers of servers they end elsewhere in a line */
+	for (uint32_t servers = 1; servers <= 5; servers++)
+		counts_in_lines_of_its_own(servers);
+}
+
 /* --- lanes with late transfers --- */
 
 static struct link late_link = { .ops = &counting_ops };
@@ -654,6 +691,7 @@ int main(void)
 		with_pool(closing_wakes_who_waits_with_nothing),
 		with_pool(closing_waits_for_lanes_to_come_home),
 		with_pool(each_lane_has_memory_of_its_own),
+		with_pool(each_lane_counts_in_cache_lines_of_its_own),
 		with_pool(a_lane_that_is_parked_comes_free_for_who_waits),
 		with_pool(a_lane_that_cannot_be_used_is_not_free),
 		with_pool(a_write_that_parks_its_lane_leaves_its_place),

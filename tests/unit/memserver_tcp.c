@@ -342,6 +342,31 @@ static void a_pair_of_lanes_has_one_thread(void **state)
 		close(clients[i]);
 }
 
+#define CACHE_LINE_BYTES 64u
+
+/* Counting must not make a thread wait for a cache line that another thread
+ * writes, or that the main loop does for this one: the counters are the last in
+ * their loop, and have all of their lines. */
+static void each_thread_counts_in_a_cache_line_of_its_own(void **state)
+{
+	/* The compiler takes for granted that a pointer of this type is
+	 * aligned, but not that this one is. */
+	void *volatile loops = server.links.data.loops;
+
+	(void)state;
+	unread.client = healthy.client = -1;
+	_Static_assert(
+		offsetof(struct data_loop, counters) % CACHE_LINE_BYTES == 0,
+		"the counters begin within a cache line");
+	_Static_assert(sizeof(struct data_loop) -
+				       offsetof(struct data_loop, counters) <
+			       sizeof(struct data_counters) + CACHE_LINE_BYTES,
+		       "there is more behind the counters");
+	_Static_assert(sizeof(struct data_loop) % CACHE_LINE_BYTES == 0,
+		       "the next loop begins within a cache line");
+	assert_int_equal((uintptr_t)loops % CACHE_LINE_BYTES, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -351,6 +376,9 @@ int main(void)
 		TEST(the_kernel_holds_so_many_requests),
 		cmocka_unit_test_setup_teardown(a_pair_of_lanes_has_one_thread,
 						setup_three, teardown),
+		cmocka_unit_test_setup_teardown(
+			each_thread_counts_in_a_cache_line_of_its_own,
+			setup_three, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
