@@ -3,11 +3,12 @@
 # file, is read back from there, and moves to the server when that has room again.
 # A server that is drained is emptied into the file.
 . "$(dirname "$0")/functions.sh"
+. "$here/metrics-functions.bash"
 
 start_server a --memory=16M --slab-size=1M --grace=1
 file=$dir/spill
 start_plugin p "$(server a)" size=48M timeout=10 lanes=8 fallback="$file" \
-	fallback-size=64M encrypt=off # so that a MiB is a slab
+	fallback-size=64M metrics=0 encrypt=off # so that a MiB is a slab
 
 in_file() { # of the fallback's slabs
 	is p servers.1.slabs "$@"
@@ -25,6 +26,24 @@ expect_value p servers.1.slabs -eq 24
 expect_req p "stamp 3" read:0:20M
 expect_req p "stamp 3" read:20M:20M
 
+say "the metrics tell of the file what it has, and what went to it and came from it"
+expect_line "$dir/p.log" "figures at http"
+scrape p
+of="server=\"fallback=$file\""
+expect_metric p "rswap_server_info{$of,kind=\"fallback\",transport=\"file\"}" 1
+expect_metric p "rswap_server_info{server=\"$(server a)\",kind=\"memserver\",transport=\"tcp\"}" 1
+[ "$(grep -c '^rswap_server_info{' "$dir/p.prom")" = 2 ] || fail "more than two servers"
+expect_metric p "rswap_server_state{$of,state=\"up\"}" 1
+expect_metric p "rswap_server_slabs{$of}" 24
+expect_metric p "rswap_server_size_bytes{$of}" $((64 << 20))
+expect_metric p "rswap_server_free_bytes{$of}" $((40 << 20))
+for op in read write; do
+	expect_metric p "rswap_server_transfer_bytes_total{$of,op=\"$op\"}" $((24 << 20))
+	expect_metric p "rswap_server_transfer_errors_total{$of,op=\"$op\"}" 0
+	same p "rswap_server_transfer_duration_seconds_count{$of,op=\"$op\"}" \
+		servers.1.${op}s
+done
+
 say "room comes free on the server"
 expect_req p ok trim:0:8M
 expect 40 in_file -lt 24
@@ -32,6 +51,9 @@ expect 40 at_rest
 expect_req p zeros read:0:8M
 expect_req p "stamp 3" read:8M:32M
 [ "$(value p servers.0.slabs)" = 16 ] || fail "the server is not used"
+scrape p
+same p "rswap_server_slabs{$of}" servers.1.slabs
+same p "rswap_server_free_bytes{$of}" servers.1.free_bytes
 
 say "the server is drained, under load"
 start_shadow load p --size=8M --connections=2

@@ -3,30 +3,9 @@
 # own memory is swapped out to this very device.  The pipes are full, and both go
 # on: lanes that break are rebuilt, sessions begin and end.
 . "$(dirname "$0")/functions.sh"
+. "$here/log-functions.bash"
 
-# unread_log NAME: NAME's log becomes a pipe that nobody reads.  The link is to be
-# removed once NAME has it open, as cleanup reads all logs.
-unread_log() {
-	mkfifo "$dir/$1.pipe"
-	ln -s "$1.pipe" "$dir/$1.log"
-	# there is somebody who could read
-	sleep infinity <>"$dir/$1.pipe" &
-	pid[$1.reader]=$!
-}
-
-# fill NAME: to the last byte
-fill() {
-	local block
-	rm "$dir/$1.log"
-	for block in 4096 1; do
-		! dd if=/dev/zero of="$dir/$1.pipe" bs=$block oflag=nonblock \
-			2>"$dir/dd" || fail "the pipe of $1 does not fill"
-		has "$dir/dd" "Resource temporarily unavailable" ||
-			fail "$(cat "$dir/dd")"
-	done
-}
-
-# The same, as far as there is somebody who writes all the time.
+# fill, as far as there is somebody who writes all the time.
 fill_a_busy_one() {
 	rm "$dir/$1.log"
 	full() {
@@ -38,12 +17,9 @@ fill_a_busy_one() {
 
 # reads_at_last NAME TEXT: what was logged meanwhile comes when somebody reads
 reads_at_last() {
-	: >"$dir/$1.text"
-	timeout 60 cat "$dir/$1.pipe" >>"$dir/$1.text" &
-	pid[$1.cat]=$!
+	read_again "$1"
 	expect 20 has "$dir/$1.text" "$2"
-	stop "$1.cat" KILL || true
-	stop "$1.reader" KILL || true
+	no_more_reading "$1"
 }
 
 unread_log s

@@ -2,37 +2,11 @@
 # The metrics of a memory server and of a plugin: by Prometheus' conventions, the
 # same as on the control socket, and in nobody's way, whatever HTTP clients do.
 . "$(dirname "$0")/functions.sh"
+. "$here/metrics-functions.bash"
 
 key=$(printf '%064d' 7)
 (umask 077 && echo "alpha:$key" >"$dir/keys")
 echo "alpha memory=48M guaranteed=8M" >"$dir/tenants"
-
-# url NAME: where its log says that its metrics are
-url() {
-	echo "$(grep -o 'http://127\.0\.0\.1:[0-9]*/' "$dir/$1.log" | tail -n 1)metrics"
-}
-
-# scrape NAME: into $dir/NAME.prom
-scrape() {
-	curl -fsS --max-time $((20 * slow)) "$(url "$1")" >"$dir/$1.prom"
-}
-
-# metric NAME SERIES: of the last scrape
-metric() {
-	awk -v series="$2" '$1 == series { print $2; found = 1 }
-		END { exit !found }' "$dir/$1.prom" ||
-		fail "$1 has no $2"
-}
-
-# same NAME SERIES PATH...: what the control socket tells, a sum
-same() {
-	local name=$1 series=$2 sum=0 path
-	for path in "${@:3}"; do
-		sum=$((sum + $(value "$name" "$path")))
-	done
-	[ "$(metric "$name" "$series")" = "$sum" ] ||
-		fail "$name: $series is $(metric "$name" "$series"), ${*:3} $sum"
-}
 
 start_server a --memory=64M --slab-size=1M --psk-file="$dir/keys" \
 	--tenants="$dir/tenants" --metrics=0
