@@ -63,8 +63,10 @@ static void blame(const struct etcd *etcd, const struct watch *watch,
 static int look_for_end(struct etcd *etcd, unsigned which, struct error *why)
 {
 	const struct watch *watch = &etcd->watches[which];
+	struct error ended;
 
-	if (http_stream_has_ended(etcd->http, which, why)) {
+	if (http_stream_has_ended(etcd->http, which, &ended)) {
+		blame(etcd, watch, ended.text, why);
 		cluster_leave(etcd, watch->at);
 		return -EIO;
 	}
@@ -99,7 +101,7 @@ int etcd_watch_next(struct etcd *etcd, unsigned which,
 	watch->is_created |= answer->created;
 	if (answer->code == ETCD_OK)
 		return 1;
-	error_set(why, "%s", answer->message);
+	blame(etcd, watch, answer->message, why);
 	rc = cluster_errno(answer->code);
 	if (answer->code == ETCD_TOKEN)
 		etcd->has_token = false;
