@@ -1,5 +1,6 @@
 #!/bin/bash
-# Attach by a pool, in a real etcd: no server is named.
+# Attach by a pool, in a real etcd: no server is named, and what the device reserves
+# is in etcd until it is detached.
 . "$(dirname "$0")/harness.sh"
 . "$src/tests/integration/etcd-functions.bash"
 
@@ -26,6 +27,15 @@ say "etcd does not answer"
 expect_line "$dir/away.log" "pool=etcd://127.0.0.1:1/blue: 127.0.0.1:1:"
 expect_nothing_left "attach"
 
+# The keys of reservations: on servers, and the sum.
+reserved() {
+	etcd_do e get --prefix /rswap/1/blue/reserv --keys-only | grep . || true
+}
+reserved_bytes() { # KEY-PREFIX
+	etcd_do e get --prefix "/rswap/1/blue/$1" --print-value-only |
+		sed -n 's/.*"bytes":\([0-9]*\).*/\1/p'
+}
+
 say "by the pool"
 start_etcds e
 pool=etcd://127.0.0.1:${port[e]}/blue
@@ -39,6 +49,15 @@ swaps_to 0 || fail "nbd0 is no swap"
 has "$dir/state" "$(server a) {" || fail "the servers are not kept"
 "$ctl" status nbd0 >"$dir/said" || fail "status: $(cat "$dir/said")"
 expect_line "$dir/said" "pool  " "blue, current for" "1 in use of 16 allowed"
+
+say "all of it is reserved, in etcd too"
+"$ctl" status --json nbd0 | perl "$src/tests/flatten.pl" >"$dir/flat"
+wanted=$(sed -n 's/^.*pool\.reserve_bytes //p' "$dir/flat")
+[ "$wanted" -ge $((16 << 20)) ] || fail "it reserves $wanted bytes: $(cat "$dir/flat")"
+grep -q "pool\.reserved_bytes $wanted\$" "$dir/flat" || fail "it holds other bytes: $(cat "$dir/flat")"
+[ "$(reserved_bytes "reserved/$(server a)/")" = "$wanted" ] || fail "on a: $(reserved)"
+[ "$(reserved_bytes reserving/)" = "$wanted" ] || fail "the sum: $(reserved)"
+[ "$(reserved | wc -l)" = 2 ] || fail "in etcd: $(reserved)"
 
 say "bench takes the pool, and neither its file nor its reservation"
 export TMPDIR=$dir/tmp
@@ -57,8 +76,16 @@ grep -qxF "pool=$pool" "$dir/words" || fail "not of the pool: $(cat "$dir/words"
 ! grep -E '^pool-(state|reserve)=' "$dir/words" || fail "these are the attached device's"
 expect_line "$dir/said" "server  $(server a) over tcp"
 [ -z "$(ls "$TMPDIR")" ] || fail "bench left $(ls "$TMPDIR")"
+[ "$(reserved | wc -l)" = 2 ] || fail "in etcd after the bench: $(reserved)"
 detach first nbd0 || fail "detach: $(cat "$dir/first.log")"
+[ -z "$(reserved)" ] || fail "detach left in etcd: $(reserved)"
 expect_nothing_left "detach"
+
+say "more than there is: nothing is attached, and nothing reserved"
+! attach_pool large --pool="$pool" --size=65M --pool-reserve=all || fail "it is attached"
+expect_line "$dir/large.log" "pool-reserve=all:" "are wanted, and 1 server of the pool has 64M free to reserve"
+expect_nothing_left "attach"
+[ -z "$(reserved)" ] || fail "attach left in etcd: $(reserved)"
 
 say "by the file, while etcd is gone"
 stop e KILL || true

@@ -3,6 +3,7 @@
 # and comes back, and that clients are served whatever etcd does.
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
+. "$(dirname "$0")/metrics-functions.bash"
 
 ctl=$build/ctl/rswapctl
 
@@ -26,6 +27,21 @@ keys_are() { # N
 
 pool_is() { # NAME STATE
 	[ "$(value "$1" pool.state)" = "$2" ]
+}
+
+# The metrics of NAME tell whether clients find it.
+metrics_tell() { # NAME 0-OR-1
+	scrape "$1"
+	expect_metric "$1" rswap_memserver_pool_registered "$2"
+}
+
+# load_is NAME OPERATOR N: what NAME registered as its load, in thousandths of one
+# processor, however many the machine has
+load_is() {
+	local permille
+	permille=$(key "$1" load_permille)
+	[ "$permille" ] &&
+		test $((permille * $(getconf _NPROCESSORS_ONLN))) "$2" "$3"
 }
 
 say "options"
@@ -54,7 +70,7 @@ pool=etcd://localhost:${port[e]}/blue
 serve() { # NAME OPTION...
 	start_server "$1" --memory=64M --slab-size=1M --grace=5 --pool="$pool" "${@:2}"
 }
-serve a --zone=rack-7
+serve a --zone=rack-7 --metrics=0
 serve b
 expect 20 keys_are 2
 expect 10 pool_is a registered
@@ -76,6 +92,8 @@ expect_line "$dir/said" "pool joined" blue
 
 "$ctl" check "$dir/a.ctl" >"$dir/said" || true
 ! has "$dir/said" pool-away || fail "$(cat "$dir/said")"
+expect_line "$dir/a.log" "figures at http"
+metrics_tell a 1
 
 say "what changes is refreshed, and not too often"
 start_plugin p "$(server a)" "$(server b)" size=48M replicas=2 timeout=60 lanes=4
@@ -84,8 +102,12 @@ expect 30 key_is a sessions 1
 used() { [ "$(key a free_bytes)" -lt $((64 << 20)) ]; }
 expect 30 used
 expect_req p ok trim:0:16M # shadow begins with zeros
+
+say "its load: at rest, and under requests"
+expect 60 load_is a -lt 50
 start_shadow load p --connections=2
 expect_more 10 p writes 1000
+expect 60 load_is a -ge 50
 
 say "a drain is told, and taken back"
 "$ctl" drain --control="$dir/b.ctl" >/dev/null
@@ -101,11 +123,13 @@ expect_line "$dir/a.log" "pool blue: localhost:${port[e]}:" "trying again, and s
 value a pool.error >/dev/null
 "$ctl" check "$dir/a.ctl" >"$dir/said" || true
 expect_line "$dir/said" "clients do not find it in pool blue: localhost:${port[e]}:" "[pool-away]"
+metrics_tell a 0
 expect_more 10 p writes 1000
 rm -rf "$dir/e.etcd"
 start_etcds e
 expect 60 keys_are 2
 expect 10 pool_is a registered
+metrics_tell a 1
 expect_lines "$dir/a.log" "pool blue: registered as" 2
 key_is a incarnation "$(value a incarnation)" || fail "incarnation"
 expect_more 10 p writes 1000
@@ -113,6 +137,7 @@ finish_shadow load
 # besides the first write after each start, and a drain
 [ "$(value a pool.writes)" -le $(($(value a uptime_s) / 10 + 3)) ] ||
 	fail "$(value a pool.writes) writes in $(value a uptime_s) seconds"
+expect 60 load_is a -lt 50
 stop p
 
 say "somebody deletes the key"

@@ -5,6 +5,7 @@
 # restarted empty.
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
+. "$(dirname "$0")/metrics-functions.bash"
 
 ctl=$build/ctl/rswapctl
 for name in alpha beta; do
@@ -13,7 +14,8 @@ done
 (umask 077 && cat "$dir/alpha.key" "$dir/beta.key" >"$dir/keys")
 
 memory() { # NAME SIZE
-	start_server "$1" --memory="$2" --slab-size=1M --grace=5 --psk-file="$dir/keys" --pool="$pool"
+	start_server "$1" --memory="$2" --slab-size=1M --grace=5 --psk-file="$dir/keys" --pool="$pool" \
+		--metrics=0
 }
 registered() { # N
 	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
@@ -68,6 +70,9 @@ device p alpha size=20M pool-reserve=all
 [ "$(value p pool.reserved_bytes)" = $((20 << 20)) ] || fail "$(ask p | grep pool)"
 reservations_are 2 || fail "$(etcd_do e get --prefix /rswap/)"
 expect 10 reserved_on_is a alpha 20
+expect_line "$dir/a.log" "figures at http"
+scrape a
+expect_metric a 'rswap_memserver_tenant_reserved_bytes{tenant="alpha"}' $((20 << 20))
 "$ctl" status "$dir/p.ctl" >"$dir/said" || true
 expect_line "$dir/said" "reserved " "20 MiB of 20 MiB"
 ! tells p reservation-lost || fail "$(cat "$dir/said")"
@@ -84,6 +89,10 @@ stop p
 reservations_are 0 || fail "it is not given back: $(etcd_do e get --prefix /rswap/ --keys-only)"
 expect 40 unreserved_is 0
 expect 10 reserved_on_is a alpha 0
+# A tenant without a session has no metrics.
+scrape a
+! grep -q '^rswap_memserver_tenant_reserved_bytes{tenant="alpha"} [1-9]' "$dir/a.prom" ||
+	fail "by the metrics it is still reserved"
 
 say "one that was there before finds no room while another one has it reserved"
 device q beta size=24M timeout=5
