@@ -4,11 +4,12 @@
 
 # Of one etcd, of less than half of them, of more, of all.  A server's lease ends
 # after 10 seconds.
-etcd_faults=(etcd_leader etcd_minority etcd_majority etcd_hang etcd_gone etcd_empty)
+etcd_faults=(etcd_leader etcd_stuck etcd_minority etcd_majority etcd_slow etcd_hang
+	etcd_gone etcd_compact etcd_empty)
 etcds=(e0 e1 e2)
 
 # Of a server, in a pool alone.
-pool_faults=(move "${etcd_faults[@]}")
+pool_faults=(move lease "${etcd_faults[@]}")
 
 etcd_urls() { # PORT NAME-PREFIX
 	local name urls=
@@ -18,10 +19,10 @@ etcd_urls() { # PORT NAME-PREFIX
 	echo "$urls"
 }
 
-start_etcd() { # NAME
-	local at=http://${address[$1]}
+start_etcd() { # NAME [ADDRESS-FOR-CLIENTS]
+	local at=http://${address[$1]} for_clients=http://${2:-${address[$1]}}
 	(in_ns "$1" etcd --name="$1" --data-dir="$dir/$1.etcd" \
-		--listen-client-urls="$at:2379" --advertise-client-urls="$at:2379" \
+		--listen-client-urls="$for_clients:2379" --advertise-client-urls="$at:2379" \
 		--listen-peer-urls="$at:2380" --initial-advertise-peer-urls="$at:2380" \
 		--initial-cluster="$(etcd_urls 2380 names)") >>"$dir/$1.etcd.out" 2>&1 &
 	pid[$1]=$!
@@ -54,8 +55,11 @@ servers_are_registered() {
 
 # All servers are in the pool, and the plugin hears of it.
 pool_is_well() {
-	etcds_are_well && servers_are_registered &&
-		[ "$(value p pool.state)" = current ]
+	etcds_are_well && servers_are_registered && plugin_knows "$servers"
+}
+plugin_knows() { # N: servers of the pool
+	[ "$(value p pool.state)" = current ] &&
+		[ "$(value p pool.registered)" = "$1" ]
 }
 
 # What is reserved is in etcd, whatever came between, and on servers that are used.
@@ -85,6 +89,13 @@ begin_etcd_leader() {
 }
 undo_etcd_leader() { start_etcd "$killed"; }
 
+# The leader hangs, and keeps its connections.
+begin_etcd_stuck() {
+	stuck=$(leader)
+	kill -STOP "${pid[$stuck]}"
+}
+undo_etcd_stuck() { kill -CONT "${pid[$stuck]}"; }
+
 begin_etcd_minority() { port_off e0; }
 undo_etcd_minority() { port_on e0; }
 
@@ -105,6 +116,27 @@ undo_etcd_hang() {
 	done
 }
 
+# Each answer takes long: of each second they work for a fifth.
+slow_down_etcds() {
+	trap 'undo_etcd_hang; exit 0' TERM
+	while :; do
+		begin_etcd_hang
+		sleep 0.8
+		undo_etcd_hang
+		sleep 0.2
+	done
+}
+begin_etcd_slow() {
+	slow_down_etcds &
+	undo_pid[etcd]=$!
+}
+undo_etcd_slow() {
+	kill "${undo_pid[etcd]}" || true
+	wait "${undo_pid[etcd]}" || true
+	unset "undo_pid[etcd]"
+	undo_etcd_hang
+}
+
 begin_etcd_gone() {
 	local name
 	for name in "${etcds[@]}"; do
@@ -117,6 +149,49 @@ undo_etcd_gone() {
 		start_etcd "$name"
 	done
 }
+
+# Each of them has clients on its own machine alone, where nobody of rswap is.
+local_etcd_do() { # ETCDCTL-ARGUMENT...
+	ETCDCTL_API=3 nsenter --net="/run/netns/$prefix-e0" \
+		etcdctl --endpoints=http://127.0.0.1:2379 --command-timeout=$((5 * slow))s "$@"
+}
+local_etcds_are_well() {
+	local_etcd_do endpoint health >/dev/null 2>&1
+}
+
+# A key of a server that nobody uses, as it is stopping.  Beside other faults the plugin
+# may not hear of it.
+add_key() { # KEY
+	local like=${address[s0]}:10909 value
+	value=$(etcd_do get "/rswap/1/torture/servers/$like" --print-value-only |
+		sed "s/$like/${1##*/}/; s/serving/stopping/") || return 0
+	[ "$value" ] || return 0
+	etcd_do put "$1" "$value" >/dev/null || return 0
+	wait_for 10 plugin_knows $((servers + 1)) || [ -z "$sequence" ] ||
+		fail "the plugin does not hear of a server"
+}
+
+# While all are away from etcd, a key goes, and etcd drops the change: no watch can go
+# on where it was.  Over when it has begun.
+begin_etcd_compact() {
+	local key=/rswap/1/torture/servers/192.0.2.1:10909 name revision
+	add_key "$key"
+	begin_etcd_gone
+	for name in "${etcds[@]}"; do
+		start_etcd "$name" 127.0.0.1
+	done
+	expect 60 local_etcds_are_well
+	local_etcd_do del "$key" >/dev/null
+	# The last change is kept.
+	local_etcd_do put /torture/missed first >/dev/null
+	local_etcd_do put /torture/missed second >/dev/null
+	revision=$(local_etcd_do get /torture/missed -w json |
+		sed 's/.*"mod_revision":\([0-9]*\).*/\1/')
+	local_etcd_do compact "$revision" >/dev/null
+	begin_etcd_gone
+	undo_etcd_gone
+}
+undo_etcd_compact() { :; }
 
 begin_etcd_empty() { begin_etcd_gone; }
 undo_etcd_empty() {
@@ -133,3 +208,17 @@ undo_move() {
 	ip -n "$prefix-$1" addr add "${address[$1]}/24" dev eth0
 	start_memserver "$1"
 }
+
+# etcd ends the lease of a server that lives.  If etcd has a fault too, it may not do so.
+end_lease_of() { # NAME
+	local lease
+	lease=$(etcd_do get "/rswap/1/torture/servers/${address[$1]}:10909" -w json |
+		sed -n 's/.*"lease":\([0-9]*\).*/\1/p')
+	[ "$lease" ] && etcd_do lease revoke "$(printf %x "$lease")" >/dev/null
+}
+begin_lease() {
+	end_lease_of "$1" 2>/dev/null && return
+	[ -z "$sequence" ] || fail "the lease of $1 does not end"
+	event "etcd does not end the lease of $1"
+}
+undo_lease() { :; }

@@ -6,6 +6,8 @@
 #   suite.sh long [SECONDS]                      the same, 600 seconds
 #   suite.sh pool                                each fault of etcd alone, without
 #                                                copies: no request may fail
+#   suite.sh pool-each                           each fault alone, also of servers, in a
+#                                                pool, replicas=2
 #   suite.sh pool-mix                            mix in a pool, with its faults too
 #   suite.sh beside-NAME                         and on the same servers another
 #                                                device with encrypt=off
@@ -21,7 +23,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 grace=--grace=20
 
 each=(--sequence --hold=2 --pause=1)
-name=${1:?none, replicas, redundancy, fallback, mix, long, pool or pool-mix}
+name=${1:?none, replicas, redundancy, fallback, mix, long, pool, pool-each or pool-mix}
 shift
 keys=
 case $name in
@@ -53,7 +55,11 @@ mix)
 pool)
 	options=("${each[@]}" --pool --servers=3 --expect=never-eio
 		--config="pool-reserve=all"
-		--faults=etcd_leader,etcd_minority,etcd_majority,etcd_hang,etcd_gone,etcd_empty)
+		--faults=lease,etcd_leader,etcd_stuck,etcd_minority,etcd_majority,etcd_slow,etcd_hang,etcd_gone,etcd_compact,etcd_empty)
+	;;
+pool-each)
+	options=("${each[@]}" --pool --servers=4
+		--config="replicas=2 pool-reserve=all")
 	;;
 pool-mix)
 	options=(--seconds=90 --pool --servers=4
