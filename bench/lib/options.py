@@ -32,8 +32,8 @@ Measures rswap beside what a user would pick instead, the systems in turn.
   strangers
            reads beside 10,000 silent connections, and beside 1,000 handshakes
            at once, on this machine
-  pool     starting with 1,000 servers in a pool, and a server that joins; with
-           an etcd, on this machine
+  pool     starting with 1,000 servers in a pool, a server that joins, and one
+           that is lost; with an etcd, on this machine
 
   --rounds=N        how often everything is measured, 1 to 100 (default 3)
   --seconds=S       duration of one fio measurement, 1 to 600 (default 3)

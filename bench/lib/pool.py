@@ -1,8 +1,10 @@
 """bench/run pool: how long a front end takes to start with many servers in its
-pool, and how soon it uses one that joins; with a real etcd, on this machine."""
+pool, how soon it uses one that joins, and how soon it knows that one is lost; with
+a real etcd, on this machine."""
 
 import base64
 import json
+import signal
 import time
 import urllib.request
 
@@ -68,10 +70,10 @@ def start_members(bed, etcd, count):
                "the servers do not register")
 
 
-def start_device(bed, name, servers, *keys):
+def start_device(bed, name, servers, *keys, size="48M"):
     """How long it takes until it serves."""
     began = time.monotonic()
-    bed.start_rswap_nbd(name, servers, "48M", f"lanes={LANES}", *keys)
+    bed.start_rswap_nbd(name, servers, size, f"lanes={LANES}", *keys)
     return time.monotonic() - began
 
 
@@ -97,27 +99,85 @@ def crowded(count):
     return Outcome({"start_s": by_pool, "by_hand_s": by_hand})
 
 
+def servers_of(bed):
+    return bed.status("device")["servers"]
+
+
+def count_up(bed):
+    return [server["state"] for server in servers_of(bed)].count("up")
+
+
+def start_writing(bed):
+    """A slab after the other, 16 in a second, for half a minute: a server that may
+    have one gets one at once."""
+    bed.start("writer", ["fio", "--name=writer", "--ioengine=nbd",
+                         f"--uri=nbd+unix:///?socket={bed.socket('device')}",
+                         "--rw=write", "--bs=64k", "--size=512M",
+                         "--rate=16M", "--time_based", "--runtime=120"],
+              lambda: int(servers_of(bed)[0]["slabs"]) > 0)
+
+
 def joined():
-    """From the moment when etcd has the server's key."""
+    """From the moment when etcd has the server's key: until there is a session, and
+    until the device has placed a slab there."""
     with Bed() as bed:
         etcd = Etcd(bed)
-        start_members(bed, etcd, 1)
-        start_device(bed, "device", [], f"pool={etcd.pool}")
-        bed.start_memserver("late", "64M", "--transport=tcp",
-                            f"--pool={etcd.pool}")
+        bed.start_memserver("first", "600M", "--transport=tcp",
+                            "--slab-size=1M", f"--pool={etcd.pool}")
+        await_true(60, lambda: len(etcd.servers()) == 1, "it does not register")
+        start_device(bed, "device", [], f"pool={etcd.pool}", size="512M")
+        start_writing(bed)
+        bed.start_memserver("late", "600M", "--transport=tcp",
+                            "--slab-size=1M", f"--pool={etcd.pool}")
         await_true(60, lambda: len(etcd.servers()) == 2, "it does not register")
         began = time.monotonic()
-        await_true(60, lambda: [server["state"] for server in
-                                bed.status("device")["servers"]
-                                ].count("up") == 2, "it does not join")
-        return Outcome({"join_s": time.monotonic() - began})
+        await_true(60, lambda: count_up(bed) == 2, "it does not join")
+        join_s = time.monotonic() - began
+        await_true(60, lambda: int(servers_of(bed)[1]["slabs"]) > 0,
+                   "it gets no slab")
+        return Outcome({"join_s": join_s, "slab_s": time.monotonic() - began})
+
+
+def seconds_until(began, conditions):
+    """From BEGAN until each of them held for the first time, by its name."""
+    seconds = {}
+
+    def all_held():
+        now = time.monotonic()
+        for name, condition in conditions.items():
+            if name not in seconds and condition():
+                seconds[name] = now - began
+        return len(seconds) == len(conditions)
+
+    await_true(60, all_held, f"of {', '.join(conditions)} not all come")
+    return seconds
+
+
+def lost():
+    """A server that hangs closes no connection: until the device misses its
+    answers, and until it knows that its key is gone, whose lease is 10 s."""
+    with Bed() as bed:
+        etcd = Etcd(bed)
+        start_members(bed, etcd, 2)
+        start_device(bed, "device", [], f"pool={etcd.pool}")
+        await_true(60, lambda: count_up(bed) == 2, "it does not join")
+        server = bed.processes.find("server1")
+        server.child.send_signal(signal.SIGSTOP)
+        try:
+            return Outcome(seconds_until(time.monotonic(), {
+                "missed_s": lambda: count_up(bed) == 1,
+                "key_gone_s": lambda: int(
+                    bed.status("device")["pool"]["registered"]) == 1}))
+        finally:
+            server.child.send_signal(signal.SIGCONT)
 
 
 def points(options):
     counts = (SERVERS_MAX, 100) if options.smoke else (SERVERS_MAX, 100, 1000)
     found = [Point(f"start, servers: {count}", {"servers": count}, 8,
                    lambda _, n=count: crowded(n)) for count in counts]
-    found.append(Point("a server joins", {}, 4, lambda _: joined()))
+    found.append(Point("a server joins", {}, 6, lambda _: joined()))
+    found.append(Point("a server is lost", {}, 20, lambda _: lost()))
     return [p for p in found if options.wants(p.name)]
 
 

@@ -212,7 +212,12 @@ def pool(samples):
                samples.median("start_s", "rswap-nbd", servers=1000),
                at_most=True, unit="s"),
         Target("a server that joins is used, after its key is there", 2, None,
-               samples.median("join_s", "rswap-nbd"), at_most=True, unit="s")]
+               samples.median("join_s", "rswap-nbd"), at_most=True, unit="s"),
+        Target("a server that joins has a slab, after its key is there", 2, None,
+               samples.median("slab_s", "rswap-nbd"), at_most=True, unit="s"),
+        Target("a server that hangs is known to be gone: its lease is 10 s", 11,
+               None, samples.median("key_gone_s", "rswap-nbd"), at_most=True,
+               unit="s")]
 
 
 def tuning(samples):
