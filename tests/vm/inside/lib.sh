@@ -84,6 +84,24 @@ start_in_cgroup()
 	echo "$program" >"/sys/fs/cgroup/$group/cgroup.procs"
 }
 
+# raise_ballast MIB: fills memory but for so much, that what is swapped out has no
+# place in it
+ballast=/run/ballast
+raise_ballast()
+{
+	local mib
+	mib=$(awk -v left="$1" '/^MemAvailable/ { print int($2 / 1024) - left }' \
+		/proc/meminfo)
+	mkdir -p $ballast
+	mount -t tmpfs -o size=100% tmpfs $ballast
+	head -c "${mib}M" /dev/zero >$ballast/file
+}
+
+drop_ballast()
+{
+	umount $ballast
+}
+
 # vmstat_value NAME, for instance pswpin.
 vmstat_value()
 {

@@ -42,24 +42,6 @@ check_program()
 	kernel_log_clean
 }
 
-# raise_ballast MIB: fills memory but for so much, that what is swapped out has no
-# place in it
-ballast=/run/ballast
-raise_ballast()
-{
-	local mib
-	mib=$(awk -v left="$1" '/^MemAvailable/ { print int($2 / 1024) - left }' \
-		/proc/meminfo)
-	mkdir -p $ballast
-	mount -t tmpfs -o size=100% tmpfs $ballast
-	head -c "${mib}M" /dev/zero >$ballast/file
-}
-
-drop_ballast()
-{
-	umount $ballast
-}
-
 start_memserver "$transport" "$address" 544M
 attach "$transport" 512M "$address"
 make_cgroup limited 60M

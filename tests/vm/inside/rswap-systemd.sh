@@ -1,8 +1,9 @@
 #!/bin/bash
 # The units, installed as an administrator would, under a real systemd: the
 # memory server notifies that it serves, as a user of its own; an instance of
-# rswap@ swaps; to stop it brings the pages back before its front end ends; one
-# whose front end dies has failed, and leaves no dead device.
+# rswap@ swaps; to stop it brings the pages back before its front end ends, and where
+# memory cannot hold them, the front end serves on; one whose front end dies has
+# failed, and leaves no dead device.
 #
 #	tests/vm/guest --systemd -- tests/vm/inside/rswap-systemd.sh TRANSPORT
 set -euo pipefail
@@ -54,6 +55,8 @@ start_program()
 	END
 	systemctl daemon-reload
 	systemctl start program
+	# Before, this may have been set to another value, which counts more.
+	systemctl set-property --runtime program MemoryMax=60M
 }
 
 say "installing"
@@ -142,6 +145,30 @@ in_order $instance "^swapoff $block_device ([1-9][0-9]* MiB to bring back)" \
 ! journal_of $instance | grep -i -e fail -e error -e "no such device" ||
 	die "its journal is not clean"
 await 90 is program SubState dead || die "the program does not end"
+want program Result=success
+[ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
+kernel_log_clean
+
+say "a stop that memory cannot hold is refused, and harms nobody"
+systemctl start $instance
+process=$(property $instance MainPID)
+start_program 3000
+await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
+raise_ballast 100
+systemctl stop $instance || true
+want $instance ActiveState=failed
+journal_has $instance "holds .* MiB, and there are .* MiB for it" ||
+	die "it does not say why: $(journal_of $instance)"
+swapped_over 60 || die "it brought pages back all the same"
+kill -0 "$process" || die "$front_program has ended"
+[ "$(status_value pid /run/rswap/far/control.sock)" = "$process" ] ||
+	die "$front_program does not serve any more"
+drop_ballast
+systemctl set-property --runtime program MemoryMax=infinity
+rswapctl detach far || die "it cannot be detached where there is memory"
+no_swap || die "/proc/swaps: $(</proc/swaps)"
+[ ! -e "/proc/$process" ] || die "$front_program is still there"
+systemctl stop program # which checks its pages then
 want program Result=success
 [ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
 kernel_log_clean

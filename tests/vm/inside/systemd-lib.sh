@@ -28,9 +28,10 @@ want()
 	done
 }
 
+# journal_of UNIT: since the machine has booted
 journal_of()
 {
-	journalctl --no-pager --output=cat --unit="$1"
+	journalctl --no-pager --boot --output=cat --unit="$1"
 }
 
 # journal_has UNIT PATTERN
