@@ -11,6 +11,9 @@ if [ -z "${RSWAP_NETWORK:-}" ]; then
 	RSWAP_NETWORK=1 exec unshare --net "$BASH" "$0" "$@"
 fi
 . "$(dirname "$0")/harness.sh"
+. "$src/tests/doc-commands.bash"
+
+die() { fail "$@"; }
 
 [ -z "$sanitizer" ] || skip "64G are much for a sanitizer"
 
@@ -29,37 +32,14 @@ left_out=(
 	"echo none >/sys/block/nbd0/queue/scheduler"
 	"mkswap /dev/nbd0 && swapon --discard=pages -p 110 /dev/nbd0"
 )
-is_left_out() { # COMMAND
-	local pattern command
-	command=$(sed 's/ *#.*//' <<<"$1")
-	for pattern in "${left_out[@]}"; do
-		# shellcheck disable=SC2053
-		[[ $command != $pattern ]] || return 0
-	done
-	return 1
-}
-
-# commands FILE HEADING: of a section, each in one line
-commands() {
-	awk -v heading="$2" '
-		/^## / { inside = ($0 == "## " heading) }
-		inside && /^    / {
-			sub(/^    /, "")
-			line = line $0
-			if (sub(/\\$/, "", line)) next
-			print line
-			line = ""
-		}' "$1"
-}
-
 # What serves stays; what tells of a fault may exit with 1, as a container lacks what
 # doctor looks for.  "a; b" and variables are the shell's.
-run() { # COMMAND
+run_command() { # COMMAND
 	local status=0
 	say "$1"
 	case $1 in
 	rswap-memserver*)
-		eval "$1 >$dir/memserver.log 2>&1 &"
+		eval "$1 >$dir/memserver.log 2>&1 </dev/null &"
 		pid[memserver]=$!
 		expect 10 has "$dir/memserver.log" "listening on"
 		return
@@ -67,7 +47,7 @@ run() { # COMMAND
 	esac
 	case $1 in
 	rswap-nbd*) # "... &   # go on when it says that it serves"
-		eval "${1%%&*} >$dir/by-hand.log 2>&1 &"
+		eval "${1%%&*} >$dir/by-hand.log 2>&1 </dev/null &"
 		pid[by_hand]=$!
 		expect 10 has "$dir/by-hand.log" "serving 64G from 1 server"
 		nbdinfo --size "nbd+unix:///?socket=/run/swap.sock" >"$dir/said"
@@ -78,7 +58,7 @@ run() { # COMMAND
 	esac
 	# as it stands, but for NAME, which status has shown, and the minute that a bench takes
 	set -- "${1/rswapctl bench NAME/rswapctl bench --seconds=4 $name}"
-	eval "$1" >"$dir/said" 2>&1 ||
+	eval "$1" >"$dir/said" 2>&1 </dev/null ||
 		status=$?
 	case $1 in
 	"rswapctl doctor"* | "rswapctl check"*) [ "$status" -le 1 ] ;;
@@ -94,18 +74,6 @@ run() { # COMMAND
 		;;
 	"rswapctl detach"*) expect_nothing_left "detach" ;;
 	esac
-}
-
-run_sections() { # FILE HEADING...
-	local file=$1 heading command
-	shift
-	for heading; do
-		while IFS= read -r command; do
-			[[ ! $command =~ ^\ *# ]] && ! is_left_out "$command" || continue
-			run "$command" </dev/null
-			n=$((n + 1))
-		done < <(commands "$file" "$heading")
-	done
 }
 
 ip link set lo up
@@ -126,10 +94,12 @@ chmod +x "$dir/bin/"{scp,ssh}
 for page in "README.md:Two machines in five minutes" \
 	"docs/quickstart.md:Keys:On store:On node"; do
 	IFS=: read -ra words <<<"$page"
-	n=0
+	ran=0
 	name=
-	run_sections "$src/${words[0]}" "${words[@]:1}"
-	[ "$n" -ge 10 ] || fail "$page is not understood: $n commands"
+	for heading in "${words[@]:1}"; do
+		run_commands "$src/${words[0]}" "$heading"
+	done
+	[ "$ran" -ge 10 ] || fail "$page is not understood: $ran commands"
 	grep -qx 'OPTIONS="--psk-file=/etc/rswap/node.keys"' /etc/rswap/far.conf ||
 		fail "far.conf: $(cat /etc/rswap/far.conf)"
 	# the keys of further clients are beside the first one's
@@ -140,4 +110,5 @@ for page in "README.md:Two machines in five minutes" \
 	stop memserver || true
 	rm -rf /etc/rswap
 done
+all_left_out_seen
 umount /etc /run

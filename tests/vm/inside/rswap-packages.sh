@@ -1,7 +1,9 @@
 #!/bin/bash
 # A machine of its own on which the packages are installed as README says: one line
-# for the memory server, one for the swap, enabled; and after a restart swap is
-# there, and figures.  tests/packages makes the machine.
+# for the memory server, one for the swap, enabled.  After a restart swap is there,
+# and figures.  After another one the memory server is away: the machine boots all
+# the same, and swaps when the server comes.  At last the packages are removed and
+# purged.  tests/packages makes the machine, and reads what apt and the consoles say.
 #
 #	tests/vm/guest --image=FILE -- tests/vm/inside/rswap-packages.sh
 set -euo pipefail
@@ -10,7 +12,8 @@ here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 . "$here/systemd-lib.sh"
 
-stage=/var/lib/stage
+stage=/var/lib/stage # how many boots are over
+users=/var/lib/users # as they were before
 key=--psk-file=/etc/rswap/node.keys
 results=/run/pagecheck.results
 
@@ -42,6 +45,17 @@ stays_on()
 	done
 }
 
+# From systemd 255 on the unit says that the final kill spares its front end; a
+# systemd before that knows no such property, and shows none.
+spares_the_front_end()
+{
+	local version value=
+	version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	[ -n "$version" ] || die "systemctl does not say its version"
+	[ "$version" -lt 255 ] || value=yes
+	want rswap@far SurviveFinalKillSignal=$value
+}
+
 works()
 {
 	await 300 swap_is_on || die "no swap: $(journal_of rswap@far)"
@@ -49,6 +63,7 @@ works()
 	stays_on
 	want rswap@far ActiveState=active
 	want rswap-memserver ActiveState=active
+	spares_the_front_end
 	answers 10919 rswap_memserver_
 	answers 10920 rswap_pages
 	rswapctl status
@@ -63,12 +78,24 @@ works()
 	kernel_log_clean
 }
 
+# apt WORD...: what it says is for the host to read
+apt()
+{
+	local log=/run/guest/apt-$1.log
+	DEBIAN_FRONTEND=noninteractive apt-get -y -qq "$@" >"$log" 2>&1 ||
+		die "apt-get $*: $(tail -n 20 "$log")"
+}
+
+users()
+{
+	sort /etc/passwd /etc/group
+}
+
 install()
 {
+	users >$users
 	say "apt install"
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-		--no-install-recommends /root/packages/*.deb >/run/apt.log 2>&1 ||
-		die "$(tail -n 20 /run/apt.log)"
+	apt install --no-install-recommends /var/cache/packages/*.deb
 	say "keys, a line for each, and enable"
 	(
 		mkdir -p /etc/rswap && umask 077
@@ -90,20 +117,104 @@ install()
 	systemctl enable --now rswap@far
 }
 
-if [ ! -e $stage ]; then
-	install
-	works
+restart()
+{
 	say "restart"
-	touch $stage /run/guest/again
+	echo "$1" >$stage
+	touch /run/guest/again
 	systemctl reboot
 	exec sleep infinity
-fi
-say "it has restarted"
+}
+
+# Logins, and all that a boot starts, while rswap@far is at work or waits for its
+# next attempt.
+boots_without_server()
+{
+	local unit
+	for unit in systemd-user-sessions.service getty.target multi-user.target; do
+		await 300 is $unit ActiveState active ||
+			die "$unit is $(property $unit ActiveState)"
+	done
+	await 300 journal_has rswap@far "10.77.0.1" ||
+		die "no attempt: $(journal_of rswap@far)"
+	! swap_is_on || die "swap is on: $(</proc/swaps)"
+	want rswap-memserver ActiveState=inactive
+	case $(property rswap@far ActiveState) in
+	activating | deactivating) ;;
+	*) want rswap@far ActiveState=activating ;;
+	esac
+}
+
+# What docs/quickstart.md says that a purge leaves: paths, as the shell's patterns.
+documented()
+{
+	sed -n '/^## Removing/,$s/^| `\(\/[^`]*\)`.*/\1/p' \
+		"$RSWAP_SRC/docs/quickstart.md"
+}
+
+# Paths with our name, but for what apt, its logs and the journal remember, and
+# what is in a directory that is one of them.
+left()
+{
+	find /boot /etc /opt /srv /usr /var -xdev \( -path /var/cache -o \
+		-path /var/log -o -path /var/lib/apt -o -path /var/lib/dpkg -o \
+		-path "$RSWAP_SRC" \) -prune -o -name '*rswap*' -print -prune
+}
+
+leaves_what_is_documented()
+{
+	local path pattern table known
+	mapfile -t table < <(documented)
+	[ ${#table[@]} -ge 3 ] || die "docs/quickstart.md does not say what is left"
+	for pattern in "${table[@]}"; do
+		compgen -G "${pattern%/}" >/dev/null || die "$pattern is not left"
+	done
+	while read -r path; do
+		known=
+		for pattern in "${table[@]}"; do
+			# shellcheck disable=SC2053
+			[[ $path != ${pattern%/} ]] || known=yes
+		done
+		[ "$known" ] || die "purge leaves $path"
+	done < <(left)
+	diff $users <(users) || die "users have changed (> is new)"
+}
+
+# What ran has ended, and what the administrator wrote is there.
+is_removed()
+{
+	! swap_is_on || die "swap is on: $(</proc/swaps)"
+	[ ! -e /usr/sbin/rswapctl ] || die "rswapctl is there"
+	! pgrep -x rswap-memserver || die "the memory server runs on"
+	! pgrep -x rswap-nbd || die "the front end runs on"
+	[ -s /etc/rswap/far.conf ] && [ -s /etc/rswap/node.keys ] ||
+		die "/etc/rswap has lost something: $(ls /etc/rswap)"
+}
+
+case $(cat $stage 2>/dev/null) in
+'')
+	install
+	works
+	restart 1
+	;;
+1)
+	say "it has restarted"
+	works
+	systemctl disable rswap-memserver
+	restart 2
+	;;
+esac
+say "it has restarted while its memory server is away"
+boots_without_server
+say "the memory server comes"
+systemctl enable --now rswap-memserver
 works
 say "remove"
-DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq 'rswap-*' >/run/apt.log 2>&1 ||
-	die "$(tail -n 20 /run/apt.log)"
-! swap_is_on || die "swap is on: $(</proc/swaps)"
-[ ! -e /usr/sbin/rswapctl ] || die "rswapctl is there"
-! pgrep -x rswap-memserver || die "the memory server runs on"
-say "done: installed, restarted, removed"
+apt remove 'rswap-*'
+is_removed
+rm -r /etc/systemd/system/rswap-memserver.service.d # the test's
+say "purge"
+apt purge 'rswap-*'
+is_removed
+leaves_what_is_documented
+say "done: installed, restarted, restarted without its server, removed, purged"
