@@ -132,13 +132,14 @@ static void take(struct queue *queue, uint16_t number)
 }
 
 /* A tag that is over: the device ends, or the kernel has refused the FETCH. */
-static void drop(struct queue *queue, int res)
+static void drop(struct queue *queue, uint16_t number, int res)
 {
 	if (res != UBLK_RES_ABORT) {
 		log_error("ublk queue %u: the kernel refuses a request's tag: "
 			  "%s",
 			  queue->config.number, strerror(-res));
-		queue->config.refused();
+		if (queue->tags[number].op == UBLK_COMMIT_AND_FETCH)
+			queue->config.refused();
 	}
 	if (--queue->n_alive == 0)
 		loop_end(queue->config.loop);
@@ -166,7 +167,7 @@ static bool reap(struct queue *queue)
 			put(queue, (uint16_t)cqe->user_data);
 			all = false;
 		} else {
-			drop(queue, cqe->res);
+			drop(queue, (uint16_t)cqe->user_data, cqe->res);
 		}
 		n++;
 	}

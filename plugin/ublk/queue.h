@@ -49,9 +49,9 @@ struct queue_config {
 	uint64_t size_bytes; /* of the device */
 	int char_fd;
 	uint16_t number, depth;
-	/* The kernel has not taken a tag, for another reason than that the
-	 * device ends: if that was with an answer, it waits for the answer as
-	 * long as this process lives.  The queue's thread calls this. */
+	/* The kernel has not taken an answer, for another reason than that the
+	 * device ends: it waits for the answer as long as this process lives.
+	 * The queue's thread calls this. */
 	void (*refused)(void);
 };
 

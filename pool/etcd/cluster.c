@@ -104,6 +104,7 @@ static int ask_server(struct etcd *etcd, struct endpoint *at, const char *path,
 }
 
 /* --- the cluster --- */
+
 void cluster_leave(struct etcd *etcd, unsigned at)
 {
 	etcd->endpoints[at].misses++;

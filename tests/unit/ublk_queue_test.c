@@ -38,7 +38,7 @@ static void turn(uint32_t in_flight)
 		loop_end(&loop);
 }
 
-static int setup(void **state)
+static int set_up(int fetch_result)
 {
 	const struct loop_config config = { .engine = &fake.engine,
 					    .turn = turn };
@@ -49,10 +49,10 @@ static int setup(void **state)
 					     .refused = refused };
 	struct error why;
 
-	(void)state;
 	stopping = false;
 	refusals = 0;
 	mock_start();
+	mock.fetch_result = fetch_result;
 	fake_start(2, LANES, LONG_MS);
 	fake_session_start(0);
 	fake_session_start(1);
@@ -62,6 +62,18 @@ static int setup(void **state)
 	assert_int_equal(queue_fetch(&queue, &why), 0);
 	assert_int_equal(mock.fetches, MOCK_DEPTH);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return set_up(0);
+}
+
+static int setup_refused(void **state)
+{
+	(void)state;
+	return set_up(-EINVAL);
 }
 
 static int teardown(void **state)
@@ -302,6 +314,17 @@ static void an_answer_that_is_refused_is_told(void **state)
 	assert_int_equal(queue.n_alive, MOCK_DEPTH - 1);
 }
 
+/* Then no request waits, and the device may be ended as any other. */
+static void a_first_fetch_that_is_refused_leaves_no_request(void **state)
+{
+	(void)state;
+	quiet_log();
+	stopping = true;
+	run();
+	assert_int_equal(queue.n_alive, 0);
+	assert_int_equal(refusals, 0);
+}
+
 /* The driver ends the device, but for what it waits for first. */
 static void stop_in_turn(uint32_t in_flight)
 {
@@ -348,6 +371,9 @@ int main(void)
 		TEST(answers_that_the_kernel_did_not_take_are_sent_again),
 		TEST(an_answer_without_memory_for_it_is_sent_again),
 		TEST(an_answer_that_is_refused_is_told),
+		cmocka_unit_test_setup_teardown(
+			a_first_fetch_that_is_refused_leaves_no_request,
+			setup_refused, teardown),
 		TEST(the_loop_ends_when_all_tags_are_over),
 		TEST(a_queue_that_the_kernel_refuses_ends_too),
 	};
