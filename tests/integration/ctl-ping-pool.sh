@@ -4,10 +4,6 @@
 . "$(dirname "$0")/etcd-functions.bash"
 . "$(dirname "$0")/trial-functions.bash"
 
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
-
 say "what is not allowed, nobody answers"
 for command in ping try; do
 	leaves_nothing $command 1 --pool=e1/blue

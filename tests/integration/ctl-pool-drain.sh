@@ -14,10 +14,6 @@ drains() {
 		fail "pool drain ${*:2}: exit status $status, $(cat "$dir/said" "$dir/err")"
 }
 
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
-
 state_is() { # NAME STATE
 	[ "$(value "$1" state)" = "$2" ]
 }

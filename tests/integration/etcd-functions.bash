@@ -57,6 +57,10 @@ etcd_do() { # NAME ETCDCTL-ARGUMENT...
 	ETCDCTL_API=3 etcdctl --endpoints="$etcd_host:${port[$1]}" --command-timeout=$((10 * slow))s "${@:2}"
 }
 
+registered() { # N: servers in the pool blue of the etcd e
+	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
+}
+
 # certify NAME TEMPLATE-LINE...: NAME.pem and NAME.key, of the authority ca, but for ca
 # itself and "other", which are authorities
 certify() {

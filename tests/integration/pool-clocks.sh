@@ -28,9 +28,6 @@ days_ahead() { # NAME
 		$1 ~ /^rswap_start_time_seconds/ {
 			printf "%.0f\n", ($NF - now) / 86400; exit }'
 }
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
 reserved() { # N: reservations
 	[ "$(etcd_do e get --prefix /rswap/1/blue/reserved/ --keys-only | grep -c .)" = "$1" ]
 }

@@ -4,9 +4,6 @@
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
 
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
 uses() { # SERVER: and has a session there
 	ask p | awk -v address="$(server "$1")" '
 		$1 ~ /^servers\.[0-9]+\.address$/ { here = $2 == address }

@@ -6,9 +6,6 @@
 
 ctl=$build/ctl/rswapctl
 
-registered() { # N
-	[ "$(etcd_do e get --prefix "/rswap/1/blue/servers/" --keys-only | grep -c .)" = "$1" ]
-}
 addresses() { # NAME: of the servers that it uses
 	ask "$1" | sed -n 's/^servers\.[0-9]*\.address //p' | sort
 }

@@ -4,9 +4,6 @@
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
 
-registered() { # N
-	[ "$(etcd_do e get --prefix "/rswap/1/blue/servers/" --keys-only | grep -c .)" = "$1" ]
-}
 memory() { # NAME OPTION...
 	start_server "$1" --memory=48M --slab-size=1M --pool="$pool" "${@:2}"
 }

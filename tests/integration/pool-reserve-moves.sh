@@ -6,9 +6,6 @@
 
 ctl=$build/ctl/rswapctl
 
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
 memory() { # NAME MIB
 	start_server "$1" --memory="$2M" --slab-size=1M --grace=5 --pool="$pool"
 }

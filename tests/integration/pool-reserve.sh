@@ -17,9 +17,6 @@ memory() { # NAME SIZE
 	start_server "$1" --memory="$2" --slab-size=1M --grace=5 --psk-file="$dir/keys" --pool="$pool" \
 		--metrics=0
 }
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
 reservations() { # the keys, sums of identities included
 	etcd_do e get --prefix /rswap/1/blue/reserv --keys-only | grep -c . || true
 }

@@ -3,9 +3,6 @@
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
 
-registered() { # N
-	[ "$(etcd_do e get --prefix "/rswap/1/blue/servers/" --keys-only | grep -c .)" = "$1" ]
-}
 addresses() { # NAME: of the servers that it uses
 	ask "$1" | sed -n 's/^servers\.[0-9]*\.address //p' | sort
 }

@@ -8,9 +8,6 @@
 revision() {
 	etcd_do e get /none -w json | sed 's/.*"revision":\([0-9]*\).*/\1/'
 }
-registered() { # N
-	[ "$(etcd_do e get --prefix /rswap/1/blue/servers/ --keys-only | grep -c .)" = "$1" ]
-}
 no_slabs() {
 	is a slabs_used -eq 0 && is b slabs_used -eq 0
 }
