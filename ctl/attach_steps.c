@@ -13,6 +13,7 @@
 #include "answer.h"
 #include "beside.h"
 #include "clock.h"
+#include "ctlsock.h"
 #include "daemon.h"
 #include "journal.h"
 #include "queuetune.h"
@@ -255,6 +256,23 @@ static int disconnect(struct attach *a, struct error *why)
 	return teardown_device(&a->state, in_ns(TEARDOWN_STEP_NS), why);
 }
 
+/* So its figures can be found by the name that the kernel's figures have. */
+static void tell_front_its_device(const struct attach *a)
+{
+	struct state_path control =
+		statedir_path(a->state.name, "control.sock");
+	char command[CTLSOCK_COMMAND_MAX];
+	struct json_object *answer;
+	struct error unknown;
+
+	snprintf(command, sizeof command, "device %.48s", a->state.device);
+	answer = answer_ask(control.text, command, &unknown);
+	if (!answer)
+		warning_print("the figures of %s do not name %s: %.150s",
+			      a->state.name, a->state.device, unknown.text);
+	answer_put(answer);
+}
+
 static int connect_device(struct attach *a, struct error *why)
 {
 	struct meeting meeting;
@@ -268,10 +286,14 @@ static int connect_device(struct attach *a, struct error *why)
 	statedir_set_device(&a->state, number);
 	if (statedir_save(&a->state, why) < 0)
 		return -1;
-	if (driver_wait(driver, number, true, in_ns(STEP_NS)))
-		return 0;
-	error_set(why, "%s is not connected afterwards", a->state.device);
-	return -1;
+	if (!driver_wait(driver, number, true, in_ns(STEP_NS))) {
+		error_set(why, "%s is not connected afterwards",
+			  a->state.device);
+		return -1;
+	}
+	if (!driver->made_by_front)
+		tell_front_its_device(a);
+	return 0;
 }
 
 static int tune_queue(struct attach *a, struct error *why)

@@ -1,5 +1,6 @@
 #include "metrics.h"
 
+#include "blockdev.h"
 #include "clock.h"
 #include "lifecycle.h"
 #include "log.h"
@@ -35,13 +36,15 @@ static const char *const use_names[LANE_USES] = {
 /* --- the process --- */
 
 static void put_process(struct promtext *p, const struct safety *safety,
-			const char *device, uint64_t start_time_ns)
+			uint64_t start_time_ns)
 {
+	const struct blockdev_name device = blockdev_name();
+
 	promtext_program(p, "plugin", start_time_ns);
 	promtext_family(p, "rswap_device_info", "gauge",
 			"Always 1; the block device, if the process knows it.");
-	if (device) {
-		promtext_label(p, "device", device);
+	if (device.path[0]) {
+		promtext_label(p, "device", device.path);
 		promtext_integer(p, 1);
 	}
 	promtext_gauge(p, "rswap_clients",
@@ -462,12 +465,12 @@ size_t metrics_bytes(uint32_t n_servers)
 }
 
 void metrics_write(const struct engine *engine, struct poolwatch *pool,
-		   const struct safety *safety, const char *device,
-		   uint64_t start_time_ns, FILE *out)
+		   const struct safety *safety, uint64_t start_time_ns,
+		   FILE *out)
 {
 	struct promtext p = { .out = out };
 
-	put_process(&p, safety, device, start_time_ns);
+	put_process(&p, safety, start_time_ns);
 	put_device(&p, engine);
 	put_requests(&p, engine);
 	put_repair(&p, engine->repair);

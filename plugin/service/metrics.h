@@ -14,12 +14,11 @@
 /* The largest text, with N_SERVERS servers, the fallback included. */
 size_t metrics_bytes(uint32_t n_servers);
 
-/* DEVICE is the path of the block device that this process serves, or NULL.
- * START_TIME_NS is when the process started to serve, by CLOCK_REALTIME.  Any
- * thread: it reads atomics only, takes no lock, and allocates nothing of its
- * own. */
+/* START_TIME_NS is when the process started to serve, by CLOCK_REALTIME.  Any
+ * thread: of the engine it reads atomics only and takes no lock, and it
+ * allocates nothing of its own. */
 void metrics_write(const struct engine *engine, struct poolwatch *pool,
-		   const struct safety *safety, const char *device,
-		   uint64_t start_time_ns, FILE *out);
+		   const struct safety *safety, uint64_t start_time_ns,
+		   FILE *out);
 
 #endif

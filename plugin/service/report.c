@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blockdev.h"
 #include "clock.h"
 #include "heartbeat.h"
 #include "jsonout.h"
@@ -351,8 +352,9 @@ static void put_pool(const struct engine *e, struct poolwatch *pool,
 }
 
 void report_write(struct engine *e, struct poolwatch *pool,
-		  const struct safety *safety, const char *device, FILE *out)
+		  const struct safety *safety, FILE *out)
 {
+	const struct blockdev_name device = blockdev_name();
 	struct jsonout j = { .out = out };
 
 	jsonout_begin(&j, NULL, '{');
@@ -362,8 +364,8 @@ void report_write(struct engine *e, struct poolwatch *pool,
 	jsonout_number(&j, "uptime_s",
 		       (clock_now_ns() - e->start_ns) / NS_PER_S);
 	put_lifecycle(&j);
-	if (device)
-		jsonout_text(&j, "device", device);
+	if (device.path[0])
+		jsonout_text(&j, "device", device.path);
 	put_device(e, &j);
 	put_redundancy(e, &j);
 	put_repair(e->repair, &j);

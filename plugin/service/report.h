@@ -13,10 +13,9 @@
 /* The largest report, with as many servers as are allowed. */
 #define REPORT_BYTES (256u * 1024)
 
-/* Writes one object and a newline.  DEVICE is the path of the block device that
- * this process serves, or NULL.  Any thread but those that serve requests:
+/* Writes one object and a newline.  Any thread but those that serve requests:
  * it takes locks of the engine for moments, and allocates nothing. */
 void report_write(struct engine *engine, struct poolwatch *pool,
-		  const struct safety *safety, const char *device, FILE *out);
+		  const struct safety *safety, FILE *out);
 
 #endif

@@ -208,7 +208,7 @@ static int start(struct service *service, const struct service_front *front,
 				  &service->pool, &service->safety, why);
 	if (!rc && config->given[KEY_METRICS])
 		rc = web_start(&service->web, &service->engine, &service->pool,
-			       &service->safety, &service->status.device, why);
+			       &service->safety, why);
 	if (!rc)
 		rc = lifecycle_begin(&ops, why);
 	/* What all of this took is there again for later. */

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "blockdev.h"
 #include "ctlsock.h"
 #include "events.h"
 #include "jsonout.h"
@@ -40,17 +41,35 @@ static void answer_scrub(struct engine *engine, const char *word, FILE *out)
 	fputc('\n', out);
 }
 
+/* "device PATH": who connected the kernel's nbd to this process tells it which
+ * device that is. */
+static void answer_device(const char *path, FILE *out)
+{
+	struct jsonout j = { .out = out };
+
+	if (!blockdev_tell(path)) {
+		ctlsock_error(out, "device: allowed is the path of a block "
+				   "device, as /dev/nbd0");
+		return;
+	}
+	jsonout_begin(&j, NULL, '{');
+	jsonout_text(&j, "device", path);
+	jsonout_end(&j, '}');
+	fputc('\n', out);
+}
+
 static bool answer(const char *command, FILE *out, void *arg)
 {
 	struct status_server *server = arg;
 
 	if (!strcmp(command, "status"))
-		report_write(server->engine, server->pool, server->safety,
-			     atomic_load(&server->device), out);
+		report_write(server->engine, server->pool, server->safety, out);
 	else if (!strcmp(command, "events"))
 		events_write(out);
 	else if (!strncmp(command, "scrub ", strlen("scrub ")))
 		answer_scrub(server->engine, command + strlen("scrub "), out);
+	else if (!strncmp(command, "device ", strlen("device ")))
+		answer_device(command + strlen("device "), out);
 	else
 		return false;
 	return true;
@@ -106,11 +125,6 @@ int status_start(struct status_server *server, struct engine *engine,
 	}
 	server->running = rc == 0;
 	return -rc;
-}
-
-void status_tell_device(struct status_server *server, const char *device)
-{
-	atomic_store(&server->device, device);
 }
 
 void status_stop(struct status_server *server)

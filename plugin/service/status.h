@@ -3,7 +3,6 @@
 #define RSWAP_STATUS_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine.h"
@@ -18,7 +17,6 @@ struct status_server {
 	struct poolwatch *pool;
 	const struct safety *safety;
 	const char *path;
-	const char *_Atomic device;
 	int listen_fd, stop_fd;
 	pthread_t thread;
 	bool listening, running;
@@ -33,9 +31,6 @@ int status_listen(struct status_server *server, const char *path,
 int status_start(struct status_server *server, struct engine *engine,
 		 struct poolwatch *pool, const struct safety *safety,
 		 struct error *why);
-/* From now on the status tells of DEVICE, the path of the block device that
- * this process serves.  DEVICE must outlive SERVER.  Any thread. */
-void status_tell_device(struct status_server *server, const char *device);
 /* Ends the thread, if it was started, and removes the socket, if it was made.
  */
 void status_stop(struct status_server *server);

@@ -13,8 +13,8 @@ static bool write_metrics(FILE *out, void *arg)
 {
 	const struct web *web = arg;
 
-	metrics_write(web->engine, web->pool, web->safety,
-		      atomic_load(web->device), web->start_time_ns, out);
+	metrics_write(web->engine, web->pool, web->safety, web->start_time_ns,
+		      out);
 	return true;
 }
 
@@ -38,7 +38,7 @@ uint64_t web_memory_bytes(uint32_t n_servers)
 
 int web_start(struct web *web, const struct engine *engine,
 	      struct poolwatch *pool, const struct safety *safety,
-	      const char *_Atomic *device, struct error *why)
+	      struct error *why)
 {
 	const struct httpd_config config = {
 		.pages = pages,
@@ -54,7 +54,6 @@ int web_start(struct web *web, const struct engine *engine,
 	web->engine = engine;
 	web->pool = pool;
 	web->safety = safety;
-	web->device = device;
 	web->httpd = httpd_start(&web->socket, &config, why);
 	if (!web->httpd)
 		return -EIO;

@@ -3,7 +3,6 @@
 #ifndef RSWAP_WEB_H
 #define RSWAP_WEB_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "engine.h"
@@ -18,7 +17,6 @@ struct web {
 	const struct engine *engine;
 	struct poolwatch *pool;
 	const struct safety *safety;
-	const char *_Atomic *device;
 	uint64_t start_time_ns; /* of CLOCK_REALTIME */
 };
 
@@ -27,12 +25,11 @@ struct web {
 int web_listen(struct web *web, const struct net_name *name, struct error *why);
 /* The memory that web_start takes, at most, with N_SERVERS servers. */
 uint64_t web_memory_bytes(uint32_t n_servers);
-/* Starts the thread that answers.  After web_listen.  ENGINE, POOL, SAFETY and
- * what DEVICE points to, the path of the block device or NULL, must outlive
- * WEB.  0 or a negative errno. */
+/* Starts the thread that answers.  After web_listen.  ENGINE, POOL and
+ * SAFETY must outlive WEB.  0 or a negative errno. */
 int web_start(struct web *web, const struct engine *engine,
 	      struct poolwatch *pool, const struct safety *safety,
-	      const char *_Atomic *device, struct error *why);
+	      struct error *why);
 /* Ends the thread, if it was started, and closes the socket, if it was made. */
 void web_stop(struct web *web);
 

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "options.h"
 #include "queues.h"
+#include "service/blockdev.h"
 #include "service/heartbeat.h"
 #include "service/lifecycle.h"
 #include "service/program.h"
@@ -183,7 +184,7 @@ static int serve(const struct options *options, bool *goes_on)
 	} else if (program_write_pidfile(options->pidfile, &why)) {
 		log_error("%s", why.text);
 	} else {
-		status_tell_device(&service.status, control.block_path);
+		blockdev_tell(control.block_path);
 		service_tell(&service);
 		log_notice("the device is %s", control.block_path);
 		status = await_end();

@@ -128,6 +128,13 @@ esac
 device=nbd0
 [ "$front" != ublk ] || device=ublkb0
 
+# device_in_metrics NAME: the path that the metrics of the attached device NAME tell
+device_in_metrics() {
+	local address
+	address=$(grep -o 'http://127\.0\.0\.1:[0-9]*/' "$RSWAP_RUN_DIR/$1/log") || return 1
+	curl -fsS "${address}metrics" | sed -n 's/^rswap_device_info{device="\(.*\)"} 1$/\1/p'
+}
+
 # Front ends whose control socket is in this test's directory.
 daemons() {
 	pgrep -f "^[^ ]*$program .*control=$RSWAP_RUN_DIR/" || true

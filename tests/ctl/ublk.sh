@@ -20,7 +20,8 @@ unclaimed() {
 }
 
 say "by name, by device, with the name of the first free one"
-attach far --name=far || fail "attach: $(cat "$dir/far.log")"
+attach far --name=far --metrics=0 || fail "attach: $(cat "$dir/far.log")"
+[ "$(device_in_metrics far)" = /dev/ublkb0 ] || fail "the metrics tell $(device_in_metrics far)"
 swaps_to ublkb0 || fail "ublkb0 is no swap"
 attach third --device=/dev/ublkb3 || fail "attach: $(cat "$dir/third.log")"
 swaps_to ublkb3 || fail "ublkb3 is no swap"

@@ -81,6 +81,13 @@ compare rswap-memserver.pod "$dir/serving" "$dir/draining"
 
 say "an answer to a wrong command is an error"
 [ "$(tell p dance)" = '{"error":"unknown command"}' ] || fail "$(tell p dance)"
+wrong='{"error":"device: allowed is the path of a block device, as /dev/nbd0"}'
+for word in nbd0 /dev/ /dev/mapper/x "/dev/nbd0 x" /dev/aaaaaaaaaaaaaaaaaaaaaaaaaaa; do
+	[ "$(tell p "device $word")" = "$wrong" ] || fail "$word: $(tell p "device $word")"
+done
+! ask p | grep -q ^device || fail "it tells of a device"
+[ "$(tell p "device /dev/nbd15")" = '{"device":"/dev/nbd15"}' ] || fail "$(tell p "device /dev/nbd15")"
+[ "$(value p device)" = /dev/nbd15 ] || fail "$(ask p)"
 [ "$(tell a dance)" = '{"error":"unknown command"}' ] || fail "$(tell a dance)"
 
 say "each word of an event is in the manual"
