@@ -16,6 +16,7 @@
 #include "ctlsock.h"
 #include "daemon.h"
 #include "journal.h"
+#include "netstay.h"
 #include "queuetune.h"
 #include "run.h"
 #include "size.h"
@@ -391,6 +392,18 @@ static void warn_of_beside(const struct attach *a)
 	beside_judge_machine(warn, NULL);
 }
 
+static void warn_of_network(const struct attach *a)
+{
+	struct state_path control =
+		statedir_path(a->state.name, "control.sock");
+	struct error ignored;
+	struct json_object *status =
+		answer_ask(control.text, "status", &ignored);
+
+	netstay_judge(status, warn, NULL);
+	answer_put(status);
+}
+
 /* --discard=pages: without it the kernel never trims free slots, and every slab
  * that was used once stays used. */
 static int swap_on(struct attach *a, struct error *why)
@@ -402,6 +415,7 @@ static int swap_on(struct attach *a, struct error *why)
 	struct error why_off;
 
 	warn_of_beside(a);
+	warn_of_network(a);
 	if (swapunit_keep_on(a->state.device, a->state.name, &why_off))
 		warning_print("systemd runs swapoff when the machine goes "
 			      "down: %s",

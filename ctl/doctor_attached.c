@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "attach.h"
 #include "beside.h"
+#include "netstay.h"
 #include "survey.h"
 #include "sysfile.h"
 #include "targets.h"
@@ -56,6 +57,7 @@ static enum devtrouble check_target(const struct target *target, bool *swaps)
 		doctor_tell(FOUND_OK, what, NULL, "%s", target->state->device);
 	if (survey.device.front_runs)
 		doctor_group_memory(target->state->pid, what);
+	netstay_judge(survey.answer, doctor_tell_finding, what);
 	*swaps = check_beside(&survey) || *swaps;
 	return trouble;
 }

@@ -132,6 +132,9 @@ static const struct {
 					  HEALTH_DEGRADED,
 					  "start it anew; rswap@NAME.service "
 					  "starts before it" },
+	[FINDING_NETWORK_ENDS] = { "network-ends", HEALTH_DEGRADED,
+				   "have the network's manager leave the "
+				   "interface up when it ends" },
 };
 
 const char *finding_name(const struct finding *finding)
