@@ -15,8 +15,8 @@ here=$(dirname "${BASH_SOURCE[0]}")
 page=$RSWAP_SRC/docs/quickstart.md
 # shellcheck disable=SC2034 # doc-commands.bash
 left_out=(
-	# The guest has no network that leads to Debian, and cmake installs.
-	# tests/packages does this by apt.
+	# The guest has no network that leads to Debian, and what it has of
+	# rdma-core is this machine's.
 	"apt install rdma-core ibverbs-providers"
 	"apt purge rswap-nbd rswap-tools"
 	"apt purge rswap-memserver rswap-tools"

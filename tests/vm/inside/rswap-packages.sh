@@ -98,7 +98,7 @@ install()
 	apt install --no-install-recommends /var/cache/packages/*.deb
 	say "keys, a line for each, and enable"
 	(
-		mkdir -p /etc/rswap && umask 077
+		umask 077 && mkdir -p /etc/rswap
 		rswapctl genkey node >/etc/rswap/node.keys
 		cp /etc/rswap/node.keys /etc/rswap/memserver.keys
 	)
