@@ -3,6 +3,7 @@
 #define RSWAPCTL_DOCTOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "finding.h"
@@ -34,8 +35,10 @@ void doctor_tell_finding(void *arg, const struct finding *finding);
 __attribute__((format(printf, 3, 4))) void
 doctor_find(const char *what, enum finding_code code, const char *format, ...);
 
-/* RDMA devices (doctor_rdma.c). */
+/* RDMA devices (doctor_rdma.c), and whether what runs has its memory at NODE,
+ * where the RDMA device DEVICE is (doctor_numa.c). */
 void doctor_rdma(void);
+void doctor_numa(const char *device, int64_t node);
 
 /* Huge pages; groups whose memory.swap.max limits swap; and whether a group of
  * process PID has a limit of memory below the machine's, told of as WHAT

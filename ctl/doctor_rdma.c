@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "module.h"
-#include "size.h"
 #include "sysfile.h"
 
 #define RDMA "/sys/class/infiniband/%s"
@@ -159,55 +158,6 @@ static void check_port(const char *device, int port, const char *state)
 	check_gids(device, port, what);
 }
 
-struct nodes {
-	int with_memory;
-	uint64_t bytes, near_bytes; /* of all, and of the one asked for */
-};
-
-static void read_nodes(int64_t near, struct nodes *nodes)
-{
-	struct sysfile_names names;
-
-	*nodes = (struct nodes){ 0 };
-	sysfile_list(&names, "/sys/devices/system/node");
-	for (int i = 0; i < names.n; i++) {
-		char line[96];
-		uint64_t kib = 0;
-		int node;
-
-		if (sscanf(names.text[i], "node%d", &node) != 1 ||
-		    !sysfile_line(line, sizeof line,
-				  "/sys/devices/system/node/%s/meminfo",
-				  names.text[i]) ||
-		    sscanf(line, "Node %*d MemTotal: %" SCNu64, &kib) != 1)
-			continue;
-		nodes->with_memory += kib > 0;
-		nodes->bytes += kib * 1024;
-		if (node == near)
-			nodes->near_bytes = kib * 1024;
-	}
-}
-
-/* Which memory the device reaches without a detour. */
-static void check_node(const char *device)
-{
-	struct nodes nodes;
-	char what[96];
-	int64_t node;
-
-	if (!sysfile_number(&node, RDMA "/device/numa_node", device) ||
-	    node < 0)
-		return;
-	read_nodes(node, &nodes);
-	snprintf(what, sizeof what, "RDMA %.60s", device);
-	if (nodes.with_memory > 1)
-		doctor_find(what, FINDING_NUMA_FAR,
-			    "at NUMA node %" PRId64 ", which has %s of the "
-			    "machine's %s: pages in the rest take a detour",
-			    node, size_format(nodes.near_bytes).text,
-			    size_format(nodes.bytes).text);
-}
-
 void doctor_rdma(void)
 {
 	static const char remedy[] = "needed for transport=rdma only";
@@ -221,8 +171,11 @@ void doctor_rdma(void)
 	for (int i = 0; i < devices.n; i++) {
 		const char *device = devices.text[i];
 		char state[32];
+		int64_t node;
 
-		check_node(device);
+		if (sysfile_number(&node, RDMA "/device/numa_node", device) &&
+		    node >= 0)
+			doctor_numa(device, node);
 		for (int port = 1; sysfile_line(state, sizeof state,
 						PORT "/state", device, port);
 		     port++)

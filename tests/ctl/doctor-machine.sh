@@ -90,12 +90,31 @@ says_not huge-pages-idle
 put_machine
 
 say "NUMA"
+numa_maps() { # LINE...: of the memory server
+	printf '%s\n' "$@" >"$dir/numa_maps"
+}
 put devices/system/node/node1/meminfo 'Node 1 MemTotal:       11184810 kB'
 doctor --role=server
-says warn "RDMA mlx5_0" "node 0" "32G" "[numa-far]" "NUMAPolicy=preferred"
+says ok "RDMA mlx5_0" "at NUMA node 0, which has 32 GiB of the machine's 42.7 GiB" "NUMAPolicy=preferred"
+says_not numa-far
+mkdir -p "$dir/run-files/rswap-memserver"
+mount --bind "$dir/run-files" /run
+ln -s "$dir/a.ctl" /run/rswap-memserver/control.sock
+numa_maps "7f00 prefer:0 anon=512 dirty=512 N0=500 N1=12 kernelpagesize_kB=2048" \
+	"7f10 default file=/usr/lib/libc.so.6 mapped=90000 N1=90000 kernelpagesize_kB=4"
+mount --bind "$dir/numa_maps" "/proc/${pid[a]}/numa_maps"
+doctor --role=server
+says ok "memory of" "at NUMA node 0, as mlx5_0"
+says_not numa-far
+numa_maps "7f00 default anon=512 dirty=512 N0=256 N1=256 kernelpagesize_kB=2048" \
+	"7f20 default heap anon=131072 dirty=131072 N1=131072 kernelpagesize_kB=4"
+doctor --role=server
+says warn "512 MiB of 1.5 GiB at NUMA node 0, where mlx5_0 is" "[numa-far]" "NUMAPolicy=preferred"
 put class/infiniband/mlx5_0/device/numa_node -1
 doctor --role=server
 says_not numa-far
+umount "/proc/${pid[a]}/numa_maps"
+umount /run
 put_machine
 rm -r "$sys/devices/system/node/node1"
 
