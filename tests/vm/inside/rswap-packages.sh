@@ -2,8 +2,9 @@
 # A machine of its own on which the packages are installed as README says: one line
 # for the memory server, one for the swap, enabled.  After a restart swap is there,
 # and figures.  After another one the memory server is away: the machine boots all
-# the same, and swaps when the server comes.  At last the packages are removed and
-# purged.  tests/packages makes the machine, and reads what apt and the consoles say.
+# the same, and swaps when the server comes.  The packages are installed once more while
+# swap is on, as an upgrade is; they stay where memory cannot hold what is swapped out;
+# and at last they are removed and purged.  tests/packages makes the machine, and reads what apt and the consoles say.
 #
 #	tests/vm/guest --image=FILE -- tests/vm/inside/rswap-packages.sh
 set -euo pipefail
@@ -78,10 +79,11 @@ works()
 	kernel_log_clean
 }
 
-# apt WORD...: what it says is for the host to read
+# apt LOG WORD...: what it says is for the host to read
 apt()
 {
 	local log=/run/guest/apt-$1.log
+	shift
 	DEBIAN_FRONTEND=noninteractive apt-get -y -qq "$@" >"$log" 2>&1 ||
 		die "apt-get $*: $(tail -n 20 "$log")"
 }
@@ -95,7 +97,7 @@ install()
 {
 	users >$users
 	say "apt install"
-	apt install --no-install-recommends /var/cache/packages/*.deb
+	apt install install --no-install-recommends /var/cache/packages/*.deb
 	say "keys, a line for each, and enable"
 	(
 		umask 077 && mkdir -p /etc/rswap
@@ -143,6 +145,62 @@ boots_without_server()
 	activating | deactivating) ;;
 	*) want rswap@far ActiveState=activating ;;
 	esac
+}
+
+processes()
+{
+	pgrep -x rswap-nbd
+	pgrep -x rswap-memserver
+}
+
+# What runs has the pages of programs, and of other machines.
+upgrade_leaves_what_runs()
+{
+	local before
+	before=$(processes)
+	apt upgrade install --reinstall --no-install-recommends \
+		/var/cache/packages/*.deb
+	[ "$(processes)" = "$before" ] || die "it ended what ran"
+	works
+}
+
+# start_program: 150 MiB in 60, until it is stopped; then it looks at its pages
+start_program()
+{
+	cat >/run/systemd/system/program.service <<-END
+	[Service]
+	ExecStart=$RSWAP_BUILD/tests/pagecheck --size=150M --passes=0 --seconds=3000
+	StandardOutput=truncate:$results
+	MemoryMax=60M
+	END
+	systemctl daemon-reload
+	systemctl start program
+}
+
+stays_where_memory_is_full()
+{
+	local before block_device
+	before=$(processes)
+	block_device=$(awk '/^\/dev\/(nbd|ublkb)/ { print $1 }' /proc/swaps)
+	start_program
+	await 60 swapped_over 60 || die "only $(swapped_mib) MiB are swapped out"
+	raise_ballast 100
+	! DEBIAN_FRONTEND=noninteractive apt-get -y -qq remove rswap-nbd rswap-tools \
+		>/run/refused.log 2>&1 || die "removed: $(</run/refused.log)"
+	[ -x /usr/sbin/rswapctl ] || die "rswapctl is gone: $(</run/refused.log)"
+	grep -q "holds .* MiB, and there are .* MiB for it" /run/refused.log ||
+		die "it does not say why: $(</run/refused.log)"
+	[ "$(processes)" = "$before" ] || die "it ended what ran"
+	swapped_over 60 || die "it brought pages back all the same"
+	drop_ballast
+	systemctl set-property --runtime program MemoryMax=infinity
+	systemctl stop program
+	want program Result=success
+	[ "$(result_value mismatches $results)" = 0 ] || die "pages are wrong"
+	apt again install --no-install-recommends /var/cache/packages/*.deb
+	rswapctl detach far
+	systemctl start rswap@far
+	works
 }
 
 # What docs/quickstart.md says that a purge leaves: paths, as the shell's patterns.
@@ -209,12 +267,16 @@ boots_without_server
 say "the memory server comes"
 systemctl enable --now rswap-memserver
 works
+say "the packages are installed once more while swap is on"
+upgrade_leaves_what_runs
+say "removal while memory cannot hold what is swapped out"
+stays_where_memory_is_full
 say "remove"
-apt remove 'rswap-*'
+apt remove remove 'rswap-*'
 is_removed
 rm -r /etc/systemd/system/rswap-memserver.service.d # the test's
 say "purge"
-apt purge 'rswap-*'
+apt purge purge 'rswap-*'
 is_removed
 leaves_what_is_documented
 say "done: installed, restarted, restarted without its server, removed, purged"
