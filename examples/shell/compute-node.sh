@@ -9,13 +9,17 @@ usage()
 {
 	cat <<-END
 	usage: compute-node.sh --name=NAME --servers=SERVERS --size=SIZE --keys=FILE [OPTION...] [FILE.deb...]
+	       compute-node.sh --name=NAME --pool=URL --size=SIZE --keys=FILE [OPTION...] [FILE.deb...]
 
 	  --name=NAME          of the device: /etc/rswap/NAME.conf and rswap@NAME
-	  --servers=SERVERS    one or more HOST or HOST:PORT, with spaces between;
-	                       none where --options has --pool
+	  --servers=SERVERS    one or more HOST or HOST:PORT, with spaces between
 	  --size=SIZE          of the device, as "64G" or "ram / 2"
 	  --keys=FILE          this machine's key; becomes /etc/rswap/NAME.keys
 	  --front=FRONT        nbd (the default) or ublk
+	  --pool=URL           etcd://HOST[:PORT][,HOST[:PORT]].../NAME: memory servers
+	                       of the pool NAME, with --servers or without
+	  --pool-ca=FILE, --pool-cert=FILE, --pool-key=FILE, --pool-login=FILE
+	                       for etcd, as in rswapctl(8)
 	  --options=OPTIONS    more options of attach in rswapctl(8)
 	  --repository=LINE    a line of sources.list(5), which has the packages
 
@@ -138,6 +142,43 @@ start_unit() # UNIT WHAT-A-RESTART-DOES
 	did "started $1"
 }
 
+check_pool()
+{
+	if [ -z "$pool" ]; then
+		[ -z "$pool_ca$pool_cert$pool_key$pool_login" ] ||
+			die "--pool-ca, --pool-cert, --pool-key and --pool-login: allowed with --pool"
+		return 0
+	fi
+	echo "$pool" | grep -Eqx 'etcd://[][A-Za-z0-9.:_,-]+/[a-z0-9_-]{1,63}' ||
+		die "--pool=$pool: allowed is etcd://HOST[:PORT][,HOST[:PORT]].../NAME"
+	for file in "$pool_ca" "$pool_cert" "$pool_key" "$pool_login"; do
+		[ -z "$file" ] || [ -r "$file" ] || die "$file: there is no such file that can be read"
+	done
+	# The line is not told, as a password is in it.
+	[ -z "$pool_login" ] || grep -Eqx '[^:]+:.+' "$pool_login" ||
+		die "--pool-login=$pool_login: allowed is a line USER:PASSWORD"
+}
+
+# Files for etcd become those that begin with $1, for a program that finds them by $2.
+# Its options are in $pool_options then.
+put_pool() # PATH... PATH...
+{
+	pool_options=
+	[ "$pool" ] || return 0
+	pool_options=" --pool=$pool"
+	for what in ca cert key login; do
+		case $what in
+		ca) file=$pool_ca ;;
+		cert) file=$pool_cert ;;
+		key) file=$pool_key ;;
+		login) file=$pool_login ;;
+		esac
+		[ "$file" ] || continue
+		put_file 0600 "$1$what" <"$file"
+		pool_options="$pool_options --pool-$what=$2$what"
+	done
+}
+
 need_root()
 {
 	[ "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die "it needs root"
@@ -147,6 +188,7 @@ umask 022
 # --- so far ---
 
 name='' servers='' size='' keys='' front=nbd options='' repository=''
+pool='' pool_ca='' pool_cert='' pool_key='' pool_login=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--name=*) name=${1#*=} ;;
@@ -154,6 +196,11 @@ while [ $# -gt 0 ]; do
 	--size=*) size=${1#*=} ;;
 	--keys=*) keys=${1#*=} ;;
 	--front=*) front=${1#*=} ;;
+	--pool=*) pool=${1#*=} ;;
+	--pool-ca=*) pool_ca=${1#*=} ;;
+	--pool-cert=*) pool_cert=${1#*=} ;;
+	--pool-key=*) pool_key=${1#*=} ;;
+	--pool-login=*) pool_login=${1#*=} ;;
 	--options=*) options=${1#*=} ;;
 	--repository=*) repository=${1#*=} ;;
 	--help)
@@ -170,7 +217,7 @@ echo "$name" | grep -Eqx '[A-Za-z0-9_][A-Za-z0-9._-]{0,31}' ||
 	die "--name=$name: allowed are 1 to 32 letters, digits and . _ -, no dot or dash in front"
 case " $options" in
 *" --pool="*) ;;
-*) [ "$servers" ] || die "--servers=: allowed is HOST or HOST:PORT, or --pool in --options" ;;
+*) [ "$servers$pool" ] || die "--servers=: allowed is HOST or HOST:PORT, or none with --pool" ;;
 esac
 echo "$servers" | grep -Eqx '[][A-Za-z0-9.:_ -]*' ||
 	die "--servers=$servers: allowed are HOST and HOST:PORT, with spaces between"
@@ -187,16 +234,23 @@ case " $options" in
 	die "--options=$options: allowed are options other than --psk-file, --size, --name and --front" ;;
 esac
 check_keys "$keys"
+check_pool
 
 packages="rswap-$front rswap-tools ibverbs-providers libcurl3-gnutls"
 install_packages "$@"
 put_file 0600 "/etc/rswap/$name.keys" <"$keys"
+put_pool "/etc/rswap/$name.pool-" "/etc/rswap/$name.pool-"
+# With this file the machine swaps also if it starts while etcd is away.
+case " $options" in
+*" --pool-state="*) ;;
+*) pool_options="$pool_options${pool:+ --pool-state=/var/lib/rswap/$name.pool}" ;;
+esac
 put_file 0644 "/etc/rswap/$name.conf" <<END
 # by compute-node.sh
 SERVERS="$servers"
 SIZE="$size"
 FRONT=$front
-OPTIONS="--psk-file=/etc/rswap/$name.keys${options:+ $options}"
+OPTIONS="--psk-file=/etc/rswap/$name.keys$pool_options${options:+ $options}"
 END
 start_unit "rswap@$name.service" \
 	"systemctl restart detaches the device and attaches it again"

@@ -13,6 +13,10 @@ usage()
 	  --memory=SIZE        memory to grant: a number with K, M, G or T
 	  --listen=ADDRESS     where to listen: HOST or HOST:PORT
 	  --keys=FILE          keys of the clients; becomes /etc/rswap/memserver.keys
+	  --pool=URL           etcd://HOST[:PORT][,HOST[:PORT]].../NAME: register in the
+	                       pool NAME, where clients find this server
+	  --pool-ca=FILE, --pool-cert=FILE, --pool-key=FILE, --pool-login=FILE
+	                       for etcd, as in rswap-memserver(8)
 	  --options=OPTIONS    more options of rswap-memserver(8)
 	  --repository=LINE    a line of sources.list(5), which has the packages
 
@@ -135,6 +139,43 @@ start_unit() # UNIT WHAT-A-RESTART-DOES
 	did "started $1"
 }
 
+check_pool()
+{
+	if [ -z "$pool" ]; then
+		[ -z "$pool_ca$pool_cert$pool_key$pool_login" ] ||
+			die "--pool-ca, --pool-cert, --pool-key and --pool-login: allowed with --pool"
+		return 0
+	fi
+	echo "$pool" | grep -Eqx 'etcd://[][A-Za-z0-9.:_,-]+/[a-z0-9_-]{1,63}' ||
+		die "--pool=$pool: allowed is etcd://HOST[:PORT][,HOST[:PORT]].../NAME"
+	for file in "$pool_ca" "$pool_cert" "$pool_key" "$pool_login"; do
+		[ -z "$file" ] || [ -r "$file" ] || die "$file: there is no such file that can be read"
+	done
+	# The line is not told, as a password is in it.
+	[ -z "$pool_login" ] || grep -Eqx '[^:]+:.+' "$pool_login" ||
+		die "--pool-login=$pool_login: allowed is a line USER:PASSWORD"
+}
+
+# Files for etcd become those that begin with $1, for a program that finds them by $2.
+# Its options are in $pool_options then.
+put_pool() # PATH... PATH...
+{
+	pool_options=
+	[ "$pool" ] || return 0
+	pool_options=" --pool=$pool"
+	for what in ca cert key login; do
+		case $what in
+		ca) file=$pool_ca ;;
+		cert) file=$pool_cert ;;
+		key) file=$pool_key ;;
+		login) file=$pool_login ;;
+		esac
+		[ "$file" ] || continue
+		put_file 0600 "$1$what" <"$file"
+		pool_options="$pool_options --pool-$what=$2$what"
+	done
+}
+
 need_root()
 {
 	[ "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die "it needs root"
@@ -143,12 +184,17 @@ need_root()
 umask 022
 # --- so far ---
 
-memory='' listen='' keys='' options='' repository=''
+memory='' listen='' keys='' options='' repository='' pool='' pool_ca='' pool_cert='' pool_key='' pool_login=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--memory=*) memory=${1#*=} ;;
 	--listen=*) listen=${1#*=} ;;
 	--keys=*) keys=${1#*=} ;;
+	--pool=*) pool=${1#*=} ;;
+	--pool-ca=*) pool_ca=${1#*=} ;;
+	--pool-cert=*) pool_cert=${1#*=} ;;
+	--pool-key=*) pool_key=${1#*=} ;;
+	--pool-login=*) pool_login=${1#*=} ;;
 	--options=*) options=${1#*=} ;;
 	--repository=*) repository=${1#*=} ;;
 	--help)
@@ -172,6 +218,7 @@ case " $options" in
 	die "--options=$options: allowed are options other than --psk-file, --memory and --control" ;;
 esac
 check_keys "$keys"
+check_pool
 
 packages="rswap-memserver rswap-tools ibverbs-providers libcurl3-gnutls"
 install_packages "$@"
@@ -185,9 +232,20 @@ if [ "$changes" != "$before" ] && systemctl is-active --quiet rswap-memserver.se
 	reloaded=1
 	changes=$before
 fi
+# The unit's user can read none of root's files: systemd hands them over.
+put_pool /etc/rswap/memserver.pool- /run/credentials/rswap-memserver.service/pool-
+credentials=$(echo "$pool_options" | tr ' ' '\n' |
+	sed -n 's,^--pool-\([a-z]*\)=.*,LoadCredential=pool-\1:/etc/rswap/memserver.pool-\1,p')
+if [ "$credentials" ]; then
+	put_file 0644 /etc/systemd/system/rswap-memserver.service.d/pool.conf <<-END
+	# by memory-server.sh
+	[Service]
+	$credentials
+	END
+fi
 put_file 0644 /etc/default/rswap-memserver <<END
 # by memory-server.sh
-OPTIONS="--memory=$memory --listen=$listen${options:+ $options}"
+OPTIONS="--memory=$memory --listen=$listen$pool_options${options:+ $options}"
 END
 start_unit rswap-memserver.service \
 	"systemctl restart asks its clients to move their pages first"

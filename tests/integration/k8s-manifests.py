@@ -9,6 +9,8 @@
         a program made that knows the types drops the fields that it does not know.
     k8s-manifests.py overlay DIRECTORY
         What a kustomization there makes: its resources, with its patches.
+    k8s-manifests.py secret FILE
+        The files of the Secret that the init container copies, a line each.
     k8s-manifests.py daemonset FILE
         The DaemonSet alone, as JSON.
     k8s-manifests.py pod FILE CONTAINER run|capabilities|probe
@@ -102,7 +104,8 @@ def check_paths(where, pod, container, options, unit):
     copied = [word for word in pod["initContainers"][0]["command"]
               if word.startswith("/")]
     files = [options[key] for key in ("psk-file", "tenants", "control", "pool-ca",
-                                      "pool-login") if key in options]
+                                      "pool-cert", "pool-key", "pool-login")
+             if key in options]
     for path in files + copied:
         if os.path.dirname(path) not in mounts:
             fault(where, f"{path} is in no volume")
@@ -283,6 +286,13 @@ def tell_daemonset(path):
     print(json.dumps(daemonset(path)))
 
 
+def tell_secret(path):
+    command = daemonset(path)["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    for word in command:
+        if word.startswith("/run/rswap-secret/"):
+            print(os.path.basename(word))
+
+
 def tell_pod(path, name, what):
     pod = daemonset(path)["spec"]["template"]["spec"]
     container = [c for c in pod["initContainers"] + pod["containers"]
@@ -298,7 +308,7 @@ def tell_pod(path, name, what):
 
 
 COMMANDS = {"check": check, "same": same, "overlay": overlay,
-            "daemonset": tell_daemonset, "pod": tell_pod}
+            "daemonset": tell_daemonset, "pod": tell_pod, "secret": tell_secret}
 COMMANDS[sys.argv[1]](*sys.argv[2:])
 if faults:
     print("\n".join(faults))

@@ -34,10 +34,33 @@ for overlay in "${overlays[@]}"; do
 	manifests overlay "$examples/$overlay" >"$dir/$overlay.yaml"
 	manifests check "$src" "$dir/help" "$dir/$overlay.yaml"
 done
-grep -q -- "--pool=etcd://" "$dir/pool.yaml" || {
-	echo "the overlay pool has no pool"
-	exit 1
+
+# has OVERLAY TEXT: the overlay is what its name says
+has() {
+	grep -qF -e "$2" "$dir/$1.yaml" || {
+		echo "the overlay $1 has no $2"
+		exit 1
+	}
 }
+for overlay in pool pool-zones pool-rack; do
+	has $overlay --pool=etcd://
+	has $overlay --pool-ca=/run/
+	has $overlay --pool-login=/run/
+done
+has pool-zones '--zone=$(ZONE)'
+has pool-rack --zone=rack-7
+has pool-rack "topology.kubernetes.io/zone: rack-7"
+has rack --zone=rack-7
+
+# The command of docs/kubernetes.md which makes the Secret of a pool has all that the
+# init container copies, and the one before it what there is without a pool.
+for overlay in base pool; do
+	words=$(manifests secret "$dir/$overlay.yaml" | sed 's/^/--from-file=/' | xargs)
+	grep -qx "    kubectl -n rswap create secret generic rswap-keys $words" "$src/docs/kubernetes.md" || {
+		echo "docs/kubernetes.md makes no Secret with $words"
+		exit 1
+	}
+done
 
 # What a kustomization and a Containerfile name is there.
 for file in "$examples"/*/kustomization.yaml; do

@@ -1,8 +1,9 @@
 #!/bin/bash
 # What the DaemonSet of examples/kubernetes starts works as it stands there: with its
 # users, capabilities and volumes, and with nothing else to write to.  And so do the
-# commands of docs/kubernetes.md that run in the pod.  This is no cluster: namespaces
-# and directories of the test's stand for the container's.
+# commands of docs/kubernetes.md that run in the pod, and the overlay of a pool, with a
+# real etcd.  This is no cluster: namespaces and directories of the test's stand for the
+# container's.
 if [ -z "${RSWAP_NETWORK:-}" ]; then
 	unshare --net --mount true 2>/dev/null || {
 		echo "$(basename "$0"): skipped: needs network and mount namespaces (root)"
@@ -12,6 +13,7 @@ if [ -z "${RSWAP_NETWORK:-}" ]; then
 		"$BASH" "$0" "$@"
 fi
 . "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
 
 [ -z "$sanitizer" ] || skip "64G are much for a sanitizer"
 requires /usr/bin/python3 -c 'import yaml'
@@ -73,15 +75,27 @@ as_user() {
 		--bounding-set="$set" --inh-caps="$set" --no-new-privs)
 }
 
-mapfile -t command < <(pod keys run)
-as_user 10909
-"${container[@]}" "${command[@]}"
+copy_keys() {
+	mapfile -t command < <(pod keys run)
+	as_user 10909
+	"${container[@]}" "${command[@]}"
+}
+# The container of the server runs until it is stopped.  Its node has the label of zone.
+zone=
+start_memserver() {
+	mapfile -t command < <(pod memserver run)
+	command=("${command[@]//'$(HOST_IP)'/127.0.0.1}")
+	command=("${command[@]//'$(ZONE)'/$zone}")
+	command[0]=rswap-memserver
+	as_user 0 "${capabilities[@]}"
+	"${container[@]}" "${command[@]}" >"$dir/memserver.log" 2>&1 &
+	pid[memserver]=$!
+}
+
+copy_keys
 [ "$(stat -c '%a %u' /run/rswap-keys/memserver.keys)" = "400 10909" ] ||
 	fail "keys: $(stat -c '%a %u' /run/rswap-keys/memserver.keys)"
 
-mapfile -t command < <(pod memserver run)
-command=("${command[@]//'$(HOST_IP)'/127.0.0.1}")
-command[0]=rswap-memserver
 mapfile -t capabilities < <(pod memserver capabilities)
 # This machine's root may lack CAP_SYS_RESOURCE, and then has CAP_IPC_LOCK: the
 # server keeps that, and its OOM score stays as it is.
@@ -90,9 +104,7 @@ if [ "$sys_resource" = 0 ]; then
 	say "without CAP_SYS_RESOURCE, with CAP_IPC_LOCK instead"
 	capabilities=("${capabilities[@]/SYS_RESOURCE/IPC_LOCK}")
 fi
-as_user 0 "${capabilities[@]}"
-"${container[@]}" "${command[@]}" >"$dir/memserver.log" 2>&1 &
-pid[memserver]=$!
+start_memserver
 expect 20 has "$dir/memserver.log" "serving 64G"
 
 field() { # FIELD
@@ -140,4 +152,65 @@ exec_in_pod "rswapctl drain" >"$dir/said"
 grep -q "draining, with 0 slabs" "$dir/said" || fail "drain: $(cat "$dir/said")"
 exec_in_pod "drain --undo" >"$dir/said" # and a server that is empty ends at once
 stop memserver || fail "exit status $?"
+
+# --- in a pool ---
+
+requires /usr/bin/python3 -c 'import jsonpatch'
+requires command -v etcd
+requires command -v certtool
+/usr/bin/python3 "$here/k8s-manifests.py" overlay "$src/examples/kubernetes/pool-zones" >"$dir/pool.yaml"
+manifest=$dir/pool.yaml
+pool=$(pod memserver run | sed -n 's/^--pool=//p')
+hosts=${pool#etcd://} hosts=${hosts%/*}
+echo "127.0.0.1 ${hosts//,/ }" >>"$dir/etc/hosts"
+certify ca ca cert_signing_key
+# shellcheck disable=SC2046 # words
+certify host $(sed 's/^\|,/ dns_name=/g' <<<"$hosts") ip_address=127.0.0.1 tls_www_server signing_key
+port[e]=2379 peer_port[e]=2380
+etcd_extra[e]="--cert-file=$dir/host.pem --key-file=$dir/host.key"
+etcd_is_well() {
+	asked endpoint health >/dev/null 2>&1
+}
+asked() { # ETCDCTL-ARGUMENT...
+	etcd_do e --cacert="$dir/ca.pem" "$@" </dev/null
+}
+start_etcds e
+expect 60 etcd_is_well
+asked user add root:rootpw >/dev/null
+asked user grant-role root root >/dev/null
+# The user of docs/pool.md.
+sed -n 's/^    etcdctl //p' "$src/docs/pool.md" | grep rswap-server |
+	sed 's/ && etcdctl /\n/; s/user add rswap-server/&:secret/' >"$dir/user"
+while read -ra words; do
+	asked "${words[@]}" >/dev/null
+done <"$dir/user"
+asked auth enable >/dev/null
+cp "$dir/ca.pem" "$dir/pool-ca.pem"
+echo rswap-server:secret >"$dir/pool.login"
+install --group=10909 --mode=0440 "$dir"/pool{-ca.pem,.login} /run/rswap-secret
+copy_keys
+
+start_memserver # on a node without the label
+expect 20 gone "${pid[memserver]}"
+expect_one_line "$dir/memserver.log" "--zone=: allowed is"
+unset "pid[memserver]"
+
+zone=rack-7
+start_memserver
+expect 20 has "$dir/memserver.log" "pool blue: registered as 127.0.0.1:10909"
+asked --user=rswap-server:secret get --prefix /rswap/1/blue/servers/ --print-value-only >"$dir/said"
+expect_line "$dir/said" '"zone":"rack-7"' '"address":"127.0.0.1:10909"'
+exec_in_pod "rswapctl pool status" >"$dir/said"
+expect_line "$dir/said" 127.0.0.1:10909 rack-7 serving
+
+# A node that swaps, which has one of the keys.
+(umask 077 && head -n 1 "$dir/secret" >"$dir/node-7.keys" && cp "$dir/pool.login" "$dir/node-7.login")
+start_plugin p pool="$pool" pool-ca="$dir/pool-ca.pem" pool-login="$dir/node-7.login" \
+	psk-file="$dir/node-7.keys" size=8M timeout=60 lanes=4
+expect_value p pool.used -eq 1
+expect_req p ok write:0:8M:4
+expect_req p ok check:0:8M:4
+stop p
+stop memserver || fail "exit status $?"
+stop e || true
 umount /usr/local/sbin /etc /run

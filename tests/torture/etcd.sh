@@ -89,9 +89,28 @@ begin_etcd_leader() {
 }
 undo_etcd_leader() { start_etcd "$killed"; }
 
-# The leader hangs, and keeps its connections.
+# That of which the plugin reads.
+read_by_plugin() {
+	local name at found=${etcds[0]}
+	at=$(value p pool.endpoint)
+	for name in "${etcds[@]}"; do
+		[ "${address[$name]}:2379" != "$at" ] || found=$name
+	done
+	echo "$found"
+}
+
+# Beside other faults it may not become the leader.
+make_leader() { # NAME
+	local id
+	[ "$(leader)" != "$1" ] || return 0
+	id=$(etcd_do member list | sed -n "s/^\([0-9a-f]*\), started, $1, .*/\1/p") || return 0
+	etcd_do move-leader "$id" >/dev/null 2>&1 || true
+}
+
+# The leader, of which the plugin reads, hangs, and keeps its connections.
 begin_etcd_stuck() {
-	stuck=$(leader)
+	stuck=$(read_by_plugin)
+	make_leader "$stuck"
 	kill -STOP "${pid[$stuck]}"
 }
 undo_etcd_stuck() { kill -CONT "${pid[$stuck]}"; }
@@ -159,16 +178,43 @@ local_etcds_are_well() {
 	local_etcd_do endpoint health >/dev/null 2>&1
 }
 
-# A key of a server that nobody uses, as it is stopping.  Beside other faults the plugin
-# may not hear of it.
-add_key() { # KEY
+# A key of a server that nobody uses, as it is stopping.
+put_key() { # KEY
 	local like=${address[s0]}:10909 value
 	value=$(etcd_do get "/rswap/1/torture/servers/$like" --print-value-only |
-		sed "s/$like/${1##*/}/; s/serving/stopping/") || return 0
-	[ "$value" ] || return 0
-	etcd_do put "$1" "$value" >/dev/null || return 0
+		sed "s/$like/${1##*/}/; s/serving/stopping/") || return
+	[ "$value" ] && etcd_do put "$1" "$value" >/dev/null
+}
+
+# Beside other faults the plugin may not hear of it.
+add_key() { # KEY
+	put_key "$1" || return 0
 	wait_for 10 plugin_knows $((servers + 1)) || [ -z "$sequence" ] ||
 		fail "the plugin does not hear of a server"
+}
+
+# How often a server has lost its key, or the plugin its reservation.
+losses() {
+	cat "$dir"/s?.log "$dir/p.log" | grep -cE 'serving clients meanwhile|the reservation of .* is lost' || true
+}
+
+# At the end of a fault, before it is undone.  While etcd as a whole works, though
+# slowly or without one of the three, no lease ends, and the plugin hears of a change.
+# Without this such a fault would only show that no request waits for etcd.
+check_etcd() { # KIND
+	local key=/rswap/1/torture/servers/192.0.2.2:10909
+	case $1 in
+	etcd_leader | etcd_stuck | etcd_minority | etcd_slow) ;;
+	*) return 0 ;;
+	esac
+	[ "$(losses)" = "$losses_before" ] || fail "$1: a lease has ended"
+	wait_for 10 servers_are_registered || fail "$1: not all servers are registered"
+	wait_for 20 put_key "$key" || fail "$1: etcd takes no key"
+	# Without a call now and then, a watch alone takes two minutes to miss its server.
+	if [[ $config = *pool-reserve=* ]]; then
+		wait_for 10 plugin_knows $((servers + 1)) || fail "$1: the plugin does not hear of a server"
+	fi
+	wait_for 20 etcd_do del "$key" >/dev/null || fail "$1: etcd deletes no key"
 }
 
 # While all are away from etcd, a key goes, and etcd drops the change: no watch can go
