@@ -9,15 +9,20 @@
 /* Linux 6.10 and later write this in front of a rescuer's name. */
 #define PREFIX "kworker/R-"
 
-/* Whether NAME is that of the rescuer of device NUMBER. */
+/* Whether NAME is that of the rescuer of device NUMBER.  While the rescuer is
+ * with workers that need it, the kernel shows what it does behind its name, as
+ * with them. */
 static bool is_rescuer(const char *name, int number)
 {
 	char wanted[32];
+	size_t n;
 
 	snprintf(wanted, sizeof wanted, "nbd%d-recv", number);
+	n = strlen(wanted);
 	if (!strncmp(name, PREFIX, strlen(PREFIX)))
 		name += strlen(PREFIX);
-	return !strcmp(name, wanted);
+	return !strncmp(name, wanted, n) &&
+	       (!name[n] || name[n] == '+' || name[n] == '-');
 }
 
 /* Linux 4.18 and later show a worker's work behind its name, and + in front of
@@ -48,11 +53,11 @@ static void look_at(const char *stat, int number, struct nbdreceivers *found)
 	if (!end || end[1] != ' ')
 		return;
 	*end = '\0';
-	if (is_receiver(name + 1, number))
-		found->workers++;
-	else if (is_rescuer(name + 1, number))
+	if (is_rescuer(name + 1, number))
 		found->rescuer =
 			end[2] == 'I' ? NBDRESCUER_IDLE : NBDRESCUER_BUSY;
+	else if (is_receiver(name + 1, number))
+		found->workers++;
 }
 
 struct nbdreceivers nbdrescuer_look(const char *proc, int number)

@@ -52,6 +52,17 @@ static void one_that_waits_for_a_reply_is_busy(void **state)
 	assert_int_equal(nbdrescuer_look(proc, 1).rescuer, NBDRESCUER_BUSY);
 	has("51", "51 (kworker/R-nbd4-recv) R 2 0 0\n");
 	assert_int_equal(nbdrescuer_look(proc, 4).rescuer, NBDRESCUER_BUSY);
+	/* as the kernel shows one that is with workers */
+	has("50", "50 (nbd3-recv+nbd3-recv) D 2 0 0\n");
+	has("51", "51 (kworker/R-nbd4-recv+nbd4-recv) D 2 0 0\n");
+	for (int number = 3; number <= 4; number++) {
+		struct nbdreceivers r = nbdrescuer_look(proc, number);
+
+		assert_int_equal(r.rescuer, NBDRESCUER_BUSY);
+		assert_int_equal(r.workers, 0);
+	}
+	has("50", "50 (nbd3-recv-nbd3-recv) I 2 0 0\n");
+	assert_int_equal(nbdrescuer_look(proc, 3).rescuer, NBDRESCUER_IDLE);
 }
 
 static void workers_are_counted_while_they_receive(void **state)
