@@ -187,23 +187,44 @@ static void print_latency(struct json_object *a)
 		       .text);
 }
 
+/* A call of etcd takes milliseconds. */
+#define SLOW_MS 1000
+/* A few servers at rest write so seldom: then it is no fault. */
+#define SILENT_S 8
+
+/* How etcd does, by the pool of a plugin or a memory server. */
+static void print_etcd(struct json_object *a)
+{
+	uint64_t heard_s = answer_number(a, "pool.heard_s");
+	uint64_t call_ms = answer_number(a, "pool.call_ms");
+
+	printf("etcd at %s", cell_text(a, "pool.endpoint").text);
+	if (answer_at(a, "pool.error")) {
+		printf(": %s\n", cell_text(a, "pool.error").text);
+		return;
+	}
+	if (call_ms >= SLOW_MS)
+		printf(", slow: its last call took %s",
+		       words_latency((double)call_ms * 1e3).text);
+	if (heard_s >= SILENT_S)
+		printf(", silent for %s", words_span(heard_s).text);
+	putchar('\n');
+}
+
 /* Where its servers come from. */
 static void print_followed(struct json_object *a)
 {
 	if (!answer_at(a, "pool"))
 		return;
 	printf("  pool      %s, %s for %s: %s servers, %s serving; "
-	       "%s in use of %s allowed; etcd at %s",
+	       "%s in use of %s allowed; ",
 	       cell_text(a, "pool.name").text, cell_text(a, "pool.state").text,
 	       words_span(answer_number(a, "pool.since_s")).text,
 	       cell_text(a, "pool.registered").text,
 	       cell_text(a, "pool.serving").text,
 	       cell_text(a, "pool.used").text,
-	       cell_text(a, "pool.servers_max").text,
-	       cell_text(a, "pool.endpoint").text);
-	if (answer_at(a, "pool.error"))
-		printf(": %s", cell_text(a, "pool.error").text);
-	putchar('\n');
+	       cell_text(a, "pool.servers_max").text);
+	print_etcd(a);
 	if (!answer_at(a, "pool.reserve_bytes"))
 		return;
 	printf("  reserved  %s of %s",
@@ -388,14 +409,11 @@ static void print_pool(struct json_object *a)
 {
 	if (!answer_at(a, "pool"))
 		return;
-	printf("  pool      %s, %s as %s for %s, etcd at %s",
+	printf("  pool      %s, %s as %s for %s, ",
 	       cell_text(a, "pool.name").text, cell_text(a, "pool.state").text,
 	       cell_text(a, "pool.address").text,
-	       words_span(answer_number(a, "pool.since_s")).text,
-	       cell_text(a, "pool.endpoint").text);
-	if (answer_at(a, "pool.error"))
-		printf(": %s", cell_text(a, "pool.error").text);
-	putchar('\n');
+	       words_span(answer_number(a, "pool.since_s")).text);
+	print_etcd(a);
 }
 
 void print_memserver(struct json_object *a, const char *socket)

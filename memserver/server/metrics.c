@@ -80,6 +80,18 @@ static void put_pool(struct promtext *p, struct server *server)
 	promtext_gauge(p, "rswap_memserver_pool_registered",
 		       "1 while clients find the server in its pool (--pool).",
 		       f.is_registered);
+	promtext_family(p, "rswap_memserver_pool_heard_seconds", "gauge",
+			"With --pool: how long ago etcd last answered, or told "
+			"of a change.");
+	if (f.etcd.heard_ns)
+		promtext_seconds(p, clock_now_ns() - f.etcd.heard_ns);
+	promtext_counter(p, "rswap_memserver_pool_writes_total",
+			 "Times that the server wrote its key in the pool.",
+			 f.writes);
+	promtext_counter(p, "rswap_memserver_pool_failures_total",
+			 "Calls to etcd that failed at all of its servers, and "
+			 "watches that ended.",
+			 f.etcd.failures);
 }
 
 /* --- memory --- */

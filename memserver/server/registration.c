@@ -539,5 +539,6 @@ bool registration_figures(struct server *server,
 	pthread_mutex_lock(&r->lock);
 	*figures = r->figures;
 	pthread_mutex_unlock(&r->lock);
+	figures->etcd = etcd_figures(r->etcd);
 	return true;
 }

@@ -5,6 +5,7 @@
 #ifndef RSWAP_REGISTRATION_H
 #define RSWAP_REGISTRATION_H
 
+#include "etcd/etcd.h"
 #include "server.h"
 
 struct registration;
@@ -35,6 +36,7 @@ struct registration_figures {
 	char address[128];	  /* under which it is registered */
 	struct net_text endpoint; /* of etcd, that answered last */
 	char error[160];	  /* why it is not, or "" */
+	struct etcd_figures etcd;
 };
 /* False without --pool. */
 bool registration_figures(struct server *server,

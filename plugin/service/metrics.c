@@ -429,6 +429,19 @@ static void put_reservation(struct promtext *p,
 	put_state(p, "held", f->reserve.held_bytes);
 }
 
+static void put_etcd(struct promtext *p, const struct etcd_figures *f)
+{
+	promtext_family(p, "rswap_pool_heard_seconds", "gauge",
+			"With pool=: how long ago etcd last answered, or told "
+			"of a change.");
+	if (f->heard_ns)
+		promtext_seconds(p, clock_now_ns() - f->heard_ns);
+	promtext_counter(p, "rswap_pool_failures_total",
+			 "Calls to etcd that failed at all of its servers, and "
+			 "watches that ended.",
+			 f->failures);
+}
+
 static void put_pool(struct promtext *p, const struct engine *e,
 		     struct poolwatch *pool)
 {
@@ -449,6 +462,7 @@ static void put_pool(struct promtext *p, const struct engine *e,
 		put_pool_servers(p, &f, "used", roster_used(e));
 		put_pool_servers(p, &f, "max", e->config.servers_max);
 	}
+	put_etcd(p, &f.etcd);
 	put_reservation(p, &f);
 }
 

@@ -335,6 +335,7 @@ bool poolwatch_get_figures(struct poolwatch *watch,
 	pthread_mutex_lock(&watch->lock);
 	*figures = watch->figures;
 	pthread_mutex_unlock(&watch->lock);
+	figures->etcd = etcd_figures(watch->etcd);
 	poolreserve_get_figures(&watch->reserve, &figures->reserve);
 	return true;
 }

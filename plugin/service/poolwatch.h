@@ -16,6 +16,7 @@
 #include "config.h"
 #include "engine.h"
 #include "error.h"
+#include "etcd/etcd.h"
 #include "members.h"
 #include "poolfollow.h"
 #include "poolreserve.h"
@@ -33,6 +34,7 @@ struct poolwatch_figures {
 	struct net_text endpoint;     /* of etcd, that answered last */
 	char name[POOL_NAME_BYTES];   /* of the pool */
 	char error[160];	      /* why it is away, or "" */
+	struct etcd_figures etcd;
 	struct poolreserve_figures reserve; /* zeroed without pool-reserve= */
 };
 

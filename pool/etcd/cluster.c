@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "request.h"
 
 /* A name service may be gone too, and then takes some ten seconds to say so.
@@ -127,6 +128,11 @@ void cluster_end_watches(struct etcd *etcd, unsigned at)
 	}
 }
 
+void cluster_hear(struct etcd *etcd)
+{
+	atomic_store(&etcd->told.heard_ns, clock_now_ns());
+}
+
 /* Asks the servers in turn. */
 static int ask_any(struct etcd *etcd, const char *path, const char *body,
 		   uint64_t deadline_ns, struct etcd_answer *answer,
@@ -142,8 +148,10 @@ static int ask_any(struct etcd *etcd, const char *path, const char *body,
 		rc = ask_server(etcd, at, path, body,
 				net_turn_deadline(deadline_ns, left), answer,
 				&detail);
-		if (!rc)
+		if (!rc) {
+			cluster_hear(etcd);
 			return 0;
+		}
 		error_set(why, "%.80s: %.160s",
 			  net_name_format(&at->place.name).text, detail.text);
 		if (!is_this_server(rc))
@@ -204,10 +212,21 @@ static bool needs_login(const struct etcd *etcd,
 	       (answer->code == ETCD_INVALID && etcd->has_token);
 }
 
+/* A call of which nobody waits for the answer any more tells nothing. */
+static void count(struct etcd *etcd, int rc, uint64_t began_ns)
+{
+	if (rc == -ECANCELED)
+		return;
+	etcd->failures = rc ? etcd->failures + 1 : 0;
+	atomic_fetch_add(&etcd->told.failures, rc != 0);
+	atomic_store(&etcd->told.call_ns, clock_now_ns() - began_ns);
+}
+
 int cluster_call(struct etcd *etcd, const char *path, char *body,
 		 uint64_t deadline_ns, struct etcd_answer *answer,
 		 struct error *why)
 {
+	uint64_t began_ns = clock_now_ns();
 	int rc = -ENOMEM;
 
 	*answer = (struct etcd_answer){ 0 };
@@ -222,7 +241,6 @@ int cluster_call(struct etcd *etcd, const char *path, char *body,
 	free(body);
 	if (rc)
 		etcd_answer_free(answer);
-	if (rc != -ECANCELED)
-		etcd->failures = rc ? etcd->failures + 1 : 0;
+	count(etcd, rc, began_ns);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #ifndef RSWAP_ETCD_CLUSTER_H
 #define RSWAP_ETCD_CLUSTER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +38,10 @@ struct etcd {
 	bool has_token;
 	bool no_auth;	   /* this cluster has no users */
 	unsigned failures; /* in a row */
+	/* What etcd_figures tells to any thread. */
+	struct {
+		_Atomic uint64_t heard_ns, call_ns, failures;
+	} told;
 };
 
 /* Looks the endpoint's name up, if it has no address or that one failed. */
@@ -66,6 +71,9 @@ void cluster_leave(struct etcd *etcd, unsigned at);
  * not tell of a change for as long as it hangs.  So its watches end when it
  * does not answer a call. */
 void cluster_end_watches(struct etcd *etcd, unsigned at);
+
+/* A server of the cluster has told something now. */
+void cluster_hear(struct etcd *etcd);
 
 /* The errno of an error that etcd tells. */
 int cluster_errno(int code);

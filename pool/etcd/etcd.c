@@ -266,3 +266,12 @@ struct net_text etcd_endpoint(const struct etcd *etcd)
 {
 	return net_name_format(&etcd->endpoints[etcd->current].place.name);
 }
+
+struct etcd_figures etcd_figures(const struct etcd *etcd)
+{
+	return (struct etcd_figures){
+		.heard_ns = atomic_load(&etcd->told.heard_ns),
+		.call_ns = atomic_load(&etcd->told.call_ns),
+		.failures = atomic_load(&etcd->told.failures)
+	};
+}

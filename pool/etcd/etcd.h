@@ -96,4 +96,14 @@ void etcd_renew(struct etcd *etcd);
 /* The server that answered last: "10.0.0.1:2379". */
 struct net_text etcd_endpoint(const struct etcd *etcd);
 
+/* How etcd did until now. */
+struct etcd_figures {
+	uint64_t heard_ns; /* when it last answered a call, or a watch told
+			      something; 0: never */
+	uint64_t call_ns;  /* how long the last call took; 0: there was none */
+	uint64_t failures; /* calls that failed, and watches that ended so */
+};
+/* Any thread. */
+struct etcd_figures etcd_figures(const struct etcd *etcd);
+
 #endif

@@ -78,8 +78,8 @@ static int look_for_end(struct etcd *etcd, unsigned which, struct error *why)
 	return -ETIMEDOUT;
 }
 
-int etcd_watch_next(struct etcd *etcd, unsigned which,
-		    struct etcd_answer *answer, struct error *why)
+static int next(struct etcd *etcd, unsigned which, struct etcd_answer *answer,
+		struct error *why)
 {
 	struct watch *watch = &etcd->watches[which];
 	const char *line;
@@ -99,8 +99,10 @@ int etcd_watch_next(struct etcd *etcd, unsigned which,
 	if (rc)
 		return rc;
 	watch->is_created |= answer->created;
-	if (answer->code == ETCD_OK)
+	if (answer->code == ETCD_OK) {
+		cluster_hear(etcd);
 		return 1;
+	}
 	blame(etcd, watch, answer->message, why);
 	rc = cluster_errno(answer->code);
 	if (answer->code == ETCD_TOKEN)
@@ -108,6 +110,15 @@ int etcd_watch_next(struct etcd *etcd, unsigned which,
 	else
 		cluster_leave(etcd, watch->at);
 	etcd_answer_free(answer);
+	return rc;
+}
+
+int etcd_watch_next(struct etcd *etcd, unsigned which,
+		    struct etcd_answer *answer, struct error *why)
+{
+	int rc = next(etcd, which, answer, why);
+
+	atomic_fetch_add(&etcd->told.failures, rc < 0);
 	return rc;
 }
 

@@ -2,6 +2,7 @@
 # What the control sockets answer is what the man pages say: each member is there,
 # with its type, and none is missing but those that are optional.
 . "$(dirname "$0")/functions.sh"
+. "$(dirname "$0")/etcd-functions.bash"
 
 # members_told FILE: "path type" of each member of an answer, [] for a number
 members_told() {
@@ -78,6 +79,31 @@ expect 10 asks_for_all
 tell p status >"$dir/asked"
 compare nbdkit-rswap-plugin.pod "$dir/plugin" "$dir/asked"
 compare rswap-memserver.pod "$dir/serving" "$dir/draining"
+
+say "with a pool: each of its members is there, at last those that tell of errors"
+start_etcds e
+pool=etcd://127.0.0.1:${port[e]}/blue
+start_server c --memory=64M --slab-size=1M --pool="$pool"
+expect 20 registered 1
+start_plugin q pool="$pool" pool-reserve=all size=8M encrypt=off checksum=off
+expect 20 is c pool.writes -ge 1
+tell q status >"$dir/held"
+tell c status >"$dir/registered"
+stop e KILL || true
+has_error() { ask "$1" | grep -q "^pool\.$2 "; }
+for at in "c error" "q error" "q reserve_error"; do
+	read -ra words <<<"$at"
+	expect 60 has_error "${words[@]}"
+done
+tell q status >"$dir/lost"
+tell c status >"$dir/away"
+compare_pool() { # POD ANSWER...
+	compare "$@"
+	diff <(grep -o '^pool\.[a-z_]*' "$dir/documented") <(grep -o '^pool\.[a-z_]*' "$dir/told") ||
+		fail "$1: what is documented of the pool (<) and what is told (>) differ"
+}
+compare_pool nbdkit-rswap-plugin.pod "$dir/plugin" "$dir/held" "$dir/lost"
+compare_pool rswap-memserver.pod "$dir/serving" "$dir/draining" "$dir/registered" "$dir/away"
 
 say "an answer to a wrong command is an error"
 [ "$(tell p dance)" = '{"error":"unknown command"}' ] || fail "$(tell p dance)"
