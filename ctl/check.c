@@ -10,6 +10,7 @@
 #include "health.h"
 #include "lastlook.h"
 #include "options.h"
+#include "places.h"
 #include "survey.h"
 #include "targets.h"
 
@@ -78,10 +79,11 @@ static void tell(void *arg, const struct finding *finding)
 	       action ? action : "");
 }
 
+/* ACTION: NULL: as the table of findings has it. */
 static void found(struct findings *f, enum finding_code code,
-		  const struct error *what)
+		  const struct error *what, const char *action)
 {
-	tell(f, &(struct finding){ code, what->text, NULL, false });
+	tell(f, &(struct finding){ code, what->text, action, false });
 }
 
 /* A failure is told once.  Afterwards only the programs that have ended show
@@ -97,14 +99,15 @@ static void check_failures(struct findings *f, struct json_object *answer)
 			  "%" PRIu64 " reads have failed %s%s: a program that "
 			  "needs such a page gets SIGBUS",
 			  look.failed_reads, look.since, look.when);
-		found(f, FINDING_READS_FAILED, &what);
+		found(f, FINDING_READS_FAILED, &what, NULL);
 	}
 	if (look.failed_writes) {
 		error_set(&what,
 			  "%" PRIu64 " writes have failed %s%s: these pages "
 			  "stay in memory",
 			  look.failed_writes, look.since, look.when);
-		found(f, FINDING_WRITES_FAILED, &what);
+		found(f, FINDING_WRITES_FAILED, &what,
+		      places_action(answer, FINDING_WRITES_FAILED));
 	}
 	if (!args.peek && lastlook_keep(f->name, answer, &what))
 		fprintf(stderr,
@@ -120,10 +123,10 @@ static void check_silence(struct findings *f, const struct survey *survey)
 	f->health = HEALTH_BAD;
 	if (!survey->target->state) {
 		error_set(&what, "not running: %.230s", survey->why.text);
-		found(f, FINDING_NOT_RUNNING, &what);
+		found(f, FINDING_NOT_RUNNING, &what, NULL);
 	} else if (survey->device.front_runs) {
 		error_set(&what, "does not answer: %.230s", survey->why.text);
-		found(f, FINDING_NO_ANSWER, &what);
+		found(f, FINDING_NO_ANSWER, &what, NULL);
 	}
 }
 
@@ -181,7 +184,7 @@ int cmd_check(int argc, char **argv)
 
 	if (n == 0)
 		found(&all, FINDING_NOTHING_RUNS,
-		      &(struct error){ "nothing is running" });
+		      &(struct error){ "nothing is running" }, NULL);
 	for (int i = 0; i < n; i++) {
 		struct findings f = { .name = targets[i].name, .all = all.all };
 

@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "error.h"
+#include "places.h"
 #include "words.h"
 
 /* A plugin asks each of its servers every 3 seconds. */
@@ -376,8 +377,10 @@ static enum health look(const struct check *check, const struct subject *s,
 		line = what;
 	if (listener->tell)
 		listener->tell(listener->arg,
-			       &(struct finding){ check->code, line.text, NULL,
-						  false });
+			       &(struct finding){
+				       check->code, line.text,
+				       places_action(s->answer, check->code),
+				       false });
 	return finding_health(check->code);
 }
 
