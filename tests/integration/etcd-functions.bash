@@ -75,3 +75,33 @@ certify() {
 			--template="$dir/$1.template" --outfile="$dir/$1.pem" 2>/dev/null
 	fi
 }
+
+# etcd_test_is_here: the name etcd.test is this machine's, as localhost is.  The test has
+# a mount namespace of its own.
+etcd_test_is_here() {
+	requires mount --make-rprivate /
+	printf '127.0.0.1 localhost etcd.test\n' >"$dir/hosts"
+	requires mount --bind "$dir/hosts" /etc/hosts
+}
+
+# certify_all: "host" for an etcd that is found as etcd.test, and not as localhost; "client"
+# of the same authority; "stranger", of another one, "other"
+certify_all() {
+	certify ca ca cert_signing_key
+	certify other ca cert_signing_key
+	certify host dns_name=etcd.test ip_address=127.0.0.1 tls_www_server tls_www_client signing_key
+	certify client tls_www_client signing_key
+	cp "$dir/ca.pem" "$dir/right.pem"
+	cp "$dir/ca.key" "$dir/right.key"
+	cp "$dir/other.pem" "$dir/ca.pem"
+	cp "$dir/other.key" "$dir/ca.key"
+	certify stranger tls_www_client signing_key
+	cp "$dir/right.pem" "$dir/ca.pem"
+	cp "$dir/right.key" "$dir/ca.key"
+}
+
+# start_tls_etcd NAME: it wants a certificate of each client
+start_tls_etcd() {
+	etcd_extra[$1]="--cert-file=$dir/host.pem --key-file=$dir/host.key --client-cert-auth --trusted-ca-file=$dir/ca.pem"
+	start_etcds "$1"
+}

@@ -6,20 +6,8 @@
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
 
-requires mount --make-rprivate /
-printf '127.0.0.1 localhost etcd.test\n' >"$dir/hosts"
-requires mount --bind "$dir/hosts" /etc/hosts
-
-certify ca ca cert_signing_key
-certify other ca cert_signing_key
-certify host dns_name=etcd.test ip_address=127.0.0.1 tls_www_server tls_www_client signing_key
-certify client tls_www_client signing_key
-cp "$dir/ca.pem" "$dir/right.pem"
-cp "$dir/ca.key" "$dir/right.key"
-cp "$dir/other.pem" "$dir/ca.pem"
-cp "$dir/other.key" "$dir/ca.key"
-certify stranger tls_www_client signing_key # of the other authority
-cp "$dir/right.pem" "$dir/ca.pem"
+etcd_test_is_here
+certify_all
 
 serve() { # NAME URL OPTION...
 	start_server "$1" --memory=32M --slab-size=1M --pool="$2" "${@:3}"
@@ -34,8 +22,7 @@ fails() { # "WORD..." KEY=VALUE...
 }
 
 say "certificates of clients"
-etcd_extra[tls]="--cert-file=$dir/host.pem --key-file=$dir/host.key --client-cert-auth --trusted-ca-file=$dir/ca.pem"
-start_etcds tls
+start_tls_etcd tls
 pool=etcd://etcd.test:${port[tls]}/blue
 ours=(pool-ca="$dir/ca.pem" pool-cert="$dir/client.pem" pool-key="$dir/client.key")
 serve a "$pool" "${ours[@]/#/--}"
@@ -53,12 +40,14 @@ stop p
 serve s "$pool" --pool-ca="$dir/ca.pem" --pool-cert="$dir/stranger.pem" --pool-key="$dir/stranger.key"
 serve n "$pool" --pool-ca="$dir/ca.pem"
 serve o "$pool" --pool-ca="$dir/other.pem" --pool-cert="$dir/client.pem" --pool-key="$dir/client.key"
-for name in s n o; do
-	expect_line "$dir/$name.log" "pool blue: etcd.test:${port[tls]}:" "trying again"
+serve h "etcd://localhost:${port[tls]}/blue" "${ours[@]/#/--}"
+for name in s n o h; do
+	expect_line "$dir/$name.log" "pool blue: " ":${port[tls]}:" "trying again"
 	state_is $name away || fail "$name registers"
 	stop $name
 done
-expect_line "$dir/o.log" "certificate"
+expect_line "$dir/o.log" "etcd.test:${port[tls]}:" "certificate"
+expect_line "$dir/h.log" "localhost:${port[tls]}:" "certificate"
 fails "pool=$pool: etcd.test certificate" pool="$pool" pool-ca="$dir/other.pem" pool-cert="$dir/client.pem" \
 	pool-key="$dir/client.key"
 fails "pool=etcd://localhost:${port[tls]}/blue: localhost certificate" pool="etcd://localhost:${port[tls]}/blue" "${ours[@]}"
