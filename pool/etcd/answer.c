@@ -49,22 +49,17 @@ static bool truth(struct json_object *object, const char *name)
 	return json_object_get_boolean(member(object, name, json_type_boolean));
 }
 
-/* Base64 of bytes; "" if there is no such member.  NULL if it is something
- * else. *IS_TEXT: it has no NUL. */
-static char *bytes_of(struct json_object *object, const char *name,
-		      bool *is_text)
+/* Base64 of *N bytes; "" if there is no such member.  NULL if it is something
+ * else. */
+static char *bytes_of(struct json_object *object, const char *name, size_t *n)
 {
 	struct json_object *found = member(object, name, json_type_string);
-	size_t n;
-	char *bytes;
 
-	*is_text = true;
+	*n = 0;
 	if (!found)
 		return calloc(1, 1);
-	bytes = b64_decode(json_object_get_string(found),
-			   (size_t)json_object_get_string_len(found), &n);
-	*is_text = bytes && strlen(bytes) == n;
-	return bytes;
+	return b64_decode(json_object_get_string(found),
+			  (size_t)json_object_get_string_len(found), n);
 }
 
 /* --- parts of an answer --- */
@@ -107,30 +102,64 @@ static bool take_error(struct json_object *object, struct etcd_answer *answer)
 	return true;
 }
 
-static bool take_kv(struct json_object *object, bool deleted,
-		    struct etcd_kv *kv)
+static bool take_kv(struct json_object *object, struct etcd_kv *kv,
+		    size_t *key_bytes)
 {
-	bool key_is_text, value_is_text;
+	size_t value_bytes;
 
-	kv->key = bytes_of(object, "key", &key_is_text);
-	kv->value = bytes_of(object, "value", &value_is_text);
+	kv->key = bytes_of(object, "key", key_bytes);
+	kv->value = bytes_of(object, "value", &value_bytes);
 	/* Somebody else's: it is skipped as one that is empty. */
-	if (kv->value && !value_is_text)
+	if (kv->value && strlen(kv->value) != value_bytes)
 		*kv->value = '\0';
 	kv->mod_revision = number(object, "mod_revision");
 	kv->lease = number(object, "lease");
-	kv->deleted = deleted;
-	return kv->key && kv->value && *kv->key && key_is_text;
+	return kv->key && kv->value && *key_bytes;
 }
 
 /* An event has its key in a member. */
-static bool take_event(struct json_object *event, struct etcd_kv *kv)
+static bool take_event(struct json_object *event, struct etcd_kv *kv,
+		       size_t *key_bytes)
 {
 	struct json_object *type = member(event, "type", json_type_string);
-	bool deleted = type && !strcmp(json_object_get_string(type), "DELETE");
 	struct json_object *inside = member(event, "kv", json_type_object);
 
-	return inside && take_kv(inside, deleted, kv);
+	kv->deleted = type && !strcmp(json_object_get_string(type), "DELETE");
+	return inside && take_kv(inside, kv, key_bytes);
+}
+
+static void drop_kv(struct etcd_kv *kv)
+{
+	free(kv->key);
+	free(kv->value);
+	*kv = (struct etcd_kv){ 0 };
+}
+
+static bool keep_last(struct etcd_answer *answer, const char *key, size_t bytes)
+{
+	answer->last = malloc(bytes + 1);
+	if (!answer->last)
+		return false;
+	memcpy(answer->last, key, bytes + 1);
+	answer->last_bytes = bytes;
+	return true;
+}
+
+/* The next key.  Only one that is text is kept: anybody who may write a key
+ * must not be able to hide the others. */
+static bool take_next(struct json_object *at, bool events, bool is_last,
+		      struct etcd_answer *answer)
+{
+	struct etcd_kv *kv = &answer->kvs[answer->n];
+	size_t bytes = 0;
+
+	answer->n++; /* so that what was taken of it is freed */
+	if (!(events ? take_event(at, kv, &bytes) : take_kv(at, kv, &bytes)) ||
+	    (is_last && !keep_last(answer, kv->key, bytes)))
+		return false;
+	if (strlen(kv->key) != bytes)
+		drop_kv(&answer->kvs[--answer->n]);
+	return true;
 }
 
 static bool take_kvs(struct json_object *array, bool events,
@@ -144,12 +173,13 @@ static bool take_kvs(struct json_object *array, bool events,
 	if (!answer->kvs)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		struct json_object *at = json_object_array_get_idx(array, i);
-
-		answer->n++; /* so that what was taken of it is freed */
-		if (!(events ? take_event(at, &answer->kvs[i])
-			     : take_kv(at, false, &answer->kvs[i])))
+		if (!take_next(json_object_array_get_idx(array, i), events,
+			       i + 1 == n, answer))
 			return false;
+	}
+	if (!answer->n) {
+		free(answer->kvs);
+		answer->kvs = NULL;
 	}
 	return true;
 }
@@ -238,13 +268,19 @@ int etcd_answer_parse(const char *text, size_t bytes,
 
 void etcd_answer_free(struct etcd_answer *answer)
 {
-	for (unsigned i = 0; i < answer->n; i++) {
-		free(answer->kvs[i].key);
-		free(answer->kvs[i].value);
-	}
+	for (unsigned i = 0; i < answer->n; i++)
+		drop_kv(&answer->kvs[i]);
 	free(answer->kvs);
+	free(answer->last);
 	if (answer->token)
 		explicit_bzero(answer->token, strlen(answer->token));
 	free(answer->token);
 	*answer = (struct etcd_answer){ 0 };
+}
+
+/* The words are gRPC's: the code is that of a full store as well. */
+bool etcd_answer_is_too_large(const struct etcd_answer *answer)
+{
+	return answer->code == ETCD_EXHAUSTED &&
+	       strstr(answer->message, "message larger than max");
 }

@@ -21,13 +21,16 @@ enum etcd_code {
 	ETCD_TOO_LATE = 4,
 	ETCD_NOT_FOUND = 5,
 	ETCD_DENIED = 7,
+	ETCD_EXHAUSTED = 8,    /* no space; also: the answer is too large */
 	ETCD_PRECONDITION = 9, /* also: no authentication here */
 	ETCD_UNAVAILABLE = 14, /* no leader, for one */
 	ETCD_TOKEN = 16,       /* the token is too old */
 };
 
 /* A key with its value, or, in an event, the key that was deleted.  Both end
- * with a NUL, and have no other in them. */
+ * with a NUL, and have no other in them: no program of rswap writes one.  A key
+ * that has one is somebody else's, and is left out.  A value that has one is
+ * "". */
 struct etcd_kv {
 	char *key;
 	char *value; /* "" if deleted */
@@ -43,6 +46,8 @@ struct etcd_answer {
 	/* range, the other branch of txn, a watch's events */
 	unsigned n;
 	struct etcd_kv *kvs; /* [n] */
+	char *last;	     /* the last key, also one that was left out */
+	size_t last_bytes;   /* of it, without the NUL behind it */
 	bool more;	     /* range: there are more keys than these */
 	bool succeeded;	     /* txn: the comparisons held */
 	uint64_t lease;	     /* grant, keepalive */
@@ -64,5 +69,8 @@ int etcd_answer_parse(const char *text, size_t bytes,
 		      struct etcd_answer *answer, struct error *why);
 /* Frees what is in it, and empties it. */
 void etcd_answer_free(struct etcd_answer *answer);
+
+/* Whether an error says that the answer would have been too large for etcd. */
+bool etcd_answer_is_too_large(const struct etcd_answer *answer);
 
 #endif

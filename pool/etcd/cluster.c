@@ -44,9 +44,11 @@ int cluster_check_password(const struct etcd *etcd, const struct endpoint *at,
 	return 0;
 }
 
-int cluster_errno(int code)
+int cluster_errno(const struct etcd_answer *answer)
 {
-	switch (code) {
+	if (etcd_answer_is_too_large(answer))
+		return -EMSGSIZE;
+	switch (answer->code) {
 	case ETCD_UNAVAILABLE:
 	case ETCD_TOO_LATE:
 		return -EIO;
@@ -73,7 +75,7 @@ static int judge(const struct http_answer *got, struct etcd_answer *answer,
 	if (answer->code == ETCD_OK)
 		return 0;
 	error_set(why, "%s", answer->message);
-	return cluster_errno(answer->code);
+	return cluster_errno(answer);
 }
 
 /* ANSWER is to be freed also where etcd tells an error. */

@@ -76,6 +76,6 @@ void cluster_end_watches(struct etcd *etcd, unsigned at);
 void cluster_hear(struct etcd *etcd);
 
 /* The errno of an error that etcd tells. */
-int cluster_errno(int code);
+int cluster_errno(const struct etcd_answer *answer);
 
 #endif

@@ -16,9 +16,6 @@
 /* The longest wait, half as much again, is less than a lease lasts. */
 #define BACKOFF_MAX_NS (6 * NS_PER_S)
 
-/* Keys in an answer: of some hundred bytes each. */
-#define RANGE_KEYS 1000
-
 /* --- life --- */
 
 /* As wide as times are: 32 bits of nanoseconds are four seconds. */
@@ -173,50 +170,6 @@ int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
 
 	*done = !rc && answer.succeeded;
 	etcd_answer_free(&answer);
-	return rc;
-}
-
-/* The keys behind AFTER, which is freed.  *AFTER becomes the last one where
- * there are more, or NULL. */
-static int range_part(struct etcd *etcd, const char *prefix, char **after,
-		      uint64_t deadline_ns, etcd_take *take, void *arg,
-		      uint64_t *revision, struct error *why)
-{
-	struct etcd_answer answer;
-	int rc = cluster_call(
-		etcd, "/v3/kv/range",
-		etcd_request_range(prefix, *after, *revision, RANGE_KEYS),
-		deadline_ns, &answer, why);
-
-	free(*after);
-	*after = NULL;
-	if (rc)
-		return rc;
-	if (!*revision)
-		*revision = answer.revision;
-	take(arg, answer.kvs, answer.n);
-	if (answer.more && answer.n)
-		*after = strdup(answer.kvs[answer.n - 1].key);
-	if (answer.more && !*after) {
-		error_set(why, "etcd's answer is not whole");
-		rc = -EPROTO;
-	}
-	etcd_answer_free(&answer);
-	return rc;
-}
-
-int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
-	       etcd_take *take, void *arg, uint64_t *revision,
-	       struct error *why)
-{
-	char *after = NULL;
-	int rc;
-
-	*revision = 0;
-	do {
-		rc = range_part(etcd, prefix, &after, deadline_ns, take, arg,
-				revision, why);
-	} while (!rc && after);
 	return rc;
 }
 

@@ -13,6 +13,7 @@
  *   -ECANCELED                 etcd_cancel
  *   -EACCES                    wrong password, or no right to do that
  *   -ENOENT                    the lease is gone
+ *   -EMSGSIZE                  the answer is too large
  *   -EREMOTEIO                 etcd refuses for another reason */
 #ifndef RSWAP_ETCD_H
 #define RSWAP_ETCD_H
@@ -68,7 +69,8 @@ int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
 typedef void etcd_take(void *arg, const struct etcd_kv *kvs, unsigned n);
 
 /* All keys that begin with PREFIX, as they were at one time, which *REVISION
- * tells. */
+ * tells.  A key whose value is too large for an answer has the value "", and so
+ * has one whose value has a NUL.  A key that has a NUL is left out. */
 int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 	       etcd_take *take, void *arg, uint64_t *revision,
 	       struct error *why);

@@ -21,6 +21,7 @@
 struct text {
 	char *at; /* [room] */
 	size_t bytes, room;
+	bool is_too_large; /* more came than is taken */
 };
 
 /* One transfer. */
@@ -121,7 +122,8 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 
 	n *= size;
 	wanted = text->bytes + n + 1;
-	if (wanted > ETCD_ANSWER_MAX_BYTES)
+	text->is_too_large = wanted > ETCD_ANSWER_MAX_BYTES;
+	if (text->is_too_large)
 		return 0;
 	if (wanted > text->room) {
 		size_t room = 2 * wanted;
@@ -373,6 +375,22 @@ void http_rest(struct http *http, uint64_t until_ns)
 	}
 }
 
+/* What came of a transfer that has ended. */
+static int judge_end(const struct exchange *exchange, struct error *why)
+{
+	if (exchange->result == CURLE_OK)
+		return 0;
+	if (exchange->in.is_too_large) {
+		error_set(why, "the answer has more than %u MiB",
+			  ETCD_ANSWER_MAX_BYTES >> 20);
+		return -EMSGSIZE;
+	}
+	error_set(why, "%s",
+		  *exchange->detail ? exchange->detail
+				    : lib.easy_strerror(exchange->result));
+	return exchange->result == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
+}
+
 /* --- a call --- */
 
 static int wait_call(struct http *http, uint64_t deadline_ns, struct error *why)
@@ -393,12 +411,7 @@ static int wait_call(struct http *http, uint64_t deadline_ns, struct error *why)
 		}
 		sleep_until(http, deadline_ns);
 	}
-	if (call->result == CURLE_OK)
-		return 0;
-	error_set(why, "%s",
-		  *call->detail ? call->detail
-				: lib.easy_strerror(call->result));
-	return call->result == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
+	return judge_end(call, why);
 }
 
 int http_post(struct http *http, const struct http_place *place,
@@ -469,19 +482,18 @@ const char *http_stream_line(struct http *http, unsigned which, size_t *bytes)
 	return line;
 }
 
-bool http_stream_has_ended(const struct http *http, unsigned which,
-			   struct error *why)
+int http_stream_ended(const struct http *http, unsigned which,
+		      struct error *why)
 {
 	const struct exchange *stream = &http->streams[which].exchange;
+	int rc;
 
 	if (stream->running)
-		return false;
-	error_set(why, "%s",
-		  *stream->detail ? stream->detail
-		  : stream->result == CURLE_OK
-			  ? "etcd ended the watch"
-			  : lib.easy_strerror(stream->result));
-	return true;
+		return 0;
+	rc = judge_end(stream, why);
+	if (!rc)
+		error_set(why, "etcd ended the watch");
+	return rc == -EMSGSIZE ? rc : -EIO;
 }
 
 void http_stream_end(struct http *http, unsigned which)

@@ -43,7 +43,8 @@ void http_close(struct http *http);
 void http_set_token(struct http *http, const char *token);
 
 /* Sends BODY to PATH at PLACE.  0, with an ANSWER of any status; or a negative
- * errno: -ECANCELED after http_cancel, -ETIMEDOUT, -EIO. */
+ * errno: -ECANCELED after http_cancel, -ETIMEDOUT, -EIO, -EMSGSIZE: the answer
+ * has more than ETCD_ANSWER_MAX_BYTES. */
 int http_post(struct http *http, const struct http_place *place,
 	      const char *path, const char *body, uint64_t deadline_ns,
 	      struct http_answer *answer, struct error *why);
@@ -61,9 +62,10 @@ int http_stream_begin(struct http *http, unsigned which,
 /* The next line of it, without its newline, or NULL: none is there now. It
  * stays until the next call.  http_pause receives lines. */
 const char *http_stream_line(struct http *http, unsigned which, size_t *bytes);
-/* Whether it has ended, and why.  There may be lines left. */
-bool http_stream_has_ended(const struct http *http, unsigned which,
-			   struct error *why);
+/* 0: it goes on; or it has ended, and WHY says why: -EMSGSIZE: a line is too
+ * long; -EIO.  There may be lines left. */
+int http_stream_ended(const struct http *http, unsigned which,
+		      struct error *why);
 void http_stream_end(struct http *http, unsigned which);
 
 /* --- waiting --- */

@@ -66,22 +66,23 @@ static void put_end(struct body *body, const char *prefix)
 	free(end);
 }
 
-char *etcd_request_range(const char *prefix, const char *after,
-			 uint64_t revision, unsigned limit)
+char *etcd_request_range(const struct etcd_page *page)
 {
 	struct body body;
 
 	if (!begin(&body))
 		return NULL;
 	/* With its NUL a key is the first one behind itself. */
-	if (after)
-		put_bytes(&body, "key", after, strlen(after) + 1);
+	if (page->after)
+		put_bytes(&body, "key", page->after, page->after_bytes + 1);
 	else
-		put_text(&body, "key", prefix);
-	put_end(&body, prefix);
-	jsonout_number(&body.j, "limit", limit);
-	if (revision)
-		jsonout_number(&body.j, "revision", revision);
+		put_text(&body, "key", page->prefix);
+	put_end(&body, page->prefix);
+	jsonout_number(&body.j, "limit", page->limit);
+	if (page->revision)
+		jsonout_number(&body.j, "revision", page->revision);
+	if (page->keys_only)
+		jsonout_bool(&body.j, "keys_only", true);
 	return finish(&body);
 }
 

@@ -3,13 +3,22 @@
 #ifndef RSWAP_ETCD_REQUEST_H
 #define RSWAP_ETCD_REQUEST_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Up to LIMIT keys that begin with PREFIX, in order, at the store's REVISION
- * (0: as it is now).  AFTER: only keys behind that one; NULL: from the first.
- */
-char *etcd_request_range(const char *prefix, const char *after,
-			 uint64_t revision, unsigned limit);
+/* Some keys that begin with PREFIX, in order. */
+struct etcd_page {
+	const char *prefix;
+	/* Only keys behind that one, which a NUL ends and which may have others
+	 * in it; NULL: from the first. */
+	const char *after;
+	size_t after_bytes; /* without the NUL that ends it */
+	uint64_t revision;  /* of the store; 0: as it is now */
+	unsigned limit;	    /* at most so many */
+	bool keys_only;	    /* without their values */
+};
+char *etcd_request_range(const struct etcd_page *page);
 /* LEASE 0: none. */
 char *etcd_request_put(const char *key, const char *value, uint64_t lease);
 /* If the lease of the key WHERE is LEASE_NOW (0: there is no such key, or it

@@ -157,6 +157,8 @@ static int read_watch(struct etcd_view *view, struct error *why)
 		if (rc < 0) {
 			unwatch(view);
 			list_soon(view);
+			/* Each watch from here on would end there. */
+			view->listed &= rc != -EMSGSIZE;
 			return rc;
 		}
 		if (!rc)

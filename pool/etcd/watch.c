@@ -59,16 +59,24 @@ static void blame(const struct etcd *etcd, const struct watch *watch,
 	error_set(why, "%s: %s", net_name_format(&at->place.name).text, reason);
 }
 
+/* Another server would not make what is too large smaller. */
+static void leave_after(struct etcd *etcd, const struct watch *watch, int rc)
+{
+	if (rc != -EMSGSIZE)
+		cluster_leave(etcd, watch->at);
+}
+
 /* Whether WATCH, which tells nothing now, has ended. */
 static int look_for_end(struct etcd *etcd, unsigned which, struct error *why)
 {
 	const struct watch *watch = &etcd->watches[which];
 	struct error ended;
+	int rc = http_stream_ended(etcd->http, which, &ended);
 
-	if (http_stream_has_ended(etcd->http, which, &ended)) {
+	if (rc) {
 		blame(etcd, watch, ended.text, why);
-		cluster_leave(etcd, watch->at);
-		return -EIO;
+		leave_after(etcd, watch, rc);
+		return rc;
 	}
 	if (watch->is_created || clock_left_ns(watch->begin_by_ns))
 		return 0;
@@ -104,11 +112,11 @@ static int next(struct etcd *etcd, unsigned which, struct etcd_answer *answer,
 		return 1;
 	}
 	blame(etcd, watch, answer->message, why);
-	rc = cluster_errno(answer->code);
+	rc = cluster_errno(answer);
 	if (answer->code == ETCD_TOKEN)
 		etcd->has_token = false;
 	else
-		cluster_leave(etcd, watch->at);
+		leave_after(etcd, watch, rc);
 	etcd_answer_free(answer);
 	return rc;
 }

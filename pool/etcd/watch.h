@@ -18,8 +18,9 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	       uint64_t revision, uint64_t deadline_ns, struct error *why);
 /* 1 and the next ANSWER of the watch, which the caller frees; 0: none is there
  * now; or a negative errno: the watch has ended.  It also ends when its server
- * does not answer a call, and with -ETIMEDOUT if its server has not told by
- * DEADLINE_NS that it was created. */
+ * does not answer a call, with -ETIMEDOUT if its server has not told by
+ * DEADLINE_NS that it was created, and with -EMSGSIZE if what it tells is too
+ * large: then a watch from the same revision on ends in the same way. */
 int etcd_watch_next(struct etcd *etcd, unsigned which,
 		    struct etcd_answer *answer, struct error *why);
 /* When to ask etcd_watch_next again, at the latest: no pause notices that a

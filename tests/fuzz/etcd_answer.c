@@ -18,6 +18,9 @@ static void check(const struct etcd_answer *answer)
 	REQUIRE(!answer->n == !answer->kvs);
 	for (unsigned i = 0; i < answer->n; i++)
 		check_kv(&answer->kvs[i]);
+	REQUIRE(!answer->n || answer->last);
+	REQUIRE(!answer->last ||
+		(answer->last_bytes && !answer->last[answer->last_bytes]));
 	REQUIRE(length < sizeof answer->message);
 	for (size_t i = 0; i < length; i++)
 		REQUIRE(answer->message[i] >= 0x20 &&
@@ -44,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		REQUIRE(*why.text);
 	}
-	REQUIRE(!answer.n && !answer.kvs && !answer.token);
+	REQUIRE(!answer.n && !answer.kvs && !answer.last && !answer.token);
 	free(text);
 	return 0;
 }

@@ -93,6 +93,36 @@ client "$at" range /many/ >"$dir/many"
 diff "$dir/many" <(seq -f '/many/%05g x' 1100) >"$dir/said" ||
 	fail "not all keys: $(head -n 5 "$dir/said")"
 
+say "what others put between our keys hides none of them"
+# put_raw NAME KEY VALUE: both base64
+put_raw() {
+	perl -MIO::Socket::INET -e '
+		my ($port, $key, $value) = @ARGV;
+		my $body = qq({"key":"$key","value":"$value"});
+		my $s = IO::Socket::INET->new("127.0.0.1:$port") or die;
+		print $s "POST /v3/kv/put HTTP/1.0\r\nContent-Length: ", length $body, "\r\n\r\n", $body;
+		local $/; my $a = <$s>; die $a unless $a =~ / 200 /' "${port[$1]}" "$2" "$3"
+}
+client "$at" put /n/1 x 0
+put_raw one L24vMQB4 eA== # /n/1, NUL, x
+client "$at" put /n/2 y 0
+expect_client $'/n/1 x\n/n/2 y' "$at" range /n/
+
+say "more than an answer may have"
+head -c 1000000 /dev/zero | tr '\0' v >"$dir/megabyte"
+client "$at" put /big/00 small 0
+for i in $(seq -w 1 20); do
+	etcd_do one put "/big/$i" <"$dir/megabyte" >/dev/null
+done
+client "$at" put /big/21 small 0
+client "$at" range /big/ | cut -c 1-12 >"$dir/big"
+diff "$dir/big" <(
+	echo "/big/00 smal"
+	seq -f '/big/%02g vvvv' 1 20
+	echo "/big/21 smal"
+) >"$dir/said" || fail "not all keys: $(head -n 5 "$dir/said")"
+etcd_do one del --prefix /big/ >/dev/null
+
 say "a view sees what changes"
 start_view v "$at" /a/
 expect 20 has_line "$dir/v.log" "current at $at"

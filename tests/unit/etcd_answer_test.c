@@ -76,6 +76,36 @@ static void keys_of_a_range(void **state)
 	assert_string_equal(answer.kvs[1].value, "x y");
 	parse("{" HEADER "}");
 	assert_int_equal(answer.n, 0);
+	assert_null(answer.last);
+}
+
+/* Whoever may write one key must not be able to hide the others. */
+static void keys_with_a_nul_are_skipped(void **state)
+{
+	(void)state;
+	/* "/a", NUL, "x" and "/b" */
+	parse("{" HEADER ",\"kvs\":[{\"key\":\"L2EAeA==\",\"value\":\"eA==\"},"
+	      "{\"key\":\"L2I=\",\"value\":\"eCB5\"}],\"count\":\"2\"}");
+	assert_int_equal(answer.n, 1);
+	assert_string_equal(answer.kvs[0].key, "/b");
+	assert_string_equal(answer.kvs[0].value, "x y");
+	assert_int_equal(answer.last_bytes, 2);
+	assert_memory_equal(answer.last, "/b", 3);
+	/* the next page begins behind all of it */
+	parse("{" HEADER ",\"kvs\":[{\"key\":\"L2EAeA==\"}],\"more\":true}");
+	assert_int_equal(answer.n, 0);
+	assert_null(answer.kvs);
+	assert_int_equal(answer.last_bytes, 4);
+	assert_memory_equal(answer.last, "/a\0x", 5);
+	/* "/a", NUL; the lone NUL; and the end of one */
+	parse("{\"result\":{" HEADER ",\"events\":["
+	      "{\"kv\":{\"key\":\"L2EA\",\"value\":\"eA==\"}},"
+	      "{\"kv\":{\"key\":\"AA==\",\"value\":\"eA==\"}},"
+	      "{\"type\":\"DELETE\",\"kv\":{\"key\":\"L2EA\"}},"
+	      "{\"type\":\"DELETE\",\"kv\":{\"key\":\"L2I=\"}}]}}");
+	assert_int_equal(answer.n, 1);
+	assert_string_equal(answer.kvs[0].key, "/b");
+	assert_true(answer.kvs[0].deleted);
 }
 
 static void a_transaction(void **state)
@@ -143,8 +173,6 @@ static void what_is_no_answer(void **state)
 		"{" HEADER ",\"kvs\":[7]}",
 		"{" HEADER ",\"kvs\":[{\"value\":\"eA==\"}]}",
 		"{" HEADER ",\"kvs\":[{\"key\":\"L2\",\"value\":\"*\"}]}",
-		/* a NUL in a key */
-		"{" HEADER ",\"kvs\":[{\"key\":\"L2EA\"}]}",
 		"{\"result\":{" HEADER ",\"events\":[{\"type\":\"DELETE\"}]}}",
 		"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
 		"\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
@@ -165,14 +193,27 @@ static void assert_asks(char *body, const char *expected)
 
 static void requests(void **state)
 {
+	struct etcd_page page = { .prefix = "/a/", .limit = 10 };
+
 	(void)state;
 	/* "/a/" to "/a0" */
-	assert_asks(etcd_request_range("/a/", NULL, 0, 10),
+	assert_asks(etcd_request_range(&page),
 		    "{\"key\":\"L2Ev\",\"range_end\":\"L2Ew\",\"limit\":10}");
 	/* behind "/a/1" is "/a/1" and a NUL */
-	assert_asks(etcd_request_range("/a/", "/a/1", 7, 10),
+	page.after = "/a/1";
+	page.after_bytes = 4;
+	page.revision = 7;
+	assert_asks(etcd_request_range(&page),
 		    "{\"key\":\"L2EvMQA=\",\"range_end\":\"L2Ew\","
 		    "\"limit\":10,\"revision\":7}");
+	/* "/a/", NUL, "1" and a NUL */
+	page.after = "/a/\0"
+		     "1";
+	page.after_bytes = 5;
+	page.keys_only = true;
+	assert_asks(etcd_request_range(&page),
+		    "{\"key\":\"L2EvADEA\",\"range_end\":\"L2Ew\","
+		    "\"limit\":10,\"revision\":7,\"keys_only\":true}");
 	assert_asks(etcd_request_put("/a", "", 9),
 		    "{\"key\":\"L2E=\",\"value\":\"\",\"lease\":9}");
 	assert_asks(etcd_request_put_if("/a", 8, "/b", "x", 9),
@@ -211,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(leases, empty),
 		cmocka_unit_test_teardown(keys_of_a_range, empty),
+		cmocka_unit_test_teardown(keys_with_a_nul_are_skipped, empty),
 		cmocka_unit_test_teardown(a_transaction, empty),
 		cmocka_unit_test_teardown(lines_of_a_watch, empty),
 		cmocka_unit_test_teardown(errors, empty),
