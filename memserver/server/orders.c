@@ -115,13 +115,11 @@ void orders_open(struct orders *orders, struct ask *ask, struct etcd *etcd,
 					   .watch = WATCH };
 }
 
-/* Once, until they can be read.  Where etcd does not answer, the registration
- * says so. */
+/* Once, until they can be read. */
 static void complain(struct orders *orders, int rc, const struct error *why)
 {
-	if (rc != -EACCES || orders->complained)
+	if (!complaint_is_due(&orders->complaint, rc))
 		return;
-	orders->complained = true;
 	log_error("pool %s: orders cannot be read: %s", pool_name(orders),
 		  why->text);
 }
@@ -133,16 +131,15 @@ bool orders_step(struct orders *orders)
 
 	orders->obeyed = false;
 	rc = etcd_view_step(&orders->view, clock_now_ns(), &why);
-	if (!rc) {
-		orders->complained = false;
-		return orders->obeyed;
-	}
-	complain(orders, rc, &why);
-	orders_rest(orders);
+	if (etcd_view_is_current(&orders->view))
+		complaint_end(&orders->complaint);
+	if (rc)
+		complain(orders, rc, &why);
 	return orders->obeyed;
 }
 
 void orders_rest(struct orders *orders)
 {
+	complaint_put_off(&orders->complaint);
 	etcd_view_close(&orders->view);
 }

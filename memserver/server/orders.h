@@ -5,6 +5,7 @@
 #define RSWAP_ORDERS_H
 
 #include "ask.h"
+#include "complaint.h"
 #include "etcd/view.h"
 
 struct orders {
@@ -15,7 +16,7 @@ struct orders {
 	 * its keys, another one may have that revision, but not that lease. */
 	uint64_t seen_revision, seen_lease;
 	bool obeyed; /* an order, in this call of orders_step */
-	bool complained;
+	struct complaint complaint;
 };
 
 /* Follows the orders to the server that is registered as ADDRESS.  ORDERS, ASK
@@ -29,7 +30,7 @@ void orders_open(struct orders *orders, struct ask *ask, struct etcd *etcd,
  * there are more.  Where orders cannot be read, it does nothing.  True if an
  * order was obeyed, so that the server's state may be another. */
 bool orders_step(struct orders *orders);
-/* Ends the watch, which orders_step begins again. */
+/* The registration fails: ends the watch, which orders_step begins again. */
 void orders_rest(struct orders *orders);
 
 #endif

@@ -137,14 +137,10 @@ int reserved_step(struct reserved *r, uint64_t until_ns, struct error *why)
 	int rc = etcd_view_step(&r->view, until_ns, why);
 
 	end_lingering(r);
-	if (!rc || rc == -ECANCELED) {
-		r->complained_of_etcd &= rc != 0;
+	if (etcd_view_is_current(&r->view))
+		complaint_end(&r->of_etcd);
+	if (!rc || !complaint_is_due(&r->of_etcd, rc))
 		return rc;
-	}
-	/* That etcd is away is told by the registration. */
-	if (r->complained_of_etcd || (rc != -EACCES && rc != -EREMOTEIO))
-		return rc;
-	r->complained_of_etcd = true;
 	log_error("pool %s: etcd does not tell what is reserved on this "
 		  "server: %s",
 		  r->pool, why->text);
@@ -231,6 +227,7 @@ int reserved_open(struct reserved *r, struct etcd *etcd,
 
 void reserved_rest(struct reserved *r)
 {
+	complaint_put_off(&r->of_etcd);
 	etcd_view_close(&r->view);
 }
 

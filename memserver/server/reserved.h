@@ -11,6 +11,7 @@
 #ifndef RSWAP_RESERVED_H
 #define RSWAP_RESERVED_H
 
+#include "complaint.h"
 #include "etcd/view.h"
 #include "reservation.h"
 #include "tenants/tenants.h"
@@ -34,7 +35,8 @@ struct reserved {
 	struct reserved_entry *entries; /* [RESERVED_MAX] */
 	unsigned n;
 	bool changed; /* since they were handed over */
-	bool complained_of_key, complained_of_etcd;
+	bool complained_of_key;
+	struct complaint of_etcd;
 	/* One for each identity, as handed over. */
 	struct tenants_reservation *sums; /* [RESERVED_MAX] */
 	unsigned n_sums;
@@ -50,7 +52,8 @@ int reserved_open(struct reserved *reserved, struct etcd *etcd,
  * etcd_backoff_ns. */
 int reserved_step(struct reserved *reserved, uint64_t until_ns,
 		  struct error *why);
-/* Ends the watch, which reserved_step begins again.  All reservations stay. */
+/* The registration fails: ends the watch, which reserved_step begins again. All
+ * reservations stay. */
 void reserved_rest(struct reserved *reserved);
 /* Takes the sums, by reserved_apply.  False: it could not. */
 typedef bool reserved_take(void *arg);

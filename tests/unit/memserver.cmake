@@ -14,7 +14,10 @@ foreach(name output slab work)
 endforeach()
 rswap_unit_test(memserver_orders LIBRARIES rswap-memserver-core)
 target_link_options(memserver_orders PRIVATE LINKER:--wrap=ask_main_loop
-  LINKER:--wrap=drain_begin LINKER:--wrap=drain_end)
+  LINKER:--wrap=drain_begin LINKER:--wrap=drain_end
+  LINKER:--wrap=etcd_view_step LINKER:--wrap=etcd_view_is_current)
+target_link_options(memserver_reserved PRIVATE LINKER:--wrap=etcd_view_step
+  LINKER:--wrap=etcd_view_is_current LINKER:--wrap=clock_gettime)
 # Its verbs are stand-ins, which the linker finds before those of the libraries.
 rswap_unit_test(memserver_rdma CONCURRENT
   SOURCES fake_client.c mock_verbs.c mock_cm.c

@@ -1,5 +1,6 @@
 /* memserver/server/orders.c: which orders are obeyed, and how often.  The main
  * loop and the drain are stand-ins. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "config.h"
@@ -177,6 +178,52 @@ static void what_was_not_carried_out_is_left_to_do(void **state)
 	assert_int_equal(drains, 1);
 }
 
+/* --- etcd does not tell --- */
+
+static int view_rc;
+static bool is_current;
+
+int __wrap_etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+			  struct error *why);
+int __wrap_etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+			  struct error *why)
+{
+	(void)view, (void)deadline_ns;
+	error_set(why, "bad luck");
+	return view_rc;
+}
+
+bool __wrap_etcd_view_is_current(const struct etcd_view *view);
+bool __wrap_etcd_view_is_current(const struct etcd_view *view)
+{
+	(void)view;
+	return is_current;
+}
+
+static void step(int rc, bool all_is_well)
+{
+	view_rc = rc;
+	is_current = all_is_well;
+	assert_false(orders_step(&orders));
+}
+
+/* When, is the test of memserver_reserved.c. */
+static void that_they_cannot_be_read_is_told_once(void **state)
+{
+	const char line[] = "pool blue: orders cannot be read: bad luck\n";
+
+	(void)state;
+	step(-EPROTO, false);
+	assert_string_equal(lines, "");
+	step(-EMSGSIZE, false);
+	step(0, false);
+	step(-EMSGSIZE, false);
+	assert_string_equal(lines, line);
+	step(0, true);
+	step(-EACCES, false);
+	assert_string_equal(lines + strlen(line), line);
+}
+
 #define test(name) cmocka_unit_test_setup(name, begin)
 
 int main(void)
@@ -189,6 +236,7 @@ int main(void)
 		test(what_is_wrong_is_told_once),
 		test(who_leaves_does_not_serve_again),
 		test(what_was_not_carried_out_is_left_to_do),
+		test(that_they_cannot_be_read_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 /* What a server takes from the keys of the reservations on it. */
+#include "log.h"
 #include "server/reserved.h"
 #include "support.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define ID_A "0123456789abcdef0123456789abcdea"
 #define ID_B "0123456789abcdef0123456789abcdeb"
@@ -179,6 +182,128 @@ static void what_is_not_listed_lingers(void **state)
 	assert_sum(0, "a", 6);
 }
 
+/* --- etcd does not tell --- */
+
+static int view_rc;
+static bool is_current;
+
+int __wrap_etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+			  struct error *why);
+int __wrap_etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+			  struct error *why)
+{
+	(void)view, (void)deadline_ns;
+	error_set(why, "bad luck");
+	return view_rc;
+}
+
+bool __wrap_etcd_view_is_current(const struct etcd_view *view);
+bool __wrap_etcd_view_is_current(const struct etcd_view *view)
+{
+	(void)view;
+	return is_current;
+}
+
+static uint64_t passed_s;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int rc = __real_clock_gettime(clock, now);
+
+	now->tv_sec += (time_t)passed_s;
+	return rc;
+}
+
+static unsigned n_lines;
+
+static void count_line(enum log_level level, const char *line)
+{
+	assert_int_equal(level, LOG_LEVEL_ERROR);
+	assert_contains(line, "etcd does not tell what is reserved on this "
+			      "server: bad luck");
+	n_lines++;
+}
+
+/* Whether that is logged. */
+static bool fails(int rc)
+{
+	struct error why;
+	unsigned before = n_lines;
+
+	view_rc = rc;
+	is_current = false;
+	assert_int_equal(reserved_step(&reserved, 0, &why), rc);
+	return n_lines > before;
+}
+
+/* Its list, or all of it. */
+static void works(bool also_its_watch)
+{
+	struct error why;
+	unsigned before = n_lines;
+
+	view_rc = 0;
+	is_current = also_its_watch;
+	assert_int_equal(reserved_step(&reserved, 0, &why), 0);
+	assert_int_equal(n_lines, before);
+}
+
+static void a_refusal_is_told_once(void **state)
+{
+	static const int refusals[] = { -EACCES, -EREMOTEIO, -EMSGSIZE };
+
+	(void)state;
+	log_to(count_line);
+	assert_false(fails(-ECANCELED));
+	for (size_t i = 0; i < COUNT(refusals); i++) {
+		assert_true(fails(refusals[i]));
+		assert_false(fails(refusals[i]));
+		/* the list alone is not all */
+		works(false);
+		assert_false(fails(refusals[i]));
+		works(true);
+	}
+}
+
+/* While the registration is well, for a quarter of a minute. */
+static void what_lasts_is_told(void **state)
+{
+	static const int failures[] = { -EPROTO, -EIO, -ETIMEDOUT, -EAGAIN };
+
+	(void)state;
+	log_to(count_line);
+	for (size_t i = 0; i < COUNT(failures); i++) {
+		assert_false(fails(failures[i]));
+		passed_s += 10;
+		works(false);
+		assert_false(fails(failures[i]));
+		passed_s += 6;
+		assert_true(fails(failures[i]));
+		passed_s += 60;
+		assert_false(fails(failures[i]));
+		works(true);
+		/* it begins anew */
+		assert_false(fails(failures[i]));
+		works(true);
+	}
+}
+
+static void that_etcd_is_away_is_not_told_here(void **state)
+{
+	(void)state;
+	log_to(count_line);
+	for (int i = 0; i < 10; i++) {
+		assert_false(fails(-EIO));
+		passed_s += 10;
+		reserved_rest(&reserved);
+	}
+	assert_false(fails(-EIO));
+	passed_s += 16;
+	assert_true(fails(-EIO));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -189,6 +314,9 @@ int main(void)
 		TEST(sums_do_not_overflow),
 		TEST(their_number_is_bounded),
 		TEST(what_is_not_listed_lingers),
+		TEST(a_refusal_is_told_once),
+		TEST(what_lasts_is_told),
+		TEST(that_etcd_is_away_is_not_told_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
