@@ -263,23 +263,27 @@ static void watch(struct members *members, struct tenants *tenants,
 {
 	bool screen = isatty(STDOUT_FILENO) && !args.json;
 	bool changed = true;
+	unsigned failures = 0; /* of reading the tenants, in a row */
 	uint64_t shown = 0;
 
 	while (!ferror(stdout)) {
+		uint64_t rest_ns = 0; /* members_step rests by itself */
 		struct error why;
 		int rc = members_step(members, clock_now_ns() + TENANTS_NS,
 				      &why);
 
-		if (!rc)
+		if (!rc) {
 			rc = read_tenants(tenants, etcd,
 					  clock_now_ns() + LOOK_NS, &changed,
 					  &why);
+			failures = rc ? failures + 1 : 0;
+			rest_ns = rc ? etcd_backoff_ns(failures) : 0;
+		}
 		if (rc) {
 			if (rc != -EAGAIN)
 				fprintf(stderr, "rswapctl pool: %s\n",
 					why.text);
-			etcd_pause(etcd,
-				   clock_now_ns() + etcd_backoff_ns(etcd));
+			etcd_pause(etcd, clock_now_ns() + rest_ns);
 			continue;
 		}
 		if (members->changes == shown && !changed)

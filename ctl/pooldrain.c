@@ -280,9 +280,6 @@ static enum exit_status await(const struct pooldrain *d, struct wait *w)
 				"again\n",
 				why.text);
 		w->complained = failed;
-		if (rc)
-			etcd_pause(d->etcd,
-				   clock_now_ns() + etcd_backoff_ns(d->etcd));
 	}
 	return status;
 }

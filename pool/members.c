@@ -201,7 +201,7 @@ int members_step(struct members *members, uint64_t deadline_ns,
 	members->out_of_memory = false;
 	members->view.list_at_ns = 0;
 	error_set(why, "out of memory");
-	return -ENOMEM;
+	return etcd_view_fail(&members->view, -ENOMEM, why);
 }
 
 void members_close(struct members *members)

@@ -59,6 +59,10 @@ struct registration {
 	char *value;	    /* that the key has with this lease; NULL: none */
 	uint64_t put_ns;    /* when it was put */
 	uint64_t looked_ns; /* and when there was another to put, or not */
+	/* Failures in a row: of the lease's calls, and of putting the key,
+	 * which is not tried again before again_ns. */
+	unsigned lease_failures, put_failures;
+	uint64_t again_ns;
 	bool complained;
 	struct orders orders;
 	struct reserved reserved; /* what clients have reserved here */
@@ -221,13 +225,19 @@ static int keep_lease(struct registration *r, struct error *why)
 	return rc;
 }
 
+static uint64_t later(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns > b_ns ? a_ns : b_ns;
+}
+
 /* When to look whether there is something else to put. */
 static uint64_t look_ns(struct registration *r)
 {
 	if (!r->value)
-		return 0;
-	return r->looked_ns +
-	       (atomic_load(&r->noticed) ? NOTICE_NS : REFRESH_NS);
+		return r->again_ns;
+	return later(r->again_ns,
+		     r->looked_ns + (atomic_load(&r->noticed) ? NOTICE_NS
+							      : REFRESH_NS));
 }
 
 static char *ask_value(struct registration *r, struct error *why)
@@ -319,15 +329,38 @@ static void hold_back_first(struct registration *r)
 	hand_over(r);
 }
 
+/* Puts the key if it is time to.  etcd may refuse writes, and nothing else: the
+ * lease, without which the key would be gone, is kept alive meanwhile, and what
+ * etcd tells is followed. */
+static void put_if_due(struct registration *r)
+{
+	struct error why;
+	int rc;
+
+	if (clock_left_ns(look_ns(r)))
+		return;
+	rc = refresh(r, &why);
+	if (atomic_load(&r->stopping) || rc == -ECANCELED)
+		return;
+	if (!rc) {
+		r->put_failures = 0;
+		return;
+	}
+	r->put_failures++;
+	r->again_ns = clock_now_ns() + etcd_backoff_ns(r->put_failures);
+	complain(r, &why);
+}
+
 static int step(struct registration *r, struct error *why)
 {
 	int rc = keep_lease(r, why);
 
-	if (!rc)
-		hold_back_first(r);
-	if (!rc && !clock_left_ns(look_ns(r)))
-		rc = refresh(r, why);
-	return rc;
+	if (rc)
+		return rc;
+	r->lease_failures = 0;
+	hold_back_first(r);
+	put_if_due(r);
+	return 0;
 }
 
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
@@ -366,9 +399,11 @@ static void leave(struct registration *r)
 /* A watch that is open could end the pause again and again. */
 static void rest(struct registration *r)
 {
+	r->lease_failures++;
 	orders_rest(&r->orders);
 	reserved_rest(&r->reserved);
-	etcd_pause(r->etcd, clock_now_ns() + etcd_backoff_ns(r->etcd));
+	etcd_pause(r->etcd,
+		   clock_now_ns() + etcd_backoff_ns(r->lease_failures));
 }
 
 /* Waits for what etcd tells: each of the two hears of its own keys. */
@@ -378,10 +413,7 @@ static void follow(struct registration *r)
 
 	if (orders_step(&r->orders))
 		atomic_store(&r->noticed, true);
-	if (reserved_step(&r->reserved, next_ns(r), &why))
-		etcd_pause(r->etcd,
-			   earlier(next_ns(r),
-				   clock_now_ns() + etcd_backoff_ns(r->etcd)));
+	reserved_step(&r->reserved, next_ns(r), &why);
 	hand_over(r);
 }
 
@@ -395,9 +427,9 @@ static void *registration_main(void *arg)
 
 		if (atomic_load(&r->stopping))
 			break;
-		if (!rc)
+		if (!rc && !r->put_failures)
 			tell_registered(r);
-		else if (rc != -ECANCELED)
+		else if (rc && rc != -ECANCELED)
 			complain(r, &why);
 		if (rc)
 			rest(r);

@@ -48,8 +48,8 @@ int reserved_open(struct reserved *reserved, struct etcd *etcd,
 		  const struct pool *pool, const char *address,
 		  struct error *why);
 /* Reads what etcd tells until UNTIL_NS, or until something is told or the
- * client of etcd is woken.  0, or a negative errno with WHY: call again after
- * etcd_backoff_ns. */
+ * client of etcd is woken.  0, or a negative errno with WHY, as of
+ * etcd_view_step. */
 int reserved_step(struct reserved *reserved, uint64_t until_ns,
 		  struct error *why);
 /* The registration fails: ends the watch, which reserved_step begins again. All

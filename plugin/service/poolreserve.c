@@ -210,10 +210,10 @@ static int reserve_first(struct poolreserve *reserve, struct error *why)
 {
 	uint64_t deadline_ns = clock_now_ns() + FIRST_NS;
 
-	for (;;) {
+	for (unsigned failures = 1;; failures++) {
 		struct etcd *etcd = reserve->ledger.etcd;
 		int rc = reserve_anew(reserve, deadline_ns, why);
-		uint64_t again_ns = clock_now_ns() + etcd_backoff_ns(etcd);
+		uint64_t again_ns = clock_now_ns() + etcd_backoff_ns(failures);
 
 		if (!is_passing(rc) || again_ns >= deadline_ns)
 			return rc;
@@ -299,9 +299,24 @@ static int take_again(struct poolreserve *reserve, const struct engine *engine,
 
 	poolparts_look_again(&reserve->ledger, reserve->members, engine);
 	rc = reserve_anew(reserve, soon_ns(), why);
-	if (!rc)
-		tell_held(reserve);
-	return rc;
+	if (rc)
+		return rc;
+	reserve->move_failures = 0;
+	tell_held(reserve);
+	return 0;
+}
+
+/* It is tried again, and the lease is kept alive meanwhile. */
+static void put_off_move(struct poolreserve *reserve, int rc,
+			 const struct error *why)
+{
+	uint64_t wait_ns = NO_ROOM_NS;
+
+	if (is_passing(rc))
+		wait_ns = etcd_backoff_ns(++reserve->move_failures);
+	else
+		tell_short(reserve, why);
+	reserve->move_ns = clock_now_ns() + wait_ns;
 }
 
 /* Moves a part of SLABS that is misplaced.  Where the other servers have no
@@ -313,18 +328,19 @@ static int move(struct poolreserve *reserve, const struct engine *engine,
 
 	poolparts_look_again(&reserve->ledger, reserve->members, engine);
 	rc = ledger_reserve(&reserve->ledger, soon_ns(), why);
-	if (!rc) {
-		if (slabs)
-			tell_moved(reserve, slabs);
-		tell_held(reserve);
-	} else if (rc == -ENOENT) {
+	if (rc == -ENOENT)
 		reserve->ledger.lease = 0;
-	} else if (!is_passing(rc) && rc != -ECANCELED) {
-		tell_short(reserve, why);
-		reserve->move_ns = clock_now_ns() + NO_ROOM_NS;
-		rc = 0;
+	if (rc == -ENOENT || rc == -ECANCELED)
+		return rc;
+	if (rc) {
+		put_off_move(reserve, rc, why);
+		return 0;
 	}
-	return rc;
+	reserve->move_failures = 0;
+	if (slabs)
+		tell_moved(reserve, slabs);
+	tell_held(reserve);
+	return 0;
 }
 
 static int follow(struct poolreserve *reserve, const struct engine *engine,
@@ -340,6 +356,7 @@ static int follow(struct poolreserve *reserve, const struct engine *engine,
 			       ? 0
 			       : move(reserve, engine, slabs, why);
 	/* A server whose part was to move may have come back. */
+	reserve->move_failures = 0;
 	poolparts_look_again(ledger, reserve->members, engine);
 	tell_held(reserve);
 	return 0;
@@ -353,10 +370,16 @@ static bool may_have_ended(const struct poolreserve *reserve)
 
 static uint64_t later_ns(struct poolreserve *reserve, int rc)
 {
-	if (!rc)
-		return reserve->kept_ns + KEEP_ALIVE_NS;
+	uint64_t keep_ns = reserve->kept_ns + KEEP_ALIVE_NS;
+
+	if (!rc) {
+		reserve->failures = 0;
+		return reserve->move_failures && reserve->move_ns < keep_ns
+			       ? reserve->move_ns
+			       : keep_ns;
+	}
 	if (is_passing(rc))
-		return clock_now_ns() + etcd_backoff_ns(reserve->ledger.etcd);
+		return clock_now_ns() + etcd_backoff_ns(++reserve->failures);
 	return clock_now_ns() + NO_ROOM_NS;
 }
 

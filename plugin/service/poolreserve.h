@@ -47,6 +47,9 @@ struct poolreserve {
 	uint64_t kept_ns;  /* when the lease was last known to live */
 	uint64_t again_ns; /* when to do something again */
 	uint64_t move_ns;  /* and when to move a part again */
+	/* In a row: of keeping or taking it, and of moving a part while it is
+	 * kept. */
+	unsigned failures, move_failures;
 	enum poolreserve_state state; /* as told */
 
 	/* `lock` protects this, and is a leaf. */

@@ -34,13 +34,10 @@ static int ask_etcd(struct poolwatch *watch, struct error *why)
 
 	for (;;) {
 		int rc = members_step(&watch->members, deadline_ns, why);
-		uint64_t again_ns =
-			clock_now_ns() + etcd_backoff_ns(watch->etcd);
 
 		if (!rc || rc == -EACCES || rc == -ENOMEM ||
-		    again_ns >= deadline_ns)
+		    watch->members.view.again_ns >= deadline_ns)
 			return rc;
-		etcd_pause(watch->etcd, again_ns);
 	}
 }
 
@@ -225,10 +222,6 @@ static void *poolwatch_main(void *arg)
 			tell_current(watch);
 		else
 			tell_away(watch, &why);
-		if (rc)
-			etcd_pause(watch->etcd,
-				   clock_now_ns() +
-					   etcd_backoff_ns(watch->etcd));
 	}
 	return NULL;
 }

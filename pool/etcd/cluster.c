@@ -219,7 +219,6 @@ static void count(struct etcd *etcd, int rc, uint64_t began_ns)
 {
 	if (rc == -ECANCELED)
 		return;
-	etcd->failures = rc ? etcd->failures + 1 : 0;
 	atomic_fetch_add(&etcd->told.failures, rc != 0);
 	atomic_store(&etcd->told.call_ns, clock_now_ns() - began_ns);
 }

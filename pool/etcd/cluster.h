@@ -36,8 +36,7 @@ struct etcd {
 	struct watch watches[ETCD_WATCHES];
 	struct login login; /* no user: none */
 	bool has_token;
-	bool no_auth;	   /* this cluster has no users */
-	unsigned failures; /* in a row */
+	bool no_auth; /* this cluster has no users */
 	/* What etcd_figures tells to any thread. */
 	struct {
 		_Atomic uint64_t heard_ns, call_ns, failures;

@@ -175,9 +175,9 @@ int etcd_transact(struct etcd *etcd, const struct etcd_txn *txn,
 
 /* --- waiting --- */
 
-uint64_t etcd_backoff_ns(struct etcd *etcd)
+uint64_t etcd_backoff_ns(unsigned failures)
 {
-	unsigned doubled = etcd->failures ? etcd->failures - 1 : 0;
+	unsigned doubled = failures ? failures - 1 : 0;
 	uint64_t ns = BACKOFF_MAX_NS;
 
 	if (doubled < 10 && BACKOFF_FIRST_NS << doubled < ns)

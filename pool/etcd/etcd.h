@@ -5,7 +5,7 @@
  * answer, or has no leader, the call goes to the other servers in turn.  A call
  * that was sent to two servers may be carried out twice; all calls here may be.
  * After a call that failed at all servers the caller waits for
- * etcd_backoff_ns().
+ * etcd_backoff_ns(), and meanwhile keeps alive what it has.
  *
  * One thread uses a client, except where a function says otherwise.  All calls
  * return 0 or a negative errno, with the reason in WHY:
@@ -77,10 +77,12 @@ int etcd_range(struct etcd *etcd, const char *prefix, uint64_t deadline_ns,
 
 /* --- waiting --- */
 
-/* How long to wait after calls that failed: longer each time, and a random
- * part of it, so that the clients of a cluster that comes back do not all come
- * at once.  A call that succeeds begins anew. */
-uint64_t etcd_backoff_ns(struct etcd *etcd);
+/* How long to wait after a thing that failed FAILURES times in a row: longer
+ * each time, and a random part of it, so that the clients of a cluster that
+ * comes back do not all come at once.  Each thing has a count of its own, and
+ * only its own success clears it: a lease may be kept alive where writes are
+ * refused.  Any thread. */
+uint64_t etcd_backoff_ns(unsigned failures);
 /* A random time below MOST_NS, or 0: with it clients that began at the same
  * time do not all ask etcd at the same time again.  Any thread. */
 uint64_t etcd_draw_ns(uint64_t most_ns);

@@ -12,6 +12,9 @@
 #define LIST_EVERY_NS (300 * NS_PER_S)
 #define LIST_SOON_NS  (20 * NS_PER_S)
 
+/* A watch that is canceled at once, each time, is none that lives. */
+#define LIVED_NS (10 * NS_PER_S)
+
 static void tell_all(void *arg, const struct etcd_kv *kvs, unsigned n)
 {
 	struct etcd_view *view = arg;
@@ -125,7 +128,11 @@ static int take(struct etcd_view *view, const struct etcd_answer *answer,
 		view->listed = false;
 		return -EAGAIN;
 	}
+	if (answer->created)
+		view->lived_at_ns = clock_now_ns() + LIVED_NS;
 	view->began |= answer->created;
+	if (answer->n)
+		view->failures = 0;
 	for (unsigned i = 0; i < answer->n; i++) {
 		view->ops->changed(view->arg, &answer->kvs[i]);
 		if (answer->kvs[i].mod_revision > view->revision)
@@ -181,8 +188,16 @@ static uint64_t pause_until_ns(const struct etcd_view *view,
 	return earlier(earlier(deadline_ns, due_ns), next_list_ns(view));
 }
 
-int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
-		   struct error *why)
+/* Whether the view may go on now. */
+static bool rest(struct etcd_view *view, uint64_t deadline_ns)
+{
+	if (clock_left_ns(view->again_ns))
+		etcd_pause(view->etcd, earlier(deadline_ns, view->again_ns));
+	return !clock_left_ns(view->again_ns);
+}
+
+static int go_on(struct etcd_view *view, uint64_t deadline_ns,
+		 struct error *why)
 {
 	int rc;
 
@@ -199,7 +214,31 @@ int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 	}
 	etcd_pause(view->etcd, pause_until_ns(view, deadline_ns));
 	rc = read_watch(view, why);
+	if (view->began && view->watching && !clock_left_ns(view->lived_at_ns))
+		view->failures = 0;
 	return rc < 0 ? rc : 0;
+}
+
+int etcd_view_fail(struct etcd_view *view, int rc, const struct error *why)
+{
+	view->failures++;
+	view->again_ns = clock_now_ns() + etcd_backoff_ns(view->failures);
+	view->rc = rc;
+	view->why = *why;
+	return rc;
+}
+
+int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
+		   struct error *why)
+{
+	int rc;
+
+	if (!rest(view, deadline_ns)) {
+		*why = view->why;
+		return view->rc;
+	}
+	rc = go_on(view, deadline_ns, why);
+	return rc ? etcd_view_fail(view, rc, why) : 0;
 }
 
 bool etcd_view_is_current(const struct etcd_view *view)
@@ -212,4 +251,6 @@ void etcd_view_close(struct etcd_view *view)
 	if (view->watching)
 		list_soon(view);
 	unwatch(view);
+	view->failures = 0;
+	view->again_ns = 0;
 }

@@ -11,6 +11,10 @@
  * was missed for a reason that nobody thought of, and where the watch has been
  * silent for too long, in case etcd hangs and keeps its connections.
  *
+ * After each failure the view rests, longer each time: a list that succeeds is
+ * no success where the watch behind it fails again and again.  Only a watch
+ * that tells of a change, or lives for 10 seconds, is one.
+ *
  * The thread of the client runs it. */
 #ifndef RSWAP_ETCD_VIEW_H
 #define RSWAP_ETCD_VIEW_H
@@ -47,19 +51,29 @@ struct etcd_view {
 	uint64_t cluster, revision; /* the last that was seen */
 	uint64_t list_at_ns;	    /* anew */
 	uint64_t quiet_at_ns;	    /* anew as well, unless etcd speaks */
+	uint64_t lived_at_ns;	    /* when the watch is a success */
+	unsigned failures;	    /* in a row */
+	uint64_t again_ns;	    /* the view rests until then */
+	int rc;			    /* the last failure */
+	struct error why;
 };
 
 /* Does what can be done until DEADLINE_NS, and returns at once when something
  * was told to the ops.  0, or a negative errno with WHY: etcd cannot be reached
- * or refuses; call again after etcd_backoff_ns.  -EAGAIN: etcd answers, and the
- * next step lists all keys anew; nothing is amiss that a user could mend. */
+ * or refuses.  The next step rests first, and fails in the same way if its
+ * deadline comes before.  -EAGAIN: etcd answers, and the view will list all
+ * keys anew; nothing is amiss that a user could mend. */
 int etcd_view_step(struct etcd_view *view, uint64_t deadline_ns,
 		   struct error *why);
+
+/* What the view told could not be taken, for a reason RC with WHY: a failure as
+ * those of the step.  Returns RC. */
+int etcd_view_fail(struct etcd_view *view, int rc, const struct error *why);
 
 /* Whether the view has all keys, and hears of changes. */
 bool etcd_view_is_current(const struct etcd_view *view);
 
-/* Ends the watch, which the next step begins again. */
+/* Ends the watch, which the next step begins again, without a rest. */
 void etcd_view_close(struct etcd_view *view);
 
 #endif

@@ -167,11 +167,8 @@ static int view(uint64_t quiet_ns, uint64_t lease, struct error *why)
 	bool current = false;
 
 	while (puts_work()) {
-		if (etcd_view_step(&v, keep(lease), why)) {
+		if (etcd_view_step(&v, keep(lease), why))
 			printf("error %s\n", why->text);
-			etcd_pause(etcd,
-				   clock_now_ns() + etcd_backoff_ns(etcd));
-		}
 		if (etcd_view_is_current(&v) != current) {
 			current = !current;
 			printf("%s at %s\n", current ? "current" : "old",

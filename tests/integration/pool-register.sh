@@ -203,4 +203,38 @@ expect 30 pool_is r registered
 pool_is w away || fail "a wrong password registers"
 stop w
 stop r
+
+say "a right to read alone: it asks less and less often, and has one lease meanwhile"
+(umask 077 && echo look:secret >"$dir/look")
+for words in "user add look:secret" "role add look" \
+	"role grant-permission look --prefix=true read /rswap/" "user grant-role look look"; do
+	read -ra word <<<"$words"
+	etcd_do auth --user=root:rootpw "${word[@]}" >/dev/null
+done
+# refused: transactions that etcd has denied
+refused() {
+	perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new("127.0.0.1:$ARGV[0]") or die;
+		print $s "GET /metrics HTTP/1.0\r\n\r\n";
+		/^grpc_server_handled_total.*"PermissionDenied".*"Txn".* (\d+)$/ and $n = $1 while <$s>;
+		print $n // 0, "\n"' "${port[auth]}"
+}
+leases() { etcd_do auth --user=root:rootpw lease list | tail -n +2; }
+etcd_do auth --user=root:rootpw del --prefix /rswap/ >/dev/null
+before=$(refused)
+serve l --pool-login="$dir/look"
+was_refused() { [ "$(refused)" -gt "$before" ]; }
+expect 20 was_refused
+lease=$(leases)
+[ "$(wc -l <<<"$lease")" = 1 ] || fail "leases: $lease"
+before=$(refused)
+sleep 25
+[ "$(leases)" = "$lease" ] || fail "another lease: $lease, now $(leases)"
+asked=$(($(refused) - before))
+[ "$asked" -ge 3 ] && [ "$asked" -le 12 ] || fail "refused $asked times in 25 seconds"
+pool_is l away || fail "it is registered without a right to"
+expect_lines "$dir/l.log" "permission denied" 1
+etcd_do auth --user=root:rootpw user grant-role look rswap >/dev/null
+expect 40 pool_is l registered
+stop l
 stop auth || true

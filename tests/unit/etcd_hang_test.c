@@ -191,8 +191,14 @@ static void a_view_tells_it_at_once(void **state)
 	assert_int_equal(etcd_view_step(&view, deadline_ns, &why), -EIO);
 	assert_contains(why.text, "does not answer");
 	assert_true(clock_left_ns(deadline_ns) > 0);
-	/* then it begins the watch again, and waits: no busy loop */
+	/* then it rests, and waits: no busy loop */
 	deadline_ns = after_ms(SHORT_MS);
+	assert_int_equal(etcd_view_step(&view, deadline_ns, &why), -EIO);
+	assert_contains(why.text, "does not answer");
+	assert_int_equal(clock_left_ns(deadline_ns), 0);
+	assert_false(view.watching);
+	/* and begins the watch again */
+	deadline_ns = view.again_ns + SHORT_MS * NS_PER_MS;
 	assert_int_equal(etcd_view_step(&view, deadline_ns, &why), 0);
 	assert_int_equal(clock_left_ns(deadline_ns), 0);
 	assert_true(view.watching);

@@ -2,6 +2,7 @@
  * to cancel a watch, or to be silent for minutes, in no test that is short: so
  * its answers are made here. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "etcd/view.h"
 #include "etcd/watch.h"
@@ -17,9 +18,10 @@ static struct etcd_view view;
 /* --- an etcd --- */
 
 static unsigned lists, watches;
-/* What the watch tells next, once. */
+/* What the watch tells next, once; or how it ends. */
 static struct etcd_answer next;
 static bool has_next;
+static int end_rc;
 
 int __wrap_etcd_range(struct etcd *e, const char *prefix, uint64_t deadline_ns,
 		      etcd_take *take, void *arg, uint64_t *revision,
@@ -55,10 +57,12 @@ int __wrap_etcd_watch_next(struct etcd *e, unsigned which,
 {
 	bool told = has_next;
 
-	(void)e, (void)which, (void)why;
+	(void)e, (void)which;
 	has_next = false;
 	*answer = told ? next : (struct etcd_answer){ 0 };
-	return told;
+	if (end_rc)
+		error_set(why, "it has ended");
+	return end_rc ? end_rc : told;
 }
 
 void __wrap_etcd_unwatch(struct etcd *e, unsigned which);
@@ -86,6 +90,7 @@ static int begin(void **state)
 	(void)state;
 	lists = watches = 0;
 	has_next = false;
+	end_rc = 0;
 	view = (struct etcd_view){
 		.etcd = etcd, .prefix = "/a/", .ops = &ops, .quiet_ns = QUIET_NS
 	};
@@ -190,6 +195,10 @@ static void assert_lists_after_a_rest(struct etcd_answer answer)
 	assert_int_equal(hear(answer), -EAGAIN);
 	assert_int_equal(lists, before);
 	assert_false(etcd_view_is_current(&view));
+	/* the same while it rests */
+	assert_int_equal(step(), -EAGAIN);
+	assert_int_equal(lists, before);
+	view.again_ns = 0;
 	assert_int_equal(step(), 0);
 	assert_int_equal(lists, before + 1);
 }
@@ -216,12 +225,117 @@ static void a_list_that_is_void_is_told(void **state)
 	assert_lists_after_a_rest(other);
 }
 
+/* --- rests --- */
+
+#define REST_NS	     (250 * NS_PER_MS)
+#define MOST_REST_NS (6 * NS_PER_S)
+
+/* How long the view rests, which is over then. */
+static uint64_t rest(void)
+{
+	uint64_t ns = clock_left_ns(view.again_ns);
+
+	assert_int_equal(step(), view.rc);
+	view.again_ns = 0;
+	return ns;
+}
+
+/* Of 250 ms, doubled so often: half as much more or less, but for the moments
+ * that have passed. */
+static void assert_rests(unsigned doubled)
+{
+	uint64_t ns = MOST_REST_NS;
+
+	if (doubled < 5 && REST_NS << doubled < ns)
+		ns = REST_NS << doubled;
+	assert_in_range(rest(), ns / 4, ns + ns / 2);
+}
+
+static const struct etcd_answer created = { .created = true, .revision = 8 };
+static const struct etcd_answer canceled = { .canceled = true, .revision = 7 };
+
+/* The list, and the beginning of the watch, succeed each time. */
+static void canceled_watches_rest_longer_each_time(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(step(), 0);
+		assert_int_equal(hear(created), 0);
+		assert_int_equal(hear(canceled), -EAGAIN);
+		assert_rests(i);
+	}
+	assert_int_equal(lists, 20);
+	assert_int_equal(watches, 20);
+}
+
+static void fail_thrice(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		if (!view.listed)
+			assert_int_equal(step(), 0);
+		assert_int_equal(hear(created), 0);
+		end_rc = -EIO;
+		assert_int_equal(step(), -EIO);
+		end_rc = 0;
+		assert_rests(i);
+	}
+	assert_int_equal(step(), 0);
+	assert_int_equal(view.failures, 3);
+}
+
+static void only_a_watch_that_works_is_a_success(void **state)
+{
+	struct etcd_kv kv = { .key = strdup("/a/1"), .mod_revision = 8 };
+	struct etcd_answer event = { .revision = 8, .n = 1 };
+
+	(void)state;
+	event.kvs = malloc(sizeof kv);
+	assert_non_null(event.kvs);
+	*event.kvs = kv;
+	fail_thrice();
+	assert_int_equal(hear(event), 0);
+	assert_int_equal(view.failures, 0);
+	/* or one that lives */
+	fail_thrice();
+	assert_int_equal(hear(created), 0);
+	assert_int_equal(step(), 0);
+	assert_int_equal(view.failures, 3);
+	assert_in_range(clock_left_ns(view.lived_at_ns), 8 * NS_PER_S,
+			10 * NS_PER_S);
+	view.lived_at_ns = clock_now_ns();
+	assert_int_equal(step(), 0);
+	assert_int_equal(view.failures, 0);
+	/* who says that all begins anew need not wait */
+	fail_thrice();
+	etcd_view_close(&view);
+	assert_int_equal(view.failures, 0);
+}
+
+/* From the same revision on it would tell the same. */
+static void a_watch_that_tells_too_much_lists_anew(void **state)
+{
+	(void)state;
+	assert_int_equal(step(), 0);
+	end_rc = -EMSGSIZE;
+	assert_int_equal(step(), -EMSGSIZE);
+	end_rc = 0;
+	view.again_ns = 0;
+	assert_int_equal(step(), 0);
+	assert_int_equal(lists, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(lists_are_spread, begin),
 		cmocka_unit_test_setup(silence_is_spread_after_a_word, begin),
 		cmocka_unit_test_setup(a_list_that_is_void_is_told, begin),
+		cmocka_unit_test_setup(canceled_watches_rest_longer_each_time,
+				       begin),
+		cmocka_unit_test_setup(only_a_watch_that_works_is_a_success,
+				       begin),
+		cmocka_unit_test_setup(a_watch_that_tells_too_much_lists_anew,
+				       begin),
 	};
 
 	return cmocka_run_group_tests(tests, etcd_client_open,
