@@ -202,7 +202,8 @@ static uint64_t step(struct poolwatch *watch)
 	uint64_t follow_ns = clock_now_ns() + NO_ENGINE_NS;
 
 	watch->follow.engine = engine;
-	if (engine)
+	/* The engine is stopped soon after. */
+	if (engine && !atomic_load(&watch->stopping))
 		follow_ns = poolfollow_step(&watch->follow);
 	return reserve_ns < follow_ns ? reserve_ns : follow_ns;
 }
@@ -292,15 +293,17 @@ void poolwatch_follow(struct poolwatch *watch, struct engine *engine)
 	etcd_wake(watch->etcd);
 }
 
-void poolwatch_stop(struct poolwatch *watch)
+bool poolwatch_stop(struct poolwatch *watch)
 {
 	if (!watch->has_thread)
-		return;
+		return true;
 	atomic_store(&watch->stopping, true);
 	etcd_cancel(watch->etcd);
-	/* It may wait for a name service, and then ends with the process. */
+	/* It may wait for the disk of pool-state=, and then ends with the
+	 * process. */
 	watch->has_thread =
 		!join_until(watch->thread, clock_now_ns() + STOP_S * NS_PER_S);
+	return !watch->has_thread;
 }
 
 void poolwatch_leave(struct poolwatch *watch)

@@ -79,8 +79,9 @@ int poolwatch_start(struct poolwatch *watch, struct error *why);
 /* From now on ENGINE, which is started, uses servers as the pool says. */
 void poolwatch_follow(struct poolwatch *watch, struct engine *engine);
 /* Ends the thread, if there is one, within a few seconds.  Before the engine is
- * stopped. */
-void poolwatch_stop(struct poolwatch *watch);
+ * stopped.  False where the thread has not ended: it uses the engine and the
+ * config until the process ends. */
+bool poolwatch_stop(struct poolwatch *watch);
 /* Gives the reservation back, within seconds.  After the engine is stopped:
  * what is not reserved any more should be free. */
 void poolwatch_leave(struct poolwatch *watch);

@@ -234,6 +234,8 @@ int service_start(struct service *service, const struct service_front *front)
 	return 0;
 }
 
+/* A thread that does not end, and a client that is attached, may use the memory
+ * until the process ends. */
 void service_stop(struct service *service)
 {
 	bool stopped;
@@ -241,13 +243,12 @@ void service_stop(struct service *service)
 	lifecycle_end();
 	web_stop(&service->web);
 	status_stop(&service->status);
-	poolwatch_stop(&service->pool);
-	stopped = engine_stop(&service->engine);
+	stopped = poolwatch_stop(&service->pool);
+	stopped &= engine_stop(&service->engine);
 	poolwatch_leave(&service->pool);
 	if (stopped && lifecycle_clients() == 0)
 		engine_destroy(&service->engine);
 	poolwatch_close(&service->pool);
-	/* A thread that is left may still use it. */
 	if (stopped)
 		config_free(&service->config);
 	log_stop();

@@ -63,7 +63,8 @@ int service_start(struct service *service, const struct service_front *front);
 void service_tell(const struct service *service);
 
 /* Also after service_start failed, or was not called.  While a client is
- * attached, threads of the front end may still use the engine's memory.  Then
+ * attached, threads of the front end may still use the engine's memory, and so
+ * may a thread of the engine or of the pool that has not ended in time.  Then
  * this memory is not freed. */
 void service_stop(struct service *service);
 
