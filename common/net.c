@@ -118,6 +118,14 @@ int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 	return 0;
 }
 
+bool net_host_is_numeric(const char *host)
+{
+	uint8_t address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, host, address) == 1 ||
+	       inet_pton(AF_INET6, host, address) == 1;
+}
+
 struct net_text net_addr_format(const struct net_addr *addr)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&addr->storage;

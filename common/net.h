@@ -48,6 +48,8 @@ struct net_text net_name_format(const struct net_name *name);
  * 0 or a negative errno. */
 int net_resolve(const struct net_name *name, struct net_addrs *addrs,
 		struct error *why);
+/* Whether HOST is an address, for which no name service is asked. */
+bool net_host_is_numeric(const char *host);
 bool net_addr_equal(const struct net_addr *a, const struct net_addr *b);
 struct net_text net_addr_format(const struct net_addr *addr);
 /* Whether only this machine reaches ADDR: 127.0.0.0/8, ::1. */

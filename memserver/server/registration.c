@@ -487,6 +487,9 @@ int registration_start(struct server *server, struct error *why)
 			   r->figures.address, why);
 	if (rc)
 		return rc;
+	rc = etcd_start(r->etcd, why);
+	if (rc)
+		return rc;
 	rc = helper_start(&r->thread, "pool", registration_main, r);
 	if (rc) {
 		error_set(why, "cannot start a thread: %s", strerror(rc));
@@ -548,7 +551,7 @@ void registration_stop(struct server *server)
 	if (!r || !r->has_thread)
 		return;
 	registration_leave(server);
-	/* It may wait for a name service, and then ends with the process. */
+	/* Where it does not, it ends with the process. */
 	if (!join_until(r->thread, clock_now_ns() + STOP_S * NS_PER_S))
 		return;
 	ask_free(&r->ask);

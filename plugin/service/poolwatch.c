@@ -278,6 +278,9 @@ int poolwatch_start(struct poolwatch *watch, struct error *why)
 					     .ledger = &watch->reserve.ledger,
 					     .pool = watch->figures.name };
 	begin_figures(watch);
+	rc = etcd_start(watch->etcd, why);
+	if (rc)
+		return rc;
 	rc = helper_start(&watch->thread, "pool", poolwatch_main, watch);
 	if (rc)
 		error_set(why, "the pool's thread: %s", strerror(rc));

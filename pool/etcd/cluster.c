@@ -12,16 +12,71 @@
  * then looked up; and it keeps its old address where that fails. */
 #define MISSES_MAX 2
 
-void cluster_look_up(struct endpoint *endpoint)
-{
-	struct http_place *place = &endpoint->place;
-	struct net_addrs found;
+/* How long a name service has, while leases have to be kept alive. */
+#define LOOK_UP_NS (2 * NS_PER_S)
+/* How often it is seen that the call was canceled. */
+#define LOOK_NS (50 * NS_PER_MS)
 
-	if (place->addrs.n && endpoint->misses < MISSES_MAX)
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns < b_ns ? a_ns : b_ns;
+}
+
+/* Takes what the name service has said, if it has. */
+static void take_addresses(struct etcd *etcd, unsigned at)
+{
+	struct endpoint *endpoint = &etcd->endpoints[at];
+	struct net_addrs found;
+	int rc;
+
+	if (!lookup_take(etcd->lookup, at, &rc, &found, &endpoint->why) || rc)
 		return;
+	endpoint->place.addrs = found;
 	endpoint->misses = 0;
-	if (!net_resolve(&place->name, &found, &endpoint->why))
-		place->addrs = found;
+}
+
+static void wait_for_addresses(struct etcd *etcd, unsigned at,
+			       uint64_t until_ns)
+{
+	uint64_t asked_ns = lookup_asked_ns(etcd->lookup, at);
+
+	until_ns = earlier(until_ns, asked_ns + LOOK_UP_NS);
+	while (!lookup_wait(etcd->lookup, at,
+			    earlier(until_ns, clock_now_ns() + LOOK_NS)) &&
+	       clock_left_ns(until_ns) && !http_is_canceled(etcd->http))
+		;
+	take_addresses(etcd, at);
+}
+
+static void ask_for_addresses(struct etcd *etcd, unsigned at)
+{
+	struct endpoint *endpoint = &etcd->endpoints[at];
+
+	error_set(&endpoint->why,
+		  "cannot look up \"%s\": the name service is silent",
+		  endpoint->place.name.host);
+	endpoint->misses = 0;
+	lookup_ask(etcd->lookup, at);
+}
+
+void cluster_look_all_up(struct etcd *etcd)
+{
+	for (unsigned i = 0; i < etcd->n; i++)
+		ask_for_addresses(etcd, i);
+	for (unsigned i = 0; i < etcd->n; i++)
+		wait_for_addresses(etcd, i, UINT64_MAX);
+}
+
+void cluster_look_up(struct etcd *etcd, unsigned at, uint64_t deadline_ns)
+{
+	struct endpoint *endpoint = &etcd->endpoints[at];
+
+	take_addresses(etcd, at);
+	if (endpoint->place.addrs.n && endpoint->misses < MISSES_MAX)
+		return;
+	ask_for_addresses(etcd, at);
+	wait_for_addresses(etcd, at,
+			   clock_now_ns() + clock_left_ns(deadline_ns) / 2);
 }
 
 /* --- one server --- */
@@ -86,7 +141,7 @@ static int ask_server(struct etcd *etcd, struct endpoint *at, const char *path,
 	struct http_answer got;
 	int rc;
 
-	cluster_look_up(at);
+	cluster_look_up(etcd, (unsigned)(at - etcd->endpoints), deadline_ns);
 	if (!at->place.addrs.n) {
 		*why = at->why;
 		return -EIO;

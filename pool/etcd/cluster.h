@@ -13,6 +13,7 @@
 #include "error.h"
 #include "http.h"
 #include "login.h"
+#include "lookup.h"
 
 struct endpoint {
 	struct http_place place; /* addrs.n 0: no address is known yet */
@@ -30,6 +31,7 @@ struct watch {
 
 struct etcd {
 	struct http *http;
+	struct lookup *lookup; /* of the endpoints' names */
 	bool has_tls;
 	struct endpoint endpoints[ETCD_ENDPOINTS_MAX];
 	unsigned n, current;
@@ -43,8 +45,12 @@ struct etcd {
 	} told;
 };
 
-/* Looks the endpoint's name up, if it has no address or that one failed. */
-void cluster_look_up(struct endpoint *endpoint);
+/* Looks all endpoints' names up, for two seconds at most. */
+void cluster_look_all_up(struct etcd *etcd);
+/* Looks the name of endpoint AT up, if it has no address or that one failed:
+ * for two seconds at most, and half of the time until DEADLINE_NS.  What the
+ * name service says later counts the next time. */
+void cluster_look_up(struct etcd *etcd, unsigned at, uint64_t deadline_ns);
 
 /* Whoever has the wire has a password, or a token, that is sent without TLS: 0,
  * or -EACCES where the endpoint is another machine. */

@@ -70,16 +70,30 @@ int etcd_open(struct etcd **etcd, const struct etcd_config *config,
 	rc = read_files(e, config, why);
 	if (!rc)
 		rc = http_open(&e->http, &tls, why);
+	if (!rc) {
+		e->lookup = lookup_open(config->endpoints, e->n);
+		rc = e->lookup ? 0 : -ENOMEM;
+		if (rc)
+			error_set(why, "out of memory");
+	}
 	if (rc) {
 		etcd_close(e);
 		return rc;
 	}
-	for (unsigned i = 0; i < e->n; i++) {
+	for (unsigned i = 0; i < e->n; i++)
 		e->endpoints[i].place.name = config->endpoints[i];
-		cluster_look_up(&e->endpoints[i]);
-	}
+	cluster_look_all_up(e);
 	*etcd = e;
 	return 0;
+}
+
+int etcd_start(struct etcd *etcd, struct error *why)
+{
+	int rc = lookup_start(etcd->lookup);
+
+	if (rc)
+		error_set(why, "cannot start a thread: %s", strerror(rc));
+	return -rc;
 }
 
 void etcd_close(struct etcd *etcd)
@@ -87,6 +101,7 @@ void etcd_close(struct etcd *etcd)
 	if (!etcd)
 		return;
 	http_close(etcd->http);
+	lookup_close(etcd->lookup);
 	explicit_bzero(etcd, sizeof *etcd);
 	free(etcd);
 }

@@ -29,11 +29,17 @@
 
 struct etcd;
 
-/* Reads the files of CONFIG, and looks the names up.  Asks etcd nothing, and
- * does not fail because of a name that means nothing now.  Before any other
- * thread runs. */
+/* Reads the files of CONFIG, and looks the names up, for two seconds at most.
+ * Asks etcd nothing, and does not fail because of a name that means nothing
+ * now. Before any other thread runs. */
 int etcd_open(struct etcd **etcd, const struct etcd_config *config,
 	      struct error *why);
+/* For a process that lives on: starts the thread that looks names up again, if
+ * there are any.  Without it each look-up starts one.  After a fork, when
+ * privileges and the like are given up, and while threads may still be started.
+ * No other thread uses the client meanwhile.  0, or a negative errno with WHY.
+ */
+int etcd_start(struct etcd *etcd, struct error *why);
 /* NULL is allowed. */
 void etcd_close(struct etcd *etcd);
 

@@ -1,6 +1,5 @@
 #include "http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -157,14 +156,6 @@ static bool add(struct curl_slist **list, const char *text)
 	return longer;
 }
 
-static bool is_numeric(const char *host)
-{
-	uint8_t address[sizeof(struct in6_addr)];
-
-	return inet_pton(AF_INET, host, address) == 1 ||
-	       inet_pton(AF_INET6, host, address) == 1;
-}
-
 /* "etcd:2379:10.0.0.1,10.0.0.2", for CURLOPT_RESOLVE. */
 static bool add_addresses(struct exchange *exchange,
 			  const struct http_place *place)
@@ -175,7 +166,7 @@ static bool add_addresses(struct exchange *exchange,
 		(size_t)snprintf(text, sizeof text, "%s:%u:", place->name.host,
 				 place->name.port);
 
-	if (is_numeric(place->name.host))
+	if (net_host_is_numeric(place->name.host))
 		return true;
 	for (unsigned i = 0; i < place->addrs.n; i++) {
 		struct net_text one = net_addr_format(&place->addrs.addr[i]);

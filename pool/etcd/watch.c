@@ -24,7 +24,7 @@ int etcd_watch(struct etcd *etcd, unsigned which, const char *prefix,
 	*watch = (struct watch){ .at = etcd->current,
 				 .begin_by_ns = deadline_ns };
 	at = &etcd->endpoints[etcd->current];
-	cluster_look_up(at);
+	cluster_look_up(etcd, etcd->current, deadline_ns);
 	if (!rc && !at->place.addrs.n) {
 		*why = at->why;
 		cluster_leave(etcd, etcd->current);
