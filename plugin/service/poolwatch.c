@@ -21,6 +21,12 @@
 /* A change of etcd's leader, or of the server that answers, is over by then. */
 #define AWAY_NS (5 * NS_PER_S)
 
+/* How long etcd has to list the servers while the thread has a reservation to
+ * keep: with what is between two words to its lease, much less than the lease
+ * lasts.  A list that takes longer has its time after it has failed. */
+#define LIST_NS	     (3 * NS_PER_S)
+#define LIST_MOST_NS (10 * NS_PER_S)
+
 /* How long the thread has to end. */
 #define STOP_S 4
 
@@ -277,6 +283,10 @@ int poolwatch_start(struct poolwatch *watch, struct error *why)
 	watch->follow = (struct poolfollow){ .members = &watch->members,
 					     .ledger = &watch->reserve.ledger,
 					     .pool = watch->figures.name };
+	if (watch->reserve.config) {
+		watch->members.view.call_ns = LIST_NS;
+		watch->members.view.call_most_ns = LIST_MOST_NS;
+	}
 	begin_figures(watch);
 	rc = etcd_start(watch->etcd, why);
 	if (rc)

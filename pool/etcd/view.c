@@ -23,14 +23,18 @@ static void tell_all(void *arg, const struct etcd_kv *kvs, unsigned n)
 		view->ops->changed(view->arg, &kvs[i]);
 }
 
-static uint64_t soon_ns(const struct etcd_view *view)
-{
-	return clock_now_ns() + (view->call_ns ? view->call_ns : CALL_NS);
-}
-
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 {
 	return a_ns < b_ns ? a_ns : b_ns;
+}
+
+static uint64_t soon_ns(const struct etcd_view *view)
+{
+	uint64_t ns = view->call_ns ? view->call_ns : CALL_NS;
+
+	for (unsigned i = 0; i < view->failures && ns < view->call_most_ns; i++)
+		ns = earlier(2 * ns, view->call_most_ns);
+	return clock_now_ns() + ns;
 }
 
 /* A key that changes is told to all clients at the same moment, and so they

@@ -35,8 +35,9 @@ struct etcd_view {
 	const char *prefix;
 	const struct etcd_view_ops *ops;
 	void *arg;
-	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s. */
-	uint64_t call_ns;
+	/* How long etcd has to list all keys, and to begin a watch; 0: 10 s.
+	 * Twice as long after each failure, up to call_most_ns; 0: call_ns. */
+	uint64_t call_ns, call_most_ns;
 	/* Where changes are sure to come: a watch that is silent for so long,
 	 * and a random time of up to half as long more, is not believed.  0:
 	 * silence tells nothing. */
