@@ -237,7 +237,7 @@ int cluster_authenticate(struct etcd *etcd, uint64_t deadline_ns,
 		rc = -EACCES;
 	}
 	if (!rc && answer.token)
-		http_set_token(etcd->http, answer.token);
+		rc = http_set_token(etcd->http, answer.token, why);
 	etcd->has_token = !rc;
 	etcd_answer_free(&answer);
 	if (body)

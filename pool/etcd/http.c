@@ -42,7 +42,7 @@ struct stream {
 struct http {
 	CURLM *multi;
 	struct http_tls tls;
-	char token[1024];
+	char token[HTTP_TOKEN_MAX + 1];
 	struct exchange call;
 	struct stream streams[HTTP_STREAMS];
 	atomic_bool woken, canceled;
@@ -107,9 +107,20 @@ void http_close(struct http *http)
 	lib.global_cleanup();
 }
 
-void http_set_token(struct http *http, const char *token)
+int http_set_token(struct http *http, const char *token, struct error *why)
 {
-	snprintf(http->token, sizeof http->token, "%s", token);
+	size_t n = strlen(token);
+
+	explicit_bzero(http->token, sizeof http->token);
+	if (n <= HTTP_TOKEN_MAX) {
+		memcpy(http->token, token, n);
+		return 0;
+	}
+	error_set(why,
+		  "etcd's token has %zu bytes, and %u at most are allowed: a "
+		  "signature that is shorter makes it shorter (--auth-token)",
+		  n, HTTP_TOKEN_MAX);
+	return -EREMOTEIO;
 }
 
 /* --- a transfer --- */
@@ -180,7 +191,7 @@ static bool add_addresses(struct exchange *exchange,
 
 static bool add_headers(const struct http *http, struct exchange *exchange)
 {
-	char token[sizeof http->token + 24];
+	char token[sizeof http->token + sizeof "Authorization: "];
 
 	snprintf(token, sizeof token, "Authorization: %s", http->token);
 	/* A server without a leader ends the stream, and does not keep it

@@ -39,8 +39,10 @@ int http_open(struct http **http, const struct http_tls *tls,
 /* NULL is allowed. */
 void http_close(struct http *http);
 
-/* Each request from now on has TOKEN with it; "" for none. */
-void http_set_token(struct http *http, const char *token);
+/* Each request from now on has TOKEN with it; "" for none.  0, or -EREMOTEIO
+ * with WHY: it is longer than HTTP_TOKEN_MAX, and there is none. */
+#define HTTP_TOKEN_MAX 4095
+int http_set_token(struct http *http, const char *token, struct error *why);
 
 /* Sends BODY to PATH at PLACE.  0, with an ANSWER of any status; or a negative
  * errno: -ECANCELED after http_cancel, -ETIMEDOUT, -EIO, -EMSGSIZE: the answer
