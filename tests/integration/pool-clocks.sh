@@ -4,6 +4,7 @@
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/etcd-functions.bash"
 
+[ -z "$sanitizer" ] || skip "a sanitizer wants its own library loaded before wallclock.so"
 ctl=$build/ctl/rswapctl
 
 # Sets the clock of NAME so many days ahead.
