@@ -202,17 +202,6 @@ static void put_drain_progress(const struct server *server, struct jsonout *j)
 	jsonout_end(j, '}');
 }
 
-/* Whether etcd is slow, or silent. */
-static void put_etcd(const struct etcd_figures *f, struct jsonout *j)
-{
-	if (f->heard_ns)
-		jsonout_number(j, "heard_s",
-			       (clock_now_ns() - f->heard_ns) / NS_PER_S);
-	if (f->call_ns)
-		jsonout_number(j, "call_ms", f->call_ns / NS_PER_MS);
-	jsonout_number(j, "failures", f->failures);
-}
-
 /* Where clients find the server. */
 static void put_pool(struct server *server, struct jsonout *j)
 {
@@ -227,7 +216,7 @@ static void put_pool(struct server *server, struct jsonout *j)
 	jsonout_text(j, "address", f.address);
 	jsonout_text(j, "endpoint", f.endpoint.text);
 	jsonout_number(j, "writes", f.writes);
-	put_etcd(&f.etcd, j);
+	etcd_figures_put(&f.etcd, j);
 	if (*f.error)
 		jsonout_text(j, "error", f.error);
 	jsonout_end(j, '}');

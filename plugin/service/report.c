@@ -328,17 +328,6 @@ static void put_reserve(const struct poolreserve_figures *f, struct jsonout *j)
 		jsonout_text(j, "reserve_error", f->error);
 }
 
-/* Whether etcd is slow, or silent. */
-static void put_etcd(const struct etcd_figures *f, struct jsonout *j)
-{
-	if (f->heard_ns)
-		jsonout_number(j, "heard_s",
-			       (clock_now_ns() - f->heard_ns) / NS_PER_S);
-	if (f->call_ns)
-		jsonout_number(j, "call_ms", f->call_ns / NS_PER_MS);
-	jsonout_number(j, "failures", f->failures);
-}
-
 /* Left out without a pool. */
 static void put_pool(const struct engine *e, struct poolwatch *pool,
 		     struct jsonout *j)
@@ -352,7 +341,7 @@ static void put_pool(const struct engine *e, struct poolwatch *pool,
 	jsonout_text(j, "state", f.is_away ? "away" : "current");
 	jsonout_number(j, "since_s", (clock_now_ns() - f.since_ns) / NS_PER_S);
 	jsonout_text(j, "endpoint", f.endpoint.text);
-	put_etcd(&f.etcd, j);
+	etcd_figures_put(&f.etcd, j);
 	if (f.error[0])
 		jsonout_text(j, "error", f.error);
 	jsonout_number(j, "registered", f.registered);

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "cluster.h"
 #include "http.h"
+#include "jsonout.h"
 #include "login.h"
 #include "request.h"
 
@@ -242,4 +243,14 @@ struct etcd_figures etcd_figures(const struct etcd *etcd)
 		.call_ns = atomic_load(&etcd->told.call_ns),
 		.failures = atomic_load(&etcd->told.failures)
 	};
+}
+
+void etcd_figures_put(const struct etcd_figures *f, struct jsonout *j)
+{
+	if (f->heard_ns)
+		jsonout_number(j, "heard_s",
+			       (clock_now_ns() - f->heard_ns) / NS_PER_S);
+	if (f->call_ns)
+		jsonout_number(j, "call_ms", f->call_ns / NS_PER_MS);
+	jsonout_number(j, "failures", f->failures);
 }

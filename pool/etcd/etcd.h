@@ -28,6 +28,7 @@
 #include "request.h"
 
 struct etcd;
+struct jsonout;
 
 /* Reads the files of CONFIG, and looks the names up, for two seconds at most.
  * Asks etcd nothing, and does not fail because of a name that means nothing
@@ -115,5 +116,7 @@ struct etcd_figures {
 };
 /* Any thread. */
 struct etcd_figures etcd_figures(const struct etcd *etcd);
+/* Members of an object: heard_s, call_ms, failures. */
+void etcd_figures_put(const struct etcd_figures *figures, struct jsonout *j);
 
 #endif
