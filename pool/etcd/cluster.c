@@ -226,10 +226,13 @@ int cluster_authenticate(struct etcd *etcd, uint64_t deadline_ns,
 	char *body = etcd_request_authenticate(etcd->login.user,
 					       etcd->login.password);
 	struct etcd_answer answer = { 0 };
-	int rc = body ? ask_any(etcd, "/v3/auth/authenticate", body,
-				deadline_ns, &answer, why)
-		      : -ENOMEM;
+	int rc = -ENOMEM;
 
+	/* etcd refuses whatever comes with a token that it does not know. */
+	http_clear_token(etcd->http);
+	if (body)
+		rc = ask_any(etcd, "/v3/auth/authenticate", body, deadline_ns,
+			     &answer, why);
 	if (rc == -EREMOTEIO && answer.code == ETCD_PRECONDITION) {
 		etcd->no_auth = true;
 		rc = 0;
@@ -297,6 +300,10 @@ int cluster_call(struct etcd *etcd, const char *path, char *body,
 	free(body);
 	if (rc)
 		etcd_answer_free(answer);
+	/* An etcd that was restarted empty answers nothing to a token of a
+	 * later index than it has reached (auth/simple_token.go). */
+	if (rc == -ETIMEDOUT)
+		etcd->has_token = false;
 	count(etcd, rc, began_ns);
 	return rc;
 }

@@ -107,11 +107,16 @@ void http_close(struct http *http)
 	lib.global_cleanup();
 }
 
+void http_clear_token(struct http *http)
+{
+	explicit_bzero(http->token, sizeof http->token);
+}
+
 int http_set_token(struct http *http, const char *token, struct error *why)
 {
 	size_t n = strlen(token);
 
-	explicit_bzero(http->token, sizeof http->token);
+	http_clear_token(http);
 	if (n <= HTTP_TOKEN_MAX) {
 		memcpy(http->token, token, n);
 		return 0;

@@ -39,10 +39,12 @@ int http_open(struct http **http, const struct http_tls *tls,
 /* NULL is allowed. */
 void http_close(struct http *http);
 
-/* Each request from now on has TOKEN with it; "" for none.  0, or -EREMOTEIO
- * with WHY: it is longer than HTTP_TOKEN_MAX, and there is none. */
+/* Each request from now on has TOKEN with it.  0, or -EREMOTEIO with WHY: it is
+ * longer than HTTP_TOKEN_MAX, and there is none. */
 #define HTTP_TOKEN_MAX 4095
 int http_set_token(struct http *http, const char *token, struct error *why);
+/* None has a token from now on. */
+void http_clear_token(struct http *http);
 
 /* Sends BODY to PATH at PLACE.  0, with an ANSWER of any status; or a negative
  * errno: -ECANCELED after http_cancel, -ETIMEDOUT, -EIO, -EMSGSIZE: the answer
