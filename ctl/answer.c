@@ -43,6 +43,7 @@ struct json_object *answer_ask(const char *socket, const char *command,
 {
 	static char text[ANSWER_BYTES];
 	struct json_object *answer, *error;
+	const char *said;
 	struct error inner;
 
 	if (ctlsock_ask(socket, command, text, sizeof text,
@@ -56,7 +57,11 @@ struct json_object *answer_ask(const char *socket, const char *command,
 	error = answer_at(answer, "error");
 	if (!error)
 		return answer;
-	error_set(why, "%.200s", json_object_get_string(error));
+	said = json_object_get_string(error);
+	if (*said)
+		error_set(why, "%.200s", said);
+	else
+		error_set(why, "%.120s: an error that says nothing", socket);
 	answer_put(answer);
 	return NULL;
 }
