@@ -16,8 +16,12 @@
 #define MEMBER_VERSION_BYTES 32
 #define MEMBER_HELD_UNKNOWN  UINT32_MAX
 
-/* A server puts its key again after so long, also if nothing has changed:
- * somebody may have deleted it. */
+/* A server puts its key again after so long if something but its state has
+ * changed: a store that all servers write to must not be written to all the
+ * time. */
+#define MEMBER_CHANGED_NS (12 * NS_PER_S)
+/* And after so long also if nothing has changed: somebody may have deleted the
+ * key. */
 #define MEMBER_UNCHANGED_NS (60 * NS_PER_S)
 
 struct member {

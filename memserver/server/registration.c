@@ -27,10 +27,8 @@
 /* How long all servers of etcd have to answer a call. */
 #define CALL_NS (5 * NS_PER_S)
 
-/* A store that all servers write to must not be written to all the time.  A
- * change of state is written at once, but not more often than that. */
-#define REFRESH_NS (12 * NS_PER_S)
-#define NOTICE_NS  (1 * NS_PER_S)
+/* A change of state is written at once, but not more often than that. */
+#define NOTICE_NS (1 * NS_PER_S)
 
 /* How long the server's end waits for the key to go. */
 #define LEAVE_NS (3 * NS_PER_S)
@@ -235,9 +233,9 @@ static uint64_t look_ns(struct registration *r)
 {
 	if (!r->value)
 		return r->again_ns;
-	return later(r->again_ns,
-		     r->looked_ns + (atomic_load(&r->noticed) ? NOTICE_NS
-							      : REFRESH_NS));
+	return later(r->again_ns, r->looked_ns + (atomic_load(&r->noticed)
+							  ? NOTICE_NS
+							  : MEMBER_CHANGED_NS));
 }
 
 static char *ask_value(struct registration *r, struct error *why)
