@@ -155,7 +155,7 @@ def seconds_until(began, conditions):
 
 def lost():
     """A server that hangs closes no connection: until the device misses its
-    answers, and until it knows that its key is gone, whose lease is 10 s."""
+    answers, and until it knows that its key is gone, whose lease is 9 s."""
     with Bed() as bed:
         etcd = Etcd(bed)
         start_members(bed, etcd, 2)

@@ -5,7 +5,7 @@
 #include "clock.h"
 
 /* The registration has noticed by then where etcd is away: its next word may be
- * 2.5 seconds away, behind two lists of 2 seconds, and has 5 seconds to be
+ * 2.25 seconds away, behind two lists of 2 seconds, and has 5 seconds to be
  * answered. */
 #define SURE_NS (15 * NS_PER_S)
 

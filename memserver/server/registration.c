@@ -20,10 +20,11 @@
 #include "reserved.h"
 #include "session/release.h"
 
-/* The key is gone so long after the server's last word.  Four words fit, and
- * the longest call. */
-#define LEASE_S	      10
-#define KEEP_ALIVE_NS (2500 * NS_PER_MS)
+/* The key is gone so long after the server's last word, and half a second or
+ * so, in which etcd notices: the loss of a server is to be known within ten
+ * seconds.  Four words fit, and the longest call. */
+#define LEASE_S	      9
+#define KEEP_ALIVE_NS (2250 * NS_PER_MS)
 /* How long all servers of etcd have to answer a call. */
 #define CALL_NS (5 * NS_PER_S)
 

@@ -12,8 +12,8 @@
 #include "size.h"
 
 /* As a memory server's own lease.  Four words fit, and the longest call. */
-#define LEASE_S	      10
-#define KEEP_ALIVE_NS (2500 * NS_PER_MS)
+#define LEASE_S	      9
+#define KEEP_ALIVE_NS (2250 * NS_PER_MS)
 #define CALL_NS	      (5 * NS_PER_S)
 
 /* How long it may take at start, besides the first list of servers. */

@@ -14,8 +14,8 @@
 #include "request.h"
 
 #define BACKOFF_FIRST_NS (250 * NS_PER_MS)
-/* The longest wait, half as much again, is less than a lease lasts. */
-#define BACKOFF_MAX_NS (6 * NS_PER_S)
+/* The longest wait, half as much again, is less than a lease lasts: 9 s. */
+#define BACKOFF_MAX_NS (5 * NS_PER_S)
 
 /* --- life --- */
 

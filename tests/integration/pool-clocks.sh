@@ -44,7 +44,7 @@ pool_is() { # PATH VALUE
 memory() { # NAME
 	with_clock "$1" start_server "$1" --memory=32M --slab-size=1M --grace=5 --pool="$pool" --metrics="${http[$1]}"
 }
-# A lease lasts 10 seconds.
+# A lease lasts 9 seconds.
 beyond_a_lease() {
 	sleep 15
 }

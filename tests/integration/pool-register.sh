@@ -153,7 +153,10 @@ expect 20 key_is b incarnation "$(value b incarnation)"
 [ "$old" != "$(key b incarnation)" ] || fail "the same incarnation"
 expect_line "$dir/b.log" "an earlier server was registered as $(server b)"
 
-say "killed: the key goes with its lease"
+say "killed: the key goes with its lease, which is granted for less than 10 seconds"
+lease=$(etcd_do e get "/rswap/1/blue/servers/$(server b)" -w json | sed 's/.*"lease":\([0-9]*\).*/\1/')
+etcd_do e lease timetolive "$(printf %x "$lease")" | grep -q 'granted with TTL(9s)' ||
+	fail "$(etcd_do e lease timetolive "$(printf %x "$lease")")"
 stop b KILL || true
 expect 40 keys_are 1
 key_is a state serving || fail "the other key went"

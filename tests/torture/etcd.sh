@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 # Of one etcd, of less than half of them, of more, of all.  A server's lease ends
-# after 10 seconds.
+# after 9 seconds.
 etcd_faults=(etcd_leader etcd_stuck etcd_minority etcd_majority etcd_slow etcd_hang
 	etcd_gone etcd_compact etcd_empty)
 etcds=(e0 e1 e2)
