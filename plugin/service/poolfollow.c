@@ -11,6 +11,10 @@
 
 #define EVERY_NS (1 * NS_PER_S)
 
+/* How often it is looked at, at most.  A pool of a thousand servers tells of
+ * one of them a hundred times in a second. */
+#define LOOK_NS (200 * NS_PER_MS)
+
 /* A server that comes is not met by all its clients at the same moment. */
 #define SPREAD_NS (500 * NS_PER_MS)
 
@@ -25,20 +29,28 @@ static bool is_name(const struct net_name *a, const struct net_name *b)
 	return a->port == b->port && !strcmp(a->host, b->host);
 }
 
+static bool is_of(const struct members_entry *entry,
+		  const struct server *server)
+{
+	return entry->is_understood
+		       ? is_name(&entry->member.address, &server->name)
+		       : !strcmp(entry->address.text, server->text.text);
+}
+
 /* What the list has of SERVER, or NULL.  The name changes only in this thread,
- * while a server is vacant. */
+ * while a server is vacant.  A key may spell an address in another way. */
 static const struct members_entry *listed(const struct poolfollow *follow,
 					  const struct server *server)
 {
 	const struct members *members = follow->members;
+	const struct members_entry *found =
+		members_find(members, server->text.text);
 
+	if (found && is_of(found, server))
+		return found;
 	for (unsigned i = 0; i < members->n; i++) {
-		const struct members_entry *entry = &members->entries[i];
-
-		if (entry->is_understood
-			    ? is_name(&entry->member.address, &server->name)
-			    : !strcmp(entry->address.text, server->text.text))
-			return entry;
+		if (is_of(&members->entries[i], server))
+			return &members->entries[i];
 	}
 	return NULL;
 }
@@ -52,6 +64,16 @@ static bool is_used(void *arg, const struct net_name *address)
 		const struct server *server = &engine->servers[i];
 
 		if (server_in_use(server) && is_name(&server->name, address))
+			return true;
+	}
+	return false;
+}
+
+/* Whether there is any server to be avoided. */
+static bool avoids(const struct poolfollow *follow)
+{
+	for (uint32_t i = 0; i < follow->engine->n_servers; i++) {
+		if (clock_left_ns(follow->servers[i].avoided_until_ns))
 			return true;
 	}
 	return false;
@@ -87,12 +109,11 @@ static void avoid(struct poolfollow *follow, const struct server *server)
 
 /* A server that was away comes back with what is reserved there for this
  * device, which is why it has less free memory, or none. */
-static uint64_t own_bytes(void *arg, const struct member *member)
+static uint64_t own_bytes(void *arg, const struct members_entry *entry)
 {
 	const struct poolfollow *follow = arg;
 
-	return poolparts_bytes(follow->ledger,
-			       net_name_format(&member->address).text);
+	return poolparts_bytes(follow->ledger, entry->address.text);
 }
 
 /* A server with free memory that waits to join, in NAME, if there is one.
@@ -109,7 +130,7 @@ static bool candidate(struct poolfollow *follow, bool anyone,
 		.free_bytes = engine->slabs.geometry.slab_bytes,
 		.own_bytes = own_bytes,
 		.is_used = is_used,
-		.is_avoided = anyone ? NULL : is_avoided,
+		.is_avoided = !anyone && avoids(follow) ? is_avoided : NULL,
 		.arg = follow,
 	};
 
@@ -118,7 +139,8 @@ static bool candidate(struct poolfollow *follow, bool anyone,
 
 static bool next_to_join(struct poolfollow *follow, struct net_name *name)
 {
-	return candidate(follow, false, name) || candidate(follow, true, name);
+	return candidate(follow, false, name) ||
+	       (avoids(follow) && candidate(follow, true, name));
 }
 
 /* --- leaving --- */
@@ -240,14 +262,24 @@ static void look_for_more(struct poolfollow *follow)
 		join(follow);
 }
 
-uint64_t poolfollow_step(struct poolfollow *follow)
+/* A server that is about to join does not wait for the next look. */
+static uint64_t or_to_join(const struct poolfollow *follow, uint64_t again_ns)
 {
-	uint64_t again_ns = clock_now_ns() + EVERY_NS;
-
-	heed_list(follow);
-	make_room(follow);
-	look_for_more(follow);
 	return follow->join_at_ns && follow->join_at_ns < again_ns
 		       ? follow->join_at_ns
 		       : again_ns;
+}
+
+uint64_t poolfollow_step(struct poolfollow *follow)
+{
+	uint64_t look_at_ns = or_to_join(follow, follow->look_at_ns);
+	uint64_t now_ns = clock_now_ns();
+
+	if (now_ns < look_at_ns)
+		return look_at_ns;
+	follow->look_at_ns = now_ns + LOOK_NS;
+	heed_list(follow);
+	make_room(follow);
+	look_for_more(follow);
+	return or_to_join(follow, now_ns + EVERY_NS);
 }

@@ -26,6 +26,7 @@ struct poolfollow {
 	const struct ledger *ledger; /* what the device has reserved */
 	const char *pool;	     /* its name, for messages */
 	/* Its own; zeroed at first. */
+	uint64_t look_at_ns; /* before then only to join */
 	uint64_t join_at_ns; /* 0: nothing to join */
 	struct {
 		uint64_t useless_ns; /* since when; 0: it is of use */
@@ -37,8 +38,9 @@ struct poolfollow {
 	} servers[KEYS_SERVERS_MAX];
 };
 
-/* Does what the list says.  Returns when to call it again, at the latest.  The
- * thread of the list. */
+/* Does what the list says, at most every 0.2 seconds: it may be called for each
+ * change.  Returns when to call it again, at the latest.  The thread of the
+ * list. */
 uint64_t poolfollow_step(struct poolfollow *follow);
 
 #endif

@@ -14,12 +14,13 @@ struct candidate {
 	uint32_t zone_uses;
 };
 
-static uint64_t free_bytes(const struct poolpick *pick, const struct member *m)
+static uint64_t free_bytes(const struct poolpick *pick,
+			   const struct members_entry *entry)
 {
 	uint64_t own_bytes =
-		pick->own_bytes ? pick->own_bytes(pick->arg, m) : 0;
+		pick->own_bytes ? pick->own_bytes(pick->arg, entry) : 0;
 
-	return m->free_bytes + own_bytes;
+	return entry->member.free_bytes + own_bytes;
 }
 
 static bool suits(const struct poolpick *pick,
@@ -29,8 +30,8 @@ static bool suits(const struct poolpick *pick,
 
 	return entry->is_understood && !strcmp(m->state, "serving") &&
 	       m->transports & pick->transports &&
-	       free_bytes(pick, m) >= pick->free_bytes &&
 	       (!pick->slab_bytes || m->slab_bytes == pick->slab_bytes) &&
+	       free_bytes(pick, entry) >= pick->free_bytes &&
 	       !pick->is_used(pick->arg, &m->address) &&
 	       !(pick->is_avoided && pick->is_avoided(pick->arg, m));
 }
@@ -69,11 +70,12 @@ static uint32_t collect(const struct poolpick *pick,
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < members->n; i++) {
-		const struct member *m = &members->entries[i].member;
+		const struct members_entry *entry = &members->entries[i];
 
-		if (suits(pick, &members->entries[i]))
+		if (suits(pick, entry))
 			candidates[n++] = (struct candidate){
-				.member = m, .free_bytes = free_bytes(pick, m)
+				.member = &entry->member,
+				.free_bytes = free_bytes(pick, entry)
 			};
 	}
 	for (unsigned i = 0; n && i < members->n; i++)

@@ -15,7 +15,7 @@ struct poolpick {
 	uint64_t free_bytes; /* at least */
 	/* What is reserved there for who chooses: it is free too, though the
 	 * pool does not say so.  NULL: nothing anywhere. */
-	uint64_t (*own_bytes)(void *arg, const struct member *member);
+	uint64_t (*own_bytes)(void *arg, const struct members_entry *entry);
 	/* Whether a server is in use already.  It is not chosen, and counts in
 	 * its zone, unless it drains. */
 	bool (*is_used)(void *arg, const struct net_name *address);

@@ -85,10 +85,10 @@ static void none_that_does_not(void **state)
 	assert_string_equal(names[0].host, "a");
 }
 
-static uint64_t own_bytes(void *arg, const struct member *m)
+static uint64_t own_bytes(void *arg, const struct members_entry *entry)
 {
 	(void)arg;
-	return !strcmp(m->address.host, "mine") ? 4 * MIB : 0;
+	return !strcmp(entry->member.address.host, "mine") ? 4 * MIB : 0;
 }
 
 static void what_is_reserved_for_the_device_is_free(void **state)
