@@ -8,6 +8,7 @@
  * pool fills up and clients come and go.  bench/poolsim/run makes a table and a
  * plot of them. */
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@
 /* How often a part of the clients ends and others come, and which part. */
 #define ROUNDS 20
 #define PARTS  10
+
+/* Servers whose spread is less are evenly full. */
+#define EVEN_PERCENT 5
 
 /* Reports after each time in which all clients grow: five minutes. */
 #define RESTS 100
@@ -131,11 +135,18 @@ static void grow(struct run *run, uint64_t bursts)
 	}
 }
 
-/* Nobody gets more for some minutes. */
-static void rest(struct run *run)
+/* Nobody gets more for some minutes.  Returns how many of these it takes until
+ * servers are evenly full, or INFINITY. */
+static double rest(struct run *run)
 {
-	for (uint32_t i = 0; i < RESTS; i++)
+	double minutes = INFINITY;
+
+	for (uint32_t i = 0; i < RESTS; i++) {
+		if (isinf(minutes) && sim_spread(run->sim) < EVEN_PERCENT)
+			minutes = i * (double)SIM_REPORT_NS / NS_PER_S / 60;
 		report(run);
+	}
+	return minutes;
 }
 
 static void fill_up(struct run *run)
@@ -157,27 +168,45 @@ static void end_part(struct run *run, uint32_t part)
 	sim_scale(run->sim, settings.percent);
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Of each round: the median, as a figure may be INFINITY, and the worst. */
+static void tell_rounds(const struct run *run, const char *figure,
+			double values[ROUNDS])
+{
+	char name[64];
+
+	qsort(values, ROUNDS, sizeof *values, compare);
+	tell(run, figure, values[ROUNDS / 2]);
+	snprintf(name, sizeof name, "%s-worst", figure);
+	tell(run, name, values[ROUNDS - 1]);
+}
+
 static void come_and_go(struct run *run)
 {
-	double sum = 0, worst = 0;
+	double after[ROUNDS], minutes[ROUNDS], later[ROUNDS];
 	uint64_t came = 0;
 
 	run->moved = 0;
 	for (uint32_t i = 0; i < ROUNDS; i++) {
 		uint64_t before;
-		double spread;
 
 		end_part(run, sim_below(run->sim, PARTS));
 		before = used(run->sim);
 		grow(run, UINT64_MAX);
 		came += used(run->sim) - before;
-		rest(run);
-		spread = sim_spread(run->sim);
-		sum += spread;
-		worst = spread > worst ? spread : worst;
+		after[i] = sim_spread(run->sim);
+		minutes[i] = rest(run);
+		later[i] = sim_spread(run->sim);
 	}
-	tell(run, "spread-later", sum / ROUNDS);
-	tell(run, "spread-worst", worst);
+	tell_rounds(run, "spread-burst", after);
+	tell_rounds(run, "even-minutes", minutes);
+	tell_rounds(run, "spread-later", later);
 	tell(run, "moved-percent", 100.0 * (double)run->moved / (double)came);
 }
 

@@ -14,6 +14,8 @@
 #define SIM_KNOWN_MAX	255
 #define SIM_SERVERS_MAX 4096
 #define SIM_SLAB_BYTES	(UINT64_C(64) << 20)
+/* How often a server tells sessions what it has free. */
+#define SIM_REPORT_NS (3 * NS_PER_S)
 /* So many slabs are asked for at once: a burst of a client that swaps. */
 #define SIM_BURST_SLABS 4
 
@@ -21,7 +23,8 @@ struct sim_server {
 	uint32_t total, used; /* slabs */
 	uint32_t zone;	      /* from 1 on */
 	bool alive;
-	/* What it reported last, to all. */
+	/* What it reported last, to those that have a session with it.  Its
+	 * key in the pool is older. */
 	uint32_t reported_used;
 	/* What the client of burst FRESH_BURST heard since then. */
 	uint32_t fresh_used;
@@ -47,10 +50,11 @@ struct sim {
 	uint32_t servers_max; /* of each client */
 	struct sim_server servers[SIM_SERVERS_MAX];
 	struct sim_client *clients; /* [n_clients] */
-	/* The servers as the pool's keys tell of them.  The entries of those
-	 * that are not alive are not understood. */
+	/* The servers as the pool's keys tell of them, which is what the
+	 * plugin chooses by.  The entries of those that are not alive are not
+	 * understood. */
 	struct members members;
-	uint64_t random, bursts;
+	uint64_t random, bursts, reports;
 	/* Slabs that no server took, and answers of servers that were full. */
 	uint64_t failed, refused;
 };
@@ -71,7 +75,8 @@ void sim_destroy(struct sim *sim);
 /* The next number, below BELOW. */
 uint32_t sim_below(struct sim *sim, uint32_t below);
 
-/* All servers report what they have free. */
+/* All servers tell sessions what they have free, SIM_REPORT_NS after the last
+ * time.  Those whose turn it is put their keys too. */
 void sim_report(struct sim *sim);
 /* What the client of this burst knows of the server. */
 uint32_t sim_seen_free(const struct sim *sim, uint32_t server);
