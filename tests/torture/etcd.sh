@@ -9,7 +9,7 @@ etcd_faults=(etcd_leader etcd_stuck etcd_minority etcd_majority etcd_slow etcd_h
 etcds=(e0 e1 e2)
 
 # Of a server, in a pool alone.
-pool_faults=(move lease "${etcd_faults[@]}")
+pool_faults=(move lease cut_from_etcd "${etcd_faults[@]}")
 
 etcd_urls() { # PORT NAME-PREFIX
 	local name urls=
@@ -198,13 +198,27 @@ losses() {
 	cat "$dir"/s?.log "$dir/p.log" | grep -cE 'serving clients meanwhile|the reservation of .* is lost' || true
 }
 
+has_no_key() { # NAME
+	[ -z "$(etcd_do get "/rswap/1/torture/servers/${address[$1]}:10909" --keys-only || echo away)" ]
+}
+
+# A server that etcd has lost serves on: no session ends, and no page moves.
+check_cut() { # NAME
+	wait_for 10 has_no_key "$1" || fail "cut_from_etcd: $1 still has its key"
+	wait_for 10 plugin_knows $((servers - 1)) || fail "cut_from_etcd: the plugin does not hear of it"
+	grep -q 'serving clients meanwhile' "$dir/$1.log" || fail "cut_from_etcd: $1 does not say so"
+	[ "$(ask p | grep -cE '^servers\.[0-9]+\.state up$')" = "$servers" ] ||
+		fail "cut_from_etcd: a session has ended: $(ask p | grep '^servers')"
+}
+
 # At the end of a fault, before it is undone.  While etcd as a whole works, though
 # slowly or without one of the three, no lease ends, and the plugin hears of a change.
 # Without this such a fault would only show that no request waits for etcd.
-check_etcd() { # KIND
+check_etcd() { # KIND NAME
 	local key=/rswap/1/torture/servers/192.0.2.2:10909
 	case $1 in
 	etcd_leader | etcd_stuck | etcd_minority | etcd_slow) ;;
+	cut_from_etcd) check_cut "$2"; return ;;
 	*) return 0 ;;
 	esac
 	[ "$(losses)" = "$losses_before" ] || fail "$1: a lease has ended"
@@ -253,6 +267,22 @@ undo_move() {
 	address[$1]=10.210.0.$((last < 50 ? last + 50 : last - 50))
 	ip -n "$prefix-$1" addr add "${address[$1]}/24" dev eth0
 	start_memserver "$1"
+}
+
+# Of what a server sends nothing comes to etcd, and nobody is told.  Its clients reach
+# it.
+begin_cut_from_etcd() { # NAME
+	local name
+	for name in "${etcds[@]}"; do
+		ip -n "$prefix-$1" neigh replace "${address[$name]}" dev eth0 \
+			lladdr 02:00:00:00:00:01 nud permanent
+	done
+}
+undo_cut_from_etcd() { # NAME
+	local name
+	for name in "${etcds[@]}"; do
+		ip -n "$prefix-$1" neigh del "${address[$name]}" dev eth0
+	done
 }
 
 # etcd ends the lease of a server that lives.  If etcd has a fault too, it may not do so.
