@@ -208,11 +208,6 @@ static uint64_t tenant_guaranteed_bytes(const struct tenant *t)
 	return t->limits.guaranteed_bytes;
 }
 
-static uint64_t tenant_reserved_bytes(const struct tenant *t)
-{
-	return t->reserved_bytes;
-}
-
 static uint64_t tenant_sessions(const struct tenant *t)
 {
 	return t->sessions;
@@ -235,7 +230,8 @@ static const struct {
 	{ "rswap_memserver_tenant_guaranteed_bytes",
 	  "Memory that is kept free for the tenant.", tenant_guaranteed_bytes },
 	{ "rswap_memserver_tenant_reserved_bytes",
-	  "Memory that the tenant has reserved here in the pool.",
+	  "Memory that the tenant has reserved here in the pool, within "
+	  "its quota.",
 	  tenant_reserved_bytes },
 	{ "rswap_memserver_tenant_sessions", "Sessions of the tenant.",
 	  tenant_sessions },

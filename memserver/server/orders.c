@@ -8,10 +8,10 @@
 #include "log.h"
 #include "order.h"
 
-/* Beside that of reserved.c. */
+/* Beside those of reserved.c and quotas.c. */
 #define WATCH 1
-/* How long etcd has to list the orders: together with what reserved.c lists,
- * and the longest call of registration.c, less than the lease lasts. */
+/* How long etcd has to list the orders: together with the longest call of
+ * registration.c, less than the lease lasts. */
 #define CALL_NS (2 * NS_PER_S)
 
 static const char *pool_name(const struct orders *orders)

@@ -17,6 +17,7 @@
 #include "member.h"
 #include "offer.h"
 #include "orders.h"
+#include "quotas.h"
 #include "reserved.h"
 #include "session/release.h"
 
@@ -27,6 +28,8 @@
 #define KEEP_ALIVE_NS (2250 * NS_PER_MS)
 /* How long all servers of etcd have to answer a call. */
 #define CALL_NS (5 * NS_PER_S)
+/* After such a list of what it follows the lease has its turn. */
+#define SLOW_CALL_NS (NS_PER_S / 2)
 
 /* A change of state is written at once, but not more often than that. */
 #define NOTICE_NS (1 * NS_PER_S)
@@ -64,6 +67,7 @@ struct registration {
 	uint64_t again_ns;
 	bool complained;
 	struct orders orders;
+	struct quotas quotas;	  /* what they may reserve */
 	struct reserved reserved; /* what clients have reserved here */
 
 	/* `lock` protects this, and is a leaf. */
@@ -324,6 +328,7 @@ static void hold_back_first(struct registration *r)
 
 	if (r->value || r->reserved.view.listed)
 		return;
+	quotas_step(&r->quotas);
 	reserved_step(&r->reserved, clock_now_ns(), &ignored);
 	hand_over(r);
 }
@@ -400,19 +405,32 @@ static void rest(struct registration *r)
 {
 	r->lease_failures++;
 	orders_rest(&r->orders);
+	quotas_rest(&r->quotas);
 	reserved_rest(&r->reserved);
 	etcd_pause(r->etcd,
 		   clock_now_ns() + etcd_backoff_ns(r->lease_failures));
 }
 
-/* Waits for what etcd tells: each of the two hears of its own keys. */
+/* Whether a call to etcd since SINCE_NS has taken long. */
+static bool took_long(uint64_t since_ns)
+{
+	return clock_now_ns() - since_ns > SLOW_CALL_NS;
+}
+
+/* Waits for what etcd tells: each of the three hears of its own keys.  The
+ * lease waits meanwhile: after one that took long the others have their turn
+ * the next time. */
 static void follow(struct registration *r)
 {
+	uint64_t since_ns = clock_now_ns();
 	struct error why;
 
 	if (orders_step(&r->orders))
 		atomic_store(&r->noticed, true);
-	reserved_step(&r->reserved, next_ns(r), &why);
+	if (!took_long(since_ns))
+		quotas_step(&r->quotas);
+	if (!took_long(since_ns))
+		reserved_step(&r->reserved, next_ns(r), &why);
 	hand_over(r);
 }
 
@@ -482,8 +500,9 @@ int registration_start(struct server *server, struct error *why)
 		 r->figures.address);
 	orders_open(&r->orders, &r->ask, r->etcd, r->figures.address);
 	set_figures(r, false, "");
+	quotas_open(&r->quotas, r->etcd, &server->config->pool);
 	rc = reserved_open(&r->reserved, r->etcd, &server->config->pool,
-			   r->figures.address, why);
+			   r->figures.address, &r->quotas, why);
 	if (rc)
 		return rc;
 	rc = etcd_start(r->etcd, why);
@@ -556,6 +575,7 @@ void registration_stop(struct server *server)
 	ask_free(&r->ask);
 	server->registration = NULL;
 	reserved_close(&r->reserved);
+	quotas_close(&r->quotas);
 	etcd_close(r->etcd);
 	free(r->value);
 	free(r->last_value);

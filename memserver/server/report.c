@@ -119,7 +119,7 @@ static void put_tenant(const struct tenant *t, struct jsonout *j)
 	jsonout_text(j, "name", t->name);
 	put_limit(j, "memory_bytes", limits->memory_bytes, TENANT_ANY_BYTES);
 	jsonout_number(j, "guaranteed_bytes", limits->guaranteed_bytes);
-	jsonout_number(j, "reserved_bytes", t->reserved_bytes);
+	jsonout_number(j, "reserved_bytes", tenant_reserved_bytes(t));
 	jsonout_number(j, "used_bytes",
 		       t->slabs * t->tenants->pool->slab_bytes);
 	put_limit(j, "sessions_max", limits->sessions, TENANT_ANY);

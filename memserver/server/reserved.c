@@ -7,10 +7,11 @@
 
 #include "clock.h"
 #include "log.h"
+#include "size.h"
 
-/* Beside that of orders.c. */
+/* Beside those of orders.c and quotas.c. */
 #define WATCH 0
-/* How long etcd has to list all: together with what orders.c lists, and the
+/* How long etcd has to list all: together with what quotas.c lists, and the
  * longest call of registration.c, less than the lease lasts. */
 #define CALL_NS (2 * NS_PER_S)
 
@@ -187,12 +188,43 @@ static void make_sums(struct reserved *r)
 	r->n_sums = merge(r->sums, r->n);
 }
 
+/* Once, until no identity has reserved too much. */
+static void tell_over(struct reserved *r, const struct tenants_reservation *sum)
+{
+	if (sum && !r->told_over)
+		log_error("pool %s: identity %s has reserved %s on this "
+			  "server, which is beyond its quota: %s are held back",
+			  r->pool, sum->name, size_format(sum->bytes).text,
+			  size_format(sum->bytes - sum->over_bytes).text);
+	r->told_over = sum != NULL;
+}
+
+static void apply_quotas(struct reserved *r)
+{
+	const struct tenants_reservation *first = NULL;
+
+	for (unsigned i = 0; i < r->n_sums; i++) {
+		struct tenants_reservation *sum = &r->sums[i];
+		uint64_t most = quotas_of(r->quotas, sum->name);
+
+		if (sum->bytes <= most)
+			continue;
+		sum->over_bytes = sum->bytes - most;
+		first = first ? first : sum;
+	}
+	tell_over(r, first);
+}
+
 void reserved_hand_over(struct reserved *r, reserved_take *take, void *arg)
 {
-	if (!r->changed)
+	uint64_t quotas_changes = r->quotas->changes;
+
+	if (!r->changed && r->quotas_changes == quotas_changes)
 		return;
 	make_sums(r);
+	apply_quotas(r);
 	r->changed = !take(arg);
+	r->quotas_changes = quotas_changes;
 }
 
 void reserved_apply(struct reserved *r, struct tenants *tenants)
@@ -204,10 +236,11 @@ void reserved_apply(struct reserved *r, struct tenants *tenants)
 
 int reserved_open(struct reserved *r, struct etcd *etcd,
 		  const struct pool *pool, const char *address,
-		  struct error *why)
+		  const struct quotas *quotas, struct error *why)
 {
 	*r = (struct reserved){
 		.pool = pool->name,
+		.quotas = quotas,
 		.prefix = reservation_server_prefix(pool, address),
 		.entries = calloc(RESERVED_MAX, sizeof *r->entries),
 		.sums = calloc(RESERVED_MAX, sizeof *r->sums),

@@ -1,6 +1,7 @@
 /* What clients have reserved on this server, as its pool tells (docs/pool.md):
- * a view of the keys in etcd, whose sums become guarantees of tenants.  The
- * server alone holds memory back; etcd only says for which identity.
+ * a view of the keys in etcd, whose sums become guarantees of tenants, each
+ * within the quota of its identity (quotas.h).  The server alone holds memory
+ * back; etcd only says for which identity.
  *
  * A reservation whose key is deleted counts no more at once.  One that is
  * missing when all keys are listed anew counts on for a while: an etcd that was
@@ -13,6 +14,7 @@
 
 #include "complaint.h"
 #include "etcd/view.h"
+#include "quotas.h"
 #include "reservation.h"
 #include "tenants/tenants.h"
 
@@ -34,7 +36,10 @@ struct reserved {
 	const char *pool;		/* its name, for messages */
 	struct reserved_entry *entries; /* [RESERVED_MAX] */
 	unsigned n;
-	bool changed; /* since they were handed over */
+	const struct quotas *quotas;
+	bool changed;		 /* since they were handed over */
+	uint64_t quotas_changes; /* that they were handed over with */
+	bool told_over; /* that an identity has reserved beyond its quota */
 	bool complained_of_key;
 	struct complaint of_etcd;
 	/* One for each identity, as handed over. */
@@ -42,11 +47,11 @@ struct reserved {
 	unsigned n_sums;
 };
 
-/* For the server at ADDRESS.  POOL stays where it is.  0, or -ENOMEM with
- * WHY. */
+/* For the server at ADDRESS.  POOL and QUOTAS stay where they are.  0, or
+ * -ENOMEM with WHY. */
 int reserved_open(struct reserved *reserved, struct etcd *etcd,
 		  const struct pool *pool, const char *address,
-		  struct error *why);
+		  const struct quotas *quotas, struct error *why);
 /* Reads what etcd tells until UNTIL_NS, or until something is told or the
  * client of etcd is woken.  0, or a negative errno with WHY, as of
  * etcd_view_step. */
@@ -57,8 +62,8 @@ int reserved_step(struct reserved *reserved, uint64_t until_ns,
 void reserved_rest(struct reserved *reserved);
 /* Takes the sums, by reserved_apply.  False: it could not. */
 typedef bool reserved_take(void *arg);
-/* If something has changed: makes the sums anew, and has TAKE take them.  If it
- * cannot, the next call has it try again. */
+/* If something has changed, quotas too: makes the sums anew, and has TAKE take
+ * them.  If it cannot, the next call has it try again. */
 void reserved_hand_over(struct reserved *reserved, reserved_take *take,
 			void *arg);
 /* Makes the sums guarantees.  Main loop, while the thread waits. */

@@ -34,11 +34,17 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+uint64_t tenant_reserved_bytes(const struct tenant *t)
+{
+	return t->reserved_bytes - t->over_bytes;
+}
+
 /* No more than the tenant may have, and than there is: nothing is held back in
  * vain. */
 static uint32_t guaranteed_slabs(const struct tenant *t)
 {
-	uint64_t bytes = larger(t->limits.guaranteed_bytes, t->reserved_bytes);
+	uint64_t bytes =
+		larger(t->limits.guaranteed_bytes, tenant_reserved_bytes(t));
 	uint32_t most = smaller(whole_slabs(t->tenants, t->limits.memory_bytes),
 				t->tenants->pool->count);
 
@@ -59,10 +65,11 @@ void tenant_limit(struct tenant *t, const struct tenant_limits *limits)
 	atomic_store_explicit(&t->weight, limits->weight, memory_order_relaxed);
 }
 
-void tenant_reserve(struct tenant *t, uint64_t bytes)
+void tenant_reserve(struct tenant *t, uint64_t bytes, uint64_t over_bytes)
 {
 	t->tenants->reserved -= reserve_of(t);
 	t->reserved_bytes = bytes;
+	t->over_bytes = over_bytes;
 	t->tenants->reserved += reserve_of(t);
 }
 

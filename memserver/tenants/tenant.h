@@ -11,9 +11,9 @@
  *     left beyond those that are guaranteed to other tenants.
  *
  * Guaranteed is limits.guaranteed_bytes, or what the tenant has reserved in the
- * pool of the server if that is more.  Reservations are made elsewhere
- * (server/reserved.h), and may be more than the server's memory: then the
- * tenant that comes first has it.
+ * pool of the server, within its quota, if that is more.  Reservations are made
+ * elsewhere (server/reserved.h), and may be more than the server's memory: then
+ * the tenant that comes first has it.
  *
  * A spare (grants/grant.h) is not counted: it goes back when another session
  * needs its memory.
@@ -59,6 +59,9 @@ struct tenant {
 	char name[WIRE_NAME_BYTES]; /* "-" for clients without a key */
 	struct tenant_limits limits;
 	uint64_t reserved_bytes; /* in the pool; 0: nothing */
+	/* Of these, beyond its quota there: not held back, though clients that
+	 * reserve count them. */
+	uint64_t over_bytes;
 	_Atomic uint32_t weight; /* limits.weight, for data threads */
 
 	bool listed;	/* in the file of tenants: is there without sessions */
@@ -96,8 +99,11 @@ void tenant_init(struct tenant *tenant, struct tenants *tenants,
  * away. */
 void tenant_limit(struct tenant *tenant, const struct tenant_limits *limits);
 
-/* Sets what TENANT has reserved.  Less than before takes nothing away. */
-void tenant_reserve(struct tenant *tenant, uint64_t bytes);
+/* Sets what TENANT has reserved, and how much of that is beyond its quota. Less
+ * than before takes nothing away. */
+void tenant_reserve(struct tenant *tenant, uint64_t bytes, uint64_t over_bytes);
+/* What it has reserved and is held back for it, as far as there is so much. */
+uint64_t tenant_reserved_bytes(const struct tenant *tenant);
 /* What TENANT uses, or has as a guarantee, beyond what it has reserved. */
 uint64_t tenant_unreserved_bytes(const struct tenant *tenant);
 

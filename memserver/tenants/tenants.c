@@ -185,7 +185,7 @@ void tenants_reserve(struct tenants *tenants, struct tenants_reservation *list,
 			reservation_of(list, n, t->name);
 
 		next = TAILQ_NEXT(t, entry);
-		tenant_reserve(t, r ? r->bytes : 0);
+		tenant_reserve(t, r ? r->bytes : 0, r ? r->over_bytes : 0);
 		if (r)
 			r->has_tenant = true;
 		else if (!t->users && !t->listed)
@@ -197,7 +197,7 @@ void tenants_reserve(struct tenants *tenants, struct tenants_reservation *list,
 			list[i].has_tenant ? NULL : add(tenants, list[i].name);
 
 		if (t)
-			tenant_reserve(t, list[i].bytes);
+			tenant_reserve(t, list[i].bytes, list[i].over_bytes);
 	}
 }
 

@@ -23,7 +23,8 @@ unsigned tenants_listed(const struct tenants *tenants);
 struct tenants_reservation {
 	char name[WIRE_NAME_BYTES];
 	uint64_t bytes;
-	bool has_tenant; /* for tenants_reserve */
+	uint64_t over_bytes; /* of these, beyond its quota: not held back */
+	bool has_tenant;     /* for tenants_reserve */
 };
 
 /* Holds memory back for the N identities of LIST, which is sorted by name, and

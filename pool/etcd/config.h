@@ -5,7 +5,7 @@
 #include "net.h"
 
 /* Watches of a client (watch.h), which are streams of http.h. */
-#define ETCD_WATCHES	   2
+#define ETCD_WATCHES	   3
 #define ETCD_ENDPOINTS_MAX 8
 #define ETCD_DEFAULT_PORT  2379
 

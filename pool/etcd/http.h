@@ -56,7 +56,7 @@ int http_post(struct http *http, const struct http_place *place,
 /* --- the streams --- */
 
 /* WHICH is less. */
-#define HTTP_STREAMS 2
+#define HTTP_STREAMS 3
 
 /* Begins a stream, in the place of an earlier one.  It has no deadline.  TCP
  * notices a host that vanished, within seconds. */

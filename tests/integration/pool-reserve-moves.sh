@@ -47,7 +47,7 @@ expect_req p ok write:0:24M:4
 expect_req p ok trim:0:24M
 start_shadow load p --connections=2 --size=24M
 
-say "a quota that is lowered takes nothing away, also where a part moves"
+say "a quota that is lowered ends no reservation, also where a part moves; servers hold back less"
 etcd_do e put /rswap/1/blue/tenants/- '{"reserve_bytes":1048576}' >/dev/null
 
 say "a server is lost, and another one takes its place"
@@ -58,6 +58,8 @@ expect 120 uses c
 expect 60 reserved_is c 24
 reserved_is a 0 || fail "a still has its part"
 reserved_is b 24 || fail "the part of b has changed"
+expect 20 holds_back c 1
+etcd_do e del /rswap/1/blue/tenants/- >/dev/null
 expect 20 holds_back c 24
 expect_line "$dir/p.log" "pool blue: 24M of the reservation moved"
 expect 20 tells_not reservation-lost

@@ -13,6 +13,7 @@
 
 static struct pool pool;
 static struct reserved reserved;
+static struct quotas quotas;
 static unsigned takes;
 static bool can_take;
 
@@ -23,15 +24,24 @@ static int setup(void **state)
 	(void)state;
 	can_take = true;
 	assert_true(pool_set_url(&pool, "etcd://e1/blue"));
-	assert_int_equal(
-		reserved_open(&reserved, NULL, &pool, "10.0.0.1:7", &why), 0);
+	quotas_open(&quotas, NULL, &pool);
+	assert_int_equal(reserved_open(&reserved, NULL, &pool, "10.0.0.1:7",
+				       &quotas, &why),
+			 0);
 	return 0;
+}
+
+static void ignore_line(enum log_level level, const char *line)
+{
+	(void)level, (void)line;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	reserved_close(&reserved);
+	quotas_close(&quotas);
+	log_to(ignore_line);
 	return 0;
 }
 
@@ -182,6 +192,131 @@ static void what_is_not_listed_lingers(void **state)
 	assert_sum(0, "a", 6);
 }
 
+/* --- quotas --- */
+
+static void tell_quota(const char *identity, const char *value)
+{
+	char key[512];
+	const struct etcd_kv kv = { .key = key,
+				    .value = (char *)(value ? value : ""),
+				    .deleted = !value };
+
+	snprintf(key, sizeof key, "/rswap/1/blue/tenants/%s", identity);
+	quotas.view.ops->changed(quotas.view.arg, &kv);
+}
+
+static unsigned n_told;
+
+static void count_told(enum log_level level, const char *line)
+{
+	assert_int_equal(level, LOG_LEVEL_ERROR);
+	assert_contains(line, "identity zeta has reserved 16 on this server, "
+			      "which is beyond its quota: 6 are held back");
+	n_told++;
+}
+
+static void a_quota_bounds_the_sum_of_its_identity(void **state)
+{
+	(void)state;
+	n_told = 0;
+	log_to(count_told);
+	tell_quota("zeta", "{\"reserve_bytes\":6}");
+	tell_quota("zet", "{\"reserve_bytes\":0}");
+	tell_quota("zetas", "{\"reserve_bytes\":0}");
+	tell_quota("alpha", "{\"reserve_bytes\":7}");
+	tell_id(ID_A, "{\"identity\":\"zeta\",\"bytes\":5}");
+	tell_id(ID_B, "{\"identity\":\"alpha\",\"bytes\":7}");
+	tell_id(ID_C, "{\"identity\":\"zeta\",\"bytes\":11}");
+	assert_true(hand_over());
+	assert_sum(0, "alpha", 7);
+	assert_int_equal(reserved.sums[0].over_bytes, 0);
+	assert_sum(1, "zeta", 16);
+	assert_int_equal(reserved.sums[1].over_bytes, 10);
+	assert_int_equal(n_told, 1);
+	/* once */
+	tell_id(ID_B, NULL);
+	assert_true(hand_over());
+	assert_int_equal(n_told, 1);
+}
+
+static void a_quota_that_changes_is_handed_over(void **state)
+{
+	(void)state;
+	tell_id(ID_A, "{\"identity\":\"a\",\"bytes\":5}");
+	assert_true(hand_over());
+	assert_int_equal(reserved.sums[0].over_bytes, 0);
+	tell_quota("a", "{\"reserve_bytes\":3}");
+	can_take = false;
+	assert_true(hand_over());
+	can_take = true;
+	assert_true(hand_over());
+	assert_int_equal(reserved.sums[0].over_bytes, 2);
+	assert_false(hand_over());
+	/* the same again: each list tells of it */
+	tell_quota("a", "{\"reserve_bytes\":3}");
+	assert_false(hand_over());
+	tell_quota("a", NULL);
+	assert_true(hand_over());
+	assert_int_equal(reserved.sums[0].over_bytes, 0);
+}
+
+static void what_is_no_quota_changes_none(void **state)
+{
+	char name[WIRE_NAME_BYTES + 1];
+
+	(void)state;
+	memset(name, 'x', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	tell_quota("a", "{\"reserve_bytes\":3}");
+	tell_quota("a", "what?");
+	tell_quota("a", "{\"reserve_bytes\":-1}");
+	tell_quota("b", "{}");
+	tell_quota("", "{\"reserve_bytes\":0}");
+	tell_quota(name, "{\"reserve_bytes\":0}");
+	tell_quota("\033[2J", "{\"reserve_bytes\":0}");
+	assert_int_equal(quotas.n, 1);
+	assert_int_equal(quotas_of(&quotas, "a"), 3);
+	assert_int_equal(quotas_of(&quotas, "b"), QUOTAS_ANY);
+	assert_true(quotas.complained_of_key);
+}
+
+/* A list that fails halfway takes nothing away. */
+static void what_is_not_listed_any_more_is_gone(void **state)
+{
+	(void)state;
+	tell_quota("b", "{\"reserve_bytes\":3}");
+	tell_quota("a", "{\"reserve_bytes\":0}");
+	tell_quota("c", "{\"reserve_bytes\":4}");
+	quotas.view.ops->begin(quotas.view.arg);
+	tell_quota("a", "{\"reserve_bytes\":0}");
+	assert_int_equal(quotas_of(&quotas, "b"), 3);
+	quotas.view.ops->begin(quotas.view.arg);
+	tell_quota("c", "{\"reserve_bytes\":5}");
+	quotas.view.ops->end(quotas.view.arg);
+	assert_int_equal(quotas.n, 1);
+	assert_int_equal(quotas_of(&quotas, "a"), QUOTAS_ANY);
+	assert_int_equal(quotas_of(&quotas, "c"), 5);
+}
+
+static void many_have_quotas(void **state)
+{
+	char name[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "%u", i * 7 % 1000);
+		tell_quota(name, "{\"reserve_bytes\":1}");
+	}
+	assert_int_equal(quotas.n, 1000);
+	for (unsigned i = 1; i < quotas.n; i++)
+		assert_true(strcmp(quotas.entries[i - 1].identity,
+				   quotas.entries[i].identity) < 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		assert_int_equal(quotas_of(&quotas, name), 1);
+	}
+}
+
 /* --- etcd does not tell --- */
 
 static int view_rc;
@@ -314,6 +449,11 @@ int main(void)
 		TEST(sums_do_not_overflow),
 		TEST(their_number_is_bounded),
 		TEST(what_is_not_listed_lingers),
+		TEST(a_quota_bounds_the_sum_of_its_identity),
+		TEST(a_quota_that_changes_is_handed_over),
+		TEST(what_is_no_quota_changes_none),
+		TEST(what_is_not_listed_any_more_is_gone),
+		TEST(many_have_quotas),
 		TEST(a_refusal_is_told_once),
 		TEST(what_lasts_is_told),
 		TEST(that_etcd_is_away_is_not_told_here),

@@ -644,6 +644,31 @@ static void the_file_limits_reservations(void **state)
 	assert_int_equal(server.tenants.reserved, 5);
 }
 
+static void what_is_beyond_a_quota_is_not_held_back(void **state)
+{
+	struct tenants_reservation list[] = {
+		{ .name = "a", .bytes = 48 * SLAB, .over_bytes = 40 * SLAB },
+	};
+	struct session *a, *other = open_as("other");
+
+	(void)state;
+	tenants_reserve(&server.tenants, list, 1);
+	assert_int_equal(server.tenants.reserved, 8);
+	assert_int_equal(told("other"), SERVER_SLABS - 8);
+	/* it may use more, as all may; for others that plan that is not new */
+	a = open_as("a");
+	take(a, 20);
+	assert_int_equal(server.tenants.reserved, 0);
+	assert_int_equal(tenants_unreserved_bytes(&server.tenants), 0);
+	take(other, SERVER_SLABS - 20);
+	/* nothing is left of it: it is known until it is not listed */
+	list[0].over_bytes = 48 * SLAB;
+	tenants_reserve(&server.tenants, list, 1);
+	assert_int_equal(a->owner.slab_count, 20);
+	assert_int_equal(tenants_unreserved_bytes(&server.tenants),
+			 (SERVER_SLABS - 20) * SLAB);
+}
+
 /* An operator allows it, or somebody wrote nonsense into etcd. */
 static void more_may_be_reserved_than_there_is(void **state)
 {
@@ -693,6 +718,7 @@ int main(void)
 		TEST(what_is_reserved_is_held_back),
 		TEST(a_reservation_lasts_as_long_as_it_is_listed),
 		TEST(the_file_limits_reservations),
+		TEST(what_is_beyond_a_quota_is_not_held_back),
 		TEST(more_may_be_reserved_than_there_is),
 	};
 
