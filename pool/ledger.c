@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "room.h"
 #include "shares.h"
 #include "size.h"
 
@@ -182,26 +183,19 @@ static int read_servers(struct ledger *ledger, struct terms *terms,
 static int refuse_room(const struct ledger *ledger, const struct terms *terms,
 		       unsigned n, uint64_t room, struct error *why)
 {
-	uint64_t memory_bytes = 0, others_bytes = 0;
+	struct room_figures figures = { .servers = n };
 
+	figures.left_bytes = room * ledger->slab_bytes;
 	for (unsigned i = 0; i < ledger->n; i++) {
 		const struct ledger_server *server = &ledger->servers[i];
 
-		memory_bytes += server->is_wanted ? server->memory_bytes : 0;
-		others_bytes += server->is_wanted ? server->reserved_bytes : 0;
+		if (!server->is_wanted)
+			continue;
+		figures.memory_bytes += server->memory_bytes;
+		figures.reserved_bytes += server->reserved_bytes;
 	}
-	error_set(why,
-		  "%s are wanted, and %u server%s of the pool ha%s %s free to "
-		  "reserve: of %s in all, at an overcommit of %u.%03u, others "
-		  "reserve %s",
-		  size_format(ledger->slabs * ledger->slab_bytes).text, n,
-		  n == 1 ? "" : "s", n == 1 ? "s" : "ve",
-		  size_format(room * ledger->slab_bytes).text,
-		  size_format(memory_bytes).text,
-		  terms->settings.overcommit_permille / 1000,
-		  terms->settings.overcommit_permille % 1000,
-		  size_format(others_bytes).text);
-	return -ENOSPC;
+	return room_refuse(&figures, ledger->slabs * ledger->slab_bytes,
+			   terms->settings.overcommit_permille, "", why);
 }
 
 static int refuse_quota(const struct ledger *ledger, const struct terms *terms,

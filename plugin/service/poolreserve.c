@@ -34,11 +34,9 @@ static const char *pool_name(const struct poolreserve *reserve)
 
 /* --- what is wanted --- */
 
-static int want_bytes(struct poolreserve *reserve, uint64_t slab_bytes,
-		      struct error *why)
+int poolreserve_want(struct ledger *ledger, const struct config *config,
+		     uint64_t slab_bytes, struct error *why)
 {
-	const struct config *config = reserve->config;
-	struct ledger *ledger = &reserve->ledger;
 	uint64_t slabs = engine_count_slabs(&config->engine, slab_bytes);
 	uint64_t all = slabs * redundancy_shards(&config->engine.redundancy);
 
@@ -232,14 +230,20 @@ static const char *asked_text(const struct config *config,
 	return text->text;
 }
 
-static int refuse(struct poolreserve *reserve, int rc,
-		  const struct error *detail, struct error *why)
+void poolreserve_refuse(const struct config *config, const struct error *detail,
+			struct error *why)
 {
 	struct size_text text;
 
+	error_set(why, "pool-reserve=%s: %.220s", asked_text(config, &text),
+		  detail->text);
+}
+
+static int refuse(struct poolreserve *reserve, int rc,
+		  const struct error *detail, struct error *why)
+{
 	poolreserve_leave(reserve);
-	error_set(why, "pool-reserve=%s: %.220s",
-		  asked_text(reserve->config, &text), detail->text);
+	poolreserve_refuse(reserve->config, detail, why);
 	return rc;
 }
 
@@ -252,6 +256,8 @@ int poolreserve_take(struct poolreserve *reserve, const struct config *config,
 
 	if (!config->pool_reserve_bytes)
 		return 0;
+	poolreserve_close(reserve);
+	memset(reserve, 0, sizeof *reserve);
 	reserve->config = config;
 	reserve->members = members;
 	reserve->ledger.etcd = etcd;
@@ -260,7 +266,7 @@ int poolreserve_take(struct poolreserve *reserve, const struct config *config,
 	reservation_id_draw(reserve->ledger.id);
 	set_who(reserve);
 	poolparts_begin(&reserve->ledger, members, &config->engine);
-	rc = want_bytes(reserve, slab_bytes, &detail);
+	rc = poolreserve_want(&reserve->ledger, config, slab_bytes, &detail);
 	if (!rc)
 		rc = reserve_first(reserve, &detail);
 	if (rc)

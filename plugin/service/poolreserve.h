@@ -57,11 +57,19 @@ struct poolreserve {
 	struct poolreserve_figures figures;
 };
 
+/* What CONFIG reserves, in LEDGER: its slabs of SLAB_BYTES, and how many one
+ * server may have.  0, or -EINVAL with WHY. */
+int poolreserve_want(struct ledger *ledger, const struct config *config,
+		     uint64_t slab_bytes, struct error *why);
+/* The line of a reservation that is refused. */
+void poolreserve_refuse(const struct config *config, const struct error *detail,
+			struct error *why);
+
 /* For all that follow: without pool-reserve= they do nothing. */
 
-/* Reserves what CONFIG asks for on those of its servers that MEMBERS has,
- * within seconds.  Servers have slabs of SLAB_BYTES.  0, or a negative errno
- * with one line in WHY. */
+/* Once more after it failed too.  Reserves what CONFIG asks for on those of its
+ * servers that MEMBERS has, within seconds.  Servers have slabs of SLAB_BYTES.
+ * 0, or a negative errno with one line in WHY. */
 int poolreserve_take(struct poolreserve *reserve, const struct config *config,
 		     struct etcd *etcd, struct members *members,
 		     uint64_t slab_bytes, struct error *why);

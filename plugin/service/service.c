@@ -11,6 +11,7 @@
 #include "events.h"
 #include "lifecycle.h"
 #include "log.h"
+#include "poolroom.h"
 #include "privileges.h"
 #include "servers/session.h"
 #include "size.h"
@@ -54,17 +55,48 @@ static void uses(const struct transport_ops *transport)
 		safety_stay_apart();
 }
 
+static int probe_and_reserve(struct service *service, struct error *why)
+{
+	int rc = engine_probe(&service->config.engine, &service->slab_bytes,
+			      &service->fallback, why);
+
+	if (!rc)
+		rc = poolwatch_reserve(&service->pool, service->slab_bytes,
+				       why);
+	return rc;
+}
+
+/* The servers of the pool were chosen before their slabs' size was known, and
+ * what is reserved there.  Others may have the room that these lack. */
+static int reserve_elsewhere(struct service *service, struct error *why)
+{
+	int rc;
+
+	fallback_close(&service->fallback);
+	rc = poolroom_choose(&service->pool, &service->config.engine,
+			     service->slab_bytes, why);
+	if (!rc)
+		rc = probe_and_reserve(service, why);
+	return rc;
+}
+
+static int use_servers(struct service *service, struct error *why)
+{
+	int rc = probe_and_reserve(service, why);
+
+	if (rc == -ENOSPC && service->config.pool_reserve_bytes &&
+	    service->slab_bytes)
+		rc = reserve_elsewhere(service, why);
+	return rc;
+}
+
 int service_probe(struct service *service, struct error *why)
 {
 	int rc = poolwatch_open(&service->pool, &service->config, why);
 
 	service->config.engine.uses = uses;
 	if (!rc)
-		rc = engine_probe(&service->config.engine, &service->slab_bytes,
-				  &service->fallback, why);
-	if (!rc)
-		rc = poolwatch_reserve(&service->pool, service->slab_bytes,
-				       why);
+		rc = use_servers(service, why);
 	if (!rc)
 		rc = listen_control(service, why);
 	if (!rc)
