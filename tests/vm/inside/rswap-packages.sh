@@ -104,7 +104,7 @@ install()
 		rswapctl genkey node >/etc/rswap/node.keys
 		cp /etc/rswap/node.keys /etc/rswap/memserver.keys
 	)
-	echo 'OPTIONS="--memory=300M --listen=10.77.0.1 --transport=tcp --metrics=10919"' \
+	echo 'OPTIONS="--memory=544M --listen=10.77.0.1 --transport=tcp --metrics=10919"' \
 		>/etc/default/rswap-memserver
 	# Both are on this one machine: when it goes down the memory server would
 	# wait ten minutes for pages that nobody moves any more.
@@ -113,7 +113,7 @@ install()
 		>/etc/systemd/system/rswap-memserver.service.d/test.conf
 	systemctl daemon-reload
 	systemctl enable --now rswap-memserver
-	printf 'SERVERS="10.77.0.1"\nSIZE=256M\nOPTIONS="%s --metrics=10920"\n' \
+	printf 'SERVERS="10.77.0.1"\nSIZE=512M\nOPTIONS="%s --metrics=10920"\n' \
 		$key >/etc/rswap/far.conf
 	systemctl daemon-reload
 	systemctl enable --now rswap@far
