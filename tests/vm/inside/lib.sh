@@ -4,6 +4,7 @@
 
 : "${RSWAP_SRC:?is set by tests/vm/guest}"
 : "${RSWAP_BUILD:=$RSWAP_SRC/build}"
+. "$RSWAP_SRC/tests/vm/kernel-log.bash"
 
 die()
 {
@@ -123,7 +124,7 @@ kernel_log_clean()
 	bad+='|[Rr]ead-error on swap|[Ww]rite-error on swap|Possible stuck request'
 	local benign='page allocation failure'
 	local log
-	log=$(dmesg)
+	log=$(dmesg | without_reads_of_the_disconnected)
 	grep -E "$benign" <<<"$log" | sed 's/^/warning: /' || true
 	log=$(sed "/$benign/,/Mem-Info/d" <<<"$log")
 	# A task that waits for a page when the machine is to sleep: the kernel shows
