@@ -39,11 +39,15 @@ expect_metric a rswap_memserver_pool_failures_total 0
 same a rswap_memserver_pool_writes_total pool.writes
 
 say "slow"
-# longer than the server waits between two calls, and not too long for one
-kill -STOP "${pid[e]}"
-sleep 4
-kill -CONT "${pid[e]}"
-expect 5 shows a "etcd at 127.0.0.1:${port[e]}, slow: its last call took "
+# Longer than the server waits between two calls, and not too long for one.  The call is
+# the last one for some two seconds.
+is_seen_slow() {
+	kill -STOP "${pid[e]}"
+	sleep 4
+	kill -CONT "${pid[e]}"
+	wait_for 2 shows a "etcd at 127.0.0.1:${port[e]}, slow: its last call took "
+}
+expect 60 is_seen_slow
 fast_again() { ! shows a slow; }
 expect 20 fast_again
 shows a "registered as" || fail "$(cat "$dir/said")"
