@@ -272,8 +272,9 @@ say "the packages are installed once more while swap is on"
 upgrade_leaves_what_runs
 say "removal while memory cannot hold what is swapped out"
 stays_where_memory_is_full
-say "remove"
-apt remove remove 'rswap-*'
+say "remove, with swap on; the memory server last, as this machine is its client"
+apt remove remove rswap-nbd rswap-tools
+apt remove-server remove 'rswap-*'
 is_removed
 rm -r /etc/systemd/system/rswap-memserver.service.d # the test's
 say "purge"
