@@ -105,3 +105,11 @@ start_tls_etcd() {
 	etcd_extra[$1]="--cert-file=$dir/host.pem --key-file=$dir/host.key --client-cert-auth --trusted-ca-file=$dir/ca.pem"
 	start_etcds "$1"
 }
+
+# make_keys IDENTITY...: IDENTITY.key of each, and "keys" with all of them
+make_keys() {
+	local name
+	for name; do
+		(umask 077 && "$ctl" genkey "$name" | tee -a "$dir/keys" >"$dir/$name.key")
+	done
+}

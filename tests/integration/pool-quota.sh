@@ -6,10 +6,7 @@
 . "$(dirname "$0")/etcd-functions.bash"
 
 ctl=$build/ctl/rswapctl
-for name in alpha beta; do
-	(umask 077 && "$ctl" genkey $name >"$dir/$name.key")
-done
-(umask 077 && cat "$dir/alpha.key" "$dir/beta.key" >"$dir/keys")
+make_keys alpha beta
 
 memory() { # NAME MIB
 	start_server "$1" --memory="$2M" --slab-size=1M --grace=5 --psk-file="$dir/keys" --pool="$pool"

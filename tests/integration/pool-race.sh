@@ -6,10 +6,7 @@
 . "$(dirname "$0")/etcd-functions.bash"
 
 ctl=$build/ctl/rswapctl
-for name in alpha beta; do
-	(umask 077 && "$ctl" genkey $name >"$dir/$name.key")
-done
-(umask 077 && cat "$dir/alpha.key" "$dir/beta.key" >"$dir/keys")
+make_keys alpha beta
 
 unreserved_is_0() {
 	! etcd_do e get --prefix /rswap/1/blue/servers/ --print-value-only | grep . |
