@@ -6,6 +6,7 @@ front=nbd
 
 # unread NAME COUNT BYTES: a client that has replies which it does not read
 unread() {
+	rm -f "$dir/$1.log" # the child truncates it, perhaps after it is looked at
 	perl "$here/unread.pl" "$dir/p.sock" "$2" "$3" >"$dir/$1.log" 2>&1 &
 	pid[$1]=$!
 	expect 20 has "$dir/$1.log" answered

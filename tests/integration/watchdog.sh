@@ -52,6 +52,7 @@ expect_answers
 # hang_thread TID: until release_thread.  A tracer stops one thread alone
 # (PTRACE_ATTACH).  False where this machine does not let it.
 hang_thread() {
+	rm -f "$dir"/tracer.{out,log}
 	perl -e '
 		require "syscall.ph";
 		syscall(&SYS_ptrace, 16, $ARGV[0] + 0, 0, 0) == 0
