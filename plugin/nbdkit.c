@@ -254,7 +254,7 @@ static int rswap_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 	(void)flags;
 	if (!whole_pages("read", count, offset))
 		return -1;
-	safety_request_begin(false);
+	safety_request_begin();
 	rc = engine_read(handle, buf, count, offset);
 	safety_request_end();
 	return result(rc);
@@ -268,7 +268,7 @@ static int rswap_pwrite(void *handle, const void *buf, uint32_t count,
 	(void)flags;
 	if (!whole_pages("write", count, offset))
 		return -1;
-	safety_request_begin(true);
+	safety_request_begin();
 	rc = engine_write(handle, buf, count, offset);
 	safety_request_end();
 	return result(rc);

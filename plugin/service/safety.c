@@ -104,9 +104,12 @@ static void record(struct safety *safety, enum safety_setting setting,
  * where it is woken spares the wake-up of an idle processor.
  * docs/performance.md has the figures of both.
  *
- * In a crowd writes also stand back behind reads, because programs wait for
- * reads: the priority of a thread that serves writes is one less.  Otherwise a
- * read would get the processor only after all writes that are ready to run.
+ * All threads have the same priority, also those that serve writes.  A library
+ * may have locks that spin: of mlx5's doorbells many queue pairs share each
+ * (ibv_alloc_td(3)), and ThreadSanitizer has such locks.  A thread that spins
+ * keeps its processor from a thread of a lower priority that has the lock, for
+ * ever where both may run on no other one.  A thread of the same priority gets
+ * its turn (SCHED_RR, sched(7)).
  *
  * Each thread moves itself, at its next request. */
 
@@ -115,11 +118,6 @@ static void record(struct safety *safety, enum safety_setting setting,
 #define CROWD	 4
 #define CALM	 2
 #define CALM_FOR 256
-
-/* A thread changes its priority after so many requests of the other kind in a
- * row.  Where reads and writes are mixed, a change for each request would cost
- * more than it brings. */
-#define KIND_FOR 8
 
 static struct {
 	cpu_set_t all, half;
@@ -135,17 +133,10 @@ static struct {
  * variable in the thread's static TLS block.  The plugin's own block would be
  * allocated at the first use, on the I/O path. */
 static _Thread_local bool confined __attribute__((tls_model("initial-exec")));
-/* Whether this thread has the priority of a writer in a crowd. */
-static _Thread_local bool stands_back
-	__attribute__((tls_model("initial-exec")));
 
 /* The requests of this thread that processors.in_flight has, where it serves
  * many. */
 static _Thread_local uint32_t in_flight_here
-	__attribute__((tls_model("initial-exec")));
-
-/* Requests in a row for which the other priority would be better. */
-static _Thread_local uint8_t misplaced
 	__attribute__((tls_model("initial-exec")));
 
 static void find_processors(void)
@@ -192,32 +183,12 @@ static void move(bool confine)
 	confined = confine;
 }
 
-/* Puts this thread behind the threads that serve reads (BACK), or beside them.
- */
-static void stand_back(bool back)
+void safety_request_begin(void)
 {
-	struct sched_param param = {
-		.sched_priority = SAFETY_PRIORITY - back,
-	};
+	bool confine = crowded(++processors.in_flight) || processors.apart;
 
-	sched_setparam(0, &param);
-	stands_back = back;
-	misplaced = 0;
-}
-
-void safety_request_begin(bool write)
-{
-	bool crowd = crowded(++processors.in_flight);
-	bool confine = crowd || processors.apart;
-
-	if (!processors.may_move)
-		return;
-	if (confine != confined)
+	if (processors.may_move && confine != confined)
 		move(confine);
-	if (write == stands_back || (write && !crowd))
-		misplaced = 0;
-	else if (++misplaced == KIND_FOR)
-		stand_back(write);
 }
 
 void safety_turn(uint32_t in_flight)

@@ -65,8 +65,8 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes);
 int safety_grow_heap(uint64_t bytes);
 
 /* The thread that serves a read or a write calls these before and after it.
- * They decide on which processors and at which priority the thread runs. */
-void safety_request_begin(bool write);
+ * They decide on which processors the thread runs. */
+void safety_request_begin(void);
 void safety_request_end(void);
 /* A thread that serves many requests calls this in each turn, with the number
  * of its own requests in flight.  Those of all such threads decide on which
