@@ -148,11 +148,16 @@ static void check_port(const char *device, int port, const char *state)
 			    "%s, %s", state, layer);
 		return;
 	}
-	doctor_tell(FOUND_OK, what, NULL, "%s, %s%s", state, layer,
-		    is_iwarp(device) ? ", iWARP" : "");
-	/* InfiniBand's MTU is the subnet's, and its GID the port's own.  iWARP
-	 * goes by TCP. */
-	if (strcmp(layer, "Ethernet") != 0 || is_iwarp(device))
+	if (is_iwarp(device)) {
+		doctor_tell(FOUND_WARN, what, "pages will travel over TCP",
+			    "%s, iWARP, which is not used: a page may count as "
+			    "written before it has arrived",
+			    state);
+		return;
+	}
+	doctor_tell(FOUND_OK, what, NULL, "%s, %s", state, layer);
+	/* InfiniBand's MTU is the subnet's, and its GID the port's own. */
+	if (strcmp(layer, "Ethernet") != 0)
 		return;
 	check_mtu(device, port, what);
 	check_gids(device, port, what);

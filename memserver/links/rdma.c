@@ -13,8 +13,9 @@
 #include "log.h"
 #include "loops/container.h"
 #include "output/output.h"
-#include "rdma_link.h"
+#include "rdma_device.h"
 #include "rdma_env.h"
+#include "rdma_link.h"
 
 #define BACKLOG 128
 /* Events of one turn of the main loop. */
@@ -176,16 +177,20 @@ static void io_cb(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* --- listening --- */
 
-/* Whether there is an RDMA device.  rdma_cm opens all of them, and keeps them
- * open: once this process serves, it can open no file for writing. */
-static bool open_devices(void)
+/* Whether there is a device that fits.  rdma_cm opens all of them, and keeps
+ * them open: once this process serves, it can open no file for writing. */
+static bool open_devices(struct error *why)
 {
+	bool found = false;
 	int count = 0;
 	struct ibv_context **devices = rdma_get_devices(&count);
 
+	error_set(why, "there is no RDMA device");
+	for (int i = 0; i < count && !found; i++)
+		found = rdma_device_fits(devices[i]->device, why);
 	if (devices)
 		rdma_free_devices(devices);
-	return count > 0;
+	return found;
 }
 
 static bool is_wildcard(const struct net_addr *addr)
@@ -198,10 +203,18 @@ static bool is_wildcard(const struct net_addr *addr)
 	       htonl(INADDR_ANY);
 }
 
+static const char not_on_device[] = "it belongs to no RDMA device";
+
 /* Whether links can come in at ADDR: a wildcard address is on every device. */
-static bool on_device(const struct rdma_cm_id *id, const struct net_addr *addr)
+static bool on_device(const struct rdma_cm_id *id, const struct net_addr *addr,
+		      struct error *why)
 {
-	return id->verbs || (is_wildcard(addr) && open_devices());
+	if (id->verbs)
+		return rdma_device_fits(id->verbs->device, why);
+	if (is_wildcard(addr))
+		return open_devices(why);
+	error_set(why, "%s", not_on_device);
+	return false;
 }
 
 /* At the port in ADDR.  0 or a negative errno. */
@@ -218,6 +231,7 @@ static int listen_with(struct rdma_cm_id *id, const struct net_addr *addr,
 		       struct error *why)
 {
 	int err = bind_id(id, addr);
+	struct error detail = { "" };
 
 	if (err == -EADDRINUSE) {
 		/* rdma_cm has port numbers of its own: any free one will do. */
@@ -226,16 +240,16 @@ static int listen_with(struct rdma_cm_id *id, const struct net_addr *addr,
 		net_addr_set_port(&any_port, 0);
 		err = bind_id(id, &any_port);
 	}
-	if (!err && !on_device(id, addr))
+	if (err == -ENODEV)
+		error_set(&detail, "%s", not_on_device);
+	if (!err && !on_device(id, addr, &detail))
 		err = -ENODEV;
 	if (!err && rdma_listen(id, BACKLOG) < 0)
 		err = -errno;
-	if (err == -ENODEV)
-		error_set(why, "%s belongs to no RDMA device",
-			  net_addr_format(addr).text);
-	else if (err)
-		error_set(why, "cannot listen on %s for RDMA: %s",
-			  net_addr_format(addr).text, strerror(-err));
+	if (err)
+		error_set(why, "cannot listen on %s for RDMA: %.160s",
+			  net_addr_format(addr).text,
+			  *detail.text ? detail.text : strerror(-err));
 	return err;
 }
 

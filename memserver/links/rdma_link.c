@@ -12,6 +12,7 @@
 #include "log.h"
 #include "loops/container.h"
 #include "output/output.h"
+#include "rdma_device.h"
 
 /* Between two attempts to destroy a queue pair. */
 #define DESTROY_AGAIN_S 0.25
@@ -98,7 +99,7 @@ void rdma_link_close(struct link *link)
 static bool choose_domain(struct link_set *set, struct ibv_context *verbs,
 			  struct error *why)
 {
-	if (!set->domain)
+	if (!set->domain && rdma_device_fits(verbs->device, why))
 		set->domain = rdma_domain_new(verbs, why);
 	if (!set->domain)
 		return false;

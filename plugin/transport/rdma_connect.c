@@ -13,21 +13,25 @@
 #include "log.h"
 #include "memory.h"
 #include "private_data.h"
+#include "rdma_device.h"
 #include "rdma_env.h"
 #include "rdma_reaper.h"
 
 bool rdma_available(struct error *why)
 {
+	bool found = false;
 	int n = 0;
 	struct ibv_device **list;
 
 	rdma_env_set();
 	list = ibv_get_device_list(&n);
-	if (list)
-		ibv_free_device_list(list);
 	if (n == 0)
 		error_set(why, "this machine has no RDMA device");
-	return n > 0;
+	for (int i = 0; i < n && !found; i++)
+		found = rdma_device_fits(list[i], why);
+	if (list)
+		ibv_free_device_list(list);
+	return found;
 }
 
 int rdma_channel_create(const struct channel_config *config,
@@ -441,6 +445,8 @@ static int open_link(struct rdma_link *link, const struct link_target *target,
 		return -errno;
 	}
 	rc = resolve(link, target, deadline_ns, why);
+	if (!rc && !rdma_device_fits(link->id->verbs->device, why))
+		rc = -EOPNOTSUPP;
 	if (!rc)
 		rc = domain_get(rdma_channel(link->base.channel),
 				link->id->verbs, &link->domain, why);

@@ -132,7 +132,7 @@ says_not mtu-small
 put class/net/eth2/mtu 1500
 put class/infiniband/mlx5_0/node_type '4: RNIC'
 doctor --role=server
-says ok "RDMA mlx5_0 port 1" iWARP
+says warn "RDMA mlx5_0 port 1" "iWARP, which is not used" "over TCP"
 says_not mtu-small
 put class/infiniband/mlx5_0/node_type '1: CA'
 put class/infiniband/mlx5_0/ports/1/link_layer InfiniBand

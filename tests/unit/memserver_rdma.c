@@ -298,6 +298,15 @@ static void a_lane_on_another_device_is_refused(void **state)
 	join_lane();
 }
 
+static void a_lane_on_iwarp_is_refused(void **state)
+{
+	(void)state;
+	mock_is_iwarp(0);
+	assert_refused(WIRE_E_INTERNAL, "neither InfiniBand nor RoCE");
+	mock.device = 1;
+	join_lane();
+}
+
 /* --- private data that is no JOIN --- */
 
 static void bad_private_data_is_refused(void **state)
@@ -603,6 +612,7 @@ int main(void)
 		with_server(each_session_has_a_domain_of_its_own),
 		with_server(a_slab_that_is_granted_again_has_another_rkey),
 		with_server(a_lane_on_another_device_is_refused),
+		with_server(a_lane_on_iwarp_is_refused),
 		with_server(bad_private_data_is_refused),
 		with_server(ibv_query_device__EPERM),
 		with_server(ibv_alloc_pd__ENOMEM),

@@ -49,6 +49,8 @@ static void add_completion(struct mock_id *m, const struct work *w,
 	wc->qp_num = m->qp.qp_num;
 	if (cq->armed) {
 		cq->armed = false;
+		if (mock.no_memory)
+			return;
 		signal_fd(cq->cq.channel->fd);
 	}
 }
@@ -451,11 +453,17 @@ void mock_reset(void)
 	memset(&mock, 0, sizeof mock);
 	for (unsigned i = 0; i < MOCK_DEVICES; i++) {
 		snprintf(devices[i].name, sizeof devices[i].name, "mock%u", i);
+		devices[i].transport_type = IBV_TRANSPORT_IB;
 		mock_contexts[i].device = &devices[i];
 		mock_contexts[i].ops.post_send = post_send;
 		mock_contexts[i].ops.poll_cq = poll_cq;
 		mock_contexts[i].ops.req_notify_cq = req_notify_cq;
 	}
+}
+
+void mock_is_iwarp(unsigned device)
+{
+	devices[device].transport_type = IBV_TRANSPORT_IWARP;
 }
 
 void assert_nothing_left(void)

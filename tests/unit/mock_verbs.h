@@ -63,6 +63,7 @@ struct mock_verbs {
 	bool hold;		/* work waits for mock_finish */
 	bool finish_on_arm;	/* held work is done just before arming */
 	bool no_flush;		/* the error state ends nothing */
+	bool no_memory;		/* for the events of completions */
 	_Atomic bool keeps_ids; /* rdma_destroy_id waits */
 	unsigned bad_at;	/* of the work to come, counted from 1: it */
 	enum ibv_wc_status bad_status; /* ends with this; 0: none does */
@@ -100,6 +101,8 @@ extern struct mock_verbs mock;
 
 /* All as new. */
 void mock_reset(void);
+/* DEVICE is neither InfiniBand's nor RoCE's. */
+void mock_is_iwarp(unsigned device);
 /* Carries out all work that is held.  Any thread. */
 void mock_finish(void);
 /* A client comes in at the listener, on mock.device, and sends DATA with its

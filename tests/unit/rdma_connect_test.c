@@ -270,6 +270,20 @@ static void ibv_get_device_list__ENOSYS(void **state)
 	assert_contains(why.text, "no RDMA device");
 }
 
+/* iWARP: a WRITE completes before its bytes have arrived. */
+static void a_device_of_another_kind_is_left_alone(void **state)
+{
+	(void)state;
+	mock_is_iwarp(0);
+	assert_false(rdma->available(&why));
+	assert_contains(why.text, "mock0 is neither InfiniBand nor RoCE");
+	assert_int_equal(mock.lists, 0);
+	assert_int_equal(connect_link(), -EOPNOTSUPP);
+	assert_contains(why.text, "mock0 is neither InfiniBand nor RoCE");
+	assert_int_equal(mock.pds, 0);
+	assert_no_link_left();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +315,7 @@ int main(void)
 		with_channel(a_rejection_without_words_tells_its_status),
 		with_channel(a_device_makes_the_transport_available),
 		with_channel(ibv_get_device_list__ENOSYS),
+		with_channel(a_device_of_another_kind_is_left_alone),
 	};
 
 	return cmocka_run_group_tests_name("rdma connections", tests, NULL,

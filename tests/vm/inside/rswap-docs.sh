@@ -22,8 +22,6 @@ left_out=(
 	"apt purge rswap-memserver rswap-tools"
 	# No kernel emulates InfiniBand, so there is no such interface.
 	"ip link set ib0 up && ip address add 10.0.0.1/24 dev ib0"
-	# Of iWARP nothing is left out, but siw, which emulates it, is not in
-	# Debian's kernel: pages do not go that way.
 )
 
 run_command()
@@ -88,8 +86,6 @@ be_both_machines
 
 say "--- InfiniBand"
 run_commands "$page" InfiniBand
-set_up iWARP
-ip link delete eth2
 set_up "Plain Ethernet"
 follow tcp
 ip link delete eth2
