@@ -298,12 +298,13 @@ static bool is_waited_for(const struct rdma_channel *rdma,
 	return false;
 }
 
-/* Sleeps until a completion comes.  Arms the queue and polls once more first,
- * because a completion that came in between makes no event.  A device that no
- * transfer is on may be gone. */
+/* Sleeps until a completion comes, and for WATCH_LOOK_NS at most.  Arms the
+ * queue and polls once more first, because a completion that came in between
+ * makes no event.  A device that no transfer is on may be gone. */
 static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 {
 	unsigned n_domains = atomic_load(&rdma->n_domains);
+	uint64_t look_ns = clock_now_ns() + WATCH_LOOK_NS;
 	struct pollfd fds[MAX_DOMAINS];
 	int rc;
 
@@ -321,7 +322,8 @@ static int sleep_for_event(struct rdma_channel *rdma, uint64_t deadline_ns)
 	}
 	if (poll_domains(rdma))
 		return 0;
-	rc = net_poll(fds, n_domains, deadline_ns);
+	rc = net_poll(fds, n_domains,
+		      look_ns < deadline_ns ? look_ns : deadline_ns);
 	for (unsigned i = 0; i < n_domains && !rc; i++) {
 		if (fds[i].revents)
 			rc = take_event(&rdma->domains[i]);

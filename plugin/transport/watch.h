@@ -8,11 +8,18 @@
 #include <poll.h>
 #include <stddef.h>
 
+#include "clock.h"
 #include "transport.h"
 
 /* The most sources of one turn.  Where there are more, the thread sleeps for a
  * short time only. */
 #define WATCH_MAX 256
+
+/* How long a thread sleeps, at most, before it looks again at a source that has
+ * `rest`.  The kernel drops the event of a completion for which it has no
+ * memory (ib_uverbs_comp_handler), and it has none just when this machine
+ * swaps. */
+#define WATCH_LOOK_NS (20 * NS_PER_MS)
 
 struct watch_source {
 	const struct transport_ops *ops;

@@ -295,6 +295,22 @@ static void a_completion_wakes_the_sleeper(void **state)
 	}
 }
 
+/* The kernel has no memory for the event. */
+static void a_completion_without_an_event_is_found(void **state)
+{
+	uint64_t begin_ns = clock_now_ns();
+	pthread_t thread;
+
+	(void)state;
+	mock.hold = mock.no_memory = true;
+	plan_both(XFER_READ, N);
+	thread = thread_start(finish_after_a_while, NULL);
+	transfer_out(N, 2 * LONG_MS);
+	thread_end(thread);
+	assert_statuses(0, N, 0);
+	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+}
+
 static void a_completion_before_arming_is_not_missed(void **state)
 {
 	uint64_t begin_ns = clock_now_ns();
@@ -918,6 +934,7 @@ int main(void)
 		with_links(links_on_two_devices_work_in_one_set),
 		with_links(a_channel_that_spins_does_the_same),
 		with_links(a_completion_wakes_the_sleeper),
+		with_links(a_completion_without_an_event_is_found),
 		with_links(a_completion_before_arming_is_not_missed),
 		with_links(an_abort_wakes_the_sleeper),
 		with_links(an_error_in_the_middle_flushes_what_stands_behind),
