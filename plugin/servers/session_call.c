@@ -41,9 +41,15 @@ uint64_t session_call_deadline(const struct server *server)
 
 void session_close(struct server *server)
 {
+	struct stream control;
+
+	/* Requests wait for this lock.  To free what TLS has waits for the
+	 * allocator's, which a thread without real-time priority may have. */
 	pthread_mutex_lock(&server->lock);
-	stream_close(&server->locked.control);
+	control = server->locked.control;
+	server->locked.control = stream_plain(-1);
 	pthread_mutex_unlock(&server->lock);
+	stream_close(&control);
 }
 
 void session_drop(struct server *server)
