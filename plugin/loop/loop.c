@@ -163,6 +163,16 @@ static void watch_lane(struct loop *loop, const struct lane *lane)
 	}
 }
 
+/* Whether an event may be lost of something that is waited on. */
+static bool any_may_lose_events(const struct loop *loop)
+{
+	for (size_t i = 0; i < loop->watch.n; i++) {
+		if (loop->watch.sources[i].ops->rest)
+			return true;
+	}
+	return false;
+}
+
 /* Makes the list of what to wait on, and notes until when. */
 static void watch_all(struct loop *loop)
 {
@@ -183,6 +193,8 @@ static void watch_all(struct loop *loop)
 	}
 	if (loop->watch.overflow)
 		recheck_ns = LOOP_RECHECK_NS;
+	if (!recheck_ns && any_may_lose_events(loop))
+		recheck_ns = WATCH_LOOK_NS;
 	if (recheck_ns && clock_now_ns() + recheck_ns < wake_ns)
 		wake_ns = clock_now_ns() + recheck_ns;
 	loop->wake_ns = wake_ns;
@@ -304,7 +316,9 @@ static void await(struct loop *loop)
 		found = spin(loop, n, limit_ns);
 		polled_ns = clock_now_ns() - begin_ns;
 	}
-	if (!found)
+	if (found)
+		waker_drain(&loop->waker, loop->polls[0].revents);
+	else
 		sleep_for(loop, n);
 	patience_end(&loop->patience, wait, clock_now_ns() - begin_ns,
 		     polled_ns, found);

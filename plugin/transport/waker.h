@@ -41,6 +41,17 @@ static inline void waker_wake(struct waker *waker)
 		eventfd_write(waker->fd, 1);
 }
 
+/* The thread itself takes a wake-up that came, perhaps after it was awake
+ * again: otherwise poll(2) would return at once from then on.  READY: whether
+ * the fd was readable. */
+static inline void waker_drain(struct waker *waker, bool ready)
+{
+	eventfd_t n;
+
+	if (ready)
+		eventfd_read(waker->fd, &n);
+}
+
 /* The thread itself: before it looks once more, and after it has slept.  READY:
  * whether the fd was readable. */
 static inline void waker_before_sleep(struct waker *waker)
@@ -50,11 +61,8 @@ static inline void waker_before_sleep(struct waker *waker)
 
 static inline void waker_after_sleep(struct waker *waker, bool ready)
 {
-	eventfd_t n;
-
 	atomic_store(&waker->asleep, false);
-	if (ready)
-		eventfd_read(waker->fd, &n);
+	waker_drain(waker, ready);
 }
 
 #endif

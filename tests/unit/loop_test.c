@@ -422,6 +422,24 @@ static void a_source_gets_the_turns_that_it_asks_for(void **state)
 	assert_int_equal(n_finishes, ASKED);
 }
 
+/* It was written when the loop was awake again, and the loop polls. */
+static void a_wake_up_that_comes_late_is_taken(void **state)
+{
+	struct loop_source source = { .fd = -1, .finish = ask_for_a_turn };
+	eventfd_t n;
+
+	(void)state;
+	n_finishes = 0;
+	assert_true(loop_add(&loop, &source));
+	loop.config.spin_ns = loop.patience.max_ns = PATIENCE_MAX_NS;
+	loop.patience.waits[WAIT_FOR_CLIENT].usual_ns = 1;
+	loop.patience.spare = true;
+	loop.patience.looked_ns = clock_now_ns();
+	assert_int_equal(eventfd_write(loop.waker.fd, 1), 0);
+	run_all();
+	assert_int_equal(eventfd_read(loop.waker.fd, &n), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_source_gets_the_turns_that_it_asks_for, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_wake_up_that_comes_late_is_taken, setup, teardown),
 	};
 
 	quiet_log();
