@@ -366,6 +366,11 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes)
 	       rc ? rc : lock_memory());
 }
 
+void safety_keep_huge_pages(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
 uint64_t safety_locked_bytes(void)
 {
 	FILE *status = fopen("/proc/self/status", "re");

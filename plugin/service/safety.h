@@ -64,6 +64,11 @@ void safety_apply(struct safety *safety, uint64_t heap_bytes);
  * it out of dumps.  0 or an errno. */
 int safety_grow_heap(uint64_t bytes);
 
+/* From now on the kernel makes no more huge pages for this process, and leaves
+ * those that there are.  khugepaged, which has the lowest priority of all,
+ * copies pages while whoever touches them waits for it. */
+void safety_keep_huge_pages(void);
+
 /* The thread that serves a read or a write calls these before and after it.
  * They decide on which processors the thread runs. */
 void safety_request_begin(void);

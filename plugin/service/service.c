@@ -248,6 +248,7 @@ static int start(struct service *service, const struct service_front *front,
 		error_set(why, "out of memory");
 		rc = -ENOMEM;
 	}
+	safety_keep_huge_pages();
 	return rc;
 }
 

@@ -70,5 +70,7 @@ if [ "$front" = nbd ]; then
 fi
 start_plugin p --swap "$(server s)" size=1G lanes=4
 [ "$(locked_kib p)" -gt 1024 ] || fail "nothing is locked with --swap"
+! grep -q "^THP_enabled:[[:space:]]*1" "/proc/${pid[p]}/status" ||
+	fail "the kernel may still copy its tables into huge pages"
 shadow p --seconds=1 --size=64M --max=128K --connections=2
 expect_value p errors -eq 0
