@@ -29,6 +29,8 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 	found "$2/nbdkit-rswap-plugin.so"
 	found "$1/sbin/rswap-memserver"
 	found "$1/sbin/rswap-nbd"
+	readelf -d "$root$1/sbin/rswap-nbd" | grep -q 'Flags:.*NOW' ||
+		fail "rswap-nbd calls the dynamic linker while it serves"
 	found "$1/sbin/rswap-ublk"
 	found "$1/sbin/rswapctl"
 	found "$1/share/man/man1/nbdkit-rswap-plugin.1"
