@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Follows README and docs/quickstart.md, on a machine that is both of theirs, store
-# and node.  Source it after lib.sh, systemd-lib.sh and doc-commands.bash.
+# and node.  Source it after lib.sh and doc-commands.bash, and systemd-lib.sh where
+# units are started.
 
 said=/run/said
 transport=tcp # over which the pages go
@@ -106,7 +107,7 @@ follow_command()
 		trial_pid=$!
 		return
 		;;
-	"rswap-nbd "*)
+	"rswap-nbd "* | "rswap-ublk "*)
 		start_in_background "$command" /run/by-hand.log \
 			"serving 64G from 1 server"
 		by_hand_pid=$!

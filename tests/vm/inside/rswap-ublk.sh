@@ -1,7 +1,7 @@
 #!/bin/bash
 # rswap-ublk's device and its life: what a block device has to do, what the
 # process has given up, how it ends while it is in use, and what is left when it
-# is killed.
+# is killed.  README's line for it runs as it stands there.
 #
 #	rswap-ublk.sh TRANSPORT
 set -euo pipefail
@@ -10,6 +10,8 @@ RSWAP_FRONT=ublk
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/lib.sh"
 . "$here/rswap-lib.sh"
+. "$here/../../doc-commands.bash"
+. "$here/follow-lib.sh"
 
 transport=${1:?rdma or tcp}
 address=10.77.0.1
@@ -150,6 +152,32 @@ check_safety()
 	is capabilities "$(sed -n 's/^CapEff:\t//p' "/proc/$block_pid/status")" \
 		0000000000000000
 }
+
+# By hand, with the memory server of the same page.
+follow_readme()
+{
+	local readme=$RSWAP_SRC/README.md
+	PATH=$PATH:$RSWAP_BUILD/memserver
+	mkdir -p /etc/rswap
+	cp "$psk_file" /etc/rswap/node.keys
+	cp "$psk_file" /etc/rswap/memserver.keys
+	ip address add 10.0.0.1/32 dev lo
+	follow_command "$(doc_commands "$readme" "Two machines in five minutes" |
+		grep '^rswap-memserver ')"
+	load_modules ublk_drv
+	follow_command "$(doc_phrase "$readme" "rswap-ublk 10.0.0.1 ")"
+	await 20 test -b "$block_device" || die "it does not make $block_device"
+	swap_on
+	swap
+	swapoff "$block_device"
+	kill "$by_hand_pid"
+	wait "$by_hand_pid" || die "rswap-ublk ended with status $?"
+	no_device || die "the device is still there"
+	end_trial
+}
+
+say "README's line"
+follow_readme
 
 start_memserver "$transport" "$address" 512M
 make_cgroup limited 30M
