@@ -29,7 +29,7 @@ found_all() { # PREFIX PLUGIN-DIRECTORY UNIT-DIRECTORY
 	found "$2/nbdkit-rswap-plugin.so"
 	found "$1/sbin/rswap-memserver"
 	found "$1/sbin/rswap-nbd"
-	readelf -d "$root$1/sbin/rswap-nbd" | grep -q 'Flags:.*NOW' ||
+	readelf -d "$root$1/sbin/rswap-nbd" | grep 'Flags:.*NOW' >/dev/null ||
 		fail "rswap-nbd calls the dynamic linker while it serves"
 	found "$1/sbin/rswap-ublk"
 	found "$1/sbin/rswapctl"

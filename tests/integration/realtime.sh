@@ -49,7 +49,7 @@ fio --name=writes --ioengine=nbd --uri="$(uri p)" --rw=randwrite --bs=4k \
 expect_more 20 p writes 20000
 priorities=$(for t in "/proc/${pid[p]}/task"/*; do
 	chrt -p "${t##*/}" | sed -n 's/.*priority: \([1-9].*\)/\1/p'
-done | sort | uniq)
+done | sort -u)
 [ "$priorities" = 10 ] || fail "priorities: $priorities"
 kill $!
 wait $! || :

@@ -91,6 +91,8 @@ struct fake_servers {
 	/* Not usable: a device may still touch its lane's memory.  Set while no
 	 * request runs. */
 	const struct channel *closed;
+	/* Unless it is NULL: adds what a wait for a transfer waits on. */
+	void (*watch)(struct watch *watch);
 	char *slabs[4096]; /* all that were ever given out */
 	uint32_t n_slabs;
 };

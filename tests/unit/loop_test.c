@@ -356,6 +356,55 @@ static void a_server_that_stays_silent_ends_its_requests(void **state)
 	assert_int_equal(requests[2].run.rc, -EIO);
 }
 
+/* A source whose events may be lost, as those of RDMA. */
+static void do_nothing(const struct watch_source *source)
+{
+	(void)source;
+}
+
+static void flush_nothing(struct watch_source *source)
+{
+	(void)source;
+}
+
+static const struct transport_ops resting = {
+	.flush = flush_nothing,
+	.look = do_nothing,
+	.rest = do_nothing,
+};
+
+static void add_resting(struct watch *watch)
+{
+	watch_add(watch, &resting, &loop, -1, POLLIN);
+}
+
+static unsigned n_waits, n_long_waits;
+
+static void count_wait(struct loop_source *source)
+{
+	(void)source;
+	n_waits += loop.watch.n > 0;
+	n_long_waits +=
+		loop.watch.n > 0 && clock_left_ns(loop.wake_ns) > WATCH_LOOK_NS;
+}
+
+static void a_lost_event_is_not_waited_for(void **state)
+{
+	struct loop_source source = { .fd = -1, .finish = count_wait };
+
+	(void)state;
+	fake_map_slab(1, 1);
+	fake.watch = add_resting;
+	n_waits = n_long_waits = 0;
+	assert_true(loop_add(&loop, &source));
+	atomic_store(&fake.sessions[1].silent, true);
+	write_page(FAKE_SLAB_PAGES, 2);
+	run_all();
+	assert_int_equal(requests[0].run.rc, -EIO);
+	assert_true(n_waits > 0);
+	assert_int_equal(n_long_waits, 0);
+}
+
 /* Reads of the other server, as long as the request to the server that hangs
  * goes on, and those of them that were done after its link was aborted. */
 static unsigned reads_meanwhile;
@@ -467,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_server_that_stays_silent_ends_its_requests,
 			setup_short, teardown),
+		cmocka_unit_test_setup_teardown(a_lost_event_is_not_waited_for,
+						setup_short, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_transfer_that_does_not_end_holds_up_only_its_own,
 			setup_short, teardown),

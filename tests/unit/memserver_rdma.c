@@ -602,6 +602,33 @@ FAILING_LISTENER(rdma_create_id, ENOMEM)
 FAILING_LISTENER(rdma_bind_addr, EADDRINUSE)
 FAILING_LISTENER(rdma_listen, EADDRINUSE)
 
+static void assert_not_listened_at(const char *told)
+{
+	struct rdma_events *good = server.links.rdma;
+	struct error why = { "" };
+
+	server.links.rdma = NULL;
+	assert_int_equal(open_listener(&why), -ENODEV);
+	assert_contains(why.text, told);
+	rdma_link_ops.close(&server.links);
+	server.links.rdma = good;
+}
+
+static void an_address_of_no_device_is_not_listened_at(void **state)
+{
+	(void)state;
+	fail_call("rdma_bind_addr", ENODEV);
+	assert_not_listened_at("it belongs to no RDMA device");
+	mock.fail = NULL;
+}
+
+static void an_address_of_iwarp_is_not_listened_at(void **state)
+{
+	(void)state;
+	mock_is_iwarp(0);
+	assert_not_listened_at("mock0 is neither InfiniBand nor RoCE");
+}
+
 #define with_server(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -634,6 +661,8 @@ int main(void)
 		with_server(rdma_create_id__ENOMEM),
 		with_server(rdma_bind_addr__EADDRINUSE),
 		with_server(rdma_listen__EADDRINUSE),
+		with_server(an_address_of_no_device_is_not_listened_at),
+		with_server(an_address_of_iwarp_is_not_listened_at),
 	};
 
 	return cmocka_run_group_tests_name("memory server over RDMA", tests,

@@ -278,37 +278,33 @@ static void *finish_after_a_while(void *arg)
 	return NULL;
 }
 
-static void a_completion_wakes_the_sleeper(void **state)
-{
-	(void)state;
-	mock.hold = true;
-	for (int i = 0; i < 3; i++) {
-		pthread_t thread;
-		uint64_t begin_ns = clock_now_ns();
-
-		plan_both(XFER_READ, N);
-		thread = thread_start(finish_after_a_while, NULL);
-		transfer_out(N, 2 * LONG_MS);
-		thread_end(thread);
-		assert_statuses(0, N, 0);
-		assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
-	}
-}
-
-/* The kernel has no memory for the event. */
-static void a_completion_without_an_event_is_found(void **state)
+static void assert_the_sleeper_goes_on(void)
 {
 	uint64_t begin_ns = clock_now_ns();
 	pthread_t thread;
 
-	(void)state;
-	mock.hold = mock.no_memory = true;
+	mock.hold = true;
 	plan_both(XFER_READ, N);
 	thread = thread_start(finish_after_a_while, NULL);
 	transfer_out(N, 2 * LONG_MS);
 	thread_end(thread);
 	assert_statuses(0, N, 0);
 	assert_true(clock_now_ns() - begin_ns < LONG_MS * NS_PER_MS);
+}
+
+static void a_completion_wakes_the_sleeper(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_the_sleeper_goes_on();
+}
+
+/* The kernel has no memory for the event. */
+static void a_completion_without_an_event_is_found(void **state)
+{
+	(void)state;
+	mock.no_memory = true;
+	assert_the_sleeper_goes_on();
 }
 
 static void a_completion_before_arming_is_not_missed(void **state)
